@@ -1,0 +1,1 @@
+"""Deployments: schedules, work pools, limits. Values only."""

@@ -1,0 +1,5 @@
+"""Commands of the archive part."""
+
+import typer
+
+app = typer.Typer()

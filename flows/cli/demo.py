@@ -1,0 +1,5 @@
+"""Commands of the demo part."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,5 @@
+"""Commands of the learning part."""
+
+import typer
+
+app = typer.Typer()

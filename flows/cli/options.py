@@ -1,0 +1,21 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lidcflow.config import Config, load_config
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML file; by default lidcflow.toml of this folder.")
+]
+Workspace = Annotated[
+    Path | None, typer.Option("--workspace", "-w", help="Folder of store, catalog, MLflow and reports.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def configured(config_file: Path | None, workspace: Path | None) -> Config:
+    """Load the configuration a command runs with."""
+    return load_config(config_file, workspace=workspace)

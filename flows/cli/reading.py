@@ -1,0 +1,5 @@
+"""Commands of the reading part."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,5 @@
+"""Commands of the service part."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,289 @@
+"""The configuration: one TOML file, environment variables over it, the same types as flow parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lidcflow.errors import ConfigError
+
+DEFAULT_FILE = "lidcflow.toml"
+ENVIRONMENT_PREFIX = "LIDCFLOW_"
+PREPROCESSING_VERSION = 1
+
+
+class _Settings(BaseModel):
+    """Immutable settings that refuse unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PreprocessConfig(_Settings):
+    """What changes the stored voxels; its digest travels with every volume and release."""
+
+    slices: int = Field(65, ge=8, le=512, description="output slices (slabs) of a volume")
+    size: int = Field(128, ge=16, le=512, description="rows and columns of a volume")
+    z_range: Literal["scan", "lung", "centre"] = Field(
+        "scan", description="part of the scan that the slices cover"
+    )
+    via_mm: float | None = Field(
+        None, gt=0, le=10, description="spacing of an intermediate grid along z, in mm"
+    )
+    gaps: Literal["refuse", "accept"] = Field(
+        "refuse", description="what to do with a series that lacks slices"
+    )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the settings and of the preprocessing version, 64 hexadecimal digits."""
+        settings = {"version": PREPROCESSING_VERSION, **self.model_dump(mode="json")}
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+class LabelConfig(_Settings):
+    """How readings become the label of a slice."""
+
+    min_readers: int = Field(1, ge=1, le=4, description="readers who must have marked a nodule")
+    malignant_at: float = Field(
+        3.0, ge=1, le=5, description="mean malignancy rating from which a nodule is malignant"
+    )
+    drop_ties: bool = Field(False, description="leave out nodules rated exactly malignant_at on average")
+
+
+class SplitConfig(_Settings):
+    """Shares of patients that are held out, decided by a hash of the patient key."""
+
+    seed: int = Field(0, ge=0)
+    validation: float = Field(0.2, gt=0, lt=1)
+    test: float = Field(0.2, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> SplitConfig:
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                "validation and test together must be below 1, or no patient is left to train on"
+            )
+        return self
+
+
+class TrainConfig(_Settings):
+    """How sector models are trained."""
+
+    sector_num: int = Field(5, ge=1, le=512, description="sectors of the chest, at most one per slice")
+    backbone: Literal["compact", "resnet50"] = Field("compact", description="the network that makes features")
+    backbone_weights: Path | None = Field(
+        None, description="file with ResNet-50 ImageNet weights, without top"
+    )
+    backbone_sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of backbone_weights"
+    )
+    input: Literal["gray", "projections"] = Field(
+        "projections", description="what the backbone sees of a slice"
+    )
+    head: Literal["linear", "mlp", "paper"] = Field("linear", description="what is trained on the features")
+    balance: Literal["equal", "cap_non_nodule", "none"] = Field("cap_non_nodule")
+    cap: int | None = Field(None, ge=1, description="most slices of a class in a sector's training set")
+    epochs: int = Field(30, ge=1, le=1000)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    seed: int = Field(0, ge=0)
+    target_sensitivity: float = Field(
+        0.8, gt=0, lt=1, description="share of validation nodule slices above the threshold"
+    )
+
+
+class ClusterConfig(_Settings):
+    """Where series are worked on."""
+
+    address: str | None = Field(None, description="address of a Dask scheduler; none starts a local cluster")
+    workers: int | None = Field(None, ge=1, description="processes of the local cluster; none: one per core")
+    memory_limit: str = Field("4GiB", description="memory at which a local worker is restarted")
+    gpus: int = Field(0, ge=0, description="GPUs offered by the local cluster, one training task each")
+    batch_size: int = Field(256, ge=1, description="series in one Prefect task")
+    window: int = Field(4, ge=1, description="series in flight per worker")
+
+
+class TrackingConfig(_Settings):
+    """Where MLflow keeps runs and models."""
+
+    uri: str | None = Field(None, description="MLflow tracking URI; none: SQLite in the workspace")
+    experiment: str = Field("lidcflow", min_length=1)
+    registry_name: str = Field(
+        "lidcflow", pattern="^[A-Za-z0-9_-]+$", description="name of the registered release"
+    )
+
+
+class InferConfig(_Settings):
+    """How new studies are read."""
+
+    release: str = Field("champion", description="alias or version of the release")
+    ranges: int = Field(10, ge=1, description="most slice ranges recommended for a study")
+
+
+class ServeConfig(_Settings):
+    """What `lidcflow up` serves; servers listen on loopback unless host says otherwise."""
+
+    host: str = "127.0.0.1"
+    prefect_port: int = Field(4200, ge=1, le=65535)
+    mlflow_port: int = Field(5000, ge=1, le=65535)
+    preprocess_cron: str = "0 1 * * *"
+    retrain_cron: str = "0 3 * * 0"
+    infer_every_s: int = Field(300, ge=10)
+
+
+class Config(_Settings):
+    """All settings of lidcflow."""
+
+    workspace: Path = Field(
+        Path("lidcflow-workspace"), description="folder of store, catalog, MLflow and reports"
+    )
+    archive: str | None = Field(None, description="source of the scheduled preprocessing")
+    inbox: str | None = Field(None, description="source of the scheduled inference")
+    patient_key: Literal["private", "public"] = Field(
+        "private", description="key of the patient hash: a 0600 file of this workspace, or the published one"
+    )
+    catalog_url: str | None = Field(None, description="SQLAlchemy URL; none: SQLite in the workspace")
+    preprocess: PreprocessConfig = PreprocessConfig()
+    labels: LabelConfig = LabelConfig()
+    split: SplitConfig = SplitConfig()
+    train: TrainConfig = TrainConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    infer: InferConfig = InferConfig()
+    serve: ServeConfig = ServeConfig()
+
+    @model_validator(mode="after")
+    def _has_a_slice_for_every_sector(self) -> Config:
+        if self.train.sector_num > self.preprocess.slices:
+            raise ValueError(
+                f"train.sector_num must be at most preprocess.slices, got {self.train.sector_num} "
+                f"sectors of {self.preprocess.slices} slices"
+            )
+        return self
+
+    @property
+    def store_path(self) -> Path:
+        """Folder of the Zarr store."""
+        return self.workspace / "store"
+
+    @property
+    def reports_path(self) -> Path:
+        """Folder of recommendations and pages."""
+        return self.workspace / "reports"
+
+    @property
+    def catalog(self) -> str:
+        """SQLAlchemy URL of the catalog."""
+        return self.catalog_url or f"sqlite:///{self.workspace.absolute()}/catalog.db"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow tracking URI."""
+        return self.tracking.uri or f"sqlite:///{self.workspace.absolute()}/mlflow/mlflow.db"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Folder of MLflow's artifacts when no tracking URI is configured."""
+        return self.workspace.absolute() / "mlflow" / "artifacts"
+
+    @property
+    def prefect_home(self) -> Path:
+        """Folder of Prefect's database when no server is configured."""
+        return self.workspace.absolute() / "prefect"
+
+
+def load_config(
+    path: Path | None = None, environ: Mapping[str, str] | None = None, **overrides: Any
+) -> Config:
+    """Read the configuration: defaults, then the file, then the environment, then `overrides`.
+
+    Parameters
+    ----------
+    path : Path, optional
+        TOML file; by default ``lidcflow.toml`` of the working folder, if there is one.
+    environ : mapping, optional
+        ``LIDCFLOW_TRAIN__SECTOR_NUM=13`` sets ``train.sector_num``; by default `os.environ`.
+    **overrides
+        Top-level keys, such as ``workspace``; values that are None are left out.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or not TOML, a key is unknown, or a value is out of range.
+
+    Examples
+    --------
+    >>> load_config(environ={"LIDCFLOW_TRAIN__SECTOR_NUM": "13"}).train.sector_num
+    13
+    """
+    settings = _read_file(path)
+    _merge(settings, _from_environment(os.environ if environ is None else environ))
+    _merge(settings, {key: value for key, value in overrides.items() if value is not None})
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error, path)) from None
+
+
+def _read_file(path: Path | None) -> dict[str, Any]:
+    if path is None and not Path(DEFAULT_FILE).is_file():
+        return {}
+    file = path or Path(DEFAULT_FILE)
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"configuration {file}: the file must exist; check the path after --config"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"configuration {file}: must be TOML, got {error}") from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for name, value in environ.items():
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in RESERVED_VARIABLES:
+            continue
+        *sections, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        table = settings
+        for section in sections:
+            table = table.setdefault(section, {})
+        table[key] = value
+    return settings
+
+
+RESERVED_VARIABLES = frozenset({"LIDCFLOW_REAL_DATA", "LIDCFLOW_PATIENT_KEY_SECRET"})
+"""Variables with the prefix that are not settings."""
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> None:
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value
+
+
+def _sentence(error: ValidationError, path: Path | None) -> str:
+    """Name the key, the rule and the value of the first thing that is wrong."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "configuration"
+    where = f"configuration {path or DEFAULT_FILE}"
+    if first["type"] == "extra_forbidden":
+        return f"{where}: unknown key '{key}'; {_known_keys(first['loc'][:-1])}"
+    return f"{where}: {key}: {first['msg']}, got {first.get('input')!r}"
+
+
+def _known_keys(section: tuple[int | str, ...]) -> str:
+    model: type[BaseModel] = Config
+    for name in section:
+        annotation = model.model_fields[str(name)].annotation
+        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
+    return f"known here are {', '.join(sorted(model.model_fields))}"

@@ -1,0 +1,1 @@
+"""Chest CT series: finding and judging them, decoding, geometry, reduction to slabs."""

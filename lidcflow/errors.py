@@ -1,0 +1,65 @@
+"""Every error that lidcflow raises for wrong data; the tree decides what a flow does with it.
+
+A flow sets a series aside on `SeriesRefused` and stops with one sentence on any other
+`LidcflowError`. Wrong arguments raise the built-in types.
+"""
+
+
+class LidcflowError(Exception):
+    """Base of all errors whose message is one sentence for the user: the thing, the rule, the way out."""
+
+
+class ConfigError(LidcflowError):
+    """The configuration is wrong: an unknown key, a value out of range, a file that is not TOML."""
+
+
+class SourceError(LidcflowError):
+    """The source holds nothing to work on, or is not there."""
+
+
+class SeriesRefused(LidcflowError):
+    """One series can't be used; it is listed with its reason and the others go on.
+
+    Parameters
+    ----------
+    reason : str
+        A value of `lidcflow.ct.series.Reason`, such as ``"missing-slices"``.
+    sentence : str
+        What must hold, what was found, what to do.
+    """
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(reason, sentence)
+        self.reason = reason
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class StoreError(LidcflowError):
+    """The Zarr store or the catalog can't be used as it is."""
+
+
+class StoreMismatch(StoreError):
+    """The store was written with another preprocessing configuration."""
+
+
+class LabelError(LidcflowError):
+    """Readings and images do not fit together, or there are no labels."""
+
+
+class TrainingError(LidcflowError):
+    """The training set can't be trained on: too few patients, a class absent, a patient on both sides."""
+
+
+class WeightsError(LidcflowError):
+    """A backbone's weight file is missing or is not the one that was asked for."""
+
+
+class ReleaseError(LidcflowError):
+    """A release is missing, incomplete, or does not fit the volumes."""
+
+
+class ResourceError(LidcflowError):
+    """The machine lacks something: disk space, a free port, a running server."""

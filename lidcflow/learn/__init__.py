@@ -1,0 +1,1 @@
+"""Learning: sectors, splits, training sets, backbones, features, heads, calibration, figures of merit."""

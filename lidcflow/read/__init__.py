@@ -1,0 +1,1 @@
+"""Reading new studies: recommendations and their pages."""
