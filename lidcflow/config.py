@@ -30,15 +30,9 @@ class PreprocessConfig(_Settings):
 
     slices: int = Field(65, ge=8, le=512, description="output slices (slabs) of a volume")
     size: int = Field(128, ge=16, le=512, description="rows and columns of a volume")
-    z_range: Literal["scan", "lung", "centre"] = Field(
-        "scan", description="part of the scan that the slices cover"
-    )
-    via_mm: float | None = Field(
-        None, gt=0, le=10, description="spacing of an intermediate grid along z, in mm"
-    )
-    gaps: Literal["refuse", "accept"] = Field(
-        "refuse", description="what to do with a series that lacks slices"
-    )
+    z_range: Literal["scan", "lung", "centre"] = Field("scan", description="part of the scan that the slices cover")
+    via_mm: float | None = Field(None, gt=0, le=10, description="spacing of an intermediate grid along z, in mm")
+    gaps: Literal["refuse", "accept"] = Field("refuse", description="what to do with a series that lacks slices")
 
     @property
     def digest(self) -> str:
@@ -51,9 +45,7 @@ class LabelConfig(_Settings):
     """How readings become the label of a slice."""
 
     min_readers: int = Field(1, ge=1, le=4, description="readers who must have marked a nodule")
-    malignant_at: float = Field(
-        3.0, ge=1, le=5, description="mean malignancy rating from which a nodule is malignant"
-    )
+    malignant_at: float = Field(3.0, ge=1, le=5, description="mean malignancy rating from which a nodule is malignant")
     drop_ties: bool = Field(False, description="leave out nodules rated exactly malignant_at on average")
 
 
@@ -67,9 +59,7 @@ class SplitConfig(_Settings):
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> SplitConfig:
         if self.validation + self.test >= 1:
-            raise ValueError(
-                "validation and test together must be below 1, or no patient is left to train on"
-            )
+            raise ValueError("validation and test together must be below 1, or no patient is left to train on")
         return self
 
 
@@ -78,15 +68,9 @@ class TrainConfig(_Settings):
 
     sector_num: int = Field(5, ge=1, le=512, description="sectors of the chest, at most one per slice")
     backbone: Literal["compact", "resnet50"] = Field("compact", description="the network that makes features")
-    backbone_weights: Path | None = Field(
-        None, description="file with ResNet-50 ImageNet weights, without top"
-    )
-    backbone_sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of backbone_weights"
-    )
-    input: Literal["gray", "projections"] = Field(
-        "projections", description="what the backbone sees of a slice"
-    )
+    backbone_weights: Path | None = Field(None, description="file with ResNet-50 ImageNet weights, without top")
+    backbone_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of backbone_weights")
+    input: Literal["gray", "projections"] = Field("projections", description="what the backbone sees of a slice")
     head: Literal["linear", "mlp", "paper"] = Field("linear", description="what is trained on the features")
     balance: Literal["equal", "cap_non_nodule", "none"] = Field("cap_non_nodule")
     cap: int | None = Field(None, ge=1, description="most slices of a class in a sector's training set")
@@ -115,9 +99,7 @@ class TrackingConfig(_Settings):
 
     uri: str | None = Field(None, description="MLflow tracking URI; none: SQLite in the workspace")
     experiment: str = Field("lidcflow", min_length=1)
-    registry_name: str = Field(
-        "lidcflow", pattern="^[A-Za-z0-9_-]+$", description="name of the registered release"
-    )
+    registry_name: str = Field("lidcflow", pattern="^[A-Za-z0-9_-]+$", description="name of the registered release")
 
 
 class InferConfig(_Settings):
@@ -141,9 +123,7 @@ class ServeConfig(_Settings):
 class Config(_Settings):
     """All settings of lidcflow."""
 
-    workspace: Path = Field(
-        Path("lidcflow-workspace"), description="folder of store, catalog, MLflow and reports"
-    )
+    workspace: Path = Field(Path("lidcflow-workspace"), description="folder of store, catalog, MLflow and reports")
     archive: str | None = Field(None, description="source of the scheduled preprocessing")
     inbox: str | None = Field(None, description="source of the scheduled inference")
     patient_key: Literal["private", "public"] = Field(
@@ -199,9 +179,7 @@ class Config(_Settings):
         return self.workspace.absolute() / "prefect"
 
 
-def load_config(
-    path: Path | None = None, environ: Mapping[str, str] | None = None, **overrides: Any
-) -> Config:
+def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
     """Read the configuration: defaults, then the file, then the environment, then `overrides`.
 
     Parameters
@@ -239,9 +217,7 @@ def _read_file(path: Path | None) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(
-            f"configuration {file}: the file must exist; check the path after --config"
-        ) from None
+        raise ConfigError(f"configuration {file}: the file must exist; check the path after --config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration {file}: must be TOML, got {error}") from None
 
