@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test test-cluster lint types format lock docs clean
+.PHONY: demo setup test test-cluster lint types format lock pictures clean
 
 setup: .venv/.ready
 
@@ -18,6 +18,9 @@ demo: setup
 
 test: setup
 	$(BIN)/pytest
+
+test-cluster: setup
+	$(BIN)/pytest tests/cluster
 
 lint: setup
 	$(BIN)/ruff check .

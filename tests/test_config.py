@@ -1,0 +1,77 @@
+import pytest
+
+from lidcflow.config import Config, PreprocessConfig, TrainConfig, load_config
+from lidcflow.errors import ConfigError
+
+
+def write(folder, text):
+    file = folder / "lidcflow.toml"
+    file.write_text(text)
+    return file
+
+
+def test_environment_goes_over_the_file(tmp_path):
+    file = write(tmp_path, "[train]\nsector_num = 5\nepochs = 7\n")
+
+    config = load_config(file, environ={"LIDCFLOW_TRAIN__SECTOR_NUM": "13", "HOME": "/nowhere"})
+
+    assert (config.train.sector_num, config.train.epochs) == (13, 7)
+
+
+def test_options_go_over_the_environment(tmp_path):
+    config = load_config(write(tmp_path, ""), environ={"LIDCFLOW_WORKSPACE": "a"}, workspace="b", archive=None)
+
+    assert str(config.workspace) == "b"
+
+
+def test_an_unknown_key_is_named_with_the_known_ones(tmp_path):
+    file = write(tmp_path, "[train]\nsectors = 5\n")
+
+    with pytest.raises(ConfigError, match=r"unknown key 'train\.sectors'; known here are .*sector_num"):
+        load_config(file, environ={})
+
+
+def test_an_unknown_environment_variable_is_refused():
+    with pytest.raises(ConfigError, match=r"unknown key 'trian'"):
+        load_config(environ={"LIDCFLOW_TRIAN__EPOCHS": "3"})
+
+
+def test_a_value_out_of_range_is_named_with_its_key(tmp_path):
+    file = write(tmp_path, "[split]\ntest = 1.5\n")
+
+    with pytest.raises(ConfigError, match=r"split\.test: .*less than 1, got 1\.5"):
+        load_config(file, environ={})
+
+
+def test_splits_must_leave_someone_to_train_on():
+    with pytest.raises(ConfigError, match="no patient is left"):
+        load_config(environ={"LIDCFLOW_SPLIT__TEST": "0.5", "LIDCFLOW_SPLIT__VALIDATION": "0.5"})
+
+
+def test_a_missing_file_says_so(tmp_path):
+    with pytest.raises(ConfigError, match="must exist"):
+        load_config(tmp_path / "none.toml", environ={})
+
+
+def test_a_file_that_is_not_toml_says_where(tmp_path):
+    with pytest.raises(ConfigError, match="must be TOML"):
+        load_config(write(tmp_path, "train = = 5"), environ={})
+
+
+def test_more_sectors_than_slices_are_refused():
+    with pytest.raises(ValueError, match="at most preprocess.slices"):
+        Config(train=TrainConfig(sector_num=66))
+
+
+def test_the_digest_changes_with_every_setting_that_changes_voxels():
+    base = PreprocessConfig()
+    others = [
+        PreprocessConfig(slices=64),
+        PreprocessConfig(size=64),
+        PreprocessConfig(z_range="lung"),
+        PreprocessConfig(via_mm=1.0),
+        PreprocessConfig(gaps="accept"),
+    ]
+
+    assert len({config.digest for config in [base, *others]}) == 6
+    assert base.digest == PreprocessConfig().digest
