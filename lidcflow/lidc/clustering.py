@@ -57,9 +57,9 @@ def _distances(points: Sequence[NDArray[np.int64]], tolerance: float) -> NDArray
     distances = np.full(near.shape, np.inf)
     # The bound of a query is exclusive, but a distance equal to the tolerance is near.
     bound = np.nextafter(tolerance, np.inf)
-    for first in np.flatnonzero(np.triu(near, k=1).any(axis=1)):
+    for first in np.flatnonzero(np.triu(near, k=1).any(axis=1)).tolist():
         tree = cKDTree(points[first])
-        for second in first + 1 + np.flatnonzero(near[first, first + 1 :]):
+        for second in (first + 1 + np.flatnonzero(near[first, first + 1 :])).tolist():
             nearest = tree.query(points[second], distance_upper_bound=bound)[0].min()
             distances[first, second] = distances[second, first] = nearest
     return distances
