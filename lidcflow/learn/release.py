@@ -1,0 +1,206 @@
+"""A release: one version of the whole set of sector models, and the record of what it pins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
+from lidcflow.errors import ReleaseError
+
+SCHEMA_VERSION: Literal["lidcflow.release/1"] = "lidcflow.release/1"
+TRAINING_VERSION = 1
+"""Raised when the same inputs would train another release."""
+
+
+class Record(BaseModel):
+    """Immutable, and refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Estimate(Record):
+    """A figure with its 95% interval over patients; None where the data do not define it."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "-"
+        return f"{self.value:.3f}" if self.low is None else f"{self.value:.3f} ({self.low:.2f} to {self.high:.2f})"
+
+
+class ClassCounts(Record):
+    """Slices of each class."""
+
+    non_nodule: int
+    benign: int
+    malignant: int
+
+    @property
+    def total(self) -> int:
+        """Slices of all classes."""
+        return self.non_nodule + self.benign + self.malignant
+
+    @classmethod
+    def of(cls, labels: NDArray[np.integer]) -> ClassCounts:
+        """Count labels: 0 non-nodule, 1 benign, 2 malignant."""
+        counts = np.bincount(np.asarray(labels, dtype=np.int64).ravel(), minlength=3)
+        return cls(non_nodule=int(counts[0]), benign=int(counts[1]), malignant=int(counts[2]))
+
+
+class SplitFigures(Record):
+    """What a release reaches on one split at natural prevalence, beside the two baselines."""
+
+    patients: int
+    series: int
+    nodules: int
+    slices: ClassCounts
+    release: dict[str, Estimate]
+    sector_prior: dict[str, Estimate]
+    uniform: dict[str, Estimate]
+
+
+class SectorPin(Record):
+    """The registered model that answers for one sector; slices are numbered from 1, both ends included."""
+
+    sector: int
+    first_slice: int
+    last_slice: int
+    model_name: str
+    version: int
+    fallback: bool = False
+    reason: str = ""
+    training: ClassCounts
+    validation: dict[str, Estimate] = {}
+    test: dict[str, Estimate] = {}
+
+
+class BackbonePin(Record):
+    """The network whose features the sector models read."""
+
+    id: str
+    kind: str
+    digest: str
+    input: str
+    size: int
+
+
+class Gate(Record):
+    """Whether a release may become champion by itself, and why."""
+
+    passed: bool
+    reason: str
+    compared_with: str
+
+
+class ReleaseRecord(Record):
+    """Everything that a release pins, kept as JSON beside its version in the registry."""
+
+    schema_version: Literal["lidcflow.release/1"] = SCHEMA_VERSION
+    name: str
+    version: int
+    created: datetime
+    sector_num: int
+    sectors: tuple[SectorPin, ...]
+    backbone: BackbonePin
+    preprocess: PreprocessConfig
+    preprocess_digest: str
+    labels: LabelConfig
+    split: SplitConfig
+    train: TrainConfig
+    threshold_nodule: float
+    snapshot_digest: str
+    inputs_digest: str
+    metrics: dict[str, SplitFigures]
+    gate: Gate
+    synthetic: bool
+    lidcflow_version: str
+
+    def check(self) -> ReleaseRecord:
+        """Return the record itself if its parts fit together.
+
+        Raises
+        ------
+        ReleaseError
+            If the sectors do not cover every slice once, or the preprocessing configuration is not the
+            one whose digest the record pins.
+        """
+        covered = [k for pin in self.sectors for k in range(pin.first_slice, pin.last_slice + 1)]
+        if covered != list(range(1, self.preprocess.slices + 1)):
+            raise ReleaseError(
+                f"release {self.name} version {self.version}: its sectors must cover the slices 1 to "
+                f"{self.preprocess.slices} once each, got {len(covered)} slices; train again"
+            )
+        if self.preprocess.digest != self.preprocess_digest:
+            raise ReleaseError(
+                f"release {self.name} version {self.version}: its volumes were made by another version of the "
+                f"preprocessing, digest {self.preprocess_digest[:12]}; train again, or use the lidcflow "
+                f"{self.lidcflow_version} that made it"
+            )
+        return self
+
+
+def inputs_digest(
+    snapshot_digest: str, backbone_id: str, preprocess_digest: str, train: TrainConfig, labels: LabelConfig
+) -> str:
+    """Hash what decides a training, so that the same inputs find the release they made.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits; where the backbone's weights lie does not matter, `backbone_id` names them.
+    """
+    settings = {
+        "version": TRAINING_VERSION,
+        "snapshot": snapshot_digest,
+        "backbone": backbone_id,
+        "preprocess": preprocess_digest,
+        "train": portable(train).model_dump(mode="json"),
+        "labels": labels.model_dump(mode="json"),
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def portable(train: TrainConfig) -> TrainConfig:
+    """Return the training configuration without what holds on one machine only."""
+    return train.model_copy(update={"backbone_weights": None, "backbone_sha256": None})
+
+
+def threshold_for(p_nodule: NDArray[np.floating], labels: NDArray[np.integer], target_sensitivity: float) -> float:
+    """Find the highest threshold at which enough of the nodule slices are found.
+
+    Parameters
+    ----------
+    p_nodule : (slices,) array
+        Calibrated probability of a nodule, benign or malignant, on validation slices.
+    labels : (slices,) array
+        0 non-nodule, 1 benign, 2 malignant.
+    target_sensitivity : float
+        Share of nodule slices that must reach the threshold.
+
+    Raises
+    ------
+    ReleaseError
+        If no slice holds a nodule.
+
+    Examples
+    --------
+    >>> threshold_for(np.array([0.9, 0.8, 0.3, 0.2]), np.array([1, 0, 2, 0]), 0.5)
+    0.9
+    """
+    nodule = np.sort(np.asarray(p_nodule, dtype=np.float64)[np.asarray(labels) > 0])[::-1]
+    if nodule.size == 0:
+        raise ReleaseError(
+            "threshold: the validation slices must hold at least one nodule, got none; add series or another split seed"
+        )
+    needed = int(np.ceil(target_sensitivity * nodule.size))
+    return float(nodule[max(needed, 1) - 1])
