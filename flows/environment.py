@@ -1,0 +1,68 @@
+"""The process environment that Prefect, MLflow and Keras read when they are imported."""
+
+import os
+from pathlib import Path
+
+from lidcflow.config import Config
+from lidcflow.errors import ResourceError
+
+_ALWAYS = {
+    "DO_NOT_TRACK": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "GRPC_VERBOSITY": "ERROR",
+    "MPLBACKEND": "Agg",
+}
+
+_QUIET = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+"""Keeps the terminal for the progress bars; the run's page in Prefect still gets every line."""
+
+
+def prepare(config: Config, *, quiet: bool = True) -> None:
+    """Set what Prefect, MLflow and Keras read from the environment; a variable that is set already stays.
+
+    Call it before any of them is imported. With no ``PREFECT_API_URL``, flows run against a temporary server
+    whose database lies in the workspace, where ``PREFECT_HOME=... prefect server start`` finds the runs again.
+
+    Parameters
+    ----------
+    config : Config
+        Its workspace becomes the home of Prefect.
+    quiet : bool
+        Keep Prefect's log lines off the terminal; a service that runs for days wants them there.
+
+    Raises
+    ------
+    ResourceError
+        If the workspace can't be written.
+
+    Examples
+    --------
+    >>> variables(Config(), quiet=False)["DO_NOT_TRACK"]
+    'true'
+    """
+    for name, value in variables(config, quiet=quiet).items():
+        os.environ.setdefault(name, value)
+    _make_folder(Path(os.environ["PREFECT_HOME"]))
+
+
+def variables(config: Config, *, quiet: bool = True) -> dict[str, str]:
+    """Return the variables that `prepare` sets, for a process that is started with them."""
+    return {"PREFECT_HOME": str(config.prefect_home), **_ALWAYS, **(_QUIET if quiet else {})}
+
+
+def _make_folder(folder: Path) -> None:
+    """Make Prefect's home with its parents: it makes only the last folder itself, and can't start without it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(
+            f"workspace {folder.parent}: must be writable, got {error.strerror}; choose another one with --workspace"
+        ) from None

@@ -1,0 +1,91 @@
+"""How far a stage is, told to whoever listens: a terminal, or nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import RLock
+from typing import Protocol
+
+
+@dataclass(eq=False)
+class Stage:
+    """A named piece of work and how much of it is done.
+
+    Parameters
+    ----------
+    name : str
+        What people read, such as ``"preprocess"``.
+    total : int or None
+        Steps of the whole; None while nobody knows.
+    """
+
+    name: str
+    total: int | None = None
+    done: int = 0
+
+    def advance(self, steps: int = 1) -> None:
+        """Count `steps` more as done; safe to call from any thread."""
+        with _lock:
+            self.reach(self.done + steps, self.total)
+
+    def reach(self, done: int, total: int | None) -> None:
+        """Set how much is done and the total, as functions report that count by themselves."""
+        with _lock:
+            self.done, self.total = done, total
+            _tell("advanced", self)
+
+
+class Listener(Protocol):
+    """What a listener is told; it must return at once."""
+
+    def started(self, stage: Stage) -> None:
+        """Show a new stage."""
+
+    def advanced(self, stage: Stage) -> None:
+        """Show its new count."""
+
+    def finished(self, stage: Stage) -> None:
+        """Show that it ended, however far it came."""
+
+
+_listeners: list[Listener] = []
+_lock = RLock()
+
+
+@contextmanager
+def stage(name: str, total: int | None = None) -> Iterator[Stage]:
+    """Announce a stage to the listeners for as long as the block runs.
+
+    Examples
+    --------
+    >>> with stage("preprocess", total=2) as preprocessing:
+    ...     preprocessing.advance()
+    >>> preprocessing.done
+    1
+    """
+    announced = Stage(name, total)
+    _tell("started", announced)
+    try:
+        yield announced
+    finally:
+        _tell("finished", announced)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Tell `listener` of every stage of this process while the block runs."""
+    with _lock:
+        _listeners.append(listener)
+    try:
+        yield
+    finally:
+        with _lock:
+            _listeners.remove(listener)
+
+
+def _tell(what: str, announced: Stage) -> None:
+    with _lock:
+        for listener in _listeners:
+            getattr(listener, what)(announced)
