@@ -63,7 +63,7 @@ def test_sectors_must_cover_every_slice_once(record):
 
 
 def test_a_preprocessing_of_another_version_is_refused(record):
-    with pytest.raises(ReleaseError, match="train again, or use the lidcflow 0.1.0"):
+    with pytest.raises(ReleaseError, match=r"train again, or use the lidcflow 0\.1\.0"):
         record.model_copy(update={"preprocess_digest": "0" * 64}).check()
 
 

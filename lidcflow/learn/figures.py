@@ -1,0 +1,144 @@
+"""Figures of a training that people look at: curves, confusion matrix, reliability, slice montage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+CLASSES = ("non-nodule", "benign", "malignant")
+LUNG_WINDOW_HU = (-1350.0, 150.0)
+"""Level -600, width 1500."""
+
+NOTE = "research use only"
+RELIABILITY_BINS = 8
+BLUE, ORANGE, GREY = "#2563a8", "#d9730d", "#8a8a8a"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One slice of a montage: `(size, size)` HU values and what is written under them."""
+
+    hu: NDArray[np.int16]
+    caption: str
+
+
+def curves(history: Mapping[str, Sequence[float]], title: str) -> Figure:
+    """Draw loss and accuracy against the epoch, for training and validation.
+
+    Parameters
+    ----------
+    history : mapping
+        ``loss``, ``val_loss``, ``accuracy`` and ``val_accuracy``, one value an epoch; those absent are left out.
+    title : str
+        Above the figure.
+    """
+    figure, axes = _canvas(title, columns=2)
+    for axis, key in zip(axes, ("loss", "accuracy"), strict=True):
+        for name, label, colour in ((key, "training", BLUE), (f"val_{key}", "validation", ORANGE)):
+            if values := history.get(name):
+                axis.plot(range(1, len(values) + 1), values, color=colour, label=label, marker="." * (len(values) < 2))
+        axis.set(xlabel="epoch", ylabel=key)
+        if axis.lines:
+            axis.legend(frameon=False)
+    return figure
+
+
+def confusion(matrix: NDArray[np.integer], title: str) -> Figure:
+    """Draw a confusion matrix; shades are shares of the true class, numbers are slices.
+
+    Parameters
+    ----------
+    matrix : (3, 3) array of integers
+        Rows are true classes, columns predicted ones.
+    title : str
+        Above the figure.
+    """
+    figure, (axis,) = _canvas(title, columns=1)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(matrix):
+        colour = "white" if share[row, column] > 0.5 else "black"
+        axis.text(column, row, f"{count:,}\n{share[row, column]:.0%}", ha="center", va="center", color=colour)
+    axis.set_xticks(range(3), CLASSES)
+    axis.set_yticks(range(3), CLASSES)
+    axis.set(xlabel="predicted", ylabel="true")
+    return figure
+
+
+def reliability(p_nodule: NDArray[np.floating], labels: NDArray[np.integer], title: str) -> Figure:
+    """Draw how often a nodule is there against how probable it was called.
+
+    Parameters
+    ----------
+    p_nodule : (slices,) array
+        Calibrated probability of a nodule.
+    labels : (slices,) array
+        0 non-nodule, 1 benign, 2 malignant.
+    title : str
+        Above the figure.
+
+    Notes
+    -----
+    Bins hold equal numbers of slices, so that the few probable ones share no bin with the many improbable.
+    """
+    figure, (axis,) = _canvas(title, columns=1)
+    bins = [chosen for chosen in np.array_split(np.argsort(p_nodule, kind="stable"), RELIABILITY_BINS) if chosen.size]
+    called = [float(p_nodule[chosen].mean()) for chosen in bins]
+    there = [float((labels[chosen] > 0).mean()) for chosen in bins]
+    axis.plot(called, there, "o", color=BLUE)
+    for x, y, chosen in zip(called, there, bins, strict=True):
+        axis.annotate(f"{chosen.size:,}", (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
+    axis.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+    top = max([0.1, *called, *there])
+    axis.set(xlim=(0, top * 1.1), ylim=(0, top * 1.1), xlabel="probability of a nodule", ylabel="share with a nodule")
+    return figure
+
+
+def montage(rows: Mapping[str, Sequence[Tile]], title: str) -> Figure:
+    """Lay slices out in named rows, in the lung window.
+
+    Parameters
+    ----------
+    rows : mapping of str to tiles
+        Such as slices found, missed and falsely called; rows may differ in length or be empty.
+    title : str
+        Above the figure.
+    """
+    width = max([len(tiles) for tiles in rows.values()] + [1])
+    figure = Figure(figsize=(1.9 * width + 0.6, 2.3 * len(rows) + 0.7), layout="constrained")
+    grid = np.asarray(figure.subplots(len(rows), width, squeeze=False))
+    for line, (name, tiles) in zip(grid, rows.items(), strict=True):
+        for position, axis in enumerate(line):
+            _draw_tile(axis, tiles[position] if position < len(tiles) else None)
+        line[0].set_ylabel(name if tiles else f"{name}: none", fontsize=9)
+    _sign(figure, title)
+    return figure
+
+
+def _draw_tile(axis: Axes, tile: Tile | None) -> None:
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines[:].set_visible(False)
+    if tile is not None:
+        low, high = LUNG_WINDOW_HU
+        axis.imshow(tile.hu, cmap="gray", vmin=low, vmax=high, interpolation="bilinear")
+        axis.set_xlabel(tile.caption, fontsize=7)
+
+
+def _canvas(title: str, columns: int) -> tuple[Figure, NDArray[np.object_]]:
+    figure = Figure(figsize=(4.8 * columns, 4.2), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    _sign(figure, title)
+    return figure, axes
+
+
+def _sign(figure: Figure, title: str) -> None:
+    figure.suptitle(title, fontsize=11)
+    figure.supxlabel(NOTE, fontsize=7, color=GREY, x=0.99, ha="right")
