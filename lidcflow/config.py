@@ -115,9 +115,10 @@ class ServeConfig(_Settings):
     host: str = "127.0.0.1"
     prefect_port: int = Field(4200, ge=1, le=65535)
     mlflow_port: int = Field(5000, ge=1, le=65535)
-    preprocess_cron: str = "0 1 * * *"
-    retrain_cron: str = "0 3 * * 0"
-    infer_every_s: int = Field(300, ge=10)
+    preprocess_cron: str | None = Field(None, description="when to preprocess; none: as deployments/prefect.yaml says")
+    retrain_cron: str | None = Field(None, description="when to retrain; none: as deployments/prefect.yaml says")
+    infer_every_s: int | None = Field(None, ge=10, description="seconds between inferences; none: as the YAML says")
+    timezone: str | None = Field(None, description="time zone of the crons, as Europe/Berlin; none: as the YAML says")
 
 
 class Config(_Settings):
