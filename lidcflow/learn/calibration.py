@@ -1,0 +1,117 @@
+"""Turn a head's logits into probabilities that mean the same in every sector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+
+SCALE_MEAN, SCALE_DEVIATION = 1.0, 0.5
+OFFSET_DEVIATION = 1.0
+LEAST_SCALE = 0.05
+"""A scale of 0 would forget what the head has learnt, a negative one reverse it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """One scale for all logits and an offset for each class: a softmax of `scale * logits + offsets`."""
+
+    scale: float
+    offsets: tuple[float, float, float]
+
+
+def prior_offsets(train_counts: Sequence[int], natural_counts: Sequence[int]) -> tuple[float, float, float]:
+    """Return what to add to the logits of a model trained on balanced classes, to be right at natural prevalence.
+
+    Parameters
+    ----------
+    train_counts, natural_counts : three ints
+        Slices of each class that the model was trained on, and before balancing. Half a slice is added
+        to each, so that a class without a slice leaves the offsets finite.
+
+    Returns
+    -------
+    three floats
+        Log ratio of the class shares; zero when nothing was balanced.
+
+    References
+    ----------
+    Saerens, Latinne and Decaestecker, Neural Computation 14, 2002, equation 2.4.
+
+    Examples
+    --------
+    >>> prior_offsets([10, 10, 10], [10, 10, 10])
+    (0.0, 0.0, 0.0)
+    """
+    natural, train = (np.asarray(counts, dtype=np.float64) + 0.5 for counts in (natural_counts, train_counts))
+    ratio = np.log(natural / natural.sum()) - np.log(train / train.sum())
+    return float(ratio[0]), float(ratio[1]), float(ratio[2])
+
+
+def fit_calibration(
+    logits: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    prior_offsets: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> Calibration:
+    """Fit scale and offsets to validation slices at natural prevalence.
+
+    The most probable values under a normal prior: scale around 1 (deviation 0.5), offsets around
+    `prior_offsets` (deviation 1). Many slices overrule it; without any, it is the answer.
+
+    Parameters
+    ----------
+    logits : (slices, 3) array
+        The head's, before the softmax.
+    labels : (slices,) array of int
+        0 non-nodule, 1 benign, 2 malignant.
+    prior_offsets : three floats
+        From the function of that name.
+
+    Returns
+    -------
+    Calibration
+        Its scale is positive.
+
+    References
+    ----------
+    Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2.
+    """
+    logits = np.asarray(logits, dtype=np.float64).reshape(-1, 3)
+    truth = np.eye(3)[np.asarray(labels, dtype=np.int64)]
+    means = np.array([SCALE_MEAN, *prior_offsets])
+    deviations = np.array([SCALE_DEVIATION, *[OFFSET_DEVIATION] * 3])
+
+    def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scores = values[0] * logits + values[1:]
+        z = (values - means) / deviations
+        excess = softmax(scores, axis=1) - truth
+        slope = np.array([(excess * logits).sum(), *excess.sum(axis=0)]) + z / deviations
+        return float(z @ z / 2 - (truth * log_softmax(scores, axis=1)).sum()), slope
+
+    bounds = [(LEAST_SCALE, None), *[(None, None)] * 3]
+    scale, *offsets = minimize(loss, means, jac=True, method="L-BFGS-B", bounds=bounds).x.tolist()
+    return Calibration(scale, (offsets[0], offsets[1], offsets[2]))
+
+
+def apply(calibration: Calibration, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return calibrated probabilities.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        From `fit_calibration`.
+    logits : (slices, 3) array
+        The head's, before the softmax.
+
+    Returns
+    -------
+    (slices, 3) array of float64
+        Rows sum to 1.
+    """
+    scores = calibration.scale * np.asarray(logits, dtype=np.float64) + np.array(calibration.offsets)
+    probabilities: NDArray[np.float64] = softmax(scores, axis=1)
+    return probabilities

@@ -1,0 +1,247 @@
+"""The exact set of slices that models are trained and measured on."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lidcflow.config import SplitConfig
+from lidcflow.errors import TrainingError
+from lidcflow.learn.splits import SPLITS, Split, split_of
+from lidcflow.lidc.labels import CLASS_NAMES, NON_NODULE
+
+Balance = Literal["equal", "cap_non_nodule", "none"]
+
+COLUMNS = {
+    "series_instance_uid": "str",
+    "patient_key": "str",
+    "slice": "int16",
+    "label": "int8",
+    "split": "str",
+    "volume_digest": "str",
+}
+
+
+class VolumeFacts(Protocol):
+    """What a snapshot needs to know of a stored volume; `lidcflow.store.volumes.VolumeRecord` has it."""
+
+    @property
+    def series_instance_uid(self) -> str: ...
+    @property
+    def patient_key(self) -> str: ...
+    @property
+    def volume_digest(self) -> str: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Who is in, which slices with which labels, in which split, of which volumes.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row for each slice: series_instance_uid, patient_key, slice (from 1, top of the chest first),
+        label (0 non-nodule, 1 benign, 2 malignant), split, volume_digest; ordered by series and slice.
+    digest : str
+        SHA-256 of the rows, 64 hexadecimal digits; the order they came in does not matter.
+    """
+
+    table: pd.DataFrame
+    digest: str
+
+    def rows(self, split: Split) -> pd.DataFrame:
+        """Return the rows of one split, at natural prevalence."""
+        return self.table[self.table["split"] == split]
+
+    def save(self, file: Path) -> None:
+        """Write the table as Parquet with its digest, whole or not at all."""
+        draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+        table = self.table.copy()
+        table.attrs["digest"] = self.digest
+        try:
+            table.to_parquet(draft, index=False)
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, file: Path) -> Snapshot:
+        """Read a snapshot and check it again.
+
+        Raises
+        ------
+        TrainingError
+            If there is no such file, its rows are not those that were saved, or can't be trained on.
+        """
+        if not file.is_file():
+            raise TrainingError(f"snapshot {file.name}: the file must exist; train to make a new one")
+        table = pd.read_parquet(file)
+        snapshot = _snapshot(table)
+        if snapshot.digest != table.attrs.get("digest"):
+            raise TrainingError(
+                f"snapshot {file.name}: rows must be those that were saved, got digest {snapshot.digest[:12]} "
+                f"instead of {str(table.attrs.get('digest'))[:12]}; train to make a new one"
+            )
+        return snapshot
+
+
+def build_snapshot(
+    records: Iterable[VolumeFacts], labels: Mapping[str, NDArray[np.int8]], split: SplitConfig
+) -> Snapshot:
+    """Put volumes and labels together and decide the split of each patient.
+
+    Parameters
+    ----------
+    records : iterable of VolumeFacts
+        Stored volumes; those without labels are left out.
+    labels : mapping of SeriesInstanceUID to (slices,) array of int8
+        From `lidcflow.lidc.labels.slab_labels`.
+    split : SplitConfig
+        Seed and shares.
+
+    Raises
+    ------
+    TrainingError
+        If nothing is labelled, a split is empty, a class is absent, or a patient is in two splits.
+    """
+    parts = [
+        _series_rows(record, labels[uid], split) for record in records if (uid := record.series_instance_uid) in labels
+    ]
+    if not parts:
+        raise TrainingError(
+            "snapshot: at least one stored series must have labels, got none; preprocess series of LIDC-IDRI"
+        )
+    return _snapshot(pd.concat(parts, ignore_index=True))
+
+
+def sector_rows(
+    snapshot: Snapshot, slices_of_sector: range, balance: Balance, cap: int | None, seed: int
+) -> pd.DataFrame:
+    """Return the rows of a sector: training slices balanced, validation and test at natural prevalence.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        All slices.
+    slices_of_sector : range
+        Slices from 0, from `lidcflow.learn.sectors.sector_slices`.
+    balance : "equal", "cap_non_nodule" or "none"
+        ``equal`` keeps of each class as many slices as the rarest has, or `cap`. ``cap_non_nodule``
+        keeps as many non-nodule slices as there are nodule slices, or `cap`. ``none`` keeps all, or
+        `cap` of each class.
+    cap : int, optional
+        Most slices of a class.
+    seed : int
+        Same seed and snapshot, same rows.
+
+    Returns
+    -------
+    DataFrame
+        Columns and order of `Snapshot.table`.
+    """
+    inside = _in_sector(snapshot.table, slices_of_sector)
+    training = inside["split"] == "train"
+    kept = _balanced(inside[training], balance, cap, seed)
+    return pd.concat([kept, inside[~training]]).sort_index()
+
+
+def class_counts(rows: pd.DataFrame) -> tuple[int, int, int]:
+    """Count the slices of each class: non-nodule, benign, malignant."""
+    counts = np.bincount(rows["label"].to_numpy(), minlength=len(CLASS_NAMES))
+    return int(counts[0]), int(counts[1]), int(counts[2])
+
+
+def lacking_classes(snapshot: Snapshot, slices_of_sector: range) -> list[int]:
+    """Return the classes without a training slice in a sector: such a sector falls back to the all-sector model."""
+    counts = class_counts(_in_sector(snapshot.rows("train"), slices_of_sector))
+    return [label for label, count in enumerate(counts) if count == 0]
+
+
+def _in_sector(rows: pd.DataFrame, slices_of_sector: range) -> pd.DataFrame:
+    return rows[rows["slice"].between(slices_of_sector.start + 1, slices_of_sector.stop)]
+
+
+def _balanced(rows: pd.DataFrame, balance: Balance, cap: int | None, seed: int) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    limits = _limits(class_counts(rows), balance, cap)
+    classes = [rows[rows["label"] == label] for label in range(len(limits))]
+    return pd.concat(
+        [of.sample(min(limit, len(of)), random_state=random) for of, limit in zip(classes, limits, strict=True)]
+    )
+
+
+def _limits(counts: tuple[int, int, int], balance: Balance, cap: int | None) -> list[int]:
+    """Most slices of each class."""
+    if balance == "equal":
+        rarest = min((count for count in counts if count), default=0)
+        return [cap or rarest] * len(counts)
+    if balance == "cap_non_nodule":
+        return [cap or sum(counts[1:]), counts[1], counts[2]]
+    return [cap or max(counts)] * len(counts)
+
+
+def _series_rows(record: VolumeFacts, labels: NDArray[np.int8], split: SplitConfig) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "series_instance_uid": record.series_instance_uid,
+            "patient_key": record.patient_key,
+            "slice": np.arange(1, len(labels) + 1),
+            "label": labels,
+            "split": split_of(record.patient_key, split),
+            "volume_digest": record.volume_digest,
+        }
+    )
+
+
+def _snapshot(rows: pd.DataFrame) -> Snapshot:
+    """Bring rows into their canonical order, check and hash them."""
+    table = rows[list(COLUMNS)].astype(COLUMNS).sort_values(["series_instance_uid", "slice"], ignore_index=True)
+    _check_patients(table)
+    _check_slices(table)
+    _check_classes(table)
+    text = table.to_csv(index=False, lineterminator="\n")
+    return Snapshot(table, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _check_patients(table: pd.DataFrame) -> None:
+    sides = table.groupby("patient_key")["split"].nunique()
+    if (sides > 1).any():
+        raise TrainingError(
+            f"snapshot: a patient must be in one split, got {int((sides > 1).sum())} in two or more, "
+            f"the first with key {sides.index[sides > 1][0]}; train to make a new snapshot"
+        )
+
+
+def _check_slices(table: pd.DataFrame) -> None:
+    twice = table.duplicated(["series_instance_uid", "slice"])
+    if twice.any():
+        uid = table["series_instance_uid"][twice].iloc[0]
+        raise TrainingError(f"snapshot: a slice must be in once, got series {uid} twice; keep one of its volumes")
+    sizes = table.groupby("series_instance_uid").size()
+    if sizes.nunique() > 1:
+        raise TrainingError(
+            f"snapshot: all volumes must have the same number of slices, got {sizes.min()} to {sizes.max()}; "
+            "preprocess them with one configuration"
+        )
+
+
+def _check_classes(table: pd.DataFrame) -> None:
+    way_out = "add series, choose another split.seed or larger shares"
+    for split in SPLITS:
+        if not (table["split"] == split).any():
+            patients = table["patient_key"].nunique()
+            raise TrainingError(f"snapshot: {split} must hold at least one patient, got none of {patients}; {way_out}")
+    training = class_counts(table[table["split"] == "train"])
+    for name, count in zip(CLASS_NAMES, training, strict=True):
+        if count == 0:
+            raise TrainingError(f"snapshot: train must hold slices of each class, got no {name} slice; {way_out}")
+    if not (table["label"][table["split"] == "validation"] > NON_NODULE).any():
+        raise TrainingError(f"snapshot: validation must hold a slice with a nodule, got none; {way_out}")
