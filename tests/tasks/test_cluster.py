@@ -1,0 +1,122 @@
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from lidcflow.config import ClusterConfig
+from lidcflow.errors import ResourceError, SeriesRefused
+from tasks import cluster as cluster_module
+from tasks.cluster import map_series, open_cluster
+
+OWN_PROCESS = "__import__('os').getpid()"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with open_cluster(ClusterConfig(workers=2), "preprocess", scratch=tmp_path_factory.mktemp("scratch")) as opened:
+        yield opened
+
+
+def test_each_item_comes_with_its_result_or_its_exception(cluster):
+    outcomes = dict(map_series(cluster.address, eval, ["1 + 1", "1 / 0"]))
+
+    assert outcomes["1 + 1"] == 2
+    assert isinstance(outcomes["1 / 0"], ZeroDivisionError)
+
+
+def test_a_refused_series_keeps_its_reason_on_the_way_back(cluster):
+    raising = (
+        "(_ for _ in ()).throw(__import__('lidcflow.errors').errors.SeriesRefused('truncated', 'series 1.2: cut'))"
+    )
+
+    outcomes = dict(map_series(cluster.address, eval, [raising]))
+
+    assert isinstance(outcomes[raising], SeriesRefused)
+    assert (outcomes[raising].reason, str(outcomes[raising])) == ("truncated", "series 1.2: cut")
+
+
+def test_no_more_items_than_the_window_are_taken_ahead(cluster):
+    taken = []
+
+    def items():
+        for number in range(20):
+            taken.append(number)
+            yield str(number)
+
+    outcomes = map_series(cluster.address, eval, items(), window=2)
+    next(outcomes)
+
+    assert len(taken) <= 2 * cluster.workers + 1
+    assert len(list(outcomes)) == 19
+
+
+def test_the_cluster_serves_the_next_caller_when_one_stops_early(cluster):
+    abandoned = map_series(cluster.address, time.sleep, [0.0, *[0.1] * 8], window=1)
+    next(abandoned)
+    abandoned.close()
+
+    assert dict(map_series(cluster.address, eval, ["2"])) == {"2": 2}
+
+
+def test_a_series_whose_worker_was_killed_runs_again(cluster):
+    workers = {process for _, process in map_series(cluster.address, eval, [OWN_PROCESS] * 8)}
+    outcomes = map_series(cluster.address, time.sleep, [0.0, *[0.2] * 6])
+    next(outcomes)
+
+    os.kill(workers.pop(), signal.SIGKILL)
+
+    assert [outcome for _, outcome in outcomes] == [None] * 6
+
+
+def test_a_series_that_kills_each_worker_is_given_up_and_its_neighbours_are_not(cluster):
+    harmless = [signal.SIGCONT] * 8
+
+    outcomes = list(map_series(cluster.address, signal.raise_signal, [*harmless[:4], signal.SIGKILL, *harmless[4:]]))
+
+    assert [outcome for item, outcome in outcomes if item == signal.SIGCONT] == [None] * 8
+    (given_up,) = [outcome for item, outcome in outcomes if item == signal.SIGKILL]
+    assert isinstance(given_up, SeriesRefused)
+    assert given_up.reason == "quarantined"
+
+
+def test_numpy_has_one_thread_in_a_worker(cluster):
+    threads = "__import__('os').environ['OPENBLAS_NUM_THREADS']"
+
+    assert dict(map_series(cluster.address, eval, [threads])) == {threads: "1"}
+
+
+def test_an_address_is_used_and_left_running(cluster):
+    with open_cluster(ClusterConfig(address=cluster.address), "preprocess") as same:
+        assert same.address == cluster.address
+
+    assert dict(map_series(cluster.address, eval, ["3"])) == {"3": 3}
+
+
+def test_a_scheduler_without_the_configured_gpu_is_refused(cluster):
+    config = ClusterConfig(address=cluster.address, gpus=1)
+
+    with pytest.raises(ResourceError, match="must offer the resource GPU"), open_cluster(config, "train"):
+        pass
+
+
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(cluster_module, "SCHEDULER_WITHIN_S", 0.5)
+    config = ClusterConfig(address="tcp://127.0.0.1:9")
+
+    with pytest.raises(ResourceError, match="tcp://127.0.0.1:9: must be running"), open_cluster(config, "train"):
+        pass
+
+
+def test_each_training_worker_sees_a_gpu_of_its_own_and_none_is_left_running():
+    device = "__import__('time').sleep(0.2) or __import__('os').environ['CUDA_VISIBLE_DEVICES']"
+    before = set(psutil.Process().children(recursive=True))
+
+    with open_cluster(ClusterConfig(gpus=2), "train") as gpus:
+        seen = {outcome for _, outcome in map_series(gpus.address, eval, [device] * 6, window=1)}
+        started = set(psutil.Process().children(recursive=True)) - before
+
+    assert seen == {"0", "1"}
+    assert started
+    assert not [process for process in started if process.is_running() and "spawn_main" in "".join(process.cmdline())]
