@@ -1,0 +1,9 @@
+"""MLflow: runs, sector models and releases. The one package that imports mlflow."""
+
+import os
+
+# Read by mlflow when it is imported; who sets them in the environment decides.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")

@@ -1,0 +1,101 @@
+"""Where MLflow keeps runs and models, and the connection to it."""
+
+from __future__ import annotations
+
+import functools
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from lidcflow.config import Config
+from lidcflow.errors import ResourceError
+
+ANSWER_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """What a process needs to reach MLflow; small, so that tasks can carry it.
+
+    Parameters
+    ----------
+    uri : str
+        Tracking and registry URI.
+    artifacts : str or None
+        ``file:`` URI of a new experiment's artifacts; None where the server decides.
+    experiment : str
+        Name of the experiment that holds the runs.
+    registry_name : str
+        Name of the registered release; sector models are named after it.
+    """
+
+    uri: str
+    artifacts: str | None
+    experiment: str
+    registry_name: str
+
+    @classmethod
+    def of(cls, config: Config) -> Tracking:
+        """Take what `config` says of MLflow."""
+        artifacts = None if config.tracking.uri else config.mlflow_artifacts.as_uri()
+        return cls(config.tracking_uri, artifacts, config.tracking.experiment, config.tracking.registry_name)
+
+
+@functools.cache
+def connect(tracking: Tracking) -> MlflowClient:
+    """Connect this process to MLflow, making its SQLite file on first use.
+
+    Raises
+    ------
+    ResourceError
+        If the tracking server does not answer or the database can't be opened.
+    """
+    _check_answers(tracking.uri)
+    if tracking.uri.startswith("sqlite:///"):
+        Path(tracking.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(tracking.uri)
+    mlflow.set_registry_uri(tracking.uri)
+    client = MlflowClient(tracking_uri=tracking.uri, registry_uri=tracking.uri)
+    try:
+        client.search_experiments(max_results=1)
+    except MlflowException as error:
+        raise ResourceError(
+            f"tracking {tracking.uri}: must be a database or server that MLflow can read, got {error.message}; "
+            "check tracking.uri"
+        ) from None
+    return client
+
+
+def experiment_id(tracking: Tracking) -> str:
+    """Return the id of the experiment, making it on first use."""
+    client = connect(tracking)
+    if found := client.get_experiment_by_name(tracking.experiment):
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(tracking.experiment, artifact_location=tracking.artifacts))
+    except MlflowException:
+        # Another process made it between the two calls.
+        if found := client.get_experiment_by_name(tracking.experiment):
+            return str(found.experiment_id)
+        raise
+
+
+def _check_answers(uri: str) -> None:
+    """Ask a server once: MLflow's own client keeps retrying a dead one for minutes."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_TIMEOUT_S):  # noqa: S310
+            pass
+    except urllib.error.HTTPError:
+        # It answers; authentication is MLflow's business.
+        return
+    except OSError as error:
+        raise ResourceError(
+            f"tracking {uri}: the MLflow server must answer, got {error}; start it, or check tracking.uri"
+        ) from None

@@ -1,0 +1,194 @@
+"""Registered sector models and releases; the alias `champion` sits on releases only."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import mlflow.artifacts
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from pydantic import ValidationError
+
+from lidcflow.errors import ReleaseError
+from lidcflow.learn.release import ReleaseRecord
+from tasks.tracking.connection import Tracking, connect
+
+CHAMPION = "champion"
+RECORD_FOLDER = "release"
+RECORD_FILE = "release.json"
+
+INPUTS_TAG, COMPLETE_TAG, PROMOTED_TAG, WHY_TAG = "inputs", "complete", "promoted", "why_promoted"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A release as the registry lists it; `record` is None while it is incomplete."""
+
+    version: int
+    record: ReleaseRecord | None
+    champion: bool
+    promoted: datetime | None
+    why_promoted: str
+
+
+def register_model(
+    tracking: Tracking, name: str, *, source: str, run_id: str, model_id: str | None = None, description: str = ""
+) -> int:
+    """Register one more version under `name`, making the name on first use, and return its number."""
+    client = connect(tracking)
+    _ensure_name(client, name)
+    version = client.create_model_version(name, source, run_id=run_id, model_id=model_id, description=description)
+    return int(version.version)
+
+
+def release_folder(tracking: Tracking, run_id: str) -> str:
+    """Return where the record of a run's release lies: among the run's artifacts."""
+    return f"{connect(tracking).get_run(run_id).info.artifact_uri}/{RECORD_FOLDER}"
+
+
+def complete_release(tracking: Tracking, record: ReleaseRecord, run_id: str, card: str) -> None:
+    """Write the record and the card of a registered version, then mark the version complete.
+
+    Until the last step the version counts as incomplete, so that a training that is cut short leaves nothing
+    that could be promoted.
+    """
+    client = connect(tracking)
+    client.log_text(run_id, record.model_dump_json(indent=2), f"{RECORD_FOLDER}/{RECORD_FILE}")
+    version = str(record.version)
+    client.update_model_version(record.name, version, description=card)
+    for key, value in {**_facts(record), INPUTS_TAG: record.inputs_digest, COMPLETE_TAG: "yes"}.items():
+        client.set_model_version_tag(record.name, version, key, value)
+
+
+def find_release(tracking: Tracking, inputs: str) -> ReleaseRecord | None:
+    """Return the newest complete release that was trained on exactly these inputs, if there is one."""
+    same = (
+        version
+        for version in _versions(tracking)
+        if version.tags.get(INPUTS_TAG) == inputs and version.tags.get(COMPLETE_TAG)
+    )
+    newest = next(same, None)
+    return None if newest is None else _record_of(tracking, newest)
+
+
+def load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
+    """Return the record of a release, by version number or alias.
+
+    Raises
+    ------
+    ReleaseError
+        If there is none, or it is incomplete, or its record can't be read.
+    """
+    client, name = connect(tracking), tracking.registry_name
+    try:
+        if reference.isdecimal():
+            return _record_of(tracking, client.get_model_version(name, reference))
+        return _record_of(tracking, client.get_model_version_by_alias(name, reference))
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise ReleaseError(_missing(reference, bool(_versions(tracking)))) from None
+
+
+def champion_version(tracking: Tracking) -> int | None:
+    """Return the version in force, if there is one."""
+    try:
+        return int(connect(tracking).get_model_version_by_alias(tracking.registry_name, CHAMPION).version)
+    except MlflowException:
+        return None
+
+
+def list_releases(tracking: Tracking) -> list[Listed]:
+    """List every release, newest first."""
+    champion = champion_version(tracking)
+    return [_listed(tracking, version, champion) for version in _versions(tracking)]
+
+
+def set_champion(tracking: Tracking, version: int, why: str) -> None:
+    """Put a release in force: one call sets the alias, and readers see the old or the new one."""
+    client, name = connect(tracking), tracking.registry_name
+    client.set_model_version_tag(name, str(version), PROMOTED_TAG, datetime.now(UTC).isoformat())
+    client.set_model_version_tag(name, str(version), WHY_TAG, why)
+    client.set_registered_model_alias(name, CHAMPION, str(version))
+
+
+def restore_champion(tracking: Tracking, version: int) -> None:
+    """Put an earlier champion back in force, leaving its date of promotion, so that a second step goes further back."""
+    connect(tracking).set_registered_model_alias(tracking.registry_name, CHAMPION, str(version))
+
+
+def _listed(tracking: Tracking, version: ModelVersion, champion: int | None) -> Listed:
+    promoted = version.tags.get(PROMOTED_TAG)
+    return Listed(
+        version=int(version.version),
+        record=_record_of(tracking, version) if version.tags.get(COMPLETE_TAG) else None,
+        champion=int(version.version) == champion,
+        promoted=datetime.fromisoformat(promoted) if promoted else None,
+        why_promoted=version.tags.get(WHY_TAG, ""),
+    )
+
+
+def _versions(tracking: Tracking) -> list[ModelVersion]:
+    """Return the versions of the release, newest first."""
+    client = connect(tracking)
+    page = client.search_model_versions(f"name='{tracking.registry_name}'")
+    versions = list(page)
+    while page.token:
+        page = client.search_model_versions(f"name='{tracking.registry_name}'", page_token=page.token)
+        versions += page
+    return sorted(versions, key=lambda version: -int(version.version))
+
+
+def _record_of(tracking: Tracking, version: ModelVersion) -> ReleaseRecord:
+    number = f"release {version.name} version {version.version}"
+    if not version.tags.get(COMPLETE_TAG):
+        raise ReleaseError(
+            f"{number}: must be complete, but its training was cut short; choose one of `lidcflow releases`"
+        )
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            file = mlflow.artifacts.download_artifacts(
+                artifact_uri=f"{version.source}/{RECORD_FILE}", dst_path=folder, tracking_uri=tracking.uri
+            )
+            with open(file, encoding="utf-8") as stream:
+                return ReleaseRecord.model_validate_json(stream.read()).check()
+    except (MlflowException, OSError, ValidationError) as error:
+        raise ReleaseError(f"{number}: its record must be readable, got {_first_line(error)}; train again") from None
+
+
+def _ensure_name(client: MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _facts(record: ReleaseRecord) -> Mapping[str, str]:
+    """Short tags, so that the registry's list tells releases apart."""
+    return {
+        "gate": "passed" if record.gate.passed else "refused",
+        "sectors": str(record.sector_num),
+        "backbone": record.backbone.kind,
+        "data": "synthetic" if record.synthetic else "CT",
+    }
+
+
+def _missing(reference: str, any_release: bool) -> str:
+    if not any_release:
+        return f"release {reference}: there must be a release, got none; run `lidcflow train` first"
+    if reference == CHAMPION:
+        return (
+            "release champion: a release must have been promoted, got none that passed the gate; "
+            "see `lidcflow releases`, then `lidcflow promote VERSION --force --reason ...`"
+        )
+    return f"release {reference}: must be a version or alias of the registry; choose one of `lidcflow releases`"
+
+
+def _first_line(error: Any) -> str:
+    return str(error).splitlines()[0]
