@@ -15,6 +15,8 @@ OFFSET_DEVIATION = 1.0
 LEAST_SCALE = 0.05
 """A scale of 0 would forget what the head has learnt, a negative one reverse it."""
 
+LEAST_SHARE = 1e-4
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -24,14 +26,14 @@ class Calibration:
     offsets: tuple[float, float, float]
 
 
-def prior_offsets(train_counts: Sequence[int], natural_counts: Sequence[int]) -> tuple[float, float, float]:
+def prior_offsets(trained: Sequence[float], natural: Sequence[float]) -> tuple[float, float, float]:
     """Return what to add to the logits of a model trained on balanced classes, to be right at natural prevalence.
 
     Parameters
     ----------
-    train_counts, natural_counts : three ints
-        Slices of each class that the model was trained on, and before balancing. Half a slice is added
-        to each, so that a class without a slice leaves the offsets finite.
+    trained, natural : three numbers
+        Slices of each class, or their shares: as the model learned from them, class weights included,
+        and before balancing. A share below 0.0001 counts as that, so that the offsets stay finite.
 
     Returns
     -------
@@ -44,11 +46,10 @@ def prior_offsets(train_counts: Sequence[int], natural_counts: Sequence[int]) ->
 
     Examples
     --------
-    >>> prior_offsets([10, 10, 10], [10, 10, 10])
+    >>> prior_offsets([10, 10, 10], [1, 1, 1])
     (0.0, 0.0, 0.0)
     """
-    natural, train = (np.asarray(counts, dtype=np.float64) + 0.5 for counts in (natural_counts, train_counts))
-    ratio = np.log(natural / natural.sum()) - np.log(train / train.sum())
+    ratio = np.log(_shares(natural)) - np.log(_shares(trained))
     return float(ratio[0]), float(ratio[1]), float(ratio[2])
 
 
@@ -115,3 +116,9 @@ def apply(calibration: Calibration, logits: NDArray[np.floating]) -> NDArray[np.
     scores = calibration.scale * np.asarray(logits, dtype=np.float64) + np.array(calibration.offsets)
     probabilities: NDArray[np.float64] = softmax(scores, axis=1)
     return probabilities
+
+
+def _shares(counts: Sequence[float]) -> NDArray[np.float64]:
+    values = np.asarray(counts, dtype=np.float64)
+    shares: NDArray[np.float64] = (values / values.sum()).clip(min=LEAST_SHARE)
+    return shares
