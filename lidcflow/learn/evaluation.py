@@ -1,0 +1,177 @@
+"""What a release or one sector reaches on held-out patients at natural prevalence, beside the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidcflow.learn.baselines import uniform_every_k
+from lidcflow.learn.metrics import (
+    Interval,
+    Study,
+    accuracy,
+    bootstrap_interval,
+    brier,
+    by_patient,
+    confusion,
+    highest_slices,
+    log_loss,
+    pooled,
+    sensitivity_at,
+    slice_auroc,
+)
+from lidcflow.learn.release import ClassCounts, Estimate, SplitFigures
+from lidcflow.lidc.labels import NoduleSlices
+
+REVIEWED = (5, 10)
+"""Slices of a study that a reader looks at, of 65 by default."""
+
+Floats = NDArray[np.floating]
+Labels = NDArray[np.integer]
+Review = Callable[[Floats, int], NDArray[np.int64]]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The studies of one split.
+
+    Attributes
+    ----------
+    patient_keys : (studies,) sequence of str
+    labels : (studies, slices) array of int
+        0 non-nodule, 1 benign, 2 malignant; top of the chest first.
+    nodules : (studies,) sequence
+        The nodules of each study, from `lidcflow.lidc.labels.nodule_slices`.
+    """
+
+    patient_keys: Sequence[str]
+    labels: Labels
+    nodules: Sequence[Sequence[NoduleSlices]]
+
+
+def evaluate(held_out: HeldOut, probabilities: Floats, prior: Floats, *, seed: int, resamples: int) -> SplitFigures:
+    """Compute the figures of a release and of both baselines on one split.
+
+    Parameters
+    ----------
+    held_out : HeldOut
+        The truth.
+    probabilities : (studies, slices, 3) array
+        Calibrated probabilities.
+    prior : (slices, 3) array
+        From `lidcflow.learn.baselines.sector_prior`.
+    seed : int
+        Of the bootstrap.
+    resamples : int
+        Draws of the bootstrap; 0 leaves the intervals out.
+    """
+    everywhere = np.broadcast_to(prior, probabilities.shape)
+    interval = _Interval(seed, resamples)
+    return SplitFigures(
+        patients=len(set(held_out.patient_keys)),
+        series=len(held_out.labels),
+        nodules=sum(map(len, held_out.nodules)),
+        slices=ClassCounts.of(held_out.labels),
+        release=_slice_figures(held_out, probabilities, interval) | _nodule_figures(held_out, probabilities, interval),
+        sector_prior=_slice_figures(held_out, everywhere, interval) | _nodule_figures(held_out, everywhere, interval),
+        uniform=_nodule_figures(held_out, probabilities, interval, review=_uniform),
+    )
+
+
+def slice_figures(probabilities: Floats, labels: Labels) -> dict[str, Estimate]:
+    """Compute the figures of slices without intervals, for one sector.
+
+    Parameters
+    ----------
+    probabilities : (slices, 3) array
+    labels : (slices,) array
+    """
+    return {name: _estimate(figure(probabilities, labels)) for name, figure in SLICE_FIGURES.items()}
+
+
+def auroc_nodule(probabilities: Floats, labels: Labels) -> float:
+    """Return the AUROC of slices with a nodule against slices without."""
+    return slice_auroc(probabilities[:, 1] + probabilities[:, 2], labels)
+
+
+def auroc_malignant(probabilities: Floats, labels: Labels) -> float:
+    """Return the AUROC of slices with a malignant nodule against all others."""
+    return slice_auroc(probabilities[:, 2], (labels == 2).astype(np.int8))
+
+
+def balanced_accuracy(probabilities: Floats, labels: Labels) -> float:
+    """Return the mean, over the classes that are there, of the share that is called right."""
+    matrix = confusion(probabilities, labels)
+    there = matrix.sum(axis=1)
+    return float(np.mean(matrix.diagonal()[there > 0] / there[there > 0])) if there.any() else float("nan")
+
+
+SLICE_FIGURES: dict[str, Callable[[Floats, Labels], float]] = {
+    "auroc_nodule": auroc_nodule,
+    "auroc_malignant": auroc_malignant,
+    "log_loss": log_loss,
+    "brier": brier,
+    "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+}
+
+
+@dataclass(frozen=True)
+class _Interval:
+    seed: int
+    resamples: int
+
+    def __call__(self, statistic: Callable[[list[Any]], float], groups: Sequence[Any]) -> Interval:
+        if not self.resamples:
+            return Interval(float("nan"), float("nan"))
+        return bootstrap_interval(statistic, groups, self.seed, self.resamples)
+
+
+def _slice_figures(held_out: HeldOut, probabilities: Floats, interval: _Interval) -> dict[str, Estimate]:
+    slices = held_out.labels.shape[1]
+    keys = np.repeat(np.asarray(held_out.patient_keys, dtype=str), slices)
+    rows, labels = probabilities.reshape(-1, 3), held_out.labels.ravel()
+    patients = by_patient(keys, rows, labels)
+    return {
+        name: _estimate(figure(rows, labels), interval(pooled(figure), patients))
+        for name, figure in SLICE_FIGURES.items()
+    }
+
+
+def _nodule_figures(
+    held_out: HeldOut, probabilities: Floats, interval: _Interval, review: Review = highest_slices
+) -> dict[str, Estimate]:
+    studies = [
+        Study(p[:, 1] + p[:, 2], tuple(nodules)) for p, nodules in zip(probabilities, held_out.nodules, strict=True)
+    ]
+    figures = {}
+    for n in REVIEWED:
+        counts = np.array([_found(study, n, review) for study in studies], dtype=np.int64).reshape(-1, 2)
+        patients = [column for (column,) in by_patient(held_out.patient_keys, counts)]
+        value = sensitivity_at(studies, n, review)
+        figures[f"sensitivity_at_{n}"] = _estimate(value, interval(_share_found, patients))
+    return figures
+
+
+def _found(study: Study, n: int, review: Review) -> tuple[int, int]:
+    """Count the nodules of a study that n reviewed slices show, and all of them."""
+    total = len(study.nodules)
+    return (round(sensitivity_at([study], n, review) * total) if total else 0), total
+
+
+def _share_found(patients: list[NDArray[np.int64]]) -> float:
+    found, total = np.concatenate(patients).sum(axis=0)
+    return float(found / total) if total else float("nan")
+
+
+def _uniform(p_nodule: Floats, n: int) -> NDArray[np.int64]:
+    return uniform_every_k(len(p_nodule), n)
+
+
+def _estimate(value: float, interval: Interval | None = None) -> Estimate:
+    low, high = interval if interval and np.isfinite(interval).all() else (None, None)
+    return Estimate(value=value if np.isfinite(value) else None, low=low, high=high)
