@@ -1,0 +1,212 @@
+"""The catalog: what is known of each series, in SQLite or PostgreSQL; only the flow's own process writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import String, func, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from lidcflow.errors import SeriesRefused
+from lidcflow.store.database import Base, Database, utc_now
+
+if TYPE_CHECKING:
+    from lidcflow.ct.records import Verdict
+    from lidcflow.store.volumes import VolumeRecord, VolumeStore
+
+_LONGEST_UID = 64
+_ROWS_PER_QUERY = 500
+
+
+class State(StrEnum):
+    """How far a series has come."""
+
+    REFUSED = "refused"
+    USABLE = "usable"
+    COMMITTED = "committed"
+    FAILED = "failed"
+
+
+class SeriesRow(Base):
+    """One series: the verdict of the index, and what became of it."""
+
+    __tablename__ = "series"
+
+    series_instance_uid: Mapped[str] = mapped_column(String(_LONGEST_UID), primary_key=True)
+    study_instance_uid: Mapped[str | None] = mapped_column(String(_LONGEST_UID), index=True)
+    patient_key: Mapped[str | None] = mapped_column(index=True)
+    state: Mapped[str] = mapped_column(index=True)
+    reason: Mapped[str]
+    sentence: Mapped[str]
+    n_files: Mapped[int]
+    n_slices: Mapped[int | None]
+    set_aside: Mapped[int]
+    flags: Mapped[list[str]]
+    synthetic: Mapped[bool | None]
+    volume_digest: Mapped[str | None]
+    config_digest: Mapped[str | None]
+    updated: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
+
+
+class Catalog:
+    """The table of series behind a SQLAlchemy URL; made on first use.
+
+    Parameters
+    ----------
+    url : str
+        Such as ``sqlite:///catalog.db`` or ``postgresql+psycopg://user@host/lidcflow``.
+
+    Raises
+    ------
+    StoreError
+        If the database can't be opened, or another version of lidcflow made it.
+
+    Examples
+    --------
+    >>> with Catalog("sqlite://") as catalog:
+    ...     catalog.counts()
+    {}
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the database back."""
+        self._database.close()
+
+    def record_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        """Write what the index says; a series that was committed and is still usable stays committed."""
+        by_uid = {verdict.series_instance_uid: _of_verdict(verdict) for verdict in verdicts}
+        with self._database.session() as session:
+            for row, values in _matched(session, by_uid):
+                if row.state == State.COMMITTED and values["state"] == State.USABLE:
+                    del values["state"]
+                _assign(row, values)
+
+    def record_committed(self, volume_digests: Mapping[str, str], config_digest: str) -> None:
+        """Mark series as committed to the store.
+
+        Parameters
+        ----------
+        volume_digests : mapping
+            Digest of the stored volume for each SeriesInstanceUID; the series have a verdict already.
+        config_digest : str
+            Of the preprocessing they were made with.
+        """
+        committed = {"state": State.COMMITTED, "config_digest": config_digest}
+        self._update({uid: {**committed, "volume_digest": digest} for uid, digest in volume_digests.items()})
+
+    def record_failed(self, refusals: Mapping[str, SeriesRefused]) -> None:
+        """Mark usable series that could not be preprocessed, each with its reason and sentence."""
+        self._update(
+            {
+                uid: {"state": State.FAILED, "reason": refusal.reason, "sentence": refusal.sentence}
+                for uid, refusal in refusals.items()
+            }
+        )
+
+    def rows(self, state: State | None = None) -> list[SeriesRow]:
+        """Return the series, or those in one state, in the order of their UIDs."""
+        query = select(SeriesRow).order_by(SeriesRow.series_instance_uid)
+        with self._database.session(reads_only=True) as session:
+            return list(session.scalars(query if state is None else query.where(SeriesRow.state == state)))
+
+    def counts(self) -> dict[State, int]:
+        """Count the series in each state that occurs."""
+        query = select(SeriesRow.state, func.count()).group_by(SeriesRow.state).order_by(SeriesRow.state)
+        with self._database.session(reads_only=True) as session:
+            return {State(state): count for state, count in session.execute(query)}
+
+    def rebuild_from(self, store: VolumeStore) -> int:
+        """Write every volume of the store into the catalog, and take back what claims to be there and is not.
+
+        Returns
+        -------
+        int
+            Volumes found.
+        """
+        stored = {uid: _of_record(store.record(uid)) for uid in store.series_uids()}
+        with self._database.session() as session:
+            for row in session.scalars(select(SeriesRow).where(SeriesRow.state == State.COMMITTED)):
+                if row.series_instance_uid not in stored:
+                    _assign(row, {"state": State.USABLE, "volume_digest": None})
+            for row, values in _matched(session, stored):
+                _assign(row, values)
+        return len(stored)
+
+    def _update(self, values_of: Mapping[str, dict[str, Any]]) -> None:
+        """Change rows that are there; a series without a verdict is a mistake of the caller."""
+        with self._database.session() as session:
+            for row, values in _matched(session, values_of):
+                if row.state is None:
+                    raise ValueError(f"series {row.series_instance_uid}: must have a verdict in the catalog, got none")
+                _assign(row, values)
+
+
+def _matched(session: Session, values_of: Mapping[str, dict[str, Any]]) -> Iterator[tuple[SeriesRow, dict[str, Any]]]:
+    """Pair each row, fresh where there is none yet, with the values it is to get."""
+    uids = list(values_of)
+    for start in range(0, len(uids), _ROWS_PER_QUERY):
+        chunk = uids[start : start + _ROWS_PER_QUERY]
+        known = _rows_of(session, chunk)
+        for uid in chunk:
+            row = known.get(uid) or SeriesRow(series_instance_uid=uid)
+            yield row, values_of[uid]
+            session.add(row)
+
+
+def _rows_of(session: Session, uids: Sequence[str]) -> dict[str, SeriesRow]:
+    query = select(SeriesRow).where(SeriesRow.series_instance_uid.in_(uids))
+    return {row.series_instance_uid: row for row in session.scalars(query)}
+
+
+def _assign(row: SeriesRow, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(row, name, value)
+
+
+def _of_verdict(verdict: Verdict) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "state": State.USABLE if verdict.usable else State.REFUSED,
+        "reason": str(verdict.reason),
+        "sentence": verdict.sentence,
+        "n_files": verdict.n_files,
+        "set_aside": verdict.set_aside,
+        "flags": list(verdict.flags),
+    }
+    if series := verdict.series:
+        values["study_instance_uid"] = series.study_instance_uid
+        values["patient_key"] = series.patient_key
+        values["n_slices"] = len(series.slices)
+        values["synthetic"] = series.synthetic
+    return values
+
+
+def _of_record(record: VolumeRecord) -> dict[str, Any]:
+    return {
+        "study_instance_uid": record.study_instance_uid,
+        "patient_key": record.patient_key,
+        "state": State.COMMITTED,
+        "reason": "usable",
+        "sentence": "rebuilt from the store",
+        "n_files": record.n_source_slices,
+        "n_slices": record.n_source_slices,
+        "set_aside": 0,
+        "flags": list(record.flags),
+        "synthetic": record.synthetic,
+        "volume_digest": record.volume_digest,
+        "config_digest": record.config_digest,
+    }

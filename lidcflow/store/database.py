@@ -1,0 +1,146 @@
+"""The database behind the catalog: SQLite or PostgreSQL, its schema version, one sentence for what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    TypeDecorator,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from lidcflow.errors import StoreError
+
+SCHEMA_VERSION = 1
+_BUSY_TIMEOUT_MS = 30_000
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time in UTC, also from SQLite, which keeps no time zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def utc_now() -> datetime:
+    """Return the time, with its zone."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """Tables of the catalog."""
+
+    type_annotation_map: ClassVar[dict[Any, Any]] = {list[str]: JSON, datetime: UtcTime}
+
+
+class _Schema(Base):
+    __tablename__ = "lidcflow_schema"
+
+    version: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Database:
+    """The catalog's tables behind a SQLAlchemy URL; made on first use.
+
+    Parameters
+    ----------
+    url : str
+        Such as ``sqlite:///catalog.db`` or ``postgresql+psycopg://user@host/lidcflow``.
+
+    Raises
+    ------
+    StoreError
+        If the database can't be opened, or another version of lidcflow made it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._where = f"catalog {self._engine.url.render_as_string(hide_password=True)}"
+        try:
+            self._open()
+        except StoreError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give its connections back."""
+        self._engine.dispose()
+
+    @contextmanager
+    def session(self, *, reads_only: bool = False) -> Iterator[Session]:
+        """One transaction; what the database complains about becomes one sentence."""
+        engine = self._engine.execution_options(reads_only=reads_only)
+        try:
+            with Session(engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except SQLAlchemyError as error:
+            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise StoreError(
+                f"{self._where}: must be a database that can be read and written, got '{cause}'; check catalog_url"
+            ) from error
+
+    def _open(self) -> None:
+        """Make the tables, or check that this version of lidcflow made them."""
+        with self.session() as session:
+            if not inspect(session.connection()).has_table(_Schema.__tablename__):
+                Base.metadata.create_all(session.connection())
+                session.add(_Schema(version=SCHEMA_VERSION))
+            version = session.scalars(select(_Schema.version)).one()
+        if version != SCHEMA_VERSION:
+            raise StoreError(
+                f"{self._where}: schema version must be {SCHEMA_VERSION}, got {version}; use the lidcflow that made "
+                "it, or move it away and run `lidcflow preprocess` again: volumes are kept and reused"
+            )
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(parsed)
+    except OSError as error:
+        raise StoreError(f"catalog: its folder must be writable, got {error.strerror}; check catalog_url") from None
+    except SQLAlchemyError:
+        raise StoreError(
+            "catalog: catalog_url must be a SQLAlchemy URL, got another form; it looks like "
+            "postgresql+psycopg://user@host/name"
+        ) from None
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"catalog: the driver of catalog_url must be installed, got no module '{error.name}'; pip install it"
+        ) from None
+    if parsed.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """Let readers read while the flow writes, and let a second writer wait its turn."""
+    connection.isolation_level = None  # the driver's own BEGIN comes after the first reads, see _begin_sqlite
+    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=NORMAL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Let a writer take the lock first: two flows that read before they write would otherwise fail, not wait."""
+    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reads_only") else "BEGIN IMMEDIATE")

@@ -1,0 +1,177 @@
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lidcflow.ct.records import Reason, Verdict
+from lidcflow.errors import SeriesRefused, StoreError
+from lidcflow.store.catalog import Catalog, State
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/new/catalog.db"
+
+
+@pytest.fixture
+def catalog(url):
+    with Catalog(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def usable(ct_series):
+    return Verdict(ct_series.series_instance_uid, Reason.USABLE, "65 slices of 2.5 mm", n_files=9, series=ct_series)
+
+
+def refused(uid):
+    return Verdict(uid, Reason.NOT_CT, f"series {uid}: modality must be CT, got MR", n_files=3)
+
+
+def test_a_usable_series_is_known_by_study_patient_and_slices(catalog, usable):
+    catalog.record_verdicts([usable])
+
+    (row,) = catalog.rows()
+    series = usable.series
+    assert (row.state, row.reason, row.n_files) == ("usable", "usable", 9)
+    assert (row.study_instance_uid, row.patient_key) == (series.study_instance_uid, series.patient_key)
+    assert row.n_slices == len(series.slices)
+
+
+def test_states_are_counted(catalog, usable):
+    catalog.record_verdicts([usable, refused("1.2"), refused("1.3")])
+
+    assert catalog.counts() == {State.REFUSED: 2, State.USABLE: 1}
+    assert [row.series_instance_uid for row in catalog.rows(State.REFUSED)] == ["1.2", "1.3"]
+
+
+def test_a_committed_series_stays_committed_when_it_is_indexed_again(catalog, usable):
+    catalog.record_verdicts([usable])
+    catalog.record_committed({usable.series_instance_uid: "d" * 64}, "c" * 64)
+    catalog.record_verdicts([usable])
+
+    (row,) = catalog.rows()
+    assert (row.state, row.volume_digest, row.config_digest) == ("committed", "d" * 64, "c" * 64)
+
+
+def test_a_committed_series_whose_source_spoiled_is_refused(catalog, usable):
+    catalog.record_verdicts([usable])
+    catalog.record_committed({usable.series_instance_uid: "d" * 64}, "c" * 64)
+    catalog.record_verdicts([refused(usable.series_instance_uid)])
+
+    assert catalog.counts() == {State.REFUSED: 1}
+
+
+def test_a_failure_replaces_the_reason_and_a_later_success_the_failure(catalog, usable):
+    uid = usable.series_instance_uid
+    catalog.record_verdicts([usable])
+
+    catalog.record_failed({uid: SeriesRefused("truncated", f"series {uid}: cut")})
+    failed = catalog.rows()[0]
+    catalog.record_verdicts([usable])
+    catalog.record_committed({uid: "d" * 64}, "c" * 64)
+
+    assert (failed.state, failed.reason) == ("failed", "truncated")
+    assert (catalog.rows()[0].state, catalog.rows()[0].reason) == ("committed", "usable")
+
+
+def test_the_time_of_the_last_change_stays_when_nothing_changed(catalog, usable):
+    catalog.record_verdicts([usable])
+    first = catalog.rows()[0].updated
+    catalog.record_verdicts([usable])
+
+    assert catalog.rows()[0].updated == first
+    assert timedelta(0) <= datetime.now(UTC) - first < timedelta(minutes=1)
+
+
+def test_a_commit_without_a_verdict_is_an_error_of_the_caller(catalog):
+    with pytest.raises(ValueError, match="must have a verdict"):
+        catalog.record_committed({"1.2": "d" * 64}, "c" * 64)
+
+    assert catalog.rows() == []
+
+
+def test_more_series_than_one_query_takes_are_all_written(catalog):
+    catalog.record_verdicts(refused(f"1.{number}") for number in range(1001))
+    catalog.record_verdicts(refused(f"1.{number}") for number in range(1001))
+
+    assert catalog.counts() == {State.REFUSED: 1001}
+
+
+def test_the_catalog_is_rebuilt_from_the_store(catalog, stored_volume):
+    store, record = stored_volume
+
+    assert catalog.rebuild_from(store) == 1
+
+    (row,) = catalog.rows(State.COMMITTED)
+    assert (row.series_instance_uid, row.volume_digest) == (record.series_instance_uid, record.volume_digest)
+    assert row.patient_key == record.patient_key
+
+
+def test_a_rebuild_takes_back_what_the_store_does_not_hold(catalog, usable, stored_volume):
+    store, record = stored_volume
+    catalog.rebuild_from(store)
+    store.delete(record.series_instance_uid)
+
+    assert catalog.rebuild_from(store) == 0
+
+    assert [(row.state, row.volume_digest) for row in catalog.rows()] == [("usable", None)]
+
+
+def test_writers_wait_for_each_other(catalog, url):
+    def write(number):
+        with Catalog(url) as own:
+            own.record_verdicts([refused(f"1.{number}.{part}") for part in range(20)])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+
+    assert catalog.counts() == {State.REFUSED: 160}
+
+
+def test_two_first_runs_at_once_make_one_catalog(url):
+    def first_run(_):
+        with Catalog(url) as own:
+            return own.counts()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(first_run, range(8))) == [{}] * 8
+
+
+def test_a_catalog_of_another_version_is_left_alone(url, tmp_path):
+    Catalog(url).close()
+    with sqlite3.connect(tmp_path / "new" / "catalog.db") as database:
+        database.execute("UPDATE lidcflow_schema SET version = 99")
+    database.close()
+
+    with pytest.raises(StoreError, match="schema version must be 1, got 99"):
+        Catalog(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("catalog.db", "must be a SQLAlchemy URL"),
+        ("postgresql+nodriver://localhost/lidcflow", "must be a SQLAlchemy URL"),
+        ("sqlite:////proc/none/catalog.db", "must be writable"),
+    ],
+)
+def test_a_catalog_url_that_leads_nowhere_ends_in_one_sentence(url, sentence):
+    with pytest.raises(StoreError, match=sentence):
+        Catalog(url)
+
+
+def test_a_file_that_is_no_database_ends_in_one_sentence(tmp_path):
+    file = tmp_path / "catalog.db"
+    file.write_text("not a database" * 100)
+
+    with pytest.raises(StoreError, match=r"got 'file is not a database'; check catalog_url"):
+        Catalog(f"sqlite:///{file}")
+
+
+def test_a_password_stays_out_of_the_sentence(monkeypatch):
+    with pytest.raises(StoreError) as raised:
+        Catalog("postgresql://lidcflow:secret@127.0.0.1:9/lidcflow")
+
+    assert "secret" not in str(raised.value)
