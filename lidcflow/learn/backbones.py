@@ -1,0 +1,223 @@
+"""Backbones: frozen networks that turn an image of a slice into features, pinned by their weights' digest."""
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lidcflow.config import TrainConfig
+from lidcflow.errors import WeightsError
+from lidcflow.learn.inputs import Input
+
+if TYPE_CHECKING:
+    import keras
+
+COMPACT_SHA256 = "e33e91bea1cccae14b172f17227a4380ab8f3f07f2395c9cd416e11c2cc8a34d"
+"""Digest of the weight file in this package."""
+
+RESNET50_FILE = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+RESNET50_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/resnet/{RESNET50_FILE}"
+RESNET50_MD5 = "4d473c1dd8becc155b73f8504c6f6626"
+"""Keras' own check of its download, from keras.applications.resnet."""
+
+CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)
+"""What Keras' ResNet-50 subtracts, in the order of the input; the network itself reads BGR."""
+
+FEATURE_DIMS = {"compact": 384, "resnet50": 2048}
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """What a feature was made with; `id` names the features in the store.
+
+    Attributes
+    ----------
+    id : str
+        ``<kind>-<first 12 digits of the digest>-<input>-<size>``.
+    kind : str
+        ``compact`` or ``resnet50``.
+    digest : str
+        SHA-256 of the weight file, 64 hexadecimal digits.
+    input : str
+        ``gray`` or ``projections``, see `lidcflow.learn.inputs`.
+    size : int
+        Rows and columns of the images.
+    feature_dim : int
+        Features of one slice.
+    """
+
+    id: str
+    kind: Literal["compact", "resnet50"]
+    digest: str
+    input: Input
+    size: int
+    feature_dim: int
+
+
+def backbone_id(config: TrainConfig, size: int) -> str:
+    """Name the features that a configuration makes.
+
+    Keras is imported only for `resnet50` without a file, to look in Keras' own download cache.
+
+    Raises
+    ------
+    WeightsError
+        If the weight file is missing or not the one that was asked for.
+    """
+    return describe_backbone(config, size).id
+
+
+def describe_backbone(config: TrainConfig, size: int) -> Backbone:
+    """Say which backbone a configuration asks for, its weight file checked but not loaded.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Kind, input and weight file.
+    size : int
+        Rows and columns of the volumes.
+
+    Raises
+    ------
+    WeightsError
+        If the weight file is missing or not the one that was asked for.
+    """
+    return _describe(config, size, _weight_file(config))
+
+
+def load_backbone(config: TrainConfig, size: int) -> tuple["keras.Model", Backbone]:
+    """Load a backbone, once in a process.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Kind, input and weight file.
+    size : int
+        Rows and columns of the volumes.
+
+    Returns
+    -------
+    model : keras.Model
+        (n, size, size, 3) images of 0 to 255 -> (n, feature_dim) features.
+    backbone : Backbone
+        What it is.
+
+    Raises
+    ------
+    WeightsError
+        If the weight file is missing, not the one that was asked for, or does not fit the network.
+    """
+    file = _weight_file(config)
+    backbone = _describe(config, size, file)
+    with _loading:
+        if backbone.id not in _loaded:
+            _loaded[backbone.id] = _NETWORKS[backbone.kind](size, file)
+        return _loaded[backbone.id], backbone
+
+
+_loaded: dict[str, "keras.Model"] = {}
+_loading = threading.Lock()
+
+
+def _describe(config: TrainConfig, size: int, file: Path) -> Backbone:
+    digest = _checked_digest(config, file)
+    return Backbone(
+        id=f"{config.backbone}-{digest[:12]}-{config.input}-{size}",
+        kind=config.backbone,
+        digest=digest,
+        input=config.input,
+        size=size,
+        feature_dim=FEATURE_DIMS[config.backbone],
+    )
+
+
+def _weight_file(config: TrainConfig) -> Path:
+    if config.backbone_weights is not None:
+        if not config.backbone_weights.is_file():
+            raise WeightsError(
+                f"backbone weights {config.backbone_weights}: the file must exist; check train.backbone_weights"
+            )
+        return config.backbone_weights
+    return _shipped_file() if config.backbone == "compact" else _downloaded_file()
+
+
+def _shipped_file() -> Path:
+    with as_file(files("lidcflow.learn") / "weights" / "compact.npz") as file:
+        if not file.is_file():
+            raise WeightsError(
+                f"backbone weights {file.name}: the file must be in the package; install lidcflow again, "
+                "or make it with `lidcflow pretrain` and set train.backbone_weights"
+            )
+        return file
+
+
+def _downloaded_file() -> Path:
+    """Return Keras' copy of the ImageNet weights, downloading it when it is not there yet."""
+    from lidcflow.learn.runtime import keras
+
+    try:
+        return Path(keras.utils.get_file(RESNET50_FILE, RESNET50_URL, cache_subdir="models", file_hash=RESNET50_MD5))
+    except Exception as error:
+        raise WeightsError(
+            f"backbone weights {RESNET50_FILE}: must be in Keras' cache or downloadable, got {error}; fetch the file "
+            'where there is a network and set train.backbone_weights, or use train.backbone = "compact"'
+        ) from None
+
+
+def _checked_digest(config: TrainConfig, file: Path) -> str:
+    digest = _sha256(file, file.stat().st_mtime_ns, file.stat().st_size)
+    expected = config.backbone_sha256
+    if expected is None and config.backbone == "compact" and config.backbone_weights is None:
+        expected = COMPACT_SHA256
+    if expected is not None and digest != expected:
+        raise WeightsError(
+            f"backbone weights {file.name}: SHA-256 must be {expected}, got {digest}; "
+            "the file is damaged or another one, replace it or correct train.backbone_sha256"
+        )
+    return digest
+
+
+@lru_cache(maxsize=8)
+def _sha256(file: Path, mtime_ns: int, size_bytes: int) -> str:  # noqa: ARG001  a changed file is hashed again
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _load_compact(size: int, file: Path) -> "keras.Model":
+    from lidcflow.learn.compact import compact_network, read_weights
+
+    model = compact_network(size)
+    read_weights(model, file)
+    return _frozen(model)
+
+
+def _load_resnet50(size: int, file: Path) -> "keras.Model":
+    from lidcflow.learn.runtime import keras
+
+    images = keras.Input((size, size, 3), name="images")
+    offset = [-mean for mean in CAFFE_MEAN_RGB]
+    centred = keras.layers.Rescaling(1.0, offset=offset, name="centred")(images)
+    network = keras.applications.ResNet50(
+        include_top=False, weights=None, input_shape=(size, size, 3), pooling="avg", name="resnet50"
+    )
+    try:
+        network.load_weights(file)
+    except (OSError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"backbone weights {file.name}: must hold Keras' ResNet-50 without top, got {error}; "
+            "use the file that Keras publishes"
+        ) from None
+    return _frozen(keras.Model(images, network(keras.ops.flip(centred, axis=-1)), name="resnet50_features"))
+
+
+_NETWORKS = {"compact": _load_compact, "resnet50": _load_resnet50}
+
+
+def _frozen(model: "keras.Model") -> "keras.Model":
+    """Take a network out of training; XLA is slower than oneDNN on a CPU and takes seconds to compile."""
+    model.trainable = False
+    model.jit_compile = False
+    return model
