@@ -1,0 +1,126 @@
+"""The study's page and its JSON: self-contained files that open without a network."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from lidcflow.read import wording
+from lidcflow.read.curve import WIDTH, curve_of
+from lidcflow.read.recommendation import Recommendation, VolumeFacts
+from lidcflow.read.thumbnails import Pictures, pictures_of
+
+PAGE = "report.html"
+DATA = "recommendations.json"
+
+
+def write_report(recommendation: Recommendation, hu: NDArray[np.int16] | None, folder: Path) -> Path:
+    """Write ``recommendations.json`` and ``report.html``, each whole or not at all.
+
+    Parameters
+    ----------
+    recommendation : Recommendation
+        What to say.
+    hu : (2, slices, rows, columns) array of int16, or None
+        Channels mean and max of the volume in HU; none leaves out the pictures.
+    folder : Path
+        Made if need be; files of an earlier reading are replaced.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    ValueError
+        If `hu` is not two channels of the recommendation's slices.
+    """
+    texts = {PAGE: render_page(recommendation, hu), DATA: recommendation.to_json()}
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_together(texts, folder)
+    return folder / PAGE
+
+
+def render_page(recommendation: Recommendation, hu: NDArray[np.int16] | None) -> str:
+    """Return the page of a recommendation as HTML; parameters as for `write_report`."""
+    environment = _environment()
+    script = environment.get_template("report.js").render()
+    return environment.get_template("report.html").render(
+        study=recommendation,
+        script_hash=b64encode(sha256(script.encode()).digest()).decode("ascii"),
+        **_contents(recommendation, hu),
+    )
+
+
+def _contents(recommendation: Recommendation, hu: NDArray[np.int16] | None) -> dict[str, Any]:
+    volume = recommendation.volume
+    if volume is None:
+        return {"volume": None, "curve": None, "pictures": None, "shown": ()}
+    return {
+        "volume": volume,
+        "curve": curve_of(recommendation, volume),
+        "pictures": None if hu is None else _pictures(recommendation, hu),
+        "shown": _shown(recommendation),
+        "width": WIDTH,
+        "proportion": _proportion(volume),
+        "plot_proportion": min(1.5, max(0.8, _plot_proportion(volume))),
+    }
+
+
+def _pictures(recommendation: Recommendation, hu: NDArray[np.int16]) -> Pictures:
+    if hu.ndim != 4 or hu.shape[:2] != (2, len(recommendation.slices)):
+        raise ValueError(
+            f"series {recommendation.series_instance_uid}: hu must have shape (2, {len(recommendation.slices)}, "
+            f"rows, columns), got {hu.shape}"
+        )
+    return pictures_of(hu, sharp=[number - 1 for number in _shown(recommendation)])
+
+
+def _shown(recommendation: Recommendation) -> tuple[int, ...]:
+    """Number the slices that people should see first, best first."""
+    peaks = [one.peak_slice for one in recommendation.ranges]
+    return tuple(peaks or [one.slice_number for one in recommendation.highest_slices])
+
+
+def _proportion(volume: VolumeFacts) -> float:
+    """Width over height of a source image on the patient."""
+    return (volume.columns * volume.column_spacing_mm) / (volume.rows * volume.row_spacing_mm)
+
+
+def _plot_proportion(volume: VolumeFacts) -> float:
+    """Width over height of the scan from the front."""
+    return volume.columns * volume.column_spacing_mm / (volume.z_top_mm - volume.z_bottom_mm)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("lidcflow.read"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    names = ("percent", "mm", "number", "slices", "listed", "image_numbers", "facts")
+    environment.filters.update({name: getattr(wording, name) for name in names})
+    return environment
+
+
+def _write_together(texts: dict[str, str], folder: Path) -> None:
+    """Write every draft before the first rename, so that a full disk leaves the earlier files as they were."""
+    drafts = {name: folder / f".{name}.{secrets.token_hex(4)}" for name in texts}
+    try:
+        for name, draft in drafts.items():
+            draft.write_text(texts[name], encoding="utf-8")
+        for name, draft in drafts.items():
+            draft.replace(folder / name)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)

@@ -1,0 +1,98 @@
+"""A small study for the tests of reading: eight slices of 10 mm, two source images in each."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from types import SimpleNamespace as SlabSource
+from types import SimpleNamespace as VolumeRecord
+from lidcflow.config import InferConfig, PreprocessConfig
+from lidcflow.read.recommend import recommend
+from lidcflow.read.recommendation import Recommendation, ReleaseFacts
+
+PREPROCESSING = PreprocessConfig()
+
+
+@pytest.fixture
+def release() -> ReleaseFacts:
+    return ReleaseFacts(
+        name="lidcflow",
+        version=3,
+        threshold_nodule=0.5,
+        sector_num=2,
+        backbone_id="compact-0123456789ab-projections-128",
+        preprocess_digest=PREPROCESSING.digest,
+        synthetic=False,
+        fallback_sectors=(2,),
+    )
+
+
+@pytest.fixture
+def make_record() -> Callable[..., Any]:
+    """Slices of 10 mm from z = 0 downwards; image 2k+1 and 2k+2 are slice k, and 2k+2 reaches into slice k+1."""
+
+    def make(n_slices: int = 8, **changes: Any) -> Any:
+        edges_mm = -10.0 * np.arange(n_slices + 1)
+        fields = {
+            "series_instance_uid": "1.2.840.2",
+            "study_instance_uid": "1.2.840.1",
+            "patient_key": "cb120ad193263e76",
+            "fingerprint": "f" * 64,
+            "synthetic": False,
+            "config_digest": PREPROCESSING.digest,
+            "volume_digest": "ab" * 32,
+            "edges_mm": edges_mm,
+            "slice_spacing_mm": 5.0,
+            "sources": tuple(_slab(k) for k in range(n_slices)),
+            "flags": (),
+            "acquisition": {"manufacturer": "ACME", "kernel": "SOFT", "kvp": 120.0, "contrast": None},
+            "n_source_slices": 2 * n_slices,
+            "row_spacing_mm": 0.7,
+            "column_spacing_mm": 0.7,
+            "rows": 512,
+            "columns": 512,
+        }
+        return VolumeRecord(**{**fields, **changes})
+
+    return make
+
+
+def _slab(k: int) -> tuple[SlabSource, ...]:
+    numbers = [2 * k + 1, 2 * k + 2] if k == 0 else [2 * k, 2 * k + 1, 2 * k + 2]
+    return tuple(
+        SlabSource(sop_instance_uid=f"1.2.840.3.{n}", instance_number=n, z_mm=2.5 - 5.0 * n, weight=1 / len(numbers))
+        for n in numbers
+    )
+
+
+@pytest.fixture
+def rows() -> Callable[..., np.ndarray]:
+    """Make probabilities from P(nodule) of each slice, a share of it malignant."""
+
+    def make(*nodule: float, malignant_share: float = 0.25) -> np.ndarray:
+        p = np.array(nodule)
+        return np.stack([1 - p, p * (1 - malignant_share), p * malignant_share], axis=1)
+
+    return make
+
+
+@pytest.fixture
+def study(make_record, release, rows) -> Callable[..., Recommendation]:
+    """Read eight slices of which the third to fifth and the seventh reach the threshold."""
+
+    def read(*nodule: float, ranges: int = 10, **changes: Any) -> Recommendation:
+        probabilities = rows(*(nodule or (0.0, 0.1, 0.6, 0.9, 0.5, 0.1, 0.7, 0.0)))
+        return recommend(probabilities, make_record(len(probabilities), **changes), release, InferConfig(ranges=ranges))
+
+    return read
+
+
+@pytest.fixture
+def hu() -> np.ndarray:
+    """Air around a bright square; the square's row says the slice."""
+    volume = np.full((2, 8, 16, 16), -1000, dtype=np.int16)
+    for k in range(8):
+        volume[:, k, k + 4, 4:12] = 100
+    return volume
