@@ -1,0 +1,118 @@
+"""Tell a Prefect server what runs when: ``python -P -m flows.service.deploy < config.json``.
+
+A process of its own, started with ``PREFECT_API_URL``, so that `lidcflow up` need not keep Prefect and the
+flows' imports in memory for months.
+"""
+
+import json
+import sys
+from datetime import timedelta
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, StateType
+from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.exceptions import ObjectNotFound
+from prefect.flows import Flow, load_flow_from_entrypoint
+from prefect.schedules import Schedule as PrefectSchedule
+from prefect.states import Crashed
+from prefect.workers.process import ProcessWorker
+
+from flows.service.schedules import Deployment, scheduled
+from lidcflow.config import Config
+
+UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+
+
+def deploy(config: Config) -> dict[str, bool]:
+    """Make the work pool and the deployments, and end runs that nobody works on any more.
+
+    Returns
+    -------
+    dict of str to bool
+        Name of each deployment, and whether it is paused.
+    """
+    with get_client(sync_client=True) as client:
+        end_abandoned_runs(client)
+        deployments = scheduled(config)
+        for pool in {deployment.work_pool.name for deployment in deployments}:
+            _make_pool(client, pool)
+        return {deployment.name: _apply(client, deployment) for deployment in deployments}
+
+
+def end_abandoned_runs(client: SyncPrefectClient) -> None:
+    """Mark the deployments' unfinished runs as crashed; call it while no worker runs.
+
+    A run that was killed stays "Running" for ever and keeps its place in the concurrency limit: no other run of
+    its deployment would ever start.
+    """
+    unfinished = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED)),
+        deployment_id=FlowRunFilterDeploymentId(is_null_=False),
+    )
+    for run in client.read_flow_runs(flow_run_filter=unfinished):
+        client.set_flow_run_state(run.id, Crashed(message="lidcflow up was stopped during this run"))
+
+
+def _make_pool(client: SyncPrefectClient, name: str) -> None:
+    pool = WorkPoolCreate(
+        name=name,
+        type=ProcessWorker.type,
+        description="Runs lidcflow's scheduled flows as processes of this machine.",
+        base_job_template=ProcessWorker.get_default_base_job_template(),
+    )
+    client.create_work_pool(pool, overwrite=True)
+
+
+def _apply(client: SyncPrefectClient, deployment: Deployment) -> bool:
+    flow = load_flow_from_entrypoint(deployment.entrypoint, use_placeholder_flow=False)
+    paused = _stays_paused(client, flow, deployment)
+    RunnerDeployment.from_flow(
+        flow,
+        name=deployment.name,
+        description=deployment.description,
+        tags=deployment.tags,
+        parameters=deployment.parameters,
+        schedules=[_prefect_schedule(schedule) for schedule in deployment.schedules],
+        concurrency_limit=_prefect_limit(deployment),
+        work_pool_name=deployment.work_pool.name,
+        paused=paused,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    ).apply()
+    return paused
+
+
+def _stays_paused(client: SyncPrefectClient, flow: Flow, deployment: Deployment) -> bool:
+    """Tell whether a deployment lacks its source, or was paused by hand while it had one."""
+    try:
+        before = client.read_deployment_by_name(f"{flow.name}/{deployment.name}")
+    except ObjectNotFound:
+        return deployment.paused
+    was_complete = set(before.parameters) == set(deployment.parameters)
+    return deployment.paused or (before.paused and was_complete)
+
+
+def _prefect_schedule(schedule) -> PrefectSchedule:
+    return PrefectSchedule(
+        cron=schedule.cron,
+        interval=timedelta(seconds=schedule.interval) if schedule.interval else None,
+        timezone=schedule.timezone,
+        slug=schedule.slug,
+    )
+
+
+def _prefect_limit(deployment: Deployment) -> ConcurrencyLimitConfig:
+    limit = deployment.concurrency_limit
+    return ConcurrencyLimitConfig(
+        limit=limit.limit, collision_strategy=ConcurrencyLimitStrategy(limit.collision_strategy)
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(deploy(Config.model_validate_json(sys.stdin.read()))))

@@ -1,0 +1,114 @@
+"""One `lidcflow up` per workspace: a locked file that also tells other commands where the servers are."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lidcflow.config import Config
+from lidcflow.errors import ResourceError
+
+LOCK_FILE = "up.json"
+PATIENCE_S = 1.0
+
+
+class Served(BaseModel):
+    """What a running `lidcflow up` says of itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    since: datetime
+    prefect_url: str
+    mlflow_url: str
+
+    @property
+    def prefect_api_url(self) -> str:
+        """Address that ``PREFECT_API_URL`` takes."""
+        return f"{self.prefect_url}/api"
+
+
+@contextmanager
+def claim(config: Config, prefect_url: str, mlflow_url: str) -> Iterator[Served]:
+    """Hold the workspace; the lock goes with the process, however that ends.
+
+    Raises
+    ------
+    ResourceError
+        If another process holds it, or the workspace can't be written.
+    """
+    served = Served(pid=os.getpid(), since=datetime.now(UTC), prefect_url=prefect_url, mlflow_url=mlflow_url)
+    with _opened(config.workspace) as stream:
+        if not _locked(stream):
+            raise _taken(config)
+        stream.truncate(0)
+        stream.write(served.model_dump_json())
+        stream.flush()
+        try:
+            yield served
+        finally:
+            stream.truncate(0)
+
+
+def check_unserved(config: Config) -> None:
+    """Make sure, before anything is written, that nobody holds the workspace.
+
+    Raises
+    ------
+    ResourceError
+        If a `lidcflow up` serves it.
+    """
+    if served(config):
+        raise _taken(config)
+
+
+def served(config: Config) -> Served | None:
+    """Return what serves the workspace now, or None."""
+    try:
+        with open(config.workspace / LOCK_FILE, encoding="utf-8") as stream:
+            return None if _lockable(stream, fcntl.LOCK_SH) else Served.model_validate_json(stream.read())
+    except (OSError, ValidationError):
+        return None
+
+
+def _opened(workspace: Path) -> IO[str]:
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+        return open(workspace / LOCK_FILE, "a", encoding="utf-8")
+    except OSError as error:
+        raise ResourceError(
+            f"workspace {workspace}: must be writable, got {error.strerror}; choose another one with --workspace"
+        ) from None
+
+
+def _locked(stream: IO[str]) -> bool:
+    """Take the lock; a reader may hold it for a moment."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not _lockable(stream, fcntl.LOCK_EX):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _lockable(stream: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(stream, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _taken(config: Config) -> ResourceError:
+    other = served(config)
+    who = f"process {other.pid} at {other.prefect_url}" if other else "another process"
+    return ResourceError(
+        f"workspace {config.workspace}: only one `lidcflow up` may serve it, got one already ({who}); "
+        "stop that one, or choose another workspace with --workspace"
+    )

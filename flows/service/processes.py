@@ -1,0 +1,124 @@
+"""Start, watch and stop the processes of `lidcflow up`, each under a guard of its own."""
+
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+LOG_LIMIT_BYTES = 20_000_000
+HEALTH_TIMEOUT_S = 5.0
+KILLED_AT_MOST_S = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A process to keep running.
+
+    Parameters
+    ----------
+    name : str
+        As people read it.
+    arguments : tuple of str
+        What Python runs: ``("-m", "prefect", "server", "start")``.
+    environment : mapping
+        All of its environment.
+    log : Path
+        File that takes its output.
+    health_url : str, optional
+        Answers 200 when the service is ready; without one it is ready once started.
+    stop_signal : str
+        First signal of a stop.
+    grace_s : float
+        Seconds from the first signal to SIGKILL.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    log: Path
+    health_url: str | None = None
+    stop_signal: str = "SIGTERM"
+    grace_s: float = 10.0
+
+
+class Guarded:
+    """A service that runs; its whole process tree ends with it, and with this process."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        _rotate(service.log)
+        with service.log.open("ab") as log:
+            log.write(f"\n--- {service.name}, started {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n".encode())
+            log.flush()
+            self._guard = subprocess.Popen(
+                _guarded(service),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(service.environment),
+                cwd=service.log.parent,
+                start_new_session=True,
+            )
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code once the whole tree has ended, None while it runs."""
+        return self._guard.poll()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until the tree has ended; False when it still runs after the timeout."""
+        try:
+            self._guard.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End the tree: the stop signal, a grace period, SIGKILL."""
+        if self._guard.stdin:
+            self._guard.stdin.close()
+        self.wait(self.service.grace_s + KILLED_AT_MOST_S)
+
+    def kill(self) -> None:
+        """End the tree without grace; `stop` or `wait` then returns soon."""
+        if self.exit_code is None:
+            self._guard.send_signal(signal.SIGTERM)
+
+    def healthy(self) -> bool:
+        """Tell whether the service answers."""
+        return self.service.health_url is None or answers(self.service.health_url)
+
+
+def answers(url: str) -> bool:
+    """Tell whether a server of this machine answers a GET with 200."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=HEALTH_TIMEOUT_S) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def tail(log: Path, lines: int = 15) -> list[str]:
+    """Return the last lines of a log."""
+    if not log.exists():
+        return []
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - 200 * lines))
+        return stream.read().decode(errors="replace").splitlines()[-lines:]
+
+
+def _guarded(service: Service) -> list[str]:
+    """Put a guard before the command; ``-P`` keeps a folder called flows or mlflow nearby out of its imports."""
+    guard = [sys.executable, "-P", "-m", "flows.service.guard", str(service.grace_s), service.stop_signal]
+    return [*guard, sys.executable, "-P", *service.arguments]
+
+
+def _rotate(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
+        log.replace(log.with_suffix(".1.log"))

@@ -1,0 +1,152 @@
+"""What is started: addresses, ports, commands and environments of the servers and the worker."""
+
+import errno
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.environment import variables
+from flows.service.processes import Service
+from lidcflow.config import Config
+from lidcflow.errors import ResourceError
+
+WORK_POOL = "lidcflow"
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+"""Addresses to listen on that nobody can connect to, and what a process of this machine connects to instead."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """URLs of the servers, as this machine reaches them."""
+
+    prefect: str
+    mlflow: str
+
+    @property
+    def prefect_api(self) -> str:
+        """Address of Prefect's API."""
+        return f"{self.prefect}/api"
+
+
+def addresses(config: Config) -> Addresses:
+    """Return where the servers of a configuration answer; MLflow's may be a tracking server elsewhere."""
+    host = ANYWHERE.get(config.serve.host, config.serve.host)
+    remote = has_remote_tracking(config)
+    return Addresses(
+        prefect=f"http://{host}:{config.serve.prefect_port}",
+        mlflow=config.tracking_uri if remote else f"http://{host}:{config.serve.mlflow_port}",
+    )
+
+
+def has_remote_tracking(config: Config) -> bool:
+    """Tell whether MLflow's server is configured and runs elsewhere."""
+    return config.tracking_uri.startswith(("http://", "https://"))
+
+
+def check_ports(config: Config) -> None:
+    """Make sure that every server can listen before any is started.
+
+    Raises
+    ------
+    ResourceError
+        If a port is in use, the host is not of this machine, or both servers have the same port.
+    """
+    ports = {"Prefect server": ("serve.prefect_port", config.serve.prefect_port)}
+    if not has_remote_tracking(config):
+        ports["MLflow server"] = ("serve.mlflow_port", config.serve.mlflow_port)
+    if len({port for _, port in ports.values()}) < len(ports):
+        raise ResourceError(
+            f"serve.prefect_port and serve.mlflow_port must differ, got {config.serve.mlflow_port} twice; change one"
+        )
+    for server, (key, port) in ports.items():
+        check_port(config.serve.host, port, server, key)
+
+
+def check_port(host: str, port: int, server: str, key: str) -> None:
+    """Make sure that a server can listen; `key` is where its port is configured.
+
+    Raises
+    ------
+    ResourceError
+        If it can't.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        in_use = error.errno == errno.EADDRINUSE
+        way_out = f"stop what listens there, or set {key} to another port" if in_use else f"check serve.host and {key}"
+        raise ResourceError(
+            f"port {port} of {host} must be free for the {server}, got {error.strerror!r}; {way_out} in lidcflow.toml"
+        ) from None
+
+
+def prefect_server(config: Config) -> Service:
+    """Return the Prefect server, with its database in the workspace."""
+    serve = config.serve
+    return Service(
+        name="Prefect server",
+        arguments=("-m", "prefect", "server", "start", "--host", serve.host, "--port", str(serve.prefect_port)),
+        environment=environment(config),
+        log=log_folder(config) / "prefect-server.log",
+        health_url=f"{addresses(config).prefect_api}/health",
+    )
+
+
+def mlflow_server(config: Config) -> Service | None:
+    """Return the MLflow server on the tracking database, or None when tracking is served elsewhere.
+
+    Its job runner stays off: it starts eight processes, for features of language models.
+    """
+    if has_remote_tracking(config):
+        return None
+    serve = config.serve
+    places = {
+        "MLFLOW_BACKEND_STORE_URI": config.tracking_uri,
+        "MLFLOW_DEFAULT_ARTIFACT_ROOT": str(config.mlflow_artifacts),
+        "MLFLOW_ARTIFACTS_DESTINATION": str(config.mlflow_artifacts),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    listening = ("--host", serve.host, "--port", str(serve.mlflow_port), "--workers", "1")
+    config.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
+    return Service(
+        name="MLflow server",
+        arguments=("-m", "mlflow", "server", *listening),
+        environment=environment(config) | places,
+        log=log_folder(config) / "mlflow-server.log",
+        health_url=f"{addresses(config).mlflow}/health",
+    )
+
+
+def worker(config: Config) -> Service:
+    """Return the worker that runs scheduled flows.
+
+    It is killed at once at a stop: asked politely it waits for its flow runs, and takes new ones meanwhile.
+    The flow runs themselves get the grace period.
+    """
+    who = ("--pool", WORK_POOL, "--type", "process", "--name", f"lidcflow on {socket.gethostname()}")
+    return Service(
+        name="worker",
+        arguments=("-m", "prefect", "worker", "start", *who, "--install-policy", "never"),
+        environment=environment(config),
+        log=log_folder(config) / "worker.log",
+        stop_signal="SIGKILL",
+    )
+
+
+def log_folder(config: Config) -> Path:
+    """Return the folder of the services' logs."""
+    return config.workspace.absolute() / "logs"
+
+
+def environment(config: Config) -> dict[str, str]:
+    """Return the environment of everything that is started; what the user has set stays."""
+    settings = {**variables(config, quiet=False), **os.environ}
+    settings["PREFECT_HOME"] = str(config.prefect_home)
+    settings["PREFECT_API_URL"] = addresses(config).prefect_api
+    settings["NO_COLOR"] = "1"
+    return settings
