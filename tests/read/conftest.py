@@ -1,14 +1,14 @@
 """A small study for the tests of reading: eight slices of 10 mm, two source images in each."""
 
 from collections.abc import Callable
+from types import SimpleNamespace as VolumeRecord
 from typing import Any
 
 import numpy as np
 import pytest
 
-from types import SimpleNamespace as SlabSource
-from types import SimpleNamespace as VolumeRecord
 from lidcflow.config import InferConfig, PreprocessConfig
+from lidcflow.ct.reduce import SlabSource
 from lidcflow.read.recommend import recommend
 from lidcflow.read.recommendation import Recommendation, ReleaseFacts
 
