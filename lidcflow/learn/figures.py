@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -118,6 +119,26 @@ def montage(rows: Mapping[str, Sequence[Tile]], title: str) -> Figure:
         line[0].set_ylabel(name if tiles else f"{name}: none", fontsize=9)
     _sign(figure, title)
     return figure
+
+
+def telling_rows(rows: pd.DataFrame, n: int) -> dict[str, pd.DataFrame]:
+    """Choose the slices worth a look: nodules found, nodules missed, and others called nodules.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        `TrainedSector.validation_rows`.
+    n : int
+        Most slices of a kind.
+    """
+    ranked = rows.sort_values("p_nodule", ascending=False, kind="stable")
+    nodule, other = ranked[ranked["label"] > 0], ranked[ranked["label"] == 0]
+    upper = -(-len(nodule) // 2)
+    return {
+        "nodules, most probable": nodule[:upper][:n],
+        "nodules, least probable": nodule[upper:][::-1][:n],
+        "no nodule, most probable": other[:n],
+    }
 
 
 def _draw_tile(axis: Axes, tile: Tile | None) -> None:

@@ -12,7 +12,7 @@ LOG_LOSS_MARGIN = 0.02
 
 
 class Champion(Record):
-    """The release in force as the gate sees it."""
+    """The release in force as the gate sees it: with figures of the same validation slices, or why there are none."""
 
     version: int
     figures: SplitFigures | None

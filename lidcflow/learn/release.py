@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.errors import ReleaseError
+from lidcflow.read.recommendation import ReleaseFacts
 
 SCHEMA_VERSION: Literal["lidcflow.release/1"] = "lidcflow.release/1"
 TRAINING_VERSION = 1
@@ -83,9 +84,19 @@ class SectorPin(Record):
     validation: dict[str, Estimate] = {}
     test: dict[str, Estimate] = {}
 
+    @property
+    def slices(self) -> range:
+        """Slices of the sector, from 0."""
+        return range(self.first_slice - 1, self.last_slice)
+
+    @property
+    def uri(self) -> str:
+        """Where the registry keeps the model."""
+        return f"models:/{self.model_name}/{self.version}"
+
 
 class BackbonePin(Record):
-    """The network whose features the sector models read."""
+    """The network whose features the sector models read; `digest` is that of its weight file."""
 
     id: str
     kind: str
@@ -124,6 +135,19 @@ class ReleaseRecord(Record):
     gate: Gate
     synthetic: bool
     lidcflow_version: str
+
+    def facts(self) -> ReleaseFacts:
+        """Return what a recommendation says of the release."""
+        return ReleaseFacts(
+            name=self.name,
+            version=str(self.version),
+            threshold_nodule=self.threshold_nodule,
+            sector_num=self.sector_num,
+            backbone_id=self.backbone.id,
+            preprocess_digest=self.preprocess_digest,
+            synthetic=self.synthetic,
+            fallback_sectors=tuple(pin.sector for pin in self.sectors if pin.fallback),
+        )
 
     def check(self) -> ReleaseRecord:
         """Return the record itself if its parts fit together.
@@ -168,6 +192,17 @@ def inputs_digest(
         "labels": labels.model_dump(mode="json"),
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def sector_model_name(registry_name: str, sector_num: int, sector: int) -> str:
+    """Name the registered model of a sector.
+
+    Examples
+    --------
+    >>> sector_model_name("lidcflow", 5, 3)
+    'lidcflow.05-sectors.sector-03'
+    """
+    return f"{registry_name}.{sector_num:02d}-sectors.sector-{sector:02d}"
 
 
 def portable(train: TrainConfig) -> TrainConfig:

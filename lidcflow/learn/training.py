@@ -15,6 +15,7 @@ from lidcflow.learn.calibration import Calibration, fit_calibration, prior_offse
 from lidcflow.learn.dataset import Snapshot, class_counts, sector_rows
 from lidcflow.learn.evaluation import slice_figures
 from lidcflow.learn.heads import FittedHead, calibrated_model, fit_head
+from lidcflow.learn.metrics import confusion
 from lidcflow.learn.predict import outputs_of
 from lidcflow.learn.release import ClassCounts, Estimate
 from lidcflow.learn.splits import SPLITS
@@ -40,7 +41,9 @@ class TrainedSector:
     validation, test : dict of Estimate
         Figures at natural prevalence.
     validation_rows : DataFrame
-        Rows of the snapshot, with the column ``p_nodule`` and the predicted class ``called``.
+        Rows of the snapshot, with the column ``p_nodule``.
+    validation_confusion : (3, 3) array of int64
+        True classes by called ones.
     """
 
     model: Any
@@ -51,6 +54,7 @@ class TrainedSector:
     validation: dict[str, Estimate]
     test: dict[str, Estimate]
     validation_rows: pd.DataFrame
+    validation_confusion: NDArray[np.int64]
 
 
 def train_sector(
@@ -90,7 +94,8 @@ def train_sector(
         training=ClassCounts.of(sets["train"][1]),
         validation=slice_figures(p_validation, sets["validation"][1]),
         test=slice_figures(p_test, sets["test"][1]),
-        validation_rows=_judged(rows[rows["split"] == "validation"], p_validation),
+        validation_rows=rows[rows["split"] == "validation"].assign(p_nodule=p_validation[:, 1:].sum(axis=1)),
+        validation_confusion=confusion(p_validation, sets["validation"][1]),
     )
 
 
@@ -131,7 +136,3 @@ def _calibrate(
     x, y = sets["validation"]
     learned_at = [float(share) * len(sets["train"][1]) for share in head.class_shares]
     return fit_calibration(outputs_of(head.model, x), y, prior_offsets(learned_at, natural))
-
-
-def _judged(rows: pd.DataFrame, probabilities: NDArray[np.float32]) -> pd.DataFrame:
-    return rows.assign(p_nodule=probabilities[:, 1] + probabilities[:, 2], called=probabilities.argmax(axis=1))
