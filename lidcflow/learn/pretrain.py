@@ -1,0 +1,250 @@
+"""Training of the compact backbone on made-up chests: no patient's image or reading goes into its weights."""
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from lidcflow.learn.augment import augment
+from lidcflow.learn.compact import compact_layers, write_weights
+from lidcflow.learn.inputs import model_input
+from lidcflow.learn.practice import SIZE, PracticeSet, make_practice_set
+from lidcflow.learn.runtime import keras
+
+CELL = 8
+"""Pixels of a cell: the last stage of the backbone sees the image in cells of 8 x 8."""
+
+CELL_IS_NODULE_AT = 0.4
+"""Share of nodule in a cell's fullest pixel from which the cell counts as nodule."""
+
+CELL_LOSS_WEIGHT = 20.0
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """How the compact backbone is trained; the defaults made the weights in this package.
+
+    Attributes
+    ----------
+    volumes, held_out : int
+        Made-up chests to train on and to judge by.
+    steps, batch_size : int
+        Steps of the optimizer and slices in each; half of the slices hold a nodule.
+    learning_rate : float
+        Highest rate; it rises for a twentieth of the steps and falls along a cosine.
+    seed : int
+        Seed of the chests, the initial weights and the variations.
+    processes : int
+        Processes that make chests.
+    precision : str
+        Keras' policy while training.
+    """
+
+    volumes: int = 240
+    held_out: int = 30
+    steps: int = 4000
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    seed: int = 0
+    processes: int = 2
+    precision: str = "mixed_bfloat16"
+
+
+@dataclass(frozen=True)
+class PretrainReport:
+    """What a pretraining made: the weight file, its digest, and figures on held-out chests.
+
+    Attributes
+    ----------
+    file : Path
+        The weight file.
+    sha256 : str
+        Its digest, for ``train.backbone_sha256``.
+    nodule_auroc, malignant_auroc : float
+        On all slices of the held-out chests: nodule or not; malignant or benign among nodule slices.
+    wall_s : float
+        Time it took.
+    """
+
+    file: Path
+    sha256: str
+    nodule_auroc: float
+    malignant_auroc: float
+    wall_s: float
+
+
+def pretrain(
+    out: Path,
+    settings: PretrainSettings = PretrainSettings(),
+    *,
+    work: Path | None = None,
+    on_progress: Progress | None = None,
+) -> PretrainReport:
+    """Train the compact backbone on made-up chests and write its weights.
+
+    Parameters
+    ----------
+    out : Path
+        The ``.npz`` file to write.
+    settings : PretrainSettings
+        Size of the job and its seed.
+    work : Path, optional
+        Folder for the made-up chests, 5.3 MB each, deleted afterwards; by default the temporary folder.
+    on_progress : callable, optional
+        Called with a stage's name, what is done and what there is to do.
+    """
+    started = time.monotonic()
+    report = on_progress or _silent
+    with tempfile.TemporaryDirectory(prefix="lidcflow-pretrain-", dir=work) as folder:
+        practice, exam = _make_chests(Path(folder), settings, report)
+        model = practice_network(settings)
+        _train(model, practice, settings, report)
+        nodule_auroc, malignant_auroc = judge(model, exam)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_weights(keras.Model(model.input, model.get_layer("features").output), out)
+    digest = hashlib.sha256(out.read_bytes()).hexdigest()
+    return PretrainReport(out, digest, nodule_auroc, malignant_auroc, time.monotonic() - started)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Report to nobody."""
+
+
+def _make_chests(folder: Path, settings: PretrainSettings, report: Progress) -> tuple[PracticeSet, PracticeSet]:
+    """Make chests to train on and, from seeds far away, to judge by."""
+    first = settings.seed * 1_000_000
+    total = settings.volumes + settings.held_out
+    (folder / "practice").mkdir()
+    (folder / "exam").mkdir()
+    practice = make_practice_set(
+        folder / "practice",
+        range(first, first + settings.volumes),
+        processes=settings.processes,
+        on_progress=lambda done, _: report("chests", done, total),
+    )
+    exam = make_practice_set(
+        folder / "exam",
+        range(first + 500_000, first + 500_000 + settings.held_out),
+        processes=settings.processes,
+        on_progress=lambda done, _: report("chests", settings.volumes + done, total),
+    )
+    return practice, exam
+
+
+def practice_network(settings: PretrainSettings) -> keras.Model:
+    """Build the backbone with two heads that exist for its training only, compiled.
+
+    Returns
+    -------
+    keras.Model
+        (n, 128, 128, 3) images -> ``slice``: (n, 3) logits of the slice's class, and ``cells``:
+        (n, 16, 16, 2) logits of benign and malignant nodule in each cell.
+    """
+    images = keras.Input((SIZE, SIZE, 3), name="images")
+    features, maps = compact_layers(images, dtype=settings.precision, seed=settings.seed)
+    spared = keras.layers.Dropout(0.2, seed=settings.seed, name="spared")(features)
+    rare = keras.initializers.Constant(-3.0)
+    outputs = {
+        "slice": keras.layers.Dense(3, kernel_initializer="zeros", name="slice")(spared),
+        "cells": keras.layers.Conv2D(2, 1, kernel_initializer="zeros", bias_initializer=rare, name="cells")(maps),
+    }
+    model = keras.Model(images, outputs)
+    model.compile(
+        optimizer=_optimizer(settings),
+        loss={
+            "slice": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            "cells": keras.losses.BinaryFocalCrossentropy(from_logits=True, apply_class_balancing=True, alpha=0.9),
+        },
+        loss_weights={"slice": 1.0, "cells": CELL_LOSS_WEIGHT},
+        jit_compile=False,
+    )
+    return model
+
+
+def _optimizer(settings: PretrainSettings) -> keras.Optimizer:
+    warmup_steps = max(1, settings.steps // 20)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, settings.steps - warmup_steps, warmup_target=settings.learning_rate, warmup_steps=warmup_steps
+    )
+    return keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0)
+
+
+def _train(model: keras.Model, practice: PracticeSet, settings: PretrainSettings, report: Progress) -> None:
+    for step, (images, targets) in enumerate(_ahead(_batches(practice, settings), settings.steps), start=1):
+        model.train_on_batch(images, targets)
+        report("steps", step, settings.steps)
+
+
+Batch = tuple[NDArray[np.float32], dict[str, NDArray[np.generic]]]
+
+
+def _batches(practice: PracticeSet, settings: PretrainSettings) -> Iterator[Batch]:
+    rng = np.random.default_rng(settings.seed)
+    with_nodule, without = np.argwhere(practice.labels > 0), np.argwhere(practice.labels == 0)
+    half = settings.batch_size // 2
+    while True:
+        chosen = np.concatenate([rng.choice(with_nodule, half), rng.choice(without, settings.batch_size - half)])
+        yield _batch(practice, chosen, rng)
+
+
+def _batch(practice: PracticeSet, chosen: NDArray[np.intp], rng: np.random.Generator) -> Batch:
+    volumes, slices = chosen.T
+    hu, masks = augment(practice.hu[volumes, slices], practice.masks[volumes, slices], rng)
+    targets: dict[str, NDArray[np.generic]] = {"slice": practice.labels[volumes, slices], "cells": _cells(masks)}
+    return model_input(np.swapaxes(hu, 0, 1), "projections"), targets
+
+
+def _cells(masks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Reduce (n, 2, rows, columns) shares to (n, rows / 8, columns / 8, 2) of 0 or 1."""
+    n, classes, rows, columns = masks.shape
+    blocks = masks.reshape(n, classes, rows // CELL, CELL, columns // CELL, CELL)
+    return np.asarray(np.moveaxis(blocks.max(axis=(3, 5)), 1, -1) > CELL_IS_NODULE_AT, np.float32)
+
+
+def _ahead(batches: Iterator[Batch], steps: int) -> Iterator[Batch]:
+    """Make the next batch while the last one is learned from."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches)
+        for step in range(steps):
+            batch = coming.result()
+            if step + 1 < steps:
+                coming = pool.submit(next, batches)
+            yield batch
+
+
+def judge(model: keras.Model, exam: PracticeSet) -> tuple[float, float]:
+    """Score held-out chests slice by slice, at the prevalence they come with.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `practice_network`.
+    exam : PracticeSet
+        Chests that were not trained on.
+
+    Returns
+    -------
+    nodule_auroc, malignant_auroc : float
+        Nodule or not, on all slices; malignant or benign, on slices with a nodule. Not a number
+        where there is only one of the two.
+    """
+    labels = exam.labels.ravel()
+    images = (model_input(np.swapaxes(hu, 0, 1), "projections") for hu in exam.hu)
+    logits = np.concatenate([np.asarray(model.predict_on_batch(volume)["slice"], np.float64) for volume in images])
+    nodule = np.logaddexp(logits[:, 1], logits[:, 2]) - logits[:, 0]
+    holds = labels > 0
+    malignant = logits[holds, 2] - logits[holds, 1]
+    return _auroc(holds, nodule), _auroc(labels[holds] == 2, malignant)
+
+
+def _auroc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
+    return float(roc_auc_score(truth, scores)) if truth.any() and not truth.all() else float("nan")

@@ -1,0 +1,23 @@
+import os
+import subprocess
+import sys
+
+from lidcflow.learn.runtime import without_chatter
+
+
+def imported(**variables: str) -> subprocess.CompletedProcess[str]:
+    code = "import lidcflow.learn.runtime, os; print(os.environ['TF_NUM_INTRAOP_THREADS'])"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | variables)
+
+
+def test_a_backend_takes_the_threads_of_its_process_and_starts_silently():
+    started = imported(OMP_NUM_THREADS="1")
+
+    assert (started.stdout.split(), started.stderr) == (["1"], "")
+
+
+def test_only_chatter_is_held_back(capfd):
+    with without_chatter():
+        os.write(2, b"I0000 oneDNN custom operations are on. You may\nlibrary missing\n")
+
+    assert capfd.readouterr().err == "library missing\n"
