@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,7 @@ from lidcflow.read.recommendation import (
     VolumeFacts,
     WeightedSourceImage,
 )
-
-if TYPE_CHECKING:
-    from lidcflow.store.volumes import VolumeRecord
+from lidcflow.store.record import VolumeRecord
 
 __all__ = ["Recommendation", "ReleaseFacts", "not_evaluated", "recommend"]
 

@@ -1,7 +1,6 @@
 """A small study for the tests of reading: eight slices of 10 mm, two source images in each."""
 
 from collections.abc import Callable
-from types import SimpleNamespace as VolumeRecord
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from lidcflow.config import InferConfig, PreprocessConfig
 from lidcflow.ct.reduce import SlabSource
 from lidcflow.read.recommend import recommend
 from lidcflow.read.recommendation import Recommendation, ReleaseFacts
+from lidcflow.store.record import VolumeRecord
 
 PREPROCESSING = PreprocessConfig()
 
@@ -30,14 +30,15 @@ def release() -> ReleaseFacts:
 
 
 @pytest.fixture
-def make_record() -> Callable[..., Any]:
+def make_record() -> Callable[..., VolumeRecord]:
     """Slices of 10 mm from z = 0 downwards; image 2k+1 and 2k+2 are slice k, and 2k+2 reaches into slice k+1."""
 
-    def make(n_slices: int = 8, **changes: Any) -> Any:
+    def make(n_slices: int = 8, **changes: Any) -> VolumeRecord:
         edges_mm = -10.0 * np.arange(n_slices + 1)
         fields = {
             "series_instance_uid": "1.2.840.2",
             "study_instance_uid": "1.2.840.1",
+            "frame_of_reference_uid": None,
             "patient_key": "cb120ad193263e76",
             "fingerprint": "f" * 64,
             "synthetic": False,
@@ -47,6 +48,7 @@ def make_record() -> Callable[..., Any]:
             "slice_spacing_mm": 5.0,
             "sources": tuple(_slab(k) for k in range(n_slices)),
             "flags": (),
+            "lung_z_mm": None,
             "acquisition": {"manufacturer": "ACME", "kernel": "SOFT", "kvp": 120.0, "contrast": None},
             "n_source_slices": 2 * n_slices,
             "row_spacing_mm": 0.7,
