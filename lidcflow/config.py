@@ -155,6 +155,11 @@ class Config(_Settings):
         return self.workspace / "store"
 
     @property
+    def scratch_path(self) -> Path:
+        """Folder of the workers' temporary files."""
+        return self.workspace / "scratch"
+
+    @property
     def reports_path(self) -> Path:
         """Folder of recommendations and pages."""
         return self.workspace / "reports"

@@ -71,7 +71,7 @@ def open_cluster(config: ClusterConfig, purpose: Purpose, *, scratch: Path | Non
             workers = _check_workers(client, config)
         yield Cluster(config.address, workers)
         return
-    count = _worker_count(config, purpose)
+    count = config.gpus if purpose == "train" and config.gpus else local_workers(config)
     with dask.config.set(_local_settings(purpose, count)), _local_cluster(config, purpose, count, scratch) as local:
         yield Cluster(local.scheduler_address, count)
 
@@ -130,9 +130,8 @@ def gpu_resources(config: ClusterConfig) -> AbstractContextManager[Any]:
     return dask.annotate(resources={"GPU": 1}) if config.gpus else nullcontext()
 
 
-def _worker_count(config: ClusterConfig, purpose: Purpose) -> int:
-    if purpose == "train" and config.gpus:
-        return config.gpus
+def local_workers(config: ClusterConfig) -> int:
+    """Return how many processes work on this machine: as configured, or one for each core it may use."""
     return config.workers or CPU_COUNT
 
 

@@ -1,5 +1,164 @@
-"""Commands of the archive part."""
+"""Commands of the archive part: phantoms, the index, the store of volumes, the labels."""
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.output import NOTICE, print_json, print_line, print_table
+from flows.cli.progress import shown_progress
+from flows.environment import prepare
+from tasks.progress import stage
+from tasks.source import source_folder
+
+if TYPE_CHECKING:
+    from flows.preprocess import PreprocessReport, RefusedSeries
+    from lidcflow.ct.series import Index, Verdict
+
+SOME_REFUSED = 3
+"""Exit code: done, with series set aside."""
+
 app = typer.Typer()
+Source = Annotated[str, typer.Argument(metavar="SRC", help="Folder of DICOM files, in any layout.")]
+
+
+@app.command()
+def phantom(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to.")],
+    series: Annotated[int, typer.Option(min=1, max=1018, help="Series to make.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
+    max_slices: Annotated[int | None, typer.Option(min=8, help="Take scans of at most so many slices.")] = None,
+    config_file: ConfigFile = None,
+) -> None:
+    """Make synthetic chest CT with the real geometry and readings of LIDC-IDRI."""
+    from flows.phantom import make_phantoms
+
+    config = configured(config_file, None)
+    with shown_progress("choosing scans"):
+        folders = make_phantoms(folder, series, seed=seed, max_slices=max_slices, workers=config.cluster.workers)
+    print_line(f"{len(folders)} synthetic series in {folder}. {NOTICE}")
+
+
+@app.command()
+def index(
+    source: Source,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the list to this file too.")] = None,
+) -> None:
+    """List every series of a source with its verdict."""
+    config = configured(config_file, workspace)
+    source_folder(source)
+    prepare(config)
+    from tasks.index import find_series
+
+    with shown_progress("looking for files"):
+        found = find_series(source, config)
+    rows = [_verdict_row(verdict) for verdict in found]
+    if csv_file:
+        _write_csv(csv_file, rows)
+    if as_json:
+        print_json({"series": rows, "not_dicom": found.not_dicom, "unreadable": found.unreadable, "notice": NOTICE})
+    else:
+        _print_index(found)
+    _exit(found.refused)
+
+
+@app.command()
+def preprocess(
+    source: Source, config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False
+) -> None:
+    """Bring every usable series of a source into the store; what is there already is reused."""
+    config = configured(config_file, workspace)
+    source_folder(source)
+    prepare(config)
+    from flows.preprocess import check_places
+    from flows.preprocess import preprocess as run
+
+    check_places(source, config)
+    with shown_progress("starting Prefect"):
+        report = run(source, config)
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
+    _exit(report.refused)
+
+
+@app.command()
+def labels(
+    out: Annotated[Path, typer.Option("--out", help="CSV file to write.")] = Path("labels.csv"),
+    config_file: ConfigFile = None,
+) -> None:
+    """Write the label of every slice of every LIDC-IDRI series, top of the chest first; no DICOM is needed."""
+    from lidcflow.lidc.labels import all_label_rows, write_label_table
+
+    config = configured(config_file, None)
+    with shown_progress("reading the annotations"), stage("labels") as labelling:
+        write_label_table(all_label_rows(config.labels, config.preprocess.slices, labelling.reach), out)
+    print_line(f"{labelling.done} series in {out}. {NOTICE}")
+
+
+def _verdict_row(verdict: "Verdict") -> dict[str, Any]:
+    """Flatten a verdict; paths stay out of it."""
+    series = verdict.series
+    return {
+        "series_instance_uid": verdict.series_instance_uid,
+        "study_instance_uid": series and series.study_instance_uid,
+        "patient_key": series and series.patient_key,
+        "reason": str(verdict.reason),
+        "sentence": verdict.sentence,
+        "n_files": verdict.n_files,
+        "set_aside": verdict.set_aside,
+        "flags": list(verdict.flags),
+        "n_slices": series and len(series.slices),
+        "slice_spacing_mm": series and series.slice_spacing_mm,
+        "synthetic": series and series.synthetic,
+    }
+
+
+def _write_csv(file: Path, rows: list[dict[str, Any]]) -> None:
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "flags": " ".join(row["flags"])} for row in rows)
+
+
+def _print_index(found: "Index") -> None:
+    columns = ("series", "verdict", "files", "slices", "what was found")
+    rows = [
+        (
+            verdict.series_instance_uid,
+            verdict.reason,
+            verdict.n_files,
+            verdict.series and len(verdict.series.slices),
+            _alone(verdict),
+        )
+        for verdict in found
+    ]
+    print_table(f"{len(found)} series, {len(found.usable)} usable", columns, rows)
+    if found.not_dicom or found.unreadable:
+        print_line(f"Beside them: {found.not_dicom} files that are not DICOM, {found.unreadable} unreadable.")
+
+
+def _print_report(report: "PreprocessReport") -> None:
+    if report.refused:
+        rows = [(series.series_instance_uid, series.reason, _alone(series)) for series in report.refused]
+        print_table(f"{len(report.refused)} series set aside", ("series", "reason", "sentence"), rows)
+    print_line(
+        f"{report.found} series: {report.done} preprocessed, {report.reused} reused unchanged, "
+        f"{len(report.refused)} set aside, in {report.seconds:.1f} s. {report.notice}"
+    )
+
+
+def _alone(named: "Verdict | RefusedSeries") -> str:
+    """Return the sentence without the UID that stands in the column beside it."""
+    return named.sentence.removeprefix(f"series {named.series_instance_uid}: ")
+
+
+def _exit(refused: list[Any]) -> None:
+    if refused:
+        raise typer.Exit(SOME_REFUSED)

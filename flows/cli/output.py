@@ -1,0 +1,54 @@
+"""What commands print on standard output: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+NOTICE = "Research use only."
+
+
+def print_json(value: BaseModel | Sequence[Any] | dict[str, Any]) -> None:
+    """Print a report as JSON, the same on a terminal and in a pipe."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows under column names, numbers to the right, never cutting a value off.
+
+    Parameters
+    ----------
+    title : str
+        Above the table.
+    columns : sequence of str
+        Names of the columns.
+    rows : iterable of sequences
+        One value for each column; None is shown as a dash.
+    """
+    rows = list(rows)
+    table = Table(title=Text(title), caption=NOTICE, title_justify="left", caption_justify="left")
+    for number, name in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[number], int | float | None) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("-" if value is None else str(value)) for value in row))
+    console().print(table)
+
+
+def print_line(text: str) -> None:
+    """Print a sentence for people."""
+    console().print(Text(text), soft_wrap=True)
+
+
+def console() -> Console:
+    """Return the console of standard output; a pipe gets wide lines, for `grep` to find whole values."""
+    plain = Console(highlight=False)
+    return plain if plain.is_terminal else Console(highlight=False, width=200)
