@@ -1,0 +1,144 @@
+"""Judge a series by its headers: a `Series` when it can be used, else one reason and one sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import astuple, replace
+
+from lidcflow.ct import checks, placement
+from lidcflow.ct.headers import Header
+from lidcflow.ct.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice, Verdict
+from lidcflow.ct.values import is_uid
+from lidcflow.errors import SeriesRefused
+from lidcflow.privacy import patient_key
+
+
+def judge(headers: Sequence[Header], *, secret: bytes, gaps: str = "refuse") -> Verdict:
+    """Judge the files that carry one SeriesInstanceUID.
+
+    Parameters
+    ----------
+    headers : sequence of Header
+        At least one; in any order.
+    secret : bytes
+        Key of the patient hash.
+    gaps : "refuse" or "accept"
+        What to do with a series that lacks slices.
+
+    Returns
+    -------
+    Verdict
+        With the series when it is usable.
+    """
+    uid = headers[0].facts.series_instance_uid
+    if not is_uid(uid):
+        return _bad_series_uid(uid, len(headers))
+    try:
+        return _usable(sorted(headers, key=_by_worth), secret, gaps)
+    except SeriesRefused as refused:
+        return Verdict(uid, Reason(refused.reason), refused.sentence, len(headers))
+
+
+def _by_worth(header: Header) -> tuple[str, bool, bool, str]:
+    """Order copies of an instance so that the one that can be read comes first."""
+    facts = header.facts
+    whole = (header.pixel_bytes or 0) <= header.file_bytes - (header.pixel_offset or 0)
+    return header.sop_instance_uid, facts.transfer_syntax_uid not in checks.NATIVE_SYNTAXES, not whole, header.path
+
+
+def _bad_series_uid(uid: str, n_files: int) -> Verdict:
+    name = f"invalid-{hashlib.sha256(uid.encode()).hexdigest()[:12]}"
+    return Verdict(name, Reason.BAD_UID, f"series {name}: {checks.bad_uid_sentence('SeriesInstanceUID', uid)}", n_files)
+
+
+def _usable(headers: list[Header], secret: bytes, gaps: str) -> Verdict:
+    checks.have_uids(headers)
+    checks.are_one_study_of_one_patient(headers)
+    images = placement.of_one_geometry(placement.placed(_images(headers)))
+    z_mm = placement.along_normal_mm(images)
+    checks.are_readable(images)
+    checks.have_rescale(images)
+    checks.are_whole(images)
+    order = (-z_mm).argsort(kind="stable")
+    images, z_mm = [images[i] for i in order], z_mm[order]
+    slice_spacing_mm, flags = placement.spacing_mm(images, z_mm, gaps)
+    set_aside = len(headers) - len(images)
+    flags += ["files-set-aside"] if set_aside else []
+    flags += [] if images[0].facts.patient_key else ["no-patient-id"]
+    series = replace(_series(images, z_mm.tolist(), slice_spacing_mm, secret), flags=tuple(sorted(flags)))
+    sentence = f"{len(images)} slices of {series.rows} x {series.columns}, {slice_spacing_mm:.2f} mm apart"
+    return Verdict(series.series_instance_uid, Reason.USABLE, sentence, len(headers), set_aside, series.flags, series)
+
+
+def _images(headers: list[Header]) -> list[Header]:
+    """Set aside what shares the UID but is no slice: localizers, secondary captures, second copies."""
+    checks.are_ct(headers)
+    checks.are_single_frames(headers)
+    scans = [header for header in headers if header.facts.sop_class_uid == checks.CT_IMAGE]
+    slices = [header for header in scans if not header.facts.localizer]
+    if not slices:
+        sentence = f"images must be slices, got {len(scans)} localizers; find the series that was planned on them"
+        raise checks.refusal(headers, Reason.LOCALIZER, sentence)
+    return _without_copies(slices)
+
+
+def _without_copies(headers: list[Header]) -> list[Header]:
+    """Keep one file for each instance; the same UID at two places is not a copy."""
+    first: dict[str, Header] = {}
+    for header in headers:
+        kept = first.setdefault(header.sop_instance_uid, header)
+        if kept.position_mm != header.position_mm:
+            sentence = (
+                "SOPInstanceUIDs must be unique, got one at two positions; "
+                "the series can't be traced to its images, export it again"
+            )
+            raise checks.refusal(headers, Reason.BAD_UID, sentence)
+    return list(first.values())
+
+
+def _series(images: list[Header], z_mm: list[float], slice_spacing_mm: float, secret: bytes) -> Series:
+    slices = tuple(_slice(header, z) for header, z in zip(images, z_mm, strict=True))
+    facts, pixels = images[0].facts, slices[0].pixels
+    row_spacing_mm, column_spacing_mm = facts.spacing_mm or (0.0, 0.0)
+    return Series(
+        series_instance_uid=facts.series_instance_uid,
+        study_instance_uid=facts.study_instance_uid,
+        frame_of_reference_uid=facts.frame_of_reference_uid,
+        patient_key=facts.patient_key or patient_key(facts.study_instance_uid, secret),
+        slices=slices,
+        rows=pixels.rows,
+        columns=pixels.columns,
+        row_spacing_mm=row_spacing_mm,
+        column_spacing_mm=column_spacing_mm,
+        slice_spacing_mm=slice_spacing_mm,
+        acquisition=facts.acquisition,
+        synthetic=facts.acquisition.manufacturer == SYNTHETIC_MANUFACTURER,
+        fingerprint=_fingerprint(images, slices),
+    )
+
+
+def _slice(header: Header, z_mm: float) -> SourceSlice:
+    facts = header.facts
+    if facts.pixels is None or facts.slope is None or facts.intercept is None or header.pixel_offset is None:
+        raise ValueError("a slice must have passed all checks before it becomes part of a series")
+    return SourceSlice(
+        path=header.path,
+        sop_instance_uid=header.sop_instance_uid,
+        instance_number=header.instance_number,
+        z_mm=z_mm,
+        slope=facts.slope,
+        intercept=facts.intercept,
+        pixel_offset=header.pixel_offset,
+        file_bytes=header.file_bytes,
+        pixels=facts.pixels,
+    )
+
+
+def _fingerprint(images: list[Header], slices: tuple[SourceSlice, ...]) -> str:
+    """Hash what decides the stored group; paths, times and file sizes do not."""
+    facts = images[0].facts
+    series = [facts.study_instance_uid, facts.patient_key, facts.spacing_mm, facts.orientation]
+    rows = [[s.sop_instance_uid, s.instance_number, s.z_mm, s.slope, s.intercept, astuple(s.pixels)] for s in slices]
+    return hashlib.sha256(json.dumps([series, astuple(facts.acquisition), rows]).encode()).hexdigest()

@@ -1,0 +1,160 @@
+"""The rules that the positions of a usable CT series keep."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidcflow.ct.checks import refusal
+from lidcflow.ct.geometry import AXIAL_WITHIN_DEG, SHEAR_WITHIN_DEG, angle_to_axis_deg, normal_of, shear_deg
+from lidcflow.ct.headers import Header
+from lidcflow.ct.records import Reason
+
+MIN_SLICES = 8
+MAX_GAP = 1.5
+"""Largest distance of neighbouring slices, in median distances."""
+
+SAME_POSITION_MM = 1e-3
+WHOLE_STEPS_WITHIN = 0.2
+"""How far a gap may be from a whole number of median distances to be called missing slices."""
+
+EVEN_WITHIN = 0.1
+"""Spread of distances, in median distances, up to which spacing counts as even."""
+
+
+def placed(headers: Sequence[Header]) -> list[Header]:
+    """Set aside images without a position; refuse when it is not just a few."""
+    having = [header for header in headers if _has_place(header)]
+    if not _are_strays(len(headers) - len(having), len(headers)):
+        sentence = (
+            f"ImagePositionPatient, ImageOrientationPatient and PixelSpacing must be present and sound, "
+            f"got {len(having)} of {len(headers)} instances with them; export the series again"
+        )
+        raise refusal(headers, Reason.NO_POSITION, sentence)
+    return having
+
+
+def _has_place(header: Header) -> bool:
+    orientation, spacing = header.facts.orientation, header.facts.spacing_mm
+    if header.position_mm is None or orientation is None or spacing is None or min(spacing) <= 0:
+        return False
+    return normal_of(orientation) is not None
+
+
+def of_one_geometry(headers: Sequence[Header]) -> list[Header]:
+    """Set aside images of another orientation, matrix, spacing or frame of reference than most.
+
+    Scouts without a LOCALIZER mark, and a stray slice of a neighbouring series, end here.
+    """
+    groups = Counter(_geometry(header) for header in headers)
+    main, count = max(groups.items(), key=lambda item: (item[1], repr(item[0])))
+    if not _are_strays(len(headers) - count, len(headers)):
+        sentence = (
+            "matrix, pixel spacing, orientation and frame of reference must be the same on all slices, "
+            f"got {len(groups)} kinds, the largest on {count} of {len(headers)}; separate them at the source"
+        )
+        raise refusal(headers, Reason.MIXED_GEOMETRY, sentence)
+    return [header for header in headers if _geometry(header) == main]
+
+
+def _geometry(header: Header) -> Hashable:
+    """Give what must be equal, rounded to what headers round to."""
+    facts = header.facts
+    size = (facts.pixels.rows, facts.pixels.columns) if facts.pixels else None
+    orientation = tuple(round(cosine, 3) + 0.0 for cosine in facts.orientation or ())
+    spacing_mm = tuple(round(spacing, 4) for spacing in facts.spacing_mm or ())
+    return size, spacing_mm, orientation, facts.frame_of_reference_uid
+
+
+def _are_strays(few: int, of: int) -> bool:
+    """Tell whether a few images are strays: at most three, or a tenth, and fewer than the rest."""
+    return few <= max(3, of // 10) and 2 * few < of
+
+
+def along_normal_mm(headers: Sequence[Header]) -> NDArray[np.float64]:
+    """Compute the position of each slice along the normal; refuse planes that are not axial or are tilted.
+
+    Parameters
+    ----------
+    headers : sequence of Header
+        Slices of one geometry.
+
+    Returns
+    -------
+    (slices,) array
+        In mm, towards the head.
+    """
+    normal = normal_of(headers[0].facts.orientation or ())
+    positions_mm = np.array([header.position_mm for header in headers])
+    if normal is None:
+        raise refusal(headers, Reason.NO_POSITION, "ImageOrientationPatient must hold two directions at a right angle")
+    lean_deg, angle_deg = shear_deg(positions_mm, normal), angle_to_axis_deg(normal)
+    if lean_deg > SHEAR_WITHIN_DEG and angle_deg < 45:
+        sentence = f"slices must be stacked along their normal, got {lean_deg:.1f} degrees of gantry tilt; resample it"
+        raise refusal(headers, Reason.TILTED, sentence)
+    if angle_deg > AXIAL_WITHIN_DEG:
+        sentence = f"slices must be axial within {AXIAL_WITHIN_DEG:g} degrees, got {angle_deg:.1f}; use axial images"
+        raise refusal(headers, Reason.NOT_AXIAL, sentence)
+    return positions_mm @ normal
+
+
+def spacing_mm(headers: Sequence[Header], z_mm: NDArray[np.float64], gaps: str) -> tuple[float, list[str]]:
+    """Compute the median distance of neighbouring slices; refuse doubles, gaps and too few.
+
+    Parameters
+    ----------
+    headers : sequence of Header
+        Slices of one geometry.
+    z_mm : (slices,) array
+        Positions along the normal, descending.
+    gaps : "refuse" or "accept"
+        What to do with gaps of more than 1.5 median distances.
+
+    Returns
+    -------
+    float
+        In mm.
+    list of str
+        Flags on what was tolerated.
+    """
+    steps_mm = -np.diff(z_mm)
+    if (steps_mm <= SAME_POSITION_MM).any():
+        raise _duplicates(headers, z_mm, steps_mm)
+    median_mm = float(np.median(steps_mm)) if len(steps_mm) else 0.0
+    flags = _gap_flags(headers, z_mm, median_mm, gaps)
+    if len(headers) < MIN_SLICES:
+        sentence = f"a series must have at least {MIN_SLICES} slices, got {len(headers)}; find the rest of it"
+        raise refusal(headers, Reason.TOO_FEW_SLICES, sentence)
+    return median_mm, flags
+
+
+def _duplicates(headers: Sequence[Header], z_mm: NDArray[np.float64], steps_mm: NDArray[np.float64]) -> Exception:
+    doubled = int((steps_mm <= SAME_POSITION_MM).sum())
+    near_mm = z_mm[:-1][steps_mm <= SAME_POSITION_MM][0]
+    sentence = (
+        f"slices must have positions of their own, got {doubled} of {len(headers)} at the position of another, "
+        f"the first at z = {near_mm:.2f} mm; separate the acquisitions at the source"
+    )
+    return refusal(headers, Reason.DUPLICATE_POSITIONS, sentence)
+
+
+def _gap_flags(headers: Sequence[Header], z_mm: NDArray[np.float64], median_mm: float, gaps: str) -> list[str]:
+    steps_mm = -np.diff(z_mm)
+    wide = steps_mm > MAX_GAP * median_mm
+    if not wide.any():
+        uneven = len(steps_mm) and np.ptp(steps_mm) > EVEN_WITHIN * median_mm
+        return ["spacing-varies"] if uneven else []
+    whole = np.abs(steps_mm / median_mm - np.rint(steps_mm / median_mm))[wide] <= WHOLE_STEPS_WITHIN
+    reason = Reason.MISSING_SLICES if whole.all() else Reason.UNEVEN_SPACING
+    if gaps == "accept":
+        return [f"{reason}-accepted"]
+    at = int(np.flatnonzero(wide)[0])
+    near_mm = (z_mm[at] + z_mm[at + 1]) / 2
+    sentence = (
+        f"slice spacing must be uniform, got {steps_mm.min():.2f} to {steps_mm.max():.2f} mm; "
+        f"a slice may be missing near z = {near_mm:.1f} mm, find it or set preprocess.gaps to accept"
+    )
+    raise refusal(headers, reason, sentence)

@@ -1,0 +1,228 @@
+"""What is known of a CT series after its headers were read: plain frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import overload
+
+SYNTHETIC_MANUFACTURER = "lidcflow phantom"
+"""Manufacturer (0008,0070) of series whose voxels were made, not measured."""
+
+
+class Reason(StrEnum):
+    """Why a series can or can't be used; one per series, the first that applies in `judge`'s order."""
+
+    USABLE = "usable"
+    BAD_UID = "bad-uid"
+    MIXED_IDENTITY = "mixed-identity"
+    NOT_CT = "not-ct"
+    MULTI_FRAME = "multi-frame"
+    LOCALIZER = "localizer"
+    NO_POSITION = "no-position"
+    MIXED_GEOMETRY = "mixed-geometry"
+    NOT_AXIAL = "not-axial"
+    TILTED = "tilted"
+    UNSUPPORTED_SYNTAX = "unsupported-syntax"
+    UNSUPPORTED_PIXELS = "unsupported-pixels"
+    NO_RESCALE = "no-rescale"
+    TRUNCATED = "truncated"
+    DUPLICATE_POSITIONS = "duplicate-positions"
+    MISSING_SLICES = "missing-slices"
+    UNEVEN_SPACING = "uneven-spacing"
+    TOO_FEW_SLICES = "too-few-slices"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """How the pixels of an uncompressed slice lie in its file.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Matrix size.
+    bits_stored : int
+        Bits that hold the value, of 16 allocated; higher bits are not part of it.
+    signed : bool
+        Whether values are two's complement.
+    padding : tuple of int, optional
+        Lowest and highest stored value that mark pixels outside the field of view.
+    """
+
+    rows: int
+    columns: int
+    bits_stored: int
+    signed: bool
+    padding: tuple[int, int] | None = None
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of one slice."""
+        return 2 * self.rows * self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSlice:
+    """One DICOM instance of a series, and where its pixels start, so that they are read without a second parse.
+
+    Parameters
+    ----------
+    path : str
+        File; never written to a store, a log or a report.
+    sop_instance_uid : str
+        SOP Instance UID (0008,0018).
+    instance_number : int, optional
+        Instance Number (0020,0013): what viewers show.
+    z_mm : float
+        Position along the normal, towards the head.
+    slope, intercept : float
+        Rescale Slope and Intercept: HU of a stored value.
+    pixel_offset, file_bytes : int
+        Where the pixels start, and the size of the file when its header was read.
+    pixels : PixelFormat
+        How the pixels lie there.
+    """
+
+    path: str
+    sop_instance_uid: str
+    instance_number: int | None
+    z_mm: float
+    slope: float
+    intercept: float
+    pixel_offset: int
+    file_bytes: int
+    pixels: PixelFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """How a series was acquired, as far as its headers say."""
+
+    manufacturer: str | None = None
+    model: str | None = None
+    kernel: str | None = None
+    kvp: float | None = None
+    slice_thickness_mm: float | None = None
+    contrast: bool | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """A usable CT series.
+
+    Parameters
+    ----------
+    series_instance_uid, study_instance_uid : str
+        UIDs, safe as names of folders.
+    frame_of_reference_uid : str, optional
+        Frame of Reference UID (0020,0052).
+    patient_key : str
+        Keyed hash that stands for the patient.
+    slices : tuple of SourceSlice
+        Top of the chest (largest z) first, positions distinct.
+    rows, columns : int
+        Matrix size.
+    row_spacing_mm, column_spacing_mm : float
+        Distance between the centres of neighbouring rows, and of columns.
+    slice_spacing_mm : float
+        Median distance between neighbouring slices.
+    acquisition : Acquisition
+        Scanner and protocol.
+    synthetic : bool
+        Whether the voxels are a phantom's.
+    fingerprint : str
+        SHA-256 over what decides the voxels: instances, geometry, rescale.
+    flags : tuple of str
+        What was tolerated, in kebab case.
+    """
+
+    series_instance_uid: str
+    study_instance_uid: str
+    frame_of_reference_uid: str | None
+    patient_key: str
+    slices: tuple[SourceSlice, ...]
+    rows: int
+    columns: int
+    row_spacing_mm: float
+    column_spacing_mm: float
+    slice_spacing_mm: float
+    acquisition: Acquisition
+    synthetic: bool
+    fingerprint: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the index says about one series.
+
+    Parameters
+    ----------
+    series_instance_uid : str
+        As in the header; ``invalid-...`` with a hash where it can't be a UID.
+    reason : Reason
+        `Reason.USABLE`, or why not.
+    sentence : str
+        What must hold, what was found, what to do; for usable series what it is.
+    n_files, set_aside : int
+        Files that carry the UID; localizers, strays and second copies among them that are not used.
+    flags : tuple of str
+        What was tolerated, in kebab case.
+    series : Series, optional
+        Present when usable.
+    """
+
+    series_instance_uid: str
+    reason: Reason
+    sentence: str
+    n_files: int
+    set_aside: int = 0
+    flags: tuple[str, ...] = ()
+    series: Series | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether the series can be preprocessed."""
+        return self.series is not None
+
+
+@dataclass(frozen=True)
+class Index(Sequence[Verdict]):
+    """The verdicts on all series of a source, by SeriesInstanceUID, and what else lay there.
+
+    Parameters
+    ----------
+    verdicts : tuple of Verdict
+        One for each series.
+    not_dicom, unreadable : int
+        Files that are not DICOM; DICOM files whose header can't be read.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    not_dicom: int = 0
+    unreadable: int = 0
+
+    @property
+    def usable(self) -> list[Series]:
+        """Series that can be preprocessed."""
+        return [verdict.series for verdict in self.verdicts if verdict.series is not None]
+
+    @property
+    def refused(self) -> list[Verdict]:
+        """Verdicts on series that can't."""
+        return [verdict for verdict in self.verdicts if not verdict.usable]
+
+    @overload
+    def __getitem__(self, item: int) -> Verdict: ...
+    @overload
+    def __getitem__(self, item: slice) -> tuple[Verdict, ...]: ...
+    def __getitem__(self, item: int | slice) -> Verdict | tuple[Verdict, ...]:
+        return self.verdicts[item]
+
+    def __len__(self) -> int:
+        return len(self.verdicts)
+
+    def __iter__(self) -> Iterator[Verdict]:
+        return iter(self.verdicts)

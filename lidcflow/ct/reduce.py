@@ -1,0 +1,137 @@
+"""Reduce a series to its volume: each slice in the plane the moment it is read, then into its slabs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidcflow.config import PreprocessConfig
+from lidcflow.ct.decode import AIR_HU, hounsfield_slice
+from lidcflow.ct.plane import reduce_plane
+from lidcflow.ct.records import Series, SourceSlice
+from lidcflow.ct.resample import centre_edges_mm, slab_edges_mm, slab_weights
+
+CHANNELS = ("mean", "max")
+
+
+class SlabSource(NamedTuple):
+    """A source slice in a slab, and its weight there."""
+
+    sop_instance_uid: str
+    instance_number: int | None
+    z_mm: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A series on the output grid.
+
+    Parameters
+    ----------
+    hu : (2, slices, size, size) array of int16
+        Channels ``mean`` and ``max``, top of the chest first.
+    edges_mm : (slices + 1,) array of float64
+        z of the slab edges, descending.
+    sources : tuple, one tuple of SlabSource per slab
+        The source slices in it; their weights add up to 1.
+    flags : tuple of str
+        What was tolerated, and what differs from what the configuration asks for, in kebab case.
+    lung_z_mm : tuple of 2 floats, optional
+        Top and bottom of the lungs, where they were looked for and found.
+    """
+
+    hu: NDArray[np.int16]
+    edges_mm: NDArray[np.float64]
+    sources: tuple[tuple[SlabSource, ...], ...]
+    flags: tuple[str, ...] = ()
+    lung_z_mm: tuple[float, float] | None = None
+
+
+def reduce_series(series: Series, config: PreprocessConfig) -> Volume:
+    """Reduce a series to the grid that the configuration asks for.
+
+    Parameters
+    ----------
+    series : Series
+        A usable one.
+    config : PreprocessConfig
+        Grid and range.
+
+    Returns
+    -------
+    Volume
+        Both channels, with the sources of every slab.
+
+    Raises
+    ------
+    SeriesRefused
+        If a file is gone or changed since it was indexed.
+    """
+    h_mm = series.slice_spacing_mm / 2
+    scan_mm = slab_edges_mm(series.slices[0].z_mm, series.slices[-1].z_mm, h_mm, config.slices)
+    if config.z_range == "lung":
+        return _over_lungs(series, config, scan_mm)
+    if config.z_range == "centre":
+        centre_mm = centre_edges_mm(scan_mm, config.slices)
+        if centre_mm is None:
+            return _over(series, config, scan_mm, flags=("centre-outside-scan",))
+        return _over(series, config, centre_mm)
+    return _over(series, config, scan_mm)
+
+
+def _over_lungs(series: Series, config: PreprocessConfig, scan_mm: NDArray[np.float64]) -> Volume:
+    """Reduce the whole scan, look for the lungs there, and reduce their extent."""
+    from lidcflow.ct.lungs import lung_extent_mm
+
+    scan = _over(series, config, scan_mm, flags=("lung-not-found",))
+    row_mm = series.rows * series.row_spacing_mm / config.size
+    column_mm = series.columns * series.column_spacing_mm / config.size
+    lung_z_mm = lung_extent_mm(scan.hu[0], scan_mm, row_mm * column_mm)
+    if lung_z_mm is None:
+        return scan
+    return _over(series, config, np.linspace(*lung_z_mm, config.slices + 1), lung_z_mm=lung_z_mm)
+
+
+def _over(
+    series: Series,
+    config: PreprocessConfig,
+    edges_mm: NDArray[np.float64],
+    *,
+    flags: tuple[str, ...] = (),
+    lung_z_mm: tuple[float, float] | None = None,
+) -> Volume:
+    z_mm = np.array([source.z_mm for source in series.slices])
+    weights = slab_weights(z_mm, series.slice_spacing_mm / 2, edges_mm, via_mm=config.via_mm)
+    sources = tuple(_slab_sources(series.slices, row) for row in weights)
+    hu = _accumulate(series.slices, weights, config.size)
+    return Volume(hu, edges_mm, sources, (*series.flags, *flags), lung_z_mm)
+
+
+def _slab_sources(slices: tuple[SourceSlice, ...], weights: NDArray[np.float64]) -> tuple[SlabSource, ...]:
+    return tuple(
+        SlabSource(slices[i].sop_instance_uid, slices[i].instance_number, slices[i].z_mm, float(weights[i]))
+        for i in np.flatnonzero(weights)
+    )
+
+
+def _accumulate(slices: tuple[SourceSlice, ...], weights: NDArray[np.float64], size: int) -> NDArray[np.int16]:
+    """Add each slice to its slabs, and close a slab after the last slice in it: few are open at a time."""
+    hu = np.full((len(CHANNELS), len(weights), size, size), AIR_HU, np.int16)
+    last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)
+    open_means: dict[int, NDArray[np.float64]] = {}
+    for i, source in enumerate(slices):
+        slabs = np.flatnonzero(weights[:, i]).tolist()
+        if not slabs:
+            continue
+        mean, peak = reduce_plane(hounsfield_slice(source), size)
+        for k in slabs:
+            share = mean * weights[k, i]
+            open_means[k] = open_means[k] + share if k in open_means else share
+            np.maximum(hu[1, k], peak, out=hu[1, k])
+            if last[k] == i:
+                hu[0, k] = np.rint(open_means.pop(k))
+    return hu

@@ -1,0 +1,112 @@
+"""The arrays and metadata of one volume as an OME-Zarr 0.5 multiscale image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
+
+from lidcflow.ct.decode import AIR_HU
+from lidcflow.ct.plane import reduce_plane
+from lidcflow.ct.reduce import CHANNELS
+
+INNER_SLICES = 5
+"""Slices in an inner chunk: a sector of 5 slices is one read."""
+
+AXES = [
+    {"name": "c", "type": "channel"},
+    {"name": "z", "type": "space", "unit": "millimeter"},
+    {"name": "y", "type": "space", "unit": "millimeter"},
+    {"name": "x", "type": "space", "unit": "millimeter"},
+]
+WINDOWS_HU = {"start": -1000, "end": 400, "min": -1024, "max": 3071}
+
+
+def write_image(
+    folder: Path, hu: NDArray[np.int16], cell_mm: tuple[float, float, float], attributes: Mapping[str, Any]
+) -> None:
+    """Write a volume as a Zarr v3 group with two levels.
+
+    Parameters
+    ----------
+    folder : Path
+        New folder of the group.
+    hu : (2, slices, size, size) array of int16
+        Channels ``mean`` and ``max``.
+    cell_mm : tuple of 3 floats
+        Distance of slices, rows and columns.
+    attributes : mapping
+        Stored beside the ``ome`` metadata.
+
+    References
+    ----------
+    https://ngff.openmicroscopy.org/0.5/
+    """
+    levels = [hu, halved(hu)]
+    ome = _multiscales([cell_mm, (cell_mm[0], 2 * cell_mm[1], 2 * cell_mm[2])])
+    group = zarr.create_group(folder, zarr_format=3, attributes={"ome": ome, **attributes})
+    for level, array in enumerate(levels):
+        _write_array(group, str(level), array)
+    group.create_group("features")
+
+
+def halved(hu: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Halve rows and columns: the mean of means, the maximum of maxima.
+
+    Parameters
+    ----------
+    hu : (2, slices, size, size) array of int16
+        Channels ``mean`` and ``max``.
+
+    Returns
+    -------
+    (2, slices, size // 2, size // 2) array of int16
+        The same field of view.
+    """
+    half = hu.shape[-1] // 2
+    means = [np.rint(reduce_plane(plane, half)[0]) for plane in hu[0]]
+    peaks = [reduce_plane(plane, half)[1] for plane in hu[1]]
+    return np.stack([np.stack(means), np.stack(peaks)]).astype(np.int16)
+
+
+def _multiscales(cells_mm: list[tuple[float, float, float]]) -> dict[str, Any]:
+    """Describe the levels; the centre of the first cell of level 0 is the origin."""
+    datasets = [
+        {"path": str(level), "coordinateTransformations": _transformations(cells_mm[0], cell_mm)}
+        for level, cell_mm in enumerate(cells_mm)
+    ]
+    return {
+        "version": "0.5",
+        "multiscales": [{"name": "hu", "axes": AXES, "datasets": datasets, "type": "area mean and maximum"}],
+        "omero": {"channels": [_channel(name) for name in CHANNELS]},
+    }
+
+
+def _transformations(finest_mm: tuple[float, ...], cell_mm: tuple[float, ...]) -> list[dict[str, Any]]:
+    shifts_mm = [(cell - finest) / 2 for cell, finest in zip(cell_mm, finest_mm, strict=True)]
+    return [{"type": "scale", "scale": [1.0, *cell_mm]}, {"type": "translation", "translation": [0.0, *shifts_mm]}]
+
+
+def _channel(name: str) -> dict[str, Any]:
+    return {"label": name, "color": "FFFFFF", "active": name == CHANNELS[0], "window": WINDOWS_HU}
+
+
+def _write_array(group: zarr.Group, name: str, hu: NDArray[np.int16]) -> None:
+    channels, slices, rows, columns = hu.shape
+    shard_slices = -(-slices // INNER_SLICES) * INNER_SLICES
+    array = group.create_array(
+        name,
+        shape=hu.shape,
+        dtype=hu.dtype,
+        shards=(channels, shard_slices, rows, columns),
+        chunks=(channels, INNER_SLICES, rows, columns),
+        compressors=BloscCodec(typesize=hu.dtype.itemsize, cname="lz4", clevel=5, shuffle="bitshuffle"),
+        dimension_names=[axis["name"] for axis in AXES],
+        fill_value=AIR_HU,
+    )
+    array[:] = hu

@@ -1,0 +1,151 @@
+"""What the store knows of a volume beside its voxels, as attributes of the volume's group."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidcflow.config import PreprocessConfig
+from lidcflow.ct.records import Series
+from lidcflow.ct.reduce import SlabSource, Volume
+
+NOTICE = "Research use only. Not for diagnosis."
+
+
+@dataclass(frozen=True)
+class VolumeRecord:
+    """A committed volume.
+
+    Parameters
+    ----------
+    series_instance_uid, study_instance_uid : str
+        UIDs.
+    frame_of_reference_uid : str, optional
+        Frame of Reference UID.
+    patient_key : str
+        Keyed hash that stands for the patient.
+    synthetic : bool
+        Whether the voxels are a phantom's.
+    fingerprint : str
+        `Series.fingerprint` of the source.
+    config_digest : str
+        Digest of the preprocessing configuration.
+    volume_digest : str
+        SHA-256 of voxels and edges.
+    edges_mm : (slices + 1,) array of float64
+        z of the slab edges, descending.
+    sources : tuple, one tuple of SlabSource per slab
+        The source slices in it.
+    flags : tuple of str
+        What was tolerated, in kebab case.
+    lung_z_mm : tuple of 2 floats, optional
+        Top and bottom of the lungs, where they were looked for and found.
+    acquisition : dict
+        Scanner and protocol.
+    n_source_slices, rows, columns : int
+        Size of the source.
+    slice_spacing_mm, row_spacing_mm, column_spacing_mm : float
+        Spacing of the source.
+    """
+
+    series_instance_uid: str
+    study_instance_uid: str
+    frame_of_reference_uid: str | None
+    patient_key: str
+    synthetic: bool
+    fingerprint: str
+    config_digest: str
+    volume_digest: str
+    edges_mm: NDArray[np.float64]
+    sources: tuple[tuple[SlabSource, ...], ...]
+    flags: tuple[str, ...]
+    lung_z_mm: tuple[float, float] | None
+    acquisition: dict[str, Any]
+    n_source_slices: int
+    rows: int
+    columns: int
+    slice_spacing_mm: float
+    row_spacing_mm: float
+    column_spacing_mm: float
+
+
+def volume_digest(volume: Volume) -> str:
+    """Hash voxels and edges of a volume."""
+    digest = hashlib.sha256(np.ascontiguousarray(volume.hu, "<i2").data)
+    digest.update(np.ascontiguousarray(volume.edges_mm, "<f8").data)
+    return digest.hexdigest()
+
+
+def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> dict[str, Any]:
+    """Describe a volume as JSON: who, from what, how.
+
+    Parameters
+    ----------
+    series : Series
+        The source.
+    volume : Volume
+        Its reduction.
+    config : PreprocessConfig
+        What it was made with.
+    """
+    return {
+        "lidcflow": {
+            "notice": NOTICE,
+            "version": version("lidcflow"),
+            "series_instance_uid": series.series_instance_uid,
+            "study_instance_uid": series.study_instance_uid,
+            "frame_of_reference_uid": series.frame_of_reference_uid,
+            "patient_key": series.patient_key,
+            "synthetic": series.synthetic,
+            "fingerprint": series.fingerprint,
+            "config": config.model_dump(mode="json"),
+            "config_digest": config.digest,
+            "volume_digest": volume_digest(volume),
+            "edges_mm": volume.edges_mm.tolist(),
+            "flags": list(volume.flags),
+            "lung_z_mm": volume.lung_z_mm,
+            "acquisition": asdict(series.acquisition),
+            "rows": series.rows,
+            "columns": series.columns,
+            "slice_spacing_mm": series.slice_spacing_mm,
+            "row_spacing_mm": series.row_spacing_mm,
+            "column_spacing_mm": series.column_spacing_mm,
+            "source_slices": [[s.sop_instance_uid, s.instance_number, s.z_mm] for s in series.slices],
+            "slab_sources": _slab_sources(series, volume),
+        }
+    }
+
+
+def _slab_sources(series: Series, volume: Volume) -> list[list[tuple[int, float]]]:
+    """List for each slab the indices of its source slices, and their weights."""
+    index = {source.sop_instance_uid: i for i, source in enumerate(series.slices)}
+    return [[(index[source.sop_instance_uid], source.weight) for source in slab] for slab in volume.sources]
+
+
+def record_of(attributes: dict[str, Any]) -> VolumeRecord:
+    """Read back what `attributes_of` wrote.
+
+    Raises
+    ------
+    KeyError
+        If an attribute is missing.
+    """
+    facts = dict(attributes["lidcflow"])
+    slices = facts.pop("source_slices")
+    slabs = facts.pop("slab_sources")
+    lung_z_mm = facts.pop("lung_z_mm")
+    for unused in ("notice", "version", "config"):
+        del facts[unused]
+    return VolumeRecord(
+        edges_mm=np.array(facts.pop("edges_mm")),
+        sources=tuple(tuple(SlabSource._make([*slices[i], weight]) for i, weight in slab) for slab in slabs),
+        flags=tuple(facts.pop("flags")),
+        lung_z_mm=None if lung_z_mm is None else (lung_z_mm[0], lung_z_mm[1]),
+        n_source_slices=len(slices),
+        **facts,
+    )

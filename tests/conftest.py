@@ -1,0 +1,126 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from flows.environment import prepare
+from lidcflow.config import Config
+
+CtSeries = Callable[..., Path]
+Pixels = NDArray[np.integer] | Callable[[int], Any] | float | None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the environment before any test module imports Prefect: its home must not be the developer's own."""
+    home = tempfile.TemporaryDirectory(prefix="lidcflow-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(home.cleanup)
+    prepare(Config(workspace=Path(home.name)))
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """Run flows against one Prefect server, started once for all tests that ask for it."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Give the folder of the real CT; tests that ask for it are skipped where it is absent."""
+    root = Path(os.environ.get("LIDCFLOW_REAL_DATA", Path(__file__).parents[2] / "shared" / "real"))
+    if not root.is_dir():
+        pytest.skip("the real CT of ../shared/real is not here (LIDCFLOW_REAL_DATA may name its folder)")
+    return root
+
+
+@pytest.fixture(scope="session")
+def ct_series() -> CtSeries:
+    """Give a writer of tiny CT series.
+
+    ``ct_series(folder, n=10, size=32, spacing_mm=2.5, patient_id="P1", series_uid=None, hu=None, **overrides)``
+    writes ``folder/000001.dcm`` (top of the chest) and so on, and returns the folder. `hu` is a value, an
+    (n, size, size) array, or a function of the slice's index; by default noise that depends on folder and patient.
+    Overrides are DICOM keywords: a value for all slices, a function of the index, or None to leave the element out.
+    The UIDs depend on the folder's name and the patient.
+    """
+    return write_ct_series
+
+
+def write_ct_series(
+    folder: Path,
+    *,
+    n: int = 10,
+    size: int = 32,
+    spacing_mm: float = 2.5,
+    patient_id: str = "P1",
+    series_uid: str | None = None,
+    hu: Pixels = None,
+    syntax: str = ExplicitVRLittleEndian,
+    **overrides: Any,
+) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    series_uid = series_uid or generate_uid(entropy_srcs=["series", folder.name, patient_id])
+    noise = np.random.default_rng(list(series_uid.encode())).integers(-1000, 400, (n, size, size))
+    for index in range(n):
+        dataset = _slice(index, size, spacing_mm, patient_id, series_uid)
+        stored = np.full((size, size), _slice_hu(noise if hu is None else hu, index)) + 1024
+        dataset.PixelData = stored.astype("<i2").tobytes()
+        _override(dataset, index, overrides)
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.save_as(folder / f"{index + 1:06d}.dcm", enforce_file_format=True)
+    return folder
+
+
+def _slice_hu(hu: Any, index: int) -> Any:
+    if callable(hu):
+        return hu(index)
+    return hu[index] if isinstance(hu, np.ndarray) else hu
+
+
+def _override(dataset: Dataset, index: int, overrides: dict[str, Any]) -> None:
+    for keyword, value in overrides.items():
+        value = value(index) if callable(value) else value
+        if value is None:
+            delattr(dataset, keyword)
+        else:
+            setattr(dataset, keyword, value)
+
+
+def _slice(index: int, size: int, spacing_mm: float, patient_id: str, series_uid: str) -> Dataset:
+    dataset = Dataset()
+    dataset.SOPClassUID = CTImageStorage
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[series_uid, str(index)])
+    dataset.StudyInstanceUID = generate_uid(entropy_srcs=["study", series_uid, patient_id])
+    dataset.SeriesInstanceUID = series_uid
+    dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=["frame", series_uid])
+    dataset.PatientID = patient_id
+    dataset.Modality = "CT"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    dataset.Manufacturer = "Test"
+    dataset.InstanceNumber = index + 1
+    dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    dataset.ImagePositionPatient = [-100.0, -100.0, 50.0 - index * spacing_mm]
+    dataset.SliceThickness = spacing_mm
+    dataset.PixelSpacing = [10.0, 10.0]
+    dataset.Rows = dataset.Columns = size
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit = 15
+    dataset.PixelRepresentation = 1
+    dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
+    return dataset
