@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import LabelConfig
+from lidcflow.ct.resample import slab_edges_mm
 from lidcflow.errors import LabelError
 from lidcflow.lidc.annotations import LidcScan, Nodule, lidc_scan, lidc_scans, nodules_of
 
@@ -208,5 +209,5 @@ def _slices(edges_mm: NDArray[np.float64], nodule: Nodule, h_mm: float) -> froze
 
 
 def _scan_edges_mm(scan: LidcScan, slices: int) -> NDArray[np.float64]:
-    h_mm = scan.slice_spacing_mm / 2
-    return np.linspace(scan.slice_z_mm[0] + h_mm, scan.slice_z_mm[-1] - h_mm, slices + 1)
+    top_mm, bottom_mm = float(scan.slice_z_mm[0]), float(scan.slice_z_mm[-1])
+    return slab_edges_mm(top_mm, bottom_mm, scan.slice_spacing_mm / 2, slices)
