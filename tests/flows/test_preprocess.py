@@ -1,0 +1,132 @@
+import time
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from flows.preprocess import check_room, preprocess
+from lidcflow.config import ClusterConfig, Config, PreprocessConfig
+from lidcflow.errors import ResourceError, SourceError, StoreMismatch
+from lidcflow.store.catalog import Catalog, State
+from lidcflow.store.volumes import VolumeStore
+from tasks.cluster import open_cluster
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+@pytest.fixture(scope="module")
+def address():
+    with open_cluster(ClusterConfig(workers=1), "preprocess") as cluster:
+        yield cluster.address
+
+
+@pytest.fixture
+def config(tmp_path, address):
+    return Config(
+        workspace=tmp_path / "workspace",
+        patient_key="public",
+        preprocess=PreprocessConfig(slices=8, size=16),
+        cluster=ClusterConfig(address=address, batch_size=2),
+    )
+
+
+@pytest.fixture
+def source(tmp_path, ct_series):
+    """A folder of three usable series and one of MR."""
+    for name in ("a", "b", "c"):
+        ct_series(tmp_path / "source" / name, patient_id="Lovelace", PatientName="Ada")
+    ct_series(tmp_path / "source" / "mr", Modality="MR")
+    return tmp_path / "source"
+
+
+def read_from_prefect(path, body):
+    with get_client(sync_client=True) as client:
+        return client.request("POST", path, json=body).json()
+
+
+def test_usable_series_end_in_the_store_and_the_others_in_the_report(source, config):
+    report = preprocess(str(source), config)
+
+    assert (report.found, report.usable, report.done, report.reused) == (4, 3, 3, 0)
+    assert [series.reason for series in report.refused] == ["not-ct"]
+    assert len(VolumeStore(config.store_path, config.preprocess).series_uids()) == 3
+    with Catalog(config.catalog) as catalog:
+        assert catalog.counts() == {State.COMMITTED: 3, State.REFUSED: 1}
+
+
+def test_a_second_run_reuses_all_and_works_on_what_is_new(source, config, ct_series):
+    preprocess(str(source), config)
+    ct_series(source / "d")
+
+    report = preprocess(str(source), config)
+
+    assert (report.done, report.reused) == (1, 3)
+
+
+def test_a_lost_catalog_is_filled_again_by_a_run_that_has_nothing_else_to_do(source, config):
+    preprocess(str(source), config)
+    (config.workspace / "catalog.db").unlink()
+
+    preprocess(str(source), config)
+
+    with Catalog(config.catalog) as catalog:
+        assert catalog.counts() == {State.COMMITTED: 3, State.REFUSED: 1}
+
+
+def test_without_an_address_a_cluster_of_its_own_does_the_work(source, config):
+    alone = config.model_copy(update={"cluster": ClusterConfig(workers=1)})
+
+    assert preprocess(str(source), alone).done == 3
+
+
+def test_the_run_shows_refused_series_progress_and_one_event_for_each_series(source, config):
+    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    refused_before = read_from_prefect("/artifacts/count", {"artifacts": {"key": {"any_": ["refused-series"]}}})
+
+    preprocess(str(source), config)
+
+    refused = read_from_prefect("/artifacts/count", {"artifacts": {"key": {"any_": ["refused-series"]}}})
+    assert refused == refused_before + 1
+    bars = read_from_prefect("/artifacts/filter", {"artifacts": {"key": {"any_": ["preprocess-progress"]}}})
+    assert {bar["data"] for bar in bars} == {100.0}
+    assert eventually(lambda: committed_events(started) >= 3)
+
+
+def committed_events(since):
+    wanted = {"filter": {"event": {"name": ["lidcflow.series.committed"]}, "occurred": {"since": since}}}
+    return read_from_prefect("/events/filter", wanted)["total"]
+
+
+def eventually(holds, within_s=15.0):
+    end_s = time.monotonic() + within_s
+    while not holds() and time.monotonic() < end_s:
+        time.sleep(0.2)
+    return holds()
+
+
+def test_who_the_patient_is_stays_in_the_source(source, config):
+    preprocess(str(source), config)
+
+    written = [file.read_bytes() for file in config.workspace.rglob("*") if file.is_file()]
+    assert written
+    assert not any(word in content for content in written for word in (b"Lovelace", b"Ada", b"000001.dcm"))
+
+
+def test_a_store_of_another_configuration_stops_the_run_before_it_starts(source, config):
+    VolumeStore(config.store_path, PreprocessConfig(slices=9))
+
+    with pytest.raises(StoreMismatch):
+        preprocess(str(source), config)
+
+    assert not (config.workspace / "catalog.db").exists()
+
+
+def test_a_missing_source_leaves_nothing_behind(tmp_path, config):
+    with pytest.raises(SourceError, match="must be a folder of this machine, got nothing"):
+        preprocess(str(tmp_path / "nowhere"), config)
+
+    assert not config.workspace.exists()
+
+
+def test_more_volumes_than_the_disk_holds_are_refused_with_both_sizes(config):
+    with pytest.raises(ResourceError, match=r"need \d+\.\d\d GiB, got \d+\.\d\d GiB free"):
+        check_room(10**9, config)
