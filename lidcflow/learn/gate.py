@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lidcflow.learn.release import Estimate, Gate, Record, SplitFigures
+from lidcflow.config import Config
+from lidcflow.learn.release import Estimate, Gate, Record, ReleaseRecord, SplitFigures
 
 AUROC_MARGIN = 0.01
 """How far a release's slice AUROC may lie below the champion's and still pass the gate."""
@@ -41,6 +42,43 @@ def judge(figures: SplitFigures, champion: Champion | None) -> Gate:
     if champion is None:
         return Gate(passed=True, compared_with="sector prior", reason=_better_than_prior(figures))
     return _against(figures, champion)
+
+
+def why_not_comparable(
+    champion: ReleaseRecord, config: Config, snapshot_digest: str, backbone_id: str, synthetic: bool
+) -> str:
+    """Say why the champion can't be measured on the validation slices of a new release, or nothing if it can.
+
+    Parameters
+    ----------
+    champion : ReleaseRecord
+        The release in force.
+    config : Config
+        Of the new release.
+    snapshot_digest, backbone_id : str
+        Of the new release.
+    synthetic : bool
+        Whether any series of the new release is synthetic.
+
+    Returns
+    -------
+    str
+        A sentence, or an empty string.
+    """
+    same_slices = champion.snapshot_digest == snapshot_digest
+    rules = {
+        "the same preprocessing": champion.preprocess_digest == config.preprocess.digest,
+        "the same labels": champion.labels == config.labels,
+        "the same split of patients": champion.split == config.split,
+        "the same backbone or the same snapshot": champion.backbone.id == backbone_id or same_slices,
+        "series of patients, not synthetic ones, as the champion's": champion.synthetic or not synthetic,
+    }
+    if broken := [rule for rule, holds in rules.items() if not holds]:
+        return (
+            f"a release must have {broken[0]} to be compared with version {champion.version}; "
+            "judge it by hand, then `lidcflow promote VERSION --force --reason ...`"
+        )
+    return ""
 
 
 def _against(figures: SplitFigures, champion: Champion) -> Gate:
