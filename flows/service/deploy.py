@@ -57,7 +57,7 @@ def end_abandoned_runs(client: SyncPrefectClient) -> None:
         deployment_id=FlowRunFilterDeploymentId(is_null_=False),
     )
     for run in client.read_flow_runs(flow_run_filter=unfinished):
-        client.set_flow_run_state(run.id, Crashed(message="lidcflow up was stopped during this run"))
+        client.set_flow_run_state(run.id, Crashed(message="the worker was stopped during this run"))
 
 
 def _make_pool(client: SyncPrefectClient, name: str) -> None:

@@ -24,7 +24,7 @@ KILL_S = 10.0
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command, end its tree when the pipe closes or the command ends, and return the command's exit code.
+    """Run a command until it ends or the pipe closes, end its tree, and return its exit code (137 after SIGKILL).
 
     Parameters
     ----------
@@ -43,7 +43,8 @@ def main(arguments: list[str]) -> int:
     if child.returncode is None:
         child.send_signal(first_signal)
     _end_tree(child, 0.0 if hurry else grace_s, hurry)
-    return child.returncode if child.returncode is not None else 1
+    code = child.returncode
+    return 1 if code is None else 128 - code if code < 0 else code
 
 
 def _bell() -> int:

@@ -1,5 +1,6 @@
 """Start, watch and stop the processes of `lidcflow up`, each under a guard of its own."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -67,20 +68,20 @@ class Guarded:
     @property
     def exit_code(self) -> int | None:
         """Exit code once the whole tree has ended, None while it runs."""
-        return self._guard.poll()
+        code = self._guard.poll()
+        if code is not None:
+            self._let_go()
+        return code
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until the tree has ended; False when it still runs after the timeout."""
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._guard.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        return self.exit_code is not None
 
     def stop(self) -> None:
         """End the tree: the stop signal, a grace period, SIGKILL."""
-        if self._guard.stdin:
-            self._guard.stdin.close()
+        self._let_go()
         self.wait(self.service.grace_s + KILLED_AT_MOST_S)
 
     def kill(self) -> None:
@@ -91,6 +92,11 @@ class Guarded:
     def healthy(self) -> bool:
         """Tell whether the service answers."""
         return self.service.health_url is None or answers(self.service.health_url)
+
+    def _let_go(self) -> None:
+        """Close the pipe that keeps the guard from ending its tree."""
+        if self._guard.stdin:
+            self._guard.stdin.close()
 
 
 def answers(url: str) -> bool:

@@ -144,7 +144,7 @@ def log_folder(config: Config) -> Path:
 
 
 def environment(config: Config) -> dict[str, str]:
-    """Return the environment of everything that is started; what the user has set stays."""
+    """Return the environment of everything that is started: the user's own, with this workspace's Prefect."""
     settings = {**variables(config, quiet=False), **os.environ}
     settings["PREFECT_HOME"] = str(config.prefect_home)
     settings["PREFECT_API_URL"] = addresses(config).prefect_api

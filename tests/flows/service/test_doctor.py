@@ -1,0 +1,50 @@
+"""What the doctor finds, and the way out."""
+
+import pytest
+from packaging.requirements import Requirement
+
+from flows.service import checks
+from flows.service.checks import Level
+from flows.service.doctor import examine
+from lidcflow.config import Config
+
+
+def test_doctor_refuses_a_patient_key_that_others_can_read(tmp_path):
+    (tmp_path / "patient.key").write_bytes(b"secret")
+    (tmp_path / "patient.key").chmod(0o644)
+
+    finding = examine("patient key", Config(workspace=tmp_path))
+
+    assert finding.level is Level.FAIL
+    assert finding.way_out == f"chmod 600 {tmp_path / 'patient.key'}"
+
+
+def test_doctor_warns_of_a_port_in_use_and_names_its_key(tmp_path, taken_port):
+    config = Config(workspace=tmp_path, serve={"mlflow_port": taken_port, "prefect_port": 1024})
+
+    finding = examine("lidcflow up", config)
+
+    assert finding.level is Level.WARN
+    assert "serve.mlflow_port" in finding.way_out
+
+
+def test_doctor_knows_the_versions_that_break_things():
+    assert checks.misfit(Requirement("sqlalchemy<1")).endswith("(2.1 silently stops Prefect's scheduler)")
+    assert checks.misfit(Requirement("no-such-package")) == "no-such-package must be installed"
+    assert checks.misfit(Requirement("fastapi<0.151")) == ""
+
+
+@pytest.mark.parametrize("name", ["Python", "packages", "LIDC readings", "compact weights", "workspace", "network"])
+def test_doctor_finds_this_machine_well(name, tmp_path):
+    finding = examine(name, Config(workspace=tmp_path))
+
+    assert (finding.level, finding.way_out) == (Level.OK, "")
+
+
+def test_a_missing_weight_file_is_a_failure_with_its_way_out(tmp_path):
+    train = {"backbone": "resnet50", "backbone_weights": str(tmp_path / "none.h5")}
+
+    finding = examine("ResNet-50 weights", Config(workspace=tmp_path, train=train))
+
+    assert finding.level is Level.FAIL
+    assert finding.way_out == "check train.backbone_weights"

@@ -1,0 +1,62 @@
+"""What `lidcflow up` refuses before it starts or writes anything."""
+
+import os
+import re
+
+import pytest
+
+from flows.service.lock import claim, served
+from flows.service.up import serve
+from lidcflow.config import Config
+from lidcflow.errors import ResourceError
+
+
+def refuse_to_start(config):
+    serve(config, lambda *_: None, lambda _: None)
+
+
+def test_a_port_in_use_is_named_with_its_key_and_nothing_is_written(tmp_path, taken_port):
+    config = Config(workspace=tmp_path / "ws", serve={"prefect_port": taken_port})
+
+    with pytest.raises(ResourceError, match=f"port {taken_port} .* set serve.prefect_port to another"):
+        refuse_to_start(config)
+
+    assert not config.workspace.exists()
+
+
+def test_both_servers_on_one_port_are_refused(tmp_path):
+    config = Config(workspace=tmp_path, serve={"prefect_port": 5000})
+
+    with pytest.raises(ResourceError, match=r"serve.prefect_port and serve.mlflow_port must differ, got 5000"):
+        refuse_to_start(config)
+
+
+def test_an_address_of_another_machine_is_blamed_on_the_host(tmp_path):
+    config = Config(workspace=tmp_path, serve={"host": "192.0.2.1"})
+
+    with pytest.raises(ResourceError, match=r"check serve.host"):
+        refuse_to_start(config)
+
+
+def test_a_second_up_on_a_workspace_is_told_of_the_first(tmp_path):
+    config = Config(workspace=tmp_path)
+
+    with (
+        claim(config, "http://127.0.0.1:4200", "http://127.0.0.1:5000"),
+        pytest.raises(ResourceError, match=f"only one .*process {os.getpid()} at http://127.0.0.1:4200"),
+    ):
+        refuse_to_start(config)
+
+    assert served(config) is None
+
+
+def test_a_claim_that_a_dead_process_left_behind_counts_for_nothing(tmp_path):
+    config = Config(workspace=tmp_path)
+    with claim(config, "http://127.0.0.1:1", "http://127.0.0.1:2"):
+        left_behind = (tmp_path / "up.json").read_text()
+    (tmp_path / "up.json").write_text(left_behind)
+
+    assert re.search("127.0.0.1:1", left_behind)
+    assert served(config) is None
+    with claim(config, "http://127.0.0.1:4200", "http://127.0.0.1:5000") as mine:
+        assert served(config) == mine

@@ -1,0 +1,42 @@
+"""The commands `status` and `doctor`; tests/cluster starts `up` for real."""
+
+import json
+
+from typer.testing import CliRunner
+
+from flows.cli.service import app
+from flows.service import checks, doctor
+from lidcflow.config import Config
+from lidcflow.store.volumes import VolumeStore
+
+
+def test_status_of_a_missing_workspace_says_so_and_makes_nothing(tmp_path):
+    result = CliRunner().invoke(app, ["status", "--json", "--workspace", str(tmp_path / "none")])
+
+    found = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (found["exists"], found["store"], found["catalog"], found["releases"]) == (False, None, None, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_tells_of_a_store_of_another_configuration_and_goes_on(tmp_path):
+    config = Config(workspace=tmp_path)
+    VolumeStore(config.store_path, config.preprocess.model_copy(update={"size": 64}))
+
+    result = CliRunner().invoke(app, ["status", "--workspace", str(tmp_path)])
+
+    assert result.exit_code == 0
+    assert "problem:" in result.stdout
+    assert "catalog      empty" in result.stdout
+
+
+def test_doctor_ends_with_exit_code_1_and_the_way_out_when_something_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "CHECKS", {"patient key": checks.patient_key, "disk": checks.disk})
+    (tmp_path / "patient.key").touch(mode=0o644)
+
+    result = CliRunner().invoke(app, ["doctor", "--workspace", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert "fail patient key" in result.stdout
+    assert "-> chmod 600" in result.stdout
+    assert "disk" in result.stdout
