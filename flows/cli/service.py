@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.output import NOTICE, console, print_json, print_line
 from flows.cli.service_views import ServiceLines, print_finding, print_status
 
 if TYPE_CHECKING:
     from flows.service.doctor import Finding
 
 app = typer.Typer()
-console = Console()
 
 
 @app.command()
@@ -29,11 +27,11 @@ def up(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
 
     config = configured(config_file, workspace)
     try:
-        with ServiceLines(console) as lines:
+        with ServiceLines() as lines:
             serve(config, lines, lambda serving: lines.ready(serving, config))
     except ServiceFailed as failure:
         for line in failure.log_lines:
-            console.print(f"  {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
+            console().print(f"  {line}", style="dim", markup=False, soft_wrap=True)
         raise
 
 
@@ -43,12 +41,12 @@ def status(config_file: ConfigFile = None, workspace: Workspace = None, as_json:
     from flows.service.status import status_of
 
     config = configured(config_file, workspace)
-    with console.status("looking"):
+    with console().status("looking"):
         found = status_of(config)
     if as_json:
-        typer.echo(found.model_dump_json(indent=2))
+        print_json(found)
     else:
-        print_status(console, found)
+        print_status(found)
 
 
 @app.command()
@@ -60,11 +58,13 @@ def doctor(config_file: ConfigFile = None, workspace: Workspace = None, as_json:
     config = configured(config_file, workspace)
     findings: list[Finding] = []
     for name in CHECKS:
-        with console.status(name):
+        with console().status(name):
             findings.append(examine(name, config))
         if not as_json:
-            print_finding(console, findings[-1])
-    if as_json:
-        typer.echo(json.dumps([finding.model_dump() for finding in findings], indent=2))
+            print_finding(findings[-1])
+    if not as_json:
+        print_line(NOTICE)
+    else:
+        print_json([finding.model_dump() for finding in findings])
     if any(finding.level is Level.FAIL for finding in findings):
         raise typer.Exit(1)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+from flows.cli.output import NOTICE, console
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,9 +26,10 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class ServiceLines:
     """Lines about the services: a spinner with the seconds while one starts or stops, a plain line after."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self) -> None:
+        self._out = console()
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._progress = Progress(*columns, console=self._out, transient=True, disable=not self._out.is_terminal)
         self._spinning: dict[str, TaskID] = {}
 
     def __enter__(self) -> ServiceLines:
@@ -42,7 +44,7 @@ class ServiceLines:
         if state in ("starting", "stopping"):
             self._spinning[service] = self._progress.add_task(f"{service}: {state}", total=None)
         else:
-            self._progress.console.print(f"{service}: {state}", highlight=False)
+            self._out.print(f"{service}: {state}")
         self._spin()
 
     def _spin(self) -> None:
@@ -54,22 +56,19 @@ class ServiceLines:
 
     def ready(self, serving: Serving, config: Config) -> None:
         """Print where to look, what runs when, and what does not."""
-        out = self._progress.console
-        out.print(_served_table(serving))
+        self._out.print(_served_table(serving))
         for deployment in serving.deployments:
             if deployment.missing:
-                out.print(
+                self._out.print(
                     f"[yellow]{deployment.name} is paused:[/] {deployment.missing} must be set in lidcflow.toml "
                     "for it to run on schedule",
-                    highlight=False,
                 )
         if config.serve.host not in LOOPBACK:
-            out.print(
+            self._out.print(
                 f"[yellow]anyone who reaches {config.serve.host} can use both servers:[/] they ask for no password; "
                 "MLFLOW_SERVER_ALLOWED_HOSTS names the hosts that MLflow answers to",
-                highlight=False,
             )
-        out.print("Ctrl-C stops everything. Research use only.", highlight=False)
+        self._out.print(f"Ctrl-C stops everything. {NOTICE}")
 
 
 def _served_table(serving: Serving) -> Table:
@@ -82,17 +81,17 @@ def _served_table(serving: Serving) -> Table:
     return table
 
 
-def print_status(console: Console, found: Status) -> None:
+def print_status(found: Status) -> None:
     """Print a table of facts, one of runs, and what is wrong."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, text in _status_rows(found).items():
         table.add_row(name, text)
-    console.print(table, highlight=False)
+    console().print(table)
     if found.runs:
-        console.print(_runs_table(found.runs), highlight=False)
+        console().print(_runs_table(found.runs))
     for problem in found.problems:
-        console.print(f"[yellow]problem:[/] {escape(problem)}", highlight=False, soft_wrap=True)
-    console.print(found.notice, style="dim")
+        console().print(f"[yellow]problem:[/] {escape(problem)}", soft_wrap=True)
+    console().print(found.notice, style="dim")
 
 
 def _status_rows(found: Status) -> dict[str, str]:
@@ -134,10 +133,10 @@ def _moment(time: datetime | None) -> str:
     return time.astimezone().strftime("%Y-%m-%d %H:%M") if time else ""
 
 
-def print_finding(console: Console, finding: Finding) -> None:
+def print_finding(finding: Finding) -> None:
     """Print one line of the doctor, and the way out under it."""
     colour = {"ok": "green", "warn": "yellow", "fail": "red"}[finding.level]
     line = Text.assemble((f"{finding.level:5}", colour), f"{finding.check:18}", finding.found)
     if finding.way_out:
         line.append(f"\n{'':23}-> {finding.way_out}", style="bold")
-    console.print(line, soft_wrap=True)
+    console().print(line, soft_wrap=True)

@@ -7,6 +7,7 @@ flows' imports in memory for months.
 import json
 import sys
 from datetime import timedelta
+from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -17,14 +18,15 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, StateType
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.schedules import Schedule as PrefectSchedule
 from prefect.states import Crashed
+from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
-from flows.service.schedules import Deployment, scheduled
+from flows.service.schedules import Deployment, Schedule, scheduled
 from lidcflow.config import Config
 
 UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
@@ -71,7 +73,7 @@ def _make_pool(client: SyncPrefectClient, name: str) -> None:
 
 
 def _apply(client: SyncPrefectClient, deployment: Deployment) -> bool:
-    flow = load_flow_from_entrypoint(deployment.entrypoint, use_placeholder_flow=False)
+    flow: Flow[..., Any] = load_flow_from_entrypoint(deployment.entrypoint, use_placeholder_flow=False)
     paused = _stays_paused(client, flow, deployment)
     RunnerDeployment.from_flow(
         flow,
@@ -88,7 +90,7 @@ def _apply(client: SyncPrefectClient, deployment: Deployment) -> bool:
     return paused
 
 
-def _stays_paused(client: SyncPrefectClient, flow: Flow, deployment: Deployment) -> bool:
+def _stays_paused(client: SyncPrefectClient, flow: Flow[..., Any], deployment: Deployment) -> bool:
     """Tell whether a deployment lacks its source, or was paused by hand while it had one."""
     try:
         before = client.read_deployment_by_name(f"{flow.name}/{deployment.name}")
@@ -98,7 +100,7 @@ def _stays_paused(client: SyncPrefectClient, flow: Flow, deployment: Deployment)
     return deployment.paused or (before.paused and was_complete)
 
 
-def _prefect_schedule(schedule) -> PrefectSchedule:
+def _prefect_schedule(schedule: Schedule) -> PrefectSchedule:
     return PrefectSchedule(
         cron=schedule.cron,
         interval=timedelta(seconds=schedule.interval) if schedule.interval else None,

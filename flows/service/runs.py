@@ -54,7 +54,11 @@ def _last(client: SyncPrefectClient, flow: Flow) -> FlowRun | None:
     runs = client.read_flow_runs(
         flow_filter=_only(flow), flow_run_filter=STARTED, sort=FlowRunSort.START_TIME_DESC, limit=LOOK_BACK
     )
-    return next((run for run in runs if not (run.state.message or "").startswith(TURNED_AWAY)), None)
+    return next((run for run in runs if not _turned_away(run)), None)
+
+
+def _turned_away(run: FlowRun) -> bool:
+    return run.state is not None and (run.state.message or "").startswith(TURNED_AWAY)
 
 
 def _due(client: SyncPrefectClient, flow: Flow) -> datetime | None:

@@ -130,7 +130,7 @@ def _anchored_source(source: str | None) -> str | None:
 
 def _filled(deployment: Deployment, config: Config) -> Deployment:
     values = {"archive": config.archive, "inbox": config.inbox, "config": config.model_dump(mode="json")}
-    keys = {name: PLACEHOLDER.fullmatch(text)[1] for name, text in deployment.parameters.items()}
+    keys = {name: _key(text) for name, text in deployment.parameters.items()}
     missing = [key for key in keys.values() if values[key] is None]
     return deployment.model_copy(
         update={
@@ -138,6 +138,15 @@ def _filled(deployment: Deployment, config: Config) -> Deployment:
             "schedules": [_overridden(deployment.name, schedule, config) for schedule in deployment.schedules],
             "missing": missing[0] if missing else None,
         }
+    )
+
+
+def _key(text: str) -> str:
+    if match := PLACEHOLDER.fullmatch(text):
+        return match[1]
+    raise ConfigError(
+        f"deployments/prefect.yaml: a parameter must be {{{{ archive }}}}, {{{{ inbox }}}} or {{{{ config }}}}, "
+        f"got {text!r}; set values in lidcflow.toml"
     )
 
 

@@ -99,7 +99,7 @@ def _deploy(config: Config) -> dict[str, bool]:
         raise ServiceFailed(
             f"the deployments must reach the Prefect server, got exit code {job.returncode}; see {log}", tail(log)
         )
-    return json.loads(answer)
+    return dict(json.loads(answer))
 
 
 def _answer(job: subprocess.Popen[str], question: str) -> str:
