@@ -74,7 +74,7 @@ class NoiseSource:
 
 
 def noise_source(
-    rng: Generator, shape: tuple[int, int], spectrum: NDArray[np.float32], *, along_z: float
+    rng: Generator, shape: tuple[int, int], spectrum: NDArray[np.float32], *, along_z: float, skew: float = 0.0
 ) -> NoiseSource:
     """Make the noise of a series.
 
@@ -86,9 +86,11 @@ def noise_source(
         Amplitude of the noise by frequency.
     along_z : float
         Correlation of neighbouring slices, 0 to 0.5.
+    skew : float
+        0 for normal noise; above, bright specks on an even ground.
     """
     slices, size = shape
-    tiles = np.stack([_tile(rng, size, spectrum) for _ in range(TILES)])
+    tiles = np.stack([_tile(rng, size, spectrum, skew) for _ in range(TILES)])
     picks = np.stack([rng.integers(0, high, slices + 1) for high in (TILES, size, size)], axis=1)
     return NoiseSource(tiles, picks, min(max(along_z, 0.0), 0.5))
 
@@ -105,17 +107,21 @@ def kernel_spectrum(size: int, spacing_mm: float, kernel: Kernel) -> NDArray[np.
 
 
 def grain_spectrum(size: int, spacing_mm: float, grain_mm: float) -> NDArray[np.float32]:
-    """Amplitude of lung texture: what is finer than the vessels that are drawn one by one."""
+    """Amplitude of lung texture, fine and coarse: what is finer than the vessels that are drawn one by one."""
     f = _frequencies(size, spacing_mm)
-    return np.exp(-0.5 * (f * (np.pi * grain_mm)) ** 2).astype(np.float32)
+    fine, coarse = (np.exp(-0.5 * (f * (np.pi * width_mm)) ** 2) for width_mm in (grain_mm, 3 * grain_mm))
+    return np.asarray(fine + 2.2 * coarse, np.float32)
 
 
 def _frequencies(size: int, spacing_mm: float) -> NDArray[np.float64]:
     return np.hypot(np.fft.fftfreq(size, spacing_mm)[:, None], np.fft.rfftfreq(size, spacing_mm))
 
 
-def _tile(rng: Generator, size: int, spectrum: NDArray[np.float32]) -> NDArray[np.float32]:
+def _tile(rng: Generator, size: int, spectrum: NDArray[np.float32], skew: float) -> NDArray[np.float32]:
     white = rng.standard_normal((size, size), dtype=np.float32)
     tile = scipy.fft.irfft2(scipy.fft.rfft2(white, workers=1) * spectrum, s=(size, size), workers=1)
+    tile /= tile.std()
+    if skew:
+        tile = np.exp(np.float64(skew) * tile).astype(np.float32)
     tile -= tile.mean()
     return np.asarray(tile / tile.std(), dtype=np.float32)

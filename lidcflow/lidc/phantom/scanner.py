@@ -20,7 +20,7 @@ KVP = (100, 120, 120, 120, 140)
 NOISE_HU = 11.0
 """Noise of an average chest at 100 mAs, 120 kVp and 2.5 mm with the standard kernel."""
 
-GRAIN_HU, GRAIN_MM = 17.0, 1.5
+GRAIN_HU, GRAIN_MM, GRAIN_SKEW = 30.0, 1.4, 0.9
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Detector:
         spectrum = kernel_spectrum(grid.size, grid.spacing_mm, protocol.kernel)
         grain = grain_spectrum(grid.size, grid.spacing_mm, GRAIN_MM * (1.4 / protocol.kernel.edge_mm) ** -0.5)
         self._noise: NoiseSource = noise_source(rng, shape, spectrum, along_z=overlap)
-        self._grain: NoiseSource = noise_source(rng, shape, grain, along_z=overlap)
+        self._grain: NoiseSource = noise_source(rng, shape, grain, along_z=0.25 + overlap / 2, skew=GRAIN_SKEW)
         self._noise_hu = _noise_map(chest, grid) * np.float32(protocol.noise_hu(chest))
         self._by_slice = _slice_factors(chest, depths_mm)
         self._grain_hu = np.float32(GRAIN_HU * np.sqrt(2.5 / max(protocol.thickness_mm, 1.0)) ** 0.7)

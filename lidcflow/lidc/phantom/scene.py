@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from numpy.random import PCG64, Generator, SeedSequence
 
 from lidcflow.lidc.phantom.chest import Chest
@@ -12,7 +11,7 @@ from lidcflow.lidc.phantom.nodules import Lesion
 from lidcflow.lidc.phantom.render import Anatomy, Scene, random_lung_points
 from lidcflow.lidc.phantom.vessels import grow_tubes
 
-TIPS = 420
+TIPS = 1300
 """Tips of each of the four vessel trees of a chest."""
 
 
@@ -23,6 +22,6 @@ def generator(*entropy: int) -> Generator:
 
 def build_scene(rng: Generator, chest: Chest, anatomy: Anatomy, lesions: Sequence[Lesion]) -> Scene:
     """Grow vessels and airways, and put everything together."""
-    tubes = grow_tubes(rng, chest, random_lung_points(rng, anatomy, 8 * TIPS), TIPS)
+    tubes = grow_tubes(rng, chest, random_lung_points(rng, anatomy, 5 * TIPS), TIPS)
     vessel_hu = float(rng.normal(38, 6) + 110 * chest.contrast)
     return Scene(chest, anatomy, tubes, lesions, vessel_hu)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.random import Generator
@@ -60,7 +61,7 @@ def tube(path: NDArray[np.float64], x: FieldLike, y: FieldLike, z: FieldLike) ->
         Where to measure, in mm.
     """
     distance: Field | None = None
-    for start, end in zip(path[:-1], path[1:], strict=True):
+    for start, end in pairwise(path):
         along = end[:3] - start[:3]
         offset = (x - start[0], y - start[1], z - start[2])
         h = (offset[0] * along[0] + offset[1] * along[1] + offset[2] * along[2]) / float(along @ along)

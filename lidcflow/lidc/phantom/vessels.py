@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from lidcflow.lidc.phantom.capsules import Capsules, chain, join_capsules
 from lidcflow.lidc.phantom.chest import Chest
@@ -19,6 +20,9 @@ MURRAY = 2.6
 """Exponent of Murray's law: the sum of the branches' radii to this power is the trunk's."""
 
 TIP_MM = 0.42
+BRANCHES = 260
+"""Tips that are grown one by one."""
+
 HILA_MM = np.array([[-42.0, 4.0, 124.0], [42.0, 6.0, 118.0]])
 CARINA_MM = np.array([0.0, 12.0, 98.0])
 
@@ -49,10 +53,12 @@ class Tree:
 
 
 def grow_tree(rng: Generator, root: NDArray[np.float64], targets: NDArray[np.float64], tip_mm: float) -> Tree:
-    """Grow a tree from a root to targets, each from the nearest place that lies towards the root.
+    """Grow a tree from a root to targets: branches one by one, then twigs in bursts.
 
     Parameters
     ----------
+    rng : Generator
+        Draws how the branches bow.
     root : (3,) array
         x, y and depth in mm.
     targets : (n_targets, 3) array
@@ -60,6 +66,18 @@ def grow_tree(rng: Generator, root: NDArray[np.float64], targets: NDArray[np.flo
     tip_mm : float
         Radius of the tips.
     """
+    points, parents = _grow_branches(rng, root, targets[:BRANCHES])
+    done = BRANCHES
+    while done < len(targets):
+        points, parents = _grow_twigs(rng, points, parents, targets[done : 2 * done])
+        done *= 2
+    return Tree(points, parents, _radii(parents, tip_mm))
+
+
+def _grow_branches(
+    rng: Generator, root: NDArray[np.float64], targets: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Reach each target from the node that is nearest, counting the way back to the root."""
     room = 1 + int(np.ceil(np.linalg.norm(targets - root, axis=1) / STEP_MM + 2).sum())
     points, parents, detour = np.empty((room, 3)), np.zeros(room, dtype=np.intp), np.zeros(room)
     points[0], n = root, 1
@@ -70,9 +88,23 @@ def grow_tree(rng: Generator, root: NDArray[np.float64], targets: NDArray[np.flo
         end = n + len(path)
         points[n:end] = path
         parents[n:end] = [from_here, *range(n, end - 1)]
-        detour[n:end] = 0.45 * np.sqrt(((path - root) ** 2).sum(axis=1))
+        detour[n:end] = 0.62 * np.sqrt(((path - root) ** 2).sum(axis=1))
         n = end
-    return Tree(points[:n], parents[:n], _radii(parents[:n], tip_mm))
+    return points[:n], parents[:n]
+
+
+def _grow_twigs(
+    rng: Generator, points: NDArray[np.float64], parents: NDArray[np.intp], targets: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Reach many targets at once, each by two steps from the node nearest to it."""
+    if not len(targets):
+        return points, parents
+    _, nearest = cKDTree(points).query(targets)
+    starts = points[nearest]
+    length = np.sqrt(((targets - starts) ** 2).sum(axis=1, keepdims=True))
+    middles = (starts + targets) / 2 + rng.normal(0, 0.1, targets.shape) * length
+    own = np.arange(len(points), len(points) + len(targets))
+    return np.vstack([points, middles, targets]), np.concatenate([parents, nearest, own])
 
 
 def _path(rng: Generator, start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -131,7 +163,7 @@ def grow_tubes(rng: Generator, chest: Chest, lung_points: NDArray[np.float64], t
 
 def _slim(capsules: Capsules) -> Capsules:
     return Capsules(
-        capsules.starts, capsules.ends, np.minimum(capsules.start_mm, 6.0), np.minimum(capsules.end_mm, 6.0)
+        capsules.starts, capsules.ends, np.minimum(capsules.start_mm, 7.0), np.minimum(capsules.end_mm, 7.0)
     )
 
 
