@@ -21,7 +21,7 @@ _ALWAYS = {
     "MPLBACKEND": "Agg",
 }
 
-_QUIET = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+_QUIET = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL"}
 """Keeps the terminal for the progress bars; the run's page in Prefect still gets every line."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from prefect_dask import DaskTaskRunner
 
 from lidcflow.config import ClusterConfig
 from lidcflow.errors import ResourceError, SeriesRefused
+from tasks.interrupts import shielding_children
 
 Purpose = Literal["preprocess", "train"]
 Item = TypeVar("Item")
@@ -72,7 +73,9 @@ def open_cluster(config: ClusterConfig, purpose: Purpose, *, scratch: Path | Non
         yield Cluster(config.address, workers)
         return
     count = config.gpus if purpose == "train" and config.gpus else local_workers(config)
-    with dask.config.set(_local_settings(purpose, count)), _local_cluster(config, purpose, count, scratch) as local:
+    with dask.config.set(_local_settings(purpose, count)), ExitStack() as stack:
+        with shielding_children():
+            local = stack.enter_context(_local_cluster(config, purpose, count, scratch))
         yield Cluster(local.scheduler_address, count)
 
 

@@ -12,13 +12,12 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lidcflow.config import Config, PreprocessConfig
-from lidcflow.ct.reduce import reduce_series
+from lidcflow.config import Config
 from lidcflow.ct.series import Series
 from lidcflow.errors import LidcflowError, SeriesRefused
-from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import map_series
 from tasks.publish import emit_series_event
+from tasks.worker import preprocess_series
 
 
 @dataclass
@@ -35,25 +34,6 @@ class Preprocessed:
 
     committed: dict[str, str] = field(default_factory=dict)
     refused: dict[str, SeriesRefused] = field(default_factory=dict)
-
-
-def process_series(series: Series, *, store_root: str, config: PreprocessConfig) -> str:
-    """Reduce one series and commit it to the store; one that is there already is left as it is.
-
-    Returns
-    -------
-    str
-        Digest of the stored volume.
-
-    Raises
-    ------
-    SeriesRefused
-        If its pixels can't be read.
-    """
-    store = VolumeStore(Path(store_root), config, create=False)
-    if store.is_current(series):
-        return store.record(series.series_instance_uid).volume_digest
-    return store.write(series, reduce_series(series, config))
 
 
 def _is_worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
@@ -73,7 +53,7 @@ def preprocess_batch(
     batch: list[Series], address: str, config: Config, on_series: Callable[[], None] = lambda: None
 ) -> Preprocessed:
     """Preprocess a batch of series on the Dask cluster; each commits its own group, so a retry finds it done."""
-    work = partial(process_series, store_root=str(config.store_path.absolute()), config=config.preprocess)
+    work = partial(preprocess_series, store_root=str(config.store_path.absolute()), config=config.preprocess)
     return drain(map_series(address, work, batch, window=config.cluster.window), on_series)
 
 

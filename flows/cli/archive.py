@@ -9,6 +9,7 @@ import typer
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
+from flows.cli.session import flow_session
 from flows.environment import prepare
 from tasks.progress import stage
 from tasks.source import source_folder
@@ -74,12 +75,9 @@ def preprocess(
     """Bring every usable series of a source into the store; what is there already is reused."""
     config = configured(config_file, workspace)
     source_folder(source)
-    prepare(config)
-    from flows.preprocess import check_places
-    from flows.preprocess import preprocess as run
+    with flow_session(config):
+        from flows.preprocess import preprocess as run
 
-    check_places(source, config)
-    with shown_progress("starting Prefect"):
         report = run(source, config)
     if as_json:
         print_json(report)

@@ -6,7 +6,7 @@ from lidcflow.errors import SeriesRefused, StoreMismatch
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import open_cluster
-from tasks.preprocess import drain, preprocess_batch, process_series
+from tasks.preprocess import drain, preprocess_batch
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -26,25 +26,6 @@ def two_series(tmp_path, ct_series):
     for name in ("a", "b"):
         ct_series(tmp_path / "source" / name)
     return index_folder(tmp_path / "source", secret=PUBLIC_KEY).usable
-
-
-def test_a_worker_commits_the_volume_and_returns_only_its_digest(two_series, store, config):
-    series = two_series[0]
-
-    digest = process_series(series, store_root=str(store.root), config=config.preprocess)
-
-    assert store.is_current(series)
-    assert digest == store.record(series.series_instance_uid).volume_digest
-
-
-def test_a_committed_series_is_not_written_again(two_series, store, config):
-    series = two_series[0]
-    first = process_series(series, store_root=str(store.root), config=config.preprocess)
-    group = store.root / "series" / series.series_instance_uid
-    written = group.stat().st_ino
-
-    assert process_series(series, store_root=str(store.root), config=config.preprocess) == first
-    assert group.stat().st_ino == written
 
 
 def test_a_series_whose_files_went_away_is_set_aside_and_its_neighbour_is_not(two_series, store, config, tmp_path):

@@ -1,0 +1,70 @@
+"""What a command sets up around a flow: environment, progress, a Prefect server."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from flows.cli.progress import shown_progress
+from flows.environment import prepare
+from lidcflow.config import Config
+from lidcflow.errors import ResourceError
+from tasks.interrupts import shielding_children
+
+
+@contextmanager
+def flow_session(config: Config) -> Iterator[None]:
+    """Run flows in the block, with their progress on the terminal.
+
+    Import flows inside the block: Prefect reads the environment once, when it is imported. Unless
+    ``PREFECT_API_URL`` names a server, a temporary one starts with the block and ends with the process.
+
+    Parameters
+    ----------
+    config : Config
+        The workspace keeps Prefect's database.
+
+    Raises
+    ------
+    ResourceError
+        If the temporary server does not start.
+
+    Examples
+    --------
+    ::
+
+        with flow_session(config):
+            from flows.preprocess import preprocess
+
+            report = preprocess(source, config)
+    """
+    prepare(config)
+    signal.signal(signal.SIGTERM, _leave)
+    with shown_progress("starting Prefect"):
+        _ensure_server()
+        yield
+
+
+def _ensure_server() -> None:
+    from prefect.server.api.server import SubprocessASGIServer
+    from prefect.settings import get_current_settings
+
+    if get_current_settings().api.url:
+        return
+    try:
+        with shielding_children():
+            SubprocessASGIServer().start()
+    except RuntimeError:
+        raise ResourceError(
+            f"Prefect's temporary server: must start within "
+            f"{get_current_settings().server.ephemeral.startup_timeout_seconds} s, but did not; run again when the "
+            "machine is less busy, or set PREFECT_API_URL to a running server"
+        ) from None
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    """End by way of the exit handlers, which stop the temporary server."""
+    sys.exit(128 + signal.SIGTERM)
