@@ -121,7 +121,8 @@ def _draw(
     columns = centres[:, 1, None, None] + steps
     inside = (rows >= 0) & (rows < grid.size) & (columns >= 0) & (columns < grid.size)
     depth_mm, thickness_mm = slab_mm
-    share = sum(_share(capsules, grid, rows, columns, depth_mm + offset * thickness_mm) for offset in (-0.25, 0.25))
+    share = _share(capsules, grid, rows, columns, depth_mm - 0.25 * thickness_mm)
+    share += _share(capsules, grid, rows, columns, depth_mm + 0.25 * thickness_mm)
     marked = inside & (share > 0)
     pixels = (rows * grid.size + columns)[marked]
     np.maximum.at(cover, pixels, (0.5 * share[marked]).astype(np.float32))
@@ -144,4 +145,4 @@ def _share(
     first, last = (r.astype(np.float32)[:, None, None] for r in (capsules.start_mm, capsules.end_mm))
     radius = first + h * (last - first)
     faint = np.minimum(radius * (np.float32(1.7) / edge), np.float32(1))
-    return np.clip((radius - distance) / edge + np.float32(0.5), np.float32(0), np.float32(1)) * faint
+    return np.asarray(np.clip((radius - distance) / edge + np.float32(0.5), np.float32(0), np.float32(1)) * faint)

@@ -50,7 +50,7 @@ class Frame:
 
     def scan(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Convert (n, 3) standard positions (x, y, z) to scan positions, both in mm."""
-        return points * np.array(self.scales) + np.array([self.x_mm, self.y_mm, self.apex_mm])
+        return np.asarray(points * np.array(self.scales) + np.array([self.x_mm, self.y_mm, self.apex_mm]), np.float64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -138,7 +138,9 @@ def _centre(patches: Mapping[int, Patch], grid: Grid) -> tuple[float, float, flo
     if not places:
         return _middle(patches, grid)
     weights = np.array([place[0] for place in places], float)
-    x, y, depth_mm = (float(weights @ np.array(values) / weights.sum()) for values in list(zip(*places, strict=True))[1:])
+    x, y, depth_mm = (
+        float(weights @ np.array(values) / weights.sum()) for values in list(zip(*places, strict=True))[1:]
+    )
     return x, y, depth_mm
 
 

@@ -18,9 +18,7 @@ WIDEST_BUMP_MM = 22.0
 """A nodule farther than this from the modelled lung stays where it is, in soft tissue."""
 
 
-def fit_chest(
-    rng: Generator, chest: Chest, outlines: Sequence[Outline], fov_mm: float, extent_mm: float
-) -> Chest:
+def fit_chest(rng: Generator, chest: Chest, outlines: Sequence[Outline], fov_mm: float, extent_mm: float) -> Chest:
     """Place a chest so that nodules lie in lung, then push the lung out to those that still do not.
 
     Parameters

@@ -32,11 +32,11 @@ class Grid:
 
     def position(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
         """Convert pixel indices to positions in mm."""
-        return index * self.spacing_mm + self.first_mm
+        return np.asarray(index * self.spacing_mm + self.first_mm, np.float64)
 
     def index(self, position_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Convert positions in mm to fractional pixel indices."""
-        return (position_mm - self.first_mm) / self.spacing_mm
+        return np.asarray((position_mm - self.first_mm) / self.spacing_mm, np.float64)
 
     def lines_mm(self) -> NDArray[np.float64]:
         """Positions of all rows, which are those of all columns."""

@@ -114,7 +114,8 @@ def grain_spectrum(size: int, spacing_mm: float, grain_mm: float) -> NDArray[np.
 
 
 def _frequencies(size: int, spacing_mm: float) -> NDArray[np.float64]:
-    return np.hypot(np.fft.fftfreq(size, spacing_mm)[:, None], np.fft.rfftfreq(size, spacing_mm))
+    down, along = np.fft.fftfreq(size, spacing_mm), np.fft.rfftfreq(size, spacing_mm)
+    return np.asarray(np.hypot(down[:, None], along), np.float64)
 
 
 def _tile(rng: Generator, size: int, spectrum: NDArray[np.float32], skew: float) -> NDArray[np.float32]:

@@ -76,7 +76,7 @@ def _wall_hu(chest: Chest, place: Place, wall: Field, strands: Field) -> Field:
     if chest.breasts:
         gland = ellipsoid(np.abs(x) - 70.0, y + 122.0, np.asarray(z) - 150.0, (34.0, 16.0 * chest.breasts, 36.0))
         hu = blend(hu, np.maximum(gland, -10.0 * strands), 35.0, 2 * EDGE_MM)
-    neck = (1.0 - smooth_step(z, 12.0, 75.0)) * smooth_step(strands, -0.45, 0.0)
+    neck = (1.0 - smooth_step(z, 12.0, 75.0)) * smooth_step(strands, -0.75, -0.15)
     return blend(hu, wall + 2.0, FAT_HU + 12.0 + (MUSCLE_HU - FAT_HU - 12.0) * neck, EDGE_MM)
 
 
@@ -118,7 +118,7 @@ def _abdomen_hu(chest: Chest, place: Place, dome: Field, strands: Field) -> Fiel
     """Liver to the right, spleen and stomach to the left, fat and bowel below."""
     x, y, z = place
     below = -np.asarray(dome)
-    hu = FAT_HU + 130.0 * smooth_step(strands, 0.1, 0.5) * smooth_step(below, 35.0, 60.0)
+    hu: Field = FAT_HU + 130.0 * smooth_step(strands, 0.1, 0.5) * smooth_step(below, 35.0, 60.0)
     edge = x - 46.0 + 0.45 * (np.asarray(z) - 200.0) + 0.004 * (y + 15.0) ** 2 + 7.0 * strands
     hu = blend(hu, np.maximum(edge, np.asarray(z) - 335.0 - 0.3 * x), 56.0 + 45.0 * chest.contrast, EDGE_MM)
     spleen = ellipsoid(x - 92.0, y - 44.0, np.asarray(z) - 250.0, (34.0, 46.0, 58.0))

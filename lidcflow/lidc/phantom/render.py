@@ -14,7 +14,8 @@ from lidcflow.lidc.phantom.anatomy import PlaneFields, plane_fields
 from lidcflow.lidc.phantom.capsules import capsule_cover
 from lidcflow.lidc.phantom.chest import Chest
 from lidcflow.lidc.phantom.grid import Enlarger, Grid
-from lidcflow.lidc.phantom.nodules import Lesion, paint_lesion
+from lidcflow.lidc.phantom.nodules import Lesion
+from lidcflow.lidc.phantom.paint import paint_lesion
 from lidcflow.lidc.phantom.vessels import Tubes
 
 AIR_HU, LUMEN_HU, MARROW_HU, CORTEX_HU = -1000.0, -990.0, 190.0, 620.0
@@ -86,7 +87,7 @@ def random_lung_points(rng: Generator, anatomy: Anatomy, n: int) -> NDArray[np.f
     planes, rows, columns = np.nonzero(anatomy.fields[:, PlaneFields._fields.index("lung")] < -3.0)
     chosen = rng.integers(0, len(planes), n)
     nodes = np.stack([lines_mm[columns[chosen]], lines_mm[rows[chosen]], planes[chosen] * LATTICE_STEP_MM], axis=1)
-    return nodes + rng.uniform(-0.5, 0.5, (n, 3)) * np.array([step, step, LATTICE_STEP_MM])
+    return np.asarray(nodes + rng.uniform(-0.5, 0.5, (n, 3)) * np.array([step, step, LATTICE_STEP_MM]), np.float64)
 
 
 @dataclass(frozen=True, eq=False)

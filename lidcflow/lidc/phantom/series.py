@@ -215,9 +215,7 @@ def _header(rng: np.random.Generator, scan: LidcScan, seed: int) -> SeriesHeader
     )
 
 
-def _set_up(
-    rng: np.random.Generator, scan: LidcScan, header: SeriesHeader, grid: Grid
-) -> tuple[Painter, Detector]:
+def _set_up(rng: np.random.Generator, scan: LidcScan, header: SeriesHeader, grid: Grid) -> tuple[Painter, Detector]:
     """Build the patient of a series: a chest that its nodules lie in, and the scanner that sees it."""
     depths_mm = scan.slice_z_mm[0] - scan.slice_z_mm
     fov_mm, extent_mm = MATRIX * scan.pixel_spacing_mm, float(depths_mm[-1])

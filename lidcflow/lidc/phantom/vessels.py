@@ -145,7 +145,8 @@ def grow_tubes(rng: Generator, chest: Chest, lung_points: NDArray[np.float64], t
     tips : int
         Tips of each of the four trees.
     """
-    vessels, walls, lumens = [], [], []
+    vessels: list[Capsules] = []
+    airways: list[tuple[Capsules, Capsules]] = []
     hila = chest.frame.scan(HILA_MM)
     for side, hilum in zip((-1.0, 1.0), hila, strict=True):
         own = lung_points[(lung_points[:, 0] - chest.frame.x_mm) * side > 0]
@@ -153,12 +154,10 @@ def grow_tubes(rng: Generator, chest: Chest, lung_points: NDArray[np.float64], t
             targets = own[rng.permutation(len(own))[:tips]]
             tree = grow_tree(rng, hilum + offset, targets, TIP_MM * rng.uniform(0.9, 1.15))
             vessels.append(_slim(tree.capsules()))
-            if not len(walls) % 2:
-                airway = _airway(tree)
-                walls.append(airway[0])
-                lumens.append(airway[1])
-    trachea = _trachea(chest, hila)
-    return Tubes(join_capsules(vessels), join_capsules(walls + trachea[:1]), join_capsules(lumens + trachea[1:]))
+            if len(vessels) % 2:
+                airways.append(_airway(tree))
+    airways.append(_trachea(chest, hila))
+    return Tubes(join_capsules(vessels), *(join_capsules(list(parts)) for parts in zip(*airways, strict=True)))
 
 
 def _slim(capsules: Capsules) -> Capsules:
@@ -178,7 +177,7 @@ def _airway(tree: Tree) -> tuple[Capsules, Capsules]:
     return Capsules(starts, ends, lumen + 0.8, lumen + 0.8), Capsules(starts, ends, lumen, lumen)
 
 
-def _trachea(chest: Chest, hila: NDArray[np.float64]) -> list[Capsules]:
+def _trachea(chest: Chest, hila: NDArray[np.float64]) -> tuple[Capsules, Capsules]:
     top = chest.frame.scan(np.array([[-1.0, 4.0, -120.0]]))
     carina = chest.frame.scan(CARINA_MM[None])
     size = chest.frame.scales[0]
@@ -189,4 +188,4 @@ def _trachea(chest: Chest, hila: NDArray[np.float64]) -> list[Capsules]:
         radii = np.full(len(points), radius * size)
         lumens.append(chain(points, radii))
         walls.append(chain(points, radii + 1.5))
-    return [join_capsules(walls), join_capsules(lumens)]
+    return join_capsules(walls), join_capsules(lumens)
