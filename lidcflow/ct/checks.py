@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID
 
-from lidcflow.ct.headers import Header
+from lidcflow.ct.headers import NATIVE_SYNTAXES, Header
 from lidcflow.ct.records import Reason
 from lidcflow.ct.values import is_uid
 from lidcflow.errors import SeriesRefused
 
 MATRIX_LIMITS = 16, 4096
-NATIVE_SYNTAXES = frozenset({str(ImplicitVRLittleEndian), str(ExplicitVRLittleEndian)})
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT_IMAGES = frozenset({"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
 

@@ -16,7 +16,7 @@ COSINES_WITHIN = 1e-3
 """How far direction cosines may be from unit length and from a right angle: headers round them."""
 
 
-def normal_of(orientation: Sequence[float]) -> NDArray[np.float64] | None:
+def normal_of(orientation: Sequence[float]) -> NDArray[np.float64]:
     """Compute the unit normal of a slice, towards the head.
 
     Parameters
@@ -26,8 +26,7 @@ def normal_of(orientation: Sequence[float]) -> NDArray[np.float64] | None:
 
     Returns
     -------
-    (3,) array, or None
-        None when the cosines are not two unit vectors at a right angle.
+    (3,) array
 
     References
     ----------
@@ -38,13 +37,15 @@ def normal_of(orientation: Sequence[float]) -> NDArray[np.float64] | None:
     >>> normal_of([1, 0, 0, 0, 1, 0])
     array([0., 0., 1.])
     """
-    row, column = np.asarray(orientation, float)[:3], np.asarray(orientation, float)[3:]
-    lengths = float(row @ row), float(column @ column)
-    if any(abs(length - 1) > 2 * COSINES_WITHIN for length in lengths) or abs(row @ column) > COSINES_WITHIN:
-        return None
-    normal = np.cross(row, column)
+    normal = np.cross(orientation[:3], orientation[3:])
     normal /= math.sqrt(normal @ normal)
     return -normal if normal[2] < 0 else normal
+
+
+def are_directions(a: float, b: float, c: float, d: float, e: float, f: float) -> bool:
+    """Tell whether the six direction cosines are two vectors of unit length at a right angle."""
+    off_length = max(abs(a * a + b * b + c * c - 1), abs(d * d + e * e + f * f - 1))
+    return off_length <= 2 * COSINES_WITHIN and abs(a * d + b * e + c * f) <= COSINES_WITHIN
 
 
 def angle_to_axis_deg(normal: NDArray[np.float64]) -> float:

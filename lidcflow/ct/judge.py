@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, replace
 
 from lidcflow.ct import checks, placement
-from lidcflow.ct.headers import Header
+from lidcflow.ct.headers import NATIVE_SYNTAXES, Header
 from lidcflow.ct.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice, Verdict
 from lidcflow.ct.values import is_uid
 from lidcflow.errors import SeriesRefused
@@ -45,7 +45,7 @@ def _by_worth(header: Header) -> tuple[str, bool, bool, str]:
     """Order copies of an instance so that the one that can be read comes first."""
     facts = header.facts
     whole = (header.pixel_bytes or 0) <= header.file_bytes - (header.pixel_offset or 0)
-    return header.sop_instance_uid, facts.transfer_syntax_uid not in checks.NATIVE_SYNTAXES, not whole, header.path
+    return header.sop_instance_uid, facts.transfer_syntax_uid not in NATIVE_SYNTAXES, not whole, header.path
 
 
 def _bad_series_uid(uid: str, n_files: int) -> Verdict:
@@ -140,5 +140,6 @@ def _fingerprint(images: list[Header], slices: tuple[SourceSlice, ...]) -> str:
     """Hash what decides the stored group; paths, times and file sizes do not."""
     facts = images[0].facts
     series = [facts.study_instance_uid, facts.patient_key, facts.spacing_mm, facts.orientation]
-    rows = [[s.sop_instance_uid, s.instance_number, s.z_mm, s.slope, s.intercept, astuple(s.pixels)] for s in slices]
-    return hashlib.sha256(json.dumps([series, astuple(facts.acquisition), rows]).encode()).hexdigest()
+    rows = [[s.sop_instance_uid, s.instance_number, s.z_mm, s.slope, s.intercept] for s in slices]
+    formats = sorted({astuple(pixels) for pixels in {s.pixels for s in slices}}, key=repr)
+    return hashlib.sha256(json.dumps([series, astuple(facts.acquisition), formats, rows]).encode()).hexdigest()

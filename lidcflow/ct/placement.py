@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.ct.checks import refusal
-from lidcflow.ct.geometry import AXIAL_WITHIN_DEG, SHEAR_WITHIN_DEG, angle_to_axis_deg, normal_of, shear_deg
+from lidcflow.ct.geometry import (
+    AXIAL_WITHIN_DEG,
+    SHEAR_WITHIN_DEG,
+    angle_to_axis_deg,
+    are_directions,
+    normal_of,
+    shear_deg,
+)
 from lidcflow.ct.headers import Header
 from lidcflow.ct.records import Reason
 
@@ -41,7 +48,7 @@ def _has_place(header: Header) -> bool:
     orientation, spacing = header.facts.orientation, header.facts.spacing_mm
     if header.position_mm is None or orientation is None or spacing is None or min(spacing) <= 0:
         return False
-    return normal_of(orientation) is not None
+    return are_directions(*orientation)
 
 
 def of_one_geometry(headers: Sequence[Header]) -> list[Header]:
@@ -89,8 +96,6 @@ def along_normal_mm(headers: Sequence[Header]) -> NDArray[np.float64]:
     """
     normal = normal_of(headers[0].facts.orientation or ())
     positions_mm = np.array([header.position_mm for header in headers])
-    if normal is None:
-        raise refusal(headers, Reason.NO_POSITION, "ImageOrientationPatient must hold two directions at a right angle")
     lean_deg, angle_deg = shear_deg(positions_mm, normal), angle_to_axis_deg(normal)
     if lean_deg > SHEAR_WITHIN_DEG and angle_deg < 45:
         sentence = f"slices must be stacked along their normal, got {lean_deg:.1f} degrees of gantry tilt; resample it"

@@ -122,14 +122,15 @@ def _accumulate(slices: tuple[SourceSlice, ...], weights: NDArray[np.float64], s
     """Add each slice to its slabs, and close a slab after the last slice in it: few are open at a time."""
     hu = np.full((len(CHANNELS), len(weights), size, size), AIR_HU, np.int16)
     last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)
-    open_means: dict[int, NDArray[np.float64]] = {}
+    scratch = np.empty((slices[0].pixels.rows, slices[0].pixels.columns), np.uint16)
+    open_means: dict[int, NDArray[np.float32]] = {}
     for i, source in enumerate(slices):
         slabs = np.flatnonzero(weights[:, i]).tolist()
         if not slabs:
             continue
-        mean, peak = reduce_plane(hounsfield_slice(source), size)
+        mean, peak = reduce_plane(hounsfield_slice(source, scratch), size)
         for k in slabs:
-            share = mean * weights[k, i]
+            share = mean * np.float32(weights[k, i])
             open_means[k] = open_means[k] + share if k in open_means else share
             np.maximum(hu[1, k], peak, out=hu[1, k])
             if last[k] == i:

@@ -1,0 +1,185 @@
+"""Time and memory to preprocess one series of 240 slices, against reading its bytes and against stack and zoom.
+
+Every variant runs in fresh processes of its own, on one core, page cache warm; the variants take turns.
+
+    python benchmarks/preprocess_series.py [--slices 240] [--rounds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ONE_CORE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+RUNS = 3
+"""Runs in one process: the first is reported by itself, the others are what a worker sees."""
+
+
+def raw(folder: Path) -> Callable[[], Any]:
+    """Read the bytes of all files."""
+    paths = sorted(folder.iterdir())
+
+    def run() -> int:
+        return sum(len(path.read_bytes()) for path in paths)
+
+    return run
+
+
+def zoom(folder: Path) -> Callable[[], Any]:
+    """Stack the decoded slices in float64 and zoom to the grid with order 1: one channel."""
+    import numpy as np
+    import pydicom
+    from scipy import ndimage
+
+    paths = sorted(folder.iterdir())
+
+    def run() -> Any:
+        slices = sorted(map(pydicom.dcmread, paths), key=lambda dataset: -dataset.ImagePositionPatient[2])
+        hu = [dataset.pixel_array * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept) for dataset in slices]
+        stack = np.stack(hu).astype(np.float64, copy=False)
+        return ndimage.zoom(stack, np.divide((65, 128, 128), stack.shape), order=1)
+
+    return run
+
+
+def header_pass(folder: Path) -> Callable[[], Any]:
+    """Index the folder."""
+    from lidcflow.ct.series import index_folder
+    from lidcflow.privacy import PUBLIC_KEY
+
+    return lambda: index_folder(folder, secret=PUBLIC_KEY)
+
+
+def voxel_pass(folder: Path) -> Callable[[], Any]:
+    """Reduce the indexed series: both channels."""
+    from lidcflow.config import PreprocessConfig
+    from lidcflow.ct.reduce import reduce_series
+
+    series = header_pass(folder)().usable[0]
+    return lambda: reduce_series(series, PreprocessConfig())
+
+
+def both_passes(folder: Path) -> Callable[[], Any]:
+    """Index the folder and reduce the series: both channels."""
+    from lidcflow.config import PreprocessConfig
+    from lidcflow.ct.reduce import reduce_series
+
+    index = header_pass(folder)
+    return lambda: reduce_series(index().usable[0], PreprocessConfig())
+
+
+VARIANTS: dict[str, tuple[str, Callable[[Path], Callable[[], Any]]]] = {
+    "raw": ("(a) read the bytes", raw),
+    "zoom": ("(b) stack, float64, zoom order 1", zoom),
+    "headers": ("header pass", header_pass),
+    "voxels": ("voxel pass, indexed before", voxel_pass),
+    "both": ("header pass + voxel pass", both_passes),
+}
+
+
+def measure(variant: str, folder: Path) -> dict[str, float]:
+    """Run a variant in this process."""
+    run = VARIANTS[variant][1](folder)
+    before_bytes = _status_bytes("VmRSS")
+    times_s = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        run()
+        times_s.append(time.perf_counter() - start)
+    added_mib = (_status_bytes("VmHWM") - before_bytes) / 2**20
+    return {"first_s": times_s[0], "again_s": statistics.median(times_s[1:]), "added_mib": added_mib}
+
+
+def _status_bytes(name: str) -> int:
+    """Read a figure of this process; getrusage would count the parent's memory before exec too."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(name)
+
+
+def make_series(folder: Path, slices: int) -> None:
+    """Write a CT series of noise, 512 x 512, explicit little endian, with about 90 elements a header."""
+    import numpy as np
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    noise = np.random.default_rng(0)
+    study, series, frame = (generate_uid(entropy_srcs=["benchmark", name]) for name in ("study", "series", "frame"))
+    for index in range(slices):
+        dataset = Dataset()
+        dataset.SOPClassUID, dataset.Modality = CTImageStorage, "CT"
+        dataset.SOPInstanceUID = generate_uid(entropy_srcs=["benchmark", str(index)])
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = study, series, frame
+        dataset.PatientID, dataset.Manufacturer = "benchmark", "benchmark"
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        dataset.InstanceNumber = index + 1
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        dataset.ImagePositionPatient = [-180, -180, -1.25 * index]
+        dataset.PixelSpacing, dataset.SliceThickness = [0.7, 0.7], 1.25
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+        dataset.Rows = dataset.Columns = 512
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
+        dataset.RescaleSlope, dataset.RescaleIntercept, dataset.PixelPaddingValue = 1, -1024, -2000
+        block = dataset.private_block(0x0009, "BENCHMARK", create=True)
+        for element in range(60):
+            block.add_new(element, "LO", f"private value {element}")
+        dataset.PixelData = noise.integers(0, 2048, (512, 512), np.int16).tobytes()
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.save_as(folder / f"{index:06d}.dcm", enforce_file_format=True)
+
+
+def take_turns(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
+    """Measure all variants `rounds` times, one after the other, and take medians."""
+    found: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
+    for _ in range(rounds):
+        for variant in VARIANTS:
+            command = [sys.executable, __file__, "--variant", variant, "--folder", str(folder)]
+            output = subprocess.run(command, env=os.environ | ONE_CORE, check=True, capture_output=True).stdout
+            found[variant].append(json.loads(output))
+    return {
+        variant: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        for variant, runs in found.items()
+    }
+
+
+def report(medians: dict[str, dict[str, float]], slices: int, rounds: int) -> None:
+    """Print a table of times, ratios and memory."""
+    print(f"{slices} slices of 512 x 512, medians of {rounds} rounds; times of a process's first run and of later ones")
+    print(f"{'':36}{'first ms':>10}{'again ms':>10}{'x raw':>8}{'(b) / it':>10}{'added MiB':>11}")
+    for variant, (title, _) in VARIANTS.items():
+        row = medians[variant]
+        to_raw = row["again_s"] / medians["raw"]["again_s"]
+        of_zoom = medians["zoom"]["again_s"] / row["again_s"]
+        first_ms, again_ms = 1000 * row["first_s"], 1000 * row["again_s"]
+        print(f"{title:36}{first_ms:10.1f}{again_ms:10.1f}{to_raw:8.1f}{of_zoom:10.1f}{row['added_mib']:11.1f}")
+
+
+def main() -> None:
+    """Make the series, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--slices", type=int, default=240)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.variant:
+        print(json.dumps(measure(options.variant, options.folder)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        make_series(Path(folder), options.slices)
+        report(take_turns(Path(folder), options.rounds), options.slices, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
