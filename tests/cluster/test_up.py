@@ -1,0 +1,149 @@
+"""`lidcflow up` with real servers: a scheduled run runs, and nothing is left behind however it stops."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import StateType
+
+from lidcflow.config import load_config
+
+LIDCFLOW = Path(sys.executable).with_name("lidcflow")
+EVERY_MINUTE = "* * * * *"
+START_LIMIT_S, RUN_LIMIT_S, STOP_LIMIT_S = 180, 240, 90
+
+SETTINGS = """
+workspace = "{folder}/workspace"
+archive = "{folder}/archive"
+patient_key = "public"
+[preprocess]
+slices = 8
+size = 16
+[cluster]
+workers = 1
+[serve]
+prefect_port = {prefect_port}
+mlflow_port = {mlflow_port}
+preprocess_cron = "{cron}"
+"""
+
+
+class Up:
+    """A `lidcflow up`, and every process that it ever had."""
+
+    def __init__(self, settings):
+        self.config = load_config(settings)
+        self.command = [LIDCFLOW, "up", "--config", settings]
+        self.output = settings.with_suffix(".log")
+        self.seen = set()
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                self.command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        self.wait_for(lambda: "Ctrl-C stops everything" in self.output.read_text(), START_LIMIT_S)
+
+    def wait_for(self, claim, limit_s):
+        """Wait until a claim holds, and return what it gave."""
+        deadline = time.monotonic() + limit_s
+        while not (found := claim()):
+            if self.process.poll() is None:
+                self.seen.update(psutil.Process(self.process.pid).children(recursive=True))
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(0.3)
+        return found
+
+    def run_in(self, *states):
+        """Return a run of `preprocess` in one of some states, newest first."""
+        with SyncPrefectClient(f"http://127.0.0.1:{self.config.serve.prefect_port}/api") as client:
+            runs = [run for run in client.read_flow_runs() if run.state_type in states]
+        return max(runs, key=lambda run: run.expected_start_time, default=None)
+
+    def start_run(self):
+        with SyncPrefectClient(f"http://127.0.0.1:{self.config.serve.prefect_port}/api") as client:
+            deployment = client.read_deployment_by_name("preprocess/preprocess")
+            return client.create_flow_run_from_deployment(deployment.id).id
+
+    def state_of(self, run_id):
+        with SyncPrefectClient(f"http://127.0.0.1:{self.config.serve.prefect_port}/api") as client:
+            return client.read_flow_run(run_id).state_type
+
+    def survivors(self):
+        """Return the processes that still run, given a moment to end."""
+        _, alive = psutil.wait_procs(self.seen, timeout=STOP_LIMIT_S)
+        return alive
+
+    def has_free_ports(self):
+        for port in (self.config.serve.prefect_port, self.config.serve.mlflow_port):
+            socket.create_server(("127.0.0.1", port)).close()
+        return True
+
+
+@pytest.fixture
+def settings(tmp_path, ct_series):
+    """Give a configuration with an archive of one series, on free ports."""
+    ct_series(tmp_path / "archive" / "a")
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = one.getsockname()[1], other.getsockname()[1]
+    file = tmp_path / "lidcflow.toml"
+    file.write_text(SETTINGS.format(folder=tmp_path, cron=EVERY_MINUTE, prefect_port=ports[0], mlflow_port=ports[1]))
+    return file
+
+
+@pytest.fixture
+def start(settings):
+    """Give a starter of `lidcflow up` whose processes are gone at the end."""
+    started = []
+
+    def up():
+        started.append(Up(settings))
+        return started[-1]
+
+    yield up
+    for each in started:
+        each.process.kill()
+        each.process.wait()
+        each.survivors()
+
+
+def test_a_scheduled_run_completes_and_one_ctrl_c_leaves_nothing_behind(start, settings):
+    up = start()
+
+    up.wait_for(lambda: up.run_in(StateType.COMPLETED), RUN_LIMIT_S)
+    status = json.loads(subprocess.check_output([LIDCFLOW, "status", "--json", "--config", settings]))
+    second = subprocess.run(up.command, capture_output=True, text=True, check=False)
+    up.process.send_signal(signal.SIGINT)
+
+    assert up.process.wait(STOP_LIMIT_S) == 0
+    assert len(up.seen) > 5
+    assert up.survivors() == []
+    assert up.has_free_ports()
+    assert "infer is paused: inbox must be set" in up.output.read_text()
+    assert (status["store"]["series"], status["catalog"]) == (1, {"committed": 1})
+    assert [run["state"] for run in status["runs"] if run["flow"] == "preprocess"] == ["Completed"]
+    assert second.returncode == 1
+    assert f"process {up.process.pid}" in second.stderr.replace("\n", " ")
+
+
+def test_a_kill_9_leaves_nothing_behind_and_its_run_does_not_block_the_next(start, settings):
+    settings.write_text(settings.read_text().replace(EVERY_MINUTE, "0 1 * * *"))
+    killed = start()
+    run = killed.start_run()
+    killed.wait_for(lambda: killed.state_of(run) is StateType.RUNNING, RUN_LIMIT_S)
+
+    os.kill(killed.process.pid, signal.SIGKILL)
+    killed.process.wait()
+    left = killed.survivors()
+    again = start()
+    after = again.start_run()
+    again.wait_for(lambda: again.state_of(after) is StateType.COMPLETED, RUN_LIMIT_S)
+
+    assert left == []
+    assert again.state_of(run) is StateType.CRASHED
