@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from prefect import flow
 from prefect.utilities.annotations import quote
@@ -50,13 +51,8 @@ def preprocess(source: str, config: Config) -> PreprocessReport:
     started_s = time.monotonic()
     check_places(source, config)
     index = index_source(source, config)
-    with Catalog(config.catalog) as catalog:
-        catalog.record_verdicts(index)
-        current, waiting = split_current(index.usable, config)
-        brought = bring_in(waiting, config)
-        catalog.record_committed({**current, **brought.committed}, config.preprocess.digest)
-        catalog.record_failed(brought.refused)
-    return publish(index, brought, reused=len(current), seconds=time.monotonic() - started_s)
+    brought = bring_all(index, config)
+    return publish(index, brought, seconds=time.monotonic() - started_s)
 
 
 def check_places(source: str, config: Config) -> None:
@@ -74,23 +70,38 @@ def check_places(source: str, config: Config) -> None:
         VolumeStore(config.store_path, config.preprocess)
 
 
-def split_current(usable: list[Series], config: Config) -> tuple[dict[str, str], list[Series]]:
-    """Divide series into those the store holds as they are, with their volumes' digests, and those to be worked on."""
-    store = VolumeStore(config.store_path, config.preprocess)
-    waiting = [series for series in usable if not store.is_current(series)]
-    missing = {series.series_instance_uid for series in waiting}
-    kept = (series.series_instance_uid for series in usable if series.series_instance_uid not in missing)
-    return {uid: store.record(uid).volume_digest for uid in kept}, waiting
-
-
-def bring_in(waiting: list[Series], config: Config) -> Preprocessed:
-    """Preprocess series batch by batch on one cluster; without series no cluster is started.
+def bring_all(index: Index, config: Config) -> Preprocessed:
+    """Bring every usable series of an index into the store, and the catalog up to date.
 
     Raises
     ------
     ResourceError
         If the disk lacks room for the volumes, or the cluster does not start.
     """
+    with Catalog(config.catalog) as catalog:
+        catalog.record_verdicts(index)
+        reused, waiting = split_current(index.usable, config)
+        brought = replace(bring_in(waiting, config), reused=reused)
+        catalog.record_committed(brought.stored, config.preprocess.digest)
+        catalog.record_failed(brought.refused)
+    return brought
+
+
+def split_current(usable: list[Series], config: Config) -> tuple[dict[str, str], list[Series]]:
+    """Divide series into those the store holds as they are, with their volumes' digests, and those to be worked on."""
+    store = VolumeStore(config.store_path, config.preprocess)
+    current: dict[str, str] = {}
+    waiting: list[Series] = []
+    for series in usable:
+        if store.is_current(series):
+            current[series.series_instance_uid] = store.record(series.series_instance_uid).volume_digest
+        else:
+            waiting.append(series)
+    return current, waiting
+
+
+def bring_in(waiting: list[Series], config: Config) -> Preprocessed:
+    """Preprocess series batch by batch on one cluster; without series no cluster is started."""
     brought = Preprocessed()
     if not waiting:
         return brought
@@ -152,7 +163,7 @@ def volume_bytes(config: Config) -> int:
     return full + full // 4
 
 
-def publish(index: Index, brought: Preprocessed, *, reused: int, seconds: float) -> PreprocessReport:
+def publish(index: Index, brought: Preprocessed, *, seconds: float) -> PreprocessReport:
     """Sum up, and put the refused series on the run's page."""
     refused = [
         RefusedSeries(series_instance_uid=verdict.series_instance_uid, reason=verdict.reason, sentence=verdict.sentence)
@@ -167,7 +178,7 @@ def publish(index: Index, brought: Preprocessed, *, reused: int, seconds: float)
         found=len(index),
         usable=len(index.usable),
         done=len(brought.committed),
-        reused=reused,
+        reused=len(brought.reused),
         refused=refused,
         seconds=round(seconds, 3),
     )

@@ -57,7 +57,8 @@ def open_cluster(config: ClusterConfig, purpose: Purpose, *, scratch: Path | Non
     Raises
     ------
     ResourceError
-        If the scheduler does not answer, has no worker, or lacks the configured GPUs.
+        If the scheduler does not answer, has no worker, or lacks the configured GPUs; if a local worker does not
+        start.
 
     Examples
     --------
@@ -74,8 +75,14 @@ def open_cluster(config: ClusterConfig, purpose: Purpose, *, scratch: Path | Non
         return
     count = config.gpus if purpose == "train" and config.gpus else local_workers(config)
     with dask.config.set(_local_settings(purpose, count)), ExitStack() as stack:
-        with shielding_children():
-            local = stack.enter_context(_local_cluster(config, purpose, count, scratch))
+        try:
+            with shielding_children():
+                local = stack.enter_context(_local_cluster(config, purpose, count, scratch))
+        except RuntimeError:
+            raise ResourceError(
+                f"local cluster: {count} worker processes must start, but one did not; what it said is above, "
+                "and fewer may fit: set cluster.workers"
+            ) from None
         yield Cluster(local.scheduler_address, count)
 
 

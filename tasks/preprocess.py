@@ -26,14 +26,20 @@ class Preprocessed:
 
     Parameters
     ----------
-    committed : dict
-        Digest of the stored volume for each SeriesInstanceUID.
+    committed, reused : dict
+        Digest of the stored volume for each SeriesInstanceUID: made now, and there already.
     refused : dict
         Why not, for the others.
     """
 
     committed: dict[str, str] = field(default_factory=dict)
     refused: dict[str, SeriesRefused] = field(default_factory=dict)
+    reused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def stored(self) -> dict[str, str]:
+        """Digests of all volumes that are in the store now."""
+        return {**self.reused, **self.committed}
 
 
 def _is_worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:

@@ -34,12 +34,18 @@ def phantom(
     config_file: ConfigFile = None,
 ) -> None:
     """Make synthetic chest CT with the real geometry and readings of LIDC-IDRI."""
-    from flows.phantom import make_phantoms
+    from lidcflow.lidc.phantom.series import choose_scans
 
     config = configured(config_file, None)
     with shown_progress("choosing scans"):
-        folders = make_phantoms(folder, series, seed=seed, max_slices=max_slices, workers=config.cluster.workers)
-    print_line(f"{len(folders)} synthetic series in {folder}. {NOTICE}")
+        try:
+            scans = choose_scans(series, seed, max_slices=max_slices)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        from flows.phantom import write_phantoms
+
+        made = write_phantoms(scans, folder, seed=seed, workers=config.cluster.workers)
+    print_line(f"{len(scans)} synthetic series in {folder}: {made} made, {len(scans) - made} there already. {NOTICE}")
 
 
 @app.command()
