@@ -72,10 +72,9 @@ def _make_pool(client: SyncPrefectClient, name: str) -> None:
     client.create_work_pool(pool, overwrite=True)
 
 
-def _apply(client: SyncPrefectClient, deployment: Deployment) -> bool:
-    flow: Flow[..., Any] = load_flow_from_entrypoint(deployment.entrypoint, use_placeholder_flow=False)
-    paused = _stays_paused(client, flow, deployment)
-    RunnerDeployment.from_flow(
+def to_prefect(deployment: Deployment, flow: Flow[..., Any], *, paused: bool) -> RunnerDeployment:
+    """Return a deployment as Prefect's client takes it; its worker imports the flow from the installed package."""
+    return RunnerDeployment.from_flow(
         flow,
         name=deployment.name,
         description=deployment.description,
@@ -86,7 +85,13 @@ def _apply(client: SyncPrefectClient, deployment: Deployment) -> bool:
         work_pool_name=deployment.work_pool.name,
         paused=paused,
         entrypoint_type=EntrypointType.MODULE_PATH,
-    ).apply()
+    )
+
+
+def _apply(client: SyncPrefectClient, deployment: Deployment) -> bool:
+    flow: Flow[..., Any] = load_flow_from_entrypoint(deployment.entrypoint, use_placeholder_flow=False)
+    paused = _stays_paused(client, flow, deployment)
+    to_prefect(deployment, flow, paused=paused).apply()
     return paused
 
 
