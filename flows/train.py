@@ -13,11 +13,12 @@ from tasks.evaluate import Evaluation, evaluate_release
 from tasks.features import compute_features
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact, publish_table
-from tasks.release import choose_models, jobs_of, log_plan, log_release, publish_release, sector_table, training_run
+from tasks.release import choose_models, jobs_of, publish_release, sector_table
 from tasks.snapshot import TrainingPlan, plan_training
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.train import SectorJob, SectorResult, train_sector
+from tasks.training_run import log_plan, log_release, training_run
 
 
 class TrainReport(BaseModel):
@@ -73,7 +74,7 @@ def train_release(plan: TrainingPlan) -> ReleaseRecord:
     ):
         log_plan(run, plan)
         compute_features(plan.series, plan.backbone.id, config, cluster.address)
-        on_cluster = train_sectors.with_options(task_runner=task_runner(cluster.address))
+        on_cluster = train_sectors.with_options(task_runner=task_runner(cluster.address))  # type: ignore[arg-type]
         results, evaluation = on_cluster(plan, run.run_id)
         release = publish_release(plan, run.run_id, results, evaluation)
         log_release(run, release)

@@ -1,9 +1,8 @@
-"""Releases: register what was trained, pass the gate, put in force, take back."""
+"""Releases: choose a model for each sector, register them, pass the gate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 
@@ -19,8 +18,7 @@ from tasks.evaluate import Evaluation, SectorModel
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
-from tasks.tracking.runs import Run, open_run
-from tasks.train import SectorJob, SectorResult, named_figures
+from tasks.train import SectorJob, SectorResult
 
 ALL_SECTORS = SectorJob(sector_num=1, sector=1)
 
@@ -70,47 +68,6 @@ def publish_release(
     return record
 
 
-def training_run(plan: TrainingPlan) -> AbstractContextManager[Run]:
-    """Open the run of a whole training; each sector is a run below it."""
-    config = plan.config.train
-    sectors = "1 sector" if config.sector_num == 1 else f"{config.sector_num} sectors"
-    data = "synthetic CT" if plan.synthetic else "CT"
-    counts = plan.slices
-    note = (
-        f"{sectors} of the chest on {config.backbone} features, {config.head} heads. {len(plan.series)} series of "
-        f"{plan.patients} patients, {data}: {counts.non_nodule} slices without a nodule, {counts.benign} benign, "
-        f"{counts.malignant} malignant. The runs below it are the sectors. Research use only."
-    )
-    name = f"{sectors}, {config.backbone}, {config.head}"
-    tags = {"inputs": plan.inputs_digest, "data": data, "snapshot": plan.snapshot_digest[:12]}
-    return open_run(Tracking.of(plan.config), name, note=note, tags=tags)
-
-
-def log_plan(run: Run, plan: TrainingPlan) -> None:
-    """Log what a training starts from: settings, and the snapshot as its data set."""
-    config = plan.config
-    run.params(portable(config.train).model_dump())
-    run.params({f"preprocess_{key}": value for key, value in config.preprocess.model_dump().items()})
-    run.params({f"labels_{key}": value for key, value in config.labels.model_dump().items()})
-    run.params({f"split_{key}": value for key, value in config.split.model_dump().items()})
-    run.params({"backbone_id": plan.backbone.id, "snapshot": plan.snapshot_digest})
-    profile = {"series": len(plan.series), "patients": plan.patients, **plan.slices.model_dump()}
-    run.dataset(plan.snapshot_path, name="snapshot", digest=plan.snapshot_digest, profile=profile)
-
-
-def log_release(run: Run, record: ReleaseRecord) -> None:
-    """Log a release on the run of its training: figures as a whole, and by sector with the sector as step."""
-    run.tags({"release": str(record.version), "gate": "passed" if record.gate.passed else "refused"})
-    for split, figures in record.metrics.items():
-        run.metrics(named_figures(figures.release, split))
-        run.metrics(named_figures(figures.sector_prior, f"{split}-sector-prior"))
-        run.metrics(named_figures(figures.uniform, f"{split}-even-steps"))
-    for pin in record.sectors:
-        run.metrics(named_figures(pin.validation, "validation-by-sector"), step=pin.sector)
-        run.metrics(named_figures(pin.test, "test-by-sector"), step=pin.sector)
-    run.text(release_card(record), "release/card.md")
-
-
 def sector_table(record: ReleaseRecord) -> list[dict[str, str]]:
     """List the sectors of a release for people: slices, training set, figures, model."""
     return [
@@ -127,54 +84,6 @@ def sector_table(record: ReleaseRecord) -> list[dict[str, str]]:
         }
         for pin in record.sectors
     ]
-
-
-def promote(tracking: Tracking, version: int, *, force: bool, reason: str) -> ReleaseRecord:
-    """Put a release in force.
-
-    Raises
-    ------
-    ReleaseError
-        If it is missing or incomplete, or the gate refused it and nobody forces it with a reason.
-    """
-    record = registry.load_release(tracking, str(version))
-    if record.gate.passed:
-        registry.set_champion(tracking, version, reason or record.gate.reason)
-    elif force and reason:
-        registry.set_champion(tracking, version, f"forced: {reason}")
-    else:
-        raise ReleaseError(
-            f"release {record.name} version {version}: must have passed the gate, but {record.gate.reason}; "
-            "to put it in force all the same, give --force and --reason"
-        )
-    return record
-
-
-def rollback(tracking: Tracking) -> tuple[int, ReleaseRecord]:
-    """Put the champion before the present one back in force; return the version taken back and the restored one.
-
-    Raises
-    ------
-    ReleaseError
-        If there is no champion, or none before it.
-    """
-    listed = registry.list_releases(tracking)
-    current = next((release for release in listed if release.champion), None)
-    if current is None or current.promoted is None:
-        raise ReleaseError("rollback: a release must be in force, got none; see `lidcflow releases`")
-    earlier = [
-        (release.promoted, release.record)
-        for release in listed
-        if release.promoted and release.record and release.promoted < current.promoted
-    ]
-    if not earlier:
-        raise ReleaseError(
-            f"rollback: a release must have been in force before version {current.version}, got none; "
-            "choose one of `lidcflow releases` and promote it"
-        )
-    _, record = max(earlier, key=lambda one: one[0])
-    registry.restore_champion(tracking, record.version)
-    return current.version, record
 
 
 def _register(tracking: Tracking, result: SectorResult) -> int:

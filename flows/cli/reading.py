@@ -1,5 +1,45 @@
-"""Commands of the reading part."""
+"""Commands of the reading part: which slices to look at."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from flows.cli.options import AsJson, ConfigFile, Workspace
+from flows.cli.output import print_json
+from flows.cli.session import flow_session
+from flows.cli.tables import print_readings
+from lidcflow.config import load_config
+from tasks.source import source_folder
+
+SOME_REFUSED = 3
+"""Exit code: done, with series that could not be evaluated."""
+
 app = typer.Typer()
+Source = Annotated[str, typer.Argument(metavar="SRC", help="Folder of DICOM files, in any layout.")]
+Release = Annotated[str | None, typer.Option("--release", help="Alias or version; infer.release, by default champion.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of the reports; by default the workspace's.")]
+
+
+@app.command()
+def infer(
+    source: Source,
+    release: Release = None,
+    out: Out = None,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recommend slices of every series of a source, each with a page to open."""
+    config = load_config(config_file, workspace=workspace, infer={"release": release} if release else None)
+    source_folder(source)
+    with flow_session(config):
+        from flows.infer import infer as run
+
+        report = run(source, config, out)
+    if as_json:
+        print_json(report)
+    else:
+        print_readings(report)
+    if report.refused:
+        raise typer.Exit(SOME_REFUSED)

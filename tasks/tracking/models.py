@@ -34,6 +34,8 @@ def log_model(run: Run, model: Any, name: str) -> LoggedModel:
 
     The native Keras flavour writes no pickle, and the requirements are named: inferring them costs half a minute.
     """
+    # A logged model lands in the experiment that is set for the process, whatever the run's own is.
+    mlflow.set_experiment(experiment_id=run.client.get_run(run.run_id).info.experiment_id)
     info = Model.log(
         artifact_path=None,
         name=name,

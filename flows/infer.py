@@ -1,0 +1,142 @@
+"""Read every series of a source with a release: which slices to look at, or why nothing can be said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from prefect import flow
+from pydantic import BaseModel
+
+from flows.preprocess import bring_in, check_places, split_current
+from lidcflow.config import Config
+from lidcflow.ct.series import Index
+from lidcflow.ct.values import is_uid
+from lidcflow.errors import SeriesRefused
+from lidcflow.learn.release import ReleaseRecord
+from lidcflow.read.recommend import not_evaluated
+from lidcflow.read.recommendation import Recommendation, ReleaseFacts
+from lidcflow.store.catalog import Catalog
+from tasks.cluster import open_cluster
+from tasks.index import index_source
+from tasks.infer import SeriesReading, answer_refused, config_for, known_readings, read_volumes
+from tasks.preprocess import Preprocessed
+from tasks.progress import listening
+from tasks.publish import ProgressArtifact, publish_table
+from tasks.source import source_folder
+from tasks.tracking.connection import Tracking
+from tasks.tracking.registry import load_release
+
+
+class InferReport(BaseModel):
+    """What was said of each series of a source.
+
+    Parameters
+    ----------
+    release : str
+        Name and version of the release that read them.
+    readings : list of SeriesReading
+        One for each series, ordered by study and series.
+    reused, refused : int
+        Readings that were there already; series that could not be evaluated.
+    """
+
+    release: str
+    synthetic_release: bool
+    readings: list[SeriesReading]
+    reused: int
+    refused: int
+    seconds: float
+    notice: str = "Research use only."
+
+
+@flow(name="infer")
+def infer(source: str, config: Config, out: Path | None = None) -> InferReport:
+    """Recommend slices of every series under `source`; reports go to the workspace, or to `out`."""
+    started_s = time.monotonic()
+    source_folder(source)
+    release = load_release(Tracking.of(config), config.infer.release)
+    reading = config_for(release, config)
+    check_places(source, reading)
+    index = index_source(source, reading)
+    stored = bring_all(index, reading)
+    readings = read_all(index, stored, release, reading, (out or config.reports_path).absolute())
+    return publish(readings, release, seconds=time.monotonic() - started_s)
+
+
+def bring_all(index: Index, config: Config) -> Preprocessed:
+    """Bring every usable series into the store; those that are there already count as committed."""
+    with Catalog(config.catalog) as catalog:
+        catalog.record_verdicts(index)
+        current, waiting = split_current(index.usable, config)
+        brought = bring_in(waiting, config)
+        committed = {**current, **brought.committed}
+        catalog.record_committed(committed, config.preprocess.digest)
+        catalog.record_failed(brought.refused)
+    return Preprocessed(committed, brought.refused)
+
+
+def read_all(
+    index: Index, stored: Preprocessed, release: ReleaseRecord, config: Config, folder: Path
+) -> list[SeriesReading]:
+    """Answer for each series: a reading that is there, a new one, or why there is none."""
+    known = known_readings(stored.committed, release, config, folder)
+    waiting = sorted(set(stored.committed) - {reading.series_instance_uid for reading in known})
+    fresh, failed = read_waiting(waiting, release, config, folder)
+    refused = refusals(index, {**stored.refused, **failed}, release.facts())
+    answered = [answer_refused(said, folder) for said in refused]
+    return sorted([*known, *fresh, *answered], key=lambda one: (one.study_instance_uid or "", one.series_instance_uid))
+
+
+def read_waiting(
+    uids: list[str], release: ReleaseRecord, config: Config, folder: Path
+) -> tuple[list[SeriesReading], dict[str, SeriesRefused]]:
+    """Read stored volumes on a cluster of processes with Keras; without volumes none is started."""
+    if not uids:
+        return [], {}
+    with (
+        open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
+        listening(ProgressArtifact()),
+    ):
+        return read_volumes(uids, release, config, folder, cluster.address)
+
+
+def refusals(index: Index, failed: Mapping[str, SeriesRefused], release: ReleaseFacts) -> Iterator[Recommendation]:
+    """Yield the answer for each series that can't be evaluated and that a report can name."""
+    for verdict in index.refused:
+        if is_uid(verdict.series_instance_uid):
+            yield not_evaluated(verdict.series_instance_uid, None, verdict.reason, verdict.sentence, release)
+    for series in index.usable:
+        if refused := failed.get(series.series_instance_uid):
+            yield not_evaluated(
+                series.series_instance_uid,
+                series.study_instance_uid,
+                refused.reason,
+                refused.sentence,
+                release,
+                synthetic=series.synthetic,
+            )
+
+
+def publish(readings: list[SeriesReading], release: ReleaseRecord, *, seconds: float) -> InferReport:
+    """Sum up, and put the readings on the run's page."""
+    publish_table("readings", [_row(reading) for reading in readings], "Recommended slices, research use only")
+    return InferReport(
+        release=f"{release.name} version {release.version}",
+        synthetic_release=release.synthetic,
+        readings=readings,
+        reused=sum(reading.reused for reading in readings),
+        refused=sum(reading.verdict == "not-evaluated" for reading in readings),
+        seconds=round(seconds, 3),
+    )
+
+
+def _row(reading: SeriesReading) -> dict[str, str]:
+    return {
+        "study": reading.study_instance_uid or "",
+        "series": reading.series_instance_uid,
+        "verdict": reading.verdict,
+        "slices": ", ".join(f"{found.first_slice}-{found.last_slice}" for found in reading.ranges),
+        "reason": reading.sentence or "",
+    }

@@ -1,0 +1,229 @@
+"""Read stored volumes with a release: probabilities, recommendation, report."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ValidationError
+
+from lidcflow.config import Config
+from lidcflow.errors import LidcflowError, ReleaseError, SeriesRefused, StoreMismatch
+from lidcflow.learn.backbones import describe_backbone, load_backbone
+from lidcflow.learn.features import series_features
+from lidcflow.learn.release import ReleaseRecord
+from lidcflow.read.recommend import recommend
+from lidcflow.read.recommendation import GeneratedBy, Recommendation, ReleaseFacts, SliceRange, Verdict
+from lidcflow.read.report import DATA, PAGE, write_report
+from lidcflow.store.volumes import VolumeRecord, VolumeStore
+from tasks.cluster import map_series
+from tasks.progress import stage
+from tasks.tracking.connection import Tracking
+
+UNKNOWN_STUDY = "unknown-study"
+"""Folder of the reports on series whose headers name no study."""
+
+
+class RecommendedRange(BaseModel):
+    """A range of slices to look at, in the numbers of the volume and of the source."""
+
+    first_slice: int
+    last_slice: int
+    first_image: int | None
+    last_image: int | None
+    z_top_mm: float
+    z_bottom_mm: float
+    nodule_at_peak: float
+
+
+class SeriesReading(BaseModel):
+    """What was said of one series, and where."""
+
+    study_instance_uid: str | None
+    series_instance_uid: str
+    verdict: Verdict
+    reason: str | None = None
+    sentence: str | None = None
+    ranges: tuple[RecommendedRange, ...] = ()
+    page: Path
+    reused: bool
+
+
+def config_for(release: ReleaseRecord, config: Config) -> Config:
+    """Return the configuration that reads as the release was trained.
+
+    Raises
+    ------
+    ReleaseError
+        If the store holds volumes of another preprocessing, or the backbone at hand is not the release's.
+    WeightsError
+        If the backbone's weight file is missing.
+    """
+    local = {key: getattr(config.train, key) for key in ("backbone_weights", "backbone_sha256")}
+    same_kind = config.train.backbone == release.backbone.kind
+    train = release.train.model_copy(update=local if same_kind else {})
+    reading = config.model_copy(update={"preprocess": release.preprocess, "train": train})
+    _check_store(release, reading)
+    _check_backbone(release, reading)
+    return reading
+
+
+def page_folder(folder: Path, study_instance_uid: str | None, series_instance_uid: str) -> Path:
+    """Return where the report on a series lies."""
+    return folder / (study_instance_uid or UNKNOWN_STUDY) / series_instance_uid
+
+
+def known_readings(uids: Iterable[str], release: ReleaseRecord, config: Config, folder: Path) -> list[SeriesReading]:
+    """Return the readings that are there already: of this volume, by this release, with these settings."""
+    store = VolumeStore(config.store_path, config.preprocess, create=False)
+    found = (_known_reading(store.record(uid), release.facts(), config, folder) for uid in uids)
+    return [reading for reading in found if reading]
+
+
+@task(task_run_name="read with {release.name} version {release.version}", cache_policy=NO_CACHE)
+def read_volumes(
+    uids: Sequence[str], release: ReleaseRecord, config: Config, folder: Path, address: str
+) -> tuple[list[SeriesReading], dict[str, SeriesRefused]]:
+    """Read stored volumes on the cluster, each with one report; return the readings, and what failed."""
+    work = functools.partial(read_series, release=release, config=config, folder=folder)
+    readings: list[SeriesReading] = []
+    failed: dict[str, SeriesRefused] = {}
+    with stage("read", total=len(uids)) as progress:
+        for uid, outcome in map_series(address, work, uids, window=1):
+            if isinstance(outcome, SeriesReading):
+                readings.append(outcome)
+            else:
+                failed[uid] = _refusal(uid, outcome)
+            progress.advance()
+    return readings, failed
+
+
+def read_series(uid: str, release: ReleaseRecord, config: Config, folder: Path) -> SeriesReading:
+    """Read one stored volume and write its report."""
+    from lidcflow.learn.predict import release_probabilities
+
+    store = VolumeStore(config.store_path, config.preprocess, create=False)
+    record, hu = store.record(uid), store.read_hu(uid)
+    features = _features(store, record, hu, config)
+    sectors = list(zip([pin.slices for pin in release.sectors], _models(release, Tracking.of(config)), strict=True))
+    probabilities = release_probabilities(sectors, features[None])[0]
+    said = recommend(probabilities, record, release.facts(), config.infer)
+    page = write_report(said, hu, page_folder(folder, record.study_instance_uid, uid))
+    return reading_of(said, page, reused=False)
+
+
+def answer_refused(said: Recommendation, folder: Path) -> SeriesReading:
+    """Write the report on a series that can't be read, unless it is there."""
+    place = page_folder(folder, said.study_instance_uid, said.series_instance_uid)
+    if _stored(place) == said:
+        return reading_of(said, place / PAGE, reused=True)
+    return reading_of(said, write_report(said, None, place), reused=False)
+
+
+def reading_of(said: Recommendation, page: Path, *, reused: bool) -> SeriesReading:
+    """Sum up a recommendation."""
+    return SeriesReading(
+        study_instance_uid=said.study_instance_uid,
+        series_instance_uid=said.series_instance_uid,
+        verdict=said.verdict,
+        reason=said.reason.code if said.reason else None,
+        sentence=said.reason.sentence if said.reason else None,
+        ranges=tuple(_range_of(found) for found in said.ranges),
+        page=page,
+        reused=reused,
+    )
+
+
+def _range_of(found: SliceRange) -> RecommendedRange:
+    numbers = [image.instance_number for image in found.source_images if image.instance_number is not None]
+    return RecommendedRange(
+        first_slice=found.first_slice,
+        last_slice=found.last_slice,
+        first_image=min(numbers, default=None),
+        last_image=max(numbers, default=None),
+        z_top_mm=found.z_top_mm,
+        z_bottom_mm=found.z_bottom_mm,
+        nodule_at_peak=found.nodule_at_peak,
+    )
+
+
+def _known_reading(record: VolumeRecord, release: ReleaseFacts, config: Config, folder: Path) -> SeriesReading | None:
+    place = page_folder(folder, record.study_instance_uid, record.series_instance_uid)
+    said = _stored(place)
+    if said is None or said.volume is None:
+        return None
+    shown = min(len(said.ranges) + said.ranges_left_out, config.infer.ranges)
+    same = (said.release, said.volume.volume_digest, len(said.ranges), said.generated_by)
+    wanted = (release, record.volume_digest, shown, GeneratedBy())
+    return reading_of(said, place / PAGE, reused=True) if same == wanted else None
+
+
+def _stored(place: Path) -> Recommendation | None:
+    """Return the recommendation of a report that is there whole."""
+    if not (place / PAGE).is_file():
+        return None
+    try:
+        return Recommendation.model_validate_json((place / DATA).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _features(store: VolumeStore, record: VolumeRecord, hu: Any, config: Config) -> Any:
+    """Return the volume's features, computing and keeping them when the store lacks them."""
+    model, backbone = load_backbone(config.train, config.preprocess.size)
+    features = store.read_features(record.series_instance_uid, backbone.id)
+    if features is None:
+        features = series_features(model, hu, backbone)
+        store.write_features(record.series_instance_uid, backbone.id, features, record.volume_digest)
+    return features
+
+
+@functools.lru_cache(maxsize=2)
+def _load_models(uris: tuple[str, ...], tracking: Tracking) -> dict[str, Any]:
+    from tasks.tracking.models import load_model
+
+    return {uri: load_model(tracking, uri) for uri in dict.fromkeys(uris)}
+
+
+def _models(release: ReleaseRecord, tracking: Tracking) -> Iterator[Any]:
+    """Yield the model of each sector, loaded once in a process."""
+    uris = tuple(pin.uri for pin in release.sectors)
+    loaded = _load_models(uris, tracking)
+    return (loaded[uri] for uri in uris)
+
+
+def _check_store(release: ReleaseRecord, config: Config) -> None:
+    if not config.store_path.exists():
+        return
+    try:
+        VolumeStore(config.store_path, release.preprocess, create=False)
+    except StoreMismatch:
+        raise ReleaseError(
+            f"release {release.name} version {release.version}: it reads volumes of the preprocessing "
+            f"{release.preprocess_digest[:12]}, but the store {config.store_path} holds others; "
+            "choose a release trained on them, train one, or give another --workspace"
+        ) from None
+
+
+def _check_backbone(release: ReleaseRecord, config: Config) -> None:
+    here = describe_backbone(config.train, config.preprocess.size)
+    if here.digest != release.backbone.digest or here.id != release.backbone.id:
+        raise ReleaseError(
+            f"release {release.name} version {release.version}: its backbone must be {release.backbone.id}, "
+            f"got {here.id}; set train.backbone_weights to the release's weight file, or train again"
+        )
+
+
+def _refusal(uid: str, error: Exception) -> SeriesRefused:
+    """Set one series aside for its error, unless the error is everyone's."""
+    if isinstance(error, SeriesRefused):
+        return error
+    if isinstance(error, LidcflowError):
+        raise error
+    return SeriesRefused(
+        "failed", f"series {uid}: must be read without an error, got {type(error).__name__}; report this with the type"
+    )
