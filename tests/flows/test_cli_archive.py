@@ -1,0 +1,138 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from prefect.settings import get_current_settings
+from typer.testing import CliRunner
+
+from flows.cli import app, main
+from lidcflow.config import PreprocessConfig
+from lidcflow.store.volumes import VolumeStore
+
+
+@pytest.fixture
+def lidcflow(tmp_path, monkeypatch):
+    """Run a command in a folder of its own whose configuration makes tiny volumes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lidcflow.toml").write_text(
+        'workspace = "workspace"\n[preprocess]\nslices = 8\nsize = 16\n[cluster]\nworkers = 1\n'
+    )
+    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.fixture
+def source(tmp_path, ct_series):
+    ct_series(tmp_path / "source" / "good", patient_id="Lovelace")
+    ct_series(tmp_path / "source" / "mr", Modality="MR")
+    return tmp_path / "source"
+
+
+def test_index_lists_each_series_with_its_verdict_and_exits_3_when_one_is_refused(lidcflow, source):
+    done = lidcflow("index", source)
+
+    assert done.exit_code == 3
+    assert "2 series, 1 usable" in done.stdout
+    assert "not-ct" in done.stdout
+    assert "Research use only" in done.stdout
+
+
+def test_index_as_json_is_json_alone_and_names_no_patient_or_path(lidcflow, source):
+    done = lidcflow("index", source, "--json")
+
+    found = json.loads(done.stdout)
+    assert [series["reason"] for series in found["series"]].count("usable") == 1
+    assert "Lovelace" not in done.stdout
+    assert str(source) not in done.stdout
+
+
+def test_index_writes_a_csv_file_beside_what_it_prints(lidcflow, source, tmp_path):
+    lidcflow("index", source, "--csv", tmp_path / "index.csv")
+
+    with (tmp_path / "index.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert sorted(row["reason"] for row in rows) == ["not-ct", "usable"]
+
+
+def test_a_source_of_usable_series_exits_0(lidcflow, source):
+    assert lidcflow("index", source / "good").exit_code == 0
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_preprocess_reports_and_a_second_time_reuses_everything(lidcflow, source):
+    first = lidcflow("preprocess", source, "--json")
+    again = lidcflow("preprocess", source)
+
+    assert (first.exit_code, again.exit_code) == (3, 3)
+    assert json.loads(first.stdout)["done"] == 1
+    assert "0 preprocessed, 1 reused unchanged, 1 set aside" in again.stdout
+
+
+def test_labels_are_written_for_every_series_of_lidc(lidcflow, tmp_path):
+    done = lidcflow("labels", "--out", tmp_path / "out.csv")
+
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert done.exit_code == 0
+    assert lines[0] == "patient_id,series_instance_uid,labels"
+    assert len(lines) == 1 + 1018
+
+
+def test_more_phantoms_than_there_are_scans_is_wrong_usage(lidcflow, tmp_path):
+    done = lidcflow("phantom", tmp_path / "phantoms", "--series", "1000", "--max-slices", "60")
+
+    assert done.exit_code == 2
+    assert not (tmp_path / "phantoms").exists()
+
+
+@pytest.mark.parametrize("command", ["index", "preprocess"])
+def test_a_missing_source_is_one_sentence_and_leaves_nothing_behind(lidcflow, tmp_path, monkeypatch, capsys, command):
+    monkeypatch.setattr(sys, "argv", ["lidcflow", command, str(tmp_path / "nowhere")])
+
+    with pytest.raises(SystemExit) as left:
+        main()
+
+    assert left.value.code == 1
+    assert capsys.readouterr().err.strip().splitlines() == [
+        f"error: source {tmp_path / 'nowhere'}: must be a folder of this machine, got nothing; check the path"
+    ]
+    assert not (tmp_path / "workspace").exists()
+
+
+@pytest.mark.usefixtures("lidcflow", "prefect_server")
+def test_ctrl_c_ends_every_process_and_leaves_whole_volumes(tmp_path, ct_series):
+    for number in range(40):
+        ct_series(tmp_path / "source" / str(number))
+    folder = tmp_path / "workspace" / "store"
+    environment = {**os.environ, "PREFECT_API_URL": str(get_current_settings().api.url)}
+    program = "if __name__ == '__main__': import sys; from flows.cli import main; main()"
+    (tmp_path / "run.py").write_text(program)
+    running = subprocess.Popen(
+        [sys.executable, "run.py", "preprocess", "source"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    while not list(folder.glob("series/*")) and running.poll() is None:
+        time.sleep(0.05)
+
+    os.killpg(running.pid, signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+
+    assert running.returncode == 130
+    assert b"Traceback" not in said
+    assert not [process for process in psutil.process_iter(["pid"]) if belongs_to(process, running.pid)]
+    store = VolumeStore(folder, PreprocessConfig(slices=8, size=16))
+    assert 0 < len(store.series_uids()) < 40
+    assert all(store.read_hu(uid).shape == (2, 8, 16, 16) for uid in store.series_uids())
+
+
+def belongs_to(process, group):
+    try:
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
