@@ -69,7 +69,8 @@ def stored_pixels(source: SourceSlice, memory: NDArray[np.uint16]) -> NDArray[np
     try:
         with open(source.path, "rb", buffering=0) as file:
             found_bytes = os.fstat(file.fileno()).st_size
-            n_read = os.preadv(file.fileno(), [stored.data.cast("B")], source.pixel_offset)
+            file.seek(source.pixel_offset)
+            n_read = file.readinto(stored.data.cast("B"))
     except OSError as error:
         raise _refused(source, f"could not be opened ({type(error).__name__})") from None
     if found_bytes != source.file_bytes or n_read != source.pixels.n_bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset
 
 from lidcflow.ct.records import Acquisition, PixelFormat
 from lidcflow.ct.values import integer_of, label_of, number_of, numbers_of, text_of
@@ -93,13 +93,15 @@ class Facts:
     acquisition: Acquisition
 
 
-def facts_of(dataset: FileDataset, secret: bytes) -> Facts:
+def facts_of(dataset: Dataset, transfer_syntax_uid: str, secret: bytes) -> Facts:
     """Read what a series shares from one of its headers.
 
     Parameters
     ----------
-    dataset : FileDataset
-        Header with at least `COMMON_TAGS`.
+    dataset : Dataset
+        Elements of a header, decoded or not.
+    transfer_syntax_uid : str
+        How the file is encoded.
     secret : bytes
         Key of the patient hash.
     """
@@ -108,7 +110,7 @@ def facts_of(dataset: FileDataset, secret: bytes) -> Facts:
         series_instance_uid=text_of(dataset.get("SeriesInstanceUID")) or "",
         study_instance_uid=text_of(dataset.get("StudyInstanceUID")) or "",
         sop_class_uid=text_of(dataset.get("SOPClassUID")) or "",
-        transfer_syntax_uid=text_of(dataset.file_meta.get("TransferSyntaxUID")) or "",
+        transfer_syntax_uid=transfer_syntax_uid,
         modality=text_of(dataset.get("Modality")) or "",
         frame_of_reference_uid=text_of(dataset.get("FrameOfReferenceUID")),
         patient_key=patient_key(patient_id, secret) if patient_id else None,
@@ -126,7 +128,7 @@ def facts_of(dataset: FileDataset, secret: bytes) -> Facts:
     )
 
 
-def _pixels(dataset: FileDataset) -> PixelFormat | None:
+def _pixels(dataset: Dataset) -> PixelFormat | None:
     rows, columns = integer_of(dataset.get("Rows")), integer_of(dataset.get("Columns"))
     bits, sign = integer_of(dataset.get("BitsStored")), integer_of(dataset.get("PixelRepresentation"))
     if rows is None or columns is None or bits is None or sign is None:
@@ -134,7 +136,7 @@ def _pixels(dataset: FileDataset) -> PixelFormat | None:
     return PixelFormat(rows, columns, bits, bool(sign), _padding(dataset, bool(sign)))
 
 
-def _padding(dataset: FileDataset, signed: bool) -> tuple[int, int] | None:
+def _padding(dataset: Dataset, signed: bool) -> tuple[int, int] | None:
     """Give the range of stored values that mean padding.
 
     Signed images carry padding such as 63536 for -2000: the field writes the VR US where SS is due.
@@ -153,7 +155,7 @@ def _stored(value: int, signed: bool) -> int:
     return value - 0x10000 if signed and value >= 0x8000 else value
 
 
-def _acquisition(dataset: FileDataset) -> Acquisition:
+def _acquisition(dataset: Dataset) -> Acquisition:
     agent: Any = dataset.get("ContrastBolusAgent")
     return Acquisition(
         manufacturer=label_of(dataset.get("Manufacturer")),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from pydicom import config as pydicom_config
-from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.filereader import data_element_generator, read_partial
 from pydicom.tag import BaseTag
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from lidcflow.ct.facts import COMMON_TAGS, Facts, facts_of
 from lidcflow.ct.values import integer_of, numbers_of, raw_text
@@ -23,8 +24,10 @@ INSTANCE_NUMBER = 0x00200013
 POSITION = 0x00200032
 TAGS = [*COMMON_TAGS, SOP_INSTANCE_UID, INSTANCE_NUMBER, POSITION]
 TRANSFER_SYNTAX = 0x00020010
-NATIVE_SYNTAXES = {str(ImplicitVRLittleEndian): True, str(ExplicitVRLittleEndian): False}
-"""Syntaxes whose pixels lie in the file as they are, and whether value representations are left out."""
+NATIVE_SYNTAXES = frozenset({str(ImplicitVRLittleEndian), str(ExplicitVRLittleEndian)})
+"""Syntaxes whose pixels lie in the file as they are."""
+
+DEFLATED = str(DeflatedExplicitVRLittleEndian)
 
 PIXEL_DATA = 0x7FE00010
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
@@ -81,15 +84,6 @@ class Header:
     facts: Facts
 
 
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    """Undecoded values by tag, and where the pixels are."""
-
-    syntax: str
-    values: dict[int, Any]
-    pixels: PixelElement | None
-
-
 def read_headers(paths: Iterable[str], secret: bytes) -> list[Header | Unread]:
     """Read the headers of files; whatever is wrong with one, the others are read.
 
@@ -119,7 +113,7 @@ def _read_header(path: str, secret: bytes, known: dict[Any, Facts]) -> Header | 
                 return Unread.NOT_DICOM
             file_bytes = file.seek(0, io.SEEK_END)
         parsed = _parse_head(head) or _parse_file(path)
-        return _header(path, file_bytes, parsed, _shared_facts(path, parsed, secret, known))
+        return _header(path, file_bytes, parsed, _shared_facts(parsed, secret, known))
     except Exception:
         return Unread.UNREADABLE
 
@@ -132,14 +126,23 @@ def _parse_head(head: bytes) -> _Parsed | None:
     stream = io.BytesIO(head)
     stream.seek(PREFIX_OFFSET + 4)
     with contextlib.suppress(Exception):
-        meta = _values(data_element_generator(stream, False, True, stop_when=_after_meta))
-        syntax = raw_text(meta.get(TRANSFER_SYNTAX))
-        if syntax in NATIVE_SYNTAXES:
-            stop = _PixelStop(stream)
-            elements = data_element_generator(stream, NATIVE_SYNTAXES[syntax], True, stop_when=stop, specific_tags=TAGS)
-            values = _values(elements)
-            return _Parsed(syntax, values, stop.pixels) if stop.pixels else None
+        meta = _by_tag(data_element_generator(stream, False, True, stop_when=_after_meta))
+        syntax = raw_text(_plain(meta.get(TRANSFER_SYNTAX)))
+        if syntax == DEFLATED:
+            stream = _inflated(stream.read())
+        elif syntax not in NATIVE_SYNTAXES:
+            return None
+        stop = _PixelStop(stream)
+        implicit = syntax == str(ImplicitVRLittleEndian)
+        elements = data_element_generator(stream, implicit, True, stop_when=stop, specific_tags=TAGS)
+        parsed = _Parsed(syntax, _by_tag(elements), stop)
+        return parsed if stop.pixels else None
     return None
+
+
+def _inflated(deflated: bytes) -> io.BytesIO:
+    """Inflate no more than a head: a small file can hold gigabytes (PS3.5 section A.5)."""
+    return io.BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, HEAD_BYTES))
 
 
 def _parse_file(path: str) -> _Parsed:
@@ -147,8 +150,8 @@ def _parse_file(path: str) -> _Parsed:
     with open(path, "rb") as file:
         stop = _PixelStop(file)
         dataset = read_partial(file, stop_when=stop, specific_tags=TAGS)
-    values = {tag: _plain(dataset.get_item(tag)) for tag in TAGS if tag in dataset}
-    return _Parsed(raw_text(dataset.file_meta.get("TransferSyntaxUID")), values, stop.pixels)
+    syntax = raw_text(dataset.file_meta.get("TransferSyntaxUID"))
+    return _Parsed(syntax, {tag: dataset.get_item(tag) for tag in TAGS if tag in dataset}, stop)
 
 
 class _PixelStop:
@@ -166,37 +169,45 @@ class _PixelStop:
         return True
 
 
+class _Parsed(NamedTuple):
+    """Undecoded elements by tag, and where the pixels are."""
+
+    syntax: str
+    elements: dict[int, Any]
+    stop: _PixelStop
+
+
 def _after_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
     return bool(tag >> 16 != 0x0002)
 
 
-def _values(elements: Iterable[Any]) -> dict[int, Any]:
-    return {element.tag: _plain(element) for element in elements}
+def _by_tag(elements: Iterable[Any]) -> dict[int, Any]:
+    return {element.tag: element for element in elements}
 
 
 def _plain(element: Any) -> Any:
     """Give a value as it lies in the file, so that it can be compared and hashed."""
-    value = element.value
+    value = None if element is None else element.value
     return value if value is None or isinstance(value, bytes) else str(value)
 
 
-def _shared_facts(path: str, parsed: _Parsed, secret: bytes, known: dict[Any, Facts]) -> Facts:
+def _shared_facts(parsed: _Parsed, secret: bytes, known: dict[Any, Facts]) -> Facts:
     """Decode the shared values once per series: decoding all of them in every file doubles the header pass."""
-    key = (parsed.syntax, *map(parsed.values.get, COMMON_TAGS))
+    key = (parsed.syntax, *(_plain(parsed.elements.get(tag)) for tag in COMMON_TAGS))
     if key not in known:
         if len(known) >= KNOWN_FACTS:
             known.clear()
-        known[key] = facts_of(dcmread(path, stop_before_pixels=True, specific_tags=COMMON_TAGS), secret)
+        known[key] = facts_of(Dataset(parsed.elements), parsed.syntax, secret)
     return known[key]
 
 
 def _header(path: str, file_bytes: int, parsed: _Parsed, facts: Facts) -> Header:
-    offset, length = parsed.pixels or (None, None)
+    offset, length = parsed.stop.pixels or (None, None)
     return Header(
         path=path,
-        sop_instance_uid=raw_text(parsed.values.get(SOP_INSTANCE_UID)),
-        instance_number=integer_of(parsed.values.get(INSTANCE_NUMBER)),
-        position_mm=numbers_of(parsed.values.get(POSITION), 3),
+        sop_instance_uid=raw_text(_plain(parsed.elements.get(SOP_INSTANCE_UID))),
+        instance_number=integer_of(_plain(parsed.elements.get(INSTANCE_NUMBER))),
+        position_mm=numbers_of(_plain(parsed.elements.get(POSITION)), 3),
         pixel_offset=offset,
         pixel_bytes=length,
         file_bytes=file_bytes,

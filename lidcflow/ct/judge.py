@@ -67,6 +67,7 @@ def _usable(headers: list[Header], secret: bytes, gaps: str) -> Verdict:
     set_aside = len(headers) - len(images)
     flags += ["files-set-aside"] if set_aside else []
     flags += [] if images[0].facts.patient_key else ["no-patient-id"]
+    flags += [] if placement.is_supine_view(images[0]) else ["rotated-in-plane"]
     series = replace(_series(images, z_mm.tolist(), slice_spacing_mm, secret), flags=tuple(sorted(flags)))
     sentence = f"{len(images)} slices of {series.rows} x {series.columns}, {slice_spacing_mm:.2f} mm apart"
     return Verdict(series.series_instance_uid, Reason.USABLE, sentence, len(headers), set_aside, series.flags, series)

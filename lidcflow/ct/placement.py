@@ -28,6 +28,8 @@ SAME_POSITION_MM = 1e-3
 WHOLE_STEPS_WITHIN = 0.2
 """How far a gap may be from a whole number of median distances to be called missing slices."""
 
+SUPINE_COSINE = 0.9
+
 EVEN_WITHIN = 0.1
 """Spread of distances, in median distances, up to which spacing counts as even."""
 
@@ -74,6 +76,12 @@ def _geometry(header: Header) -> Hashable:
     orientation = tuple(round(cosine, 3) + 0.0 for cosine in facts.orientation or ())
     spacing_mm = tuple(round(spacing, 4) for spacing in facts.spacing_mm or ())
     return size, spacing_mm, orientation, facts.frame_of_reference_uid
+
+
+def is_supine_view(header: Header) -> bool:
+    """Tell whether rows run to the patient's left and columns to the back, as nearly all chest CT is shown."""
+    orientation = header.facts.orientation or (0.0,) * 6
+    return orientation[0] > SUPINE_COSINE and orientation[4] > SUPINE_COSINE
 
 
 def _are_strays(few: int, of: int) -> bool:

@@ -84,7 +84,10 @@ def reduce_series(series: Series, config: PreprocessConfig) -> Volume:
 
 
 def _over_lungs(series: Series, config: PreprocessConfig, scan_mm: NDArray[np.float64]) -> Volume:
-    """Reduce the whole scan, look for the lungs there, and reduce their extent."""
+    """Reduce the whole scan, look for the lungs there, and reduce their extent.
+
+    SciPy is imported here: it would double the start of every worker that reduces whole scans.
+    """
     from lidcflow.ct.lungs import lung_extent_mm
 
     scan = _over(series, config, scan_mm, flags=("lung-not-found",))

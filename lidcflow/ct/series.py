@@ -66,13 +66,13 @@ def index_folder(
         If the folder is missing, or holds no DICOM image.
     """
     paths = _files(root)
-    headers, index = _read(paths, secret, workers, on_progress)
+    headers, index, torn = _read(paths, secret, workers, on_progress)
     if not headers:
         raise SourceError(
             f"source {root}: must hold DICOM images, got {index.not_dicom} other files and "
             f"{index.unreadable} unreadable ones; name the folder that holds the series"
         )
-    return replace(index, verdicts=tuple(_judge_all(headers, secret, gaps)))
+    return replace(index, verdicts=tuple(_judge_all(headers, torn, secret, gaps)))
 
 
 def _files(root: Path) -> list[str]:
@@ -99,17 +99,24 @@ def _walk(root: str) -> Iterator[str]:
 
 def _read(
     paths: list[str], secret: bytes, workers: int, on_progress: Callable[[int, int], None] | None
-) -> tuple[list[Header], Index]:
+) -> tuple[list[Header], Index, set[str]]:
+    """Read all headers, count the other files, and name the folders with unreadable ones."""
     headers: list[Header] = []
     unread: Counter[Unread] = Counter()
+    torn: set[str] = set()
     done = 0
     for batch in _read_batches(paths, secret, workers):
         headers += [header for header in batch if isinstance(header, Header)]
         unread.update(header for header in batch if isinstance(header, Unread))
+        torn.update(
+            str(Path(path).parent)
+            for path, header in zip(paths[done:], batch, strict=False)
+            if header is Unread.UNREADABLE
+        )
         done += len(batch)
         if on_progress:
             on_progress(done, len(paths))
-    return headers, Index((), unread[Unread.NOT_DICOM], unread[Unread.UNREADABLE])
+    return headers, Index((), unread[Unread.NOT_DICOM], unread[Unread.UNREADABLE]), torn
 
 
 def _read_batches(paths: list[str], secret: bytes, workers: int) -> Iterator[list[Header | Unread]]:
@@ -123,9 +130,18 @@ def _read_batches(paths: list[str], secret: bytes, workers: int) -> Iterator[lis
         yield from pool.map(read, batches)
 
 
-def _judge_all(headers: Iterable[Header], secret: bytes, gaps: str) -> Iterator[Verdict]:
+def _judge_all(headers: Iterable[Header], torn: set[str], secret: bytes, gaps: str) -> Iterator[Verdict]:
     series: defaultdict[str, list[Header]] = defaultdict(list)
     for header in headers:
         series[header.facts.series_instance_uid].append(header)
     for uid in sorted(series):
-        yield judge(series[uid], secret=secret, gaps=gaps)
+        verdict = judge(series[uid], secret=secret, gaps=gaps)
+        beside = torn and any(str(Path(header.path).parent) in torn for header in series[uid])
+        yield _flagged(verdict, "unreadable-files-beside") if beside else verdict
+
+
+def _flagged(verdict: Verdict, flag: str) -> Verdict:
+    """Add a flag to a verdict and its series: an unreadable file may be a slice that is lacking at an end."""
+    flags = (*verdict.flags, flag)
+    series = verdict.series and replace(verdict.series, flags=flags)
+    return replace(verdict, flags=flags, series=series)

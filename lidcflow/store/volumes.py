@@ -19,7 +19,7 @@ from lidcflow.errors import StoreError
 from lidcflow.store.commit import committed, remove, require_space, sweep
 from lidcflow.store.guard import check, claim
 from lidcflow.store.ome import write_image
-from lidcflow.store.record import VolumeRecord, attributes_of, record_of
+from lidcflow.store.record import VolumeRecord, attributes_of, record_of, volume_digest
 
 __all__ = ["VolumeRecord", "VolumeStore"]
 
@@ -76,6 +76,8 @@ class VolumeStore:
     def write(self, series: Series, volume: Volume) -> str:
         """Commit a volume, in place of an older one of the series and its features.
 
+        The same volume again changes nothing: Dask may run a series twice.
+
         Returns
         -------
         str
@@ -86,11 +88,12 @@ class VolumeStore:
         ResourceError
             If the disk is too full.
         """
+        digest = volume_digest(volume)
+        if self.is_current(series) and self.record(series.series_instance_uid).volume_digest == digest:
+            return digest
         require_space(self.root, 2 * volume.hu.nbytes)
-        attributes = attributes_of(series, volume, self.config)
         with committed(self._group(series.series_instance_uid), self._aside) as draft:
-            write_image(draft, volume.hu, _cell_mm(series, volume), attributes)
-        digest: str = attributes["lidcflow"]["volume_digest"]
+            write_image(draft, volume.hu, _cell_mm(series, volume), attributes_of(series, volume, self.config))
         return digest
 
     def record(self, series_instance_uid: str) -> VolumeRecord:
