@@ -10,12 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from flows.environment import prepare
 from lidcflow.config import Config
+
+settings.register_profile("lidcflow", deadline=None)
+settings.load_profile("lidcflow")
 
 CtSeries = Callable[..., Path]
 Pixels = NDArray[np.integer] | Callable[[int], Any] | float | None
@@ -53,7 +58,8 @@ def ct_series() -> CtSeries:
     ``ct_series(folder, n=10, size=32, spacing_mm=2.5, patient_id="P1", series_uid=None, hu=None, **overrides)``
     writes ``folder/000001.dcm`` (top of the chest) and so on, and returns the folder. `hu` is a value, an
     (n, size, size) array, or a function of the slice's index; by default noise that depends on folder and patient.
-    Overrides are DICOM keywords: a value for all slices, a function of the index, or None to leave the element out.
+    Overrides are DICOM keywords: a value for all slices, a pydicom DataElement, a function of the index, or None to
+    leave the element out.
     The UIDs depend on the folder's name and the patient.
     """
     return write_ct_series
@@ -96,6 +102,8 @@ def _override(dataset: Dataset, index: int, overrides: dict[str, Any]) -> None:
         value = value(index) if callable(value) else value
         if value is None:
             delattr(dataset, keyword)
+        elif isinstance(value, DataElement):
+            dataset[keyword] = value
         else:
             setattr(dataset, keyword, value)
 

@@ -37,7 +37,8 @@ def normal_of(orientation: Sequence[float]) -> NDArray[np.float64]:
     >>> normal_of([1, 0, 0, 0, 1, 0])
     array([0., 0., 1.])
     """
-    normal = np.cross(orientation[:3], orientation[3:])
+    row, column = np.asarray(orientation, np.float64).reshape(2, 3)
+    normal = np.cross(row, column)
     normal /= math.sqrt(normal @ normal)
     return -normal if normal[2] < 0 else normal
 
