@@ -9,16 +9,18 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import dask
 from dask.system import CPU_COUNT
 from distributed import Client, Future, KilledWorker, Nanny, Scheduler, SpecCluster, as_completed
-from prefect_dask import DaskTaskRunner
 
 from lidcflow.config import ClusterConfig
 from lidcflow.errors import ResourceError, SeriesRefused
 from tasks.interrupts import shielding_children
+
+if TYPE_CHECKING:
+    from prefect_dask import DaskTaskRunner
 
 Purpose = Literal["preprocess", "train"]
 Item = TypeVar("Item")
@@ -132,6 +134,8 @@ def map_series(
 
 def task_runner(address: str) -> DaskTaskRunner:
     """Return the task runner that sends a flow's submitted tasks to this scheduler."""
+    from prefect_dask import DaskTaskRunner  # a second of imports that workers and phantoms do without
+
     return DaskTaskRunner(address=address)
 
 

@@ -10,9 +10,7 @@ from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
 from flows.cli.session import flow_session
-from flows.environment import prepare
 from tasks.progress import stage
-from tasks.source import source_folder
 
 if TYPE_CHECKING:
     from flows.preprocess import PreprocessReport, RefusedSeries
@@ -58,9 +56,7 @@ def index(
 ) -> None:
     """List every series of a source with its verdict."""
     config = configured(config_file, workspace)
-    source_folder(source)
-    prepare(config)
-    from tasks.index import find_series
+    from tasks.source import find_series
 
     with shown_progress("looking for files"):
         found = find_series(source, config)
@@ -80,6 +76,8 @@ def preprocess(
 ) -> None:
     """Bring every usable series of a source into the store; what is there already is reused."""
     config = configured(config_file, workspace)
+    from tasks.source import source_folder
+
     source_folder(source)
     with flow_session(config):
         from flows.preprocess import preprocess as run

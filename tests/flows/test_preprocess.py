@@ -96,7 +96,7 @@ def committed_events(since):
     return read_from_prefect("/events/filter", wanted)["total"]
 
 
-def eventually(holds, within_s=15.0):
+def eventually(holds, within_s=60.0):
     end_s = time.monotonic() + within_s
     while not holds() and time.monotonic() < end_s:
         time.sleep(0.2)
