@@ -1,10 +1,7 @@
-"""Variations of training slices: where things lie, how large they are, and how a scanner would have seen them."""
+"""Variations of training slices: which part is seen, how large, and how a scanner would have seen it."""
 
 import numpy as np
 from numpy.typing import NDArray
-
-LARGEST_SHIFT = 0.06
-"""Of the image's width, each way."""
 
 SCALES = (0.9, 1.1)
 GAINS = (0.95, 1.05)
@@ -15,9 +12,9 @@ LARGEST_MAX_LIFT_HU = 120.0
 
 
 def augment(
-    hu: NDArray[np.int16], masks: NDArray[np.uint8], rng: np.random.Generator
+    hu: NDArray[np.int16], masks: NDArray[np.uint8], size: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Vary slices and move their masks along.
+    """Cut a varied part out of each slice and of its mask.
 
     Parameters
     ----------
@@ -25,30 +22,41 @@ def augment(
         Channels ``mean`` and ``max`` in HU, rows as many as columns.
     masks : (n, rows, columns) array of uint8
         Class of each pixel, 0 to 2.
+    size : int
+        Rows and columns of a part.
     rng : numpy.random.Generator
         Where chance comes from.
 
     Returns
     -------
-    hu : (n, 2, rows, columns) array of float32
-        Flipped, moved, scaled, brightened and noised.
-    masks : (n, 2, rows, columns) array of float32
+    hu : (n, 2, size, size) array of float32
+        Flipped, moved, scaled, brightened and noised. A part smaller than the slice holds a pixel of a
+        nodule if there is one.
+    masks : (n, 2, size, size) array of float32
         Share of benign and of malignant nodule in each pixel.
     """
-    along_rows, along_columns = _sampling(len(hu), hu.shape[-1], rng), _sampling(len(hu), hu.shape[-1], rng)
+    centres = np.stack([_centre(mask, size, rng) for mask in masks])
+    along_rows, along_columns = (_sampling(axis, hu.shape[-1], size, rng) for axis in centres.T)
     classes = np.stack([masks == 1, masks == 2], axis=1)
     planes = np.concatenate([hu.astype(np.float32) + 1024, classes.astype(np.float32)], axis=1)
     moved = along_rows[:, None] @ planes @ np.swapaxes(along_columns, 1, 2)[:, None]
     return _rescanned(moved[:, :2] - 1024, rng), moved[:, 2:]
 
 
-def _sampling(n: int, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Make (n, size, size) matrices that flip, scale and shift one axis with linear interpolation; outside is 0."""
-    scale = rng.uniform(*SCALES, n) * rng.choice([-1, 1], n)
-    centre = (size - 1) / 2
-    shift = centre + rng.uniform(-LARGEST_SHIFT, LARGEST_SHIFT, n) * size
-    positions = scale[:, None] * (np.arange(size) - centre) + shift[:, None]
-    distance = np.abs(positions[:, :, None] - np.arange(size))
+def _centre(mask: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Choose the row and column that a part is cut around, near some nodule pixel or anywhere."""
+    middle, room = (len(mask) - 1) / 2, 0.06 * len(mask) + (len(mask) - size) / 2
+    nodule = np.argwhere(mask)
+    if len(nodule) and size < len(mask):
+        return np.asarray(nodule[rng.integers(len(nodule))] + rng.uniform(-0.35, 0.35, 2) * size, np.float64)
+    return middle + rng.uniform(-room, room, 2)
+
+
+def _sampling(centres: NDArray[np.float64], full: int, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Make (n, size, full) matrices that cut, flip and scale one axis with linear interpolation; outside is 0."""
+    scale = rng.uniform(*SCALES, len(centres)) * rng.choice([-1, 1], len(centres))
+    positions = scale[:, None] * (np.arange(size) - (size - 1) / 2) + centres[:, None]
+    distance = np.abs(positions[:, :, None] - np.arange(full))
     return np.asarray(np.clip(1 - distance, 0, 1), np.float32)
 
 

@@ -35,7 +35,12 @@ class PracticeSet:
 
 
 def make_practice_set(
-    folder: Path, seeds: Sequence[int], *, processes: int = 1, on_progress: Callable[[int, int], None] | None = None
+    folder: Path,
+    seeds: Sequence[int],
+    *,
+    nodules: float = procedural.NODULES,
+    processes: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> PracticeSet:
     """Make volumes and keep them on disk: 5.3 MB each.
 
@@ -45,6 +50,8 @@ def make_practice_set(
         Where the arrays go; an empty folder.
     seeds : sequence of int
         One volume each; same seed, same volume.
+    nodules : float
+        Mean number of nodules in a volume.
     processes : int
         Processes that make volumes.
     on_progress : callable, optional
@@ -52,7 +59,7 @@ def make_practice_set(
     """
     arrays = _create(folder, len(seeds))
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(_make_volume, folder, index, seed) for index, seed in enumerate(seeds)]
+        jobs = [pool.submit(_make_volume, folder, index, seed, nodules) for index, seed in enumerate(seeds)]
         for done, job in enumerate(as_completed(jobs), start=1):
             job.result()
             if on_progress is not None:
@@ -84,8 +91,8 @@ def _create(folder: Path, n: int) -> PracticeSet:
     return open_practice_set(folder)
 
 
-def _make_volume(folder: Path, index: int, seed: int) -> None:
-    hu, labels, masks = procedural.volume(seed)
+def _make_volume(folder: Path, index: int, seed: int, nodules: float) -> None:
+    hu, labels, masks = procedural.volume(seed, nodules=nodules)
     practice = open_practice_set(folder, mode="r+")
     practice.hu[index] = np.swapaxes(hu, 0, 1)
     practice.labels[index] = labels

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from lidcflow.learn.augment import augment
 from lidcflow.learn.compact import compact_layers, write_weights
@@ -21,10 +22,14 @@ from lidcflow.learn.runtime import keras
 CELL = 8
 """Pixels of a cell: the last stage of the backbone sees the image in cells of 8 x 8."""
 
-CELL_IS_NODULE_AT = 0.4
-"""Share of nodule in a cell's fullest pixel from which the cell counts as nodule."""
+NODULE_AT = 0.2
+"""Share of nodule in a pixel from which it counts: a nodule of one pixel, moved, keeps a quarter in each of four."""
 
-CELL_LOSS_WEIGHT = 20.0
+CELL_LOSS_WEIGHT = 100.0
+"""About one cell in a hundred holds a nodule."""
+
+PART, PART_STEPS = 64, 0.7
+"""Size of the parts of slices, and share of the steps, that training starts with: nodules fill more of them."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -37,8 +42,10 @@ class PretrainSettings:
     ----------
     volumes, held_out : int
         Made-up chests to train on and to judge by.
+    nodules : float
+        Mean number of nodules in a chest to train on; those to judge by have as many as patients have.
     steps, batch_size : int
-        Steps of the optimizer and slices in each; half of the slices hold a nodule.
+        Steps of the optimizer and whole slices in each.
     learning_rate : float
         Highest rate; it rises for a twentieth of the steps and falls along a cosine.
     seed : int
@@ -51,6 +58,7 @@ class PretrainSettings:
 
     volumes: int = 240
     held_out: int = 30
+    nodules: float = 12.0
     steps: int = 4000
     batch_size: int = 32
     learning_rate: float = 2e-3
@@ -128,6 +136,7 @@ def _make_chests(folder: Path, settings: PretrainSettings, report: Progress) -> 
     practice = make_practice_set(
         folder / "practice",
         range(first, first + settings.volumes),
+        nodules=settings.nodules,
         processes=settings.processes,
         on_progress=lambda done, _: report("chests", done, total),
     )
@@ -146,10 +155,10 @@ def practice_network(settings: PretrainSettings) -> keras.Model:
     Returns
     -------
     keras.Model
-        (n, 128, 128, 3) images -> ``slice``: (n, 3) logits of the slice's class, and ``cells``:
-        (n, 16, 16, 2) logits of benign and malignant nodule in each cell.
+        (n, rows, columns, 3) images -> ``slice``: (n, 3) logits of the image's class, and ``cells``:
+        (n, rows / 8, columns / 8, 2) logits of benign and malignant nodule in each cell.
     """
-    images = keras.Input((SIZE, SIZE, 3), name="images")
+    images = keras.Input((None, None, 3), name="images")
     features, maps = compact_layers(images, dtype=settings.precision, seed=settings.seed)
     spared = keras.layers.Dropout(0.2, seed=settings.seed, name="spared")(features)
     rare = keras.initializers.Constant(-3.0)
@@ -179,7 +188,7 @@ def _optimizer(settings: PretrainSettings) -> keras.Optimizer:
 
 
 def _train(model: keras.Model, practice: PracticeSet, settings: PretrainSettings, report: Progress) -> None:
-    for step, (images, targets) in enumerate(_ahead(_batches(practice, settings), settings.steps), start=1):
+    for step, (images, targets) in enumerate(_ahead(_batches(practice, settings)), start=1):
         model.train_on_batch(images, targets)
         report("steps", step, settings.steps)
 
@@ -188,36 +197,37 @@ Batch = tuple[NDArray[np.float32], dict[str, NDArray[np.generic]]]
 
 
 def _batches(practice: PracticeSet, settings: PretrainSettings) -> Iterator[Batch]:
+    """Yield parts of slices, twice as many, then whole slices; half of them hold a nodule."""
     rng = np.random.default_rng(settings.seed)
     with_nodule, without = np.argwhere(practice.labels > 0), np.argwhere(practice.labels == 0)
-    half = settings.batch_size // 2
-    while True:
-        chosen = np.concatenate([rng.choice(with_nodule, half), rng.choice(without, settings.batch_size - half)])
-        yield _batch(practice, chosen, rng)
+    for step in range(settings.steps):
+        part = step < PART_STEPS * settings.steps
+        half = settings.batch_size if part else settings.batch_size // 2
+        chosen = np.concatenate([rng.choice(with_nodule, half), rng.choice(without, half)])
+        yield _batch(practice, chosen, PART if part else SIZE, rng)
 
 
-def _batch(practice: PracticeSet, chosen: NDArray[np.intp], rng: np.random.Generator) -> Batch:
+def _batch(practice: PracticeSet, chosen: NDArray[np.intp], size: int, rng: np.random.Generator) -> Batch:
     volumes, slices = chosen.T
-    hu, masks = augment(practice.hu[volumes, slices], practice.masks[volumes, slices], rng)
-    targets: dict[str, NDArray[np.generic]] = {"slice": practice.labels[volumes, slices], "cells": _cells(masks)}
-    return model_input(np.swapaxes(hu, 0, 1), "projections"), targets
+    hu, shares = augment(practice.hu[volumes, slices], practice.masks[volumes, slices], size, rng)
+    holds = shares.max(axis=(2, 3)) > NODULE_AT
+    labels = np.where(holds[:, 1], 2, holds[:, 0])
+    return model_input(np.swapaxes(hu, 0, 1), "projections"), {"slice": labels, "cells": _cells(shares)}
 
 
 def _cells(masks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Reduce (n, 2, rows, columns) shares to (n, rows / 8, columns / 8, 2) of 0 or 1."""
     n, classes, rows, columns = masks.shape
     blocks = masks.reshape(n, classes, rows // CELL, CELL, columns // CELL, CELL)
-    return np.asarray(np.moveaxis(blocks.max(axis=(3, 5)), 1, -1) > CELL_IS_NODULE_AT, np.float32)
+    return np.asarray(np.moveaxis(blocks.max(axis=(3, 5)), 1, -1) > NODULE_AT, np.float32)
 
 
-def _ahead(batches: Iterator[Batch], steps: int) -> Iterator[Batch]:
-    """Make the next batch while the last one is learned from."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, batches)
-        for step in range(steps):
-            batch = coming.result()
-            if step + 1 < steps:
-                coming = pool.submit(next, batches)
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Make the next batch while the last one is learned from; BLAS' own threads would only wait for each other."""
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while batch := coming.result():
+            coming = pool.submit(next, batches, None)
             yield batch
 
 

@@ -1,0 +1,134 @@
+"""Time the sweep over 1, 5 and 13 sectors: features once and heads on them, against fitting through the backbone.
+
+    python benchmarks/sector_sweep.py [--volumes 30] [--epochs 10] [--balance none]
+
+Both sides train the same heads on the same slices of one snapshot of made-up chests, same epochs, batch
+size, optimizer and class weights, and score validation slices after every epoch. The slow side is what
+`model.fit` on images with a frozen backbone inside costs; its images wait in memory, already windowed.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from lidcflow.config import SplitConfig, TrainConfig
+from lidcflow.learn.backbones import load_backbone
+from lidcflow.learn.dataset import Snapshot, build_snapshot, lacking_classes, sector_rows
+from lidcflow.learn.features import model_input, series_features
+from lidcflow.learn.heads import build_head, class_weights, fit_head
+from lidcflow.learn.practice import SIZE, PracticeSet, make_practice_set
+from lidcflow.learn.runtime import keras
+from lidcflow.learn.sectors import sector_slices
+
+SECTOR_NUMS = (1, 5, 13)
+FIRST_SEED = 40_000_000
+
+
+def main() -> None:
+    """Print both times and their ratio."""
+    options = parse_options()
+    config = TrainConfig(epochs=options.epochs, balance=options.balance)
+    with tempfile.TemporaryDirectory() as folder:
+        seeds = range(FIRST_SEED, FIRST_SEED + options.volumes)
+        chests = make_practice_set(Path(folder), seeds, processes=2)
+        snapshot = snapshot_of(chests)
+        jobs = list(sector_jobs(snapshot, config))
+        print(f"{len(snapshot.table)} slices of {options.volumes} chests, {len(jobs)} heads, {config.epochs} epochs")
+        load_backbone(config, SIZE)
+        through_s = timed("fitting through the backbone", lambda: fit_through_backbone(chests, jobs, config))
+        once_s = timed("features once, then heads", lambda: fit_on_features(chests, jobs, config))
+    print(f"ratio {through_s / once_s:.1f}")
+
+
+def parse_options() -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--volumes", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--balance", choices=["none", "cap_non_nodule", "equal"], default="none")
+    return parser.parse_args()
+
+
+def timed(name: str, work) -> float:
+    """Print and return the wall time of `work`."""
+    started = time.perf_counter()
+    work()
+    wall_s = time.perf_counter() - started
+    print(f"{name}: {wall_s:.1f} s", flush=True)
+    return wall_s
+
+
+def snapshot_of(chests: PracticeSet) -> Snapshot:
+    """Make a snapshot in which each chest is a patient named by its place in the set."""
+    names = [f"{index:04d}" for index in range(len(chests.labels))]
+    records = [SimpleNamespace(series_instance_uid=name, patient_key=name, volume_digest="") for name in names]
+    labels = {name: chests.labels[int(name)].astype(np.int8) for name in names}
+    return build_snapshot(records, labels, SplitConfig())
+
+
+def sector_jobs(snapshot: Snapshot, config: TrainConfig) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Yield training and validation rows of every sector of the sweep that has all classes to train on."""
+    for sector_num in SECTOR_NUMS:
+        for slices in sector_slices(65, sector_num):
+            if not lacking_classes(snapshot, slices):
+                rows = sector_rows(snapshot, slices, config.balance, config.cap, config.seed)
+                yield rows[rows["split"] == "train"], rows[rows["split"] == "validation"]
+
+
+def places(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return chest, slice from 0 and label of each row."""
+    chest = rows["series_instance_uid"].astype(int).to_numpy()
+    return chest, rows["slice"].to_numpy() - 1, rows["label"].to_numpy()
+
+
+def fit_on_features(chests: PracticeSet, jobs: list, config: TrainConfig) -> None:
+    """Compute the features of every slice once and fit all heads on them."""
+    model, backbone = load_backbone(config, SIZE)
+    features = np.stack([series_features(model, np.swapaxes(hu, 0, 1), backbone) for hu in chests.hu])
+    for training, validation in jobs:
+        *train_at, y_train = places(training)
+        *val_at, y_val = places(validation)
+        fit_head(features[*train_at], y_train, features[*val_at], y_val, config, config.seed)
+
+
+def fit_through_backbone(chests: PracticeSet, jobs: list, config: TrainConfig) -> None:
+    """Fit each head with the frozen backbone below it, on images."""
+    backbone, _ = load_backbone(config, SIZE)
+    images = np.stack([model_input(np.swapaxes(hu, 0, 1), config.input) for hu in chests.hu])
+    for training, validation in jobs:
+        *train_at, y_train = places(training)
+        *val_at, y_val = places(validation)
+        weights = class_weights(y_train)
+        model = whole_network(backbone, images[*train_at][:64], config)
+        model.fit(
+            images[*train_at],
+            y_train,
+            sample_weight=weights[y_train],
+            validation_data=(images[*val_at], y_val, weights[y_val]),
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            verbose=0,
+        )
+
+
+def whole_network(backbone: keras.Model, images: np.ndarray, config: TrainConfig) -> keras.Model:
+    """Put a fresh head on the frozen backbone, compiled as `fit_head` does."""
+    head = build_head(config.head, backbone.predict_on_batch(images), config.seed)
+    model = keras.Model(backbone.input, head(backbone.output))
+    model.compile(
+        optimizer=keras.optimizers.Adam(config.learning_rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    return model
+
+
+if __name__ == "__main__":
+    main()
