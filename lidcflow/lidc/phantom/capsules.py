@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from lidcflow.lidc.phantom.grid import Grid
 
 PATCH_PIXELS = (3, 5, 8, 12, 18, 28, 44)
 """Half sizes of the patches that capsules are drawn in: each takes the smallest that holds it."""
+
+EDGE_MM = 1.2
+"""Width that a capsule's edge is blurred over, on every grid: coarse pixels are samples, not averages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,13 @@ class Capsules:
     ends: NDArray[np.float64]
     start_mm: NDArray[np.float64]
     end_mm: NDArray[np.float64]
+
+    @cached_property
+    def depths_mm(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Highest and lowest depth that each reaches."""
+        radius = np.maximum(self.start_mm, self.end_mm)
+        ends = self.starts[:, 2], self.ends[:, 2]
+        return np.minimum(*ends) - radius, np.maximum(*ends) + radius
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -57,8 +68,10 @@ def chain(points: NDArray[np.float64], radii_mm: NDArray[np.float64]) -> Capsule
     return Capsules(points[:-1], points[1:], radii_mm[:-1], radii_mm[1:])
 
 
-def capsule_cover(capsules: Capsules, grid: Grid, depth_mm: float, thickness_mm: float) -> NDArray[np.float32]:
-    """Draw capsules into one slice.
+def capsule_cover(
+    capsules: Capsules, grid: Grid, depth_mm: float, thickness_mm: float
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Find the pixels of a slice that capsules cover.
 
     Parameters
     ----------
@@ -71,25 +84,30 @@ def capsule_cover(capsules: Capsules, grid: Grid, depth_mm: float, thickness_mm:
 
     Returns
     -------
-    (size, size) array of float32
-        Share of each pixel that is covered, 0 to 1.
+    pixels : (n,) array
+        Indices into the flattened slice; where capsules overlap a pixel comes more than once.
+    cover : (n,) array of float32
+        Share of each pixel that is covered, 0 to 1; the same for repeated pixels.
     """
-    cover = np.zeros(grid.size * grid.size, dtype=np.float32)
     near = capsules[_near(capsules, depth_mm, thickness_mm)]
-    if len(near):
-        centres, half_pixels = _patches(near, grid, depth_mm, thickness_mm)
-        kinds = np.searchsorted(PATCH_PIXELS, np.minimum(half_pixels, PATCH_PIXELS[-1]))
-        for kind in np.unique(kinds):
-            chosen = np.flatnonzero(kinds == kind)
-            _draw(cover, near[chosen], grid, centres[chosen], PATCH_PIXELS[kind], (depth_mm, thickness_mm))
-    return cover.reshape(grid.size, grid.size)
+    if not len(near):
+        return np.zeros(0, np.intp), np.zeros(0, np.float32)
+    centres, half_pixels = _patches(near, grid, depth_mm, thickness_mm)
+    kinds = np.searchsorted(PATCH_PIXELS, np.minimum(half_pixels, PATCH_PIXELS[-1]))
+    drawn = []
+    for kind in np.unique(kinds):
+        chosen = np.flatnonzero(kinds == kind)
+        drawn.append(_draw(near[chosen], grid, centres[chosen], PATCH_PIXELS[kind], (depth_mm, thickness_mm)))
+    pixels, shares = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+    highest = np.zeros(grid.size * grid.size, np.float32)
+    np.maximum.at(highest, pixels, shares)
+    return pixels, highest[pixels]
 
 
 def _near(capsules: Capsules, depth_mm: float, thickness_mm: float) -> NDArray[np.intp]:
-    reach = np.maximum(capsules.start_mm, capsules.end_mm) + thickness_mm / 4 + 0.6
-    top = np.minimum(capsules.starts[:, 2], capsules.ends[:, 2]) - reach
-    bottom = np.maximum(capsules.starts[:, 2], capsules.ends[:, 2]) + reach
-    return np.flatnonzero((top <= depth_mm) & (depth_mm <= bottom))
+    top_mm, bottom_mm = capsules.depths_mm
+    reach = thickness_mm / 4 + EDGE_MM / 2
+    return np.flatnonzero((top_mm <= depth_mm + reach) & (depth_mm - reach <= bottom_mm))
 
 
 def _patches(
@@ -98,7 +116,7 @@ def _patches(
     """Centre pixels (row, column) and half sizes of the part of each capsule that the slice can meet."""
     along = capsules.ends - capsules.starts
     radius = np.maximum(capsules.start_mm, capsules.end_mm)
-    reach = radius + thickness_mm / 4 + 0.6
+    reach = radius + thickness_mm / 4 + EDGE_MM / 2
     rise = np.where(np.abs(along[:, 2]) < 1e-6, 1e-6, along[:, 2])
     cuts = np.stack([depth_mm - reach, depth_mm + reach]) - capsules.starts[:, 2]
     cuts = np.clip(np.sort(cuts / rise, axis=0), 0.0, 1.0)
@@ -109,13 +127,9 @@ def _patches(
 
 
 def _draw(
-    cover: NDArray[np.float32],
-    capsules: Capsules,
-    grid: Grid,
-    centres: NDArray[np.int64],
-    half: int,
-    slab_mm: tuple[float, float],
-) -> None:
+    capsules: Capsules, grid: Grid, centres: NDArray[np.int64], half: int, slab_mm: tuple[float, float]
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Pixels that capsules cover, and the share of each, in patches of one size."""
     steps = np.arange(-half, half + 1)
     rows = centres[:, 0, None, None] + steps[:, None]
     columns = centres[:, 1, None, None] + steps
@@ -123,9 +137,9 @@ def _draw(
     depth_mm, thickness_mm = slab_mm
     share = _share(capsules, grid, rows, columns, depth_mm - 0.25 * thickness_mm)
     share += _share(capsules, grid, rows, columns, depth_mm + 0.25 * thickness_mm)
+    share *= np.float32(0.5)
     marked = inside & (share > 0)
-    pixels = (rows * grid.size + columns)[marked]
-    np.maximum.at(cover, pixels, (0.5 * share[marked]).astype(np.float32))
+    return (rows * grid.size + columns)[marked], share[marked]
 
 
 def _share(
@@ -141,7 +155,7 @@ def _share(
     h = np.clip(x * ax + y * ay + z * az, np.float32(0), np.float32(1))
     gap_x, gap_y, gap_z = (p - h * along[:, axis, None, None] for axis, p in enumerate((x, y, z)))
     distance = np.sqrt(gap_x * gap_x + gap_y * gap_y + gap_z * gap_z)
-    edge = np.float32(max(1.2, grid.spacing_mm))
+    edge = np.float32(EDGE_MM)
     first, last = (r.astype(np.float32)[:, None, None] for r in (capsules.start_mm, capsules.end_mm))
     radius = first + h * (last - first)
     faint = np.minimum(radius * (np.float32(1.7) / edge), np.float32(1))

@@ -116,12 +116,12 @@ class Chest:
 
 def random_frame(rng: Generator, fov_mm: float, extent_mm: float) -> Frame:
     """Draw where the chest lies, as technologists frame it: the lungs fill most of the image and the scan."""
-    half_width = float(np.clip(rng.normal(0.372, 0.028) * fov_mm, 95, 175))
+    half_width = float(np.clip(rng.normal(0.375, 0.03) * fov_mm, 95, 175))
     return Frame(
         x_mm=rng.normal(0, 0.012) * fov_mm,
         y_mm=rng.normal(0.03, 0.018) * fov_mm,
         apex_mm=float(np.clip(rng.normal(0.075, 0.03), 0.005, 0.16)) * extent_mm,
-        base_mm=float(np.clip(rng.normal(0.875, 0.05), 0.74, 1.0)) * extent_mm,
+        base_mm=float(np.clip(rng.normal(0.89, 0.05), 0.76, 1.0)) * extent_mm,
         half_width_mm=half_width,
         half_depth_mm=half_width * float(np.clip(rng.normal(0.73, 0.05), 0.6, 0.86)),
     )

@@ -16,8 +16,11 @@ from lidcflow.lidc.phantom.nodules import Lesion, MeanRatings, Patch, look_of
 from lidcflow.lidc.phantom.shapes import Waves, random_waves
 
 BENIGN, MALIGNANT = 1, 2
-DIAMETER_MM = {BENIGN: (5.6, 0.34), MALIGNANT: (8.0, 0.52)}
+DIAMETER_MM = {BENIGN: (5.3, 0.36), MALIGNANT: (7.9, 0.53)}
 """Median of the diameter, and standard deviation of its logarithm."""
+
+Z_STRETCH = 1.15
+"""Thick slices draw nodules out along z."""
 
 CALCIFIED = {BENIGN: 0.225, MALIGNANT: 0.008}
 PATTERNS, PATTERN_SHARES = (2, 3, 4, 5), (0.01, 0.80, 0.13, 0.06)
@@ -97,7 +100,7 @@ def random_ratings(rng: Generator, label: int, diameter_mm: float) -> MeanRating
 
 
 def _random_axes(rng: Generator) -> NDArray[np.float64]:
-    """Three unit axes over their lengths, whose product is about 1."""
+    """Three unit axes over their lengths, which are about 1."""
     first, second = rng.normal(size=(2, 3))
     first /= np.sqrt(first @ first)
     second -= first * (first @ second)
@@ -109,4 +112,5 @@ def _random_axes(rng: Generator) -> NDArray[np.float64]:
             first[0] * second[1] - first[1] * second[0],
         ]
     )
-    return np.stack([first, second, third]) / np.exp(rng.normal(0, 0.16, size=(3, 1)))
+    lengths = np.exp(rng.normal(0, 0.16, size=(3, 1)))
+    return np.asarray(np.stack([first, second, third]) / lengths / np.array([1.0, 1.0, Z_STRETCH]))

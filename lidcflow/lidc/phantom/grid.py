@@ -57,11 +57,14 @@ class Enlarger:
     ----------
     lines_mm : (n,) array
         Positions of the lattice's rows, which are those of its columns.
+    size : int
+        Rows and columns of the grid.
     """
 
     def __init__(self, grid: Grid, step_mm: float = LATTICE_MM) -> None:
         n = int(np.ceil((grid.size - 1) * grid.spacing_mm / step_mm)) + 2
         self.lines_mm = grid.first_mm + step_mm * np.arange(n)
+        self.size = grid.size
         place = (grid.lines_mm() - grid.first_mm) / step_mm
         self._low = np.minimum(place.astype(np.intp), n - 2)
         self._share = (place - self._low).astype(np.float32)

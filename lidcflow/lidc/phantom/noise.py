@@ -61,12 +61,12 @@ class NoiseSource:
 
     def slice_noise(self, index: int) -> NDArray[np.float32]:
         """Return the (size, size) unit noise of one slice."""
-        other = np.float32(np.sqrt(0.5 - np.sqrt(0.25 - self.along_z**2)))
-        own = np.float32(np.sqrt(1.0 - float(other) ** 2))
-        noise = self._cut(index) * own
-        if other > 0:
-            noise += self._cut(index + 1) * other
-        return np.asarray(noise)
+        noise = self._cut(index)
+        if self.along_z > 0:
+            other = float(np.sqrt(0.5 - np.sqrt(0.25 - self.along_z**2)))
+            noise *= np.float32(np.sqrt(1.0 - other**2))
+            noise += self._cut(index + 1) * np.float32(other)
+        return noise
 
     def _cut(self, index: int) -> NDArray[np.float32]:
         tile, row, column = self.picks[index]

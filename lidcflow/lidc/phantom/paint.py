@@ -48,9 +48,10 @@ def paint_lesion(hu: NDArray[np.float32], lesion: Lesion, grid: Grid, depth_mm: 
 
 
 def _paint_spicules(hu: NDArray[np.float32], look: Look, grid: Grid, depth_mm: float, thickness_mm: float) -> None:
-    cover = capsule_cover(look.spicules, grid, depth_mm, thickness_mm)
-    rise = np.maximum(np.float32(look.hu) - hu, np.float32(0))
-    hu += cover * rise * np.float32(0.9 * look.contrast)
+    pixels, cover = capsule_cover(look.spicules, grid, depth_mm, thickness_mm)
+    below = hu.ravel()[pixels]
+    rise = np.maximum(np.float32(look.hu) - below, np.float32(0))
+    hu.ravel()[pixels] = below + cover * rise * np.float32(0.9 * look.contrast)
 
 
 def _overlap(patch: Patch, size: int) -> tuple[tuple[slice, slice], Patch]:

@@ -1,7 +1,7 @@
 """Volumes of patients who never were, to train the compact backbone on; no row of LIDC-IDRI touches them.
 
-The same code draws them as draws the phantoms. They are drawn at half the phantoms' matrix, which is still
-twice as fine as what a volume keeps; noise is added at the full matrix.
+The same code draws them as draws the phantoms, but for organs: those are drawn at half the matrix, which is
+still twice as fine as what a volume keeps. Vessels, nodules and noise have the full matrix.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from lidcflow.ct.plane import reduce_plane
 from lidcflow.ct.resample import slab_edges_mm, slab_weights
-from lidcflow.lidc.phantom.chest import Chest, random_chest, random_frame
+from lidcflow.lidc.phantom.chest import random_chest, random_frame
 from lidcflow.lidc.phantom.findings import BENIGN, MALIGNANT, random_lesion
 from lidcflow.lidc.phantom.grid import Enlarger, Grid
 from lidcflow.lidc.phantom.nodules import Lesion
-from lidcflow.lidc.phantom.render import Anatomy, CleanSlice, Painter, random_lung_points, sample_anatomy
+from lidcflow.lidc.phantom.render import Anatomy, Painter, random_lung_points, sample_anatomy
 from lidcflow.lidc.phantom.scanner import Detector, Protocol, random_protocol
 from lidcflow.lidc.phantom.scene import build_scene, generator
 
@@ -28,7 +28,9 @@ DOMAIN = 0x70726F63
 """Keeps the seeds of procedural patients apart from those of phantoms."""
 
 SLICES, SIZE, MATRIX = 65, 128, 512
-DRAWN = MATRIX // 2
+ORGANS = MATRIX // 2
+"""Rows and columns that organs are drawn with."""
+
 LATTICE_MM = 4.0
 SPACINGS_MM, SPACING_SHARES = (1.25, 1.8, 2.0, 2.5, 3.0), (0.08, 0.12, 0.1, 0.45, 0.25)
 NODULES = 3.0
@@ -80,12 +82,12 @@ def volume(seed: int, *, nodules: float = NODULES) -> ProceduralVolume:
     scan, protocol = _random_scan(rng)
     extent_mm = float(scan.depths_mm[-1])
     chest = random_chest(rng, random_frame(rng, scan.fov_mm, extent_mm), contrast_used=rng.random() < 0.3)
-    grid = Grid(DRAWN, scan.fov_mm / DRAWN)
-    anatomy = sample_anatomy(chest, Enlarger(grid, LATTICE_MM), extent_mm)
+    grid = Grid(MATRIX, scan.fov_mm / MATRIX)
+    anatomy = sample_anatomy(chest, Enlarger(Grid(ORGANS, scan.fov_mm / ORGANS), LATTICE_MM), extent_mm)
     findings = _random_findings(rng, anatomy, nodules)
     scene = build_scene(rng, chest, anatomy, [lesion for lesion, _ in findings])
     painter = Painter(scene, grid, edge_mm=protocol.kernel.edge_mm, thickness_mm=protocol.thickness_mm)
-    hu = _reduce(painter, _detector(rng, protocol, chest, scan), scan)
+    hu = _reduce(painter, Detector(rng, protocol, chest, grid, scan.depths_mm), scan)
     return ProceduralVolume(hu, *_truth(rng, findings, grid, scan))
 
 
@@ -98,10 +100,6 @@ def _random_scan(rng: Generator) -> tuple[_Scan, Protocol]:
     thickness_mm = {1.8: 2.0, 2.0: 2.5}.get(spacing_mm, spacing_mm)
     weights = slab_weights(-depths_mm, spacing_mm / 2, edges_mm)
     return _Scan(fov_mm, depths_mm, weights), random_protocol(rng, thickness_mm)
-
-
-def _detector(rng: Generator, protocol: Protocol, chest: Chest, scan: _Scan) -> Detector:
-    return Detector(rng, protocol, chest, Grid(MATRIX, scan.fov_mm / MATRIX), scan.depths_mm)
 
 
 def _random_findings(rng: Generator, anatomy: Anatomy, mean: float) -> list[tuple[Lesion, int]]:
@@ -118,8 +116,7 @@ def _reduce(painter: Painter, detector: Detector, scan: _Scan) -> NDArray[np.int
     peaks = np.full((SLICES, SIZE, SIZE), -1024, np.int16)
     for index, depth_mm in enumerate(scan.depths_mm):
         clean = painter.slice_at(float(depth_mm))
-        fine = CleanSlice(*(plane.repeat(2, axis=0).repeat(2, axis=1) for plane in clean))
-        hu = np.rint(np.clip(detector.expose(fine, index), -1024, 3071)).astype(np.int16)
+        hu = np.rint(np.clip(detector.expose(clean, index), -1024, 3071)).astype(np.int16)
         mean, peak = reduce_plane(hu, SIZE)
         for slab in np.flatnonzero(scan.weights[:, index]):
             means[slab] += mean * np.float32(scan.weights[slab, index])
@@ -146,10 +143,10 @@ def _marked_slices(rng: Generator, lesion: Lesion, grid: Grid, depths_mm: NDArra
     patches = {
         int(i): lesion.outline.patch(grid, float(depths_mm[i])) for i in np.argsort(abs(depths_mm - centre))[:48]
     }
-    inside = [i for i, patch in patches.items() if patch is not None and patch.inside_mm.max() > 0.3]
+    inside = [i for i, patch in patches.items() if patch is not None and patch.inside_mm.max() > 0.2]
     nearest = int(np.argmin(abs(depths_mm - centre)))
     low, high = min(inside, default=nearest), max(inside, default=nearest)
-    low, high = low - int(rng.random() < 0.2), high + int(rng.random() < 0.2)
+    low, high = low - int(rng.random() < 0.25), high + int(rng.random() < 0.25)
     return list(range(max(low, 0), min(high, len(depths_mm) - 1) + 1))
 
 

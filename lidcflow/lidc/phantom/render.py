@@ -109,7 +109,8 @@ class Painter:
     scene : Scene
         What to draw.
     grid : Grid
-        Pixels of the slices.
+        Pixels of the slices. The anatomy may be drawn on a grid some whole times coarser: vessels and
+        nodules, whose height matters, are drawn on this one all the same.
     edge_mm : float
         Width that the reconstruction blurs an edge over.
     thickness_mm : float
@@ -119,7 +120,8 @@ class Painter:
     def __init__(self, scene: Scene, grid: Grid, *, edge_mm: float, thickness_mm: float) -> None:
         self._scene = scene
         self._grid = grid
-        self._edge_mm = max(edge_mm, grid.spacing_mm)
+        self._repeat = grid.size // scene.anatomy.enlarge.size
+        self._edge_mm = max(edge_mm, self._repeat * grid.spacing_mm)
         self._thickness_mm = thickness_mm
         self._around = _table(grid, scene.chest)
 
@@ -129,11 +131,15 @@ class Painter:
         hu = fields.tissue_hu
         self._lay(hu, fields.bone, _bone_hu(fields.bone))
         lung = self._lay(hu, fields.lung, fields.lung_hu)
+        inside = _cover(fields.body, self._edge_mm)
+        hu, lung, inside = (_repeated(plane, self._repeat) for plane in (hu, lung, inside))
         self._draw_tubes(hu, depth_mm)
         for lesion in self._scene.lesions:
             paint_lesion(hu, lesion, self._grid, depth_mm, self._thickness_mm)
-        inside = _cover(fields.body, self._edge_mm)
-        return CleanSlice(self._around + inside * (hu - self._around), lung)
+        hu -= self._around
+        hu *= inside
+        hu += self._around
+        return CleanSlice(hu, lung)
 
     def _lay(
         self, hu: NDArray[np.float32], distance: NDArray[np.float32], over_hu: NDArray[np.float32]
@@ -149,10 +155,16 @@ class Painter:
         tubes = self._scene.tubes
         layers = ((tubes.vessels, self._scene.vessel_hu, 1), (tubes.walls, -150.0, 1), (tubes.lumens, LUMEN_HU, -1))
         for capsules, tube_hu, sign in layers:
-            cover = capsule_cover(capsules, self._grid, depth_mm, self._thickness_mm)
-            change = np.float32(tube_hu) - hu
+            pixels, cover = capsule_cover(capsules, self._grid, depth_mm, self._thickness_mm)
+            below = hu.ravel()[pixels]
+            change = np.float32(tube_hu) - below
             change = np.maximum(change, 0) if sign > 0 else np.minimum(change, 0)
-            hu += cover * change
+            hu.ravel()[pixels] = below + cover * change
+
+
+def _repeated(plane: NDArray[np.float32], times: int) -> NDArray[np.float32]:
+    """Split each pixel into times x times pixels."""
+    return plane if times == 1 else plane.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def _cover(distance: NDArray[np.float32], edge_mm: float) -> NDArray[np.float32]:

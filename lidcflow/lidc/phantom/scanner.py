@@ -91,7 +91,7 @@ class Detector:
         spectrum = kernel_spectrum(grid.size, grid.spacing_mm, protocol.kernel)
         grain = grain_spectrum(grid.size, grid.spacing_mm, GRAIN_MM * (1.4 / protocol.kernel.edge_mm) ** -0.5)
         self._noise: NoiseSource = noise_source(rng, shape, spectrum, along_z=overlap)
-        self._grain: NoiseSource = noise_source(rng, shape, grain, along_z=0.25 + overlap / 2, skew=GRAIN_SKEW)
+        self._grain: NoiseSource = noise_source(rng, shape, grain, along_z=0.0, skew=GRAIN_SKEW)
         self._noise_hu = _noise_map(chest, grid) * np.float32(protocol.noise_hu(chest))
         self._by_slice = _slice_factors(chest, depths_mm)
         self._grain_hu = np.float32(GRAIN_HU * np.sqrt(2.5 / max(protocol.thickness_mm, 1.0)) ** 0.7)
