@@ -1,5 +1,102 @@
-"""Commands of the demo part."""
+"""The whole job on phantoms, with one command."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli.options import AsJson
+from flows.cli.output import NOTICE, print_json, print_line
+from flows.cli.session import flow_session
+from flows.cli.tables import print_readings, print_release
+from lidcflow.config import Config, load_config
+
+if TYPE_CHECKING:
+    from flows.pipeline import PipelineReport
+    from lidcflow.lidc.annotations import LidcScan
+
+MAX_SLICES = 150
+"""Longer scans would make the demo long and teach nothing more."""
+
+NEW_STUDIES = 2
+
 app = typer.Typer()
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--folder", help="Where everything goes.")] = Path("demo"),
+    series: Annotated[int, typer.Option(min=12, max=500, help="Synthetic series to train on.")] = 28,
+    seed: Annotated[int, typer.Option(min=0, help="Of the synthetic series.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole job on synthetic CT: make it, preprocess, train, release, read two new studies."""
+    started_s = time.monotonic()
+    config = demo_config(folder)
+    with flow_session(config):
+        from flows.phantom import write_phantoms
+        from flows.pipeline import pipeline
+
+        archive, new = choose_studies(series, seed)
+        made = write_phantoms(archive, folder / "archive", seed=seed, workers=config.cluster.workers)
+        made += write_phantoms(new, folder / "inbox", seed=seed, workers=config.cluster.workers)
+        report = pipeline(str(folder / "archive"), config, str(folder / "inbox"))
+    if as_json:
+        print_json({"series_made": made, "seconds": time.monotonic() - started_s, **report.model_dump(mode="json")})
+    else:
+        print_report(report, made, folder)
+        print_line(f"\nDone in {time.monotonic() - started_s:.0f} s. All images are synthetic. {NOTICE}")
+
+
+def demo_config(folder: Path) -> Config:
+    """Write the demo's configuration on its first run, so that every other command can work on what it leaves."""
+    file = folder / "lidcflow.toml"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(
+            f'workspace = "{folder / "workspace"}"\n'
+            f'archive = "{folder / "archive"}"\n'
+            f'inbox = "{folder / "inbox"}"\n'
+            'patient_key = "public"\n'
+        )
+    return load_config(file)
+
+
+def choose_studies(series: int, seed: int) -> tuple[list[LidcScan], list[LidcScan]]:
+    """Choose the series to train on, and two of other patients, with nodules, that stand for new studies."""
+    from lidcflow.lidc.annotations import nodules_of
+    from lidcflow.lidc.phantom import choose_scans
+
+    archive = choose_scans(series, seed, max_slices=MAX_SLICES)
+    patients = {scan.patient_id for scan in archive}
+    more = choose_scans(series + 4 * NEW_STUDIES, seed, max_slices=MAX_SLICES)
+    new = [scan for scan in more if scan.patient_id not in patients and nodules_of(scan)]
+    return archive, new[:NEW_STUDIES]
+
+
+def print_report(report: PipelineReport, made: int, folder: Path) -> None:
+    """Print what the job came to, and where to look."""
+    done, trained = report.preprocess, report.train
+    print_line(f"\nSynthetic series: {made} made, {done.found + NEW_STUDIES - made} reused unchanged.")
+    print_line(f"Preprocessing: {done.done} done, {done.reused} reused unchanged, {len(done.refused)} set aside.")
+    print_line(f"Training: {'reused unchanged' if trained.reused else f'{trained.series} series'}.\n")
+    print_release(trained.release, champion=trained.champion)
+    if report.infer:
+        print_readings(report.infer)
+    print_commands(folder)
+
+
+def print_commands(folder: Path) -> None:
+    """Print the two commands that open what just ran in MLflow and in Prefect."""
+    config = load_config(folder / "lidcflow.toml")
+    tools = Path(sys.executable).parent
+    mlflow = f"{tools / 'mlflow'} server --backend-store-uri {shlex.quote(config.tracking_uri)} --port 5000"
+    prefect = f"PREFECT_HOME={shlex.quote(str(config.prefect_home))} {tools / 'prefect'} server start --port 4200"
+    print_line("\nLook at what just ran; start either, then open the address:")
+    print_line(f"  MLflow   http://127.0.0.1:5000   {mlflow}")
+    print_line(f"  Prefect  http://127.0.0.1:4200   {prefect}")
