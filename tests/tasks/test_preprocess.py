@@ -1,10 +1,15 @@
+import time
+
 import pytest
+from prefect import flow
+from prefect.utilities.annotations import quote
 
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.ct.series import index_folder
-from lidcflow.errors import SeriesRefused, StoreMismatch
+from lidcflow.errors import ResourceError, SeriesRefused, StoreMismatch
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.store.volumes import VolumeStore
+from tasks import cluster
 from tasks.cluster import open_cluster
 from tasks.preprocess import drain, preprocess_batch
 
@@ -33,8 +38,8 @@ def test_a_series_whose_files_went_away_is_set_aside_and_its_neighbour_is_not(tw
     for source in gone.slices[:3]:
         (tmp_path / source.path).unlink()
 
-    with open_cluster(config.cluster, "preprocess") as cluster:
-        done = preprocess_batch.fn(two_series, cluster.address, config)
+    with open_cluster(config.cluster, "preprocess") as opened:
+        done = preprocess_batch.fn(two_series, opened.address, config)
 
     assert list(done.committed) == [kept.series_instance_uid]
     assert done.refused[gone.series_instance_uid].reason == "unreadable"
@@ -62,3 +67,13 @@ def test_each_finished_series_is_counted(two_series):
     drain([(two_series[0], "d" * 64), (two_series[1], SeriesRefused("truncated", "cut"))], lambda: counted.append(1))
 
     assert len(counted) == 2
+
+
+def test_what_is_known_to_be_wrong_is_not_tried_again(two_series, config, monkeypatch):
+    monkeypatch.setattr(cluster, "SCHEDULER_WITHIN_S", 0.5)
+    started_s = time.monotonic()
+
+    with pytest.raises(ResourceError, match="must be running"):
+        flow(lambda: preprocess_batch(quote(two_series), "tcp://127.0.0.1:9", config), name="batch")()
+
+    assert time.monotonic() - started_s < min(preprocess_batch.retry_delay_seconds)
