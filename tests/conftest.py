@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
+from pydicom.config import disable_value_validation
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -58,8 +59,8 @@ def ct_series() -> CtSeries:
     ``ct_series(folder, n=10, size=32, spacing_mm=2.5, patient_id="P1", series_uid=None, hu=None, **overrides)``
     writes ``folder/000001.dcm`` (top of the chest) and so on, and returns the folder. `hu` is a value, an
     (n, size, size) array, or a function of the slice's index; by default noise that depends on folder and patient.
-    Overrides are DICOM keywords: a value for all slices, a pydicom DataElement, a function of the index, or None to
-    leave the element out.
+    Overrides are DICOM keywords: a value for all slices, a pydicom DataElement, or a function of the index; None
+    leaves the element out, ... leaves it as it is.
     The UIDs depend on the folder's name and the patient.
     """
     return write_ct_series
@@ -80,14 +81,16 @@ def write_ct_series(
     folder.mkdir(parents=True, exist_ok=True)
     series_uid = series_uid or generate_uid(entropy_srcs=["series", folder.name, patient_id])
     noise = np.random.default_rng(list(series_uid.encode())).integers(-1000, 400, (n, size, size))
-    for index in range(n):
-        dataset = _slice(index, size, spacing_mm, patient_id, series_uid)
-        stored = np.full((size, size), _slice_hu(noise if hu is None else hu, index)) + 1024
-        dataset.PixelData = stored.astype("<i2").tobytes()
-        _override(dataset, index, overrides)
-        dataset.file_meta = FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = syntax
-        dataset.save_as(folder / f"{index + 1:06d}.dcm", enforce_file_format=True)
+    with disable_value_validation():
+        for index in range(n):
+            dataset = _slice(index, size, spacing_mm, patient_id, series_uid)
+            stored = np.full((size, size), _slice_hu(noise if hu is None else hu, index)) + 1024
+            dataset.PixelData = stored.astype("<i2").tobytes()
+            dataset.file_meta = FileMetaDataset()
+            dataset.file_meta.TransferSyntaxUID = syntax
+            dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+            _override(dataset, index, overrides)
+            dataset.save_as(folder / f"{index + 1:06d}.dcm", enforce_file_format=True)
     return folder
 
 
@@ -100,6 +103,8 @@ def _slice_hu(hu: Any, index: int) -> Any:
 def _override(dataset: Dataset, index: int, overrides: dict[str, Any]) -> None:
     for keyword, value in overrides.items():
         value = value(index) if callable(value) else value
+        if value is Ellipsis:
+            continue
         if value is None:
             delattr(dataset, keyword)
         elif isinstance(value, DataElement):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -87,6 +88,8 @@ class Header:
 def read_headers(paths: Iterable[str], secret: bytes) -> list[Header | Unread]:
     """Read the headers of files; whatever is wrong with one, the others are read.
 
+    pydicom's warnings are not shown: they repeat values, which may be a patient's.
+
     Parameters
     ----------
     paths : iterable of str
@@ -100,7 +103,8 @@ def read_headers(paths: Iterable[str], secret: bytes) -> list[Header | Unread]:
         In the order of `paths`.
     """
     known: dict[Any, Facts] = {}
-    with pydicom_config.disable_value_validation():
+    with pydicom_config.disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return [_read_header(path, secret, known) for path in paths]
 
 

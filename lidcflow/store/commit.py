@@ -7,11 +7,14 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from lidcflow.errors import ResourceError
+
+Result = TypeVar("Result")
 
 STALE_S = 24 * 3600
 """Age at which what a killed writer left aside is removed; no series takes a day."""
@@ -70,6 +73,33 @@ def _replace(draft: Path, target: Path, aside: Path) -> None:
             remove(target, aside)
         else:
             return
+
+
+def read_whole(target: Path, read: Callable[[], Result]) -> Result:
+    """Read from a committed folder, again when it was replaced meanwhile.
+
+    Zarr takes a file that is gone for a chunk of fill values, so a replaced folder must not go unseen.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    """
+    while True:
+        before = _identity(target)
+        try:
+            result = read()
+        except Exception:
+            if _identity(target) == before:
+                raise
+        else:
+            if _identity(target) == before:
+                return result
+
+
+def _identity(target: Path) -> tuple[int, int]:
+    found = (target / "zarr.json").stat()
+    return found.st_ino, found.st_mtime_ns
 
 
 def remove(target: Path, aside: Path) -> None:

@@ -108,5 +108,6 @@ def _write_array(group: zarr.Group, name: str, hu: NDArray[np.int16]) -> None:
         compressors=BloscCodec(typesize=hu.dtype.itemsize, cname="lz4", clevel=5, shuffle="bitshuffle"),
         dimension_names=[axis["name"] for axis in AXES],
         fill_value=AIR_HU,
+        config={"write_empty_chunks": True},
     )
     array[:] = hu

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
@@ -16,7 +17,7 @@ from lidcflow.ct.records import Series
 from lidcflow.ct.reduce import Volume
 from lidcflow.ct.values import is_uid
 from lidcflow.errors import StoreError
-from lidcflow.store.commit import committed, remove, require_space, sweep
+from lidcflow.store.commit import committed, read_whole, remove, require_space, sweep
 from lidcflow.store.guard import check, claim
 from lidcflow.store.ome import write_image
 from lidcflow.store.record import VolumeRecord, attributes_of, record_of, volume_digest
@@ -135,11 +136,11 @@ class VolumeStore:
         StoreError
             If the series is not in the store.
         """
+        group = self._group(series_instance_uid)
         try:
-            array = zarr.open_array(self._group(series_instance_uid) / "0", mode="r")
+            return read_whole(group, lambda: _voxels(group, slices or slice(None)))
         except FileNotFoundError:
             raise self._absent(series_instance_uid) from None
-        return np.asarray(array[:, slices or slice(None)], np.int16)
 
     def write_features(
         self, series_instance_uid: str, feature_id: str, features: NDArray[np.float16], volume_digest: str
@@ -189,13 +190,12 @@ class VolumeStore:
         (slices, d) array of float16, or None
             None when there are none, or those of another volume.
         """
+        folder = self._features(series_instance_uid, feature_id)
         try:
-            array = zarr.open_array(self._features(series_instance_uid, feature_id), mode="r")
-            if array.attrs["volume_digest"] != self.record(series_instance_uid).volume_digest:
-                return None
-        except FileNotFoundError:
+            of_digest, features = read_whole(folder, lambda: _features(folder))
+            return features if of_digest == self.record(series_instance_uid).volume_digest else None
+        except (FileNotFoundError, StoreError):
             return None
-        return np.asarray(array[:], np.float16)
 
     def delete(self, series_instance_uid: str) -> None:
         """Delete everything of a series; one that is not there is deleted already."""
@@ -216,6 +216,20 @@ class VolumeStore:
             f"store {self.root}: series {series_instance_uid} must be preprocessed, got no volume of it; "
             "run lidcflow preprocess on its source"
         )
+
+
+def _voxels(group: Path, slices: slice) -> NDArray[np.int16]:
+    shard = group / "0" / "c" / "0" / "0" / "0" / "0"
+    if not shard.is_file():
+        raise FileNotFoundError(shard)
+    array = zarr.open_array(group / "0", mode="r")
+    return np.asarray(array[:, slices], np.int16)
+
+
+def _features(folder: Path) -> tuple[Any, NDArray[np.float16]]:
+    """Read features and the digest of their volume."""
+    array = zarr.open_array(folder, mode="r")
+    return array.attrs.get("volume_digest"), np.asarray(array[:], np.float16)
 
 
 def _cell_mm(series: Series, volume: Volume) -> tuple[float, float, float]:
