@@ -6,18 +6,22 @@ flows' imports in memory for months.
 
 import json
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
     FlowRunFilter,
     FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, StateType
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow, load_flow_from_entrypoint
@@ -45,7 +49,10 @@ def deploy(config: Config) -> dict[str, bool]:
         deployments = scheduled(config)
         for pool in {deployment.work_pool.name for deployment in deployments}:
             _make_pool(client, pool)
-        return {deployment.name: _apply(client, deployment) for deployment in deployments}
+        paused = {deployment.name: _apply(client, deployment) for deployment in deployments}
+        for name in paused:
+            drop_missed_runs(client, name, paused=paused[name])
+        return paused
 
 
 def end_abandoned_runs(client: SyncPrefectClient) -> None:
@@ -60,6 +67,26 @@ def end_abandoned_runs(client: SyncPrefectClient) -> None:
     )
     for run in client.read_flow_runs(flow_run_filter=unfinished):
         client.set_flow_run_state(run.id, Crashed(message="the worker was stopped during this run"))
+
+
+def drop_missed_runs(client: SyncPrefectClient, deployment: str, *, paused: bool) -> None:
+    """Delete runs that were due while nothing served, up to the newest: it makes up for all of them."""
+    due = client.read_flow_runs(
+        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+            expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+        ),
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+    )
+    for run in superfluous(due, paused=paused):
+        client.delete_flow_run(run.id)
+
+
+def superfluous(due: list[FlowRun], *, paused: bool) -> list[FlowRun]:
+    """Return the runs to drop of those that are due, newest first; what people asked for by hand stays."""
+    scheduled_runs = [run for run in due if run.auto_scheduled]
+    return scheduled_runs if paused else scheduled_runs[1:]
 
 
 def _make_pool(client: SyncPrefectClient, name: str) -> None:

@@ -1,0 +1,71 @@
+"""What a Prefect server is told, and what is left over from the last time."""
+
+from uuid import uuid4
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.states import Running, Scheduled
+
+from flows.service.deploy import deploy, drop_missed_runs, end_abandoned_runs, superfluous
+from lidcflow.config import Config
+
+
+def due_run(name, *, by_hand=False):
+    return FlowRun(name=name, flow_id=uuid4(), auto_scheduled=not by_hand)
+
+
+def test_the_newest_missed_run_makes_up_for_the_others_and_runs_asked_for_by_hand_stay():
+    due = [due_run("by hand", by_hand=True), due_run("newest"), due_run("older"), due_run("oldest")]
+
+    dropped = superfluous(due, paused=False)
+
+    assert [run.name for run in dropped] == ["older", "oldest"]
+
+
+def test_a_paused_deployment_makes_up_for_nothing():
+    due = [due_run("by hand", by_hand=True), due_run("newest")]
+
+    dropped = superfluous(due, paused=True)
+
+    assert [run.name for run in dropped] == ["newest"]
+
+
+@pytest.fixture
+def client(prefect_server):
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+def test_deployments_are_made_once_and_keep_a_pause_by_hand(client, tmp_path):
+    config = Config(workspace=tmp_path, archive="idc:lidc_idri")
+
+    first = deploy(config)
+    by_hand = client.read_deployment_by_name("train/retrain")
+    client.pause_deployment(by_hand.id)
+    second = deploy(config)
+    with_inbox = deploy(config.model_copy(update={"inbox": "idc:lidc_idri"}))
+
+    assert first == {"preprocess": False, "retrain": False, "infer": True}
+    assert second == {"preprocess": False, "retrain": True, "infer": True}
+    assert with_inbox == {"preprocess": False, "retrain": True, "infer": False}
+    assert len(client.read_deployment(by_hand.id).schedules) == 1
+
+
+def test_a_run_that_nobody_works_on_ends_and_a_run_from_the_command_line_goes_on(client, tmp_path):
+    @flow(name="by-hand")
+    def by_hand():
+        pass
+
+    deploy(Config(workspace=tmp_path))
+    retrain = client.read_deployment_by_name("train/retrain")
+    abandoned = client.create_flow_run_from_deployment(retrain.id, state=Running()).id
+    alone = client.create_flow_run(by_hand, state=Running()).id
+    asked_for = client.create_flow_run_from_deployment(retrain.id, state=Scheduled()).id
+
+    end_abandoned_runs(client)
+    drop_missed_runs(client, "retrain", paused=False)
+
+    states = [client.read_flow_run(run).state_type for run in (abandoned, alone, asked_for)]
+    assert states == [StateType.CRASHED, StateType.RUNNING, StateType.SCHEDULED]
