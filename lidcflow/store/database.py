@@ -17,6 +17,7 @@ from sqlalchemy import (
     TypeDecorator,
     create_engine,
     event,
+    func,
     inspect,
     make_url,
     select,
@@ -28,6 +29,8 @@ from lidcflow.errors import StoreError
 
 SCHEMA_VERSION = 1
 _BUSY_TIMEOUT_MS = 30_000
+_FIRST_RUN_LOCK = 0x6C696463
+"""Of two first runs at once on PostgreSQL, the second waits until the tables are there."""
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -100,6 +103,8 @@ class Database:
     def _open(self) -> None:
         """Make the tables, or check that this version of lidcflow made them."""
         with self.session() as session:
+            if self._engine.dialect.name == "postgresql":
+                session.execute(select(func.pg_advisory_xact_lock(_FIRST_RUN_LOCK)))
             if not inspect(session.connection()).has_table(_Schema.__tablename__):
                 Base.metadata.create_all(session.connection())
                 session.add(_Schema(version=SCHEMA_VERSION))
