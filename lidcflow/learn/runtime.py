@@ -4,6 +4,7 @@ TensorFlow reads its thread counts once, when it starts, and ignores OMP_NUM_THR
 was given one core would start a thread for every core of the machine.
 """
 
+import logging
 import os
 import sys
 import tempfile
@@ -34,6 +35,7 @@ if threads := os.environ.get("OMP_NUM_THREADS"):
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", threads)
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", threads)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each head is traced once, which it warns of
 with without_chatter():
     import keras
 
