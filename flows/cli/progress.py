@@ -41,6 +41,7 @@ def shown_progress(waiting_for: str = "starting") -> Iterator[None]:
     """
     console = Console(stderr=True)
     if not console.is_terminal:
+        console.print(waiting_for, highlight=False, markup=False)
         with listening(Lines(console)):
             yield
         return
