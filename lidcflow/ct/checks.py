@@ -12,6 +12,7 @@ from lidcflow.ct.values import is_uid
 from lidcflow.errors import SeriesRefused
 
 MATRIX_LIMITS = 16, 4096
+RESCALE_LIMIT = 1e6
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT_IMAGES = frozenset({"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
 
@@ -122,9 +123,9 @@ def have_rescale(headers: Sequence[Header]) -> None:
     """Refuse pixels that can't be turned into Hounsfield units."""
     for header in headers:
         slope, intercept = header.facts.slope, header.facts.intercept
-        if not slope or intercept is None:
+        if not slope or intercept is None or max(abs(slope), 1 / abs(slope), abs(intercept)) > RESCALE_LIMIT:
             sentence = (
-                f"RescaleSlope must not be zero and RescaleIntercept be present, got {slope} and {intercept}; "
-                "export the series again, without them there are no Hounsfield units"
+                "RescaleSlope must not be zero and RescaleIntercept be present, both of a scanner's size, "
+                f"got {slope} and {intercept}; export the series again, without them there are no Hounsfield units"
             )
             raise refusal(headers, Reason.NO_RESCALE, sentence)

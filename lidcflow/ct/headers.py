@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
+import os
 import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, BinaryIO, NamedTuple
@@ -21,6 +23,7 @@ from lidcflow.ct.facts import COMMON_TAGS, Facts, facts_of
 from lidcflow.ct.values import integer_of, numbers_of, raw_text
 
 SOP_INSTANCE_UID = 0x00080018
+SERIES_INSTANCE_UID = 0x0020000E
 INSTANCE_NUMBER = 0x00200013
 POSITION = 0x00200032
 TAGS = [*COMMON_TAGS, SOP_INSTANCE_UID, INSTANCE_NUMBER, POSITION]
@@ -36,6 +39,7 @@ UNDEFINED_LENGTH = 0xFFFFFFFF
 TAGS = [*COMMON_TAGS, SOP_INSTANCE_UID, INSTANCE_NUMBER, POSITION]
 
 PREFIX_OFFSET = 128
+DIRECTORY_FILE = f"{os.sep}DICOMDIR"
 HEAD_BYTES = 16_384
 """Read at once: headers of CT take 2 to 10 KB, and one read costs a quarter less than many small ones."""
 
@@ -88,8 +92,6 @@ class Header:
 def read_headers(paths: Iterable[str], secret: bytes) -> list[Header | Unread]:
     """Read the headers of files; whatever is wrong with one, the others are read.
 
-    pydicom's warnings are not shown: they repeat values, which may be a patient's.
-
     Parameters
     ----------
     paths : iterable of str
@@ -103,9 +105,22 @@ def read_headers(paths: Iterable[str], secret: bytes) -> list[Header | Unread]:
         In the order of `paths`.
     """
     known: dict[Any, Facts] = {}
-    with pydicom_config.disable_value_validation(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         return [_read_header(path, secret, known) for path in paths]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pydicom's warnings out of sight: they repeat values and paths, which may be a patient's."""
+    logger = logging.getLogger("pydicom")
+    was_disabled = logger.disabled
+    logger.disabled = True
+    try:
+        with pydicom_config.disable_value_validation(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = was_disabled
 
 
 def _read_header(path: str, secret: bytes, known: dict[Any, Facts]) -> Header | Unread:
@@ -113,10 +128,12 @@ def _read_header(path: str, secret: bytes, known: dict[Any, Facts]) -> Header | 
     try:
         with open(path, "rb", buffering=0) as file:
             head = file.read(HEAD_BYTES)
-            if head[PREFIX_OFFSET : PREFIX_OFFSET + 4] != b"DICM":
+            if head[PREFIX_OFFSET : PREFIX_OFFSET + 4] != b"DICM" or path.endswith(DIRECTORY_FILE):
                 return Unread.NOT_DICOM
             file_bytes = file.seek(0, io.SEEK_END)
         parsed = _parse_head(head) or _parse_file(path)
+        if SERIES_INSTANCE_UID not in parsed.elements:
+            return Unread.UNREADABLE
         return _header(path, file_bytes, parsed, _shared_facts(parsed, secret, known))
     except Exception:
         return Unread.UNREADABLE

@@ -39,6 +39,9 @@ def judge(headers: Sequence[Header], *, secret: bytes, gaps: str = "refuse") -> 
         return _usable(sorted(headers, key=_by_worth), secret, gaps)
     except SeriesRefused as refused:
         return Verdict(uid, Reason(refused.reason), refused.sentence, len(headers))
+    except (ArithmeticError, ValueError) as error:
+        sentence = f"series {uid}: headers must be sound, got {type(error).__name__} on them; export the series again"
+        return Verdict(uid, Reason.UNREADABLE, sentence, len(headers))
 
 
 def _by_worth(header: Header) -> tuple[str, bool, bool, str]:

@@ -24,6 +24,10 @@ MIN_SLICES = 8
 MAX_GAP = 1.5
 """Largest distance of neighbouring slices, in median distances."""
 
+FARTHEST_MM = 10_000.0
+PIXEL_MM = 0.01, 100.0
+"""Positions and pixels beyond these are typing errors: no table is 10 m long."""
+
 SAME_POSITION_MM = 1e-3
 WHOLE_STEPS_WITHIN = 0.2
 """How far a gap may be from a whole number of median distances to be called missing slices."""
@@ -48,7 +52,9 @@ def placed(headers: Sequence[Header]) -> list[Header]:
 
 def _has_place(header: Header) -> bool:
     orientation, spacing = header.facts.orientation, header.facts.spacing_mm
-    if header.position_mm is None or orientation is None or spacing is None or min(spacing) <= 0:
+    if header.position_mm is None or orientation is None or spacing is None:
+        return False
+    if max(map(abs, header.position_mm)) > FARTHEST_MM or not PIXEL_MM[0] <= min(spacing) <= max(spacing) <= PIXEL_MM[1]:
         return False
     return are_directions(*orientation)
 

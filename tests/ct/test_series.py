@@ -146,6 +146,8 @@ REFUSED = {
     "too few pixels": ({"Rows": 64}, Reason.TRUNCATED, "must have 4096 bytes, got 2048"),
     "no pixels": ({"PixelData": None}, Reason.TRUNCATED, "got 0 in instance"),
     "no slope": ({"RescaleSlope": None}, Reason.NO_RESCALE, "got None and -1024.0"),
+    "a position beyond the building": ({"ImagePositionPatient": [0, 1e300, 0]}, Reason.NO_POSITION, "got 0 of 10"),
+    "a slope of no scanner": ({"RescaleSlope": 1e300}, Reason.NO_RESCALE, "got 1e+300"),
     "slope of zero": ({"RescaleSlope": 0}, Reason.NO_RESCALE, "got 0.0 and -1024.0"),
     "no intercept": ({"RescaleIntercept": None}, Reason.NO_RESCALE, "got 1.0 and None"),
     "one position": ({"ImagePositionPatient": [0, 0, 7.5]}, Reason.DUPLICATE_POSITIONS, "first at z = 7.50 mm"),
@@ -306,6 +308,22 @@ def test_an_unreadable_file_is_counted_and_flagged_on_its_neighbours(ct_series, 
 
     assert (found.not_dicom, found.unreadable) == (0, 1)
     assert sorted(verdict.flags for verdict in found if verdict.usable) == [(), ("unreadable-files-beside",)]
+
+
+def test_nothing_of_a_torn_header_reaches_the_log(ct_series, tmp_path, caplog):
+    folder = ct_series(tmp_path, patient_id="Lovelace")
+    (folder / "torn.dcm").write_bytes((folder / "000001.dcm").read_bytes()[:400] + b"\xff" * 500)
+
+    index(tmp_path)
+
+    assert caplog.text == ""
+
+
+def test_a_directory_of_dicom_media_is_just_another_file(ct_series, tmp_path):
+    ct_series(tmp_path / "ct")
+    (tmp_path / "DICOMDIR").write_bytes((tmp_path / "ct" / "000001.dcm").read_bytes())
+
+    assert (index(tmp_path).not_dicom, len(index(tmp_path))) == (1, 1)
 
 
 def test_a_missing_source_names_the_way_out(tmp_path):
