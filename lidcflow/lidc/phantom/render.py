@@ -80,6 +80,13 @@ def sample_anatomy(chest: Chest, enlarge: Enlarger, extent_mm: float) -> Anatomy
     return Anatomy(fields, enlarge)
 
 
+def lung_volume_ml(anatomy: Anatomy) -> float:
+    """Volume of the lungs within the image."""
+    step = anatomy.enlarge.lines_mm[1] - anatomy.enlarge.lines_mm[0]
+    nodes = np.count_nonzero(anatomy.fields[:, PlaneFields._fields.index("lung")] < 0)
+    return float(nodes * step * step * LATTICE_STEP_MM / 1000)
+
+
 def random_lung_points(rng: Generator, anatomy: Anatomy, n: int) -> NDArray[np.float64]:
     """Draw (n, 3) positions in the lung: x, y and depth in mm."""
     lines_mm = anatomy.enlarge.lines_mm

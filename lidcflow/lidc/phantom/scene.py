@@ -8,11 +8,13 @@ from numpy.random import PCG64, Generator, SeedSequence
 
 from lidcflow.lidc.phantom.chest import Chest
 from lidcflow.lidc.phantom.nodules import Lesion
-from lidcflow.lidc.phantom.render import Anatomy, Scene, random_lung_points
+from lidcflow.lidc.phantom.render import Anatomy, Scene, lung_volume_ml, random_lung_points
 from lidcflow.lidc.phantom.vessels import grow_tubes
 
-TIPS = 1300
-"""Tips of each of the four vessel trees of a chest."""
+TIPS_PER_ML = 1.15
+"""Tips of vessels in a millilitre of lung: each of the four trees of a chest has about 1,300."""
+
+MOST_TIPS = 8000
 
 
 def generator(*entropy: int) -> Generator:
@@ -22,6 +24,7 @@ def generator(*entropy: int) -> Generator:
 
 def build_scene(rng: Generator, chest: Chest, anatomy: Anatomy, lesions: Sequence[Lesion]) -> Scene:
     """Grow vessels and airways, and put everything together."""
-    tubes = grow_tubes(rng, chest, random_lung_points(rng, anatomy, 5 * TIPS), TIPS)
+    tips = min(round(TIPS_PER_ML * lung_volume_ml(anatomy)), MOST_TIPS)
+    tubes = grow_tubes(rng, chest, random_lung_points(rng, anatomy, tips))
     vessel_hu = float(rng.normal(38, 6) + 110 * chest.contrast)
     return Scene(chest, anatomy, tubes, lesions, vessel_hu)

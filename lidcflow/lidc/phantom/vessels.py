@@ -135,24 +135,21 @@ class Tubes:
     lumens: Capsules
 
 
-def grow_tubes(rng: Generator, chest: Chest, lung_points: NDArray[np.float64], tips: int) -> Tubes:
+def grow_tubes(rng: Generator, chest: Chest, tips: NDArray[np.float64]) -> Tubes:
     """Grow arteries, veins and airways of both lungs.
 
     Parameters
     ----------
-    lung_points : (n, 3) array
-        Random positions in the lungs, x, y and depth in mm.
-    tips : int
-        Tips of each of the four trees.
+    tips : (n, 3) array
+        Random positions in the lungs, x, y and depth in mm, that vessels shall reach.
     """
     vessels: list[Capsules] = []
     airways: list[tuple[Capsules, Capsules]] = []
     hila = chest.frame.scan(HILA_MM)
     for side, hilum in zip((-1.0, 1.0), hila, strict=True):
-        own = lung_points[(lung_points[:, 0] - chest.frame.x_mm) * side > 0]
-        for offset in (np.array([0.0, -5.0, -4.0]), np.array([0.0, 6.0, 14.0])):
-            targets = own[rng.permutation(len(own))[:tips]]
-            tree = grow_tree(rng, hilum + offset, targets, TIP_MM * rng.uniform(0.9, 1.15))
+        own = tips[(tips[:, 0] - chest.frame.x_mm) * side > 0]
+        for first, offset in enumerate((np.array([0.0, -5.0, -4.0]), np.array([0.0, 6.0, 14.0]))):
+            tree = grow_tree(rng, hilum + offset, own[first::2], TIP_MM * rng.uniform(0.9, 1.15))
             vessels.append(_slim(tree.capsules()))
             if len(vessels) % 2:
                 airways.append(_airway(tree))
