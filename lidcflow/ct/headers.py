@@ -157,7 +157,7 @@ def _parse_head(head: bytes) -> _Parsed | None:
         implicit = syntax == str(ImplicitVRLittleEndian)
         elements = data_element_generator(stream, implicit, True, stop_when=stop, specific_tags=TAGS)
         parsed = _Parsed(syntax, _by_tag(elements), stop)
-        return parsed if stop.pixels else None
+        return parsed if stop.pixels or syntax == DEFLATED else None
     return None
 
 

@@ -38,10 +38,10 @@ def judge(headers: Sequence[Header], *, secret: bytes, gaps: str = "refuse") -> 
     try:
         return _usable(sorted(headers, key=_by_worth), secret, gaps)
     except SeriesRefused as refused:
-        return Verdict(uid, Reason(refused.reason), refused.sentence, len(headers))
+        return Verdict(uid, Reason(refused.reason), refused.sentence, len(headers), study_instance_uid=_study(headers))
     except (ArithmeticError, ValueError) as error:
         sentence = f"series {uid}: headers must be sound, got {type(error).__name__} on them; export the series again"
-        return Verdict(uid, Reason.UNREADABLE, sentence, len(headers))
+        return Verdict(uid, Reason.UNREADABLE, sentence, len(headers), study_instance_uid=_study(headers))
 
 
 def _by_worth(header: Header) -> tuple[str, bool, bool, str]:
@@ -49,6 +49,12 @@ def _by_worth(header: Header) -> tuple[str, bool, bool, str]:
     facts = header.facts
     whole = (header.pixel_bytes or 0) <= header.file_bytes - (header.pixel_offset or 0)
     return header.sop_instance_uid, facts.transfer_syntax_uid not in NATIVE_SYNTAXES, not whole, header.path
+
+
+def _study(headers: Sequence[Header]) -> str | None:
+    """Return the StudyInstanceUID that all headers agree on, if it is one."""
+    uid, *others = {header.facts.study_instance_uid for header in headers}
+    return uid if not others and is_uid(uid) else None
 
 
 def _bad_series_uid(uid: str, n_files: int) -> Verdict:

@@ -172,6 +172,8 @@ class Verdict:
         What was tolerated, in kebab case.
     series : Series, optional
         Present when usable.
+    study_instance_uid : str, optional
+        Of a refused series, where its headers agree on a valid one: answers lie beside those of the study.
     """
 
     series_instance_uid: str
@@ -181,6 +183,7 @@ class Verdict:
     set_aside: int = 0
     flags: tuple[str, ...] = ()
     series: Series | None = None
+    study_instance_uid: str | None = None
 
     @property
     def usable(self) -> bool:
