@@ -56,8 +56,9 @@ def index(
 ) -> None:
     """List every series of a source with its verdict."""
     config = configured(config_file, workspace)
-    from tasks.source import find_series
+    from tasks.source import find_series, source_folder
 
+    source_folder(source)
     with shown_progress("looking for files"):
         found = find_series(source, config)
     rows = [_verdict_row(verdict) for verdict in found]
