@@ -35,12 +35,11 @@ class Schedule(_Values):
     cron: str | None = None
     interval: int | None = None
     timezone: str | None = None
-    slug: str
 
     @model_validator(mode="after")
     def _is_a_cron_or_an_interval(self) -> "Schedule":
         if (self.cron is None) == (self.interval is None):
-            raise ValueError(f"schedule {self.slug} must have either a cron or an interval")
+            raise ValueError(f"a schedule must have either a cron or an interval, got {self.cron} and {self.interval}")
         return self
 
     def __str__(self) -> str:
