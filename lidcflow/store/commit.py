@@ -27,7 +27,7 @@ def committed(target: Path, aside: Path) -> Iterator[Path]:
     Parameters
     ----------
     target : Path
-        Where the folder appears; what was there before is replaced.
+        Where the folder appears, in a folder that is there; what was there before is replaced.
     aside : Path
         Folder on the same file system for what is not finished.
 
@@ -35,13 +35,14 @@ def committed(target: Path, aside: Path) -> Iterator[Path]:
     ------
     ResourceError
         If the disk is full.
+    FileNotFoundError
+        If the folder around `target` is gone.
     """
     draft = aside / f"{target.name}.{secrets.token_hex(8)}"
     draft.mkdir(parents=True)
     try:
         yield draft
         _flush(draft)
-        target.parent.mkdir(parents=True, exist_ok=True)
         _replace(draft, target, aside)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

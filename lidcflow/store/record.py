@@ -74,7 +74,7 @@ class VolumeRecord:
     column_spacing_mm: float
 
 
-def volume_digest(volume: Volume) -> str:
+def digest_of(volume: Volume) -> str:
     """Hash voxels and edges of a volume."""
     digest = hashlib.sha256(np.ascontiguousarray(volume.hu, "<i2").data)
     digest.update(np.ascontiguousarray(volume.edges_mm, "<f8").data)
@@ -105,7 +105,7 @@ def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> d
             "fingerprint": series.fingerprint,
             "config": config.model_dump(mode="json"),
             "config_digest": config.digest,
-            "volume_digest": volume_digest(volume),
+            "volume_digest": digest_of(volume),
             "edges_mm": volume.edges_mm.tolist(),
             "flags": list(volume.flags),
             "lung_z_mm": volume.lung_z_mm,

@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
 
 from lidcflow.config import PreprocessConfig
 from lidcflow.ct.records import Series
 from lidcflow.ct.reduce import Volume
 from lidcflow.ct.values import is_uid
 from lidcflow.errors import StoreError
+from lidcflow.store.arrays import write_features, write_image
 from lidcflow.store.commit import committed, read_whole, remove, require_space, sweep
 from lidcflow.store.guard import check, claim
-from lidcflow.store.ome import write_image
-from lidcflow.store.record import VolumeRecord, attributes_of, record_of, volume_digest
+from lidcflow.store.record import VolumeRecord, attributes_of, digest_of, record_of
 
 __all__ = ["VolumeRecord", "VolumeStore"]
 
@@ -64,7 +63,7 @@ class VolumeStore:
     def series_uids(self) -> list[str]:
         """List the series that are committed, in order."""
         folder = self.root / "series"
-        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        return sorted(entry.name for entry in folder.iterdir() if is_uid(entry.name)) if folder.is_dir() else []
 
     def is_current(self, series: Series) -> bool:
         """Tell whether the volume of exactly this source is committed."""
@@ -89,10 +88,11 @@ class VolumeStore:
         ResourceError
             If the disk is too full.
         """
-        digest = volume_digest(volume)
+        digest = digest_of(volume)
         if self.is_current(series) and self.record(series.series_instance_uid).volume_digest == digest:
             return digest
         require_space(self.root, 2 * volume.hu.nbytes)
+        (self.root / "series").mkdir(exist_ok=True)
         with committed(self._group(series.series_instance_uid), self._aside) as draft:
             write_image(draft, volume.hu, _cell_mm(series, volume), attributes_of(series, volume, self.config))
         return digest
@@ -165,22 +165,12 @@ class VolumeStore:
         ResourceError
             If the disk is too full.
         """
-        target = self._features(series_instance_uid, feature_id)
-        if not target.parent.is_dir():
-            raise self._absent(series_instance_uid)
         require_space(self.root, features.nbytes)
-        with committed(target, self._aside) as draft:
-            array = zarr.create_array(
-                draft,
-                shape=features.shape,
-                dtype=np.float16,
-                chunks=features.shape,
-                compressors=BloscCodec(typesize=2, cname="lz4", clevel=5, shuffle="bitshuffle"),
-                dimension_names=["slice", "feature"],
-                attributes={"volume_digest": volume_digest},
-                zarr_format=3,
-            )
-            array[:] = features
+        try:
+            with committed(self._features(series_instance_uid, feature_id), self._aside) as draft:
+                write_features(draft, features, volume_digest)
+        except FileNotFoundError:
+            raise self._absent(series_instance_uid) from None
 
     def read_features(self, series_instance_uid: str, feature_id: str) -> NDArray[np.float16] | None:
         """Read the features of the committed volume.

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ with committed(Path(sys.argv[1]), Path(sys.argv[2])) as draft:
 
 
 def test_a_folder_appears_whole(tmp_path):
-    target, aside = tmp_path / "series" / "a", tmp_path / ".incoming"
+    target, aside = tmp_path / "a", tmp_path / ".incoming"
 
     with commit.committed(target, aside) as draft:
         (draft / "file").write_text("whole")
@@ -32,7 +33,7 @@ def test_a_folder_appears_whole(tmp_path):
 
 
 def test_a_writer_that_fails_leaves_nothing(tmp_path):
-    target, aside = tmp_path / "series" / "a", tmp_path / ".incoming"
+    target, aside = tmp_path / "a", tmp_path / ".incoming"
 
     with pytest.raises(ZeroDivisionError), commit.committed(target, aside) as draft:
         (draft / "file").write_text(str(1 / 0))
@@ -41,8 +42,18 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path):
     assert list(aside.iterdir()) == []
 
 
+def test_a_disk_that_fills_up_leaves_nothing_and_is_named(tmp_path):
+    target, aside = tmp_path / "a", tmp_path / ".incoming"
+
+    with pytest.raises(ResourceError, match="free some space"), commit.committed(target, aside):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    assert not target.exists()
+    assert list(aside.iterdir()) == []
+
+
 def test_a_killed_writer_leaves_nothing_in_sight(tmp_path):
-    target, aside = tmp_path / "series" / "a", tmp_path / ".incoming"
+    target, aside = tmp_path / "a", tmp_path / ".incoming"
     writer = subprocess.Popen([sys.executable, "-c", WRITE_AND_WAIT, target, aside], stdout=subprocess.PIPE)
     assert writer.stdout.readline() == b"writing\n"
 

@@ -1,4 +1,4 @@
-"""The arrays and metadata of one volume as an OME-Zarr 0.5 multiscale image."""
+"""The arrays of one series: the volume as an OME-Zarr 0.5 multiscale image, and features."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from lidcflow.ct.reduce import CHANNELS
 
 INNER_SLICES = 5
 """Slices in an inner chunk: a sector of 5 slices is one read."""
+
+COMPRESSOR = BloscCodec(typesize=2, cname="lz4", clevel=5, shuffle="bitshuffle")
 
 AXES = [
     {"name": "c", "type": "channel"},
@@ -53,6 +55,31 @@ def write_image(
     for level, array in enumerate(levels):
         _write_array(group, str(level), array)
     group.create_group("features")
+
+
+def write_features(folder: Path, features: NDArray[np.float16], volume_digest: str) -> None:
+    """Write the features of a volume as one chunk.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the array.
+    features : (slices, d) array of float16
+        One row per slice.
+    volume_digest : str
+        Digest of the volume that they were computed from.
+    """
+    array = zarr.create_array(
+        folder,
+        shape=features.shape,
+        dtype=np.float16,
+        chunks=features.shape,
+        compressors=COMPRESSOR,
+        dimension_names=["slice", "feature"],
+        attributes={"volume_digest": volume_digest},
+        zarr_format=3,
+    )
+    array[:] = features
 
 
 def halved(hu: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -105,7 +132,7 @@ def _write_array(group: zarr.Group, name: str, hu: NDArray[np.int16]) -> None:
         dtype=hu.dtype,
         shards=(channels, shard_slices, rows, columns),
         chunks=(channels, INNER_SLICES, rows, columns),
-        compressors=BloscCodec(typesize=hu.dtype.itemsize, cname="lz4", clevel=5, shuffle="bitshuffle"),
+        compressors=COMPRESSOR,
         dimension_names=[axis["name"] for axis in AXES],
         fill_value=AIR_HU,
         config={"write_empty_chunks": True},
