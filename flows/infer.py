@@ -106,7 +106,8 @@ def refusals(index: Index, failed: Mapping[str, SeriesRefused], release: Release
     """Yield the answer for each series that can't be evaluated and that a report can name."""
     for verdict in index.refused:
         if is_uid(verdict.series_instance_uid):
-            yield not_evaluated(verdict.series_instance_uid, None, verdict.reason, verdict.sentence, release)
+            uids = verdict.series_instance_uid, verdict.study_instance_uid
+            yield not_evaluated(*uids, verdict.reason, verdict.sentence, release)
     for series in index.usable:
         if refused := failed.get(series.series_instance_uid):
             yield not_evaluated(

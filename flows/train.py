@@ -94,8 +94,10 @@ def train_sectors(plan: TrainingPlan, run_id: str) -> tuple[list[SectorResult], 
             results.append(outcome(job, future))
             progress.advance()
     models = choose_models(results, config.preprocess.slices, config.train.sector_num)
-    with stage("evaluate"):
-        return results, evaluate_release.submit(plan, models, champion_of(config)).result()
+    with stage("evaluate", total=1) as progress:
+        evaluation = evaluate_release.submit(plan, models, champion_of(config), run_id).result()
+        progress.advance()
+    return results, evaluation
 
 
 def outcome(job: SectorJob, future: PrefectFuture[SectorResult]) -> SectorResult:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from lidcflow.learn import figures
 from lidcflow.learn.baselines import sector_prior
 from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.evaluation import HeldOut, evaluate, slice_figures
 from lidcflow.learn.gate import Champion, why_not_comparable
-from lidcflow.learn.metrics import RESAMPLES
+from lidcflow.learn.metrics import RESAMPLES, confusion
 from lidcflow.learn.release import Estimate, Record, ReleaseRecord, SplitFigures, threshold_for
 from lidcflow.learn.sectors import sector_slices
 from lidcflow.store.volumes import VolumeStore
@@ -24,6 +25,7 @@ from tasks.features import feature_reader
 from tasks.labels import nodules_of_record
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
+from tasks.tracking.runs import Run, run_of
 
 PRIOR_SECTORS = 13
 """Of the baseline, however many sectors the release has: one figure to beat for all of them."""
@@ -58,8 +60,10 @@ class _Split:
 
 
 @task(task_run_name="evaluate", retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE)
-def evaluate_release(plan: TrainingPlan, models: Sequence[SectorModel], champion: ReleaseRecord | None) -> Evaluation:
-    """Measure the models together on validation and test, at natural prevalence."""
+def evaluate_release(
+    plan: TrainingPlan, models: Sequence[SectorModel], champion: ReleaseRecord | None, run_id: str
+) -> Evaluation:
+    """Measure the models together on validation and test, at natural prevalence, and draw it on the training's run."""
     snapshot = Snapshot.load(plan.snapshot_path)
     prior = _prior(snapshot, plan)
     splits = {name: _read_split(snapshot.rows(name), plan) for name in ("validation", "test")}
@@ -69,6 +73,8 @@ def evaluate_release(plan: TrainingPlan, models: Sequence[SectorModel], champion
         name: evaluate(split.truth, probabilities[name], prior, seed=plan.config.train.seed, resamples=RESAMPLES)
         for name, split in splits.items()
     }
+    for name, split in splits.items():
+        _draw(run_of(Tracking.of(plan.config), run_id), name, probabilities[name], split.truth.labels)
     p_nodule = probabilities["validation"][..., 1:].sum(axis=-1)
     target = plan.config.train.target_sensitivity
     return Evaluation(
@@ -125,6 +131,13 @@ def _sector_figures(
     }
 
 
+def _draw(run: Run, split: str, probabilities: NDArray[np.float64], labels: NDArray[np.integer]) -> None:
+    rows, flat = probabilities.reshape(-1, 3), labels.ravel()
+    title = f"all sectors together: {split}"
+    run.figure(figures.confusion(confusion(rows, flat), title), f"{split}-confusion.png")
+    run.figure(figures.reliability(rows[:, 1:].sum(axis=1), flat, title), f"{split}-reliability.png")
+
+
 def _champion(
     record: ReleaseRecord | None, plan: TrainingPlan, validation: _Split, prior: NDArray[np.float64]
 ) -> Champion | None:
@@ -137,5 +150,5 @@ def _champion(
         return Champion(version=record.version, figures=record.metrics["validation"])
     pins = [SectorModel(start=pin.slices.start, stop=pin.slices.stop, uri=pin.uri) for pin in record.sectors]
     probabilities = _probabilities(_load(pins, plan), validation)
-    figures = evaluate(validation.truth, probabilities, prior, seed=0, resamples=0)
-    return Champion(version=record.version, figures=figures)
+    measured = evaluate(validation.truth, probabilities, prior, seed=0, resamples=0)
+    return Champion(version=record.version, figures=measured)

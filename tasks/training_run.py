@@ -11,6 +11,9 @@ from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import Run, open_run
 from tasks.train import named_figures
 
+COMPARED = ("auroc_nodule", "log_loss", "sensitivity_at_5", "sensitivity_at_10")
+"""Figures of the baselines that are logged beside the release's; the card has all."""
+
 
 def training_run(plan: TrainingPlan) -> AbstractContextManager[Run]:
     """Open the run of a whole training; each sector is a run below it."""
@@ -45,8 +48,9 @@ def log_release(run: Run, record: ReleaseRecord) -> None:
     run.tags({"release": str(record.version), "gate": "passed" if record.gate.passed else "refused"})
     for split, figures in record.metrics.items():
         run.metrics(named_figures(figures.release, split))
-        run.metrics(named_figures(figures.sector_prior, f"{split}-sector-prior"))
-        run.metrics(named_figures(figures.uniform, f"{split}-even-steps"))
+        for name, baseline in (("sector-prior", figures.sector_prior), ("even-steps", figures.uniform)):
+            compared = {key: value for key, value in baseline.items() if key in COMPARED}
+            run.metrics(named_figures(compared, f"{split}-{name}"))
     for pin in record.sectors:
         run.metrics(named_figures(pin.validation, "validation-by-sector"), step=pin.sector)
         run.metrics(named_figures(pin.test, "test-by-sector"), step=pin.sector)

@@ -8,7 +8,6 @@ from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.session import flow_session
 from flows.cli.tables import print_release
-from flows.environment import prepare
 from lidcflow.config import Config, load_config
 
 if TYPE_CHECKING:
@@ -83,7 +82,6 @@ def rollback(config_file: ConfigFile = None, workspace: Workspace = None) -> Non
 
 
 def _tracking(config: Config) -> "Tracking":
-    prepare(config)
     from tasks.tracking.connection import Tracking
 
     return Tracking.of(config)

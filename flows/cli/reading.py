@@ -9,7 +9,7 @@ from flows.cli.options import AsJson, ConfigFile, Workspace
 from flows.cli.output import print_json
 from flows.cli.session import flow_session
 from flows.cli.tables import print_readings
-from lidcflow.config import load_config
+from lidcflow.config import Config, load_config
 from tasks.source import source_folder
 
 SOME_REFUSED = 3
@@ -33,6 +33,7 @@ def infer(
     """Recommend slices of every series of a source, each with a page to open."""
     config = load_config(config_file, workspace=workspace, infer={"release": release} if release else None)
     source_folder(source)
+    check_release(config)
     with flow_session(config):
         from flows.infer import infer as run
 
@@ -43,3 +44,11 @@ def infer(
         print_readings(report)
     if report.refused:
         raise typer.Exit(SOME_REFUSED)
+
+
+def check_release(config: Config) -> None:
+    """Tell of a missing release before anything starts or is written."""
+    from tasks.tracking.connection import Tracking
+    from tasks.tracking.registry import load_release
+
+    load_release(Tracking.of(config), config.infer.release)

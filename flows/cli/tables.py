@@ -28,7 +28,7 @@ def print_readings(report: InferReport) -> None:
     for reading in report.readings:
         print_line(f"\nStudy {reading.study_instance_uid or 'unknown'}\nSeries {reading.series_instance_uid}")
         if reading.ranges:
-            print_table(f"{len(reading.ranges)} ranges to look at", columns, _range_rows(reading))
+            print_table("Slices to look at", columns, _range_rows(reading))
         else:
             print_line(reading.sentence or "Nothing above the threshold; the page shows the five highest slices.")
         print_line(str(reading.page))

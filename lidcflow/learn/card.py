@@ -36,7 +36,9 @@ def release_card(record: ReleaseRecord) -> str:
         [
             f"{_sentence(record)} {STATEMENT}",
             f"Gate {'passed' if record.gate.passed else 'refused'}: {record.gate.reason}.",
+            "### Figures, with 95% intervals over patients",
             _figures_table(record),
+            "### Sectors",
             _sectors_table(record),
             _pins(record),
         ]
@@ -66,7 +68,7 @@ def _figures_table(record: ReleaseRecord) -> str:
         ]
         for key, name in NAMES.items()
     ]
-    return _table(["95% intervals over patients", "validation", "test", "test, sector prior", "test, even steps"], rows)
+    return _table(["figure", "validation", "test", "test, sector prior", "test, even steps"], rows)
 
 
 def _sectors_table(record: ReleaseRecord) -> str:

@@ -11,11 +11,18 @@ from pathlib import Path
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 
 ANSWER_TIMEOUT_S = 10
+
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    MLFLOW_RUN_NOTE: "Chest CT: a run for each training, with one run for each sector below it. "
+    "Research use only.",
+}
 
 
 @dataclass(frozen=True)
@@ -71,18 +78,41 @@ def connect(tracking: Tracking) -> MlflowClient:
     return client
 
 
+def is_there(tracking: Tracking) -> bool:
+    """Tell whether there is anything to read, so that a look at a new workspace makes no database."""
+    file = tracking.uri.removeprefix("sqlite:///")
+    return file == tracking.uri or Path(file).exists()
+
+
 def experiment_id(tracking: Tracking) -> str:
     """Return the id of the experiment, making it on first use."""
     client = connect(tracking)
     if found := client.get_experiment_by_name(tracking.experiment):
         return str(found.experiment_id)
     try:
-        return str(client.create_experiment(tracking.experiment, artifact_location=tracking.artifacts))
+        return str(client.create_experiment(tracking.experiment, tracking.artifacts, EXPERIMENT_TAGS))
     except MlflowException:
         # Another process made it between the two calls.
         if found := client.get_experiment_by_name(tracking.experiment):
             return str(found.experiment_id)
         raise
+
+
+def pages(server: str, tracking: Tracking) -> dict[str, str]:
+    """Return the pages of the MLflow UI worth opening; without the workflow it shows those of language models.
+
+    Parameters
+    ----------
+    server : str
+        Address of the UI, such as ``http://127.0.0.1:5000``.
+    tracking : Tracking
+        What is shown there.
+    """
+    workflow = "workflowType=machine_learning"
+    return {
+        "trainings": f"{server}/#/experiments/{experiment_id(tracking)}/runs?{workflow}",
+        "releases": f"{server}/#/models/{tracking.registry_name}?{workflow}",
+    }
 
 
 def _check_answers(uri: str) -> None:

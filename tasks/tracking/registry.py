@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.release import ReleaseRecord
-from tasks.tracking.connection import Tracking, connect
+from tasks.tracking.connection import Tracking, connect, is_there
 
 CHAMPION = "champion"
 RECORD_FOLDER = "release"
@@ -60,7 +60,7 @@ def complete_release(tracking: Tracking, record: ReleaseRecord, run_id: str, car
     client = connect(tracking)
     client.log_text(run_id, record.model_dump_json(indent=2), f"{RECORD_FOLDER}/{RECORD_FILE}")
     version = str(record.version)
-    client.update_model_version(record.name, version, description=card)
+    client.update_model_version(record.name, version, description=_spaced(card))
     for key, value in {**_facts(record), INPUTS_TAG: record.inputs_digest, COMPLETE_TAG: "yes"}.items():
         client.set_model_version_tag(record.name, version, key, value)
 
@@ -84,6 +84,8 @@ def load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
     ReleaseError
         If there is none, or it is incomplete, or its record can't be read.
     """
+    if not is_there(tracking):
+        raise ReleaseError(_missing(reference, any_release=False))
     client, name = connect(tracking), tracking.registry_name
     try:
         if reference.isdecimal():
@@ -92,11 +94,13 @@ def load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        raise ReleaseError(_missing(reference, bool(_versions(tracking)))) from None
+        raise ReleaseError(_missing(reference, any_release=bool(_versions(tracking)))) from None
 
 
 def champion_version(tracking: Tracking) -> int | None:
     """Return the version in force, if there is one."""
+    if not is_there(tracking):
+        return None
     try:
         return int(connect(tracking).get_model_version_by_alias(tracking.registry_name, CHAMPION).version)
     except MlflowException:
@@ -135,6 +139,8 @@ def _listed(tracking: Tracking, version: ModelVersion, champion: int | None) -> 
 
 def _versions(tracking: Tracking) -> list[ModelVersion]:
     """Return the versions of the release, newest first."""
+    if not is_there(tracking):
+        return []
     client = connect(tracking)
     page = client.search_model_versions(f"name='{tracking.registry_name}'")
     versions = list(page)
@@ -179,7 +185,12 @@ def _facts(record: ReleaseRecord) -> Mapping[str, str]:
     }
 
 
-def _missing(reference: str, any_release: bool) -> str:
+def _spaced(card: str) -> str:
+    """Keep the cells of tables apart: MLflow's page draws them without any space between."""
+    return card.replace(" | ", "&emsp; | ")
+
+
+def _missing(reference: str, *, any_release: bool) -> str:
     if not any_release:
         return f"release {reference}: there must be a release, got none; run `lidcflow train` first"
     if reference == CHAMPION:

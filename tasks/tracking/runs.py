@@ -21,7 +21,8 @@ from tasks.tracking.connection import Tracking, connect, experiment_id
 BATCH = 900
 """MLflow takes at most 1000 metrics and 100 parameters in one call."""
 
-DATASET_DIGEST_LENGTH = 36
+DATASET_DIGEST_LENGTH = 12
+"""MLflow takes 36; people read this many, and files are named by them."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,11 @@ class Run:
             profile=json.dumps(dict(profile)),
         )
         self.client.log_inputs(self.run_id, [DatasetInput(dataset=dataset, tags=[])])
+
+
+def run_of(tracking: Tracking, run_id: str) -> Run:
+    """Return a run that another process opened, to log on."""
+    return Run(connect(tracking), run_id)
 
 
 @contextmanager
