@@ -137,6 +137,7 @@ def _prefect_schedule(schedule: Schedule) -> PrefectSchedule:
         cron=schedule.cron,
         interval=timedelta(seconds=schedule.interval) if schedule.interval else None,
         timezone=schedule.timezone,
+        slug=schedule.slug,
     )
 
 

@@ -30,11 +30,12 @@ class _Values(BaseModel):
 
 
 class Schedule(_Values):
-    """When a deployment runs: a cron or an interval in seconds."""
+    """When a deployment runs: a cron or an interval in seconds; Prefect updates the schedule of the same slug."""
 
     cron: str | None = None
     interval: int | None = None
     timezone: str | None = None
+    slug: str
 
     @model_validator(mode="after")
     def _is_a_cron_or_an_interval(self) -> "Schedule":

@@ -45,12 +45,12 @@ def test_deployments_are_made_once_and_keep_a_pause_by_hand(client, tmp_path):
     by_hand = client.read_deployment_by_name("train/retrain")
     client.pause_deployment(by_hand.id)
     second = deploy(config)
-    with_inbox = deploy(config.model_copy(update={"inbox": "idc:lidc_idri"}))
+    with_inbox = deploy(Config(workspace=tmp_path, archive="a", inbox="i", serve={"retrain_cron": "5 4 * * 6"}))
 
     assert first == {"preprocess": False, "retrain": False, "infer": True}
     assert second == {"preprocess": False, "retrain": True, "infer": True}
     assert with_inbox == {"preprocess": False, "retrain": True, "infer": False}
-    assert len(client.read_deployment(by_hand.id).schedules) == 1
+    assert [one.schedule.cron for one in client.read_deployment(by_hand.id).schedules] == ["5 4 * * 6"]
 
 
 def test_a_run_that_nobody_works_on_ends_and_a_run_from_the_command_line_goes_on(client, tmp_path):

@@ -53,4 +53,4 @@ def test_a_schedule_that_can_not_be_read_is_named(serve_settings, sentence):
 
 def test_a_schedule_is_a_cron_or_an_interval():
     with pytest.raises(ValueError, match="either a cron or an interval"):
-        Schedule(cron="0 1 * * *", interval=60)
+        Schedule(slug="both", cron="0 1 * * *", interval=60)
