@@ -414,7 +414,7 @@ SLOPPY = {
 }
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), keyword=st.sampled_from(sorted(SLOPPY)), everywhere=st.booleans())
 def test_no_header_value_crashes_index_or_reduction(ct_series, tmp_path, data, keyword, everywhere):
     value = data.draw(SLOPPY[keyword])
