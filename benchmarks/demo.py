@@ -103,7 +103,7 @@ def print_quality(release: dict[str, Any]) -> None:
     """Print the figures of the release and of the baselines on the test patients."""
     test = release["metrics"]["test"]
     print(
-        f"\nquality on phantoms: {test['patients']} test patients, {test['series']} series, {test['nodules']} nodules"
+        f"\nquality: {test['patients']} test patients, {test['series']} series, {test['nodules']} nodules"
     )
     print(f"{'figure':<20}{'release':>26}{'sector prior':>26}{'uniform every k':>26}")
     for figure in FIGURES:
