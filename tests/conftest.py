@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from flows.environment import prepare
-from lidcflow.config import Config
+from lidcflow.config import Config, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
+from lidcflow.learn.release import BackbonePin, ClassCounts, Gate, ReleaseRecord, SectorPin, SplitFigures
 
 settings.register_profile("lidcflow", deadline=None)
 settings.load_profile("lidcflow")
 
+COUNTS = ClassCounts(non_nodule=5, benign=2, malignant=1)
 CtSeries = Callable[..., Path]
 Pixels = NDArray[np.integer] | Callable[[int], Any] | float | None
 
@@ -50,6 +53,35 @@ def real_data() -> Path:
     if not root.is_dir():
         pytest.skip("the real CT of ../shared/real is not here (LIDCFLOW_REAL_DATA may name its folder)")
     return root
+
+
+@pytest.fixture
+def release_record() -> ReleaseRecord:
+    """Give the record of a release of two sectors of four slices each; the second one is a fallback."""
+    own = SectorPin(sector=1, first_slice=1, last_slice=4, model_name="m", version=1, training=COUNTS)
+    stand_in = {"sector": 2, "first_slice": 5, "last_slice": 8, "fallback": True}
+    preprocess = PreprocessConfig(slices=8, size=32)
+    figures = SplitFigures(patients=2, series=2, nodules=3, slices=COUNTS, release={}, sector_prior={}, uniform={})
+    return ReleaseRecord(
+        name="lidcflow",
+        version=3,
+        created=datetime(2026, 1, 2, tzinfo=UTC),
+        sector_num=2,
+        sectors=(own, own.model_copy(update={**stand_in, "reason": "no malignant slice in training"})),
+        backbone=BackbonePin(id="compact-ab", kind="compact", digest="ab", input="gray", size=32),
+        preprocess=preprocess,
+        preprocess_digest=preprocess.digest,
+        labels=LabelConfig(),
+        split=SplitConfig(),
+        train=TrainConfig(sector_num=2),
+        threshold_nodule=0.25,
+        snapshot_digest="cd",
+        inputs_digest="ef",
+        metrics={"validation": figures, "test": figures},
+        gate=Gate(passed=True, reason="better", compared_with="sector prior"),
+        synthetic=True,
+        lidcflow_version="0.1.0",
+    )
 
 
 @pytest.fixture(scope="session")

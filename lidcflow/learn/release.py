@@ -140,7 +140,7 @@ class ReleaseRecord(Record):
         """Return what a recommendation says of the release."""
         return ReleaseFacts(
             name=self.name,
-            version=str(self.version),
+            version=self.version,
             threshold_nodule=self.threshold_nodule,
             sector_num=self.sector_num,
             backbone_id=self.backbone.id,

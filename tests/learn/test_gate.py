@@ -2,7 +2,8 @@
 
 import pytest
 
-from lidcflow.learn.gate import Champion, judge
+from lidcflow.config import Config, LabelConfig, PreprocessConfig, SplitConfig
+from lidcflow.learn.gate import Champion, judge, why_not_comparable
 from lidcflow.learn.release import ClassCounts, Estimate, SplitFigures
 
 
@@ -61,3 +62,41 @@ def test_a_champion_that_cannot_be_compared_stays():
     gate = judge(figures(0.80, 0.30), champion)
 
     assert (gate.passed, gate.reason) == (False, "version 4 reads volumes of another preprocessing")
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"preprocess": PreprocessConfig(slices=8, size=64)}, "the same preprocessing"),
+        ({"labels": LabelConfig(min_readers=2)}, "the same labels"),
+        ({"split": SplitConfig(seed=7)}, "the same split of patients"),
+    ],
+)
+def test_a_champion_measured_otherwise_is_not_compared(release_record, changed, why):
+    config = Config(preprocess=release_record.preprocess, train=release_record.train).model_copy(update=changed)
+
+    sentence = why_not_comparable(release_record, config, "new snapshot", release_record.backbone.id, synthetic=True)
+
+    assert sentence.startswith(f"a release must have {why} to be compared with version 3")
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "backbone", "comparable"),
+    [("new", "compact-ab", True), ("cd", "resnet50-ef", True), ("new", "resnet50-ef", False)],
+)
+def test_a_champion_is_compared_where_its_features_or_its_figures_are_at_hand(
+    release_record, snapshot, backbone, comparable
+):
+    config = Config(preprocess=release_record.preprocess, train=release_record.train)
+
+    sentence = why_not_comparable(release_record, config, snapshot, backbone, synthetic=True)
+
+    assert (sentence == "") is comparable
+
+
+def test_a_release_of_synthetic_series_does_not_replace_one_of_patients(release_record):
+    champion = release_record.model_copy(update={"synthetic": False})
+    config = Config(preprocess=champion.preprocess, train=champion.train)
+
+    assert "synthetic" in why_not_comparable(champion, config, "new", champion.backbone.id, synthetic=True)
+    assert not why_not_comparable(release_record, config, "new", champion.backbone.id, synthetic=False)

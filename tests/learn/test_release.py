@@ -1,70 +1,28 @@
 """The record of a release, its threshold and the digest of its inputs."""
 
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
 
-from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
+from lidcflow.config import LabelConfig, TrainConfig
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.release import (
-    BackbonePin,
-    ClassCounts,
-    Gate,
-    ReleaseRecord,
-    SectorPin,
-    inputs_digest,
-    threshold_for,
-)
-
-PREPROCESS = PreprocessConfig(slices=8, size=32)
-COUNTS = ClassCounts(non_nodule=5, benign=2, malignant=1)
+from lidcflow.learn.release import ClassCounts, ReleaseRecord, inputs_digest, sector_model_name, threshold_for
 
 
-def pin(sector: int, first_slice: int, last_slice: int) -> SectorPin:
-    return SectorPin(
-        sector=sector, first_slice=first_slice, last_slice=last_slice, model_name="m", version=1, training=COUNTS
-    )
+def test_a_record_survives_its_own_json(release_record):
+    assert ReleaseRecord.model_validate_json(release_record.model_dump_json()).check() == release_record
 
 
-@pytest.fixture
-def record():
-    return ReleaseRecord(
-        name="lidcflow",
-        version=3,
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        sector_num=2,
-        sectors=(pin(1, 1, 4), pin(2, 5, 8)),
-        backbone=BackbonePin(id="compact-ab", kind="compact", digest="ab", input="gray", size=32),
-        preprocess=PREPROCESS,
-        preprocess_digest=PREPROCESS.digest,
-        labels=LabelConfig(),
-        split=SplitConfig(),
-        train=TrainConfig(sector_num=2),
-        threshold_nodule=0.25,
-        snapshot_digest="cd",
-        inputs_digest="ef",
-        metrics={},
-        gate=Gate(passed=True, reason="better", compared_with="sector prior"),
-        synthetic=True,
-        lidcflow_version="0.1.0",
-    )
-
-
-def test_a_record_survives_its_own_json(record):
-    assert ReleaseRecord.model_validate_json(record.model_dump_json()).check() == record
-
-
-def test_sectors_must_cover_every_slice_once(record):
-    gap = record.model_copy(update={"sectors": (pin(1, 1, 3), pin(2, 5, 8))})
+def test_sectors_must_cover_every_slice_once(release_record):
+    first, second = release_record.sectors
+    gap = release_record.model_copy(update={"sectors": (first.model_copy(update={"last_slice": 3}), second)})
 
     with pytest.raises(ReleaseError, match="must cover the slices 1 to 8 once each, got 7"):
         gap.check()
 
 
-def test_a_preprocessing_of_another_version_is_refused(record):
+def test_a_preprocessing_of_another_version_is_refused(release_record):
     with pytest.raises(ReleaseError, match=r"train again, or use the lidcflow 0\.1\.0"):
-        record.model_copy(update={"preprocess_digest": "0" * 64}).check()
+        release_record.model_copy(update={"preprocess_digest": "0" * 64}).check()
 
 
 @pytest.mark.parametrize(("target", "threshold"), [(0.25, 0.9), (0.5, 0.7), (0.51, 0.4), (0.99, 0.1)])
@@ -100,3 +58,15 @@ def test_another_number_of_epochs_is_another_training():
     one, two = (inputs_digest("snap", "a", "pre", TrainConfig(epochs=n), LabelConfig()) for n in (1, 2))
 
     assert one != two
+
+
+def test_sector_models_sort_by_number_in_the_registry():
+    names = [sector_model_name("lidcflow", 13, sector) for sector in (2, 10)]
+
+    assert names == sorted(names) == ["lidcflow.13-sectors.sector-02", "lidcflow.13-sectors.sector-10"]
+
+
+def test_a_recommendation_is_told_which_sectors_are_read_by_the_all_sector_model(release_record):
+    facts = release_record.facts()
+
+    assert (facts.version, facts.sector_num, facts.fallback_sectors) == (3, 2, (2,))
