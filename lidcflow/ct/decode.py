@@ -138,7 +138,8 @@ def to_hounsfield(
     if slope == 1 and intercept == int(intercept) and limits is not None:
         low, high = AIR_HU - int(intercept), HIGHEST_HU - int(intercept)
         if limits[0] <= high and low <= limits[1]:
-            np.clip(stored, max(low, limits[0]), min(high, limits[1]), out=hu.view(stored.dtype))
+            kind = stored.dtype.type
+            np.clip(stored, kind(max(low, limits[0])), kind(min(high, limits[1])), out=hu.view(stored.dtype))
             return np.add(hu, _wrapped(int(intercept)), out=hu)
     exact = stored * np.float64(slope) + intercept
     hu[...] = np.clip(np.rint(exact, out=exact), AIR_HU, HIGHEST_HU, out=exact)

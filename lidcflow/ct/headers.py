@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from pydicom import config as pydicom_config
 from pydicom.dataset import Dataset
@@ -36,6 +36,10 @@ DEFLATED = str(DeflatedExplicitVRLittleEndian)
 PIXEL_DATA = 0x7FE00010
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
 UNDEFINED_LENGTH = 0xFFFFFFFF
+HEAD_TAGS = [*TAGS, PIXEL_DATA]
+LONGEST_VALUE = 1024
+"""Longer values are not read: of ours, only the pixels are."""
+
 TAGS = [*COMMON_TAGS, SOP_INSTANCE_UID, INSTANCE_NUMBER, POSITION]
 
 PREFIX_OFFSET = 128
@@ -142,7 +146,8 @@ def _read_header(path: str, secret: bytes, known: dict[Any, Facts]) -> Header | 
 def _parse_head(head: bytes) -> _Parsed | None:
     """Parse a header that lies in the head of the file up to the pixels, as nearly all do.
 
-    Iterating over pydicom's elements takes half the time of `dcmread`, which makes five data sets a file.
+    Iterating over pydicom's elements takes less than half the time of `dcmread`, which makes five data sets a file
+    and asks at every element whether to stop; here the end of the head stops it.
     """
     stream = io.BytesIO(head)
     stream.seek(PREFIX_OFFSET + 4)
@@ -153,11 +158,13 @@ def _parse_head(head: bytes) -> _Parsed | None:
             stream = _inflated(stream.read())
         elif syntax not in NATIVE_SYNTAXES:
             return None
-        stop = _PixelStop(stream)
         implicit = syntax == str(ImplicitVRLittleEndian)
-        elements = data_element_generator(stream, implicit, True, stop_when=stop, specific_tags=TAGS)
-        parsed = _Parsed(syntax, _by_tag(elements), stop)
-        return parsed if stop.pixels or syntax == DEFLATED else None
+        elements = data_element_generator(stream, implicit, True, defer_size=LONGEST_VALUE, specific_tags=HEAD_TAGS)
+        found = _by_tag(elements)
+        pixels = found.pop(PIXEL_DATA, None)
+        if pixels is not None:
+            return _Parsed(syntax, found, (pixels.value_tell, pixels.length))
+        return _Parsed(syntax, found, None) if syntax == DEFLATED else None
     return None
 
 
@@ -168,26 +175,18 @@ def _inflated(deflated: bytes) -> io.BytesIO:
 
 def _parse_file(path: str) -> _Parsed:
     """Parse any header that pydicom can."""
-    with open(path, "rb") as file:
-        stop = _PixelStop(file)
-        dataset = read_partial(file, stop_when=stop, specific_tags=TAGS)
-    syntax = raw_text(dataset.file_meta.get("TransferSyntaxUID"))
-    return _Parsed(syntax, {tag: dataset.get_item(tag) for tag in TAGS if tag in dataset}, stop)
+    pixels: list[PixelElement] = []
 
-
-class _PixelStop:
-    """Stops pydicom at the pixels and notes where they are."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self.stream = stream
-        self.pixels: PixelElement | None = None
-
-    def __call__(self, tag: BaseTag, _vr: str | None, length: int) -> bool:
-        if tag not in PIXEL_TAGS:
-            return False
+    def at_pixels(tag: BaseTag, _vr: str | None, length: int) -> bool:
         if tag == PIXEL_DATA:
-            self.pixels = (self.stream.tell(), None if length == UNDEFINED_LENGTH else length)
-        return True
+            pixels.append((file.tell(), None if length == UNDEFINED_LENGTH else length))
+        return tag in PIXEL_TAGS
+
+    with open(path, "rb") as file:
+        dataset = read_partial(file, stop_when=at_pixels, specific_tags=TAGS)
+    syntax = raw_text(dataset.file_meta.get("TransferSyntaxUID"))
+    elements = {tag: dataset.get_item(tag) for tag in TAGS if tag in dataset}
+    return _Parsed(syntax, elements, pixels[0] if pixels else None)
 
 
 class _Parsed(NamedTuple):
@@ -195,7 +194,7 @@ class _Parsed(NamedTuple):
 
     syntax: str
     elements: dict[int, Any]
-    stop: _PixelStop
+    pixels: PixelElement | None
 
 
 def _after_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
@@ -223,7 +222,7 @@ def _shared_facts(parsed: _Parsed, secret: bytes, known: dict[Any, Facts]) -> Fa
 
 
 def _header(path: str, file_bytes: int, parsed: _Parsed, facts: Facts) -> Header:
-    offset, length = parsed.stop.pixels or (None, None)
+    offset, length = parsed.pixels or (None, None)
     return Header(
         path=path,
         sop_instance_uid=raw_text(_plain(parsed.elements.get(SOP_INSTANCE_UID))),

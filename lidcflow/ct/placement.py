@@ -54,9 +54,8 @@ def _has_place(header: Header) -> bool:
     orientation, spacing = header.facts.orientation, header.facts.spacing_mm
     if header.position_mm is None or orientation is None or spacing is None:
         return False
-    if max(map(abs, header.position_mm)) > FARTHEST_MM or not PIXEL_MM[0] <= min(spacing) <= max(spacing) <= PIXEL_MM[1]:
-        return False
-    return are_directions(*orientation)
+    near = max(map(abs, header.position_mm)) <= FARTHEST_MM
+    return near and all(PIXEL_MM[0] <= mm <= PIXEL_MM[1] for mm in spacing) and are_directions(*orientation)
 
 
 def of_one_geometry(headers: Sequence[Header]) -> list[Header]:

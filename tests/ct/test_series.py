@@ -7,9 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataelem import DataElement
-from pydicom.uid import ExplicitVRBigEndian, RLELossless
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from lidcflow.config import PreprocessConfig
+from lidcflow.ct.decode import hounsfield_slice
 from lidcflow.ct.reduce import reduce_series
 from lidcflow.ct.series import Reason, index_folder
 from lidcflow.errors import SourceError
@@ -372,6 +374,23 @@ def test_headers_longer_than_the_first_read_are_read_too(ct_series, tmp_path):
     verdict = only_verdict(ct_series(tmp_path, ImageComments="x" * 10_000, AdditionalPatientHistory="y" * 20_000))
 
     assert verdict.usable
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+@pytest.mark.parametrize("undefined_length", [False, True])
+def test_the_pixels_of_an_icon_are_not_those_of_the_slice(ct_series, tmp_path, syntax, undefined_length):
+    icon = Dataset()
+    icon.Rows = icon.Columns = icon.BitsAllocated = 8
+    icon.PixelData = b"\xff" * 128
+    icons = DataElement("IconImageSequence", "SQ", [icon])
+    icons.is_undefined_length = undefined_length
+    plain = only_verdict(ct_series(tmp_path / "plain", series_uid="1.2.3", syntax=syntax)).series
+
+    series = only_verdict(
+        ct_series(tmp_path / "icon", series_uid="1.2.3", syntax=syntax, IconImageSequence=icons)
+    ).series
+
+    np.testing.assert_array_equal(hounsfield_slice(series.slices[0]), hounsfield_slice(plain.slices[0]))
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
