@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import format_number_as_ds
 
 from lidcflow.ct.records import SYNTHETIC_MANUFACTURER
 from lidcflow.lidc.annotations import LidcScan
@@ -89,9 +90,9 @@ def slice_bytes(dataset: Dataset, header: SeriesHeader, index: int, stored: NDAr
     uid = derived_uid(header.version, header.scan.series_instance_uid, index)
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = uid
     dataset.InstanceNumber = instance_number(header, index)
-    corner_mm = _decimal(-0.5 * (header.matrix - 1) * header.scan.pixel_spacing_mm)
-    dataset.ImagePositionPatient = [corner_mm, corner_mm, _decimal(z_mm)]
-    dataset.SliceLocation = _decimal(z_mm)
+    corner_mm = format_number_as_ds(-0.5 * (header.matrix - 1) * header.scan.pixel_spacing_mm)
+    dataset.ImagePositionPatient = [corner_mm, corner_mm, format_number_as_ds(z_mm)]
+    dataset.SliceLocation = format_number_as_ds(z_mm)
     dataset.PixelData = stored.astype("<i2").tobytes()
     dataset["PixelData"].VR = "OW"
     buffer = BytesIO()
@@ -112,11 +113,6 @@ def stored_values(hu: NDArray[np.float32], header: SeriesHeader) -> NDArray[np.i
         line = np.arange(header.matrix) - 0.5 * (header.matrix - 1)
         stored[line[:, None] ** 2 + line**2 > (0.5 * header.matrix) ** 2] = PADDING
     return stored
-
-
-def _decimal(value: float) -> str:
-    """Write a Decimal String, of at most 16 characters."""
-    return f"{value:.6f}".rstrip("0").rstrip(".") or "0"
 
 
 def _file_meta(header: SeriesHeader) -> FileMetaDataset:
@@ -150,17 +146,17 @@ def _describe(dataset: Dataset, header: SeriesHeader) -> None:
     dataset.SoftwareVersions = header.version
     dataset.SeriesDescription = dataset.ImageComments = dataset.DerivationDescription = MARK
     dataset.ContentQualification, dataset.BurnedInAnnotation = "RESEARCH", "NO"
-    dataset.SliceThickness = _decimal(scan.slice_thickness_mm)
+    dataset.SliceThickness = format_number_as_ds(scan.slice_thickness_mm)
     dataset.KVP, dataset.Exposure = str(protocol.kvp), protocol.mas
     dataset.ExposureTime, dataset.XRayTubeCurrent = 500, 2 * protocol.mas
     dataset.ConvolutionKernel = protocol.kernel.name
-    dataset.ReconstructionDiameter = _decimal(header.matrix * scan.pixel_spacing_mm)
+    dataset.ReconstructionDiameter = format_number_as_ds(header.matrix * scan.pixel_spacing_mm)
     if scan.contrast_used:
         dataset.ContrastBolusAgent = "IV"
 
 
 def _set_pixel_module(dataset: Dataset, header: SeriesHeader) -> None:
-    spacing_mm = _decimal(header.scan.pixel_spacing_mm)
+    spacing_mm = format_number_as_ds(header.scan.pixel_spacing_mm)
     dataset.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
     dataset.PixelSpacing = [spacing_mm, spacing_mm]
     dataset.Rows = dataset.Columns = header.matrix

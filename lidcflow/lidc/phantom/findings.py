@@ -19,10 +19,10 @@ BENIGN, MALIGNANT = 1, 2
 DIAMETER_MM = {BENIGN: (5.3, 0.36), MALIGNANT: (7.9, 0.53)}
 """Median of the diameter, and standard deviation of its logarithm."""
 
-Z_STRETCH = 1.15
+Z_STRETCH = 1.4
 """Thick slices draw nodules out along z."""
 
-CALCIFIED = {BENIGN: 0.225, MALIGNANT: 0.008}
+CALCIFIED = {BENIGN: 0.25, MALIGNANT: 0.008}
 PATTERNS, PATTERN_SHARES = (2, 3, 4, 5), (0.01, 0.80, 0.13, 0.06)
 NOT_SOLID = {BENIGN: 0.17, MALIGNANT: 0.27}
 MARGIN = {BENIGN: 4.3, MALIGNANT: 3.7}

