@@ -1,0 +1,218 @@
+"""From volumes to a release to reports, with the compact backbone on tiny volumes."""
+
+import json
+import re
+
+import mlflow
+import numpy as np
+import pytest
+
+from flows.infer import infer
+from flows.train import train
+from lidcflow.config import ClusterConfig, Config, InferConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
+from lidcflow.ct.records import Acquisition, PixelFormat, Series, SourceSlice
+from lidcflow.ct.reduce import SlabSource, Volume
+from lidcflow.errors import LabelError, ReleaseError
+from lidcflow.lidc.annotations import lidc_scans, nodules_of
+from lidcflow.lidc.labels import slab_labels
+from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.store.volumes import VolumeStore
+from tasks.cluster import open_cluster
+from tasks.promote import promote
+from tasks.tracking.connection import Tracking
+from tasks.tracking.registry import list_releases
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+SLICES, SIZE, PATIENTS = 8, 32, 16
+
+
+def annotated_series(scan):
+    """The series of a LIDC scan as its rows tell it."""
+    pixels = PixelFormat(rows=512, columns=512, bits_stored=16, signed=True)
+    slices = tuple(
+        SourceSlice("", f"{scan.series_instance_uid}.{number}", number, float(z_mm), 1.0, -1024.0, 0, 0, pixels)
+        for number, z_mm in enumerate(scan.slice_z_mm, start=1)
+    )
+    return Series(
+        series_instance_uid=scan.series_instance_uid,
+        study_instance_uid=scan.study_instance_uid,
+        frame_of_reference_uid=None,
+        patient_key=patient_key(scan.patient_id, PUBLIC_KEY),
+        slices=slices,
+        rows=512,
+        columns=512,
+        row_spacing_mm=0.7,
+        column_spacing_mm=0.7,
+        slice_spacing_mm=scan.slice_spacing_mm,
+        acquisition=Acquisition(),
+        synthetic=True,
+        fingerprint="0" * 64,
+    )
+
+
+def volume_of(scan, rng):
+    """Noise like lung, with a bright square in each slice that holds a nodule."""
+    h_mm = scan.slice_spacing_mm / 2
+    edges_mm = np.linspace(scan.slice_z_mm[0] + h_mm, scan.slice_z_mm[-1] - h_mm, SLICES + 1)
+    labels = slab_labels(edges_mm, nodules_of(scan), h_mm, LabelConfig())
+    hu = rng.integers(-900, -700, (2, SLICES, SIZE, SIZE), dtype=np.int16)
+    hu[:, labels > 0, 10:16, 10:16] = 50
+    middle = [int(np.abs(scan.slice_z_mm - z_mm).argmin()) for z_mm in (edges_mm[:-1] + edges_mm[1:]) / 2]
+    sources = tuple(
+        (SlabSource(f"{scan.series_instance_uid}.{i + 1}", i + 1, float(scan.slice_z_mm[i]), 1.0),) for i in middle
+    )
+    return Volume(hu, edges_mm, sources)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """A workspace whose store holds volumes of LIDC's first patients, and a worker for all tests."""
+    with open_cluster(ClusterConfig(workers=1), "train") as cluster:
+        yield Config(
+            workspace=tmp_path_factory.mktemp("workspace"),
+            patient_key="public",
+            preprocess=PreprocessConfig(slices=SLICES, size=SIZE),
+            split=SplitConfig(validation=0.3, test=0.2),
+            train=TrainConfig(sector_num=2, epochs=3),
+            cluster=ClusterConfig(address=cluster.address),
+        )
+
+
+@pytest.fixture(scope="module")
+def stored(config):
+    store, rng = VolumeStore(config.store_path, config.preprocess), np.random.default_rng(0)
+    for scan in [scan for scan in lidc_scans() if nodules_of(scan)][:PATIENTS]:
+        store.write(annotated_series(scan), volume_of(scan, rng))
+    return store
+
+
+@pytest.fixture(scope="module")
+def trained(config, stored, prefect_server):
+    return train(config)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory, ct_series):
+    """Two studies to read, and a series that can't be."""
+    folder = tmp_path_factory.mktemp("inbox")
+    for name in ("a", "b"):
+        ct_series(folder / name, patient_id="Lovelace")
+    ct_series(folder / "short", n=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def read(config, trained, source):
+    return infer(str(source), with_release(config, trained.release.version))
+
+
+def with_release(config, version):
+    return config.model_copy(update={"infer": InferConfig(release=str(version))})
+
+
+def test_a_training_releases_a_model_for_every_sector(trained):
+    record = trained.release
+
+    assert (trained.reused, trained.series, record.version) == (False, PATIENTS, 1)
+    assert [(pin.first_slice, pin.last_slice) for pin in record.sectors] == [(1, 4), (5, 8)]
+    assert record.metrics["test"].patients >= 1
+    assert 0 < record.threshold_nodule < 1
+    assert trained.champion is record.gate.passed
+    assert record.synthetic
+
+
+def test_the_same_inputs_find_the_release_they_made(config, trained):
+    again = train(config)
+
+    assert (again.reused, again.release) == (True, trained.release)
+
+
+def test_other_settings_train_another_release(config, trained):
+    other = train(config.model_copy(update={"train": config.train.model_copy(update={"sector_num": 1})}))
+
+    assert (other.reused, other.release.version, other.release.sector_num) == (False, 2, 1)
+    assert other.release.gate.compared_with in ("sector prior", "version 1")
+
+
+def test_each_sector_model_loads_alone(config, trained):
+    mlflow.set_tracking_uri(Tracking.of(config).uri)
+    features = np.zeros((3, 384), dtype=np.float32)
+
+    for pin in trained.release.sectors:
+        probabilities = mlflow.pyfunc.load_model(pin.uri).predict(features)
+
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_nothing_that_is_kept_of_a_training_names_a_patient(config, trained):
+    files = [file for file in (config.workspace / "mlflow").rglob("*") if file.is_file()]
+
+    assert len(files) > 10
+    assert not [file for file in files if re.search(rb"LIDC-IDRI-\d{4}", file.read_bytes())]
+
+
+def test_every_series_of_a_source_gets_an_answer(read, source):
+    verdicts = [reading.verdict for reading in read.readings]
+
+    assert len(verdicts) == 3
+    assert (read.refused, read.reused) == (1, 0)
+    refused = next(reading for reading in read.readings if reading.verdict == "not-evaluated")
+    assert refused.reason == "too-few-slices"
+    assert refused.study_instance_uid is not None
+
+
+def test_a_report_pins_the_release_and_names_its_source_images(read, trained):
+    page = next(reading.page for reading in read.readings if reading.verdict != "not-evaluated")
+    said = json.loads((page.parent / "recommendations.json").read_text())
+
+    assert page.name == "report.html"
+    assert (said["release"]["version"], said["release"]["threshold_nodule"]) == (1, trained.release.threshold_nodule)
+    assert len(said["slices"]) == SLICES
+    assert all(image["sop_instance_uid"] for one in said["slices"] for image in one["source_images"])
+    assert "Lovelace" not in page.read_text()
+
+
+def test_a_second_reading_reuses_what_is_unchanged(config, read, source):
+    again = infer(str(source), with_release(config, 1))
+
+    assert (again.reused, [one.page for one in again.readings]) == (3, [one.page for one in read.readings])
+
+
+def test_a_report_that_was_lost_is_written_again(config, read, source):
+    page = next(reading.page for reading in read.readings if reading.verdict != "not-evaluated")
+    page.unlink()
+
+    again = infer(str(source), with_release(config, 1))
+
+    assert (again.reused, page.is_file()) == (2, True)
+
+
+def test_a_release_of_another_preprocessing_is_refused(config, read, trained, source, tmp_path):
+    other = config.model_copy(update={"preprocess": PreprocessConfig(slices=SLICES, size=16), "workspace": tmp_path})
+    VolumeStore(other.store_path, other.preprocess)
+    elsewhere = other.tracking.model_copy(update={"uri": config.tracking_uri})
+
+    with pytest.raises(ReleaseError, match="it reads volumes of the preprocessing"):
+        infer(str(source), with_release(other.model_copy(update={"tracking": elsewhere}), 1))
+
+
+def test_a_release_in_force_is_what_inference_takes(config, trained, read, source):
+    promote(Tracking.of(config), 1, force=True, reason="the only one")
+
+    report = infer(str(source), config)
+
+    assert report.release == "lidcflow version 1"
+    assert [listed.version for listed in list_releases(Tracking.of(config)) if listed.champion] == [1]
+
+
+def test_series_outside_of_lidc_alone_can_not_be_trained_on(config, tmp_path, source, read):
+    foreign = config.model_copy(update={"workspace": tmp_path})
+    store = VolumeStore(foreign.store_path, foreign.preprocess)
+    scan = lidc_scans()[0]
+    series = annotated_series(scan)
+    unknown = {"series_instance_uid": "1.2.3", "study_instance_uid": "1.2"}
+    store.write(Series(**{**vars(series), **unknown}), volume_of(scan, np.random.default_rng(0)))
+
+    with pytest.raises(LabelError, match="at least one of the 1 stored series must be one of LIDC-IDRI"):
+        train(foreign)
