@@ -65,7 +65,7 @@ class ServiceLines:
                 )
         if config.serve.host not in LOOPBACK:
             self._out.print(
-                f"[yellow]anyone who reaches {config.serve.host} can use both servers:[/] they ask for no password; "
+                "[yellow]anyone who reaches this machine can use both servers:[/] they ask for no password; "
                 "MLFLOW_SERVER_ALLOWED_HOSTS names the hosts that MLflow answers to",
             )
         self._out.print(f"Ctrl-C stops everything. {NOTICE}")

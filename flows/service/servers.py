@@ -86,12 +86,12 @@ def check_port(host: str, port: int, server: str, key: str) -> None:
 
 
 def prefect_server(config: Config) -> Service:
-    """Return the Prefect server, with its database in the workspace."""
+    """Return the Prefect server, with its database in the workspace; its pages work under any name of the machine."""
     serve = config.serve
     return Service(
         name="Prefect server",
         arguments=("-m", "prefect", "server", "start", "--host", serve.host, "--port", str(serve.prefect_port)),
-        environment=environment(config),
+        environment=environment(config) | {"PREFECT_SERVER_UI_API_URL": "/api"},
         log=log_folder(config) / "prefect-server.log",
         health_url=f"{addresses(config).prefect_api}/health",
     )
