@@ -15,7 +15,7 @@ from lidcflow.learn.inputs import Input
 if TYPE_CHECKING:
     import keras
 
-COMPACT_SHA256 = "e33e91bea1cccae14b172f17227a4380ab8f3f07f2395c9cd416e11c2cc8a34d"
+COMPACT_SHA256 = "f1201a942adea9e9aa4319cda0e0ba53a413f906129979926da9602952afe01a"
 """Digest of the weight file in this package."""
 
 RESNET50_FILE = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
