@@ -6,7 +6,9 @@ import re
 import mlflow
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.infer import infer
 from flows.train import train
 from lidcflow.config import ClusterConfig, Config, InferConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
@@ -204,6 +206,20 @@ def test_a_release_in_force_is_what_inference_takes(config, trained, read, sourc
 
     assert report.release == "lidcflow version 1"
     assert [listed.version for listed in list_releases(Tracking.of(config)) if listed.champion] == [1]
+
+
+def test_the_command_exits_3_when_a_series_could_not_be_evaluated(config, read, source, tmp_path):
+    file = tmp_path / "lidcflow.toml"
+    file.write_text(
+        f'workspace = "{config.workspace}"\n[preprocess]\nslices = {SLICES}\nsize = {SIZE}\n'
+        f'[cluster]\naddress = "{config.cluster.address}"\n'
+    )
+
+    done = CliRunner().invoke(app, ["infer", str(source), "--release", "1", "--config", str(file), "--json"])
+
+    report = json.loads(done.stdout)
+    assert done.exit_code == 3
+    assert (report["refused"], report["notice"]) == (1, "Research use only.")
 
 
 def test_series_outside_of_lidc_alone_can_not_be_trained_on(config, tmp_path, source, read):
