@@ -13,6 +13,9 @@ from lidcflow.lidc.phantom.shapes import Field, FieldLike, Waves, random_waves
 HALF_WIDTH_MM, HALF_DEPTH_MM, HEIGHT_MM = 140.0, 100.0, 270.0
 """Inner half axes and height of the standard chest that all anatomy is written for."""
 
+LONGEST_MM = 340.0
+"""Height of the longest lungs."""
+
 NO_BUMPS = np.zeros((0, 5))
 
 
@@ -117,14 +120,20 @@ class Chest:
 def random_frame(rng: Generator, fov_mm: float, extent_mm: float) -> Frame:
     """Draw where the chest lies, as technologists frame it: the lungs fill most of the image and the scan."""
     half_width = float(np.clip(rng.normal(0.375, 0.03) * fov_mm, 95, 175))
-    return Frame(
-        x_mm=rng.normal(0, 0.012) * fov_mm,
-        y_mm=rng.normal(0.03, 0.018) * fov_mm,
-        apex_mm=float(np.clip(rng.normal(0.075, 0.03), 0.005, 0.16)) * extent_mm,
-        base_mm=float(np.clip(rng.normal(0.89, 0.05), 0.76, 1.0)) * extent_mm,
-        half_width_mm=half_width,
-        half_depth_mm=half_width * float(np.clip(rng.normal(0.73, 0.05), 0.6, 0.86)),
-    )
+    x_mm, y_mm = rng.normal(0, 0.012) * fov_mm, rng.normal(0.03, 0.018) * fov_mm
+    apex_mm, base_mm = _random_ends(rng, extent_mm)
+    half_depth = half_width * float(np.clip(rng.normal(0.73, 0.05), 0.6, 0.86))
+    return Frame(x_mm, y_mm, apex_mm, base_mm, half_width, half_depth)
+
+
+def _random_ends(rng: Generator, extent_mm: float) -> tuple[float, float]:
+    """Depth of the apex and of the base; in a scan of chest and abdomen the lungs fill a part of the usual height."""
+    apex_mm = float(np.clip(rng.normal(0.075, 0.03), 0.005, 0.16)) * extent_mm
+    base_mm = float(np.clip(rng.normal(0.89, 0.05), 0.76, 1.0)) * extent_mm
+    if base_mm - apex_mm > LONGEST_MM:
+        apex_mm = float(rng.uniform(apex_mm, base_mm - LONGEST_MM))
+        base_mm = apex_mm + LONGEST_MM
+    return apex_mm, base_mm
 
 
 def random_chest(rng: Generator, frame: Frame, *, contrast_used: bool) -> Chest:

@@ -76,7 +76,7 @@ def _wall_hu(chest: Chest, place: Place, wall: Field, strands: Field) -> Field:
     if chest.breasts:
         gland = ellipsoid(np.abs(x) - 70.0, y + 122.0, np.asarray(z) - 150.0, (34.0, 16.0 * chest.breasts, 36.0))
         hu = blend(hu, np.maximum(gland, -10.0 * strands), 35.0, 2 * EDGE_MM)
-    neck = (1.0 - smooth_step(z, 12.0, 75.0)) * smooth_step(strands, -0.75, -0.15)
+    neck = (1.0 - smooth_step(z, 12.0, 75.0)) * smooth_step(strands, -1.0, -0.45)
     return blend(hu, wall + 2.0, FAT_HU + 12.0 + (MUSCLE_HU - FAT_HU - 12.0) * neck, EDGE_MM)
 
 
