@@ -102,9 +102,7 @@ def print_times(first: dict[str, Any], second: dict[str, Any]) -> None:
 def print_quality(release: dict[str, Any]) -> None:
     """Print the figures of the release and of the baselines on the test patients."""
     test = release["metrics"]["test"]
-    print(
-        f"\nquality: {test['patients']} test patients, {test['series']} series, {test['nodules']} nodules"
-    )
+    print(f"\nquality: {test['patients']} test patients, {test['series']} series, {test['nodules']} nodules")
     print(f"{'figure':<20}{'release':>26}{'sector prior':>26}{'uniform every k':>26}")
     for figure in FIGURES:
         columns = (estimate(test[which].get(figure)) for which in ("release", "sector_prior", "uniform"))

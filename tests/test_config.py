@@ -59,7 +59,7 @@ def test_a_file_that_is_not_toml_says_where(tmp_path):
 
 
 def test_more_sectors_than_slices_are_refused():
-    with pytest.raises(ValueError, match="at most preprocess.slices"):
+    with pytest.raises(ValueError, match=r"at most preprocess\.slices"):
         Config(train=TrainConfig(sector_num=66))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from types import FrameType
 
 from flows.cli.progress import shown_progress
 from flows.environment import prepare
+from flows.service.lock import served
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 from tasks.interrupts import shielding_children
@@ -19,8 +21,9 @@ from tasks.interrupts import shielding_children
 def flow_session(config: Config) -> Iterator[None]:
     """Run flows in the block, with their progress on the terminal.
 
-    Import flows inside the block: Prefect reads the environment once, when it is imported. Unless
-    ``PREFECT_API_URL`` names a server, a temporary one starts with the block and ends with the process.
+    Import flows inside the block: Prefect reads the environment once, when it is imported. The runs go to the
+    server that ``PREFECT_API_URL`` names, else to the one of a running `lidcflow up`, else to a temporary one that
+    starts with the block and ends with the process.
 
     Parameters
     ----------
@@ -41,6 +44,8 @@ def flow_session(config: Config) -> Iterator[None]:
 
             report = preprocess(source, config)
     """
+    if serving := served(config):
+        os.environ.setdefault("PREFECT_API_URL", serving.prefect_api_url)
     prepare(config)
     signal.signal(signal.SIGTERM, _leave)
     with shown_progress("starting Prefect"):
