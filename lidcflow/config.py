@@ -68,7 +68,9 @@ class TrainConfig(_Settings):
 
     sector_num: int = Field(5, ge=1, le=512, description="sectors of the chest, at most one per slice")
     backbone: Literal["compact", "resnet50"] = Field("compact", description="the network that makes features")
-    backbone_weights: Path | None = Field(None, description="file with ResNet-50 ImageNet weights, without top")
+    backbone_weights: Path | None = Field(
+        None, description="weight file; none: the shipped one (compact) or Keras' download (resnet50, ImageNet)"
+    )
     backbone_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of backbone_weights")
     input: Literal["gray", "projections"] = Field("projections", description="what the backbone sees of a slice")
     head: Literal["linear", "mlp", "paper"] = Field("linear", description="what is trained on the features")
