@@ -32,7 +32,7 @@ app = typer.Typer()
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option("--folder", help="Where everything goes.")] = Path("demo"),
-    series: Annotated[int, typer.Option(min=12, max=500, help="Synthetic series to train on.")] = 32,
+    series: Annotated[int, typer.Option(min=12, max=300, help="Synthetic series to train on.")] = 32,
     seed: Annotated[int, typer.Option(min=0, help="Of the synthetic series.")] = 0,
     as_json: AsJson = False,
 ) -> None:
