@@ -18,7 +18,7 @@ CLASSES = 3
 MOST_WEIGHT = 10.0
 """Cap on the weight of a rare class over the most common one: a handful of slices must not outshout hundreds."""
 
-L2 = 1e-3
+LOGITS_L2, HIDDEN_L2 = 1e-2, 1e-3
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def build_head(kind: str, features: NDArray[np.float32], seed: int) -> keras.Mod
     standardised = keras.layers.Normalization(mean=mean, variance=variance + 1e-6, name="standardised")(inputs)
     hidden = _HIDDEN[kind](standardised, seed)
     logits = keras.layers.Dense(
-        CLASSES, kernel_initializer="zeros", kernel_regularizer=keras.regularizers.L2(L2), name="logits"
+        CLASSES, kernel_initializer="zeros", kernel_regularizer=keras.regularizers.L2(LOGITS_L2), name="logits"
     )
     return keras.Model(inputs, logits(hidden), name=f"{kind}_head")
 
@@ -158,7 +158,7 @@ def _linear(features: keras.KerasTensor, seed: int) -> keras.KerasTensor:  # noq
 
 
 def _mlp(features: keras.KerasTensor, seed: int) -> keras.KerasTensor:
-    hidden = _dense(128, "hidden1", seed + 1, l2=L2)(features)
+    hidden = _dense(128, "hidden1", seed + 1, l2=HIDDEN_L2)(features)
     return keras.layers.Dropout(0.3, seed=seed + 2, name="dropout1")(hidden)
 
 
