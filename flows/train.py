@@ -7,7 +7,8 @@ from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
 from lidcflow.config import Config
-from lidcflow.learn.release import ReleaseRecord
+from lidcflow.learn.release import BackbonePin, ReleaseRecord
+from tasks.backbone import is_in_the_package, register_backbone
 from tasks.cluster import gpu_resources, open_cluster, task_runner
 from tasks.evaluate import Evaluation, evaluate_release
 from tasks.features import compute_features
@@ -75,15 +76,15 @@ def train_release(plan: TrainingPlan) -> ReleaseRecord:
         log_plan(run, plan)
         compute_features(plan.series, plan.backbone.id, config, cluster.address)
         on_cluster = train_sectors.with_options(task_runner=task_runner(cluster.address))  # type: ignore[arg-type]
-        results, evaluation = on_cluster(plan, run.run_id)
-        release = publish_release(plan, run.run_id, results, evaluation)
+        results, evaluation, backbone = on_cluster(plan, run.run_id)
+        release = publish_release(plan.model_copy(update={"backbone": backbone}), run.run_id, results, evaluation)
         log_release(run, release)
     publish_table("release", sector_table(release), f"{release.name} version {release.version}, research use only")
     return release
 
 
 @flow(name="train-sectors")
-def train_sectors(plan: TrainingPlan, run_id: str) -> tuple[list[SectorResult], Evaluation]:
+def train_sectors(plan: TrainingPlan, run_id: str) -> tuple[list[SectorResult], Evaluation, BackbonePin]:
     """Train all sectors at once, each as a task on the cluster, then measure their models together."""
     config = plan.config
     jobs = jobs_of(config.train.sector_num)
@@ -97,7 +98,14 @@ def train_sectors(plan: TrainingPlan, run_id: str) -> tuple[list[SectorResult], 
     with stage("evaluate", total=1) as progress:
         evaluation = evaluate_release.submit(plan, models, champion_of(config), run_id).result()
         progress.advance()
-    return results, evaluation
+    return results, evaluation, pinned_backbone(plan, run_id)
+
+
+def pinned_backbone(plan: TrainingPlan, run_id: str) -> BackbonePin:
+    """Return the backbone's pin; one from outside the package goes into the registry first."""
+    if is_in_the_package(plan.config.train):
+        return plan.backbone
+    return register_backbone.submit(plan, run_id).result()
 
 
 def outcome(job: SectorJob, future: PrefectFuture[SectorResult]) -> SectorResult:

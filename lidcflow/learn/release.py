@@ -96,13 +96,18 @@ class SectorPin(Record):
 
 
 class BackbonePin(Record):
-    """The network whose features the sector models read; `digest` is that of its weight file."""
+    """The network whose features the sector models read; `digest` is that of its weight file.
+
+    The compact one of the package is not in the registry: the package holds it, and the digest pins it.
+    """
 
     id: str
     kind: str
     digest: str
     input: str
     size: int
+    model_name: str | None = None
+    version: int | None = None
 
 
 class Gate(Record):

@@ -46,6 +46,11 @@ def register_model(
     return int(version.version)
 
 
+def newest_version(tracking: Tracking, name: str) -> int | None:
+    """Return the newest version of a registered model, if there is one."""
+    return max((int(version.version) for version in _versions(tracking, name)), default=None)
+
+
 def release_folder(tracking: Tracking, run_id: str) -> str:
     """Return where the record of a run's release lies: among the run's artifacts."""
     return f"{connect(tracking).get_run(run_id).info.artifact_uri}/{RECORD_FOLDER}"
@@ -137,15 +142,15 @@ def _listed(tracking: Tracking, version: ModelVersion, champion: int | None) -> 
     )
 
 
-def _versions(tracking: Tracking) -> list[ModelVersion]:
-    """Return the versions of the release, newest first."""
+def _versions(tracking: Tracking, name: str | None = None) -> list[ModelVersion]:
+    """Return the versions of a model, by default of the release, newest first."""
     if not is_there(tracking):
         return []
-    client = connect(tracking)
-    page = client.search_model_versions(f"name='{tracking.registry_name}'")
+    client, wanted = connect(tracking), f"name='{name or tracking.registry_name}'"
+    page = client.search_model_versions(wanted)
     versions = list(page)
     while page.token:
-        page = client.search_model_versions(f"name='{tracking.registry_name}'", page_token=page.token)
+        page = client.search_model_versions(wanted, page_token=page.token)
         versions += page
     return sorted(versions, key=lambda version: -int(version.version))
 

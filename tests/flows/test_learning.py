@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.resources import files
 
 import mlflow
 import numpy as np
@@ -130,11 +131,27 @@ def test_the_same_inputs_find_the_release_they_made(config, trained):
     assert (again.reused, again.release) == (True, trained.release)
 
 
-def test_other_settings_train_another_release(config, trained):
-    other = train(config.model_copy(update={"train": config.train.model_copy(update={"sector_num": 1})}))
+@pytest.fixture(scope="module")
+def retrained(config, trained, tmp_path_factory):
+    """One sector for the whole chest, on the compact backbone from a file."""
+    weights = tmp_path_factory.mktemp("weights") / "mine.npz"
+    weights.write_bytes((files("lidcflow.learn") / "weights" / "compact.npz").read_bytes())
+    settings = config.train.model_copy(update={"sector_num": 1, "backbone_weights": weights})
+    return train(config.model_copy(update={"train": settings}))
 
-    assert (other.reused, other.release.version, other.release.sector_num) == (False, 2, 1)
-    assert other.release.gate.compared_with in ("sector prior", "version 1")
+
+def test_other_settings_train_another_release(retrained):
+    assert (retrained.reused, retrained.release.version, retrained.release.sector_num) == (False, 2, 1)
+    assert retrained.release.gate.compared_with in ("sector prior", "version 1")
+
+
+def test_a_backbone_of_the_package_is_pinned_by_digest_and_any_other_one_is_registered(trained, retrained):
+    shipped, own = trained.release.backbone, retrained.release.backbone
+
+    assert (shipped.model_name, shipped.version) == (None, None)
+    assert (own.model_name, own.version) == (f"lidcflow.backbone.{shipped.id}", 1)
+    assert own.digest == shipped.digest
+    assert retrained.release.train.backbone_weights is None
 
 
 def test_each_sector_model_loads_alone(config, trained):
@@ -232,3 +249,14 @@ def test_series_outside_of_lidc_alone_can_not_be_trained_on(config, tmp_path, so
 
     with pytest.raises(LabelError, match="at least one of the 1 stored series must be one of LIDC-IDRI"):
         train(foreign)
+
+
+@pytest.mark.real
+def test_a_real_series_of_lidc_is_read(config, trained, read, real_data):
+    report = infer(str(real_data / "LIDC-IDRI"), with_release(config, 1))
+
+    (reading,) = report.readings
+    said = json.loads((reading.page.parent / "recommendations.json").read_text())
+    assert reading.verdict in ("ranges", "nothing-above-threshold")
+    assert not said["synthetic"]
+    assert len({image["sop_instance_uid"] for one in said["slices"] for image in one["source_images"]}) == 133
