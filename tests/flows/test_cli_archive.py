@@ -125,10 +125,17 @@ def test_ctrl_c_ends_every_process_and_leaves_whole_volumes(tmp_path, ct_series)
 
     assert running.returncode == 130
     assert b"Traceback" not in said
-    assert not [process for process in psutil.process_iter(["pid"]) if belongs_to(process, running.pid)]
+    assert none_left(running.pid, within_s=20.0)
     store = VolumeStore(folder, PreprocessConfig(slices=8, size=16))
     assert 0 < len(store.series_uids()) < 40
     assert all(store.read_hu(uid).shape == (2, 8, 16, 16) for uid in store.series_uids())
+
+
+def none_left(group, within_s):
+    end_s = time.monotonic() + within_s
+    while any(belongs_to(process, group) for process in psutil.process_iter()) and time.monotonic() < end_s:
+        time.sleep(0.1)
+    return not any(belongs_to(process, group) for process in psutil.process_iter())
 
 
 def belongs_to(process, group):
