@@ -23,6 +23,7 @@ from lidcflow.learn.sectors import sector_slices
 from lidcflow.store.volumes import VolumeStore
 from tasks.features import feature_reader
 from tasks.labels import nodules_of_record
+from tasks.retries import is_worth_a_retry
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import Run, run_of
@@ -59,7 +60,13 @@ class _Split:
     features: NDArray[np.float16]
 
 
-@task(task_run_name="evaluate", retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE)
+@task(
+    task_run_name="evaluate",
+    retries=1,
+    retry_delay_seconds=2,
+    retry_condition_fn=is_worth_a_retry,
+    cache_policy=NO_CACHE,
+)
 def evaluate_release(
     plan: TrainingPlan, models: Sequence[SectorModel], champion: ReleaseRecord | None, run_id: str
 ) -> Evaluation:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 from prefect import task
+from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Config
 from lidcflow.errors import TrainingError
@@ -18,7 +19,7 @@ from tasks.cluster import map_series
 from tasks.progress import stage
 
 
-@task(task_run_name="features of {feature_id}")
+@task(task_run_name="features of {feature_id}", cache_policy=NO_CACHE)
 def compute_features(uids: Iterable[str], feature_id: str, config: Config, address: str) -> int:
     """Compute the features that the store lacks; return how many series lacked them.
 

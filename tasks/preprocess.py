@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -17,6 +16,7 @@ from lidcflow.ct.series import Series
 from lidcflow.errors import LidcflowError, SeriesRefused
 from tasks.cluster import map_series
 from tasks.publish import emit_series_event
+from tasks.retries import is_worth_a_retry
 from tasks.worker import preprocess_series
 
 
@@ -42,17 +42,11 @@ class Preprocessed:
         return {**self.reused, **self.committed}
 
 
-def _is_worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
-    """Retry what may pass, such as a scheduler that went away; not what we know to be wrong."""
-    error = state.result(raise_on_failure=False)
-    return not isinstance(error, LidcflowError)
-
-
 @task(
     name="preprocess-batch",
     retries=2,
     retry_delay_seconds=[5, 30],
-    retry_condition_fn=_is_worth_a_retry,
+    retry_condition_fn=is_worth_a_retry,
     cache_policy=NO_CACHE,
 )
 def preprocess_batch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from prefect import task
+from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from lidcflow.config import Config
@@ -45,7 +46,7 @@ class TrainingPlan(BaseModel):
     inputs_digest: str
 
 
-@task
+@task(name="plan", cache_policy=NO_CACHE)
 def plan_training(config: Config) -> TrainingPlan:
     """Label what is stored, take the snapshot and name the backbone that will read it."""
     backbone = describe_backbone(config.train, config.preprocess.size)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from prefect import task
+from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from lidcflow.learn.dataset import Snapshot, lacking_classes
@@ -16,6 +17,7 @@ from lidcflow.learn.sectors import sector_slices
 from lidcflow.lidc.labels import CLASS_NAMES
 from lidcflow.store.volumes import VolumeStore
 from tasks.features import feature_reader
+from tasks.retries import is_worth_a_retry
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import Run, open_run
@@ -59,7 +61,13 @@ class SectorResult(BaseModel):
     reason: str = ""
 
 
-@task(task_run_name="train {job.name}", retries=1, retry_delay_seconds=2)
+@task(
+    task_run_name="train {job.name}",
+    retries=1,
+    retry_delay_seconds=2,
+    retry_condition_fn=is_worth_a_retry,
+    cache_policy=NO_CACHE,
+)
 def train_sector(job: SectorJob, plan: TrainingPlan, parent_id: str) -> SectorResult:
     """Train the model of one sector on the snapshot, unless a class is absent there."""
     snapshot = Snapshot.load(plan.snapshot_path)

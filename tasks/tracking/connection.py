@@ -20,8 +20,7 @@ ANSWER_TIMEOUT_S = 10
 
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
-    MLFLOW_RUN_NOTE: "Chest CT: a run for each training, with one run for each sector below it. "
-    "Research use only.",
+    MLFLOW_RUN_NOTE: "Chest CT: a run for each training, with one run for each sector below it. Research use only.",
 }
 
 

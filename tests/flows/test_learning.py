@@ -239,6 +239,20 @@ def test_the_command_exits_3_when_a_series_could_not_be_evaluated(config, read, 
     assert (report["refused"], report["notice"]) == (1, "Research use only.")
 
 
+def test_sectors_that_all_fail_leave_no_release_and_say_why(config, trained):
+    diverging = config.train.model_copy(update={"learning_rate": 1e30, "epochs": 3})
+    before = len(list_releases(Tracking.of(config)))
+
+    with pytest.raises(ReleaseError, match=r"sector 1 of 2 must have a model, .* loss must be a number"):
+        train(config.model_copy(update={"train": diverging}))
+
+    assert len(list_releases(Tracking.of(config))) == before
+    newest, *_ = mlflow.search_runs(
+        experiment_names=["lidcflow"], filter_string="tags.inputs LIKE '%'", output_format="list"
+    )
+    assert newest.info.status == "FAILED"
+
+
 def test_series_outside_of_lidc_alone_can_not_be_trained_on(config, tmp_path, source, read):
     foreign = config.model_copy(update={"workspace": tmp_path})
     store = VolumeStore(foreign.store_path, foreign.preprocess)
