@@ -65,7 +65,8 @@ def _on_test(record: ReleaseRecord) -> str:
 def _standing(record: ReleaseRecord, champion: bool) -> str:
     if champion:
         return f"It is the champion: `lidcflow infer SRC` reads with it. {NOTICE}"
-    return f"It is not the champion; `lidcflow promote {record.version}` would put it in force. {NOTICE}"
+    by_force = "" if record.gate.passed else " --force --reason ..."
+    return f"It is not the champion; `lidcflow promote {record.version}{by_force}` would put it in force. {NOTICE}"
 
 
 def _range_rows(reading: SeriesReading) -> list[tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import mlflow.artifacts
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from pydantic import ValidationError
 
 from lidcflow.errors import ReleaseError
@@ -43,6 +45,9 @@ def register_model(
     client = connect(tracking)
     _ensure_name(client, name)
     version = client.create_model_version(name, source, run_id=run_id, model_id=model_id, description=description)
+    if model_id:
+        link = json.dumps([{"name": name, "version": int(version.version)}])
+        client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: link})
     return int(version.version)
 
 
@@ -192,7 +197,8 @@ def _facts(record: ReleaseRecord) -> Mapping[str, str]:
 
 def _spaced(card: str) -> str:
     """Keep the cells of tables apart: MLflow's page draws them without any space between."""
-    return card.replace(" | ", "&emsp; | ")
+    lines = card.splitlines()
+    return "\n".join(line if set(line) <= set("|- ") else line.replace(" | ", "&emsp; | ") for line in lines)
 
 
 def _missing(reference: str, *, any_release: bool) -> str:
