@@ -9,7 +9,7 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.preprocess import bring_in, check_places, split_current
+from flows.preprocess import bring_all, check_places
 from lidcflow.config import Config
 from lidcflow.ct.series import Index
 from lidcflow.ct.values import is_uid
@@ -17,7 +17,6 @@ from lidcflow.errors import SeriesRefused
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommend import not_evaluated
 from lidcflow.read.recommendation import Recommendation, ReleaseFacts
-from lidcflow.store.catalog import Catalog
 from tasks.cluster import open_cluster
 from tasks.index import index_source
 from tasks.infer import SeriesReading, answer_refused, config_for, known_readings, read_volumes
@@ -60,31 +59,19 @@ def infer(source: str, config: Config, out: Path | None = None) -> InferReport:
     reading = config_for(release, config)
     check_places(source, reading)
     index = index_source(source, reading)
-    stored = bring_all(index, reading)
-    readings = read_all(index, stored, release, reading, (out or config.reports_path).absolute())
+    brought = bring_all(index, reading)
+    readings = read_all(index, brought, release, reading, (out or config.reports_path).absolute())
     return publish(readings, release, seconds=time.monotonic() - started_s)
 
 
-def bring_all(index: Index, config: Config) -> Preprocessed:
-    """Bring every usable series into the store; those that are there already count as committed."""
-    with Catalog(config.catalog) as catalog:
-        catalog.record_verdicts(index)
-        current, waiting = split_current(index.usable, config)
-        brought = bring_in(waiting, config)
-        committed = {**current, **brought.committed}
-        catalog.record_committed(committed, config.preprocess.digest)
-        catalog.record_failed(brought.refused)
-    return Preprocessed(committed, brought.refused)
-
-
 def read_all(
-    index: Index, stored: Preprocessed, release: ReleaseRecord, config: Config, folder: Path
+    index: Index, brought: Preprocessed, release: ReleaseRecord, config: Config, folder: Path
 ) -> list[SeriesReading]:
     """Answer for each series: a reading that is there, a new one, or why there is none."""
-    known = known_readings(stored.committed, release, config, folder)
-    waiting = sorted(set(stored.committed) - {reading.series_instance_uid for reading in known})
+    known = known_readings(brought.stored, release, config, folder)
+    waiting = sorted(set(brought.stored) - {reading.series_instance_uid for reading in known})
     fresh, failed = read_waiting(waiting, release, config, folder)
-    refused = refusals(index, {**stored.refused, **failed}, release.facts())
+    refused = refusals(index, {**brought.refused, **failed}, release.facts())
     answered = [answer_refused(said, folder) for said in refused]
     return sorted([*known, *fresh, *answered], key=lambda one: (one.study_instance_uid or "", one.series_instance_uid))
 

@@ -74,7 +74,9 @@ class TrainConfig(_Settings):
     backbone_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of backbone_weights")
     input: Literal["gray", "projections"] = Field("projections", description="what the backbone sees of a slice")
     head: Literal["linear", "mlp", "paper"] = Field("linear", description="what is trained on the features")
-    balance: Literal["equal", "cap_non_nodule", "none"] = Field("cap_non_nodule")
+    balance: Literal["equal", "cap_non_nodule", "none"] = Field(
+        "none", description="which training slices are left out; classes are weighted by their rarity in any case"
+    )
     cap: int | None = Field(None, ge=1, description="most slices of a class in a sector's training set")
     epochs: int = Field(30, ge=1, le=1000)
     batch_size: int = Field(32, ge=1)

@@ -117,10 +117,12 @@ def print_report(report: PipelineReport, made: int, folder: Path) -> None:
 
 def print_commands(folder: Path) -> None:
     """Print the two commands that open what just ran in MLflow and in Prefect."""
+    from tasks.tracking.connection import Tracking, pages
+
     config = load_config(folder / "lidcflow.toml")
+    mlflow_page = pages("http://127.0.0.1:5000", Tracking.of(config))["releases"]
     tools = Path(sys.executable).parent
     mlflow = f"{tools / 'mlflow'} server --backend-store-uri {shlex.quote(config.tracking_uri)} --port 5000"
     prefect = f"PREFECT_HOME={shlex.quote(str(config.prefect_home))} {tools / 'prefect'} server start --port 4200"
-    print_line("\nLook at what just ran; start either, then open the address:")
-    print_line(f"  MLflow   http://127.0.0.1:5000   {mlflow}")
-    print_line(f"  Prefect  http://127.0.0.1:4200   {prefect}")
+    print_line(f"\nThe registry and the runs in MLflow: start this, then open {mlflow_page}\n  {mlflow}")
+    print_line(f"The flows in Prefect: start this, then open http://127.0.0.1:4200\n  {prefect}")
