@@ -15,7 +15,7 @@ from lidcflow.learn.inputs import Input
 if TYPE_CHECKING:
     import keras
 
-COMPACT_SHA256 = "f1201a942adea9e9aa4319cda0e0ba53a413f906129979926da9602952afe01a"
+COMPACT_SHA256 = "4d903bc3e03f5047fc5c2edf736288c83b78f14b3b63d25d1d8ef701dea3a595"
 """Digest of the weight file in this package."""
 
 RESNET50_FILE = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
