@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from pydicom.uid import UID
 
-from lidcflow.ct.headers import NATIVE_SYNTAXES, Header
+from lidcflow.ct.headers import Header
 from lidcflow.ct.records import Reason
+from lidcflow.ct.syntaxes import Layout, layout_of, why_refused
 from lidcflow.ct.values import is_uid
 from lidcflow.errors import SeriesRefused
 
@@ -78,11 +79,8 @@ def are_readable(headers: Sequence[Header]) -> None:
     """Refuse pixels that this version can't decode."""
     for header in headers:
         syntax = header.facts.transfer_syntax_uid
-        if syntax not in NATIVE_SYNTAXES:
-            sentence = (
-                "transfer syntax must be implicit or explicit VR little endian, "
-                f"got {_named(syntax)}; decompress the series first"
-            )
+        if layout_of(syntax) is None:
+            sentence = f"transfer syntax must be one that can be read, got {_named(syntax)}, {why_refused(syntax)}"
             raise refusal(headers, Reason.UNSUPPORTED_SYNTAX, sentence)
         if found := _unlike_ct(header):
             sentence = f"pixels must be single values of 16 bits, got {found}; export the series again"
@@ -101,22 +99,38 @@ def _unlike_ct(header: Header) -> str | None:
         return f"{facts.samples} values of {facts.bits_allocated} bits"
     if not 8 <= pixels.bits_stored <= 16 or facts.high_bit not in (None, pixels.bits_stored - 1):
         return f"{pixels.bits_stored} bits stored below bit {facts.high_bit}"
+    if layout_of(facts.transfer_syntax_uid) is Layout.ENCAPSULATED:
+        return f"{header.pixel_bytes} bytes that are not encapsulated" if header.pixel_bytes is not None else None
     if header.pixel_bytes is not None and header.pixel_bytes > pixels.n_bytes + 1:
         return f"{header.pixel_bytes} bytes for {pixels.rows} x {pixels.columns} pixels"
     return None
 
 
 def are_whole(headers: Sequence[Header]) -> None:
-    """Refuse files that end before their pixels do."""
+    """Refuse files that end before their pixels do, as far as headers tell: compressed ones don't."""
     for header in headers:
-        due = header.facts.pixels.n_bytes if header.facts.pixels else 0
-        there = min(header.pixel_bytes or 0, header.file_bytes - (header.pixel_offset or header.file_bytes))
+        due, there = _due_bytes(header), _pixel_bytes(header)
         if there < due:
             sentence = (
                 f"pixel data must have {due} bytes, got {max(there, 0)} in instance {header.sop_instance_uid}; "
                 "copy the file again"
             )
             raise refusal(headers, Reason.TRUNCATED, sentence)
+
+
+def _due_bytes(header: Header) -> int:
+    if layout_of(header.facts.transfer_syntax_uid) is Layout.ENCAPSULATED:
+        return 1
+    return header.facts.pixels.n_bytes if header.facts.pixels else 0
+
+
+def _pixel_bytes(header: Header) -> int:
+    """Return how many bytes of pixels there are; of a deflated file, how many its data set announces."""
+    in_file = header.file_bytes - (header.pixel_offset or header.file_bytes)
+    layout = layout_of(header.facts.transfer_syntax_uid)
+    if layout is Layout.ENCAPSULATED:
+        return in_file
+    return header.pixel_bytes or 0 if layout is Layout.DEFLATED else min(header.pixel_bytes or 0, in_file)
 
 
 def have_rescale(headers: Sequence[Header]) -> None:

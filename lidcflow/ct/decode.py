@@ -1,13 +1,17 @@
-"""Read the pixels of an uncompressed slice and turn them into Hounsfield units."""
+"""Read the pixels of a slice and turn them into Hounsfield units."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lidcflow.ct.compressed import read_deflated, read_encapsulated
 from lidcflow.ct.records import PixelFormat, Reason, SourceSlice
+from lidcflow.ct.syntaxes import SYNTAXES, Layout
 from lidcflow.errors import SeriesRefused
 
 AIR_HU = -1024
@@ -33,7 +37,7 @@ def hounsfield_slice(source: SourceSlice, scratch: NDArray[np.uint16] | None = N
     Raises
     ------
     SeriesRefused
-        If the file is gone, or is not as long as when its header was read.
+        If the file is gone, is not as long as when its header was read, or holds pixels that can't be decoded.
     """
     pixels = source.pixels
     memory = np.empty((pixels.rows, pixels.columns), np.uint16) if scratch is None else scratch
@@ -46,7 +50,7 @@ def hounsfield_slice(source: SourceSlice, scratch: NDArray[np.uint16] | None = N
 
 
 def stored_pixels(source: SourceSlice, memory: NDArray[np.uint16]) -> NDArray[np.integer]:
-    """Read the stored values of one slice with a single read.
+    """Read the stored values of one slice; uncompressed ones with a single read.
 
     Parameters
     ----------
@@ -63,19 +67,38 @@ def stored_pixels(source: SourceSlice, memory: NDArray[np.uint16]) -> NDArray[np
     Raises
     ------
     SeriesRefused
-        If the file is gone, or is not as long as when its header was read.
+        If the file is gone, is not as long as when its header was read, or holds pixels that can't be decoded.
     """
     stored = memory.view("<i2" if source.pixels.signed else "<u2")
     try:
         with open(source.path, "rb", buffering=0) as file:
             found_bytes = os.fstat(file.fileno()).st_size
-            file.seek(source.pixel_offset)
-            n_read = file.readinto(stored.data.cast("B"))
+            if found_bytes != source.file_bytes:
+                raise _refused(source, f"has {found_bytes} bytes where its header pass saw {source.file_bytes}")
+            _READERS[SYNTAXES[source.transfer_syntax_uid].layout](file, source, stored)
     except OSError as error:
-        raise _refused(source, f"could not be opened ({type(error).__name__})") from None
-    if found_bytes != source.file_bytes or n_read != source.pixels.n_bytes:
-        raise _refused(source, f"has {found_bytes} bytes where its header pass saw {source.file_bytes}")
+        raise _refused(source, f"could not be read ({type(error).__name__})") from None
     return _value_bits(stored, source.pixels)
+
+
+def _read_little_endian(file: BinaryIO, source: SourceSlice, stored: NDArray[np.integer]) -> None:
+    file.seek(source.pixel_offset)
+    n_read = file.readinto(stored.data.cast("B"))  # type: ignore[attr-defined]
+    if n_read != source.pixels.n_bytes:
+        raise _refused(source, f"gave {n_read} of {source.pixels.n_bytes} bytes")
+
+
+def _read_big_endian(file: BinaryIO, source: SourceSlice, stored: NDArray[np.integer]) -> None:
+    _read_little_endian(file, source, stored)
+    stored.byteswap(inplace=True)
+
+
+_READERS: dict[Layout, Callable[[BinaryIO, SourceSlice, NDArray[np.integer]], None]] = {
+    Layout.LITTLE_ENDIAN: _read_little_endian,
+    Layout.BIG_ENDIAN: _read_big_endian,
+    Layout.DEFLATED: read_deflated,
+    Layout.ENCAPSULATED: read_encapsulated,
+}
 
 
 def _refused(source: SourceSlice, found: str) -> SeriesRefused:

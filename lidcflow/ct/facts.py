@@ -9,6 +9,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from lidcflow.ct.records import Acquisition, PixelFormat
+from lidcflow.ct.syntaxes import is_lossy
 from lidcflow.ct.values import integer_of, label_of, number_of, numbers_of, text_of
 from lidcflow.privacy import patient_key
 
@@ -41,7 +42,9 @@ COMMON_KEYWORDS = (
     "PixelPaddingRangeLimit",
     "RescaleIntercept",
     "RescaleSlope",
+    "LossyImageCompression",
 )
+LOSSY = "01"
 COMMON_TAGS = [tag_for_keyword(keyword) for keyword in COMMON_KEYWORDS]
 
 
@@ -57,6 +60,8 @@ class Facts:
         Frame of Reference UID.
     patient_key : str, optional
         Keyed hash of the Patient ID; None when there is no Patient ID.
+    lossy : bool
+        Whether the pixels went through lossy compression, now or before.
     localizer : bool
         Whether the third value of Image Type is LOCALIZER.
     orientation : tuple of 6 floats, optional
@@ -80,6 +85,7 @@ class Facts:
     modality: str
     frame_of_reference_uid: str | None
     patient_key: str | None
+    lossy: bool
     localizer: bool
     orientation: tuple[float, ...] | None
     spacing_mm: tuple[float, ...] | None
@@ -114,6 +120,7 @@ def facts_of(dataset: Dataset, transfer_syntax_uid: str, secret: bytes) -> Facts
         modality=text_of(dataset.get("Modality")) or "",
         frame_of_reference_uid=text_of(dataset.get("FrameOfReferenceUID")),
         patient_key=patient_key(patient_id, secret) if patient_id else None,
+        lossy=is_lossy(transfer_syntax_uid) or text_of(dataset.get("LossyImageCompression")) == LOSSY,
         localizer="LOCALIZER" in (text_of(dataset.get("ImageType")) or "").upper().split("\\"),
         orientation=numbers_of(dataset.get("ImageOrientationPatient"), 6),
         spacing_mm=numbers_of(dataset.get("PixelSpacing"), 2),

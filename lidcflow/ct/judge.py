@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import astuple, replace
 
 from lidcflow.ct import checks, placement
-from lidcflow.ct.headers import NATIVE_SYNTAXES, Header
+from lidcflow.ct.headers import Header
 from lidcflow.ct.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice, Verdict
+from lidcflow.ct.syntaxes import Layout, is_lossy, layout_of
 from lidcflow.ct.values import is_uid
 from lidcflow.errors import SeriesRefused
 from lidcflow.privacy import patient_key
@@ -44,11 +45,11 @@ def judge(headers: Sequence[Header], *, secret: bytes, gaps: str = "refuse") -> 
         return Verdict(uid, Reason.UNREADABLE, sentence, len(headers), study_instance_uid=_study(headers))
 
 
-def _by_worth(header: Header) -> tuple[str, bool, bool, str]:
+def _by_worth(header: Header) -> tuple[str, bool, bool, bool, str]:
     """Order copies of an instance so that the one that can be read comes first."""
-    facts = header.facts
+    layout = layout_of(header.facts.transfer_syntax_uid)
     whole = (header.pixel_bytes or 0) <= header.file_bytes - (header.pixel_offset or 0)
-    return header.sop_instance_uid, facts.transfer_syntax_uid not in NATIVE_SYNTAXES, not whole, header.path
+    return header.sop_instance_uid, layout is None, layout is not Layout.LITTLE_ENDIAN, not whole, header.path
 
 
 def _study(headers: Sequence[Header]) -> str | None:
@@ -76,6 +77,7 @@ def _usable(headers: list[Header], secret: bytes, gaps: str) -> Verdict:
     set_aside = len(headers) - len(images)
     flags += ["files-set-aside"] if set_aside else []
     flags += [] if images[0].facts.patient_key else ["no-patient-id"]
+    flags += ["lossy-compression"] if any(image.facts.lossy for image in images) else []
     flags += [] if placement.is_supine_view(images[0]) else ["rotated-in-plane"]
     series = replace(_series(images, z_mm.tolist(), slice_spacing_mm, secret), flags=tuple(sorted(flags)))
     sentence = f"{len(images)} slices of {series.rows} x {series.columns}, {slice_spacing_mm:.2f} mm apart"
@@ -143,6 +145,7 @@ def _slice(header: Header, z_mm: float) -> SourceSlice:
         pixel_offset=header.pixel_offset,
         file_bytes=header.file_bytes,
         pixels=facts.pixels,
+        transfer_syntax_uid=facts.transfer_syntax_uid,
     )
 
 
@@ -152,4 +155,6 @@ def _fingerprint(images: list[Header], slices: tuple[SourceSlice, ...]) -> str:
     series = [facts.study_instance_uid, facts.patient_key, facts.spacing_mm, facts.orientation]
     rows = [[s.sop_instance_uid, s.instance_number, s.z_mm, s.slope, s.intercept] for s in slices]
     formats = sorted({astuple(pixels) for pixels in {s.pixels for s in slices}}, key=repr)
-    return hashlib.sha256(json.dumps([series, astuple(facts.acquisition), formats, rows]).encode()).hexdigest()
+    lossy = sorted({s.transfer_syntax_uid for s in slices if is_lossy(s.transfer_syntax_uid)})
+    decisive = [series, astuple(facts.acquisition), formats, rows, *lossy]
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()

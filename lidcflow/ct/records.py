@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import overload
 
+from lidcflow.ct.syntaxes import PLAIN
+
 SYNTHETIC_MANUFACTURER = "lidcflow phantom"
 """Manufacturer (0008,0070) of series whose voxels were made, not measured."""
 
@@ -37,7 +39,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """How the pixels of an uncompressed slice lie in its file.
+    """What the pixels of a slice are.
 
     Parameters
     ----------
@@ -82,7 +84,9 @@ class SourceSlice:
     pixel_offset, file_bytes : int
         Where the pixels start, and the size of the file when its header was read.
     pixels : PixelFormat
-        How the pixels lie there.
+        What the pixels are.
+    transfer_syntax_uid : str
+        How they are encoded.
     """
 
     path: str
@@ -94,6 +98,7 @@ class SourceSlice:
     pixel_offset: int
     file_bytes: int
     pixels: PixelFormat
+    transfer_syntax_uid: str = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,92 @@
+"""The transfer syntaxes of CT: how the pixels of each are read, or why they are not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pydicom import uid
+
+
+class Layout(Enum):
+    """Where the pixels of a slice lie."""
+
+    LITTLE_ENDIAN = "in the file as they are"
+    BIG_ENDIAN = "in the file, with the bytes of each value swapped"
+    DEFLATED = "in a data set that is deflated as a whole (PS3.5 section A.5)"
+    ENCAPSULATED = "compressed, in the items of a sequence (PS3.5 section A.4)"
+
+
+class Codestream(Enum):
+    """What a compressed frame is made of."""
+
+    RLE = "RLE"
+    JPEG_LOSSLESS = "JPEG Lossless"
+    JPEG_LS = "JPEG-LS"
+    JPEG_2000 = "JPEG 2000"
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """How the pixels of a transfer syntax are read.
+
+    Parameters
+    ----------
+    layout : Layout
+        Where the pixels lie.
+    codestream : Codestream, optional
+        What an encapsulated frame is made of.
+    plugin : str
+        pydicom's name of the decoder; named, so that results do not depend on what else is installed.
+    lossy : bool
+        Whether decoded values may differ from those that were encoded.
+    """
+
+    layout: Layout
+    codestream: Codestream | None = None
+    plugin: str = ""
+    lossy: bool = False
+
+
+_JPEG_LOSSLESS = Syntax(Layout.ENCAPSULATED, Codestream.JPEG_LOSSLESS, "gdcm")
+SYNTAXES: dict[str, Syntax] = {
+    str(uid.ImplicitVRLittleEndian): Syntax(Layout.LITTLE_ENDIAN),
+    str(uid.ExplicitVRLittleEndian): Syntax(Layout.LITTLE_ENDIAN),
+    str(uid.ExplicitVRBigEndian): Syntax(Layout.BIG_ENDIAN),
+    str(uid.DeflatedExplicitVRLittleEndian): Syntax(Layout.DEFLATED),
+    str(uid.RLELossless): Syntax(Layout.ENCAPSULATED, Codestream.RLE, "pydicom"),
+    str(uid.JPEGLossless): _JPEG_LOSSLESS,
+    str(uid.JPEGLosslessSV1): _JPEG_LOSSLESS,
+    str(uid.JPEGLSLossless): Syntax(Layout.ENCAPSULATED, Codestream.JPEG_LS, "pyjpegls"),
+    str(uid.JPEGLSNearLossless): Syntax(Layout.ENCAPSULATED, Codestream.JPEG_LS, "pyjpegls", lossy=True),
+    str(uid.JPEG2000Lossless): Syntax(Layout.ENCAPSULATED, Codestream.JPEG_2000, "pylibjpeg"),
+    str(uid.JPEG2000): Syntax(Layout.ENCAPSULATED, Codestream.JPEG_2000, "pylibjpeg", lossy=True),
+}
+"""What can be read, by UID."""
+
+PLAIN = str(uid.ExplicitVRLittleEndian)
+
+_TWELVE_BITS = "lossy JPEG of 12 bits, for which there is no decoder here; fetch the lossless original"
+_REFUSED: dict[str, str] = {
+    str(uid.JPEGBaseline8Bit): (
+        "lossy JPEG of 8 bits, which no longer holds Hounsfield units; fetch the series as it was before"
+    ),
+    str(uid.JPEGExtended12Bit): _TWELVE_BITS,
+    "1.2.840.10008.1.2.4.53": f"progressive {_TWELVE_BITS}",
+    "1.2.840.10008.1.2.4.55": f"progressive {_TWELVE_BITS}",
+}
+
+
+def layout_of(syntax_uid: str) -> Layout | None:
+    """Return where the pixels of a transfer syntax lie, None when it can't be read."""
+    return SYNTAXES[syntax_uid].layout if syntax_uid in SYNTAXES else None
+
+
+def is_lossy(syntax_uid: str) -> bool:
+    """Tell whether values of a transfer syntax may differ from those that were encoded."""
+    return syntax_uid in SYNTAXES and SYNTAXES[syntax_uid].lossy
+
+
+def why_refused(syntax_uid: str) -> str:
+    """Say what is wrong with a transfer syntax that can't be read, and the way out."""
+    return _REFUSED.get(syntax_uid, "for which there is no decoder here; decompress the series first")
