@@ -81,7 +81,7 @@ def read_encapsulated(file: BinaryIO, source: SourceSlice, stored: NDArray[np.in
     DICOM PS3.5 section A.4.
     """
     file.seek(source.pixel_offset)
-    content = file.read(2 * source.pixels.n_bytes + SPARE_BYTES)
+    content = file.read(min(source.file_bytes - source.pixel_offset, 2 * source.pixels.n_bytes + SPARE_BYTES))
     rows, columns = stored.shape
     try:
         codestream = SYNTAXES[source.transfer_syntax_uid].codestream

@@ -67,14 +67,10 @@ def sound_lossless(frame: bytes, rows: int, columns: int) -> bytes:
     _check_image(_frame_header(segments, LOSSLESS_FRAME), rows, columns)
     _check_scan(segments)
     restarts = any(segment.marker == RESTART_INTERVAL for segment in segments)
-    end = (_MARKER_BUT_RESTARTS if restarts else _MARKER).search(frame, data_offset)
-    if end is None:
-        raise EOFError
-    if not end.group().endswith(END_OF_IMAGE[1:]):
-        raise ValueError("a JPEG image with a marker among its values")
+    end = _end_of_values(frame, data_offset, restarts)
     kept = {LOSSLESS_FRAME, HUFFMAN_TABLES, SCAN, RESTART_INTERVAL}
     header = b"".join(_written(segment) for segment in segments if segment.marker in kept)
-    return START_OF_IMAGE + header + frame[data_offset : end.start()] + END_OF_IMAGE
+    return START_OF_IMAGE + header + frame[data_offset:end] + END_OF_IMAGE
 
 
 def sound_ls(frame: bytes, rows: int, columns: int) -> bytes:
@@ -157,6 +153,23 @@ def _check_scan(segments: list[Segment]) -> None:
     table, predictor, end, transform = scan[2:]
     if table & 0x0F or table >> 4 > 3 or not 1 <= predictor <= 7 or end or transform >= frame[0]:
         raise ValueError("a JPEG image whose scan is not lossless")
+
+
+def _end_of_values(frame: bytes, start: int, restarts: bool) -> int:
+    """Return where the end marker is, if no other marker comes before it.
+
+    Nearly always every FF up to the end is one of the values, followed by 00: counting them takes a tenth of the
+    time of the search.
+    """
+    end = frame.find(END_OF_IMAGE, start)
+    if end >= 0 and frame.count(b"\xff", start, end) == frame.count(b"\xff\x00", start, end):
+        return end
+    marker = (_MARKER_BUT_RESTARTS if restarts else _MARKER).search(frame, start)
+    if marker is None:
+        raise EOFError
+    if not marker.group().endswith(END_OF_IMAGE[1:]):
+        raise ValueError("a JPEG image with a marker among its values")
+    return marker.start()
 
 
 def _written(segment: Segment) -> bytes:

@@ -23,6 +23,10 @@ def test_all_but_the_image_is_left_out():
     assert sound_lossless(found, 32, 64) == LOSSLESS
 
 
+def test_fill_before_the_end_is_left_out():
+    assert sound_lossless(LOSSLESS[:-2] + b"\xff\xff" + END, 32, 64) == LOSSLESS
+
+
 @pytest.mark.parametrize("length", range(2, len(LOSSLESS) - 1))
 def test_an_image_cut_short_anywhere_ends_too_early(length):
     with pytest.raises(EOFError):
