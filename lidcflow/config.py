@@ -17,6 +17,7 @@ from lidcflow.errors import ConfigError
 DEFAULT_FILE = "lidcflow.toml"
 ENVIRONMENT_PREFIX = "LIDCFLOW_"
 PREPROCESSING_VERSION = 1
+FOLDER_NAME = "^[A-Za-z0-9_-]+$"
 
 
 class _Settings(BaseModel):
@@ -131,6 +132,10 @@ class Config(_Settings):
     workspace: Path = Field(Path("lidcflow-workspace"), description="folder of store, catalog, MLflow and reports")
     archive: str | None = Field(None, description="source of the scheduled preprocessing")
     inbox: str | None = Field(None, description="source of the scheduled inference")
+    store: str = Field("store", pattern=FOLDER_NAME, description="folder of the volumes to train on, in the workspace")
+    inbox_store: str = Field(
+        "inbox-store", pattern=FOLDER_NAME, description="folder of the volumes that were only read, in the workspace"
+    )
     patient_key: Literal["private", "public"] = Field(
         "private", description="key of the patient hash: a 0600 file of this workspace, or the published one"
     )
@@ -156,7 +161,7 @@ class Config(_Settings):
     @property
     def store_path(self) -> Path:
         """Folder of the Zarr store."""
-        return self.workspace / "store"
+        return self.workspace / self.store
 
     @property
     def scratch_path(self) -> Path:

@@ -54,7 +54,7 @@ class SeriesReading(BaseModel):
 
 
 def config_for(release: ReleaseRecord, config: Config) -> Config:
-    """Return the configuration that reads as the release was trained.
+    """Return the configuration that reads as the release was trained, into a store apart from the training's.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
     local = {key: getattr(config.train, key) for key in ("backbone_weights", "backbone_sha256")}
     same_kind = config.train.backbone == release.backbone.kind
     train = release.train.model_copy(update=local if same_kind else {})
-    reading = config.model_copy(update={"preprocess": release.preprocess, "train": train})
+    reading = config.model_copy(update={"preprocess": release.preprocess, "train": train, "store": config.inbox_store})
     _check_store(release, reading)
     _check_backbone(release, reading)
     return reading
@@ -205,7 +205,7 @@ def _check_store(release: ReleaseRecord, config: Config) -> None:
         raise ReleaseError(
             f"release {release.name} version {release.version}: it reads volumes of the preprocessing "
             f"{release.preprocess_digest[:12]}, but the store {config.store_path} holds others; "
-            "choose a release trained on them, train one, or give another --workspace"
+            "choose a release that reads them, or set another inbox_store"
         ) from None
 
 

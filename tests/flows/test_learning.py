@@ -198,6 +198,11 @@ def test_a_second_reading_reuses_what_is_unchanged(config, read, source):
     assert (again.reused, [one.page for one in again.readings]) == (3, [one.page for one in read.readings])
 
 
+def test_what_was_only_read_stays_out_of_training(config, trained, read, stored):
+    assert len(stored.series_uids()) == PATIENTS
+    assert train(config).reused
+
+
 def test_a_report_that_was_lost_is_written_again(config, read, source):
     page = next(reading.page for reading in read.readings if reading.verdict != "not-evaluated")
     page.unlink()
@@ -209,7 +214,7 @@ def test_a_report_that_was_lost_is_written_again(config, read, source):
 
 def test_a_release_of_another_preprocessing_is_refused(config, read, trained, source, tmp_path):
     other = config.model_copy(update={"preprocess": PreprocessConfig(slices=SLICES, size=16), "workspace": tmp_path})
-    VolumeStore(other.store_path, other.preprocess)
+    VolumeStore(other.workspace / other.inbox_store, other.preprocess)
     elsewhere = other.tracking.model_copy(update={"uri": config.tracking_uri})
 
     with pytest.raises(ReleaseError, match="it reads volumes of the preprocessing"):
