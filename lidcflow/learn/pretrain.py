@@ -56,10 +56,10 @@ class PretrainSettings:
         Keras' policy while training.
     """
 
-    volumes: int = 300
+    volumes: int = 240
     held_out: int = 30
     nodules: float = 12.0
-    steps: int = 8000
+    steps: int = 7000
     batch_size: int = 32
     learning_rate: float = 2e-3
     seed: int = 0
