@@ -26,6 +26,8 @@ from selenium.webdriver.chrome.service import Service
 from lidcflow.config import Config, load_config
 from lidcflow.learn.dataset import Snapshot
 from lidcflow.store.volumes import VolumeStore
+from tasks.tracking.connection import Tracking, pages
+from tasks.tracking.registry import list_releases
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -51,11 +53,18 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo").absolute()
     config = load_config(folder / "lidcflow.toml")
     phantom_beside_labels(config, DOCS / "phantom.png")
-    with browser(1280, 860) as driver:
+    with browser(1360, 1080) as driver:
         page = max(config.reports_path.glob("*/*/report.html"), key=lambda file: file.stat().st_size)
         photograph(driver, page.absolute().as_uri(), DOCS / "study-page.png")
         with mlflow_server(config) as address:
-            photograph(driver, f"{address}/#/models/{config.tracking.registry_name}", DOCS / "registry.png", wait_s=12)
+            photograph(driver, release_page(address, config), DOCS / "registry.png", wait_s=12)
+
+
+def release_page(address: str, config: Config) -> str:
+    """Return the address of the newest release in the registry."""
+    tracking = Tracking.of(config)
+    version = list_releases(tracking)[0].version
+    return pages(address, tracking)["releases"].replace("?", f"/versions/{version}?")
 
 
 def phantom_beside_labels(config: Config, file: Path) -> None:
@@ -65,7 +74,7 @@ def phantom_beside_labels(config: Config, file: Path) -> None:
     uid = table[table.label > 0].series_instance_uid.value_counts().index[0]
     labels = table[table.series_instance_uid == uid].sort_values("slice").label.to_numpy()
     hu = VolumeStore(config.store_path, config.preprocess, create=False).read_hu(uid)
-    figure = plt.figure(figsize=(9.2, 3.5), facecolor="#10141a")
+    figure = plt.figure(figsize=(9.2, 2.5), facecolor="#10141a")
     draw_slices(figure, hu[1], labels)
     draw_labels(figure, labels)
     save_small(figure, file)
@@ -77,7 +86,7 @@ def draw_slices(figure: plt.Figure, hu: NDArray[np.int16], labels: NDArray[np.in
     for column, share in enumerate(shares):
         wanted = share * len(labels)
         number = min(range(len(labels)), key=lambda k: abs(k - wanted) - 3 * (labels[k] > 0))
-        axes = figure.add_axes((0.01 + column * 0.141, 0.38, 0.132, 0.56))
+        axes = figure.add_axes((0.01 + column * 0.141, 0.36, 0.132, 0.54))
         axes.imshow(hu[number], cmap="gray", vmin=LUNG_WINDOW_HU[0], vmax=LUNG_WINDOW_HU[1])
         axes.set_title(f"slice {number + 1}", color="#d8dee9", fontsize=8, pad=3)
         axes.set(xticks=[], yticks=[])
@@ -87,7 +96,7 @@ def draw_slices(figure: plt.Figure, hu: NDArray[np.int16], labels: NDArray[np.in
 
 def draw_labels(figure: plt.Figure, labels: NDArray[np.integer]) -> None:
     """Show the label of every slice as one strip, top of the chest on the left."""
-    axes = figure.add_axes((0.01, 0.14, 0.978, 0.15))
+    axes = figure.add_axes((0.01, 0.21, 0.978, 0.11))
     axes.bar(range(1, len(labels) + 1), 1, width=0.86, color=[CLASS_COLOURS[label] for label in labels])
     axes.set(xlim=(0.4, len(labels) + 0.6), ylim=(0, 1), yticks=[], xticks=[1, 13, 26, 39, 52, 65])
     axes.tick_params(colors="#d8dee9", labelsize=8, length=0)
@@ -95,7 +104,7 @@ def draw_labels(figure: plt.Figure, labels: NDArray[np.integer]) -> None:
     axes.spines[:].set_visible(False)
     legend = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in CLASS_COLOURS]
     figure.legend(legend, CLASS_NAMES, loc="lower right", ncols=3, fontsize=8, frameon=False, labelcolor="#d8dee9")
-    figure.text(0.01, 0.03, "Synthetic phantom, research use only", color="#8892a2", fontsize=8)
+    figure.text(0.01, 0.035, "Synthetic phantom, research use only", color="#8892a2", fontsize=8)
 
 
 def save_small(figure: plt.Figure, file: Path) -> None:
@@ -130,6 +139,9 @@ def photograph(driver: webdriver.Chrome, address: str, file: Path, *, wait_s: fl
     """Open a page, wait until it has drawn itself, and save what a person sees."""
     driver.get(address)
     time.sleep(wait_s)
+    for close in driver.find_elements("css selector", "[aria-label='Close'], [aria-label='close']"):
+        close.click()
+    time.sleep(1)
     shrink(BytesIO(driver.get_screenshot_as_png()), file)
 
 
