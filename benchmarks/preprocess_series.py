@@ -35,20 +35,48 @@ def raw(folder: Path) -> Callable[[], Any]:
 
 
 def zoom(folder: Path) -> Callable[[], Any]:
-    """Stack the decoded slices in float64 and zoom to the grid with order 1: one channel."""
+    """Stack the decoded slices in float64 and zoom to the grid with order 1: one channel, samples without averaging."""
     import numpy as np
-    import pydicom
     from scipy import ndimage
 
-    paths = sorted(folder.iterdir())
-
     def run() -> Any:
-        slices = sorted(map(pydicom.dcmread, paths), key=lambda dataset: -dataset.ImagePositionPatient[2])
-        stack = np.stack([dataset.pixel_array for dataset in slices]).astype(np.float64)
-        stack = stack * float(slices[0].RescaleSlope) + float(slices[0].RescaleIntercept)
+        stack, _ = _stack(folder)
         return ndimage.zoom(stack, np.divide((65, 128, 128), stack.shape), order=1)
 
     return run
+
+
+def zoom_via_1mm(folder: Path) -> Callable[[], Any]:
+    """Stack in float64, zoom to a grid of 1 mm and then to the output grid with order 1: one channel."""
+    import numpy as np
+    from scipy import ndimage
+
+    def run() -> Any:
+        stack, spacing_mm = _stack(folder)
+        even = ndimage.zoom(stack, spacing_mm, order=1)
+        return ndimage.zoom(even, np.divide((65, 128, 128), even.shape), order=1)
+
+    return run
+
+
+def local_mean(folder: Path) -> Callable[[], Any]:
+    """Stack in float64 and average over the cells of the grid with scikit-image: one channel, our mean."""
+    from skimage.transform import resize_local_mean
+
+    return lambda: resize_local_mean(_stack(folder)[0], (65, 128, 128), preserve_range=True)
+
+
+def _stack(folder: Path) -> tuple[Any, tuple[float, float, float]]:
+    """Return HU as people write it, top of the chest first, and the spacing of slices, rows and columns in mm."""
+    import numpy as np
+    import pydicom
+
+    slices = sorted(map(pydicom.dcmread, folder.iterdir()), key=lambda dataset: -dataset.ImagePositionPatient[2])
+    stack = np.stack([dataset.pixel_array for dataset in slices]).astype(np.float64)
+    stack = stack * float(slices[0].RescaleSlope) + float(slices[0].RescaleIntercept)
+    z_mm = [float(dataset.ImagePositionPatient[2]) for dataset in slices]
+    row_mm, column_mm = map(float, slices[0].PixelSpacing)
+    return stack, (z_mm[0] - z_mm[1], row_mm, column_mm)
 
 
 def header_pass(folder: Path) -> Callable[[], Any]:
@@ -80,6 +108,8 @@ def both_passes(folder: Path) -> Callable[[], Any]:
 VARIANTS: dict[str, tuple[str, Callable[[Path], Callable[[], Any]]]] = {
     "raw": ("(a) read the bytes", raw),
     "zoom": ("(b) stack, float64, zoom order 1", zoom),
+    "via_1mm": ("(c) stack, float64, zoom via 1 mm", zoom_via_1mm),
+    "local_mean": ("(d) stack, float64, local mean", local_mean),
     "headers": ("header pass", header_pass),
     "voxels": ("voxel pass, indexed before", voxel_pass),
     "both": ("header pass + voxel pass", both_passes),
