@@ -51,14 +51,17 @@ class InferReport(BaseModel):
 
 
 @flow(name="infer")
-def infer(source: str, config: Config, out: Path | None = None) -> InferReport:
-    """Recommend slices of every series under `source`; reports go to the workspace, or to `out`."""
+def infer(source: str, config: Config, out: Path | None = None, allow_empty: bool = False) -> InferReport:
+    """Recommend slices of every series under `source`; reports go to the workspace, or to `out`.
+
+    An inbox that is read on schedule may be empty; with `allow_empty` that is no error.
+    """
     started_s = time.monotonic()
     source_folder(source)
     release = load_release(Tracking.of(config), config.infer.release)
     reading = config_for(release, config)
     check_places(source, reading)
-    index = index_source(source, reading)
+    index = index_source(source, reading, allow_empty=allow_empty)
     brought = bring_all(index, reading)
     readings = read_all(index, brought, release, reading, (out or config.reports_path).absolute())
     return publish(readings, release, seconds=time.monotonic() - started_s)

@@ -17,6 +17,10 @@ class SourceError(LidcflowError):
     """The source holds nothing to work on, or is not there."""
 
 
+class EmptySource(SourceError):
+    """The source is there, but holds no DICOM image."""
+
+
 class SeriesRefused(LidcflowError):
     """One series can't be used; it is listed with its reason and the others go on.
 

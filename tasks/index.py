@@ -5,10 +5,16 @@ from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Config
 from lidcflow.ct.series import Index
+from lidcflow.errors import EmptySource
 from tasks.source import find_series
 
 
 @task(name="index", cache_policy=NO_CACHE)
-def index_source(source: str, config: Config) -> Index:
-    """Read every header under `source` and judge each series."""
-    return find_series(source, config)
+def index_source(source: str, config: Config, *, allow_empty: bool = False) -> Index:
+    """Read every header under `source` and judge each series; an empty source is an error unless it may be empty."""
+    try:
+        return find_series(source, config)
+    except EmptySource:
+        if not allow_empty:
+            raise
+        return Index((), not_dicom=0, unreadable=0)

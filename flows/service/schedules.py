@@ -130,11 +130,12 @@ def _anchored_source(source: str | None) -> str | None:
 
 def _filled(deployment: Deployment, config: Config) -> Deployment:
     values = {"archive": config.archive, "inbox": config.inbox, "config": config.model_dump(mode="json")}
-    keys = {name: _key(text) for name, text in deployment.parameters.items()}
+    keys = {name: _key(text) for name, text in deployment.parameters.items() if not isinstance(text, bool)}
     missing = [key for key in keys.values() if values[key] is None]
+    filled = {name: values[key] for name, key in keys.items() if values[key] is not None}
     return deployment.model_copy(
         update={
-            "parameters": {name: values[key] for name, key in keys.items() if values[key] is not None},
+            "parameters": {name: value for name, value in deployment.parameters.items() if name not in keys} | filled,
             "schedules": [_overridden(deployment.name, schedule, config) for schedule in deployment.schedules],
             "missing": missing[0] if missing else None,
         }

@@ -14,7 +14,7 @@ from pathlib import Path
 from lidcflow.ct.headers import Header, Unread, read_headers
 from lidcflow.ct.judge import judge
 from lidcflow.ct.records import Acquisition, Index, PixelFormat, Reason, Series, SourceSlice, Verdict
-from lidcflow.errors import SourceError
+from lidcflow.errors import EmptySource, SourceError
 
 __all__ = [
     "Acquisition",
@@ -63,12 +63,14 @@ def index_folder(
     Raises
     ------
     SourceError
-        If the folder is missing, or holds no DICOM image.
+        If the folder is missing.
+    EmptySource
+        If it holds no DICOM image.
     """
     paths = _files(root)
     headers, index, torn = _read(paths, secret, workers, on_progress)
     if not headers:
-        raise SourceError(
+        raise EmptySource(
             f"source {root}: must hold DICOM images, got {index.not_dicom} other files and "
             f"{index.unreadable} unreadable ones; name the folder that holds the series"
         )
@@ -81,7 +83,7 @@ def _files(root: Path) -> list[str]:
         raise SourceError(f"source {root}: must be a folder, got {found}; check the path")
     paths = sorted(_walk(str(root)))
     if not paths:
-        raise SourceError(f"source {root}: must hold DICOM images, got an empty folder; check the path")
+        raise EmptySource(f"source {root}: must hold DICOM images, got an empty folder; check the path")
     return paths
 
 

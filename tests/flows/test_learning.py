@@ -15,7 +15,7 @@ from flows.train import train
 from lidcflow.config import ClusterConfig, Config, InferConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.ct.records import Acquisition, PixelFormat, Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
-from lidcflow.errors import LabelError, ReleaseError
+from lidcflow.errors import EmptySource, LabelError, ReleaseError
 from lidcflow.lidc.annotations import lidc_scans, nodules_of
 from lidcflow.lidc.labels import slab_labels
 from lidcflow.privacy import PUBLIC_KEY, patient_key
@@ -201,6 +201,14 @@ def test_a_second_reading_reuses_what_is_unchanged(config, read, source):
 def test_what_was_only_read_stays_out_of_training(config, trained, read, stored):
     assert len(stored.series_uids()) == PATIENTS
     assert train(config).reused
+
+
+def test_an_inbox_that_may_be_empty_is_read_without_an_error(config, trained, tmp_path):
+    reading = with_release(config, 1)
+
+    assert infer(str(tmp_path), reading, allow_empty=True).readings == []
+    with pytest.raises(EmptySource, match="got an empty folder"):
+        infer(str(tmp_path), reading)
 
 
 def test_a_report_that_was_lost_is_written_again(config, read, source):
