@@ -37,7 +37,7 @@ pictures: setup
 	$(BIN)/python docs/pictures.py demo
 
 lock:
-	uv pip compile pyproject.toml --extra cpu --extra dev --universal --fork-strategy fewest \
+	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra dev --universal --fork-strategy fewest \
 	  --python-version 3.11 --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 
 clean:
