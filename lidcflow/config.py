@@ -99,6 +99,24 @@ class ClusterConfig(_Settings):
     window: int = Field(4, ge=1, description="series in flight per worker")
 
 
+class ObjectsConfig(_Settings):
+    """How S3-like storage is reached; keys come from the environment, as AWS_ACCESS_KEY_ID, never from here."""
+
+    endpoint: str | None = Field(None, description="URL of the storage; none: Amazon's")
+    region: str | None = Field(None, description="region of the buckets; none: as the environment says")
+    anonymous: bool = Field(False, description="send no keys: the bucket is public")
+    connections: int = Field(32, ge=1, le=512, description="requests in flight of one process")
+    retries: int = Field(6, ge=0, le=100, description="times that a request is sent again, with growing delays")
+    timeout_s: float = Field(30, gt=0, description="time that an answer may take")
+
+
+class Access(_Settings):
+    """How buckets are reached: ``s3://`` ones, and the public ones behind ``idc:``."""
+
+    s3: ObjectsConfig = ObjectsConfig()
+    idc: ObjectsConfig = ObjectsConfig(anonymous=True, region="us-east-1")
+
+
 class TrackingConfig(_Settings):
     """Where MLflow keeps runs and models."""
 
@@ -145,6 +163,7 @@ class Config(_Settings):
     split: SplitConfig = SplitConfig()
     train: TrainConfig = TrainConfig()
     cluster: ClusterConfig = ClusterConfig()
+    access: Access = Access()
     tracking: TrackingConfig = TrackingConfig()
     infer: InferConfig = InferConfig()
     serve: ServeConfig = ServeConfig()
