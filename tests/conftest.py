@@ -21,6 +21,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from flows.environment import prepare
 from lidcflow.config import Config, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.learn.release import BackbonePin, ClassCounts, Gate, ReleaseRecord, SectorPin, SplitFigures
+from lidcflow.objects import bucket_of
+from tests.object_storage import ObjectStorage, object_storage
 
 settings.register_profile("lidcflow", deadline=None)
 settings.load_profile("lidcflow")
@@ -44,6 +46,22 @@ def prefect_server() -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=120):
         yield
+
+
+@pytest.fixture(scope="session")
+def objects_server() -> Iterator[ObjectStorage]:
+    """Run one S3-like server for all tests that ask for it."""
+    with object_storage() as storage:
+        yield storage
+
+
+@pytest.fixture
+def objects(objects_server: ObjectStorage) -> ObjectStorage:
+    """Give the S3-like server with an empty bucket, ``s3://bucket``, and ``objects.access`` to reach it."""
+    bucket = bucket_of("s3://bucket", objects_server.access)
+    bucket.delete([found["path"] for found in bucket.list().collect()])
+    objects_server.requests.clear()
+    return objects_server
 
 
 @pytest.fixture(scope="session")
