@@ -30,9 +30,9 @@ def test_a_server_that_fails_now_and_then_is_asked_again(objects):
 def test_a_server_that_refuses_is_named(objects, status, sentence):
     bucket = bucket_of("s3://bucket/a", objects.access)
 
-    with objects.faulty(every(1, status)), pytest.raises(ResourceError, match=f"^source s3://bucket: .*{sentence}"):
-        with reaching("source s3://bucket"):
-            bucket.get("a")
+    refused = pytest.raises(ResourceError, match=f"^source s3://bucket: .*{sentence}")
+    with objects.faulty(every(1, status)), refused, reaching("source s3://bucket"):
+        bucket.get("a")
 
 
 def test_no_server_is_one_sentence():
