@@ -1,13 +1,15 @@
-"""Time and memory to preprocess one series of 240 slices, against reading its bytes and against stack and zoom.
+"""Time and memory to preprocess one series, against reading its bytes, stack and zoom, SimpleITK and MONAI.
 
-Every variant runs in fresh processes of its own, on one core, page cache warm; the variants take turns.
+Every variant runs in fresh processes of its own, on one core, page cache warm; the variants take turns. SimpleITK
+and MONAI are left out where they are not installed. Memory is measured for each of the given numbers of slices.
 
-    python benchmarks/preprocess_series.py [--slices 240] [--rounds 5]
+    python benchmarks/preprocess_series.py [--slices 240] [--rounds 5] [--memory-at 100 240 760]
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -66,6 +68,39 @@ def local_mean(folder: Path) -> Callable[[], Any]:
     return lambda: resize_local_mean(_stack(folder)[0], (65, 128, 128), preserve_range=True)
 
 
+def simpleitk(folder: Path) -> Callable[[], Any]:
+    """Read the series with SimpleITK and resample it linearly: one channel, samples without averaging."""
+    import SimpleITK as sitk  # noqa: N813
+
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+
+    def run() -> Any:
+        reader = sitk.ImageSeriesReader()
+        reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+        image = reader.Execute()
+        spacing_mm = [mm * n / m for mm, n, m in zip(image.GetSpacing(), image.GetSize(), GRID, strict=True)]
+        resampled = sitk.Resample(
+            image, GRID, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), spacing_mm, image.GetDirection(), -1024.0
+        )
+        return sitk.GetArrayFromImage(resampled)
+
+    return run
+
+
+def monai(folder: Path) -> Callable[[], Any]:
+    """Load the folder with MONAI and resize it: one channel, area averaging."""
+    import torch
+    from monai.transforms import Compose, EnsureChannelFirst, LoadImage, Resize
+
+    torch.set_num_threads(1)
+    load = LoadImage(reader="PydicomReader", image_only=True)
+    return lambda: Compose([load, EnsureChannelFirst(), Resize(GRID, mode="area")])(str(folder))
+
+
+GRID = 128, 128, 65
+"""Columns, rows and slices of the output."""
+
+
 def _stack(folder: Path) -> tuple[Any, tuple[float, float, float]]:
     """Return HU as people write it, top of the chest first, and the spacing of slices, rows and columns in mm."""
     import numpy as np
@@ -110,11 +145,15 @@ VARIANTS: dict[str, tuple[str, Callable[[Path], Callable[[], Any]]]] = {
     "zoom": ("(b) stack, float64, zoom order 1", zoom),
     "via_1mm": ("(c) stack, float64, zoom via 1 mm", zoom_via_1mm),
     "local_mean": ("(d) stack, float64, local mean", local_mean),
+    "simpleitk": ("(e) SimpleITK, linear", simpleitk),
+    "monai": ("(f) MONAI, area", monai),
     "headers": ("header pass", header_pass),
     "voxels": ("voxel pass, indexed before", voxel_pass),
     "both": ("header pass + voxel pass", both_passes),
 }
 
+OPTIONAL = {"simpleitk": "SimpleITK", "monai": "monai"}
+"""Variants that take a package which lidcflow does not need."""
 
 CLOCKS = {"wall": time.perf_counter, "CPU": time.process_time}
 
@@ -175,14 +214,23 @@ def make_series(folder: Path, slices: int) -> None:
         dataset.save_as(folder / f"{index:06d}.dcm", enforce_file_format=True)
 
 
-def take_turns(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
-    """Measure all variants `rounds` times, one after the other, and take medians."""
-    found: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
+def installed() -> list[str]:
+    """List the variants that can run here."""
+    return [variant for variant in VARIANTS if not (package := OPTIONAL.get(variant)) or _is_there(package)]
+
+
+def _is_there(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def take_turns(folder: Path, rounds: int, variants: list[str]) -> dict[str, dict[str, float]]:
+    """Measure variants `rounds` times, one after the other, and take medians."""
+    found: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
     for _ in range(rounds):
-        for variant in VARIANTS:
+        for variant in variants:
             command = [sys.executable, __file__, "--variant", variant, "--folder", str(folder)]
             output = subprocess.run(command, env=os.environ | ONE_CORE, check=True, capture_output=True).stdout
-            found[variant].append(json.loads(output))
+            found[variant].append(json.loads(output.splitlines()[-1]))
     return {
         variant: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         for variant, runs in found.items()
@@ -195,12 +243,23 @@ def report(medians: dict[str, dict[str, float]], slices: int, rounds: int) -> No
     head = "".join(f"{run + ' ms':>12}{'(b) / it':>10}{'x raw':>7}" for run in ("first", "later"))
     for clock in CLOCKS:
         print(f"\n{clock + ' time':34}{head}{'added MiB':>11}")
-        for variant, (title, _) in VARIANTS.items():
-            row = f"{title:34}"
+        for variant, figures in medians.items():
+            row = f"{VARIANTS[variant][0]:34}"
             for run in ("first", "later"):
                 seconds, raw_s, zoom_s = (medians[v][f"{run} {clock}"] for v in (variant, "raw", "zoom"))
                 row += f"{1000 * seconds:12.1f}{zoom_s / seconds:10.1f}{seconds / raw_s:7.1f}"
-            print(f"{row}{medians[variant]['added_mib']:11.1f}")
+            print(f"{row}{figures['added_mib']:11.1f}")
+
+
+def report_memory(sizes: list[int]) -> None:
+    """Print the memory that header and voxel pass add, for series of several lengths."""
+    print(f"\n{'slices':>8}{'added MiB':>11}{'ms':>9}{'ms a slice':>12}")
+    for slices in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            make_series(Path(folder), slices)
+            found = take_turns(Path(folder), 1, ["both"])["both"]
+        ms = 1000 * found["later wall"]
+        print(f"{slices:8}{found['added_mib']:11.1f}{ms:9.1f}{ms / slices:12.2f}")
 
 
 def main() -> None:
@@ -208,6 +267,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--slices", type=int, default=240)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory-at", type=int, nargs="*", default=[100, 240, 760])
     parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -216,7 +276,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         make_series(Path(folder), options.slices)
-        report(take_turns(Path(folder), options.rounds), options.slices, options.rounds)
+        report(take_turns(Path(folder), options.rounds, installed()), options.slices, options.rounds)
+    report_memory(options.memory_at)
 
 
 if __name__ == "__main__":

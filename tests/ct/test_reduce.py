@@ -5,6 +5,7 @@ import pytest
 from skimage.transform import downscale_local_mean, resize_local_mean
 
 from lidcflow.config import PreprocessConfig
+from lidcflow.ct.decode import hounsfield_slice
 from lidcflow.ct.reduce import reduce_series
 from lidcflow.ct.resample import slab_weights
 from lidcflow.ct.series import index_folder
@@ -50,6 +51,20 @@ def test_a_constant_stays_constant(ct_series, tmp_path, z_range, via_mm, value):
     volume = reduce_series(usable(ct_series(tmp_path, n=11, size=24, hu=value)), config)
 
     assert (volume.hu == value).all()
+
+
+def test_a_matrix_that_is_not_square_covers_its_whole_field_of_view(ct_series, tmp_path):
+    hu = noise(16, size=48)[:, :24]
+    folder = ct_series(tmp_path, n=16, size=48, PixelSpacing=[0.8, 0.5], Rows=24, PixelData=lambda i: stored(hu[i]))
+
+    series = usable(folder)
+
+    assert (series.rows, series.columns, series.row_spacing_mm, series.column_spacing_mm) == (24, 48, 0.8, 0.5)
+    np.testing.assert_allclose(reduce_series(series, SMALL).hu[0], resize_local_mean(hu + 0.0, (8, 16, 16)), atol=0.6)
+
+
+def stored(hu):
+    return (hu + 1024).astype("<i2").tobytes()
 
 
 def test_mass_is_conserved(ct_series, tmp_path):
@@ -229,6 +244,19 @@ def test_the_real_lidc_series_is_reduced_to_65_slabs_of_its_whole_extent(real_da
     assert (volume.hu[1] >= volume.hu[0]).all()
     assert {len(slab) for slab in volume.sources} == {3, 4}
     assert volume.flags == ()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("size", [128, 96])
+def test_the_real_lidc_series_agrees_with_scikit_images_area_mean(real_data, size):
+    series = usable(real_data / "LIDC-IDRI")
+    stack = np.stack([hounsfield_slice(source) for source in series.slices]).astype(np.float32)
+
+    mean = reduce_series(series, PreprocessConfig(size=size)).hu[0]
+
+    reference = resize_local_mean(stack, mean.shape)
+    assert np.corrcoef(mean.ravel(), reference.ravel())[0, 1] > 0.9999
+    assert np.abs(mean - reference).mean() < 1
 
 
 @pytest.mark.real
