@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
+from zarr.storage import MemoryStore, WrapperStore
 
 from lidcflow.ct.decode import AIR_HU
 from lidcflow.ct.plane import reduce_plane
@@ -29,15 +29,30 @@ AXES = [
 WINDOWS_HU = {"start": -1000, "end": 400, "min": -1024, "max": 3071}
 
 
-def write_image(
-    folder: Path, hu: NDArray[np.int16], cell_mm: tuple[float, float, float], attributes: Mapping[str, Any]
-) -> None:
-    """Write a volume as a Zarr v3 group with two levels.
+class Present(WrapperStore):  # type: ignore[misc]
+    """A store in which what is asked for must be there; Zarr would take a missing chunk for fill values."""
+
+    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
+        """Return an object, or the asked part of it.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not there.
+        """
+        found = await self._store.get(key, prototype, byte_range)
+        if found is None:
+            raise FileNotFoundError(key)
+        return found
+
+
+def encode_image(
+    hu: NDArray[np.int16], cell_mm: tuple[float, float, float], attributes: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """Turn a volume into the objects of a Zarr v3 group with two levels.
 
     Parameters
     ----------
-    folder : Path
-        New folder of the group.
     hu : (2, slices, size, size) array of int16
         Channels ``mean`` and ``max``.
     cell_mm : tuple of 3 floats
@@ -45,32 +60,43 @@ def write_image(
     attributes : mapping
         Stored beside the ``ome`` metadata.
 
+    Returns
+    -------
+    dict
+        Content by key, the same for the same input.
+
     References
     ----------
     https://ngff.openmicroscopy.org/0.5/
     """
+    stored: dict[str, Any] = {}
     levels = [hu, halved(hu)]
     ome = _multiscales([cell_mm, (cell_mm[0], 2 * cell_mm[1], 2 * cell_mm[2])])
-    group = zarr.create_group(folder, zarr_format=3, attributes={"ome": ome, **attributes})
+    group = zarr.create_group(MemoryStore(stored), zarr_format=3, attributes={"ome": ome, **attributes})
     for level, array in enumerate(levels):
         _write_array(group, str(level), array)
     group.create_group("features")
+    return _contents(stored)
 
 
-def write_features(folder: Path, features: NDArray[np.float16], volume_digest: str) -> None:
-    """Write the features of a volume as one chunk.
+def encode_features(features: NDArray[np.float16], volume_digest: str) -> dict[str, bytes]:
+    """Turn the features of a volume into the objects of a Zarr v3 array of one chunk.
 
     Parameters
     ----------
-    folder : Path
-        Folder of the array.
     features : (slices, d) array of float16
         One row per slice.
     volume_digest : str
         Digest of the volume that they were computed from.
+
+    Returns
+    -------
+    dict
+        Content by key.
     """
+    stored: dict[str, Any] = {}
     array = zarr.create_array(
-        folder,
+        MemoryStore(stored),
         shape=features.shape,
         dtype=np.float16,
         chunks=features.shape,
@@ -78,8 +104,53 @@ def write_features(folder: Path, features: NDArray[np.float16], volume_digest: s
         dimension_names=["slice", "feature"],
         attributes={"volume_digest": volume_digest},
         zarr_format=3,
+        config={"write_empty_chunks": True},
     )
     array[:] = features
+    return _contents(stored)
+
+
+def _contents(stored: Mapping[str, Any]) -> dict[str, bytes]:
+    return {key: content.to_bytes() for key, content in sorted(stored.items())}
+
+
+def open_level(group: Any, level: int, metadata: Any = None) -> zarr.Array:
+    """Open an array of a volume.
+
+    Parameters
+    ----------
+    group : zarr.storage.StorePath
+        Place of the group.
+    level : int
+        0, or 1 for half size.
+    metadata : zarr.core.metadata.ArrayV3Metadata, optional
+        The array's, where it is known: to read and parse it takes as long as a sector of voxels.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there.
+    """
+    if metadata is None:
+        return zarr.open_array(group / str(level), mode="r", zarr_format=3)
+    return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=group / str(level)))
+
+
+def read_features(place: Any) -> tuple[Any, NDArray[np.float16]]:
+    """Read features and the digest of their volume.
+
+    Parameters
+    ----------
+    place : zarr.storage.StorePath
+        Place of the array.
+
+    Raises
+    ------
+    FileNotFoundError
+        If they are not there.
+    """
+    array = zarr.open_array(place, mode="r", zarr_format=3)
+    return array.attrs.get("volume_digest"), np.asarray(array[:], np.float16)
 
 
 def halved(hu: NDArray[np.int16]) -> NDArray[np.int16]:
