@@ -117,9 +117,13 @@ class BucketPlace:
                 self._bucket.head(self._at(COMMITTED, _last(key)))
             yield
 
-    def _identity(self, key: str) -> tuple[str | None, datetime]:
-        found = self._bucket.head(self._at(key, FACTS))
-        return found["e_tag"], found["last_modified"]
+    def _identity(self, key: str) -> dict[str, tuple[str | None, datetime]]:
+        """Return what changes when any object of a group or array does; a volume's features are not of it."""
+        features, described = self._at(key, "features", ""), self._at(key, FACTS)
+        found = {meta["path"]: (meta["e_tag"], meta["last_modified"]) for meta in self._list(key)}
+        if described not in found:
+            raise FileNotFoundError(described)
+        return {path: version for path, version in found.items() if not path.startswith(features)}
 
     def commit_volume(self, uid: str, objects: Objects) -> None:
         """Put the group of a series in place of an older one and its features.
@@ -225,7 +229,7 @@ class BucketPlace:
             return sorted(map(_last, self._bucket.list_with_delimiter(self._at(key))["common_prefixes"]))
 
     def _at(self, *keys: str) -> str:
-        return "/".join(filter(None, (self._prefix, *keys)))
+        return "/".join((self._prefix, *keys)) if self._prefix else "/".join(keys)
 
 
 def _last(key: str) -> str:

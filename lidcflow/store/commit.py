@@ -19,6 +19,9 @@ from lidcflow.store.place import Result, Swept
 STALE_S = 24 * 3600
 """Age from which a draft counts as dead where the file system has no locks; no series takes a day."""
 
+SMALL_FILE_S = 3600
+"""Age from which the draft of a small file counts as dead."""
+
 _DRAFT = re.compile(r".+\.[0-9a-f]{16}")
 
 
@@ -165,7 +168,7 @@ def _sweep_draft(draft: Path) -> bool:
         return False
     try:
         free = _lock(lock)
-        dead = _is_stale(draft) if free is None else free
+        dead = _is_older(draft, STALE_S) if free is None else free
         if dead:
             shutil.rmtree(draft, ignore_errors=True)
         return dead
@@ -174,16 +177,16 @@ def _sweep_draft(draft: Path) -> bool:
 
 
 def sweep_file(draft: Path) -> bool:
-    """Delete a draft of a small file, which is written in no time, when it is a day old: whether it was."""
-    stale = _is_stale(draft)
+    """Delete a draft of a small file, which is written in no time, when it is an hour old: whether it was."""
+    stale = _is_older(draft, SMALL_FILE_S)
     if stale:
         draft.unlink(missing_ok=True)
     return stale
 
 
-def _is_stale(path: Path) -> bool:
+def _is_older(path: Path, age_s: float) -> bool:
     try:
-        return time.time() - path.stat().st_mtime > STALE_S
+        return time.time() - path.stat().st_mtime > age_s
     except FileNotFoundError:
         return False
 
