@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore, WrapperStore
 
 from lidcflow.ct.decode import AIR_HU
@@ -71,7 +71,8 @@ def encode_image(
     """
     stored: dict[str, Any] = {}
     levels = [hu, halved(hu)]
-    ome = _multiscales([cell_mm, (cell_mm[0], 2 * cell_mm[1], 2 * cell_mm[2])])
+    shrink = hu.shape[-1] / levels[1].shape[-1]  # more than 2 for an odd size
+    ome = _multiscales([cell_mm, (cell_mm[0], shrink * cell_mm[1], shrink * cell_mm[2])])
     group = zarr.create_group(MemoryStore(stored), zarr_format=3, attributes={"ome": ome, **attributes})
     for level, array in enumerate(levels):
         _write_array(group, str(level), array)
@@ -100,7 +101,7 @@ def encode_features(features: NDArray[np.float16], volume_digest: str) -> dict[s
         shape=features.shape,
         dtype=np.float16,
         chunks=features.shape,
-        compressors=COMPRESSOR,
+        compressors=[COMPRESSOR, Crc32cCodec()],  # voxels have their digest; Blosc reads on where a chunk is cut off
         dimension_names=["slice", "feature"],
         attributes={"volume_digest": volume_digest},
         zarr_format=3,

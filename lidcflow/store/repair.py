@@ -103,7 +103,7 @@ def is_sound(store: VolumeStore, record: VolumeRecord) -> bool:
     """
     uid = record.series_instance_uid
     try:
-        hu, coarse = store.read_hu(uid), store.read_hu(uid, level=1)
+        hu, coarse = store.read_levels(uid)
         sound = voxel_digest(hu, record.edges_mm) == record.volume_digest and np.array_equal(coarse, halved(hu))
         return sound or store.record(uid).volume_digest != record.volume_digest  # replaced meanwhile, by a sound one
     except StoreError:
@@ -123,16 +123,7 @@ def _mend(store: VolumeStore, uid: str, record: VolumeRecord | None) -> int:
     if record is None:
         store.delete(uid)
         return 0
-    stray = [feature_id for feature_id in store.feature_ids(uid) if not _are_sound(store, uid, feature_id)]
+    stray = [feature_id for feature_id in store.feature_ids(uid) if store.read_features(uid, feature_id) is None]
     for feature_id in stray:
         store.delete_features(uid, feature_id)
     return len(stray)
-
-
-def _are_sound(store: VolumeStore, uid: str, feature_id: str) -> bool:
-    try:
-        return store.read_features(uid, feature_id) is not None
-    except (LidcflowError, OSError):
-        raise
-    except Exception:  # as above
-        return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,7 @@ from lidcflow.store.arrays import encode_features, encode_image, open_level, rea
 from lidcflow.store.buckets import BucketPlace
 from lidcflow.store.folders import FolderPlace
 from lidcflow.store.guard import check, claim, configuration_of
-from lidcflow.store.place import SERIES, Place, Swept
+from lidcflow.store.place import SERIES, Place, Result, Swept
 from lidcflow.store.record import VolumeRecord, attributes_of, digest_of, record_of
 
 __all__ = ["VolumeRecord", "VolumeStore"]
@@ -165,7 +165,7 @@ class VolumeStore:
         with ThreadPoolExecutor(READERS) as pool:
             yield from pool.map(self.record, series_instance_uids)
 
-    def read_hu(self, series_instance_uid: str, slices: slice | None = None, *, level: int = 0) -> NDArray[np.int16]:
+    def read_hu(self, series_instance_uid: str, slices: slice | None = None) -> NDArray[np.int16]:
         """Read voxels.
 
         Parameters
@@ -174,8 +174,6 @@ class VolumeStore:
             A committed series.
         slices : slice, optional
             Range of slices, from 0 at the top; all by default.
-        level : int
-            0, or 1 for half the rows and columns.
 
         Returns
         -------
@@ -189,13 +187,30 @@ class VolumeStore:
         """
 
         def voxels(group: Any) -> NDArray[np.int16]:
-            array = open_level(group, level, self._level_0 if level == 0 else None)
-            if level == 0:  # one configuration makes all volumes of the store: they differ in nothing but voxels
-                self._level_0 = array.metadata
+            array = open_level(group, 0, self._level_0)
+            self._level_0 = array.metadata  # all volumes of the store are made alike: they differ in their voxels only
             return np.asarray(array[:, slices or slice(None)], np.int16)
 
+        return self._read(series_instance_uid, voxels)
+
+    def read_levels(self, series_instance_uid: str) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """Read all voxels as they lie there, at both sizes.
+
+        Raises
+        ------
+        StoreError
+            If the series is not in the store.
+        """
+
+        def voxels(group: Any) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+            fine, coarse = (np.asarray(open_level(group, level)[:], np.int16) for level in (0, 1))
+            return fine, coarse
+
+        return self._read(series_instance_uid, voxels)
+
+    def _read(self, series_instance_uid: str, read: Callable[[Any], Result]) -> Result:
         try:
-            return self._place.read(self._group(series_instance_uid), voxels)
+            return self._place.read(self._group(series_instance_uid), read)
         except FileNotFoundError:
             raise self._absent(series_instance_uid) from None
 
@@ -235,12 +250,13 @@ class VolumeStore:
         Returns
         -------
         (slices, d) array of float16, or None
-            None when there are none, or those of another volume.
+            None when there are none, or damaged ones, or those of another volume: they are to be computed anew.
         """
+        key = self._features(series_instance_uid, feature_id)
         try:
-            of_digest, features = self._place.read(self._features(series_instance_uid, feature_id), read_features)
+            of_digest, features = self._place.read(key, read_features)
             return features if of_digest == self.record(series_instance_uid).volume_digest else None
-        except (FileNotFoundError, StoreError):
+        except (FileNotFoundError, StoreError, ValueError):
             return None
 
     def feature_ids(self, series_instance_uid: str) -> list[str]:
