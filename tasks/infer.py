@@ -19,7 +19,8 @@ from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommend import recommend
 from lidcflow.read.recommendation import GeneratedBy, Recommendation, ReleaseFacts, SliceRange, Verdict
 from lidcflow.read.report import DATA, PAGE, write_report
-from lidcflow.store.volumes import VolumeRecord, VolumeStore, is_store
+from lidcflow.store.locate import is_store
+from lidcflow.store.volumes import VolumeRecord, VolumeStore
 from tasks.cluster import map_series
 from tasks.progress import stage
 from tasks.tracking.connection import Tracking

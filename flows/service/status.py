@@ -101,7 +101,8 @@ def _or_problem(read: Callable[[], Facts | None], problems: list[str]) -> Facts 
 
 
 def _store(config: Config) -> StoreStatus | None:
-    from lidcflow.store.volumes import VolumeStore, is_store
+    from lidcflow.store.locate import is_store
+    from lidcflow.store.volumes import VolumeStore
 
     if not is_store(config.store_root, config.access):
         return None

@@ -17,12 +17,10 @@ from lidcflow.ct.records import Series
 from lidcflow.ct.reduce import Volume
 from lidcflow.ct.values import is_uid
 from lidcflow.errors import StoreError
-from lidcflow.objects import is_object_url
 from lidcflow.store.arrays import encode_features, encode_image, open_level, read_features
-from lidcflow.store.buckets import BucketPlace
-from lidcflow.store.folders import FolderPlace
 from lidcflow.store.guard import check, claim, configuration_of
-from lidcflow.store.place import SERIES, Place, Result, Swept
+from lidcflow.store.locate import is_store, place_of
+from lidcflow.store.place import SERIES, Result, Swept
 from lidcflow.store.record import VolumeRecord, attributes_of, digest_of, record_of
 
 __all__ = ["VolumeRecord", "VolumeStore"]
@@ -31,22 +29,6 @@ READERS = 8
 """Records that are read side by side: each is one or two requests where the store is a bucket."""
 
 _FEATURE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-def place_of(root: str | Path, access: Access) -> Place:
-    """Return the folder or the bucket's prefix that a store lies in."""
-    if is_object_url(str(root)):
-        return BucketPlace(str(root), access)
-    return FolderPlace(Path(root))
-
-
-def is_store(root: str | Path, access: Access | None = None) -> bool:
-    """Tell whether there is a store."""
-    try:
-        place_of(root, access or Access()).guard()
-    except FileNotFoundError:
-        return False
-    return True
 
 
 class VolumeStore:

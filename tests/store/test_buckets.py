@@ -8,7 +8,8 @@ from lidcflow.config import Config
 from lidcflow.errors import ResourceError, StoreError
 from lidcflow.objects import bucket_of
 from lidcflow.store import buckets
-from lidcflow.store.volumes import VolumeStore, is_store
+from lidcflow.store.locate import is_store
+from lidcflow.store.volumes import VolumeStore
 from tests.object_storage import every
 from tests.store.examples import FEATURES, SMALL, URL
 
