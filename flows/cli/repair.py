@@ -58,7 +58,7 @@ def print_report(report: RepairReport) -> None:
         )
         for store in report.stores
     ]
-    print_table(f"{len(rows)} stores", columns, rows)
+    print_table("Stores", columns, rows)
     for store in report.stores:
         for uid in store.damaged:
             done = "removed; preprocess its source again" if store.damaged_removed else "run with --verify to remove it"

@@ -14,6 +14,7 @@ from zarr.storage import MemoryStore, WrapperStore
 from lidcflow.ct.decode import AIR_HU
 from lidcflow.ct.plane import reduce_plane
 from lidcflow.ct.reduce import CHANNELS
+from lidcflow.store.place import Held
 
 INNER_SLICES = 5
 """Slices in an inner chunk: a sector of 5 slices is one read."""
@@ -75,7 +76,7 @@ def encode_image(
     ome = _multiscales([cell_mm, (cell_mm[0], shrink * cell_mm[1], shrink * cell_mm[2])])
     group = zarr.create_group(MemoryStore(stored), zarr_format=3, attributes={"ome": ome, **attributes})
     for level, array in enumerate(levels):
-        _write_array(group, str(level), array)
+        _new_array(group, str(level), array.shape)[:] = array
     group.create_group("features")
     return _contents(stored)
 
@@ -115,42 +116,38 @@ def _contents(stored: Mapping[str, Any]) -> dict[str, bytes]:
     return {key: content.to_bytes() for key, content in sorted(stored.items())}
 
 
-def open_level(group: Any, level: int, metadata: Any = None) -> zarr.Array:
-    """Open an array of a volume.
+def read_level(group: Held, level: int) -> NDArray[np.int16]:
+    """Read all voxels of a volume through zarr-python, as other software does.
 
     Parameters
     ----------
-    group : zarr.storage.StorePath
-        Place of the group.
+    group : Held
+        Group of the volume.
     level : int
-        0, or 1 for half size.
-    metadata : zarr.core.metadata.ArrayV3Metadata, optional
-        The array's, where it is known: to read and parse it takes as long as a sector of voxels.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is not there.
-    """
-    if metadata is None:
-        return zarr.open_array(group / str(level), mode="r", zarr_format=3)
-    return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=group / str(level)))
-
-
-def read_features(place: Any) -> tuple[Any, NDArray[np.float16]]:
-    """Read features and the digest of their volume.
-
-    Parameters
-    ----------
-    place : zarr.storage.StorePath
-        Place of the array.
+        0, or 1 for half the rows and columns.
 
     Raises
     ------
     FileNotFoundError
         If they are not there.
     """
-    array = zarr.open_array(place, mode="r", zarr_format=3)
+    return np.asarray(zarr.open_array(group.zarr / str(level), mode="r", zarr_format=3)[:], np.int16)
+
+
+def read_features(held: Held) -> tuple[Any, NDArray[np.float16]]:
+    """Read features and the digest of their volume.
+
+    Parameters
+    ----------
+    held : Held
+        The array.
+
+    Raises
+    ------
+    FileNotFoundError
+        If they are not there.
+    """
+    array = zarr.open_array(held.zarr, mode="r", zarr_format=3)
     return array.attrs.get("volume_digest"), np.asarray(array[:], np.float16)
 
 
@@ -195,13 +192,18 @@ def _channel(name: str) -> dict[str, Any]:
     return {"label": name, "color": "FFFFFF", "active": name == CHANNELS[0], "window": WINDOWS_HU}
 
 
-def _write_array(group: zarr.Group, name: str, hu: NDArray[np.int16]) -> None:
-    channels, slices, rows, columns = hu.shape
+def image_metadata(shape: tuple[int, int, int, int]) -> Any:
+    """Return how an array of this shape is laid out, as Zarr describes it."""
+    return _new_array(zarr.create_group(MemoryStore(), zarr_format=3), "0", shape).metadata
+
+
+def _new_array(group: zarr.Group, name: str, shape: tuple[int, int, int, int]) -> zarr.Array:
+    channels, slices, rows, columns = shape
     shard_slices = -(-slices // INNER_SLICES) * INNER_SLICES
-    array = group.create_array(
+    return group.create_array(
         name,
-        shape=hu.shape,
-        dtype=hu.dtype,
+        shape=shape,
+        dtype=np.int16,
         shards=(channels, shard_slices, rows, columns),
         chunks=(channels, INNER_SLICES, rows, columns),
         compressors=COMPRESSOR,
@@ -209,4 +211,3 @@ def _write_array(group: zarr.Group, name: str, hu: NDArray[np.int16]) -> None:
         fill_value=AIR_HU,
         config={"write_empty_chunks": True},
     )
-    array[:] = hu

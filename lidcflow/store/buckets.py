@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,11 @@ from lidcflow.errors import ResourceError, StoreError
 from lidcflow.objects import bucket_of, reaching, split_url
 from lidcflow.store.arrays import Present
 from lidcflow.store.commit import read_whole
-from lidcflow.store.place import FACTS, GUARD, SERIES, Objects, Result, Swept
+from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
+    from obstore.store import S3Store
 
 COMMITTED = "committed"
 ATTEMPTS = 8
@@ -35,6 +37,26 @@ ATTEMPTS = 8
 
 ABANDONED_AFTER = timedelta(hours=1)
 """Age of the newest object from which a group without a marker counts as a dead writer's."""
+
+
+@dataclass(frozen=True)
+class HeldObjects:
+    """Objects under one key while they are read."""
+
+    zarr: Any
+    bucket: S3Store
+    key: str
+
+    def tail(self, name: str, n_bytes: int) -> bytes:
+        """Return the end of an object."""
+        found = self.bucket.get(f"{self.key}/{name}", options={"range": {"suffix": n_bytes}})
+        return checked_length(bytes(found.bytes()), n_bytes)
+
+    def ranges(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return parts of an object, neighbouring ones with one request."""
+        starts, ends = zip(*ranges, strict=True)
+        found = self.bucket.get_ranges(f"{self.key}/{name}", starts=starts, ends=ends)
+        return [checked_length(bytes(part), end - start) for part, (start, end) in zip(found, ranges, strict=True)]
 
 
 class BucketPlace:
@@ -105,10 +127,11 @@ class BucketPlace:
             self._bucket.head(self._at(COMMITTED, uid))
         return self._get(f"{SERIES}/{uid}/{FACTS}")
 
-    def read(self, key: str, read: Callable[[Any], Result]) -> Result:
-        """Call `read` with the key's place for Zarr, again when the objects were replaced meanwhile."""
+    def read(self, key: str, read: Callable[[Held], Result]) -> Result:
+        """Call `read` with the objects at `key`, again when any was replaced meanwhile."""
+        held = HeldObjects(StorePath(self._zarr, self._at(key)), self._bucket, self._at(key))
         with self._reading(key):
-            return read_whole(lambda: self._identity(key), lambda: read(StorePath(self._zarr, self._at(key))))
+            return read_whole(lambda: self._identity(key), lambda: read(held))
 
     @contextmanager
     def _reading(self, key: str) -> Iterator[None]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,30 @@ from lidcflow.ct.values import is_uid
 from lidcflow.errors import StoreError
 from lidcflow.store.arrays import Present
 from lidcflow.store.commit import committed, naming_full_disk, read_whole, remove, require_space, sweep, sweep_file
-from lidcflow.store.place import FACTS, GUARD, SERIES, Objects, Result, Swept
+from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
 
 _GUARD_DRAFT = re.compile(rf"\.{re.escape(GUARD)}\.[0-9a-f]{{8}}")
+
+
+@dataclass(frozen=True)
+class HeldFolder:
+    """A folder while it is read."""
+
+    zarr: Any
+    folder: Path
+
+    def tail(self, name: str, n_bytes: int) -> bytes:
+        """Return the end of a file."""
+        size = (self.folder / name).stat().st_size
+        return self.ranges(name, [(max(0, size - n_bytes), max(n_bytes, size))])[0]
+
+    def ranges(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return parts of a file."""
+        descriptor = os.open(self.folder / name, os.O_RDONLY)
+        try:
+            return [checked_length(os.pread(descriptor, end - start, start), end - start) for start, end in ranges]
+        finally:
+            os.close(descriptor)
 
 
 class FolderPlace:
@@ -98,9 +120,10 @@ class FolderPlace:
         """Return the description of a committed series' group."""
         return (self._root / SERIES / uid / FACTS).read_bytes()
 
-    def read(self, key: str, read: Callable[[Any], Result]) -> Result:
-        """Call `read` with the key's place for Zarr, again when the folder was replaced meanwhile."""
-        return read_whole(lambda: self._identity(key), lambda: read(StorePath(self._zarr, key)))
+    def read(self, key: str, read: Callable[[Held], Result]) -> Result:
+        """Call `read` with the folder at `key`, again when it was replaced meanwhile."""
+        held = HeldFolder(StorePath(self._zarr, key), self._root / key)
+        return read_whole(lambda: self._identity(key), lambda: read(held))
 
     def _identity(self, key: str) -> tuple[int, int]:
         found = (self._root / key / FACTS).stat()

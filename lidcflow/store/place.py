@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +14,19 @@ GUARD = "lidcflow.json"
 SERIES = "series"
 FACTS = "zarr.json"
 """Zarr's own description of a group or an array, the last of its objects to be written."""
+
+
+def checked_length(content: bytes, n_bytes: int) -> bytes:
+    """Return the content if it is as long as it must be.
+
+    Raises
+    ------
+    ValueError
+        If it is not: decoders read on where it ends.
+    """
+    if len(content) != n_bytes:
+        raise ValueError(f"a part of an object must have {n_bytes} bytes, got {len(content)}")
+    return content
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,20 @@ class Swept:
     removed: int = 0
     in_work: int = 0
     unknown: int = 0
+
+
+class Held(Protocol):
+    """A group or array while it is read."""
+
+    @property
+    def zarr(self) -> Any:
+        """Its place for Zarr, a `zarr.storage.StorePath`."""
+
+    def tail(self, name: str, n_bytes: int) -> bytes:
+        """Return the end of an object; `ValueError` where it is shorter."""
+
+    def ranges(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return parts of an object, each from its first byte up to its last; `ValueError` where it is shorter."""
 
 
 class Place(Protocol):
@@ -64,8 +91,8 @@ class Place(Protocol):
     def facts(self, uid: str) -> bytes:
         """Return the description of a committed series' group."""
 
-    def read(self, key: str, read: Callable[[Any], Result]) -> Result:
-        """Call `read` with a `zarr.storage.StorePath` at `key`, again when it was replaced meanwhile."""
+    def read(self, key: str, read: Callable[[Held], Result]) -> Result:
+        """Call `read` with what lies at `key`, again when it was replaced meanwhile."""
 
     def commit_volume(self, uid: str, objects: Objects) -> None:
         """Put the group of a series in place of an older one and its features; a reader sees all of it or nothing."""

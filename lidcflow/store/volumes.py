@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,12 @@ from lidcflow.ct.records import Series
 from lidcflow.ct.reduce import Volume
 from lidcflow.ct.values import is_uid
 from lidcflow.errors import StoreError
-from lidcflow.store.arrays import encode_features, encode_image, open_level, read_features
+from lidcflow.store.arrays import encode_features, encode_image, read_features, read_level
 from lidcflow.store.guard import check, claim, configuration_of
 from lidcflow.store.locate import is_store, place_of
-from lidcflow.store.place import SERIES, Result, Swept
+from lidcflow.store.place import SERIES, Held, Result, Swept
 from lidcflow.store.record import VolumeRecord, attributes_of, digest_of, record_of
+from lidcflow.store.shards import Layout, layout_of, read_slices
 
 __all__ = ["VolumeRecord", "VolumeStore"]
 
@@ -66,7 +67,7 @@ class VolumeStore:
         self.root = str(root)
         self.config = config
         self._place = place_of(root, access or Access())
-        self._level_0: Any = None
+        self._layout: Layout | None = None
         if create:
             claim(self._place, config)
         check(self._place, config)
@@ -168,10 +169,9 @@ class VolumeStore:
             If the series is not in the store.
         """
 
-        def voxels(group: Any) -> NDArray[np.int16]:
-            array = open_level(group, 0, self._level_0)
-            self._level_0 = array.metadata  # all volumes of the store are made alike: they differ in their voxels only
-            return np.asarray(array[:, slices or slice(None)], np.int16)
+        def voxels(group: Held) -> NDArray[np.int16]:
+            self._layout = self._layout or layout_of(group)
+            return read_slices(group, self._layout, slices or slice(None))
 
         return self._read(series_instance_uid, voxels)
 
@@ -184,13 +184,9 @@ class VolumeStore:
             If the series is not in the store.
         """
 
-        def voxels(group: Any) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-            fine, coarse = (np.asarray(open_level(group, level)[:], np.int16) for level in (0, 1))
-            return fine, coarse
+        return self._read(series_instance_uid, lambda group: (read_level(group, 0), read_level(group, 1)))
 
-        return self._read(series_instance_uid, voxels)
-
-    def _read(self, series_instance_uid: str, read: Callable[[Any], Result]) -> Result:
+    def _read(self, series_instance_uid: str, read: Callable[[Held], Result]) -> Result:
         try:
             return self._place.read(self._group(series_instance_uid), read)
         except FileNotFoundError:
