@@ -73,7 +73,7 @@ def phantom_beside_labels(config: Config, file: Path) -> None:
     table = snapshot.table
     uid = table[table.label > 0].series_instance_uid.value_counts().index[0]
     labels = table[table.series_instance_uid == uid].sort_values("slice").label.to_numpy()
-    hu = VolumeStore(config.store_path, config.preprocess, create=False).read_hu(uid)
+    hu = VolumeStore.of(config).read_hu(uid)
     figure = plt.figure(figsize=(9.2, 2.5), facecolor="#10141a")
     draw_slices(figure, hu[1], labels)
     draw_labels(figure, labels)

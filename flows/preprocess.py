@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from prefect import flow
 from prefect.utilities.annotations import quote
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from lidcflow.config import Config
 from lidcflow.ct.series import Index, Series
 from lidcflow.errors import ResourceError
+from lidcflow.objects import is_object_url
 from lidcflow.store.catalog import Catalog
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import open_cluster
@@ -66,8 +68,8 @@ def check_places(source: str, config: Config) -> None:
         If the store is of another configuration, or is something else.
     """
     source_folder(source)
-    if config.store_path.exists():
-        VolumeStore(config.store_path, config.preprocess)
+    if is_object_url(config.store_root) or Path(config.store_root).exists():
+        VolumeStore.of(config, create=True)
 
 
 def bring_all(index: Index, config: Config) -> Preprocessed:
@@ -89,7 +91,7 @@ def bring_all(index: Index, config: Config) -> Preprocessed:
 
 def split_current(usable: list[Series], config: Config) -> tuple[dict[str, str], list[Series]]:
     """Divide series into those the store holds as they are, with their volumes' digests, and those to be worked on."""
-    store = VolumeStore(config.store_path, config.preprocess)
+    store = VolumeStore.of(config, create=True)
     current: dict[str, str] = {}
     waiting: list[Series] = []
     for series in usable:
@@ -141,11 +143,12 @@ def check_room(volumes: int, config: Config) -> None:
     place = next(
         folder for folder in [config.workspace.absolute(), *config.workspace.absolute().parents] if folder.exists()
     )
-    needed_bytes = volumes * volume_bytes(config) + SPARE_BYTES
+    on_disk = 0 if is_object_url(config.store_root) else volumes
+    needed_bytes = on_disk * volume_bytes(config) + SPARE_BYTES
     free_bytes = shutil.disk_usage(place).free
     if free_bytes < needed_bytes:
         raise ResourceError(
-            f"workspace {config.workspace}: {volumes} volumes must fit on the disk, need {_gib(needed_bytes)}, "
+            f"workspace {config.workspace}: {on_disk} volumes must fit on the disk, need {_gib(needed_bytes)}, "
             f"got {_gib(free_bytes)} free; free some, or choose another --workspace"
         )
 

@@ -17,7 +17,8 @@ from lidcflow.errors import ConfigError
 DEFAULT_FILE = "lidcflow.toml"
 ENVIRONMENT_PREFIX = "LIDCFLOW_"
 PREPROCESSING_VERSION = 1
-FOLDER_NAME = "^[A-Za-z0-9_-]+$"
+STORE_PLACE = "^([A-Za-z0-9_-]+|s3://[a-z0-9][a-z0-9.-]*[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)$"
+"""A folder name in the workspace, or ``s3://bucket/prefix``; nothing that leads out of either."""
 
 
 class _Settings(BaseModel):
@@ -150,9 +151,13 @@ class Config(_Settings):
     workspace: Path = Field(Path("lidcflow-workspace"), description="folder of store, catalog, MLflow and reports")
     archive: str | None = Field(None, description="source of the scheduled preprocessing")
     inbox: str | None = Field(None, description="source of the scheduled inference")
-    store: str = Field("store", pattern=FOLDER_NAME, description="folder of the volumes to train on, in the workspace")
+    store: str = Field(
+        "store",
+        pattern=STORE_PLACE,
+        description="volumes to train on: a folder in the workspace, or s3://bucket/prefix",
+    )
     inbox_store: str = Field(
-        "inbox-store", pattern=FOLDER_NAME, description="folder of the volumes that were only read, in the workspace"
+        "inbox-store", pattern=STORE_PLACE, description="volumes that were only read: likewise, apart from the store"
     )
     patient_key: Literal["private", "public"] = Field(
         "private", description="key of the patient hash: a 0600 file of this workspace, or the published one"
@@ -177,10 +182,22 @@ class Config(_Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _keeps_two_stores_apart(self) -> Config:
+        store, inbox = f"{self.store}/", f"{self.inbox_store}/"
+        if store.startswith(inbox) or inbox.startswith(store):
+            raise ValueError(f"store and inbox_store must lie apart, got {self.store} and {self.inbox_store}")
+        return self
+
     @property
-    def store_path(self) -> Path:
-        """Folder of the Zarr store."""
-        return self.workspace / self.store
+    def store_root(self) -> str:
+        """Place of the Zarr store: a folder, or ``s3://bucket/prefix``."""
+        return self.store if "://" in self.store else str(self.workspace.absolute() / self.store)
+
+    @property
+    def reading(self) -> Config:
+        """The same with the stores' roles exchanged: volumes that are only read stay apart from the training's."""
+        return self.model_copy(update={"store": self.inbox_store, "inbox_store": self.store})
 
     @property
     def scratch_path(self) -> Path:

@@ -100,7 +100,7 @@ def reaching(place: str) -> Iterator[None]:
     Raises
     ------
     ResourceError
-        If there is no answer, or the storage refuses access.
+        If there is no answer, the storage refuses access, or there is no such bucket.
     """
     try:
         yield
@@ -110,6 +110,8 @@ def reaching(place: str) -> Iterator[None]:
             "AWS_SECRET_ACCESS_KEY, or `anonymous` for a public bucket"
         ) from None
     except GenericError as error:
+        if "NoSuchBucket" in str(error):
+            raise ResourceError(f"{place}: the bucket must be there, got none; make it, or check its name") from None
         raise ResourceError(f"{place}: the storage must answer, got {_cause(error)}; {_WAY_OUT}") from None
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import dask
 from dask.system import CPU_COUNT
 from distributed import Client, Future, KilledWorker, Nanny, Scheduler, SpecCluster, as_completed
+from distributed.diskutils import WorkSpace
 
 from lidcflow.config import ClusterConfig
 from lidcflow.errors import ResourceError, SeriesRefused
@@ -27,6 +28,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LOOPBACK = "127.0.0.1"
+SCRATCH_FOLDER = "dask-scratch-space"
 SCHEDULER_WITHIN_S = 10
 WORKERS_WITHIN_S = 120
 """A worker starts in 2 s on a quiet machine; a cluster on a queue may still have to get its first machine."""
@@ -147,6 +149,20 @@ def gpu_resources(config: ClusterConfig) -> AbstractContextManager[Any]:
 def local_workers(config: ClusterConfig) -> int:
     """Return how many processes work on this machine: as configured, or one for each core it may use."""
     return config.workers or CPU_COUNT
+
+
+def remove_scratch(scratch: Path) -> int:
+    """Remove the folders of workers that died, and return how many they were; Dask locks those of living ones."""
+    folder = scratch / SCRATCH_FOLDER
+    if not folder.is_dir():
+        return 0
+    before = _worker_folders(folder)
+    WorkSpace(str(folder)).new_work_dir(prefix="repair-").release()  # making one sweeps the others
+    return len(before - _worker_folders(folder))
+
+
+def _worker_folders(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir() if entry.is_dir()}
 
 
 def _local_settings(purpose: Purpose, workers: int) -> dict[str, Any]:

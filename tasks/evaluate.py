@@ -94,7 +94,7 @@ def evaluate_release(
 
 def _read_split(rows: pd.DataFrame, plan: TrainingPlan) -> _Split:
     config = plan.config
-    store = VolumeStore(config.store_path, config.preprocess, create=False)
+    store = VolumeStore.of(config)
     read = feature_reader(store, plan.backbone.id)
     series = rows.groupby("series_instance_uid", sort=True)
     truth = HeldOut(

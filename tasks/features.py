@@ -28,7 +28,7 @@ def compute_features(uids: Iterable[str], feature_id: str, config: Config, addre
     TrainingError
         If a series ends without features.
     """
-    store = VolumeStore(config.store_path, config.preprocess, create=False)
+    store = VolumeStore.of(config)
     lacking = [uid for uid in uids if store.read_features(uid, feature_id) is None]
     work = functools.partial(feature_series, config=config)
     with stage("features", total=len(lacking)) as progress:
@@ -59,6 +59,6 @@ def feature_reader(store: VolumeStore, feature_id: str) -> Callable[[str], NDArr
 def feature_series(uid: str, config: Config) -> None:
     """Compute the features of one stored volume and commit them."""
     model, backbone = load_backbone(config.train, config.preprocess.size)
-    store = VolumeStore(config.store_path, config.preprocess, create=False)
+    store = VolumeStore.of(config)
     record = store.record(uid)
     store.write_features(uid, backbone.id, series_features(model, store.read_hu(uid), backbone), record.volume_digest)

@@ -19,6 +19,7 @@ from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommend import recommend
 from lidcflow.read.recommendation import GeneratedBy, Recommendation, ReleaseFacts, SliceRange, Verdict
 from lidcflow.read.report import DATA, PAGE, write_report
+from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeRecord, VolumeStore
 from tasks.cluster import map_series
 from tasks.progress import stage
@@ -66,7 +67,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
     local = {key: getattr(config.train, key) for key in ("backbone_weights", "backbone_sha256")}
     same_kind = config.train.backbone == release.backbone.kind
     train = release.train.model_copy(update=local if same_kind else {})
-    reading = config.model_copy(update={"preprocess": release.preprocess, "train": train, "store": config.inbox_store})
+    reading = config.reading.model_copy(update={"preprocess": release.preprocess, "train": train})
     _check_store(release, reading)
     _check_backbone(release, reading)
     return reading
@@ -79,7 +80,7 @@ def page_folder(folder: Path, study_instance_uid: str | None, series_instance_ui
 
 def known_readings(uids: Iterable[str], release: ReleaseRecord, config: Config, folder: Path) -> list[SeriesReading]:
     """Return the readings that are there already: of this volume, by this release, with these settings."""
-    store = VolumeStore(config.store_path, config.preprocess, create=False)
+    store = VolumeStore.of(config)
     found = (_known_reading(store.record(uid), release.facts(), config, folder) for uid in uids)
     return [reading for reading in found if reading]
 
@@ -106,7 +107,7 @@ def read_series(uid: str, release: ReleaseRecord, config: Config, folder: Path) 
     """Read one stored volume and write its report."""
     from lidcflow.learn.predict import release_probabilities
 
-    store = VolumeStore(config.store_path, config.preprocess, create=False)
+    store = VolumeStore.of(config)
     record, hu = store.record(uid), store.read_hu(uid)
     features = _features(store, record, hu, config)
     sectors = list(zip([pin.slices for pin in release.sectors], _models(release, Tracking.of(config)), strict=True))
@@ -197,14 +198,14 @@ def _models(release: ReleaseRecord, tracking: Tracking) -> Iterator[Any]:
 
 
 def _check_store(release: ReleaseRecord, config: Config) -> None:
-    if not config.store_path.exists():
+    if not is_store(config.store_root, config.access):
         return
     try:
-        VolumeStore(config.store_path, release.preprocess, create=False)
+        VolumeStore.of(config)
     except StoreMismatch:
         raise ReleaseError(
             f"release {release.name} version {release.version}: it reads volumes of the preprocessing "
-            f"{release.preprocess_digest[:12]}, but the store {config.store_path} holds others; "
+            f"{release.preprocess_digest[:12]}, but the store {config.store_root} holds others; "
             "choose a release that reads them, or set another inbox_store"
         ) from None
 

@@ -50,8 +50,8 @@ class TrainingPlan(BaseModel):
 def plan_training(config: Config) -> TrainingPlan:
     """Label what is stored, take the snapshot and name the backbone that will read it."""
     backbone = describe_backbone(config.train, config.preprocess.size)
-    store = VolumeStore(config.store_path, config.preprocess, create=False)
-    records = [store.record(uid) for uid in store.series_uids()]
+    store = VolumeStore.of(config)
+    records = list(store.records(store.series_uids()))
     if not records:
         raise LabelError("labels: the store must hold volumes, got none; run `lidcflow preprocess` first")
     labelled = label_volumes(records, config.labels)

@@ -94,7 +94,7 @@ def _train(job: SectorJob, plan: TrainingPlan, snapshot: Snapshot, slices: range
     from tasks.tracking.models import log_model
 
     config = plan.config.train
-    store = VolumeStore(plan.config.store_path, plan.config.preprocess, create=False)
+    store = VolumeStore.of(plan.config)
     trained = fit(snapshot, slices, feature_reader(store, plan.backbone.id), config, config.seed + job.sector)
     run.params(portable(config).model_dump(exclude={"backbone_weights", "backbone_sha256"}))
     run.params({f"train_{name}": count for name, count in trained.training.model_dump().items()})

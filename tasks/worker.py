@@ -1,14 +1,12 @@
 """What a worker process does with one series: neither Prefect nor TensorFlow is imported there."""
 
-from pathlib import Path
-
-from lidcflow.config import PreprocessConfig
+from lidcflow.config import Access, PreprocessConfig
 from lidcflow.ct.reduce import reduce_series
 from lidcflow.ct.series import Series
 from lidcflow.store.volumes import VolumeStore
 
 
-def preprocess_series(series: Series, *, store_root: str, config: PreprocessConfig) -> str:
+def preprocess_series(series: Series, *, store_root: str, config: PreprocessConfig, access: Access) -> str:
     """Reduce one series and commit it to the store; one that is there already is left as it is.
 
     Returns
@@ -21,7 +19,7 @@ def preprocess_series(series: Series, *, store_root: str, config: PreprocessConf
     SeriesRefused
         If its pixels can't be read.
     """
-    store = VolumeStore(Path(store_root), config, create=False)
+    store = VolumeStore(store_root, config, create=False, access=access)
     if store.is_current(series):
         return store.record(series.series_instance_uid).volume_digest
     return store.write(series, reduce_series(series, config))

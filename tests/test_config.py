@@ -75,3 +75,34 @@ def test_the_digest_changes_with_every_setting_that_changes_voxels():
 
     assert len({config.digest for config in [base, *others]}) == 6
     assert base.digest == PreprocessConfig().digest
+
+
+@pytest.mark.parametrize("place", ["store", "s3://bucket", "s3://bucket/a/b.c"])
+def test_a_store_lies_in_the_workspace_or_in_a_bucket(place, tmp_path):
+    config = Config(workspace=tmp_path, store=place)
+
+    assert config.store_root == (place if "://" in place else str(tmp_path / place))
+
+
+@pytest.mark.parametrize(
+    "place", ["", "..", "a/b", "/data", "s3://", "s3://bucket/../x", "s3://bucket/", "idc://bucket"]
+)
+def test_a_store_lies_nowhere_else(place):
+    with pytest.raises(ValueError, match="String should match pattern"):
+        Config(store=place)
+
+
+@pytest.mark.parametrize(
+    ("store", "inbox"),
+    [("same", "same"), ("s3://b1/a", "s3://b1/a"), ("s3://b1", "s3://b1/a"), ("s3://b1/a/b", "s3://b1/a")],
+)
+def test_two_stores_lie_apart(store, inbox):
+    with pytest.raises(ValueError, match="must lie apart"):
+        Config(store=store, inbox_store=inbox)
+
+
+def test_stores_whose_names_begin_alike_lie_apart():
+    config = Config(store="s3://bucket/store", inbox_store="s3://bucket/store-inbox")
+
+    assert config.reading.store_root == "s3://bucket/store-inbox"
+    assert config.reading.reading == config

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from flows.service.doctor import Finding
     from flows.service.lock import Served
-    from flows.service.status import ReleasesStatus, RunStatus, Status
+    from flows.service.status import ReleasesStatus, RunStatus, Status, StoreStatus
     from flows.service.up import Serving
     from lidcflow.config import Config
 
@@ -98,13 +98,18 @@ def _status_rows(found: Status) -> dict[str, str]:
     service, store, releases = found.service, found.store, found.releases
     return {
         "workspace": f"{found.workspace}{'' if found.exists else ' (not made yet)'}",
-        "store": f"{store.series} series, {store.size_bytes / 2**20:.1f} MiB" if store else "none yet",
+        "store": _store(store) if store else "none yet",
         "catalog": ", ".join(f"{count} {state}" for state, count in (found.catalog or {}).items()) or "empty",
         "releases": f"{releases.releases}, {_champion(releases)}" if releases else "none yet",
         "lidcflow up": _service(service) if service else "not running; it keeps the schedules and shows the runs",
         "disk": f"{found.disk_free_bytes / 2**30:.1f} GiB free",
         "versions": ", ".join(f"{name} {number}" for name, number in found.versions.items()),
     }
+
+
+def _store(store: StoreStatus) -> str:
+    size = "" if store.size_bytes is None else f", {store.size_bytes / 2**20:.1f} MiB"
+    return f"{store.series} series{size}"
 
 
 def _service(service: Served) -> str:

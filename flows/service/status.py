@@ -14,16 +14,23 @@ from flows.service.lock import Served, served
 from flows.service.servers import has_remote_tracking
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError
+from lidcflow.objects import is_object_url
 
 PACKAGES = ("lidcflow", "prefect", "mlflow", "dask", "keras", "zarr", "pydicom")
 Facts = TypeVar("Facts")
 
 
 class StoreStatus(BaseModel):
-    """What the Zarr store holds."""
+    """What the Zarr store holds.
+
+    Parameters
+    ----------
+    size_bytes : int or None
+        None in a bucket, which does not add up its objects.
+    """
 
     series: int
-    size_bytes: int
+    size_bytes: int | None
 
 
 class ReleasesStatus(BaseModel):
@@ -94,16 +101,19 @@ def _or_problem(read: Callable[[], Facts | None], problems: list[str]) -> Facts 
 
 
 def _store(config: Config) -> StoreStatus | None:
+    from lidcflow.store.locate import is_store
     from lidcflow.store.volumes import VolumeStore
 
-    if not config.store_path.is_dir():
+    if not is_store(config.store_root, config.access):
         return None
-    store = VolumeStore(config.store_path, config.preprocess, create=False)
-    return StoreStatus(series=len(store.series_uids()), size_bytes=_size_bytes(config.store_path))
+    return StoreStatus(series=len(VolumeStore.of(config).series_uids()), size_bytes=_size_bytes(config.store_root))
 
 
-def _size_bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def _size_bytes(root: str) -> int | None:
+    """Add up the files of a folder; to list every object of a bucket would take minutes."""
+    if is_object_url(root):
+        return None
+    return sum(file.stat().st_size for file in Path(root).rglob("*") if file.is_file())
 
 
 def _catalog(config: Config) -> dict[str, int] | None:

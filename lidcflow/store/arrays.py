@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.storage import MemoryStore, WrapperStore
 
 from lidcflow.ct.decode import AIR_HU
 from lidcflow.ct.plane import reduce_plane
 from lidcflow.ct.reduce import CHANNELS
+from lidcflow.store.place import Held
 
 INNER_SLICES = 5
 """Slices in an inner chunk: a sector of 5 slices is one read."""
@@ -29,15 +30,30 @@ AXES = [
 WINDOWS_HU = {"start": -1000, "end": 400, "min": -1024, "max": 3071}
 
 
-def write_image(
-    folder: Path, hu: NDArray[np.int16], cell_mm: tuple[float, float, float], attributes: Mapping[str, Any]
-) -> None:
-    """Write a volume as a Zarr v3 group with two levels.
+class Present(WrapperStore):  # type: ignore[misc]
+    """A store in which what is asked for must be there; Zarr would take a missing chunk for fill values."""
+
+    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
+        """Return an object, or the asked part of it.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not there.
+        """
+        found = await self._store.get(key, prototype, byte_range)
+        if found is None:
+            raise FileNotFoundError(key)
+        return found
+
+
+def encode_image(
+    hu: NDArray[np.int16], cell_mm: tuple[float, float, float], attributes: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """Turn a volume into the objects of a Zarr v3 group with two levels.
 
     Parameters
     ----------
-    folder : Path
-        New folder of the group.
     hu : (2, slices, size, size) array of int16
         Channels ``mean`` and ``max``.
     cell_mm : tuple of 3 floats
@@ -45,41 +61,94 @@ def write_image(
     attributes : mapping
         Stored beside the ``ome`` metadata.
 
+    Returns
+    -------
+    dict
+        Content by key, the same for the same input.
+
     References
     ----------
     https://ngff.openmicroscopy.org/0.5/
     """
+    stored: dict[str, Any] = {}
     levels = [hu, halved(hu)]
-    ome = _multiscales([cell_mm, (cell_mm[0], 2 * cell_mm[1], 2 * cell_mm[2])])
-    group = zarr.create_group(folder, zarr_format=3, attributes={"ome": ome, **attributes})
+    shrink = hu.shape[-1] / levels[1].shape[-1]  # more than 2 for an odd size
+    ome = _multiscales([cell_mm, (cell_mm[0], shrink * cell_mm[1], shrink * cell_mm[2])])
+    group = zarr.create_group(MemoryStore(stored), zarr_format=3, attributes={"ome": ome, **attributes})
     for level, array in enumerate(levels):
-        _write_array(group, str(level), array)
+        _new_array(group, str(level), array.shape)[:] = array
     group.create_group("features")
+    return _contents(stored)
 
 
-def write_features(folder: Path, features: NDArray[np.float16], volume_digest: str) -> None:
-    """Write the features of a volume as one chunk.
+def encode_features(features: NDArray[np.float16], volume_digest: str) -> dict[str, bytes]:
+    """Turn the features of a volume into the objects of a Zarr v3 array of one chunk.
 
     Parameters
     ----------
-    folder : Path
-        Folder of the array.
     features : (slices, d) array of float16
         One row per slice.
     volume_digest : str
         Digest of the volume that they were computed from.
+
+    Returns
+    -------
+    dict
+        Content by key.
     """
+    stored: dict[str, Any] = {}
     array = zarr.create_array(
-        folder,
+        MemoryStore(stored),
         shape=features.shape,
         dtype=np.float16,
         chunks=features.shape,
-        compressors=COMPRESSOR,
+        compressors=[COMPRESSOR, Crc32cCodec()],  # voxels have their digest; Blosc reads on where a chunk is cut off
         dimension_names=["slice", "feature"],
         attributes={"volume_digest": volume_digest},
         zarr_format=3,
+        config={"write_empty_chunks": True},
     )
     array[:] = features
+    return _contents(stored)
+
+
+def _contents(stored: Mapping[str, Any]) -> dict[str, bytes]:
+    return {key: content.to_bytes() for key, content in sorted(stored.items())}
+
+
+def read_level(group: Held, level: int) -> NDArray[np.int16]:
+    """Read all voxels of a volume through zarr-python, as other software does.
+
+    Parameters
+    ----------
+    group : Held
+        Group of the volume.
+    level : int
+        0, or 1 for half the rows and columns.
+
+    Raises
+    ------
+    FileNotFoundError
+        If they are not there.
+    """
+    return np.asarray(zarr.open_array(group.zarr / str(level), mode="r", zarr_format=3)[:], np.int16)
+
+
+def read_features(held: Held) -> tuple[Any, NDArray[np.float16]]:
+    """Read features and the digest of their volume.
+
+    Parameters
+    ----------
+    held : Held
+        The array.
+
+    Raises
+    ------
+    FileNotFoundError
+        If they are not there.
+    """
+    array = zarr.open_array(held.zarr, mode="r", zarr_format=3)
+    return array.attrs.get("volume_digest"), np.asarray(array[:], np.float16)
 
 
 def halved(hu: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -123,13 +192,18 @@ def _channel(name: str) -> dict[str, Any]:
     return {"label": name, "color": "FFFFFF", "active": name == CHANNELS[0], "window": WINDOWS_HU}
 
 
-def _write_array(group: zarr.Group, name: str, hu: NDArray[np.int16]) -> None:
-    channels, slices, rows, columns = hu.shape
+def image_metadata(shape: tuple[int, int, int, int]) -> Any:
+    """Return how an array of this shape is laid out, as Zarr describes it."""
+    return _new_array(zarr.create_group(MemoryStore(), zarr_format=3), "0", shape).metadata
+
+
+def _new_array(group: zarr.Group, name: str, shape: tuple[int, int, int, int]) -> zarr.Array:
+    channels, slices, rows, columns = shape
     shard_slices = -(-slices // INNER_SLICES) * INNER_SLICES
-    array = group.create_array(
+    return group.create_array(
         name,
-        shape=hu.shape,
-        dtype=hu.dtype,
+        shape=shape,
+        dtype=np.int16,
         shards=(channels, shard_slices, rows, columns),
         chunks=(channels, INNER_SLICES, rows, columns),
         compressors=COMPRESSOR,
@@ -137,4 +211,3 @@ def _write_array(group: zarr.Group, name: str, hu: NDArray[np.int16]) -> None:
         fill_value=AIR_HU,
         config={"write_empty_chunks": True},
     )
-    array[:] = hu

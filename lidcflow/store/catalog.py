@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from sqlalchemy import String, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -16,7 +16,9 @@ from lidcflow.store.database import Base, Database, utc_now
 
 if TYPE_CHECKING:
     from lidcflow.ct.records import Verdict
-    from lidcflow.store.volumes import VolumeRecord, VolumeStore
+    from lidcflow.store.record import VolumeRecord
+
+Values = TypeVar("Values")
 
 _LONGEST_UID = 64
 _ROWS_PER_QUERY = 500
@@ -130,22 +132,35 @@ class Catalog:
         with self._database.session(reads_only=True) as session:
             return {State(state): count for state, count in session.execute(query)}
 
-    def rebuild_from(self, store: VolumeStore) -> int:
-        """Write every volume of the store into the catalog, and take back what claims to be there and is not.
+    def rebuild_from(self, records: Iterable[VolumeRecord], as_of: datetime) -> int:
+        """Write every stored volume into the catalog, and take back what claims to be stored and is not.
+
+        A refused series stays refused: its volume is of an earlier state of the source.
+
+        Parameters
+        ----------
+        records : iterable of VolumeRecord
+            Of all stores that the catalog tells of.
+        as_of : datetime
+            When reading the stores began; what a flow has written since is newer and stays.
 
         Returns
         -------
         int
-            Volumes found.
+            Volumes that are in the catalog now and were not, and those that were and are not any more.
         """
-        stored = {uid: _of_record(store.record(uid)) for uid in store.series_uids()}
+        stored = {record.series_instance_uid: record for record in records}
+        changed = 0
         with self._database.session() as session:
             for row in session.scalars(select(SeriesRow).where(SeriesRow.state == State.COMMITTED)):
-                if row.series_instance_uid not in stored:
+                if row.series_instance_uid not in stored and row.updated <= as_of:
                     _assign(row, {"state": State.USABLE, "volume_digest": None})
-            for row, values in _matched(session, stored):
-                _assign(row, values)
-        return len(stored)
+                    changed += 1
+            for row, record in _matched(session, stored):
+                if row.state is None or (row.state != State.REFUSED and row.updated <= as_of):
+                    changed += row.volume_digest != record.volume_digest or row.state != State.COMMITTED
+                    _assign(row, _of_record(record, row))
+        return changed
 
     def _update(self, values_of: Mapping[str, dict[str, Any]]) -> None:
         """Change rows that are there; a series without a verdict is a mistake of the caller."""
@@ -156,8 +171,8 @@ class Catalog:
                 _assign(row, values)
 
 
-def _matched(session: Session, values_of: Mapping[str, dict[str, Any]]) -> Iterator[tuple[SeriesRow, dict[str, Any]]]:
-    """Pair each row, fresh where there is none yet, with the values it is to get."""
+def _matched(session: Session, values_of: Mapping[str, Values]) -> Iterator[tuple[SeriesRow, Values]]:
+    """Pair each row, fresh where there is none yet, with what it is to get its values from."""
     uids = list(values_of)
     for start in range(0, len(uids), _ROWS_PER_QUERY):
         chunk = uids[start : start + _ROWS_PER_QUERY]
@@ -195,18 +210,20 @@ def _of_verdict(verdict: Verdict) -> dict[str, Any]:
     return values
 
 
-def _of_record(record: VolumeRecord) -> dict[str, Any]:
-    return {
+def _of_record(record: VolumeRecord, row: SeriesRow) -> dict[str, Any]:
+    """Give what a volume tells; what only the index knows stays as it was, if it was there."""
+    values = {
         "study_instance_uid": record.study_instance_uid,
         "patient_key": record.patient_key,
         "state": State.COMMITTED,
-        "reason": "usable",
-        "sentence": "rebuilt from the store",
-        "n_files": record.n_source_slices,
         "n_slices": record.n_source_slices,
-        "set_aside": 0,
         "flags": list(record.flags),
         "synthetic": record.synthetic,
         "volume_digest": record.volume_digest,
         "config_digest": record.config_digest,
     }
+    if row.state in (None, State.FAILED):
+        values |= {"reason": "usable", "sentence": "rebuilt from the store"}
+    if row.state is None:
+        values |= {"n_files": record.n_source_slices, "set_aside": 0}
+    return values

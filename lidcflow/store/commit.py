@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import re
 import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from lidcflow.errors import ResourceError
-
-Result = TypeVar("Result")
+from lidcflow.store.place import Result, Swept
 
 STALE_S = 24 * 3600
-"""Age at which what a killed writer left aside is removed; no series takes a day."""
+"""Age from which a draft counts as dead where the file system has no locks; no series takes a day."""
+
+SMALL_FILE_S = 3600
+"""Age from which the draft of a small file counts as dead."""
+
+_DRAFT = re.compile(r".+\.[0-9a-f]{16}")
 
 
 @contextmanager
@@ -38,18 +43,51 @@ def committed(target: Path, aside: Path) -> Iterator[Path]:
     FileNotFoundError
         If the folder around `target` is gone.
     """
-    draft = aside / f"{target.name}.{secrets.token_hex(8)}"
-    draft.mkdir(parents=True)
-    try:
+    with naming_full_disk(f"store {aside.parent}"), _locked_draft(target.name, aside) as draft:
         yield draft
         _flush(draft)
         _replace(draft, target, aside)
+
+
+@contextmanager
+def naming_full_disk(where: str) -> Iterator[None]:
+    """Say in one sentence that the disk is full."""
+    try:
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ResourceError(f"store {aside.parent}: the disk must have room, got none; free some space") from None
+            raise ResourceError(f"{where}: the disk must have room, got none; free some space") from None
         raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def _locked_draft(name: str, aside: Path) -> Iterator[Path]:
+    """Make a draft folder that is locked while its writer lives, and gone when the block ends."""
+    while True:
+        draft = aside / f"{name}.{secrets.token_hex(8)}"
+        draft.mkdir(parents=True)
+        try:
+            lock = os.open(draft, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue  # swept before it was locked
+        try:
+            if _lock(lock) is not False and draft.is_dir():  # else it is being swept
+                yield draft
+                return
+        finally:
+            os.close(lock)
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Take the lock of a folder: whether it was free, or None where the file system can't tell (NFS)."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def _flush(folder: Path) -> None:
@@ -76,31 +114,31 @@ def _replace(draft: Path, target: Path, aside: Path) -> None:
             return
 
 
-def read_whole(target: Path, read: Callable[[], Result]) -> Result:
-    """Read from a committed folder, again when it was replaced meanwhile.
+def read_whole(identity: Callable[[], object], read: Callable[[], Result]) -> Result:
+    """Read what is committed, again when it was replaced meanwhile.
 
-    Zarr takes a file that is gone for a chunk of fill values, so a replaced folder must not go unseen.
+    Parameters
+    ----------
+    identity : callable
+        Returns what changes with a replacement, and raises `FileNotFoundError` when there is nothing.
+    read : callable
+        Reads it.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder.
+        If there is nothing.
     """
     while True:
-        before = _identity(target)
+        before = identity()
         try:
             result = read()
         except Exception:
-            if _identity(target) == before:
+            if identity() == before:
                 raise
         else:
-            if _identity(target) == before:
+            if identity() == before:
                 return result
-
-
-def _identity(target: Path) -> tuple[int, int]:
-    found = (target / "zarr.json").stat()
-    return found.st_ino, found.st_mtime_ns
 
 
 def remove(target: Path, aside: Path) -> None:
@@ -114,15 +152,43 @@ def remove(target: Path, aside: Path) -> None:
     shutil.rmtree(grave, ignore_errors=True)
 
 
-def sweep(aside: Path) -> None:
-    """Delete what killed writers left more than a day ago."""
-    for leftover in aside.glob("*"):
-        try:
-            stale = time.time() - leftover.stat().st_mtime > STALE_S
-        except FileNotFoundError:
-            continue
-        if stale:
-            shutil.rmtree(leftover, ignore_errors=True)
+def sweep(aside: Path) -> Swept:
+    """Delete what dead writers left; a draft whose lock is held has a living one."""
+    entries = list(aside.iterdir()) if aside.is_dir() else []
+    drafts = [entry for entry in entries if _DRAFT.fullmatch(entry.name)]
+    swept = [_sweep_draft(draft) for draft in drafts]
+    return Swept(removed=swept.count(True), in_work=swept.count(False), unknown=len(entries) - len(drafts))
+
+
+def _sweep_draft(draft: Path) -> bool:
+    """Delete a draft of a dead writer: whether it was one."""
+    try:
+        lock = os.open(draft, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        free = _lock(lock)
+        dead = _is_older(draft, STALE_S) if free is None else free
+        if dead:
+            shutil.rmtree(draft, ignore_errors=True)
+        return dead
+    finally:
+        os.close(lock)
+
+
+def sweep_file(draft: Path) -> bool:
+    """Delete a draft of a small file, which is written in no time, when it is an hour old: whether it was."""
+    stale = _is_older(draft, SMALL_FILE_S)
+    if stale:
+        draft.unlink(missing_ok=True)
+    return stale
+
+
+def _is_older(path: Path, age_s: float) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > age_s
+    except FileNotFoundError:
+        return False
 
 
 def require_space(folder: Path, needed_bytes: int) -> None:

@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
-from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from lidcflow.config import PreprocessConfig
 from lidcflow.errors import StoreError, StoreMismatch
+from lidcflow.store.place import GUARD, Place
 
-GUARD_FILE = "lidcflow.json"
 FORMAT = "lidcflow store, version 1"
 
 
-def claim(root: Path, config: PreprocessConfig) -> None:
-    """Make a folder the store of a configuration, unless it is a store already.
+def claim(place: Place, config: PreprocessConfig) -> None:
+    """Make a place the store of a configuration, unless it is a store already.
 
     Raises
     ------
     StoreError
-        If the folder holds something else.
+        If it holds something else.
     """
-    guard = root / GUARD_FILE
-    if guard.exists():
-        return
-    root.mkdir(parents=True, exist_ok=True)
-    if any(not entry.name.startswith(".") for entry in root.iterdir()) and not guard.exists():
-        raise StoreError(
-            f"store {root}: the folder must be empty or a store of lidcflow, got other files; choose another workspace"
-        )
-    draft = root / f".{GUARD_FILE}.{secrets.token_hex(4)}"
-    draft.write_text(json.dumps(_content(config), indent=2) + "\n", encoding="utf-8")
-    try:
-        os.link(draft, guard)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    place.claim((json.dumps(_content(config), indent=2) + "\n").encode())
 
 
-def check(root: Path, config: PreprocessConfig) -> None:
-    """Make sure that a folder is the store of a configuration.
+def check(place: Place, config: PreprocessConfig) -> None:
+    """Make sure that a place is the store of a configuration.
 
     Raises
     ------
@@ -51,28 +35,56 @@ def check(root: Path, config: PreprocessConfig) -> None:
     StoreError
         If it is no store.
     """
-    try:
-        found = json.loads((root / GUARD_FILE).read_text(encoding="utf-8"))
-        digest, settings = found["preprocess_digest"], found["preprocess"]
-    except FileNotFoundError:
-        raise StoreError(f"store {root}: must be there, got nothing; run lidcflow preprocess first") from None
-    except (ValueError, KeyError, TypeError):
-        raise StoreError(f"store {root}: {GUARD_FILE} must be JSON of lidcflow; choose another workspace") from None
+    digest, settings = _read(place)
     if digest != config.digest:
-        raise StoreMismatch(_mismatch(root, digest, settings, config))
+        raise StoreMismatch(_mismatch(place.name, digest, settings, config))
+
+
+def configuration_of(place: Place) -> PreprocessConfig:
+    """Return the configuration that a store was made with.
+
+    Raises
+    ------
+    StoreMismatch
+        If another version of lidcflow made it.
+    StoreError
+        If it is no store.
+    """
+    digest, settings = _read(place)
+    try:
+        config = PreprocessConfig.model_validate(settings)
+    except ValidationError:
+        raise _no_guard(place) from None
+    if digest != config.digest:
+        raise StoreMismatch(_mismatch(place.name, digest, settings, config))
+    return config
+
+
+def _read(place: Place) -> tuple[str, dict[str, Any]]:
+    try:
+        found = json.loads(place.guard())
+        return found["preprocess_digest"], found["preprocess"]
+    except FileNotFoundError:
+        raise StoreError(f"{place.name}: must be there, got nothing; run lidcflow preprocess first") from None
+    except (ValueError, KeyError, TypeError):
+        raise _no_guard(place) from None
+
+
+def _no_guard(place: Place) -> StoreError:
+    return StoreError(f"{place.name}: {GUARD} must be JSON of lidcflow; choose another workspace or store")
 
 
 def _content(config: PreprocessConfig) -> dict[str, Any]:
     return {"format": FORMAT, "preprocess": config.model_dump(mode="json"), "preprocess_digest": config.digest}
 
 
-def _mismatch(root: Path, digest: str, settings: dict[str, Any], config: PreprocessConfig) -> str:
+def _mismatch(where: str, digest: str, settings: dict[str, Any], config: PreprocessConfig) -> str:
     """Name both configurations, and the settings in which they differ."""
     asked = config.model_dump(mode="json")
     differing = sorted(key for key in {*settings, *asked} if settings.get(key) != asked.get(key))
     written_with = ", ".join(f"{key} = {settings.get(key)}" for key in differing) or "another version of preprocessing"
     asked_for = ", ".join(f"{key} = {asked.get(key)}" for key in differing) or "this version"
     return (
-        f"store {root}: preprocessing must be what the store was written with ({digest[:12]}: {written_with}), "
-        f"got {config.digest[:12]}: {asked_for}; change [preprocess] back or choose another workspace"
+        f"{where}: preprocessing must be what the store was written with ({digest[:12]}: {written_with}), "
+        f"got {config.digest[:12]}: {asked_for}; change [preprocess] back or choose another workspace or store"
     )

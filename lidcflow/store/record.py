@@ -76,8 +76,26 @@ class VolumeRecord:
 
 def digest_of(volume: Volume) -> str:
     """Hash voxels and edges of a volume."""
-    digest = hashlib.sha256(np.ascontiguousarray(volume.hu, "<i2").data)
-    digest.update(np.ascontiguousarray(volume.edges_mm, "<f8").data)
+    return voxel_digest(volume.hu, volume.edges_mm)
+
+
+def voxel_digest(hu: NDArray[np.int16], edges_mm: NDArray[np.float64]) -> str:
+    """Hash voxels and edges.
+
+    Parameters
+    ----------
+    hu : (2, slices, size, size) array of int16
+        HU.
+    edges_mm : (slices + 1,) array of float64
+        z of the slab edges.
+
+    Returns
+    -------
+    str
+        SHA-256, 64 hexadecimal digits.
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(hu, "<i2").data)
+    digest.update(np.ascontiguousarray(edges_mm, "<f8").data)
     return digest.hexdigest()
 
 

@@ -4,46 +4,56 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
-from lidcflow.config import PreprocessConfig
+from lidcflow.config import Access, Config, PreprocessConfig
 from lidcflow.ct.records import Series
 from lidcflow.ct.reduce import Volume
 from lidcflow.ct.values import is_uid
 from lidcflow.errors import StoreError
-from lidcflow.store.arrays import write_features, write_image
-from lidcflow.store.commit import committed, read_whole, remove, require_space, sweep
-from lidcflow.store.guard import check, claim
+from lidcflow.store.arrays import encode_features, encode_image, read_features, read_level
+from lidcflow.store.guard import check, claim, configuration_of
+from lidcflow.store.locate import is_store, place_of
+from lidcflow.store.place import SERIES, Held, Result, Swept
 from lidcflow.store.record import VolumeRecord, attributes_of, digest_of, record_of
+from lidcflow.store.shards import Layout, layout_of, read_slices
 
 __all__ = ["VolumeRecord", "VolumeStore"]
+
+READERS = 8
+"""Records that are read side by side: each is one or two requests where the store is a bucket."""
 
 _FEATURE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class VolumeStore:
-    """Volumes and features of series under one folder.
+    """Volumes and features of series under one folder, or one prefix of a bucket.
 
     Parameters
     ----------
-    root : Path
-        Folder of the store.
+    root : str or Path
+        Folder of the store, or ``s3://bucket/prefix``.
     config : PreprocessConfig
         What its volumes are made with.
     create : bool
         Whether to make the store when it is not there.
+    access : Access
+        How buckets are reached.
 
     Raises
     ------
     StoreMismatch
         If the store was written with another configuration.
     StoreError
-        If there is no store and `create` is false, or the folder holds something else.
+        If there is no store and `create` is false, or the place holds something else.
+    ResourceError
+        If the bucket can't be reached.
 
     Examples
     --------
@@ -51,19 +61,38 @@ class VolumeStore:
     >>> store.write(series, reduce_series(series, PreprocessConfig()))  # doctest: +SKIP
     """
 
-    def __init__(self, root: Path, config: PreprocessConfig, *, create: bool = True) -> None:
-        self.root = Path(root)
+    def __init__(
+        self, root: str | Path, config: PreprocessConfig, *, create: bool = True, access: Access | None = None
+    ) -> None:
+        self.root = str(root)
         self.config = config
-        self._aside = self.root / ".incoming"
+        self._place = place_of(root, access or Access())
+        self._layout: Layout | None = None
         if create:
-            claim(self.root, config)
-            sweep(self._aside)
-        check(self.root, config)
+            claim(self._place, config)
+        check(self._place, config)
+
+    @classmethod
+    def of(cls, config: Config, *, create: bool = False) -> Self:
+        """Open the store of a configuration."""
+        return cls(config.store_root, config.preprocess, create=create, access=config.access)
+
+    @classmethod
+    def found(cls, root: str | Path, access: Access | None = None) -> Self | None:
+        """Open the store that is there with the configuration it was made with; None where there is none."""
+        if not is_store(root, access):
+            return None
+        made_with = configuration_of(place_of(root, access or Access()))
+        return cls(root, made_with, create=False, access=access)
+
+    @property
+    def name(self) -> str:
+        """What sentences call it."""
+        return self._place.name
 
     def series_uids(self) -> list[str]:
         """List the series that are committed, in order."""
-        folder = self.root / "series"
-        return sorted(entry.name for entry in folder.iterdir() if is_uid(entry.name)) if folder.is_dir() else []
+        return self._place.series_uids()
 
     def is_current(self, series: Series) -> bool:
         """Tell whether the volume of exactly this source is committed."""
@@ -86,15 +115,14 @@ class VolumeStore:
         Raises
         ------
         ResourceError
-            If the disk is too full.
+            If the disk is too full, or the bucket can't be reached.
         """
-        digest = digest_of(volume)
-        if self.is_current(series) and self.record(series.series_instance_uid).volume_digest == digest:
+        uid, digest = self._checked(series.series_instance_uid), digest_of(volume)
+        if self.is_current(series) and self.record(uid).volume_digest == digest:
             return digest
-        require_space(self.root, 2 * volume.hu.nbytes)
-        (self.root / "series").mkdir(exist_ok=True)
-        with committed(self._group(series.series_instance_uid), self._aside) as draft:
-            write_image(draft, volume.hu, _cell_mm(series, volume), attributes_of(series, volume, self.config))
+        self._place.require_room(2 * volume.hu.nbytes)
+        attributes = attributes_of(series, volume, self.config)
+        self._place.commit_volume(uid, encode_image(volume.hu, _cell_mm(series, volume), attributes))
         return digest
 
     def record(self, series_instance_uid: str) -> VolumeRecord:
@@ -106,15 +134,19 @@ class VolumeStore:
             If the series is not in the store, or its group can't be read.
         """
         try:
-            text = (self._group(series_instance_uid) / "zarr.json").read_text(encoding="utf-8")
-            return record_of(json.loads(text)["attributes"])
+            return record_of(json.loads(self._place.facts(self._checked(series_instance_uid)))["attributes"])
         except FileNotFoundError:
             raise self._absent(series_instance_uid) from None
         except (ValueError, KeyError, TypeError, IndexError):
             raise StoreError(
-                f"store {self.root}: the group of series {series_instance_uid} must hold its facts, "
-                "got unreadable ones; delete the group and preprocess the series again"
+                f"{self.name}: the group of series {series_instance_uid} must hold its facts, "
+                "got unreadable ones; run lidcflow repair --verify and preprocess the series again"
             ) from None
+
+    def records(self, series_instance_uids: Iterable[str]) -> Iterator[VolumeRecord]:
+        """Read what is known of many volumes, side by side, in the order of their UIDs' list."""
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from pool.map(self.record, series_instance_uids)
 
     def read_hu(self, series_instance_uid: str, slices: slice | None = None) -> NDArray[np.int16]:
         """Read voxels.
@@ -136,9 +168,27 @@ class VolumeStore:
         StoreError
             If the series is not in the store.
         """
-        group = self._group(series_instance_uid)
+
+        def voxels(group: Held) -> NDArray[np.int16]:
+            self._layout = self._layout or layout_of(group)
+            return read_slices(group, self._layout, slices or slice(None))
+
+        return self._read(series_instance_uid, voxels)
+
+    def read_levels(self, series_instance_uid: str) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """Read all voxels as they lie there, at both sizes.
+
+        Raises
+        ------
+        StoreError
+            If the series is not in the store.
+        """
+
+        return self._read(series_instance_uid, lambda group: (read_level(group, 0), read_level(group, 1)))
+
+    def _read(self, series_instance_uid: str, read: Callable[[Held], Result]) -> Result:
         try:
-            return read_whole(group, lambda: _voxels(group, slices or slice(None)))
+            return self._place.read(self._group(series_instance_uid), read)
         except FileNotFoundError:
             raise self._absent(series_instance_uid) from None
 
@@ -163,12 +213,12 @@ class VolumeStore:
         StoreError
             If the series is not in the store.
         ResourceError
-            If the disk is too full.
+            If the disk is too full, or the bucket can't be reached.
         """
-        require_space(self.root, features.nbytes)
+        uid, objects = self._checked(series_instance_uid), encode_features(features, volume_digest)
+        self._place.require_room(features.nbytes)
         try:
-            with committed(self._features(series_instance_uid, feature_id), self._aside) as draft:
-                write_features(draft, features, volume_digest)
+            self._place.commit_features(uid, _checked_id(feature_id), objects)
         except FileNotFoundError:
             raise self._absent(series_instance_uid) from None
 
@@ -178,48 +228,57 @@ class VolumeStore:
         Returns
         -------
         (slices, d) array of float16, or None
-            None when there are none, or those of another volume.
+            None when there are none, or damaged ones, or those of another volume: they are to be computed anew.
         """
-        folder = self._features(series_instance_uid, feature_id)
+        key = self._features(series_instance_uid, feature_id)
         try:
-            of_digest, features = read_whole(folder, lambda: _features(folder))
+            of_digest, features = self._place.read(key, read_features)
             return features if of_digest == self.record(series_instance_uid).volume_digest else None
-        except (FileNotFoundError, StoreError):
+        except (FileNotFoundError, StoreError, ValueError):
             return None
+
+    def feature_ids(self, series_instance_uid: str) -> list[str]:
+        """List the features of a series, in order, those of another volume among them."""
+        return [name for name in self._place.feature_ids(self._checked(series_instance_uid)) if _is_feature_id(name)]
+
+    def delete_features(self, series_instance_uid: str, feature_id: str) -> None:
+        """Delete features; what is not there is deleted already."""
+        self._place.remove(self._features(series_instance_uid, feature_id))
 
     def delete(self, series_instance_uid: str) -> None:
         """Delete everything of a series; one that is not there is deleted already."""
-        remove(self._group(series_instance_uid), self._aside)
+        self._place.remove(self._group(series_instance_uid))
 
-    def _group(self, series_instance_uid: str) -> Path:
+    def sweep(self) -> Swept:
+        """Remove what dead writers left, and count what living ones are at."""
+        return self._place.sweep()
+
+    def _group(self, series_instance_uid: str) -> str:
+        return f"{SERIES}/{self._checked(series_instance_uid)}"
+
+    def _features(self, series_instance_uid: str, feature_id: str) -> str:
+        return f"{self._group(series_instance_uid)}/features/{_checked_id(feature_id)}"
+
+    def _checked(self, series_instance_uid: str) -> str:
         if not is_uid(series_instance_uid):
-            raise StoreError(f"store {self.root}: a series must be named by its UID of digits and dots; check the UID")
-        return self.root / "series" / series_instance_uid
-
-    def _features(self, series_instance_uid: str, feature_id: str) -> Path:
-        if not _FEATURE_ID.fullmatch(feature_id):
-            raise ValueError(f"feature_id must be letters, digits, '.', '_' and '-', got {feature_id!r}")
-        return self._group(series_instance_uid) / "features" / feature_id
+            raise StoreError(f"{self.name}: a series must be named by its UID of digits and dots; check the UID")
+        return series_instance_uid
 
     def _absent(self, series_instance_uid: str) -> StoreError:
         return StoreError(
-            f"store {self.root}: series {series_instance_uid} must be preprocessed, got no volume of it; "
+            f"{self.name}: series {series_instance_uid} must be preprocessed, got no volume of it; "
             "run lidcflow preprocess on its source"
         )
 
 
-def _voxels(group: Path, slices: slice) -> NDArray[np.int16]:
-    shard = group / "0" / "c" / "0" / "0" / "0" / "0"
-    if not shard.is_file():
-        raise FileNotFoundError(shard)
-    array = zarr.open_array(group / "0", mode="r")
-    return np.asarray(array[:, slices], np.int16)
+def _is_feature_id(name: str) -> bool:
+    return _FEATURE_ID.fullmatch(name) is not None
 
 
-def _features(folder: Path) -> tuple[Any, NDArray[np.float16]]:
-    """Read features and the digest of their volume."""
-    array = zarr.open_array(folder, mode="r")
-    return array.attrs.get("volume_digest"), np.asarray(array[:], np.float16)
+def _checked_id(feature_id: str) -> str:
+    if not _is_feature_id(feature_id):
+        raise ValueError(f"feature_id must be letters, digits, '.', '_' and '-', got {feature_id!r}")
+    return feature_id
 
 
 def _cell_mm(series: Series, volume: Volume) -> tuple[float, float, float]:

@@ -84,7 +84,7 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stored(config):
-    store, rng = VolumeStore(config.store_path, config.preprocess), np.random.default_rng(0)
+    store, rng = VolumeStore.of(config, create=True), np.random.default_rng(0)
     for scan in [scan for scan in lidc_scans() if nodules_of(scan)][:PATIENTS]:
         store.write(annotated_series(scan), volume_of(scan, rng))
     return store
@@ -268,7 +268,7 @@ def test_sectors_that_all_fail_leave_no_release_and_say_why(config, trained):
 
 def test_series_outside_of_lidc_alone_can_not_be_trained_on(config, tmp_path, source, read):
     foreign = config.model_copy(update={"workspace": tmp_path})
-    store = VolumeStore(foreign.store_path, foreign.preprocess)
+    store = VolumeStore(foreign.store_root, foreign.preprocess)
     scan = lidc_scans()[0]
     series = annotated_series(scan)
     unknown = {"series_instance_uid": "1.2.3", "study_instance_uid": "1.2"}

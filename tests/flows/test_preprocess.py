@@ -48,7 +48,7 @@ def test_usable_series_end_in_the_store_and_the_others_in_the_report(source, con
 
     assert (report.found, report.usable, report.done, report.reused) == (4, 3, 3, 0)
     assert [series.reason for series in report.refused] == ["not-ct"]
-    assert len(VolumeStore(config.store_path, config.preprocess).series_uids()) == 3
+    assert len(VolumeStore.of(config, create=True).series_uids()) == 3
     with Catalog(config.catalog) as catalog:
         assert catalog.counts() == {State.COMMITTED: 3, State.REFUSED: 1}
 
@@ -112,7 +112,7 @@ def test_who_the_patient_is_stays_in_the_source(source, config):
 
 
 def test_a_store_of_another_configuration_stops_the_run_before_it_starts(source, config):
-    VolumeStore(config.store_path, PreprocessConfig(slices=9))
+    VolumeStore(config.store_root, PreprocessConfig(slices=9))
 
     with pytest.raises(StoreMismatch):
         preprocess(str(source), config)

@@ -21,7 +21,7 @@ def test_status_of_a_missing_workspace_says_so_and_makes_nothing(tmp_path):
 
 def test_status_tells_of_a_store_of_another_configuration_and_goes_on(tmp_path):
     config = Config(workspace=tmp_path)
-    VolumeStore(config.store_path, config.preprocess.model_copy(update={"size": 64}))
+    VolumeStore(config.store_root, config.preprocess.model_copy(update={"size": 64}))
 
     result = CliRunner().invoke(app, ["status", "--workspace", str(tmp_path)])
 

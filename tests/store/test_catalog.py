@@ -1,5 +1,6 @@
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -32,11 +33,11 @@ def usable(tmp_path, ct_series):
 
 @pytest.fixture
 def stored(tmp_path, usable):
-    """A store with the volume of the usable series, and its record."""
+    """The record of the usable series' volume."""
     config = PreprocessConfig(slices=8, size=16)
     store = VolumeStore(tmp_path / "store", config)
     store.write(usable.series, reduce_series(usable.series, config))
-    return store, store.record(usable.series_instance_uid)
+    return store.record(usable.series_instance_uid)
 
 
 def refused(uid):
@@ -114,23 +115,49 @@ def test_more_series_than_one_query_takes_are_all_written(catalog):
 
 
 def test_the_catalog_is_rebuilt_from_the_store(catalog, stored):
-    store, record = stored
-
-    assert catalog.rebuild_from(store) == 1
+    assert catalog.rebuild_from([stored], datetime.now(UTC)) == 1
 
     (row,) = catalog.rows(State.COMMITTED)
-    assert (row.series_instance_uid, row.volume_digest) == (record.series_instance_uid, record.volume_digest)
-    assert row.patient_key == record.patient_key
+    assert (row.series_instance_uid, row.volume_digest) == (stored.series_instance_uid, stored.volume_digest)
+    assert row.patient_key == stored.patient_key
 
 
 def test_a_rebuild_takes_back_what_the_store_does_not_hold(catalog, stored):
-    store, record = stored
-    catalog.rebuild_from(store)
-    store.delete(record.series_instance_uid)
+    catalog.rebuild_from([stored], datetime.now(UTC))
 
-    assert catalog.rebuild_from(store) == 0
+    assert catalog.rebuild_from([], datetime.now(UTC)) == 1
 
     assert [(row.state, row.volume_digest) for row in catalog.rows()] == [("usable", None)]
+
+
+def test_a_rebuild_leaves_refused_series_refused(catalog, stored):
+    catalog.record_verdicts([refused(stored.series_instance_uid), refused("1.2")])
+
+    assert catalog.rebuild_from([stored], datetime.now(UTC)) == 0
+
+    assert catalog.counts() == {State.REFUSED: 2}
+
+
+def test_a_rebuild_commits_a_series_that_failed_after_its_volume_was_stored(catalog, usable, stored):
+    uid = usable.series_instance_uid
+    catalog.record_verdicts([replace(usable, set_aside=2)])
+    catalog.record_failed({uid: SeriesRefused("quarantined", f"series {uid}: ended its worker")})
+
+    catalog.rebuild_from([stored], datetime.now(UTC))
+
+    (row,) = catalog.rows()
+    assert (row.state, row.reason, row.volume_digest) == ("committed", "usable", stored.volume_digest)
+    assert (row.n_files, row.set_aside) == (9, 2)
+
+
+def test_a_rebuild_leaves_what_a_flow_wrote_since_the_store_was_read(catalog, usable):
+    before = datetime.now(UTC)
+    catalog.record_verdicts([usable])
+    catalog.record_committed({usable.series_instance_uid: "d" * 64}, "c" * 64)
+
+    assert catalog.rebuild_from([], before) == 0
+
+    assert catalog.counts() == {State.COMMITTED: 1}
 
 
 def test_writers_wait_for_each_other(catalog, url):

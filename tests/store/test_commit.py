@@ -52,7 +52,7 @@ def test_a_disk_that_fills_up_leaves_nothing_and_is_named(tmp_path):
     assert list(aside.iterdir()) == []
 
 
-def test_a_killed_writer_leaves_nothing_in_sight(tmp_path):
+def test_a_killed_writer_leaves_nothing_in_sight_and_its_draft_is_swept(tmp_path):
     target, aside = tmp_path / "a", tmp_path / ".incoming"
     writer = subprocess.Popen([sys.executable, "-c", WRITE_AND_WAIT, target, aside], stdout=subprocess.PIPE)
     assert writer.stdout.readline() == b"writing\n"
@@ -61,7 +61,8 @@ def test_a_killed_writer_leaves_nothing_in_sight(tmp_path):
     writer.communicate()
 
     assert not target.exists()
-    assert len(list(aside.iterdir())) == 1
+    assert commit.sweep(aside).removed == 1
+    assert list(aside.iterdir()) == []
 
 
 def test_what_was_there_is_replaced_whole(tmp_path):
@@ -73,16 +74,40 @@ def test_what_was_there_is_replaced_whole(tmp_path):
     assert [path.name for path in target.iterdir()] == ["new"]
 
 
-def test_leftovers_are_swept_after_a_day_and_not_before(tmp_path):
-    old, young = tmp_path / "old", tmp_path / "young"
+def test_a_draft_of_a_living_writer_is_left_alone_and_counted(tmp_path):
+    aside = tmp_path / ".incoming"
+
+    with commit.committed(tmp_path / "a", aside) as draft:
+        swept = commit.sweep(aside)
+        (draft / "file").touch()
+
+    assert (swept.removed, swept.in_work) == (0, 1)
+    assert (tmp_path / "a" / "file").exists()
+
+
+def test_where_locks_do_not_work_a_draft_is_swept_after_a_day(tmp_path, monkeypatch):
+    old, young = tmp_path / f"a.{'0' * 16}", tmp_path / f"b.{'0' * 16}"
     old.mkdir()
     young.mkdir()
     yesterday = time.time() - commit.STALE_S - 10
     os.utime(old, (yesterday, yesterday))
+    monkeypatch.setattr(commit.fcntl, "flock", without_locks)
 
-    commit.sweep(tmp_path)
+    swept = commit.sweep(tmp_path)
 
-    assert [path.name for path in tmp_path.iterdir()] == ["young"]
+    assert (swept.removed, swept.in_work) == (1, 1)
+    assert list(tmp_path.iterdir()) == [young]
+
+
+def without_locks(*_):
+    raise OSError(errno.EBADF, "no locks on a folder of NFS")
+
+
+def test_what_is_no_draft_is_left_alone_and_counted(tmp_path):
+    (tmp_path / "thesis").mkdir()
+
+    assert commit.sweep(tmp_path).unknown == 1
+    assert (tmp_path / "thesis").is_dir()
 
 
 def test_removing_what_is_not_there_is_no_error(tmp_path):

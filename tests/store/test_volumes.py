@@ -1,46 +1,16 @@
-import hashlib
 import json
-import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import zarr
 
 from lidcflow.config import PreprocessConfig
 from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import index_folder
-from lidcflow.errors import ResourceError, StoreError, StoreMismatch
+from lidcflow.errors import StoreError, StoreMismatch
 from lidcflow.privacy import PUBLIC_KEY, patient_key
 from lidcflow.store.volumes import VolumeStore
-
-SMALL = PreprocessConfig(size=16, slices=13)
-FEATURES = np.arange(13 * 4, dtype=np.float16).reshape(13, 4)
-
-
-@pytest.fixture(scope="module")
-def series(ct_series, tmp_path_factory):
-    folder = ct_series(tmp_path_factory.mktemp("source"), series_uid="1.2.3", patient_id="Lovelace", n=12, size=32)
-    return index_folder(folder, secret=PUBLIC_KEY).usable[0]
-
-
-@pytest.fixture(scope="module")
-def volume(series):
-    return reduce_series(series, SMALL)
-
-
-@pytest.fixture
-def store(tmp_path):
-    return VolumeStore(tmp_path / "store", SMALL)
-
-
-def digests(root: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
+from tests.store.examples import FEATURES, SMALL, URL
 
 
 def test_what_is_written_is_read_back(store, series, volume):
@@ -79,59 +49,13 @@ def test_only_the_same_source_is_current(store, series, volume):
     assert not store.is_current(replace(series, fingerprint="another"))
 
 
-def test_same_input_and_configuration_give_the_same_bytes(tmp_path, series):
-    for name in ("a", "b"):
-        VolumeStore(tmp_path / name, SMALL).write(series, reduce_series(series, SMALL))
-
-    assert digests(tmp_path / "a") == digests(tmp_path / "b")
-
-
-def test_nothing_of_the_patient_or_the_source_path_is_stored(store, series, volume):
+def test_nothing_of_the_patient_or_the_source_path_is_stored(store, series, volume, contents):
     store.write(series, volume)
 
-    stored = b"".join(path.read_bytes() for path in store.root.rglob("*") if path.is_file())
+    stored = b"".join(contents(store).values())
 
     assert b"Lovelace" not in stored
     assert str(Path(series.slices[0].path).parent).encode() not in stored
-
-
-def test_a_volume_is_an_ome_zarr_image_in_millimetres(store, series, volume):
-    store.write(series, volume)
-
-    group = zarr.open_group(store.root / "series" / "1.2.3", mode="r")
-    (image,) = group.attrs["ome"]["multiscales"]
-    fine, coarse = (group[dataset["path"]] for dataset in image["datasets"])
-
-    assert group.attrs["ome"]["version"] == "0.5"
-    assert [axis["name"] for axis in image["axes"]] == ["c", "z", "y", "x"]
-    assert {axis.get("unit") for axis in image["axes"]} == {None, "millimeter"}
-    scales = [dataset["coordinateTransformations"][0]["scale"] for dataset in image["datasets"]]
-    np.testing.assert_allclose(scales, [[1, 30 / 13, 20, 20], [1, 30 / 13, 40, 40]])
-    assert image["datasets"][1]["coordinateTransformations"][1]["translation"] == [0, 0, 10, 10]
-    assert (fine.shape, coarse.shape) == ((2, 13, 16, 16), (2, 13, 8, 8))
-    assert fine.metadata.dimension_names == ("c", "z", "y", "x")
-    assert fine.dtype == np.int16
-
-
-def test_the_coarse_level_is_the_mean_of_means_and_the_maximum_of_maxima(store, series, volume):
-    store.write(series, volume)
-
-    coarse = zarr.open_array(store.root / "series" / "1.2.3" / "1", mode="r")[:]
-
-    blocks = volume.hu.reshape(2, 13, 8, 2, 8, 2)
-    np.testing.assert_allclose(coarse[0], blocks[0].mean(axis=(2, 4)), atol=0.51)
-    np.testing.assert_array_equal(coarse[1], blocks[1].max(axis=(2, 4)))
-
-
-def test_a_level_is_one_shard_of_chunks_of_five_slices(store, series, volume):
-    store.write(series, volume)
-    array = zarr.open_array(store.root / "series" / "1.2.3" / "0", mode="r")
-
-    assert array.shards == (2, 15, 16, 16)
-    assert array.chunks == (2, 5, 16, 16)
-    assert sum(path.is_file() for path in (store.root / "series" / "1.2.3" / "0" / "c").rglob("*")) == 1
-    (codec,) = array.compressors
-    assert (codec.cname.value, codec.shuffle.value) == ("lz4", "bitshuffle")
 
 
 def test_writing_the_same_volume_again_keeps_its_features(store, series, volume):
@@ -195,30 +119,13 @@ def test_an_absent_series_names_the_way_out(store):
             read("1.2.3")
 
 
-def test_deleting_a_series_deletes_all_of_it(store, series, volume):
+def test_deleting_a_series_deletes_all_of_it(store, series, volume, contents):
     store.write_features("1.2.3", "compact-1", FEATURES, store.write(series, volume))
 
     store.delete("1.2.3")
 
     assert store.series_uids() == []
-    assert [path.name for path in store.root.rglob("*") if path.is_file()] == ["lidcflow.json"]
-
-
-def test_a_group_with_broken_facts_is_not_current_and_is_named(store, series, volume):
-    store.write(series, volume)
-    (store.root / "series" / "1.2.3" / "zarr.json").write_text('{"attributes": {}}')
-
-    assert not store.is_current(series)
-    with pytest.raises(StoreError, match="delete the group"):
-        store.record("1.2.3")
-
-
-def test_a_volume_whose_voxels_are_gone_is_not_read_as_air(store, series, volume):
-    store.write(series, volume)
-    (store.root / "series" / "1.2.3" / "0" / "c" / "0" / "0" / "0" / "0").unlink()
-
-    with pytest.raises(StoreError, match="must be preprocessed"):
-        store.read_hu("1.2.3")
+    assert list(contents(store)) == ["lidcflow.json"]
 
 
 def test_a_volume_of_air_alone_is_a_volume(store, series, volume):
@@ -229,85 +136,62 @@ def test_a_volume_of_air_alone_is_a_volume(store, series, volume):
     assert (store.read_hu("1.2.3") == -1024).all()
 
 
-def test_a_store_of_another_configuration_is_refused_naming_both(store):
+def test_a_store_of_another_configuration_is_refused_naming_both(store, objects):
     with pytest.raises(StoreMismatch) as refused:
-        VolumeStore(store.root, PreprocessConfig(size=64, slices=13))
+        VolumeStore(store.root, PreprocessConfig(size=64, slices=13), access=objects.access)
 
     assert "size = 16" in str(refused.value)
     assert "size = 64" in str(refused.value)
     assert "choose another workspace" in str(refused.value)
 
 
-def test_a_store_opens_again_with_its_configuration(store, series, volume):
+def test_a_store_opens_again_with_its_configuration(store, series, volume, objects):
     store.write(series, volume)
 
-    assert VolumeStore(store.root, SMALL, create=False).series_uids() == ["1.2.3"]
+    assert VolumeStore(store.root, SMALL, create=False, access=objects.access).series_uids() == ["1.2.3"]
+    assert VolumeStore.found(store.root, objects.access).config == SMALL
 
 
-def test_a_missing_store_is_not_made_when_it_is_only_read(tmp_path):
-    with pytest.raises(StoreError, match="run lidcflow preprocess first"):
-        VolumeStore(tmp_path / "store", SMALL, create=False)
-
-    assert list(tmp_path.iterdir()) == []
+def test_where_no_store_is_none_is_found(tmp_path, objects):
+    for root in (tmp_path, URL):
+        assert VolumeStore.found(root, objects.access) is None
 
 
-def test_a_folder_with_other_files_does_not_become_a_store(tmp_path):
-    (tmp_path / "thesis.txt").touch()
-
-    with pytest.raises(StoreError, match="got other files"):
-        VolumeStore(tmp_path, SMALL)
-
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
-
-
-def test_a_guard_file_that_is_no_json_is_named(tmp_path):
-    (tmp_path / "lidcflow.json").write_text("{")
-
-    with pytest.raises(StoreError, match=r"lidcflow\.json must be JSON"):
-        VolumeStore(tmp_path, SMALL)
-
-
-def test_the_guard_file_says_what_the_store_was_made_with(store):
-    guard = json.loads((store.root / "lidcflow.json").read_text())
+def test_the_guard_file_says_what_the_store_was_made_with(store, contents):
+    guard = json.loads(contents(store)["lidcflow.json"])
 
     assert PreprocessConfig(**guard["preprocess"]).digest == guard["preprocess_digest"] == SMALL.digest
 
 
-def test_too_little_disk_is_refused_before_anything_is_written(store, series, volume, monkeypatch):
-    monkeypatch.setattr("lidcflow.store.commit.RESERVE_BYTES", 2**62)
+def test_a_bucket_and_a_folder_hold_the_same_bytes(folder_store, bucket_store, series, contents):
+    for store in (folder_store, bucket_store):
+        digest = store.write(series, reduce_series(series, SMALL))
+        store.write_features("1.2.3", "compact-1", FEATURES, digest)
 
-    with pytest.raises(ResourceError, match="free some space"):
-        store.write(series, volume)
-
-    assert [path.name for path in store.root.iterdir()] == ["lidcflow.json"]
-
-
-def _write_often(root, series, volume):
-    store = VolumeStore(root, SMALL)
-    for number in range(8):
-        store.write(replace(series, fingerprint=str(number)), replace(volume, hu=volume.hu + np.int16(number)))
+    in_bucket = contents(bucket_store)
+    assert in_bucket.pop("committed/1.2.3") == b""
+    assert in_bucket == contents(folder_store)
 
 
-def test_a_reader_beside_two_writers_sees_whole_volumes_only(store, series, volume):
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write_often, args=(store.root, series, volume)) for _ in range(2)]
-    for writer in writers:
-        writer.start()
+def test_the_records_of_many_series_come_in_the_order_asked_for(store, series, volume):
+    for uid in ("1.2.3", "1.2.4", "1.2.5"):
+        store.write(replace(series, series_instance_uid=uid), volume)
 
-    seen = set()
-    while any(writer.is_alive() for writer in writers):
-        try:
-            seen.add(_shift(store, volume))
-        except StoreError:
-            continue
+    found = [record.series_instance_uid for record in store.records(["1.2.5", "1.2.3"])]
 
-    for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0, 0]
-    assert _shift(store, volume) == 7
-    assert len(seen) > 0
+    assert (found, store.series_uids()) == (["1.2.5", "1.2.3"], ["1.2.3", "1.2.4", "1.2.5"])
 
 
-def _shift(store, volume):
-    (shift,) = np.unique(store.read_hu("1.2.3") - volume.hu)
-    return int(shift)
+def test_features_of_zeros_are_features(store, series, volume):
+    store.write_features("1.2.3", "compact-1", FEATURES * 0, store.write(series, volume))
+
+    assert (store.read_features("1.2.3", "compact-1") == 0).all()
+
+
+def test_deleted_features_are_gone_and_the_volume_is_not(store, series, volume):
+    store.write_features("1.2.3", "compact-1", FEATURES, store.write(series, volume))
+
+    store.delete_features("1.2.3", "compact-1")
+
+    assert store.feature_ids("1.2.3") == []
+    assert store.series_uids() == ["1.2.3"]

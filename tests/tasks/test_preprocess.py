@@ -23,7 +23,7 @@ def config(tmp_path):
 
 @pytest.fixture
 def store(config):
-    return VolumeStore(config.store_path, config.preprocess)
+    return VolumeStore.of(config, create=True)
 
 
 @pytest.fixture

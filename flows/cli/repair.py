@@ -1,0 +1,69 @@
+"""The command that puts a workspace in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.output import print_json, print_line, print_table
+from flows.cli.progress import shown_progress
+
+if TYPE_CHECKING:
+    from flows.repair import RepairReport
+
+SOME_DAMAGED = 3
+"""Exit code: done, with volumes that were damaged."""
+
+app = typer.Typer()
+
+
+@app.command()
+def repair(
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Read every volume, and remove damaged ones.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what dead processes left, and rebuild the catalog from the stores.
+
+    What living processes are at, and what lidcflow did not make, is left alone.
+    """
+    config = configured(config_file, workspace)
+    with shown_progress("looking"):
+        from flows.repair import repair as run
+
+        report = run(config, verify=verify)
+    if as_json:
+        print_json(report)
+    else:
+        print_report(report)
+    if report.damaged:
+        raise typer.Exit(SOME_DAMAGED)
+
+
+def print_report(report: RepairReport) -> None:
+    """Print what was found in each store, and what was done."""
+    columns = ("store", "volumes", "damaged", "features removed", "leftovers removed", "in work", "unknown")
+    rows = [
+        (
+            store.store,
+            store.series,
+            len(store.damaged),
+            store.features_removed,
+            store.leftovers_removed,
+            store.in_work,
+            store.unknown,
+        )
+        for store in report.stores
+    ]
+    print_table("Stores", columns, rows)
+    for store in report.stores:
+        for uid in store.damaged:
+            done = "removed; preprocess its source again" if store.damaged_removed else "run with --verify to remove it"
+            print_line(f"Damaged: series {uid}: {done}.")
+    print_line(
+        f"{report.catalog_changed} rows of the catalog set right, {report.scratch_removed} folders of dead workers and "
+        f"{report.drafts_removed} unfinished snapshots removed. {report.notice}"
+    )

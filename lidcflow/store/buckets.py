@@ -1,0 +1,259 @@
+"""A store in a bucket: what completes a group is written last, and its marker after that.
+
+A bucket has no rename, so the order of writing stands for it: arrays and features, the group's ``zarr.json``, then an
+empty object ``committed/<SeriesInstanceUID>``. The way back is the reverse. The series of a store are what
+``committed/`` lists, a page for a thousand series, however many chunks they have.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from obstore.exceptions import AlreadyExistsError
+from zarr.storage import ObjectStore, StorePath
+
+from lidcflow.config import Access
+from lidcflow.ct.values import is_uid
+from lidcflow.errors import ResourceError, StoreError
+from lidcflow.objects import bucket_of, reaching, split_url
+from lidcflow.store.arrays import Present
+from lidcflow.store.commit import read_whole
+from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import S3Store
+
+COMMITTED = "committed"
+ATTEMPTS = 8
+"""Times that a writer starts again when another one writes the same series at once."""
+
+ABANDONED_AFTER = timedelta(hours=1)
+"""Age of the newest object from which a group without a marker counts as a dead writer's."""
+
+
+@dataclass(frozen=True)
+class HeldObjects:
+    """Objects under one key while they are read."""
+
+    zarr: Any
+    bucket: S3Store
+    key: str
+
+    def tail(self, name: str, n_bytes: int) -> bytes:
+        """Return the end of an object."""
+        found = self.bucket.get(f"{self.key}/{name}", options={"range": {"suffix": n_bytes}})
+        return checked_length(bytes(found.bytes()), n_bytes)
+
+    def ranges(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return parts of an object, neighbouring ones with one request."""
+        starts, ends = zip(*ranges, strict=True)
+        found = self.bucket.get_ranges(f"{self.key}/{name}", starts=starts, ends=ends)
+        return [checked_length(bytes(part), end - start) for part, (start, end) in zip(found, ranges, strict=True)]
+
+
+class BucketPlace:
+    """A prefix in a bucket of S3-like storage.
+
+    Parameters
+    ----------
+    root : str
+        ``s3://bucket/prefix``.
+    access : Access
+        How buckets are reached.
+    """
+
+    def __init__(self, root: str, access: Access) -> None:
+        self._url = root.rstrip("/")
+        self._prefix = split_url(root)[2]
+        self._bucket = bucket_of(root, access)
+        self._connections = access.s3.connections
+        self._zarr = Present(ObjectStore(self._bucket, read_only=True))
+
+    @property
+    def name(self) -> str:
+        """What sentences call it."""
+        return f"store {self._url}"
+
+    def claim(self, guard: bytes) -> None:
+        """Put the guard object where nothing is yet; of two at once the first one wins.
+
+        Raises
+        ------
+        StoreError
+            If there is something else under the prefix.
+        """
+        with reaching(self.name):
+            if self._has(GUARD):
+                return
+            if self._holds_anything() and not self._has(GUARD):
+                raise StoreError(
+                    f"{self.name}: the prefix must be empty or a store of lidcflow, got other objects; "
+                    "choose another store"
+                )
+            try:
+                self._bucket.put(self._at(GUARD), guard, mode="create")
+            except AlreadyExistsError:
+                return
+
+    def _holds_anything(self) -> bool:
+        return any(page for page in self._bucket.list(self._prefix or None, chunk_size=1))
+
+    def guard(self) -> bytes:
+        """Return the guard object."""
+        return self._get(GUARD)
+
+    def require_room(self, needed_bytes: int) -> None:
+        """Buckets don't tell what fits; a full one refuses the writing itself."""
+
+    def series_uids(self) -> list[str]:
+        """List the committed series, in order."""
+        return sorted(name for name in map(_last, self._paths(COMMITTED)) if is_uid(name))
+
+    def feature_ids(self, uid: str) -> list[str]:
+        """List the features of a series, in order."""
+        return self._folders(f"{SERIES}/{uid}/features")
+
+    def facts(self, uid: str) -> bytes:
+        """Return the description of a committed series' group."""
+        with reaching(self.name):
+            self._bucket.head(self._at(COMMITTED, uid))
+        return self._get(f"{SERIES}/{uid}/{FACTS}")
+
+    def read(self, key: str, read: Callable[[Held], Result]) -> Result:
+        """Call `read` with the objects at `key`, again when any was replaced meanwhile."""
+        held = HeldObjects(StorePath(self._zarr, self._at(key)), self._bucket, self._at(key))
+        with self._reading(key):
+            return read_whole(lambda: self._identity(key), lambda: read(held))
+
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[None]:
+        with reaching(self.name):
+            if key.count("/") == 1:
+                self._bucket.head(self._at(COMMITTED, _last(key)))
+            yield
+
+    def _identity(self, key: str) -> dict[str, tuple[str | None, datetime]]:
+        """Return what changes when any object of a group or array does; a volume's features are not of it."""
+        features, described = self._at(key, "features", ""), self._at(key, FACTS)
+        found = {meta["path"]: (meta["e_tag"], meta["last_modified"]) for meta in self._list(key)}
+        if described not in found:
+            raise FileNotFoundError(described)
+        return {path: version for path, version in found.items() if not path.startswith(features)}
+
+    def commit_volume(self, uid: str, objects: Objects) -> None:
+        """Put the group of a series in place of an older one and its features.
+
+        Of two writers of one series at once, each sees to it that every object is its own before it sets the marker.
+
+        Raises
+        ------
+        ResourceError
+            If the storage does not answer, or other writers of the series come in between again and again.
+        """
+        key = f"{SERIES}/{uid}"
+        with reaching(self.name):
+            for attempt in range(ATTEMPTS):
+                if self._is_committed(uid, objects):
+                    return
+                self.remove(key)
+                if self._is_all_there(key, self._put_all(key, objects)):
+                    self._bucket.put(self._at(COMMITTED, uid), b"")
+                    return
+                time.sleep(random.uniform(0, 0.2 * 2**attempt))  # noqa: S311
+        raise ResourceError(
+            f"{self.name}: series {uid} must have one writer at a time, got others each of {ATTEMPTS} times; run again"
+        )
+
+    def _is_committed(self, uid: str, objects: Objects) -> bool:
+        """Tell whether another writer has committed the very same volume."""
+        try:
+            return self.facts(uid) == objects[FACTS]
+        except FileNotFoundError:
+            return False
+
+    def _is_all_there(self, key: str, tags: Mapping[str, str | None]) -> bool:
+        found = {meta["path"]: meta["e_tag"] for meta in self._list(key)}
+        return all(found.get(path, "gone") == tag for path, tag in tags.items())
+
+    def _put_all(self, key: str, objects: Objects) -> dict[str, str | None]:
+        """Put objects side by side, the one that completes them last; return the ETag of each path."""
+
+        def put(name: str) -> tuple[str, str | None]:
+            path = self._at(key, name)
+            return path, self._bucket.put(path, objects[name])["e_tag"]
+
+        parts = [name for name in objects if name != FACTS]
+        with ThreadPoolExecutor(min(len(parts), self._connections)) as pool:
+            tags = dict(pool.map(put, parts))
+        return dict([*tags.items(), put(FACTS)])
+
+    def commit_features(self, uid: str, feature_id: str, objects: Objects) -> None:
+        """Put features of a series in place of older ones."""
+        key = f"{SERIES}/{uid}/features/{feature_id}"
+        with self._reading(f"{SERIES}/{uid}"):
+            self._bucket.delete(self._at(key, FACTS))
+            self._put_all(key, objects)
+
+    def remove(self, key: str) -> None:
+        """Take a group or array out of sight, then delete it."""
+        with reaching(self.name):
+            if key.count("/") == 1:
+                self._bucket.delete(self._at(COMMITTED, _last(key)))
+            paths = [meta["path"] for meta in self._list(key)]
+            if (described := self._at(key, FACTS)) in paths:
+                self._bucket.delete(described)
+            if paths:
+                self._bucket.delete(paths)
+
+    def sweep(self) -> Swept:
+        """Remove groups without a marker that nobody has written to for an hour."""
+        found, markers = self._folders(SERIES), set(self.series_uids())
+        unfinished = [uid for uid in found if is_uid(uid) and uid not in markers]
+        abandoned = [uid for uid in unfinished if self._is_abandoned(uid)]
+        for uid in abandoned:
+            self.remove(f"{SERIES}/{uid}")
+        strangers = sum(not is_uid(name) for name in found)
+        return Swept(removed=len(abandoned), in_work=len(unfinished) - len(abandoned), unknown=strangers)
+
+    def _is_abandoned(self, uid: str) -> bool:
+        with reaching(self.name):
+            newest = max((meta["last_modified"] for meta in self._list(f"{SERIES}/{uid}")), default=None)
+        return newest is not None and datetime.now(UTC) - newest > ABANDONED_AFTER
+
+    def _get(self, key: str) -> bytes:
+        with reaching(self.name):
+            return bytes(self._bucket.get(self._at(key)).bytes())
+
+    def _has(self, key: str) -> bool:
+        try:
+            self._bucket.head(self._at(key))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _paths(self, key: str) -> Iterable[str]:
+        with reaching(self.name):
+            return [meta["path"] for meta in self._list(key)]
+
+    def _list(self, key: str) -> Iterator[ObjectMeta]:
+        for page in self._bucket.list(self._at(key)):
+            yield from page
+
+    def _folders(self, key: str) -> list[str]:
+        with reaching(self.name):
+            return sorted(map(_last, self._bucket.list_with_delimiter(self._at(key))["common_prefixes"]))
+
+    def _at(self, *keys: str) -> str:
+        return "/".join((self._prefix, *keys)) if self._prefix else "/".join(keys)
+
+
+def _last(key: str) -> str:
+    return key.rpartition("/")[2]

@@ -1,0 +1,161 @@
+"""A store in a folder: groups are written aside and renamed."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zarr.storage import LocalStore, StorePath
+
+from lidcflow.ct.values import is_uid
+from lidcflow.errors import StoreError
+from lidcflow.store.arrays import Present
+from lidcflow.store.commit import committed, naming_full_disk, read_whole, remove, require_space, sweep, sweep_file
+from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
+
+_GUARD_DRAFT = re.compile(rf"\.{re.escape(GUARD)}\.[0-9a-f]{{8}}")
+
+
+@dataclass(frozen=True)
+class HeldFolder:
+    """A folder while it is read."""
+
+    zarr: Any
+    folder: Path
+
+    def tail(self, name: str, n_bytes: int) -> bytes:
+        """Return the end of a file."""
+        size = (self.folder / name).stat().st_size
+        return self.ranges(name, [(max(0, size - n_bytes), max(n_bytes, size))])[0]
+
+    def ranges(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return parts of a file."""
+        descriptor = os.open(self.folder / name, os.O_RDONLY)
+        try:
+            return [checked_length(os.pread(descriptor, end - start, start), end - start) for start, end in ranges]
+        finally:
+            os.close(descriptor)
+
+
+class FolderPlace:
+    """A folder of this machine or of a network file system.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the store.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._aside = root / ".incoming"
+        self._zarr = Present(LocalStore(root, read_only=True))
+
+    @property
+    def name(self) -> str:
+        """What sentences call it."""
+        return f"store {self._root}"
+
+    def claim(self, guard: bytes) -> None:
+        """Put the guard file where nothing is yet, and remove what dead writers left.
+
+        Raises
+        ------
+        StoreError
+            If the folder holds something else.
+        ResourceError
+            If the disk is full.
+        """
+        if not (self._root / GUARD).exists():
+            self._root.mkdir(parents=True, exist_ok=True)
+            self._require_empty()
+            with naming_full_disk(self.name):
+                self._link(guard)
+        sweep(self._aside)
+
+    def _require_empty(self) -> None:
+        foreign = any(not entry.name.startswith(".") for entry in self._root.iterdir())
+        if foreign and not (self._root / GUARD).exists():
+            raise StoreError(
+                f"{self.name}: the folder must be empty or a store of lidcflow, got other files; "
+                "choose another workspace"
+            )
+
+    def _link(self, guard: bytes) -> None:
+        draft = self._root / f".{GUARD}.{secrets.token_hex(4)}"
+        try:
+            draft.write_bytes(guard)
+            os.link(draft, self._root / GUARD)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def guard(self) -> bytes:
+        """Return the guard file."""
+        return (self._root / GUARD).read_bytes()
+
+    def require_room(self, needed_bytes: int) -> None:
+        """Refuse to start writing on a disk that will be full before the end."""
+        require_space(self._root, needed_bytes)
+
+    def series_uids(self) -> list[str]:
+        """List the committed series, in order."""
+        return [name for name in self._names(SERIES) if is_uid(name)]
+
+    def feature_ids(self, uid: str) -> list[str]:
+        """List the features of a series, in order."""
+        return [name for name in self._names(f"{SERIES}/{uid}/features") if name != FACTS]
+
+    def _names(self, key: str) -> list[str]:
+        folder = self._root / key
+        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+
+    def facts(self, uid: str) -> bytes:
+        """Return the description of a committed series' group."""
+        return (self._root / SERIES / uid / FACTS).read_bytes()
+
+    def read(self, key: str, read: Callable[[Held], Result]) -> Result:
+        """Call `read` with the folder at `key`, again when it was replaced meanwhile."""
+        held = HeldFolder(StorePath(self._zarr, key), self._root / key)
+        return read_whole(lambda: self._identity(key), lambda: read(held))
+
+    def _identity(self, key: str) -> tuple[int, int]:
+        found = (self._root / key / FACTS).stat()
+        return found.st_ino, found.st_mtime_ns
+
+    def commit_volume(self, uid: str, objects: Objects) -> None:
+        """Put the group of a series in place of an older one and its features."""
+        (self._root / SERIES).mkdir(exist_ok=True)
+        self._commit(self._root / SERIES / uid, objects)
+
+    def commit_features(self, uid: str, feature_id: str, objects: Objects) -> None:
+        """Put features of a series in place of older ones."""
+        self._commit(self._root / SERIES / uid / "features" / feature_id, objects)
+
+    def _commit(self, target: Path, objects: Objects) -> None:
+        with committed(target, self._aside) as draft:
+            for key, content in objects.items():
+                file = draft / key
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+
+    def remove(self, key: str) -> None:
+        """Take a group or array out of sight, then delete it."""
+        remove(self._root / key, self._aside)
+
+    def sweep(self) -> Swept:
+        """Remove what dead writers left."""
+        drafts = sweep(self._aside)
+        guards = [entry for entry in self._root.iterdir() if _GUARD_DRAFT.fullmatch(entry.name)]
+        strangers = sum(not is_uid(name) for name in self._names(SERIES))
+        return Swept(
+            removed=drafts.removed + sum(map(sweep_file, guards)),
+            in_work=drafts.in_work,
+            unknown=drafts.unknown + strangers,
+        )

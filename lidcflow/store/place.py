@@ -1,0 +1,107 @@
+"""Where a store lies: a folder, or a prefix in a bucket. Both keep the same objects under the same keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+Result = TypeVar("Result")
+Objects = Mapping[str, bytes]
+"""What a Zarr group or array consists of, by key within it."""
+
+GUARD = "lidcflow.json"
+SERIES = "series"
+FACTS = "zarr.json"
+"""Zarr's own description of a group or an array, the last of its objects to be written."""
+
+
+def checked_length(content: bytes, n_bytes: int) -> bytes:
+    """Return the content if it is as long as it must be.
+
+    Raises
+    ------
+    ValueError
+        If it is not: decoders read on where it ends.
+    """
+    if len(content) != n_bytes:
+        raise ValueError(f"a part of an object must have {n_bytes} bytes, got {len(content)}")
+    return content
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What unfinished work was found.
+
+    Parameters
+    ----------
+    removed : int
+        Leftovers of dead writers, removed.
+    in_work : int
+        What living writers may be at, left alone.
+    unknown : int
+        What is not of lidcflow's making, left alone.
+    """
+
+    removed: int = 0
+    in_work: int = 0
+    unknown: int = 0
+
+
+class Held(Protocol):
+    """A group or array while it is read."""
+
+    @property
+    def zarr(self) -> Any:
+        """Its place for Zarr, a `zarr.storage.StorePath`."""
+
+    def tail(self, name: str, n_bytes: int) -> bytes:
+        """Return the end of an object; `ValueError` where it is shorter."""
+
+    def ranges(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return parts of an object, each from its first byte up to its last; `ValueError` where it is shorter."""
+
+
+class Place(Protocol):
+    """What a store needs of the place it lies in.
+
+    A key names a group or array, such as ``series/1.2.3`` or ``series/1.2.3/features/compact-1``. Methods raise
+    `FileNotFoundError` where a key must be there and is not, and `ResourceError` if the place is full or out of reach.
+    """
+
+    @property
+    def name(self) -> str:
+        """What sentences call it, such as ``store /data/store``."""
+
+    def claim(self, guard: bytes) -> None:
+        """Put the guard file where nothing is yet; of two at once the first one wins."""
+
+    def guard(self) -> bytes:
+        """Return the guard file."""
+
+    def require_room(self, needed_bytes: int) -> None:
+        """Refuse to start writing what will not fit."""
+
+    def series_uids(self) -> list[str]:
+        """List the committed series, in order."""
+
+    def feature_ids(self, uid: str) -> list[str]:
+        """List the features of a series, in order."""
+
+    def facts(self, uid: str) -> bytes:
+        """Return the description of a committed series' group."""
+
+    def read(self, key: str, read: Callable[[Held], Result]) -> Result:
+        """Call `read` with what lies at `key`, again when it was replaced meanwhile."""
+
+    def commit_volume(self, uid: str, objects: Objects) -> None:
+        """Put the group of a series in place of an older one and its features; a reader sees all of it or nothing."""
+
+    def commit_features(self, uid: str, feature_id: str, objects: Objects) -> None:
+        """Put features of a series in place of older ones."""
+
+    def remove(self, key: str) -> None:
+        """Take a group or array out of sight, then delete it; what is gone already is gone."""
+
+    def sweep(self) -> Swept:
+        """Remove what dead writers left."""
