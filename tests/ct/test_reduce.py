@@ -15,7 +15,7 @@ SMALL = PreprocessConfig(size=16, slices=8)
 
 
 def usable(folder, gaps="refuse"):
-    (series,) = index_folder(folder, secret=PUBLIC_KEY, gaps=gaps).usable
+    (series,) = index_folder(folder, secret=PUBLIC_KEY, config=PreprocessConfig(gaps=gaps)).usable
     return series
 
 

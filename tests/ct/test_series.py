@@ -245,7 +245,7 @@ def test_of_an_instance_in_two_syntaxes_the_plain_one_is_kept(ct_series, encode,
 def test_gaps_can_be_accepted_with_a_flag(ct_series, tmp_path):
     folder = ct_series(tmp_path, ImagePositionPatient=positions([0, 1, 2, 3, 5, 6, 7, 8, 9, 10]))
 
-    verdict = only_verdict(folder, gaps="accept")
+    verdict = only_verdict(folder, config=PreprocessConfig(gaps="accept"))
 
     assert verdict.usable
     assert verdict.flags == verdict.series.flags == ("missing-slices-accepted",)
@@ -489,7 +489,7 @@ def test_no_header_value_crashes_index_or_reduction(ct_series, tmp_path, data, k
     ("folder", "reason"),
     [
         ("gantrytilting/001", Reason.TILTED),
-        ("notavolume/001", Reason.DUPLICATE_POSITIONS),
+        ("notavolume/001", Reason.MIXED_ACQUISITIONS),
         ("slicecount/001", Reason.NOT_CT),
         ("sliceincrement/001", Reason.MISSING_SLICES),
         ("sliceincrement/002", Reason.TILTED),
