@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 HEAD = struct.Struct("<16L")
 """Number of segments and where each starts, unused ones 0."""
 
-REPEATS_FROM = 128
+NOTHING = 128
 """A control byte below says how many values follow as they are, one above how often the next is repeated."""
 
 
@@ -43,19 +44,27 @@ def decode_rle(frame: bytes, stored: NDArray[np.integer]) -> None:
         values[:, byte] = np.frombuffer(_unpacked(segment, stored.size), np.uint8)
 
 
-def _unpacked(segment: bytes, n_values: int) -> bytes:
-    """Undo PackBits until there are enough values; writers pad, so more is no fault."""
+def _unpacked(segment: bytes, n_values: int) -> bytearray:
+    """Undo PackBits; writers pad, so more values than pixels are no fault.
+
+    Only runs make a segment longer than it is, so only they look at the length; the end of the segment ends the loop.
+    """
     unpacked = bytearray()
-    at, end = 0, len(segment)
-    while at < end and len(unpacked) < n_values:
-        control = segment[at] + 1
-        at += 1
-        if control <= REPEATS_FROM:
-            unpacked += segment[at : at + control]
-            at += control
-        elif control > REPEATS_FROM + 1:
-            unpacked += segment[at : at + 1] * (258 - control)
-            at += 1
+    at = 0
+    with contextlib.suppress(IndexError):
+        while True:
+            control = segment[at]
+            if control > NOTHING:
+                unpacked += segment[at + 1 : at + 2] * (257 - control)
+                at += 2
+                if len(unpacked) > n_values:
+                    break
+            elif control < NOTHING:
+                unpacked += segment[at + 1 : at + 2 + control]
+                at += 2 + control
+            else:
+                at += 1
     if len(unpacked) < n_values:
         raise ValueError(f"an RLE segment of {len(unpacked)} values for {n_values} pixels")
-    return bytes(unpacked[:n_values])
+    del unpacked[n_values:]
+    return unpacked
