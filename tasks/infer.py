@@ -140,7 +140,7 @@ def reading_of(said: Recommendation, page: Path, *, reused: bool) -> SeriesReadi
 
 
 def _range_of(found: SliceRange) -> RecommendedRange:
-    numbers = [image.instance_number for image in found.source_images if image.instance_number is not None]
+    numbers = [image.number for image in found.source_images if image.number is not None]
     return RecommendedRange(
         first_slice=found.first_slice,
         last_slice=found.last_slice,

@@ -43,7 +43,7 @@ def find_series(source: str, config: Config) -> Index:
         return index_folder(
             folder,
             secret=load_secret(config.patient_key, config.workspace),
-            gaps=config.preprocess.gaps,
+            config=config.preprocess,
             on_progress=indexing.reach,
             workers=local_workers(config.cluster),
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pydicom.uid import UID
 
+from lidcflow.ct.enhanced import ENHANCED_CT_IMAGES
 from lidcflow.ct.headers import Header
 from lidcflow.ct.records import Reason
 from lidcflow.ct.syntaxes import Layout, layout_of, why_refused
@@ -15,7 +16,6 @@ from lidcflow.errors import SeriesRefused
 MATRIX_LIMITS = 16, 4096
 RESCALE_LIMIT = 1e6
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-ENHANCED_CT_IMAGES = frozenset({"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
 
 
 def refusal(headers: Sequence[Header], reason: Reason, sentence: str) -> SeriesRefused:
@@ -65,14 +65,6 @@ def are_ct(headers: Sequence[Header]) -> None:
 def _named(uid: str) -> str:
     """Give the standard's name of a UID, or the UID; nothing else is repeated."""
     return str(UID(uid).name) if is_uid(uid) else "none"
-
-
-def are_single_frames(headers: Sequence[Header]) -> None:
-    """Refuse multi-frame objects."""
-    frames = max(header.facts.frames or 1 for header in headers)
-    if frames > 1 or any(header.facts.sop_class_uid in ENHANCED_CT_IMAGES for header in headers):
-        sentence = f"instances must have a single frame, got {frames} frames; export the series as classic CT"
-        raise refusal(headers, Reason.MULTI_FRAME, sentence)
 
 
 def are_readable(headers: Sequence[Header]) -> None:

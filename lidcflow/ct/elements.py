@@ -6,12 +6,13 @@ import contextlib
 import io
 import zlib
 from collections.abc import Callable, Iterable
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from pydicom.filereader import data_element_generator, read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import ImplicitVRLittleEndian
 
+from lidcflow.ct.bounded import BoundedStream, Budget
 from lidcflow.ct.facts import COMMON_TAGS
 from lidcflow.ct.syntaxes import Layout, layout_of
 from lidcflow.ct.values import raw_text
@@ -69,7 +70,7 @@ def parse_head(head: bytes) -> Parsed | None:
         if layout_of(syntax) is Layout.LITTLE_ENDIAN:
             return _parse_plain(stream, syntax)
         if layout_of(syntax) is Layout.ENCAPSULATED:
-            parsed = _parse_to_pixels(stream, syntax)
+            parsed = _parse_to_pixels(stream, syntax, TAGS, LONGEST_VALUE)
             return parsed if parsed.pixels else None
     return None
 
@@ -81,15 +82,44 @@ def parse_file(path: str) -> Parsed:
     ----------
     path : str
         A DICOM file.
+
+    Raises
+    ------
+    ValueError
+        If the header is too long to be one.
     """
     with open(path, "rb") as file:
-        syntax = read_syntax(file)
-        if layout_of(syntax) is Layout.DEFLATED:
-            return _parse_to_pixels(io.BytesIO(inflated(file, INFLATED_HEAD_BYTES)), syntax)
-        file.seek(0)
-        at_pixels, pixels = _pixel_stop(file)
-        dataset = read_partial(file, stop_when=at_pixels, specific_tags=TAGS)
-    elements = {tag: dataset.get_item(tag) for tag in TAGS if tag in dataset}
+        return parse_stream(file, TAGS, Budget())
+
+
+def parse_stream(file: BinaryIO, tags: list[int], budget: Budget, inflated_bytes: int = INFLATED_HEAD_BYTES) -> Parsed:
+    """Parse the elements of some tags.
+
+    Parameters
+    ----------
+    file : binary stream
+        A DICOM file.
+    tags : list of int
+        What is wanted of it.
+    budget : Budget
+        How much of it may be read.
+    inflated_bytes : int
+        How much of a deflated one may be inflated.
+
+    Raises
+    ------
+    ValueError
+        If the header is too long to be one.
+    """
+    stream = cast(BinaryIO, BoundedStream(file, budget))
+    syntax = read_syntax(stream)
+    if layout_of(syntax) is Layout.DEFLATED:
+        head = io.BytesIO(inflated(file, inflated_bytes))
+        return _parse_to_pixels(cast(BinaryIO, BoundedStream(head, budget)), syntax, tags, None)
+    stream.seek(0)
+    at_pixels, pixels = _pixel_stop(stream)
+    dataset = read_partial(stream, stop_when=at_pixels, specific_tags=tags)
+    elements = {tag: dataset.get_item(tag) for tag in tags if tag in dataset}
     return Parsed(syntax, elements, pixels[0] if pixels else None)
 
 
@@ -132,12 +162,10 @@ def _parse_plain(stream: BinaryIO, syntax: str) -> Parsed | None:
     return pixels and Parsed(syntax, found, (pixels.value_tell, pixels.length))
 
 
-def _parse_to_pixels(stream: BinaryIO, syntax: str) -> Parsed:
+def _parse_to_pixels(stream: BinaryIO, syntax: str, tags: list[int], longest: int | None) -> Parsed:
     """Parse explicit little endian elements; pixels of undefined length would be read whole if nothing stopped it."""
     at_pixels, pixels = _pixel_stop(stream)
-    found = _by_tag(
-        data_element_generator(stream, False, True, at_pixels, defer_size=LONGEST_VALUE, specific_tags=TAGS)
-    )
+    found = _by_tag(data_element_generator(stream, False, True, at_pixels, defer_size=longest, specific_tags=tags))
     return Parsed(syntax, found, pixels[0] if pixels else None)
 
 

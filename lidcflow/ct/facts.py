@@ -28,6 +28,7 @@ COMMON_KEYWORDS = (
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "ImageOrientationPatient",
+    "AcquisitionNumber",
     "FrameOfReferenceUID",
     "SamplesPerPixel",
     "NumberOfFrames",
@@ -64,6 +65,8 @@ class Facts:
         Whether the pixels went through lossy compression, now or before.
     localizer : bool
         Whether the third value of Image Type is LOCALIZER.
+    acquisition_number : int, optional
+        Acquisition Number: which of several turns of the scanner an image is of.
     orientation : tuple of 6 floats, optional
         Direction cosines of a row, then of a column.
     spacing_mm : tuple of 2 floats, optional
@@ -87,6 +90,7 @@ class Facts:
     patient_key: str | None
     lossy: bool
     localizer: bool
+    acquisition_number: int | None
     orientation: tuple[float, ...] | None
     spacing_mm: tuple[float, ...] | None
     slope: float | None
@@ -122,6 +126,7 @@ def facts_of(dataset: Dataset, transfer_syntax_uid: str, secret: bytes) -> Facts
         patient_key=patient_key(patient_id, secret) if patient_id else None,
         lossy=is_lossy(transfer_syntax_uid) or text_of(dataset.get("LossyImageCompression")) == LOSSY,
         localizer="LOCALIZER" in (text_of(dataset.get("ImageType")) or "").upper().split("\\"),
+        acquisition_number=integer_of(dataset.get("AcquisitionNumber")),
         orientation=numbers_of(dataset.get("ImageOrientationPatient"), 6),
         spacing_mm=numbers_of(dataset.get("PixelSpacing"), 2),
         slope=number_of(dataset.get("RescaleSlope")),

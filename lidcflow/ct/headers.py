@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -22,7 +22,9 @@ from lidcflow.ct.elements import (
     parse_head,
     plain,
 )
+from lidcflow.ct.enhanced import ENHANCED_CT_IMAGES, frames_of
 from lidcflow.ct.facts import COMMON_TAGS, Facts, facts_of
+from lidcflow.ct.frames import FrameError
 from lidcflow.ct.quiet import quiet
 from lidcflow.ct.values import integer_of, numbers_of, raw_text
 
@@ -43,7 +45,7 @@ class Unread(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the index needs of one file.
+    """What the index needs of one file, or of one frame of a multi-frame object.
 
     Parameters
     ----------
@@ -62,6 +64,14 @@ class Header:
         Size of the file.
     facts : Facts
         What the slices of a series mostly share.
+    frame_number : int, optional
+        Of a frame, from 1.
+    item_bytes : int, optional
+        Length of the items of an encapsulated frame, where they do not end with the pixel data.
+    frames : tuple of Header
+        Frames of an enhanced multi-frame object, in the order of the file.
+    fault : str, optional
+        What must hold for its frames to be known, and what was found.
     """
 
     path: str
@@ -72,6 +82,10 @@ class Header:
     pixel_bytes: int | None
     file_bytes: int
     facts: Facts
+    frame_number: int | None = None
+    item_bytes: int | None = None
+    frames: tuple[Header, ...] = ()
+    fault: str | None = None
 
 
 def read_headers(paths: Iterable[str], secret: bytes) -> list[Header | Unread]:
@@ -105,7 +119,8 @@ def _read_header(path: str, secret: bytes, known: dict[Any, Facts]) -> Header | 
         parsed = parse_head(head) or parse_file(path)
         if SERIES_INSTANCE_UID not in parsed.elements:
             return Unread.UNREADABLE
-        return _header(path, file_bytes, parsed, _shared_facts(parsed, secret, known))
+        header = _header(path, file_bytes, parsed, _shared_facts(parsed, secret, known))
+        return _with_frames(header, parsed, secret, known) if _is_enhanced(header) else header
     except Exception:
         return Unread.UNREADABLE
 
@@ -132,3 +147,24 @@ def _header(path: str, file_bytes: int, parsed: Parsed, facts: Facts) -> Header:
         file_bytes=file_bytes,
         facts=facts,
     )
+
+
+def _is_enhanced(header: Header) -> bool:
+    return header.facts.sop_class_uid in ENHANCED_CT_IMAGES
+
+
+def _with_frames(header: Header, parsed: Parsed, secret: bytes, known: dict[Any, Facts]) -> Header:
+    """Add a header for each frame, or what keeps them from being known; what pydicom says of it may name a value."""
+    facts = header.facts
+    try:
+        found = frames_of(header.path, parsed, facts.frames, facts.pixels.n_bytes if facts.pixels else 0)
+    except FrameError as error:
+        return replace(header, fault=str(error))
+    except Exception:
+        return replace(header, fault="functional groups must be sound, got some that can't be read")
+    frames = []
+    for number, frame in enumerate(found, start=1):
+        own = Parsed(parsed.syntax, frame.elements, frame.pixels)
+        one = _header(header.path, header.file_bytes, own, _shared_facts(own, secret, known))
+        frames.append(replace(one, frame_number=number, item_bytes=frame.item_bytes))
+    return replace(header, frames=tuple(frames))

@@ -9,6 +9,8 @@ import re
 import struct
 from typing import NamedTuple
 
+import numpy as np
+
 START_OF_IMAGE, END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"
 LOSSLESS_FRAME, LS_FRAME = 0xC3, 0xF7
 HUFFMAN_TABLES, SCAN, RESTART_INTERVAL = 0xC4, 0xDA, 0xDD
@@ -158,12 +160,14 @@ def _check_scan(segments: list[Segment]) -> None:
 def _end_of_values(frame: bytes, start: int, restarts: bool) -> int:
     """Return where the end marker is, if no other marker comes before it.
 
-    Nearly always every FF up to the end is one of the values, followed by 00: counting them takes a tenth of the
-    time of the search.
+    Nearly always every FF up to the end is one of the values, followed by 00: looking at them all at once takes a
+    twentieth of the time of the search.
     """
-    end = frame.find(END_OF_IMAGE, start)
-    if end >= 0 and frame.count(b"\xff", start, end) == frame.count(b"\xff\x00", start, end):
-        return end
+    end = frame.rfind(END_OF_IMAGE, start)
+    if end >= 0:
+        values = np.frombuffer(frame, np.uint8, end + 1 - start, start)
+        if not ((values[:-1] == 0xFF) & (values[1:] != 0)).any():
+            return end
     marker = (_MARKER_BUT_RESTARTS if restarts else _MARKER).search(frame, start)
     if marker is None:
         raise EOFError

@@ -7,16 +7,24 @@ import json
 from collections.abc import Sequence
 from dataclasses import astuple, replace
 
+import numpy as np
+
+from lidcflow.config import PreprocessConfig
 from lidcflow.ct import checks, placement
+from lidcflow.ct.doubles import without_doubles
 from lidcflow.ct.headers import Header
+from lidcflow.ct.images import images_of, n_images
 from lidcflow.ct.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice, Verdict
+from lidcflow.ct.spacing import spacing_mm
 from lidcflow.ct.syntaxes import Layout, is_lossy, layout_of
 from lidcflow.ct.values import is_uid
 from lidcflow.errors import SeriesRefused
 from lidcflow.privacy import patient_key
 
+DEFAULT = PreprocessConfig()
 
-def judge(headers: Sequence[Header], *, secret: bytes, gaps: str = "refuse") -> Verdict:
+
+def judge(headers: Sequence[Header], *, secret: bytes, config: PreprocessConfig = DEFAULT) -> Verdict:
     """Judge the files that carry one SeriesInstanceUID.
 
     Parameters
@@ -25,8 +33,8 @@ def judge(headers: Sequence[Header], *, secret: bytes, gaps: str = "refuse") -> 
         At least one; in any order.
     secret : bytes
         Key of the patient hash.
-    gaps : "refuse" or "accept"
-        What to do with a series that lacks slices.
+    config : PreprocessConfig
+        What the series is wanted for: its z range, and what to do with gaps.
 
     Returns
     -------
@@ -37,7 +45,7 @@ def judge(headers: Sequence[Header], *, secret: bytes, gaps: str = "refuse") -> 
     if not is_uid(uid):
         return _bad_series_uid(uid, len(headers))
     try:
-        return _usable(sorted(headers, key=_by_worth), secret, gaps)
+        return _usable(sorted(headers, key=_by_worth), secret, config)
     except SeriesRefused as refused:
         return Verdict(uid, Reason(refused.reason), refused.sentence, len(headers), study_instance_uid=_study(headers))
     except (ArithmeticError, ValueError) as error:
@@ -63,55 +71,36 @@ def _bad_series_uid(uid: str, n_files: int) -> Verdict:
     return Verdict(name, Reason.BAD_UID, f"series {name}: {checks.bad_uid_sentence('SeriesInstanceUID', uid)}", n_files)
 
 
-def _usable(headers: list[Header], secret: bytes, gaps: str) -> Verdict:
+def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig) -> Verdict:
     checks.have_uids(headers)
     checks.are_one_study_of_one_patient(headers)
-    images = placement.of_one_geometry(placement.placed(_images(headers)))
+    images = placement.of_one_kernel(placement.of_one_geometry(placement.placed(images_of(headers))))
     z_mm = placement.along_normal_mm(images)
     checks.are_readable(images)
     checks.have_rescale(images)
     checks.are_whole(images)
+    others = n_images(headers) - len(images)
     order = (-z_mm).argsort(kind="stable")
-    images, z_mm = [images[i] for i in order], z_mm[order]
-    slice_spacing_mm, flags = placement.spacing_mm(images, z_mm, gaps)
-    set_aside = len(headers) - len(images)
-    flags += ["files-set-aside"] if set_aside else []
+    images, slices = _without_doubles([images[i] for i in order], z_mm[order].tolist())
+    set_aside = n_images(headers) - len(images)
+    slice_spacing_mm, flags = spacing_mm(images, np.array([source.z_mm for source in slices]), config)
+    flags += ["duplicates-set-aside"] if set_aside > others else []
+    flags += ["files-set-aside"] if others else []
     flags += [] if images[0].facts.patient_key else ["no-patient-id"]
     flags += ["lossy-compression"] if any(image.facts.lossy for image in images) else []
     flags += [] if placement.is_supine_view(images[0]) else ["rotated-in-plane"]
-    series = replace(_series(images, z_mm.tolist(), slice_spacing_mm, secret), flags=tuple(sorted(flags)))
+    series = replace(_series(images, slices, slice_spacing_mm, secret), flags=tuple(sorted(flags)))
     sentence = f"{len(images)} slices of {series.rows} x {series.columns}, {slice_spacing_mm:.2f} mm apart"
     return Verdict(series.series_instance_uid, Reason.USABLE, sentence, len(headers), set_aside, series.flags, series)
 
 
-def _images(headers: list[Header]) -> list[Header]:
-    """Set aside what shares the UID but is no slice: localizers, secondary captures, second copies."""
-    checks.are_ct(headers)
-    checks.are_single_frames(headers)
-    scans = [header for header in headers if header.facts.sop_class_uid == checks.CT_IMAGE]
-    slices = [header for header in scans if not header.facts.localizer]
-    if not slices:
-        sentence = f"images must be slices, got {len(scans)} localizers; find the series that was planned on them"
-        raise checks.refusal(headers, Reason.LOCALIZER, sentence)
-    return _without_copies(slices)
+def _without_doubles(images: list[Header], z_mm: list[float]) -> tuple[list[Header], tuple[SourceSlice, ...]]:
+    slices = [_slice(header, z) for header, z in zip(images, z_mm, strict=True)]
+    kept = without_doubles(images, slices)
+    return [images[i] for i in kept], tuple(slices[i] for i in kept)
 
 
-def _without_copies(headers: list[Header]) -> list[Header]:
-    """Keep one file for each instance; the same UID at two places is not a copy."""
-    first: dict[str, Header] = {}
-    for header in headers:
-        kept = first.setdefault(header.sop_instance_uid, header)
-        if kept.position_mm != header.position_mm:
-            sentence = (
-                "SOPInstanceUIDs must be unique, got one at two positions; "
-                "the series can't be traced to its images, export it again"
-            )
-            raise checks.refusal(headers, Reason.BAD_UID, sentence)
-    return list(first.values())
-
-
-def _series(images: list[Header], z_mm: list[float], slice_spacing_mm: float, secret: bytes) -> Series:
-    slices = tuple(_slice(header, z) for header, z in zip(images, z_mm, strict=True))
+def _series(images: list[Header], slices: tuple[SourceSlice, ...], slice_spacing_mm: float, secret: bytes) -> Series:
     facts, pixels = images[0].facts, slices[0].pixels
     row_spacing_mm, column_spacing_mm = facts.spacing_mm or (0.0, 0.0)
     return Series(
@@ -146,14 +135,26 @@ def _slice(header: Header, z_mm: float) -> SourceSlice:
         file_bytes=header.file_bytes,
         pixels=facts.pixels,
         transfer_syntax_uid=facts.transfer_syntax_uid,
+        frame_number=header.frame_number,
+        item_bytes=header.item_bytes,
     )
 
 
 def _fingerprint(images: list[Header], slices: tuple[SourceSlice, ...]) -> str:
-    """Hash what decides the stored group; paths, times and file sizes do not."""
+    """Hash what decides the stored group; paths, times and file sizes do not, and classic slices have no frame."""
     facts = images[0].facts
     series = [facts.study_instance_uid, facts.patient_key, facts.spacing_mm, facts.orientation]
-    rows = [[s.sop_instance_uid, s.instance_number, s.z_mm, s.slope, s.intercept] for s in slices]
+    rows = [
+        [
+            s.sop_instance_uid,
+            s.instance_number,
+            s.z_mm,
+            s.slope,
+            s.intercept,
+            *([s.frame_number] if s.frame_number else []),
+        ]
+        for s in slices
+    ]
     formats = sorted({astuple(pixels) for pixels in {s.pixels for s in slices}}, key=repr)
     lossy = sorted({s.transfer_syntax_uid for s in slices if is_lossy(s.transfer_syntax_uid)})
     decisive = [series, astuple(facts.acquisition), formats, rows, *lossy]

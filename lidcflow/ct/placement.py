@@ -20,22 +20,11 @@ from lidcflow.ct.geometry import (
 from lidcflow.ct.headers import Header
 from lidcflow.ct.records import Reason
 
-MIN_SLICES = 8
-MAX_GAP = 1.5
-"""Largest distance of neighbouring slices, in median distances."""
-
 FARTHEST_MM = 10_000.0
 PIXEL_MM = 0.01, 100.0
 """Positions and pixels beyond these are typing errors: no table is 10 m long."""
 
-SAME_POSITION_MM = 1e-3
-WHOLE_STEPS_WITHIN = 0.2
-"""How far a gap may be from a whole number of median distances to be called missing slices."""
-
 SUPINE_COSINE = 0.9
-
-EVEN_WITHIN = 0.1
-"""Spread of distances, in median distances, up to which spacing counts as even."""
 
 
 def placed(headers: Sequence[Header]) -> list[Header]:
@@ -72,6 +61,21 @@ def of_one_geometry(headers: Sequence[Header]) -> list[Header]:
         )
         raise refusal(headers, Reason.MIXED_GEOMETRY, sentence)
     return [header for header in headers if _geometry(header) == main]
+
+
+def of_one_kernel(headers: Sequence[Header]) -> list[Header]:
+    """Set aside images of another reconstruction kernel than most; those that name none are let through."""
+    kernels = Counter(header.facts.acquisition.kernel for header in headers if header.facts.acquisition.kernel)
+    if len(kernels) < 2:
+        return list(headers)
+    main, count = max(kernels.items(), key=lambda item: (item[1], item[0]))
+    if not _are_strays(kernels.total() - count, len(headers)):
+        sentence = (
+            f"slices must be reconstructed with one kernel, got {len(kernels)} kernels, "
+            f"the most frequent on {count} of {len(headers)}; separate them at the source"
+        )
+        raise refusal(headers, Reason.MIXED_KERNELS, sentence)
+    return [header for header in headers if header.facts.acquisition.kernel in (None, main)]
 
 
 def _geometry(header: Header) -> Hashable:
@@ -117,62 +121,3 @@ def along_normal_mm(headers: Sequence[Header]) -> NDArray[np.float64]:
         sentence = f"slices must be axial within {AXIAL_WITHIN_DEG:g} degrees, got {angle_deg:.1f}; use axial images"
         raise refusal(headers, Reason.NOT_AXIAL, sentence)
     return positions_mm @ normal
-
-
-def spacing_mm(headers: Sequence[Header], z_mm: NDArray[np.float64], gaps: str) -> tuple[float, list[str]]:
-    """Compute the median distance of neighbouring slices; refuse doubles, gaps and too few.
-
-    Parameters
-    ----------
-    headers : sequence of Header
-        Slices of one geometry.
-    z_mm : (slices,) array
-        Positions along the normal, descending.
-    gaps : "refuse" or "accept"
-        What to do with gaps of more than 1.5 median distances.
-
-    Returns
-    -------
-    float
-        In mm.
-    list of str
-        Flags on what was tolerated.
-    """
-    steps_mm = -np.diff(z_mm)
-    if (steps_mm <= SAME_POSITION_MM).any():
-        raise _duplicates(headers, z_mm, steps_mm)
-    median_mm = float(np.median(steps_mm)) if len(steps_mm) else 0.0
-    flags = _gap_flags(headers, z_mm, median_mm, gaps)
-    if len(headers) < MIN_SLICES:
-        sentence = f"a series must have at least {MIN_SLICES} slices, got {len(headers)}; find the rest of it"
-        raise refusal(headers, Reason.TOO_FEW_SLICES, sentence)
-    return median_mm, flags
-
-
-def _duplicates(headers: Sequence[Header], z_mm: NDArray[np.float64], steps_mm: NDArray[np.float64]) -> Exception:
-    doubled = int((steps_mm <= SAME_POSITION_MM).sum())
-    near_mm = z_mm[:-1][steps_mm <= SAME_POSITION_MM][0]
-    sentence = (
-        f"slices must have positions of their own, got {doubled} of {len(headers)} at the position of another, "
-        f"the first at z = {near_mm:.2f} mm; separate the acquisitions at the source"
-    )
-    return refusal(headers, Reason.DUPLICATE_POSITIONS, sentence)
-
-
-def _gap_flags(headers: Sequence[Header], z_mm: NDArray[np.float64], median_mm: float, gaps: str) -> list[str]:
-    steps_mm = -np.diff(z_mm)
-    wide = steps_mm > MAX_GAP * median_mm
-    if not wide.any():
-        uneven = len(steps_mm) and np.ptp(steps_mm) > EVEN_WITHIN * median_mm
-        return ["spacing-varies"] if uneven else []
-    whole = np.abs(steps_mm / median_mm - np.rint(steps_mm / median_mm))[wide] <= WHOLE_STEPS_WITHIN
-    reason = Reason.MISSING_SLICES if whole.all() else Reason.UNEVEN_SPACING
-    if gaps == "accept":
-        return [f"{reason}-accepted"]
-    at = int(np.flatnonzero(wide)[0])
-    near_mm = (z_mm[at] + z_mm[at + 1]) / 2
-    sentence = (
-        f"slice spacing must be uniform, got {steps_mm.min():.2f} to {steps_mm.max():.2f} mm; "
-        f"a slice may be missing near z = {near_mm:.1f} mm, find it or set preprocess.gaps to accept"
-    )
-    raise refusal(headers, reason, sentence)

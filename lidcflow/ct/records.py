@@ -24,16 +24,19 @@ class Reason(StrEnum):
     LOCALIZER = "localizer"
     NO_POSITION = "no-position"
     MIXED_GEOMETRY = "mixed-geometry"
+    MIXED_KERNELS = "mixed-kernels"
     NOT_AXIAL = "not-axial"
     TILTED = "tilted"
     UNSUPPORTED_SYNTAX = "unsupported-syntax"
     UNSUPPORTED_PIXELS = "unsupported-pixels"
     NO_RESCALE = "no-rescale"
     TRUNCATED = "truncated"
+    MIXED_ACQUISITIONS = "mixed-acquisitions"
     DUPLICATE_POSITIONS = "duplicate-positions"
     MISSING_SLICES = "missing-slices"
     UNEVEN_SPACING = "uneven-spacing"
     TOO_FEW_SLICES = "too-few-slices"
+    WHOLE_BODY = "whole-body"
     UNREADABLE = "unreadable"
 
 
@@ -67,7 +70,9 @@ class PixelFormat:
 
 @dataclass(frozen=True, slots=True)
 class SourceSlice:
-    """One DICOM instance of a series, and where its pixels start, so that they are read without a second parse.
+    """One image of a series, and where its pixels start, so that they are read without a second parse.
+
+    SOPInstanceUID and frame number name it; only frames of a multi-frame object have the latter.
 
     Parameters
     ----------
@@ -87,6 +92,10 @@ class SourceSlice:
         What the pixels are.
     transfer_syntax_uid : str
         How they are encoded.
+    frame_number : int, optional
+        Of a multi-frame object, from 1; its frames share SOPInstanceUID, InstanceNumber and file.
+    item_bytes : int, optional
+        Length of the items of an encapsulated frame, where they do not end with the pixel data.
     """
 
     path: str
@@ -99,6 +108,8 @@ class SourceSlice:
     file_bytes: int
     pixels: PixelFormat
     transfer_syntax_uid: str = PLAIN
+    frame_number: int | None = None
+    item_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +183,7 @@ class Verdict:
     sentence : str
         What must hold, what was found, what to do; for usable series what it is.
     n_files, set_aside : int
-        Files that carry the UID; localizers, strays and second copies among them that are not used.
+        Files that carry the UID; localizers, strays and second copies among their images that are not used.
     flags : tuple of str
         What was tolerated, in kebab case.
     series : Series, optional

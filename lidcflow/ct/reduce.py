@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,19 +12,27 @@ from numpy.typing import NDArray
 from lidcflow.config import PreprocessConfig
 from lidcflow.ct.decode import AIR_HU, hounsfield_slice
 from lidcflow.ct.plane import reduce_plane
-from lidcflow.ct.records import Series, SourceSlice
+from lidcflow.ct.records import Reason, Series, SourceSlice
 from lidcflow.ct.resample import centre_edges_mm, slab_edges_mm, slab_weights
+from lidcflow.ct.spacing import LONG_SCAN
+from lidcflow.errors import SeriesRefused
 
 CHANNELS = ("mean", "max")
 
+SEARCH_SLAB_MM = 5.0
+SEARCH_SIZE = 128
+"""Slabs at most as high, and cells at most as many, where the lungs are looked for: 360 slabs of a whole body take
+24 MB."""
+
 
 class SlabSource(NamedTuple):
-    """A source slice in a slab, and its weight there."""
+    """A source slice in a slab, and its weight there; frames of one instance are told apart by their number."""
 
     sop_instance_uid: str
     instance_number: int | None
     z_mm: float
     weight: float
+    frame_number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ def reduce_series(series: Series, config: PreprocessConfig) -> Volume:
     Raises
     ------
     SeriesRefused
-        If a file is gone or changed since it was indexed.
+        If a file is gone or changed since it was indexed, or more than a chest shows no lungs.
     """
     h_mm = series.slice_spacing_mm / 2
     scan_mm = slab_edges_mm(series.slices[0].z_mm, series.slices[-1].z_mm, h_mm, config.slices)
@@ -90,13 +99,21 @@ def _over_lungs(series: Series, config: PreprocessConfig, scan_mm: NDArray[np.fl
     """
     from lidcflow.ct.lungs import lung_extent_mm
 
-    scan = _over(series, config, scan_mm, flags=("lung-not-found",))
-    row_mm = series.rows * series.row_spacing_mm / config.size
-    column_mm = series.columns * series.column_spacing_mm / config.size
-    lung_z_mm = lung_extent_mm(scan.hu[0], scan_mm, row_mm * column_mm)
-    if lung_z_mm is None:
-        return scan
-    return _over(series, config, np.linspace(*lung_z_mm, config.slices + 1), lung_z_mm=lung_z_mm)
+    coarse = config.model_copy(update={"size": min(config.size, SEARCH_SIZE)})
+    slabs = max(config.slices, math.ceil((scan_mm[0] - scan_mm[-1]) / SEARCH_SLAB_MM))
+    scan = _over(series, coarse, np.linspace(scan_mm[0], scan_mm[-1], slabs + 1))
+    row_mm = series.rows * series.row_spacing_mm / coarse.size
+    column_mm = series.columns * series.column_spacing_mm / coarse.size
+    lung_z_mm = lung_extent_mm(scan.hu[0], scan.edges_mm, row_mm * column_mm)
+    if lung_z_mm is not None:
+        return _over(series, config, np.linspace(*lung_z_mm, config.slices + 1), lung_z_mm=lung_z_mm)
+    if LONG_SCAN in series.flags:
+        raise SeriesRefused(
+            Reason.WHOLE_BODY,
+            f"series {series.series_instance_uid}: a scan of {scan_mm[0] - scan_mm[-1]:.0f} mm must show lungs, "
+            "got none; choose the series that shows the chest",
+        )
+    return _over(series, config, scan_mm, flags=("lung-not-found",))
 
 
 def _over(
@@ -116,8 +133,9 @@ def _over(
 
 def _slab_sources(slices: tuple[SourceSlice, ...], weights: NDArray[np.float64]) -> tuple[SlabSource, ...]:
     return tuple(
-        SlabSource(slices[i].sop_instance_uid, slices[i].instance_number, slices[i].z_mm, float(weights[i]))
-        for i in np.flatnonzero(weights)
+        SlabSource(source.sop_instance_uid, source.instance_number, source.z_mm, float(weight), source.frame_number)
+        for source, weight in zip(slices, weights, strict=True)
+        if weight
     )
 
 

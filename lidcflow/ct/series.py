@@ -11,8 +11,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from lidcflow.config import PreprocessConfig
 from lidcflow.ct.headers import Header, Unread, read_headers
-from lidcflow.ct.judge import judge
+from lidcflow.ct.judge import DEFAULT, judge
 from lidcflow.ct.records import Acquisition, Index, PixelFormat, Reason, Series, SourceSlice, Verdict
 from lidcflow.errors import EmptySource, SourceError
 
@@ -36,7 +37,7 @@ def index_folder(
     root: Path,
     *,
     secret: bytes,
-    gaps: str = "refuse",
+    config: PreprocessConfig = DEFAULT,
     on_progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
 ) -> Index:
@@ -48,8 +49,8 @@ def index_folder(
         Folder; links to files are followed, links to folders are not.
     secret : bytes
         Key of the patient hash.
-    gaps : "refuse" or "accept"
-        What to do with series that lack slices.
+    config : PreprocessConfig
+        What the series are wanted for: their z range, and what to do with gaps.
     on_progress : callable, optional
         Called with files read and files in all.
     workers : int
@@ -74,7 +75,7 @@ def index_folder(
             f"source {root}: must hold DICOM images, got {index.not_dicom} other files and "
             f"{index.unreadable} unreadable ones; name the folder that holds the series"
         )
-    return replace(index, verdicts=tuple(_judge_all(headers, torn, secret, gaps)))
+    return replace(index, verdicts=tuple(_judge_all(headers, torn, secret, config)))
 
 
 def _files(root: Path) -> list[str]:
@@ -132,12 +133,12 @@ def _read_batches(paths: list[str], secret: bytes, workers: int) -> Iterator[lis
         yield from pool.map(read, batches)
 
 
-def _judge_all(headers: Iterable[Header], torn: set[str], secret: bytes, gaps: str) -> Iterator[Verdict]:
+def _judge_all(headers: Iterable[Header], torn: set[str], secret: bytes, config: PreprocessConfig) -> Iterator[Verdict]:
     series: defaultdict[str, list[Header]] = defaultdict(list)
     for header in headers:
         series[header.facts.series_instance_uid].append(header)
     for uid in sorted(series):
-        verdict = judge(series[uid], secret=secret, gaps=gaps)
+        verdict = judge(series[uid], secret=secret, config=config)
         beside = torn and any(str(Path(header.path).parent) in torn for header in series[uid])
         yield _flagged(verdict, "unreadable-files-beside") if beside else verdict
 

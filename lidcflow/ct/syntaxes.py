@@ -37,7 +37,8 @@ class Syntax:
     codestream : Codestream, optional
         What an encapsulated frame is made of.
     plugin : str
-        pydicom's name of the decoder; named, so that results do not depend on what else is installed.
+        pydicom's name of the decoder, where pydicom is asked for one; named, so that results do not depend on what
+        else is installed.
     lossy : bool
         Whether decoded values may differ from those that were encoded.
     """
@@ -48,13 +49,13 @@ class Syntax:
     lossy: bool = False
 
 
-_JPEG_LOSSLESS = Syntax(Layout.ENCAPSULATED, Codestream.JPEG_LOSSLESS, "gdcm")
+_JPEG_LOSSLESS = Syntax(Layout.ENCAPSULATED, Codestream.JPEG_LOSSLESS)
 SYNTAXES: dict[str, Syntax] = {
     str(uid.ImplicitVRLittleEndian): Syntax(Layout.LITTLE_ENDIAN),
     str(uid.ExplicitVRLittleEndian): Syntax(Layout.LITTLE_ENDIAN),
     str(uid.ExplicitVRBigEndian): Syntax(Layout.BIG_ENDIAN),
     str(uid.DeflatedExplicitVRLittleEndian): Syntax(Layout.DEFLATED),
-    str(uid.RLELossless): Syntax(Layout.ENCAPSULATED, Codestream.RLE, "pydicom"),
+    str(uid.RLELossless): Syntax(Layout.ENCAPSULATED, Codestream.RLE),
     str(uid.JPEGLossless): _JPEG_LOSSLESS,
     str(uid.JPEGLosslessSV1): _JPEG_LOSSLESS,
     str(uid.JPEGLSLossless): Syntax(Layout.ENCAPSULATED, Codestream.JPEG_LS, "pyjpegls"),

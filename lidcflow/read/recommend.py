@@ -175,6 +175,7 @@ def _source_images(record: VolumeRecord, k: int) -> tuple[WeightedSourceImage, .
             sop_instance_uid=source.sop_instance_uid,
             instance_number=source.instance_number,
             z_mm=_mm(source.z_mm),
+            frame_number=source.frame_number,
             weight=min(1.0, float(source.weight)),
         )
         for source in record.sources[k]
@@ -220,7 +221,7 @@ def _range(run: Sequence[SliceReading], rank: int) -> SliceRange:
 def _images_of(run: Iterable[SliceReading]) -> tuple[SourceImage, ...]:
     """Name each source image of a run once, top of the chest first."""
     images = {
-        image.sop_instance_uid: SourceImage(**image.model_dump(exclude={"weight"}))
+        (image.sop_instance_uid, image.frame_number): SourceImage(**image.model_dump(exclude={"weight"}))
         for one in run
         for image in one.source_images
     }

@@ -36,16 +36,28 @@ class ReleaseFacts(_Part):
     fallback_sectors: tuple[SectorNumber, ...] = Field((), description="sectors read by the all-sector model")
 
 
+def _is_absent(value: object) -> bool:
+    return value is None
+
+
 class SourceImage(_Part):
-    """One DICOM instance of the series."""
+    """One DICOM instance of the series, or one frame of its multi-frame instance."""
 
     sop_instance_uid: str
     instance_number: int | None = Field(description="Instance Number (0020,0013), what viewers show")
+    frame_number: int | None = Field(
+        None, ge=1, exclude_if=_is_absent, description="of a frame, 1 for the first; left out for other instances"
+    )
     z_mm: float = Field(description="position along the patient's z axis, in mm")
+
+    @property
+    def number(self) -> int | None:
+        """What viewers show: the number of a frame, or of an instance with a single one."""
+        return self.instance_number if self.frame_number is None else self.frame_number
 
 
 class WeightedSourceImage(SourceImage):
-    """One DICOM instance and its share in a slice."""
+    """One source image and its share in a slice."""
 
     weight: float = Field(ge=0, le=1, description="share of the slice's thickness")
 
@@ -86,8 +98,8 @@ class SliceRange(_Part):
     nodule_at_peak: Probability = Field(description="P(nodule) at the peak slice, the highest of the range")
     malignant_at_peak: Probability = Field(description="P(malignant) at the peak slice")
     malignant_max: Probability = Field(description="highest P(malignant) of the range")
-    source_images: tuple[SourceImage, ...] = Field(description="every instance in the range, top first")
-    peak_source_images: tuple[WeightedSourceImage, ...] = Field(description="the instances in the peak slice")
+    source_images: tuple[SourceImage, ...] = Field(description="every image in the range, top first")
+    peak_source_images: tuple[WeightedSourceImage, ...] = Field(description="the images in the peak slice")
 
 
 class VolumeFacts(_Part):
@@ -97,7 +109,7 @@ class VolumeFacts(_Part):
     z_top_mm: float
     z_bottom_mm: float
     slice_height_mm: float = Field(gt=0)
-    source_slices: int = Field(ge=1, description="DICOM instances of the series")
+    source_slices: int = Field(ge=1, description="source images of the series")
     slice_spacing_mm: float = Field(gt=0, description="median distance of source slices")
     rows: int = Field(ge=1, description="of a source image")
     columns: int = Field(ge=1, description="of a source image")

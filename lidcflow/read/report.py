@@ -108,7 +108,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("percent", "mm", "number", "slices", "listed", "image_numbers", "facts")
+    names = ("percent", "mm", "number", "slices", "listed", "image_numbers", "image_word", "facts")
     environment.filters.update({name: getattr(wording, name) for name in names})
     return environment
 

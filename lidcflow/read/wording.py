@@ -58,15 +58,26 @@ def listed(words: Sequence[str]) -> str:
 
 
 def image_numbers(images: Iterable[SourceImage]) -> str:
-    """Say the instance numbers of source images as runs.
+    """Say the numbers of source images as runs: frame numbers, or instance numbers where there are no frames.
 
     Examples
     --------
     >>> image_numbers([SourceImage(sop_instance_uid="1.2", instance_number=n, z_mm=0.0) for n in (9, 7, 8, 4)])
     '4, 7–9'
     """
-    numbers = sorted({image.instance_number for image in images if image.instance_number is not None})
+    numbers = sorted({image.number for image in images if image.number is not None})
     return ", ".join(_run(first, last) for first, last in _runs(numbers)) or "without numbers"
+
+
+def image_word(images: Iterable[SourceImage]) -> str:
+    """Say what the numbers of source images count.
+
+    Examples
+    --------
+    >>> image_word([SourceImage(sop_instance_uid="1.2", instance_number=1, frame_number=7, z_mm=0.0)])
+    'frames'
+    """
+    return "frames" if any(image.frame_number is not None for image in images) else "images"
 
 
 def facts(acquisition: Mapping[str, Fact]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.ct.records import Series
+from lidcflow.ct.records import Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
 
 NOTICE = "Research use only. Not for diagnosis."
@@ -133,16 +133,25 @@ def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> d
             "slice_spacing_mm": series.slice_spacing_mm,
             "row_spacing_mm": series.row_spacing_mm,
             "column_spacing_mm": series.column_spacing_mm,
-            "source_slices": [[s.sop_instance_uid, s.instance_number, s.z_mm] for s in series.slices],
+            "source_slices": [_source_slice(source) for source in series.slices],
             "slab_sources": _slab_sources(series, volume),
         }
     }
 
 
+def _source_slice(source: SourceSlice) -> list[str | int | float | None]:
+    """List what names a source slice, and its z; only frames of a multi-frame object have a number more."""
+    named: list[str | int | float | None] = [source.sop_instance_uid, source.instance_number, source.z_mm]
+    return named if source.frame_number is None else [*named, source.frame_number]
+
+
 def _slab_sources(series: Series, volume: Volume) -> list[list[tuple[int, float]]]:
     """List for each slab the indices of its source slices, and their weights."""
-    index = {source.sop_instance_uid: i for i, source in enumerate(series.slices)}
-    return [[(index[source.sop_instance_uid], source.weight) for source in slab] for slab in volume.sources]
+    index = {(source.sop_instance_uid, source.frame_number): i for i, source in enumerate(series.slices)}
+    return [
+        [(index[source.sop_instance_uid, source.frame_number], source.weight) for source in slab]
+        for slab in volume.sources
+    ]
 
 
 def record_of(attributes: dict[str, Any]) -> VolumeRecord:
@@ -161,9 +170,15 @@ def record_of(attributes: dict[str, Any]) -> VolumeRecord:
         del facts[unused]
     return VolumeRecord(
         edges_mm=np.array(facts.pop("edges_mm")),
-        sources=tuple(tuple(SlabSource._make([*slices[i], weight]) for i, weight in slab) for slab in slabs),
+        sources=tuple(tuple(_slab_source(*slices[i], weight=weight) for i, weight in slab) for slab in slabs),
         flags=tuple(facts.pop("flags")),
         lung_z_mm=None if lung_z_mm is None else (lung_z_mm[0], lung_z_mm[1]),
         n_source_slices=len(slices),
         **facts,
     )
+
+
+def _slab_source(
+    sop_instance_uid: str, instance_number: int | None, z_mm: float, frame_number: int | None = None, *, weight: float
+) -> SlabSource:
+    return SlabSource(sop_instance_uid, instance_number, z_mm, weight, frame_number)

@@ -19,9 +19,9 @@ from pydicom.uid import (
 )
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.ct.compressed import joined_items
 from lidcflow.ct.decode import hounsfield_slice
 from lidcflow.ct.elements import inflated
+from lidcflow.ct.frames import joined_items
 from lidcflow.ct.reduce import reduce_series
 from lidcflow.ct.series import Reason, index_folder
 from lidcflow.errors import SeriesRefused

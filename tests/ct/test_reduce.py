@@ -15,8 +15,8 @@ from lidcflow.privacy import PUBLIC_KEY
 SMALL = PreprocessConfig(size=16, slices=8)
 
 
-def usable(folder, gaps="refuse"):
-    (series,) = index_folder(folder, secret=PUBLIC_KEY, gaps=gaps).usable
+def usable(folder, **wanted):
+    (series,) = index_folder(folder, secret=PUBLIC_KEY, config=PreprocessConfig(**wanted)).usable
     return series
 
 
@@ -198,6 +198,43 @@ def test_without_lungs_the_lung_range_is_the_scan_and_flagged(ct_series, tmp_pat
     assert volume.lung_z_mm is None
     assert volume.flags == ("lung-not-found",)
     np.testing.assert_array_equal(volume.edges_mm, reduce_series(series, SMALL).edges_mm)
+
+
+def body(depth_mm):
+    """Draw a body of 1.8 m: lungs from 403 to 647 mm below the crown, a bubble of air in the belly."""
+    hu = np.full((32, 32), -1000)
+    hu[4:28, 2:30] = 40
+    if 403 <= depth_mm < 647:
+        hu[8:24, 6:14] = hu[8:24, 18:26] = -850
+    if 900 <= depth_mm < 920:
+        hu[14:17, 14:17] = -1000
+    return hu
+
+
+def test_the_lungs_of_a_whole_body_are_found_within_a_few_millimetres(ct_series, tmp_path):
+    folder = ct_series(tmp_path, n=450, spacing_mm=4.0, hu=lambda i: body(4 * i + 2))
+
+    volume = reduce_series(usable(folder, z_range="lung"), PreprocessConfig(size=16, slices=65, z_range="lung"))
+
+    assert [52 - z_mm for z_mm in volume.lung_z_mm] == pytest.approx([403, 647], abs=5)
+    assert volume.flags == ("long-scan",)
+
+
+def test_a_whole_body_without_lungs_is_refused(ct_series, tmp_path):
+    series = usable(ct_series(tmp_path, n=40, spacing_mm=25.0, hu=40), z_range="lung")
+
+    with pytest.raises(SeriesRefused, match="a scan of 1000 mm must show lungs, got none") as refused:
+        reduce_series(series, PreprocessConfig(size=16, slices=8, z_range="lung"))
+
+    assert refused.value.reason == "whole-body"
+
+
+def test_lungs_are_looked_for_in_slabs_of_five_millimetres_however_few_are_kept(ct_series, tmp_path):
+    folder = ct_series(tmp_path, n=32, spacing_mm=5, hu=lambda i: chest(i // 2))
+
+    volume = reduce_series(usable(folder), PreprocessConfig(size=16, slices=8, z_range="lung"))
+
+    assert volume.lung_z_mm == (12.5, -67.5)
 
 
 def test_via_an_intermediate_grid_is_one_matrix(ct_series, tmp_path):

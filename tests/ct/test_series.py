@@ -150,6 +150,31 @@ REFUSED = {
         Reason.MIXED_GEOMETRY,
         "got 2 kinds",
     ),
+    "two matrix sizes": (
+        {"Rows": lambda i: 32 if i % 2 else 16, "PixelData": lambda i: bytes(2048 if i % 2 else 1024)},
+        Reason.MIXED_GEOMETRY,
+        "matrix, pixel spacing, orientation and frame of reference must be the same on all slices, got 2 kinds",
+    ),
+    "sagittal": (
+        {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1], "ImagePositionPatient": lambda i: [2.5 * i, 0, 0]},
+        Reason.NOT_AXIAL,
+        "got 90.0",
+    ),
+    "two kernels": (
+        {"ConvolutionKernel": lambda i: "LUNG" if i % 2 else "STANDARD"},
+        Reason.MIXED_KERNELS,
+        "got 2 kernels, the most frequent on 5 of 10",
+    ),
+    "a whole body": (
+        {"n": 40, "spacing_mm": 25.0},
+        Reason.WHOLE_BODY,
+        "a scan must be at most 800 mm long, got 1000 mm; set preprocess.z_range to lung",
+    ),
+    "a scan longer than any patient": (
+        {"n": 10, "spacing_mm": 300.0},
+        Reason.WHOLE_BODY,
+        "at most 2500 mm long, got 3000 mm; no patient is that long",
+    ),
     "lossy JPEG of 8 bits": (
         {"syntax": JPEGBaseline8Bit, "PixelData": FRAME},
         Reason.UNSUPPORTED_SYNTAX,
@@ -245,7 +270,7 @@ def test_of_an_instance_in_two_syntaxes_the_plain_one_is_kept(ct_series, encode,
 def test_gaps_can_be_accepted_with_a_flag(ct_series, tmp_path):
     folder = ct_series(tmp_path, ImagePositionPatient=positions([0, 1, 2, 3, 5, 6, 7, 8, 9, 10]))
 
-    verdict = only_verdict(folder, gaps="accept")
+    verdict = only_verdict(folder, config=PreprocessConfig(gaps="accept"))
 
     assert verdict.usable
     assert verdict.flags == verdict.series.flags == ("missing-slices-accepted",)
@@ -274,6 +299,73 @@ def test_a_scout_without_a_mark_is_set_aside_by_its_orientation(ct_series, tmp_p
     verdict = only_verdict(folder)
 
     assert (len(verdict.series.slices), verdict.set_aside) == (10, 1)
+
+
+def test_a_slice_of_another_kernel_is_set_aside_and_absent_kernels_do_not_count(ct_series, tmp_path):
+    kernels = ["LUNG", None, *["STANDARD"] * 9]
+    verdict = only_verdict(
+        ct_series(tmp_path, n=11, ConvolutionKernel=lambda i: Ellipsis if kernels[i] is None else kernels[i])
+    )
+
+    assert (len(verdict.series.slices), verdict.set_aside, verdict.flags) == (10, 1, ("files-set-aside",))
+
+
+def test_a_multi_frame_capture_among_the_images_is_set_aside(ct_series, tmp_path):
+    folder = ct_series(tmp_path, n=11)
+    mutate(folder / "000001.dcm", SOPClassUID=SECONDARY_CAPTURE, NumberOfFrames=4)
+
+    verdict = only_verdict(folder)
+
+    assert (len(verdict.series.slices), verdict.set_aside) == (10, 1)
+
+
+def test_a_whole_body_is_usable_where_the_lungs_are_looked_for(ct_series, tmp_path):
+    folder = ct_series(tmp_path, n=40, spacing_mm=25.0)
+
+    verdict = only_verdict(folder, config=PreprocessConfig(z_range="lung"))
+
+    assert verdict.usable
+    assert verdict.flags == ("long-scan",)
+
+
+@pytest.mark.parametrize("z_range", ["scan", "centre"])
+def test_the_longest_chest_of_lidc_is_no_whole_body(ct_series, tmp_path, z_range):
+    folder = ct_series(tmp_path, n=68, spacing_mm=10.0, size=16)
+
+    assert only_verdict(folder, config=PreprocessConfig(z_range=z_range)).usable
+
+
+def test_what_the_field_is_sloppy_with_is_tolerated(ct_series, tmp_path):
+    padding = DataElement("PixelPaddingValue", "US", 63536)
+    folder = ct_series(tmp_path, Manufacturer=None, PatientID=None, PixelPaddingValue=padding, hu=5000)
+
+    verdict = only_verdict(folder)
+
+    assert verdict.flags == ("no-patient-id",)
+    assert hounsfield_slice(verdict.series.slices[0]).max() == 3071
+
+
+def test_a_file_that_cannot_be_opened_is_counted_as_unreadable(ct_series, tmp_path, monkeypatch):
+    ct_series(tmp_path)
+    (tmp_path / "locked.dcm").write_bytes(b"")
+    opened = open
+
+    def locked(path, *args, **options):
+        if str(path).endswith("locked.dcm"):
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *args, **options)
+
+    monkeypatch.setattr("builtins.open", locked)
+    found = index(tmp_path)
+
+    assert (found.unreadable, found[0].flags) == (1, ("unreadable-files-beside",))
+
+
+def test_a_link_to_nothing_is_no_file(ct_series, tmp_path):
+    ct_series(tmp_path)
+    (tmp_path / "gone.dcm").symlink_to(tmp_path / "nothing")
+
+    assert only_verdict(tmp_path).n_files == 10
 
 
 def test_a_second_copy_of_a_file_is_set_aside(ct_series, tmp_path):
@@ -489,7 +581,7 @@ def test_no_header_value_crashes_index_or_reduction(ct_series, tmp_path, data, k
     ("folder", "reason"),
     [
         ("gantrytilting/001", Reason.TILTED),
-        ("notavolume/001", Reason.DUPLICATE_POSITIONS),
+        ("notavolume/001", Reason.MIXED_ACQUISITIONS),
         ("slicecount/001", Reason.NOT_CT),
         ("sliceincrement/001", Reason.MISSING_SLICES),
         ("sliceincrement/002", Reason.TILTED),

@@ -92,6 +92,18 @@ def study(make_record, release, rows) -> Callable[..., Recommendation]:
 
 
 @pytest.fixture
+def frames(make_record) -> tuple[tuple[SlabSource, ...], ...]:
+    """Give the sources of eight slices, as frames of one multi-frame instance."""
+    return tuple(
+        tuple(
+            source._replace(sop_instance_uid="1.2.9", instance_number=1, frame_number=source.instance_number)
+            for source in slab
+        )
+        for slab in make_record(8).sources
+    )
+
+
+@pytest.fixture
 def hu() -> np.ndarray:
     """Air around a bright square; the square's row says the slice."""
     volume = np.full((2, 8, 16, 16), -1000, dtype=np.int16)

@@ -58,6 +58,13 @@ def test_a_range_names_every_source_image_once_and_top_first(study):
     assert sum(image.weight for image in first.peak_source_images) == pytest.approx(1)
 
 
+def test_frames_of_one_instance_are_named_by_their_numbers(study, frames):
+    first = study(0.0, 0.1, 0.6, 0.9, 0.0, 0.0, 0.0, 0.0, sources=frames).ranges[0]
+
+    assert [image.frame_number for image in first.source_images] == [4, 5, 6, 7, 8]
+    assert {image.sop_instance_uid for image in first.source_images} == {"1.2.9"}
+
+
 def test_a_range_says_malignancy_at_its_peak_and_at_most(make_record, release):
     nothing = [1.0, 0.0, 0.0]
     probabilities = np.array([[0.1, 0.8, 0.1], [0.4, 0.2, 0.4], *[nothing] * 6])

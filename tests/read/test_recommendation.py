@@ -44,6 +44,14 @@ def test_an_answer_holds_nothing_of_the_patient(study):
     assert "patient" not in text
 
 
+def test_only_frames_have_a_frame_number_and_obey_the_schema_too(study, frames):
+    answer = study(sources=frames)
+
+    assert "frame_number" not in study().to_json()
+    Draft202012Validator(json_schema()).validate(json.loads(answer.to_json()))
+    assert Recommendation.model_validate_json(answer.to_json()) == answer
+
+
 def test_an_unknown_key_is_refused(study):
     text = study().to_json().replace('"verdict"', '"diagnosis": "none", "verdict"')
 

@@ -63,6 +63,13 @@ def test_the_page_names_the_ranges_and_their_source_images(study, hu):
     assert "slice 4, images 6–8, z&nbsp;−35.0\xa0mm" in page
 
 
+def test_the_page_names_frames_where_the_source_is_one_instance(study, frames, hu):
+    page = render_page(study(sources=frames), hu)
+
+    assert "<dt>frames</dt><dd>4–10</dd>" in page
+    assert "slice 4, frames 6–8, z" in page
+
+
 def test_ranges_left_out_are_told(study, hu):
     assert "<strong>1 further range</strong>" in render_page(study(ranges=1), hu)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from lidcflow.read.recommendation import SourceImage
-from lidcflow.read.wording import facts, image_numbers, listed, mm, percent
+from lidcflow.read.wording import facts, image_numbers, image_word, listed, mm, percent
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,9 @@ def test_facts_leave_out_what_is_unknown_and_put_units_beside_values():
     acquisition = {"model": "X", "kvp": 120.0, "kernel": None, "contrast": False, "filter_type": ""}
 
     assert facts(acquisition) == [("model", "X"), ("tube voltage", "120\xa0kV"), ("contrast", "no")]
+
+
+def test_frames_are_said_by_their_numbers_and_called_frames():
+    images = [SourceImage(sop_instance_uid="1.2", instance_number=1, frame_number=n, z_mm=0.0) for n in (4, 5, 6, 9)]
+
+    assert (image_word(images), image_numbers(images)) == ("frames", "4–6, 9")

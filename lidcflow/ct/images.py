@@ -1,0 +1,94 @@
+"""Tell the slices of a series from what shares its UID: localizers, secondary captures, second copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lidcflow.ct.checks import CT_IMAGE, are_ct, refusal
+from lidcflow.ct.enhanced import ENHANCED_CT_IMAGES
+from lidcflow.ct.headers import Header
+from lidcflow.ct.records import Reason
+
+
+def n_images(headers: Sequence[Header]) -> int:
+    """Count the images of files: a multi-frame object has as many as it has frames."""
+    return sum(len(header.frames) or 1 for header in headers)
+
+
+def images_of(headers: Sequence[Header]) -> list[Header]:
+    """Set aside what is no slice; refuse what can't be one volume.
+
+    Parameters
+    ----------
+    headers : sequence of Header
+        Files of one series, of copies the best one first.
+
+    Returns
+    -------
+    list of Header
+        Classic images, or the frames of one multi-frame object.
+
+    Raises
+    ------
+    SeriesRefused
+        If it is no CT, all localizers, or multi-frame objects and other images are mixed.
+    """
+    are_ct(headers)
+    scans = [header for header in headers if header.facts.sop_class_uid in {CT_IMAGE, *ENHANCED_CT_IMAGES}]
+    slices = _without_localizers(scans)
+    multi = {header.sop_instance_uid: header for header in reversed(slices) if _is_multi_frame(header)}
+    if multi:
+        return _frames(headers, list(multi.values()), sum(not _is_multi_frame(header) for header in slices))
+    if not slices:
+        raise _only_localizers(headers, len(scans))
+    return _without_copies(slices)
+
+
+def _is_multi_frame(header: Header) -> bool:
+    return header.facts.sop_class_uid in ENHANCED_CT_IMAGES or (header.facts.frames or 1) > 1
+
+
+def _without_localizers(headers: Sequence[Header]) -> list[Header]:
+    return [header for header in headers if not header.facts.localizer]
+
+
+def _only_localizers(headers: Sequence[Header], count: int) -> Exception:
+    sentence = f"images must be slices, got {count} localizers; find the series that was planned on them"
+    return refusal(headers, Reason.LOCALIZER, sentence)
+
+
+def _frames(headers: Sequence[Header], objects: list[Header], n_single: int) -> list[Header]:
+    """Give the frames of the only multi-frame object, as the standard's functional groups tell them apart."""
+    first = min(objects, key=lambda header: header.facts.sop_class_uid in ENHANCED_CT_IMAGES)
+    if first.facts.sop_class_uid not in ENHANCED_CT_IMAGES:
+        sentence = (
+            f"classic CT images must have a single frame, got {first.facts.frames} frames; "
+            "export the series as enhanced CT, or a file for each slice"
+        )
+        raise refusal(headers, Reason.MULTI_FRAME, sentence)
+    if len(objects) > 1 or n_single:
+        sentence = (
+            f"a series must be classic images or one multi-frame object, got {len(objects)} multi-frame objects and "
+            f"{n_single} classic images; separate them at the source"
+        )
+        raise refusal(headers, Reason.MULTI_FRAME, sentence)
+    if first.fault:
+        raise refusal(headers, Reason.MULTI_FRAME, f"{first.fault}; export the series again, or as classic CT")
+    frames = _without_localizers(first.frames)
+    if not frames:
+        raise _only_localizers(headers, len(first.frames))
+    return frames
+
+
+def _without_copies(headers: list[Header]) -> list[Header]:
+    """Keep one file for each instance; the same UID at two places is not a copy."""
+    first: dict[str, Header] = {}
+    for header in headers:
+        kept = first.setdefault(header.sop_instance_uid, header)
+        if kept.position_mm != header.position_mm:
+            sentence = (
+                "SOPInstanceUIDs must be unique, got one at two positions; "
+                "the series can't be traced to its images, export it again"
+            )
+            raise refusal(headers, Reason.BAD_UID, sentence)
+    return list(first.values())

@@ -1,0 +1,158 @@
+"""Read the pixels of a slice as they lie in its file, still encoded: bounded memory, no decoder."""
+
+from __future__ import annotations
+
+import zlib
+from functools import lru_cache
+from typing import Any, BinaryIO, NamedTuple
+
+from lidcflow.ct.elements import inflated, read_syntax
+from lidcflow.ct.frames import joined_items
+from lidcflow.ct.records import Reason, SourceSlice
+from lidcflow.ct.syntaxes import SYNTAXES, Layout
+from lidcflow.errors import SeriesRefused
+
+SPARE_BYTES = 2**16
+"""On top of twice the size of the pixels: more is not read of a compressed slice."""
+
+CHUNK_BYTES = 2**14
+"""Of a deflated data set, at a time: it inflates to 16 MB at most."""
+
+MOST_MARKS = 64
+"""Places from which a deflated multi-frame object is inflated again; each takes about 50 KB."""
+
+
+class Mark(NamedTuple):
+    """A place in a deflated data set from which inflation can go on."""
+
+    inflated_bytes: int
+    file_offset: int
+    inflater: Any
+
+
+def raw_pixels(source: SourceSlice) -> bytes:
+    """Read the pixels of a slice, not decoded.
+
+    Parameters
+    ----------
+    source : SourceSlice
+        As found by the index.
+
+    Raises
+    ------
+    SeriesRefused
+        If they are cut short or damaged.
+    OSError
+        If the file can't be read.
+    """
+    with open(source.path, "rb") as file:
+        layout = SYNTAXES[source.transfer_syntax_uid].layout
+        if layout is Layout.ENCAPSULATED:
+            return encoded_frame(file, source)
+        if layout is Layout.DEFLATED:
+            return inflated_pixels(file, source)
+        file.seek(source.pixel_offset)
+        return file.read(source.pixels.n_bytes)
+
+
+def encoded_frame(file: BinaryIO, source: SourceSlice) -> bytes:
+    """Read the frame of an encapsulated slice.
+
+    Parameters
+    ----------
+    file : binary stream
+        The file.
+    source : SourceSlice
+        As found by the index.
+
+    Raises
+    ------
+    SeriesRefused
+        If the file is cut short or damaged.
+
+    References
+    ----------
+    DICOM PS3.5 section A.4.
+    """
+    there = source.item_bytes or source.file_bytes - source.pixel_offset
+    file.seek(source.pixel_offset)
+    content = file.read(min(there, 2 * source.pixels.n_bytes + SPARE_BYTES))
+    try:
+        return joined_items(content, tables=1 if source.frame_number is None else 0)
+    except EOFError:
+        raise cut_short(source) from None
+    except ValueError as error:
+        raise damaged(source, str(error)) from None
+
+
+def inflated_pixels(file: BinaryIO, source: SourceSlice) -> bytes:
+    """Read the pixels of a slice in a deflated data set.
+
+    Parameters
+    ----------
+    file : binary stream
+        The file.
+    source : SourceSlice
+        As found by the index.
+
+    Raises
+    ------
+    SeriesRefused
+        If the file is cut short or damaged.
+
+    References
+    ----------
+    DICOM PS3.5 section A.5.
+    """
+    try:
+        if source.frame_number is None:
+            read_syntax(file)
+            content = inflated(file, source.pixel_offset + source.pixels.n_bytes)[source.pixel_offset :]
+        else:
+            content = _inflated_frame(file, source)
+    except zlib.error:
+        raise damaged(source, "a deflated data set that is damaged") from None
+    if len(content) < source.pixels.n_bytes:
+        raise cut_short(source)
+    return content
+
+
+def _inflated_frame(file: BinaryIO, source: SourceSlice) -> bytes:
+    """Inflate from the last mark before a frame: from the start, every frame would cost the whole object."""
+    start, n_bytes = source.pixel_offset, source.pixels.n_bytes
+    marks = _marks(source.path, source.file_bytes)
+    mark = max((mark for mark in marks if mark.inflated_bytes <= start), key=lambda mark: mark.inflated_bytes)
+    inflater, at, frame = mark.inflater.copy(), mark.inflated_bytes, bytearray()
+    file.seek(mark.file_offset)
+    while len(frame) < n_bytes and (chunk := file.read(CHUNK_BYTES)):
+        piece = inflater.decompress(chunk)
+        frame += piece[max(start - at, 0) :][: n_bytes - len(frame)]
+        at += len(piece)
+    return bytes(frame)
+
+
+@lru_cache(maxsize=1)
+def _marks(path: str, file_bytes: int) -> list[Mark]:
+    """Inflate a data set once, and mark places of even distance in the file."""
+    every = file_bytes // MOST_MARKS
+    with open(path, "rb") as file:
+        read_syntax(file)
+        inflater, inflated_bytes = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        marks = [Mark(0, file.tell(), inflater.copy())]
+        while chunk := file.read(CHUNK_BYTES):
+            inflated_bytes += len(inflater.decompress(chunk))
+            if file.tell() >= marks[-1].file_offset + every:
+                marks.append(Mark(inflated_bytes, file.tell(), inflater.copy()))
+    return marks
+
+
+def cut_short(source: SourceSlice) -> SeriesRefused:
+    """Make the refusal of compressed pixels that end too early."""
+    sentence = f"instance {source.sop_instance_uid}: compressed pixels must be whole, got a part; copy the file again"
+    return SeriesRefused(Reason.TRUNCATED, sentence)
+
+
+def damaged(source: SourceSlice, found: str) -> SeriesRefused:
+    """Make the refusal of compressed pixels that make no sense."""
+    sentence = f"instance {source.sop_instance_uid}: compressed pixels must be sound, got {found}; copy the file again"
+    return SeriesRefused(Reason.UNREADABLE, sentence)
