@@ -53,7 +53,12 @@ def preprocess_batch(
     batch: list[Series], address: str, config: Config, on_series: Callable[[], None] = lambda: None
 ) -> Preprocessed:
     """Preprocess a batch of series on the Dask cluster; each commits its own group, so a retry finds it done."""
-    work = partial(preprocess_series, store_root=str(config.store_path.absolute()), config=config.preprocess)
+    work = partial(
+        preprocess_series,
+        store_root=str(config.store_path.absolute()),
+        config=config.preprocess,
+        access=config.access,
+    )
     return drain(map_series(address, work, batch, window=config.cluster.window), on_series)
 
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from lidcflow.config import PreprocessConfig
+from lidcflow.config import Access, PreprocessConfig
 from lidcflow.ct.reduce import reduce_series
 from lidcflow.ct.series import Series
 from lidcflow.store.volumes import VolumeStore
 
 
-def preprocess_series(series: Series, *, store_root: str, config: PreprocessConfig) -> str:
+def preprocess_series(series: Series, *, store_root: str, config: PreprocessConfig, access: Access) -> str:
     """Reduce one series and commit it to the store; one that is there already is left as it is.
 
     Returns
@@ -20,8 +20,10 @@ def preprocess_series(series: Series, *, store_root: str, config: PreprocessConf
     ------
     SeriesRefused
         If its pixels can't be read.
+    ResourceError
+        If the storage of its files does not answer.
     """
     store = VolumeStore(Path(store_root), config, create=False)
     if store.is_current(series):
         return store.record(series.series_instance_uid).volume_digest
-    return store.write(series, reduce_series(series, config))
+    return store.write(series, reduce_series(series, config, access))

@@ -16,6 +16,7 @@ from pydicom.uid import UID
 from lidcflow.ct.codestreams import sound_frame
 from lidcflow.ct.elements import inflated, read_syntax
 from lidcflow.ct.quiet import quiet
+from lidcflow.ct.reading import compressed_bytes
 from lidcflow.ct.records import Reason, SourceSlice
 from lidcflow.ct.syntaxes import SYNTAXES
 from lidcflow.errors import SeriesRefused
@@ -23,9 +24,6 @@ from lidcflow.errors import SeriesRefused
 ITEM_HEAD = struct.Struct("<LL")
 ITEM, END_OF_ITEMS = 0xE000FFFE, 0xE0DDFFFE
 """Tags, as little endian numbers of 32 bits."""
-
-SPARE_BYTES = 2**16
-"""On top of twice the size of the pixels: more is not read of a compressed slice."""
 
 
 def read_deflated(file: BinaryIO, source: SourceSlice, stored: NDArray[np.integer]) -> None:
@@ -81,7 +79,7 @@ def read_encapsulated(file: BinaryIO, source: SourceSlice, stored: NDArray[np.in
     DICOM PS3.5 section A.4.
     """
     file.seek(source.pixel_offset)
-    content = file.read(min(source.file_bytes - source.pixel_offset, 2 * source.pixels.n_bytes + SPARE_BYTES))
+    content = file.read(compressed_bytes(source))
     rows, columns = stored.shape
     try:
         codestream = SYNTAXES[source.transfer_syntax_uid].codestream

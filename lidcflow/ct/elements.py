@@ -74,15 +74,17 @@ def parse_head(head: bytes) -> Parsed | None:
     return None
 
 
-def parse_file(path: str) -> Parsed:
+def parse_file(path: str, opened: Callable[[str], BinaryIO]) -> Parsed:
     """Parse any header that pydicom can.
 
     Parameters
     ----------
     path : str
         A DICOM file.
+    opened : callable
+        Opens it: an object is not opened as a file is.
     """
-    with open(path, "rb") as file:
+    with opened(path) as file:
         syntax = read_syntax(file)
         if layout_of(syntax) is Layout.DEFLATED:
             return _parse_to_pixels(io.BytesIO(inflated(file, INFLATED_HEAD_BYTES)), syntax)

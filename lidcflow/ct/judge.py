@@ -146,6 +146,7 @@ def _slice(header: Header, z_mm: float) -> SourceSlice:
         file_bytes=header.file_bytes,
         pixels=facts.pixels,
         transfer_syntax_uid=facts.transfer_syntax_uid,
+        etag=header.etag,
     )
 
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from lidcflow.config import PreprocessConfig
+from lidcflow.config import Access, PreprocessConfig
 from lidcflow.ct.series import index_folder
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.store.volumes import VolumeStore
@@ -24,18 +24,18 @@ def series(tmp_path, ct_series):
 
 
 def test_a_worker_commits_the_volume_and_returns_only_its_digest(series, store):
-    digest = preprocess_series(series, store_root=str(store.root), config=CONFIG)
+    digest = preprocess_series(series, store_root=str(store.root), config=CONFIG, access=Access())
 
     assert store.is_current(series)
     assert digest == store.record(series.series_instance_uid).volume_digest
 
 
 def test_a_committed_series_is_not_written_again(series, store):
-    first = preprocess_series(series, store_root=str(store.root), config=CONFIG)
+    first = preprocess_series(series, store_root=str(store.root), config=CONFIG, access=Access())
     group = store.root / "series" / series.series_instance_uid
     written = group.stat().st_ino
 
-    assert preprocess_series(series, store_root=str(store.root), config=CONFIG) == first
+    assert preprocess_series(series, store_root=str(store.root), config=CONFIG, access=Access()) == first
     assert group.stat().st_ino == written
 
 
