@@ -76,6 +76,8 @@ class ObjectFile(io.RawIOBase):
         How buckets are reached.
     """
 
+    name = ""  # pydicom asks every buffered reader for it
+
     def __init__(self, url: str, size_bytes: int, access: Access) -> None:
         self._url = url
         self._size_bytes = size_bytes
