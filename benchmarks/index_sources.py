@@ -23,15 +23,17 @@ from lidcflow.source.cache import HeaderCache
 from lidcflow.source.places import list_source
 from lidcflow.source.reader import HeaderReader
 from tests.conftest import write_ct_series
-from tests.object_storage import object_storage
+from tests.object_storage import object_storage, slow
 
 SLICES = 100
+LATENCY_S = 0.05
+"""What a bucket of another continent takes to answer at best."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=5000)
-    parser.add_argument("--objects", type=int, default=1000, help="how many of them go to the bucket")
+    parser.add_argument("--objects", type=int, default=500, help="how many of them go to the bucket")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, object_storage() as storage:
         folder, cache = Path(scratch) / "archive", Path(scratch) / "headers.db"
@@ -45,6 +47,9 @@ def main() -> None:
             "bucket on loopback, fresh": rate(lambda: index(url, access=storage.access)),
             "bucket on loopback, one GET after the other": rate(lambda: read_objects(url, storage.access)),
         }
+        with storage.faulty(slow(LATENCY_S)):
+            rates["bucket 50 ms away, fresh"] = rate(lambda: index(url, access=storage.access))
+            rates["bucket 50 ms away, one after the other"] = rate(lambda: read_objects(url, storage.access))
     slowest = rates["pydicom.dcmread(stop_before_pixels=True)"]
     for name, files_per_s in rates.items():
         print(f"{name:46} {files_per_s:9,.0f} files/s  {files_per_s / slowest:6.1f}x")
