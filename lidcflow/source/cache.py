@@ -158,7 +158,7 @@ def _connected(file: Path) -> sqlite3.Connection:
     database = sqlite3.connect(file, timeout=_BUSY_S)
     try:
         database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = OFF")
+        database.execute("PRAGMA synchronous = NORMAL")
         database.executescript(_TABLES)
         with database:
             database.execute("INSERT INTO form SELECT ? WHERE NOT EXISTS (SELECT 1 FROM form)", (form(),))

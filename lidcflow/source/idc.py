@@ -13,16 +13,14 @@ from typing import Any, NamedTuple
 from lidcflow.config import Access
 from lidcflow.ct.records import Attribution, Collection
 from lidcflow.errors import ResourceError, SourceError
-from lidcflow.objects import IDC, bucket_of, reaching, split_url
+from lidcflow.objects import IDC
 from lidcflow.source.bucket import list_bucket
 from lidcflow.source.files import Listing, SourceFile
+from lidcflow.source.ranges import check_answers
 
 PREFIX = f"{IDC}:"
 ROWS = 16_384
 """Of the index in memory at a time: it has a million, and all of them at once take 700 MiB."""
-
-PROBE_RETRIES, PROBE_TIMEOUT_S = 1, 10.0
-"""Without a network this is found out within seconds, not after the patience that a long run deserves."""
 
 CLOSE_NAMES = 3
 MB = 1e6
@@ -177,7 +175,7 @@ def objects_of(
     ResourceError
         If the archive does not answer.
     """
-    check_reachable(found[0].folder, access)
+    check_answers(found[0].folder, access)
     with ThreadPoolExecutor(access.idc.connections) as pool:
         try:
             listings = pool.map(lambda series: list_bucket(series.folder, access), found)
@@ -185,20 +183,6 @@ def objects_of(
                 yield series, listing.files
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def check_reachable(folder: str, access: Access) -> None:
-    """Try one request with little patience, so that a machine without a network is told at once.
-
-    Raises
-    ------
-    ResourceError
-        If there is no answer.
-    """
-    patience = {"retries": PROBE_RETRIES, "timeout_s": min(PROBE_TIMEOUT_S, access.idc.timeout_s)}
-    hasty = access.model_copy(update={"idc": access.idc.model_copy(update=patience)})
-    with reaching(f"public archive, bucket {split_url(folder)[1]}"):
-        next(iter(bucket_of(folder, hasty).list(split_url(folder)[2], chunk_size=1)), None)
 
 
 def miscounted(series: ArchiveSeries, n_objects: int) -> str:

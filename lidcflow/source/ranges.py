@@ -8,10 +8,14 @@ from typing import NamedTuple
 from obstore.exceptions import BaseError
 
 from lidcflow.config import Access
-from lidcflow.objects import bucket_of, reaching, split_url
+from lidcflow.objects import IDC, bucket_of, reaching, split_url
 
 BUFFER_BYTES = 2**18
 """Fetched at once where a header is longer than its head."""
+
+
+PROBE_RETRIES, PROBE_TIMEOUT_S = 1, 10.0
+"""Without a network this is found out within seconds, not after the patience that a long run deserves."""
 
 
 class Fetched(NamedTuple):
@@ -51,16 +55,29 @@ def fetch(url: str, start: int, stop: int, access: Access) -> Fetched:
 
 
 def check_answers(url: str, access: Access) -> None:
-    """Tell one bad object from storage that is away.
+    """Try one request with little patience: it tells one bad object from storage that is away, or no network.
+
+    Parameters
+    ----------
+    url : str
+        An object URL of the bucket.
+    access : Access
+        How buckets are reached.
 
     Raises
     ------
     ResourceError
         If the bucket does not answer, or refuses access.
     """
-    scheme, name, _ = split_url(url)
-    with reaching(f"source {scheme}://{name}"):
-        next(iter(bucket_of(url, access).list(chunk_size=1)), None)
+    scheme, name, key = split_url(url)
+    with reaching(f"public archive, bucket {name}" if scheme == IDC else f"source {scheme}://{name}"):
+        next(iter(bucket_of(url, _hasty(access)).list(key or None)), None)
+
+
+def _hasty(access: Access) -> Access:
+    configs = {name: getattr(access, name) for name in type(access).model_fields}
+    patience = {"retries": PROBE_RETRIES, "timeout_s": PROBE_TIMEOUT_S}
+    return Access(**{name: config.model_copy(update=patience) for name, config in configs.items()})
 
 
 class ObjectFile(io.RawIOBase):
