@@ -23,7 +23,7 @@ from tasks.infer import SeriesReading, answer_refused, config_for, known_reading
 from tasks.preprocess import Preprocessed
 from tasks.progress import listening
 from tasks.publish import ProgressArtifact, publish_table
-from tasks.source import source_folder
+from tasks.source import check_source
 from tasks.tracking.connection import Tracking
 from tasks.tracking.registry import load_release
 
@@ -57,7 +57,7 @@ def infer(source: str, config: Config, out: Path | None = None, allow_empty: boo
     An inbox that is read on schedule may be empty; with `allow_empty` that is no error.
     """
     started_s = time.monotonic()
-    source_folder(source)
+    check_source(source)
     release = load_release(Tracking.of(config), config.infer.release)
     reading = config_for(release, config)
     check_places(source, reading)

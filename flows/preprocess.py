@@ -11,6 +11,7 @@ from prefect.utilities.annotations import quote
 from pydantic import BaseModel
 
 from lidcflow.config import Config
+from lidcflow.ct.records import Beside, Collection
 from lidcflow.ct.series import Index, Series
 from lidcflow.errors import ResourceError
 from lidcflow.objects import is_object_url
@@ -21,7 +22,7 @@ from tasks.index import index_source
 from tasks.preprocess import Preprocessed, preprocess_batch
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact, publish_table
-from tasks.source import source_folder
+from tasks.source import check_source
 
 SPARE_BYTES = 256 * 2**20
 """Room for the catalog, Prefect's and MLflow's databases beside the volumes."""
@@ -43,6 +44,8 @@ class PreprocessReport(BaseModel):
     done: int
     reused: int
     refused: list[RefusedSeries]
+    beside: Beside = Beside()
+    collections: tuple[Collection, ...] = ()
     seconds: float
     notice: str = "Research use only."
 
@@ -63,11 +66,11 @@ def check_places(source: str, config: Config) -> None:
     Raises
     ------
     SourceError
-        If the source is not a folder.
+        If the source names nothing.
     StoreError
         If the store is of another configuration, or is something else.
     """
-    source_folder(source)
+    check_source(source)
     if is_object_url(config.store_root) or Path(config.store_root).exists():
         VolumeStore.of(config, create=True)
 
@@ -183,6 +186,8 @@ def publish(index: Index, brought: Preprocessed, *, seconds: float) -> Preproces
         done=len(brought.committed),
         reused=len(brought.reused),
         refused=refused,
+        beside=index.beside,
+        collections=index.collections,
         seconds=round(seconds, 3),
     )
 

@@ -17,4 +17,4 @@ def index_source(source: str, config: Config, *, allow_empty: bool = False) -> I
     except EmptySource:
         if not allow_empty:
             raise
-        return Index((), not_dicom=0, unreadable=0)
+        return Index(())

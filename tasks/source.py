@@ -1,49 +1,65 @@
-"""Where series come from: so far a folder of this machine. Prefect is not imported here."""
+"""Where series come from: folders, list files, buckets, the public archive. Prefect is not imported here."""
 
 from pathlib import Path
 
 from lidcflow.config import Config
-from lidcflow.ct.series import Index, index_folder
-from lidcflow.errors import SourceError
+from lidcflow.ct.series import Index, index_files
 from lidcflow.privacy import load_secret
+from lidcflow.source.cache import HeaderCache
+from lidcflow.source.download import Downloaded, download
+from lidcflow.source.places import check_source, list_source
+from lidcflow.source.reader import HeaderReader
+from lidcflow.source.wanted import Plan, plan_download
 from tasks.cluster import local_workers
 from tasks.progress import stage
 
+__all__ = ["check_source", "fetch_files", "find_series", "plan_files"]
 
-def source_folder(source: str) -> Path:
-    """Return the folder that a source names, so that a wrong one is told before anything starts.
-
-    Raises
-    ------
-    SourceError
-        If it is not there, or is something other than a folder.
-
-    Examples
-    --------
-    >>> source_folder(".")
-    PosixPath('.')
-    """
-    folder = Path(source)
-    if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing"
-        raise SourceError(f"source {source}: must be a folder of this machine, got {found}; check the path")
-    return folder
+CACHE_FILE = "headers.db"
 
 
-def find_series(source: str, config: Config) -> Index:
-    """Read every header under a source and judge each series.
+def find_series(source: str, config: Config, *, fresh: bool = False) -> Index:
+    """Read every header of a source, or remember it, and judge each series.
 
     Raises
     ------
     SourceError
-        If the source is not a folder, or holds no DICOM image.
+        If the source names nothing, or holds no DICOM image.
+    ResourceError
+        If the storage of objects does not answer.
     """
-    folder = source_folder(source)
-    with stage("index") as indexing:
-        return index_folder(
-            folder,
-            secret=load_secret(config.patient_key, config.workspace),
-            config=config.preprocess,
-            on_progress=indexing.reach,
-            workers=local_workers(config.cluster),
-        )
+    check_source(source)
+    with stage("list") as listing:
+        found = list_source(source, config.access, listing.reach)
+        if listing.total is None:
+            listing.reach(len(found.files), None)
+    secret = load_secret(config.patient_key, config.workspace)
+    with HeaderCache(config.workspace / CACHE_FILE, secret, fresh=fresh) as cache, stage("index") as indexing:
+        reader = HeaderReader(secret, access=config.access, workers=local_workers(config.cluster), cache=cache)
+        return index_files(found, reader, config=config.preprocess, on_progress=indexing.reach)
+
+
+def plan_files(source: str, config: Config) -> Plan:
+    """Find what a download of a source would fetch.
+
+    Raises
+    ------
+    SourceError
+        If the source can't be fetched, or holds nothing.
+    ResourceError
+        If storage does not answer.
+    """
+    with stage("list") as listing:
+        return plan_download(source, config.access, listing.reach)
+
+
+def fetch_files(plan: Plan, folder: Path, config: Config) -> Downloaded:
+    """Fetch the files of a plan that a folder does not hold yet.
+
+    Raises
+    ------
+    ResourceError
+        If the disk lacks room, or storage does not answer.
+    """
+    with stage("download", len(plan.wanted)) as fetching:
+        return download(plan, folder, config.access, fetching.advance)

@@ -18,8 +18,10 @@ def preprocess_series(series: Series, *, store_root: str, config: PreprocessConf
     ------
     SeriesRefused
         If its pixels can't be read.
+    ResourceError
+        If the storage of its files does not answer.
     """
     store = VolumeStore(store_root, config, create=False, access=access)
     if store.is_current(series):
         return store.record(series.series_instance_uid).volume_digest
-    return store.write(series, reduce_series(series, config))
+    return store.write(series, reduce_series(series, config, access))

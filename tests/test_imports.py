@@ -13,6 +13,7 @@ ONLY_IN = {
     "dask": "tasks/cluster",
     "prefect_dask": "tasks/cluster",
     "pylidc": "nowhere",
+    "idc_index_data": "lidcflow/source/idc",
 }
 
 

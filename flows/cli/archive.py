@@ -1,15 +1,17 @@
 """Commands of the archive part: phantoms, the index, the store of volumes, the labels."""
 
 import csv
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
 from flows.cli.session import flow_session
+from flows.cli.sources import announce, print_plan, print_surroundings
 from tasks.progress import stage
 
 if TYPE_CHECKING:
@@ -17,10 +19,9 @@ if TYPE_CHECKING:
     from lidcflow.ct.series import Index, Verdict
 
 SOME_REFUSED = 3
-"""Exit code: done, with series set aside."""
+"""Exit code: done, with series set aside, or with files that may hold images and could not be read."""
 
 app = typer.Typer()
-Source = Annotated[str, typer.Argument(metavar="SRC", help="Folder of DICOM files, in any layout.")]
 
 
 @app.command()
@@ -53,22 +54,31 @@ def index(
     workspace: Workspace = None,
     as_json: AsJson = False,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the list to this file too.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Read every header again, known or not.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what idc:... would take; needs no network.")] = False,
 ) -> None:
     """List every series of a source with its verdict."""
     config = configured(config_file, workspace)
-    from tasks.source import find_series, source_folder
+    from lidcflow.store.catalog import Catalog
+    from tasks.source import check_source, find_series
 
-    source_folder(source)
+    if plan:
+        return print_plan(source, as_json)
+    check_source(source)
+    announce(source)
     with shown_progress("looking for files"):
-        found = find_series(source, config)
+        found = find_series(source, config, fresh=fresh)
+    with Catalog(config.catalog) as catalog:
+        catalog.record_verdicts(found)
     rows = [_verdict_row(verdict) for verdict in found]
     if csv_file:
         _write_csv(csv_file, rows)
     if as_json:
-        print_json({"series": rows, "not_dicom": found.not_dicom, "unreadable": found.unreadable, "notice": NOTICE})
+        beside, collections = asdict(found.beside), [asdict(collection) for collection in found.collections]
+        print_json({"series": rows, **beside, "collections": collections, "notice": NOTICE})
     else:
         _print_index(found)
-    _exit(found.refused)
+    return _exit(found.refused or found.beside.may_hide_images)
 
 
 @app.command()
@@ -77,9 +87,10 @@ def preprocess(
 ) -> None:
     """Bring every usable series of a source into the store; what is there already is reused."""
     config = configured(config_file, workspace)
-    from tasks.source import source_folder
+    from tasks.source import check_source
 
-    source_folder(source)
+    check_source(source)
+    announce(source)
     with flow_session(config):
         from flows.preprocess import preprocess as run
 
@@ -88,7 +99,7 @@ def preprocess(
         print_json(report)
     else:
         _print_report(report)
-    _exit(report.refused)
+    _exit(report.refused or report.beside.may_hide_images)
 
 
 @app.command()
@@ -143,14 +154,14 @@ def _print_index(found: "Index") -> None:
         for verdict in found
     ]
     print_table(f"{len(found)} series, {len(found.usable)} usable", columns, rows)
-    if found.not_dicom or found.unreadable:
-        print_line(f"Beside them: {found.not_dicom} files that are not DICOM, {found.unreadable} unreadable.")
+    print_surroundings(found.beside, found.collections)
 
 
 def _print_report(report: "PreprocessReport") -> None:
     if report.refused:
         rows = [(series.series_instance_uid, series.reason, _alone(series)) for series in report.refused]
         print_table(f"{len(report.refused)} series set aside", ("series", "reason", "sentence"), rows)
+    print_surroundings(report.beside, report.collections)
     print_line(
         f"{report.found} series: {report.done} preprocessed, {report.reused} reused unchanged, "
         f"{len(report.refused)} set aside, in {report.seconds:.1f} s. {report.notice}"
@@ -162,6 +173,6 @@ def _alone(named: "Verdict | RefusedSeries") -> str:
     return named.sentence.removeprefix(f"series {named.series_instance_uid}: ")
 
 
-def _exit(refused: list[Any]) -> None:
-    if refused:
+def _exit(something_is_lacking: Any) -> None:
+    if something_is_lacking:
         raise typer.Exit(SOME_REFUSED)

@@ -13,6 +13,13 @@ ConfigFile = Annotated[
 Workspace = Annotated[
     Path | None, typer.Option("--workspace", "-w", help="Folder of store, catalog, MLflow and reports.")
 ]
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SRC",
+        help="Folder of DICOM files in any layout, a list file, s3://bucket/prefix, or idc:name of the public archive.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

@@ -5,18 +5,17 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import AsJson, ConfigFile, Workspace
+from flows.cli.options import AsJson, ConfigFile, Source, Workspace
 from flows.cli.output import print_json
 from flows.cli.session import flow_session
 from flows.cli.tables import print_readings
 from lidcflow.config import Config, load_config
-from tasks.source import source_folder
+from tasks.source import check_source
 
 SOME_REFUSED = 3
 """Exit code: done, with series that could not be evaluated."""
 
 app = typer.Typer()
-Source = Annotated[str, typer.Argument(metavar="SRC", help="Folder of DICOM files, in any layout.")]
 Release = Annotated[str | None, typer.Option("--release", help="Alias or version; infer.release, by default champion.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the reports; by default the workspace's.")]
 
@@ -32,7 +31,7 @@ def infer(
 ) -> None:
     """Recommend slices of every series of a source, each with a page to open."""
     config = load_config(config_file, workspace=workspace, infer={"release": release} if release else None)
-    source_folder(source)
+    check_source(source)
     check_release(config)
     with flow_session(config):
         from flows.infer import infer as run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -10,16 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.ct.compressed import read_deflated, read_encapsulated
-from lidcflow.ct.records import PixelFormat, Reason, SourceSlice
+from lidcflow.ct.reading import Opener, open_file, refused
+from lidcflow.ct.records import PixelFormat, SourceSlice
 from lidcflow.ct.syntaxes import SYNTAXES, Layout
-from lidcflow.errors import SeriesRefused
 
 AIR_HU = -1024
 HIGHEST_HU = 3071
 STORED_LIMITS = {np.dtype(kind): (int(np.iinfo(kind).min), int(np.iinfo(kind).max)) for kind in (np.int16, np.uint16)}
 
 
-def hounsfield_slice(source: SourceSlice, scratch: NDArray[np.uint16] | None = None) -> NDArray[np.int16]:
+def hounsfield_slice(
+    source: SourceSlice, scratch: NDArray[np.uint16] | None = None, opened: Opener = open_file
+) -> NDArray[np.int16]:
     """Read one slice in Hounsfield units, padding as air.
 
     Parameters
@@ -28,6 +29,8 @@ def hounsfield_slice(source: SourceSlice, scratch: NDArray[np.uint16] | None = N
         As found by the index.
     scratch : (rows, columns) array of uint16, optional
         Memory for the result: fresh memory for every slice costs as much time as the arithmetic.
+    opened : callable
+        Opens the slice, from `slice_opener`.
 
     Returns
     -------
@@ -41,7 +44,7 @@ def hounsfield_slice(source: SourceSlice, scratch: NDArray[np.uint16] | None = N
     """
     pixels = source.pixels
     memory = np.empty((pixels.rows, pixels.columns), np.uint16) if scratch is None else scratch
-    stored = stored_pixels(source, memory)
+    stored = stored_pixels(source, memory, opened)
     padded = _padding_above_air(stored, source)
     hu = to_hounsfield(stored, slope=source.slope, intercept=source.intercept, out=memory.view(np.int16))
     if padded is not None:
@@ -49,7 +52,7 @@ def hounsfield_slice(source: SourceSlice, scratch: NDArray[np.uint16] | None = N
     return hu
 
 
-def stored_pixels(source: SourceSlice, memory: NDArray[np.uint16]) -> NDArray[np.integer]:
+def stored_pixels(source: SourceSlice, memory: NDArray[np.uint16], opened: Opener = open_file) -> NDArray[np.integer]:
     """Read the stored values of one slice; uncompressed ones with a single read.
 
     Parameters
@@ -58,6 +61,8 @@ def stored_pixels(source: SourceSlice, memory: NDArray[np.uint16]) -> NDArray[np
         As found by the index.
     memory : (rows, columns) array of uint16
         Where they are read to.
+    opened : callable
+        Opens the slice, from `slice_opener`.
 
     Returns
     -------
@@ -71,13 +76,10 @@ def stored_pixels(source: SourceSlice, memory: NDArray[np.uint16]) -> NDArray[np
     """
     stored = memory.view("<i2" if source.pixels.signed else "<u2")
     try:
-        with open(source.path, "rb", buffering=0) as file:
-            found_bytes = os.fstat(file.fileno()).st_size
-            if found_bytes != source.file_bytes:
-                raise _refused(source, f"has {found_bytes} bytes where its header pass saw {source.file_bytes}")
+        with opened(source) as file:
             _READERS[SYNTAXES[source.transfer_syntax_uid].layout](file, source, stored)
     except OSError as error:
-        raise _refused(source, f"could not be read ({type(error).__name__})") from None
+        raise refused(source, f"could not be read ({type(error).__name__})") from None
     return _value_bits(stored, source.pixels)
 
 
@@ -85,7 +87,7 @@ def _read_little_endian(file: BinaryIO, source: SourceSlice, stored: NDArray[np.
     file.seek(source.pixel_offset)
     n_read = file.readinto(stored.data.cast("B"))  # type: ignore[attr-defined]
     if n_read != source.pixels.n_bytes:
-        raise _refused(source, f"gave {n_read} of {source.pixels.n_bytes} bytes")
+        raise refused(source, f"gave {n_read} of {source.pixels.n_bytes} bytes")
 
 
 def _read_big_endian(file: BinaryIO, source: SourceSlice, stored: NDArray[np.integer]) -> None:
@@ -99,14 +101,6 @@ _READERS: dict[Layout, Callable[[BinaryIO, SourceSlice, NDArray[np.integer]], No
     Layout.DEFLATED: read_deflated,
     Layout.ENCAPSULATED: read_encapsulated,
 }
-
-
-def _refused(source: SourceSlice, found: str) -> SeriesRefused:
-    sentence = (
-        f"instance {source.sop_instance_uid}: the file must stay as it was indexed, but it {found}; "
-        "index the source again"
-    )
-    return SeriesRefused(Reason.UNREADABLE, sentence)
 
 
 def _value_bits(stored: NDArray[np.integer], pixels: PixelFormat) -> NDArray[np.integer]:

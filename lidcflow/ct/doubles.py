@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from lidcflow.config import Access
 from lidcflow.ct.checks import refusal
 from lidcflow.ct.headers import Header
 from lidcflow.ct.raw import raw_pixels
@@ -14,7 +15,7 @@ from lidcflow.ct.records import Reason, SourceSlice
 SAME_POSITION_MM = 1e-3
 
 
-def without_doubles(headers: Sequence[Header], slices: Sequence[SourceSlice]) -> list[int]:
+def without_doubles(headers: Sequence[Header], slices: Sequence[SourceSlice], access: Access) -> list[int]:
     """Choose one slice for each position; refuse positions that different images share.
 
     Pixels are read only where positions are double, one slice at a time.
@@ -23,6 +24,8 @@ def without_doubles(headers: Sequence[Header], slices: Sequence[SourceSlice]) ->
     ----------
     headers, slices : sequences of the same length
         Of one series, sorted by position.
+    access : Access
+        How buckets are reached.
 
     Returns
     -------
@@ -36,7 +39,7 @@ def without_doubles(headers: Sequence[Header], slices: Sequence[SourceSlice]) ->
     """
     groups = list(_at_one_position(slices))
     for group in groups:
-        if len(group) > 1 and not _are_one_image([slices[i] for i in group], headers):
+        if len(group) > 1 and not _are_one_image([slices[i] for i in group], headers, access):
             raise _mixed([headers[i] for i in group], headers, slices[group[0]].z_mm, len(slices) - len(groups))
     return [min(group, key=lambda i: _by_number(slices[i])) for group in groups]
 
@@ -56,13 +59,13 @@ def _by_number(source: SourceSlice) -> tuple[bool, int, int, str]:
     return number is None, number or 0, source.frame_number or 0, source.sop_instance_uid
 
 
-def _are_one_image(slices: Sequence[SourceSlice], headers: Sequence[Header]) -> bool:
+def _are_one_image(slices: Sequence[SourceSlice], headers: Sequence[Header], access: Access) -> bool:
     """Tell whether format, rescale, encoding and the bytes of the pixels are the same; stop at the first that differs.
 
     Other encodings of the same values count as different: no decoder runs in the index.
     """
     kinds = {(s.pixels, s.slope, s.intercept, s.transfer_syntax_uid) for s in slices}
-    return len(kinds) == 1 and _are_equal(_digest(source, headers) for source in slices)
+    return len(kinds) == 1 and _are_equal(_digest(source, headers, access) for source in slices)
 
 
 def _are_equal(digests: Iterator[bytes]) -> bool:
@@ -70,9 +73,9 @@ def _are_equal(digests: Iterator[bytes]) -> bool:
     return all(digest == first for digest in digests)
 
 
-def _digest(source: SourceSlice, headers: Sequence[Header]) -> bytes:
+def _digest(source: SourceSlice, headers: Sequence[Header], access: Access) -> bytes:
     try:
-        return hashlib.sha256(raw_pixels(source)).digest()
+        return hashlib.sha256(raw_pixels(source, access)).digest()
     except OSError as error:
         sentence = (
             f"instance {source.sop_instance_uid}: pixels at a position that occurs twice must be readable, "

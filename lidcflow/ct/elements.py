@@ -75,20 +75,22 @@ def parse_head(head: bytes) -> Parsed | None:
     return None
 
 
-def parse_file(path: str) -> Parsed:
+def parse_file(path: str, opened: Callable[[str], BinaryIO]) -> Parsed:
     """Parse any header that pydicom can.
 
     Parameters
     ----------
     path : str
         A DICOM file.
+    opened : callable
+        Opens it: an object is not opened as a file is.
 
     Raises
     ------
     ValueError
         If the header is too long to be one.
     """
-    with open(path, "rb") as file:
+    with opened(path) as file:
         return parse_stream(file, TAGS, Budget())
 
 

@@ -69,12 +69,12 @@ class Frame(NamedTuple):
     item_bytes: int | None
 
 
-def frames_of(path: str, parsed: Parsed, n_frames: int | None, frame_bytes: int) -> list[Frame]:
+def frames_of(file: BinaryIO, parsed: Parsed, n_frames: int | None, frame_bytes: int) -> list[Frame]:
     """Read the functional groups of a multi-frame object, and find its frames.
 
     Parameters
     ----------
-    path : str
+    file : binary stream
         The file.
     parsed : Parsed
         What it says of the object as a whole.
@@ -100,9 +100,8 @@ def frames_of(path: str, parsed: Parsed, n_frames: int | None, frame_bytes: int)
     if n_frames is None or not 1 <= n_frames <= MOST_FRAMES:
         raise FrameError(f"NumberOfFrames must be 1 to {MOST_FRAMES}, got {n_frames}")
     budget = Budget()
-    with open(path, "rb") as file:
-        groups = parse_stream(file, [SHARED, PER_FRAME, OFFSETS], budget, HEADER_BYTES)
-        places = list(_places(file, groups, n_frames, frame_bytes))
+    groups = parse_stream(file, [SHARED, PER_FRAME, OFFSETS], budget, HEADER_BYTES)
+    places = list(_places(file, groups, n_frames, frame_bytes))
     per_frame = _items(groups.elements.get(PER_FRAME), budget)
     if len(per_frame) != n_frames:
         raise FrameError(f"functional groups must be one for each frame, got {len(per_frame)} for {n_frames} frames")

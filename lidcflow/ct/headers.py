@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from functools import partial
+from typing import Any, BinaryIO
 
 from pydicom.dataset import Dataset
 
+from lidcflow.config import Access
 from lidcflow.ct.elements import (
     INSTANCE_NUMBER,
     POSITION,
@@ -27,19 +28,35 @@ from lidcflow.ct.facts import COMMON_TAGS, Facts, facts_of
 from lidcflow.ct.frames import FrameError
 from lidcflow.ct.quiet import quiet
 from lidcflow.ct.values import integer_of, numbers_of, raw_text
+from lidcflow.errors import ResourceError
+from lidcflow.objects import is_object_url
+from lidcflow.source.files import SourceFile
+from lidcflow.source.heads import Head, heads
+from lidcflow.source.ranges import open_object
 
 DIRECTORY_FILE = f"{os.sep}DICOMDIR"
-HEAD_BYTES = 16_384
-"""Read at once: headers of CT take 2 to 10 KB, and one read costs a quarter less than many small ones."""
-
 KNOWN_FACTS = 1024
 """Headers whose shared values are remembered; a folder holds the files of a series together."""
+
+
+TAR_MARK = 257
+ARCHIVE_MARKS = (
+    b"PK\x03\x04",
+    b"PK\x05\x06",
+    b"\x1f\x8b",
+    b"7z\xbc\xaf\x27\x1c",
+    b"BZh",
+    b"\xfd7zXZ\0",
+    b"Rar!\x1a\x07",
+)
+"""First bytes of zip, gzip, 7z, bzip2, xz and rar."""
 
 
 class Unread(Enum):
     """Why a file gave no header."""
 
     NOT_DICOM = "not DICOM"
+    ARCHIVE = "archive"
     UNREADABLE = "unreadable"
 
 
@@ -72,6 +89,8 @@ class Header:
         Frames of an enhanced multi-frame object, in the order of the file.
     fault : str, optional
         What must hold for its frames to be known, and what was found.
+    etag : str
+        Of an object, as it was listed; empty for a file.
     """
 
     path: str
@@ -86,43 +105,72 @@ class Header:
     item_bytes: int | None = None
     frames: tuple[Header, ...] = ()
     fault: str | None = None
+    etag: str = ""
 
 
-def read_headers(paths: Iterable[str], secret: bytes) -> list[Header | Unread]:
+Outcome = list[Header] | Unread
+"""What a file gave: the headers of its images, or why none."""
+
+
+def read_headers(files: Sequence[SourceFile], secret: bytes, access: Access) -> list[Outcome]:
     """Read the headers of files; whatever is wrong with one, the others are read.
 
     Parameters
     ----------
-    paths : iterable of str
-        Files, regular ones.
+    files : sequence of SourceFile
+        Regular files, and objects.
     secret : bytes
         Key of the patient hash; the raw Patient ID does not leave this function.
+    access : Access
+        How buckets are reached.
 
     Returns
     -------
-    list of Header or Unread
-        In the order of `paths`.
+    list of Outcome
+        In the order of `files`.
+
+    Raises
+    ------
+    ResourceError
+        If the storage of objects does not answer.
     """
     known: dict[Any, Facts] = {}
     with quiet():
-        return [_read_header(path, secret, known) for path in paths]
+        return [
+            _read_header(file, read, partial(_opened, file=file, access=access), secret, known)
+            for file, read in zip(files, heads(files, access), strict=True)
+        ]
 
 
-def _read_header(path: str, secret: bytes, known: dict[Any, Facts]) -> Header | Unread:
+def _opened(path: str, *, file: SourceFile, access: Access) -> BinaryIO:
+    return open_object(path, file.size_bytes, access) if is_object_url(path) else open(path, "rb")
+
+
+def _read_header(
+    file: SourceFile,
+    read: Callable[[], Head],
+    opened: Callable[[str], BinaryIO],
+    secret: bytes,
+    known: dict[Any, Facts],
+) -> Outcome:
     """Read one header; a mutated file can make pydicom raise anything, so anything is caught."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            head = file.read(HEAD_BYTES)
-            if head[PREFIX_OFFSET : PREFIX_OFFSET + 4] != b"DICM" or path.endswith(DIRECTORY_FILE):
-                return Unread.NOT_DICOM
-            file_bytes = file.seek(0, io.SEEK_END)
-        parsed = parse_head(head) or parse_file(path)
+        head, file_bytes = read()
+        if head[PREFIX_OFFSET : PREFIX_OFFSET + 4] != b"DICM" or file.path.endswith(DIRECTORY_FILE):
+            return Unread.ARCHIVE if _is_archive(head) else Unread.NOT_DICOM
+        parsed = parse_head(head) or parse_file(file.path, opened)
         if SERIES_INSTANCE_UID not in parsed.elements:
             return Unread.UNREADABLE
-        header = _header(path, file_bytes, parsed, _shared_facts(parsed, secret, known))
-        return _with_frames(header, parsed, secret, known) if _is_enhanced(header) else header
+        header = _header(file, file_bytes, parsed, _shared_facts(parsed, secret, known))
+        return [_with_frames(header, parsed, opened, secret, known) if _is_enhanced(header) else header]
+    except ResourceError:
+        raise
     except Exception:
         return Unread.UNREADABLE
+
+
+def _is_archive(head: bytes) -> bool:
+    return head.startswith(ARCHIVE_MARKS) or head[TAR_MARK : TAR_MARK + 5] == b"ustar"
 
 
 def _shared_facts(parsed: Parsed, secret: bytes, known: dict[Any, Facts]) -> Facts:
@@ -135,10 +183,10 @@ def _shared_facts(parsed: Parsed, secret: bytes, known: dict[Any, Facts]) -> Fac
     return known[key]
 
 
-def _header(path: str, file_bytes: int, parsed: Parsed, facts: Facts) -> Header:
+def _header(file: SourceFile, file_bytes: int, parsed: Parsed, facts: Facts) -> Header:
     offset, length = parsed.pixels or (None, None)
     return Header(
-        path=path,
+        path=file.path,
         sop_instance_uid=raw_text(plain(parsed.elements.get(SOP_INSTANCE_UID))),
         instance_number=integer_of(plain(parsed.elements.get(INSTANCE_NUMBER))),
         position_mm=numbers_of(plain(parsed.elements.get(POSITION)), 3),
@@ -146,6 +194,7 @@ def _header(path: str, file_bytes: int, parsed: Parsed, facts: Facts) -> Header:
         pixel_bytes=length,
         file_bytes=file_bytes,
         facts=facts,
+        etag=file.version if is_object_url(file.path) else "",
     )
 
 
@@ -153,18 +202,28 @@ def _is_enhanced(header: Header) -> bool:
     return header.facts.sop_class_uid in ENHANCED_CT_IMAGES
 
 
-def _with_frames(header: Header, parsed: Parsed, secret: bytes, known: dict[Any, Facts]) -> Header:
+def _with_frames(
+    header: Header,
+    parsed: Parsed,
+    opened: Callable[[str], BinaryIO],
+    secret: bytes,
+    known: dict[Any, Facts],
+) -> Header:
     """Add a header for each frame, or what keeps them from being known; what pydicom says of it may name a value."""
     facts = header.facts
     try:
-        found = frames_of(header.path, parsed, facts.frames, facts.pixels.n_bytes if facts.pixels else 0)
+        with opened(header.path) as stream:
+            found = frames_of(stream, parsed, facts.frames, facts.pixels.n_bytes if facts.pixels else 0)
+    except ResourceError:
+        raise
     except FrameError as error:
         return replace(header, fault=str(error))
     except Exception:
         return replace(header, fault="functional groups must be sound, got some that can't be read")
+    file = SourceFile(header.path, header.file_bytes, header.etag)
     frames = []
     for number, frame in enumerate(found, start=1):
         own = Parsed(parsed.syntax, frame.elements, frame.pixels)
-        one = _header(header.path, header.file_bytes, own, _shared_facts(own, secret, known))
+        one = _header(file, header.file_bytes, own, _shared_facts(own, secret, known))
         frames.append(replace(one, frame_number=number, item_bytes=frame.item_bytes))
     return replace(header, frames=tuple(frames))

@@ -9,7 +9,7 @@ from dataclasses import astuple, replace
 
 import numpy as np
 
-from lidcflow.config import PreprocessConfig
+from lidcflow.config import Access, PreprocessConfig
 from lidcflow.ct import checks, placement
 from lidcflow.ct.doubles import without_doubles
 from lidcflow.ct.headers import Header
@@ -22,9 +22,12 @@ from lidcflow.errors import SeriesRefused
 from lidcflow.privacy import patient_key
 
 DEFAULT = PreprocessConfig()
+LOCAL = Access()
 
 
-def judge(headers: Sequence[Header], *, secret: bytes, config: PreprocessConfig = DEFAULT) -> Verdict:
+def judge(
+    headers: Sequence[Header], *, secret: bytes, config: PreprocessConfig = DEFAULT, access: Access = LOCAL
+) -> Verdict:
     """Judge the files that carry one SeriesInstanceUID.
 
     Parameters
@@ -35,6 +38,8 @@ def judge(headers: Sequence[Header], *, secret: bytes, config: PreprocessConfig 
         Key of the patient hash.
     config : PreprocessConfig
         What the series is wanted for: its z range, and what to do with gaps.
+    access : Access
+        How buckets are reached: pixels are compared where two slices have one position.
 
     Returns
     -------
@@ -45,7 +50,7 @@ def judge(headers: Sequence[Header], *, secret: bytes, config: PreprocessConfig 
     if not is_uid(uid):
         return _bad_series_uid(uid, len(headers))
     try:
-        return _usable(sorted(headers, key=_by_worth), secret, config)
+        return _usable(sorted(headers, key=_by_worth), secret, config, access)
     except SeriesRefused as refused:
         return Verdict(uid, Reason(refused.reason), refused.sentence, len(headers), study_instance_uid=_study(headers))
     except (ArithmeticError, ValueError) as error:
@@ -71,7 +76,7 @@ def _bad_series_uid(uid: str, n_files: int) -> Verdict:
     return Verdict(name, Reason.BAD_UID, f"series {name}: {checks.bad_uid_sentence('SeriesInstanceUID', uid)}", n_files)
 
 
-def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig) -> Verdict:
+def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig, access: Access) -> Verdict:
     checks.have_uids(headers)
     checks.are_one_study_of_one_patient(headers)
     images = placement.of_one_kernel(placement.of_one_geometry(placement.placed(images_of(headers))))
@@ -81,7 +86,7 @@ def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig) -> V
     checks.are_whole(images)
     others = n_images(headers) - len(images)
     order = (-z_mm).argsort(kind="stable")
-    images, slices = _without_doubles([images[i] for i in order], z_mm[order].tolist())
+    images, slices = _without_doubles([images[i] for i in order], z_mm[order].tolist(), access)
     set_aside = n_images(headers) - len(images)
     slice_spacing_mm, flags = spacing_mm(images, np.array([source.z_mm for source in slices]), config)
     flags += ["duplicates-set-aside"] if set_aside > others else []
@@ -94,9 +99,11 @@ def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig) -> V
     return Verdict(series.series_instance_uid, Reason.USABLE, sentence, len(headers), set_aside, series.flags, series)
 
 
-def _without_doubles(images: list[Header], z_mm: list[float]) -> tuple[list[Header], tuple[SourceSlice, ...]]:
+def _without_doubles(
+    images: list[Header], z_mm: list[float], access: Access
+) -> tuple[list[Header], tuple[SourceSlice, ...]]:
     slices = [_slice(header, z) for header, z in zip(images, z_mm, strict=True)]
-    kept = without_doubles(images, slices)
+    kept = without_doubles(images, slices, access)
     return [images[i] for i in kept], tuple(slices[i] for i in kept)
 
 
@@ -137,6 +144,7 @@ def _slice(header: Header, z_mm: float) -> SourceSlice:
         transfer_syntax_uid=facts.transfer_syntax_uid,
         frame_number=header.frame_number,
         item_bytes=header.item_bytes,
+        etag=header.etag,
     )
 
 

@@ -6,14 +6,14 @@ import zlib
 from functools import lru_cache
 from typing import Any, BinaryIO, NamedTuple
 
+from lidcflow.config import Access
 from lidcflow.ct.elements import inflated, read_syntax
 from lidcflow.ct.frames import joined_items
+from lidcflow.ct.reading import compressed_bytes, slice_opener
 from lidcflow.ct.records import Reason, SourceSlice
 from lidcflow.ct.syntaxes import SYNTAXES, Layout
 from lidcflow.errors import SeriesRefused
-
-SPARE_BYTES = 2**16
-"""On top of twice the size of the pixels: more is not read of a compressed slice."""
+from lidcflow.objects import is_object_url
 
 CHUNK_BYTES = 2**14
 """Of a deflated data set, at a time: it inflates to 16 MB at most."""
@@ -30,22 +30,24 @@ class Mark(NamedTuple):
     inflater: Any
 
 
-def raw_pixels(source: SourceSlice) -> bytes:
+def raw_pixels(source: SourceSlice, access: Access) -> bytes:
     """Read the pixels of a slice, not decoded.
 
     Parameters
     ----------
     source : SourceSlice
         As found by the index.
+    access : Access
+        How buckets are reached.
 
     Raises
     ------
     SeriesRefused
-        If they are cut short or damaged.
+        If they are cut short or damaged, or the file changed.
     OSError
         If the file can't be read.
     """
-    with open(source.path, "rb") as file:
+    with slice_opener([source], access) as opened, opened(source) as file:
         layout = SYNTAXES[source.transfer_syntax_uid].layout
         if layout is Layout.ENCAPSULATED:
             return encoded_frame(file, source)
@@ -74,9 +76,8 @@ def encoded_frame(file: BinaryIO, source: SourceSlice) -> bytes:
     ----------
     DICOM PS3.5 section A.4.
     """
-    there = source.item_bytes or source.file_bytes - source.pixel_offset
     file.seek(source.pixel_offset)
-    content = file.read(min(there, 2 * source.pixels.n_bytes + SPARE_BYTES))
+    content = file.read(compressed_bytes(source))
     try:
         return joined_items(content, tables=1 if source.frame_number is None else 0)
     except EOFError:
@@ -120,7 +121,7 @@ def inflated_pixels(file: BinaryIO, source: SourceSlice) -> bytes:
 def _inflated_frame(file: BinaryIO, source: SourceSlice) -> bytes:
     """Inflate from the last mark before a frame: from the start, every frame would cost the whole object."""
     start, n_bytes = source.pixel_offset, source.pixels.n_bytes
-    marks = _marks(source.path, source.file_bytes)
+    marks = [_start_mark(file)] if is_object_url(source.path) else _marks(source.path, source.file_bytes)
     mark = max((mark for mark in marks if mark.inflated_bytes <= start), key=lambda mark: mark.inflated_bytes)
     inflater, at, frame = mark.inflater.copy(), mark.inflated_bytes, bytearray()
     file.seek(mark.file_offset)
@@ -136,14 +137,19 @@ def _marks(path: str, file_bytes: int) -> list[Mark]:
     """Inflate a data set once, and mark places of even distance in the file."""
     every = file_bytes // MOST_MARKS
     with open(path, "rb") as file:
-        read_syntax(file)
-        inflater, inflated_bytes = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        marks = [Mark(0, file.tell(), inflater.copy())]
+        marks = [_start_mark(file)]
+        inflater, inflated_bytes = marks[0].inflater.copy(), 0
         while chunk := file.read(CHUNK_BYTES):
             inflated_bytes += len(inflater.decompress(chunk))
             if file.tell() >= marks[-1].file_offset + every:
                 marks.append(Mark(inflated_bytes, file.tell(), inflater.copy()))
     return marks
+
+
+def _start_mark(file: BinaryIO) -> Mark:
+    """Mark where the data set starts, and leave the file there."""
+    read_syntax(file)
+    return Mark(0, file.tell(), zlib.decompressobj(-zlib.MAX_WBITS))
 
 
 def cut_short(source: SourceSlice) -> SeriesRefused:

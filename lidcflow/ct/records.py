@@ -38,6 +38,7 @@ class Reason(StrEnum):
     TOO_FEW_SLICES = "too-few-slices"
     WHOLE_BODY = "whole-body"
     UNREADABLE = "unreadable"
+    INCOMPLETE = "incomplete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ class SourceSlice:
         Of a multi-frame object, from 1; its frames share SOPInstanceUID, InstanceNumber and file.
     item_bytes : int, optional
         Length of the items of an encapsulated frame, where they do not end with the pixel data.
+    etag : str
+        Of an object, as it was listed; empty for a file.
     """
 
     path: str
@@ -110,6 +113,7 @@ class SourceSlice:
     transfer_syntax_uid: str = PLAIN
     frame_number: int | None = None
     item_bytes: int | None = None
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,61 @@ class Acquisition:
     kvp: float | None = None
     slice_thickness_mm: float | None = None
     contrast: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Whose data a series is, and under which terms it may be used.
+
+    Parameters
+    ----------
+    collection : str
+        Collection of the public archive, such as ``"lidc_idri"``.
+    licence : str, optional
+        Short name of the licence, such as ``"CC BY 3.0"``.
+    doi : str, optional
+        DOI that its users are to cite.
+    """
+
+    collection: str
+    licence: str | None = None
+    doi: str | None = None
+
+    @property
+    def terms(self) -> str:
+        """Licence and address of the DOI, as people read them."""
+        link = f"https://doi.org/{self.doi}" if self.doi else "no DOI"
+        return f"{self.licence or 'no licence named'}, {link}"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What a source takes of a collection of the public archive.
+
+    Parameters
+    ----------
+    attribution : Attribution
+        Its name and terms.
+    series, files, size_bytes : int
+        How much of it.
+    """
+
+    attribution: Attribution
+    series: int
+    files: int
+    size_bytes: int
+
+    @property
+    def line(self) -> str:
+        """What people read.
+
+        Examples
+        --------
+        >>> Collection(Attribution("a", "CC BY 3.0", "10.1/b"), 2, 1000, 3 * 10**9).line
+        'a: 2 series, 1,000 files, 3.0 GB, CC BY 3.0, https://doi.org/10.1/b'
+        """
+        size = f"{self.series:,} series, {self.files:,} files, {self.size_bytes / 1e9:,.1f} GB"
+        return f"{self.attribution.collection}: {size}, {self.attribution.terms}"
 
 
 @dataclass(frozen=True)
@@ -152,6 +211,8 @@ class Series:
         SHA-256 over what decides the voxels: instances, geometry, rescale.
     flags : tuple of str
         What was tolerated, in kebab case.
+    attribution : Attribution, optional
+        Of a series of the public archive.
     """
 
     series_instance_uid: str
@@ -168,6 +229,7 @@ class Series:
     synthetic: bool
     fingerprint: str
     flags: tuple[str, ...] = ()
+    attribution: Attribution | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +269,49 @@ class Verdict:
         return self.series is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a source holds beside images, by kind and count alone.
+
+    Parameters
+    ----------
+    not_dicom, unreadable, archives : int
+        Files that are not DICOM; DICOM files whose header can't be read; archives such as zip, which are not opened.
+    unlistable : int
+        Folders whose content may not be listed.
+    missing_lines : tuple of int
+        Lines of a list file that name nothing.
+    """
+
+    not_dicom: int = 0
+    unreadable: int = 0
+    archives: int = 0
+    unlistable: int = 0
+    missing_lines: tuple[int, ...] = ()
+
+    @property
+    def may_hide_images(self) -> bool:
+        """Whether there may be images that no verdict speaks of."""
+        return bool(self.unreadable or self.archives or self.unlistable or self.missing_lines)
+
+    @property
+    def line(self) -> str:
+        """What people read; empty when there is nothing beside.
+
+        Examples
+        --------
+        >>> Beside(not_dicom=2, archives=1).line
+        'Beside them: 2 files that are not DICOM, 1 archives (unpack them and index again).'
+        """
+        kinds = [f"{self.not_dicom} files that are not DICOM"] if self.not_dicom else []
+        kinds += [f"{self.unreadable} unreadable DICOM files (copy them again)"] if self.unreadable else []
+        kinds += [f"{self.archives} archives (unpack them and index again)"] if self.archives else []
+        kinds += [f"{self.unlistable} folders that may not be listed"] if self.unlistable else []
+        numbers = ", ".join(map(str, self.missing_lines))
+        kinds += [f"lines of the list that name nothing: {numbers}"] if numbers else []
+        return f"Beside them: {', '.join(kinds)}." if kinds else ""
+
+
 @dataclass(frozen=True)
 class Index(Sequence[Verdict]):
     """The verdicts on all series of a source, by SeriesInstanceUID, and what else lay there.
@@ -215,13 +320,15 @@ class Index(Sequence[Verdict]):
     ----------
     verdicts : tuple of Verdict
         One for each series.
-    not_dicom, unreadable : int
-        Files that are not DICOM; DICOM files whose header can't be read.
+    beside : Beside
+        What else lay there.
+    collections : tuple of Collection
+        What was taken of the public archive.
     """
 
     verdicts: tuple[Verdict, ...]
-    not_dicom: int = 0
-    unreadable: int = 0
+    beside: Beside = Beside()
+    collections: tuple[Collection, ...] = ()
 
     @property
     def usable(self) -> list[Series]:
@@ -232,6 +339,16 @@ class Index(Sequence[Verdict]):
     def refused(self) -> list[Verdict]:
         """Verdicts on series that can't."""
         return [verdict for verdict in self.verdicts if not verdict.usable]
+
+    @property
+    def not_dicom(self) -> int:
+        """Files that are not DICOM."""
+        return self.beside.not_dicom
+
+    @property
+    def unreadable(self) -> int:
+        """DICOM files whose header can't be read."""
+        return self.beside.unreadable
 
     @overload
     def __getitem__(self, item: int) -> Verdict: ...

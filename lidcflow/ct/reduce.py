@@ -9,15 +9,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.config import PreprocessConfig
+from lidcflow.config import Access, PreprocessConfig
 from lidcflow.ct.decode import AIR_HU, hounsfield_slice
 from lidcflow.ct.plane import reduce_plane
+from lidcflow.ct.reading import Opener, slice_opener
 from lidcflow.ct.records import Reason, Series, SourceSlice
 from lidcflow.ct.resample import centre_edges_mm, slab_edges_mm, slab_weights
 from lidcflow.ct.spacing import LONG_SCAN
 from lidcflow.errors import SeriesRefused
 
 CHANNELS = ("mean", "max")
+LOCAL = Access()
 
 SEARCH_SLAB_MM = 5.0
 SEARCH_SIZE = 128
@@ -60,7 +62,7 @@ class Volume:
     lung_z_mm: tuple[float, float] | None = None
 
 
-def reduce_series(series: Series, config: PreprocessConfig) -> Volume:
+def reduce_series(series: Series, config: PreprocessConfig, access: Access = LOCAL) -> Volume:
     """Reduce a series to the grid that the configuration asks for.
 
     Parameters
@@ -69,6 +71,8 @@ def reduce_series(series: Series, config: PreprocessConfig) -> Volume:
         A usable one.
     config : PreprocessConfig
         Grid and range.
+    access : Access
+        How buckets are reached, for slices that are objects.
 
     Returns
     -------
@@ -79,20 +83,22 @@ def reduce_series(series: Series, config: PreprocessConfig) -> Volume:
     ------
     SeriesRefused
         If a file is gone or changed since it was indexed, or more than a chest shows no lungs.
+    ResourceError
+        If the storage of objects does not answer.
     """
     h_mm = series.slice_spacing_mm / 2
     scan_mm = slab_edges_mm(series.slices[0].z_mm, series.slices[-1].z_mm, h_mm, config.slices)
     if config.z_range == "lung":
-        return _over_lungs(series, config, scan_mm)
+        return _over_lungs(series, config, scan_mm, access)
     if config.z_range == "centre":
         centre_mm = centre_edges_mm(scan_mm, config.slices)
         if centre_mm is None:
-            return _over(series, config, scan_mm, flags=("centre-outside-scan",))
-        return _over(series, config, centre_mm)
-    return _over(series, config, scan_mm)
+            return _over(series, config, scan_mm, access, flags=("centre-outside-scan",))
+        return _over(series, config, centre_mm, access)
+    return _over(series, config, scan_mm, access)
 
 
-def _over_lungs(series: Series, config: PreprocessConfig, scan_mm: NDArray[np.float64]) -> Volume:
+def _over_lungs(series: Series, config: PreprocessConfig, scan_mm: NDArray[np.float64], access: Access) -> Volume:
     """Reduce the whole scan, look for the lungs there, and reduce their extent.
 
     SciPy is imported here: it would double the start of every worker that reduces whole scans.
@@ -101,25 +107,26 @@ def _over_lungs(series: Series, config: PreprocessConfig, scan_mm: NDArray[np.fl
 
     coarse = config.model_copy(update={"size": min(config.size, SEARCH_SIZE)})
     slabs = max(config.slices, math.ceil((scan_mm[0] - scan_mm[-1]) / SEARCH_SLAB_MM))
-    scan = _over(series, coarse, np.linspace(scan_mm[0], scan_mm[-1], slabs + 1))
+    scan = _over(series, coarse, np.linspace(scan_mm[0], scan_mm[-1], slabs + 1), access)
     row_mm = series.rows * series.row_spacing_mm / coarse.size
     column_mm = series.columns * series.column_spacing_mm / coarse.size
     lung_z_mm = lung_extent_mm(scan.hu[0], scan.edges_mm, row_mm * column_mm)
     if lung_z_mm is not None:
-        return _over(series, config, np.linspace(*lung_z_mm, config.slices + 1), lung_z_mm=lung_z_mm)
+        return _over(series, config, np.linspace(*lung_z_mm, config.slices + 1), access, lung_z_mm=lung_z_mm)
     if LONG_SCAN in series.flags:
         raise SeriesRefused(
             Reason.WHOLE_BODY,
             f"series {series.series_instance_uid}: a scan of {scan_mm[0] - scan_mm[-1]:.0f} mm must show lungs, "
             "got none; choose the series that shows the chest",
         )
-    return _over(series, config, scan_mm, flags=("lung-not-found",))
+    return _over(series, config, scan_mm, access, flags=("lung-not-found",))
 
 
 def _over(
     series: Series,
     config: PreprocessConfig,
     edges_mm: NDArray[np.float64],
+    access: Access,
     *,
     flags: tuple[str, ...] = (),
     lung_z_mm: tuple[float, float] | None = None,
@@ -127,7 +134,9 @@ def _over(
     z_mm = np.array([source.z_mm for source in series.slices])
     weights = slab_weights(z_mm, series.slice_spacing_mm / 2, edges_mm, via_mm=config.via_mm)
     sources = tuple(_slab_sources(series.slices, row) for row in weights)
-    hu = _accumulate(series.slices, weights, config.size)
+    used = [source for source, shares in zip(series.slices, weights.T, strict=True) if shares.any()]
+    with slice_opener(used, access) as opened:
+        hu = _accumulate(series.slices, weights, config.size, opened)
     return Volume(hu, edges_mm, sources, (*series.flags, *flags), lung_z_mm)
 
 
@@ -139,7 +148,9 @@ def _slab_sources(slices: tuple[SourceSlice, ...], weights: NDArray[np.float64])
     )
 
 
-def _accumulate(slices: tuple[SourceSlice, ...], weights: NDArray[np.float64], size: int) -> NDArray[np.int16]:
+def _accumulate(
+    slices: tuple[SourceSlice, ...], weights: NDArray[np.float64], size: int, opened: Opener
+) -> NDArray[np.int16]:
     """Add each slice to its slabs, and close a slab after the last slice in it: few are open at a time."""
     hu = np.full((len(CHANNELS), len(weights), size, size), AIR_HU, np.int16)
     last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)
@@ -149,7 +160,7 @@ def _accumulate(slices: tuple[SourceSlice, ...], weights: NDArray[np.float64], s
         slabs = np.flatnonzero(weights[:, i]).tolist()
         if not slabs:
             continue
-        mean, peak = reduce_plane(hounsfield_slice(source, scratch), size)
+        mean, peak = reduce_plane(hounsfield_slice(source, scratch, opened), size)
         for k in slabs:
             share = mean * np.float32(weights[k, i])
             open_means[k] = open_means[k] + share if k in open_means else share

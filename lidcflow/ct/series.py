@@ -1,21 +1,20 @@
-"""Find the CT series of a folder: headers only, grouped by SeriesInstanceUID, each with its verdict."""
+"""Find the CT series of a source: headers only, grouped by SeriesInstanceUID, each with its verdict."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.ct.headers import Header, Unread, read_headers
+from lidcflow.ct.headers import Header, Unread
 from lidcflow.ct.judge import DEFAULT, judge
-from lidcflow.ct.records import Acquisition, Index, PixelFormat, Reason, Series, SourceSlice, Verdict
+from lidcflow.ct.records import Acquisition, Beside, Index, PixelFormat, Reason, Series, SourceSlice, Verdict
 from lidcflow.errors import EmptySource, SourceError
+from lidcflow.source.files import Listing, SourceFile, folder_of
+from lidcflow.source.folder import list_folder
+from lidcflow.source.reader import HeaderReader
 
 __all__ = [
     "Acquisition",
@@ -25,12 +24,9 @@ __all__ = [
     "Series",
     "SourceSlice",
     "Verdict",
+    "index_files",
     "index_folder",
 ]
-
-BATCH = 256
-POOL_FROM = 2000
-"""Files from which processes pay: a spawned one takes about half a second to import, as long as 2,000 headers."""
 
 
 def index_folder(
@@ -46,7 +42,7 @@ def index_folder(
     Parameters
     ----------
     root : Path
-        Folder; links to files are followed, links to folders are not.
+        Folder; links are followed, and each folder is entered once.
     secret : bytes
         Key of the patient hash.
     config : PreprocessConfig
@@ -68,79 +64,117 @@ def index_folder(
     EmptySource
         If it holds no DICOM image.
     """
-    paths = _files(root)
-    headers, index, torn = _read(paths, secret, workers, on_progress)
-    if not headers:
-        raise EmptySource(
-            f"source {root}: must hold DICOM images, got {index.not_dicom} other files and "
-            f"{index.unreadable} unreadable ones; name the folder that holds the series"
-        )
-    return replace(index, verdicts=tuple(_judge_all(headers, torn, secret, config)))
-
-
-def _files(root: Path) -> list[str]:
     if not root.is_dir():
         found = "a file" if root.exists() else "nothing"
         raise SourceError(f"source {root}: must be a folder, got {found}; check the path")
-    paths = sorted(_walk(str(root)))
-    if not paths:
-        raise EmptySource(f"source {root}: must hold DICOM images, got an empty folder; check the path")
-    return paths
+    read = HeaderReader(secret, workers=workers)
+    return index_files(list_folder(root), read, config=config, on_progress=on_progress)
 
 
-def _walk(root: str) -> Iterator[str]:
-    """Yield regular files: opening a pipe would wait for ever, and linked folders can form a loop."""
-    folders = [root]
-    while folders:
-        try:
-            entries = list(os.scandir(folders.pop()))
-        except OSError:
-            continue
-        folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-        yield from (entry.path for entry in entries if entry.is_file())
+def index_files(
+    listing: Listing,
+    reader: HeaderReader,
+    *,
+    config: PreprocessConfig = DEFAULT,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Index:
+    """Judge every series among the files of a source.
+
+    Parameters
+    ----------
+    listing : Listing
+        The files, and what is known of them.
+    reader : HeaderReader
+        How headers are read.
+    config : PreprocessConfig
+        What the series are wanted for: their z range, and what to do with gaps.
+    on_progress : callable, optional
+        Called with files read and files in all.
+
+    Returns
+    -------
+    Index
+        A sequence of `Verdict`, by SeriesInstanceUID.
+
+    Raises
+    ------
+    EmptySource
+        If no file is a DICOM image.
+    ResourceError
+        If the storage of objects does not answer.
+    """
+    headers, unread, torn = _read(listing.files, reader, on_progress)
+    beside = Beside(
+        not_dicom=unread[Unread.NOT_DICOM],
+        unreadable=unread[Unread.UNREADABLE],
+        archives=unread[Unread.ARCHIVE],
+        unlistable=listing.unlistable,
+        missing_lines=listing.missing_lines,
+    )
+    if not headers and not listing.incomplete:
+        raise EmptySource(_nothing_found(listing, beside))
+    judged = {verdict.series_instance_uid: verdict for verdict in _judge_all(headers, torn, reader, config)}
+    return Index(tuple(_with_provenance(judged, listing)), beside, listing.collections)
+
+
+def _nothing_found(listing: Listing, beside: Beside) -> str:
+    must = f"source {listing.name}: must hold DICOM images, got"
+    if not beside.line:
+        return f"{must} an empty folder, list or prefix; check its name"
+    others = f"{beside.not_dicom} other files and {beside.unreadable} unreadable ones"
+    more = f" ({beside.line})" if beside.may_hide_images else ""
+    return f"{must} {others}; name the folder that holds the series{more}"
 
 
 def _read(
-    paths: list[str], secret: bytes, workers: int, on_progress: Callable[[int, int], None] | None
-) -> tuple[list[Header], Index, set[str]]:
+    files: Sequence[SourceFile], reader: HeaderReader, on_progress: Callable[[int, int], None] | None
+) -> tuple[list[Header], Counter[Unread], set[str]]:
     """Read all headers, count the other files, and name the folders with unreadable ones."""
     headers: list[Header] = []
     unread: Counter[Unread] = Counter()
     torn: set[str] = set()
     done = 0
-    for batch in _read_batches(paths, secret, workers):
-        headers += [header for header in batch if isinstance(header, Header)]
-        unread.update(header for header in batch if isinstance(header, Unread))
-        torn.update(
-            str(Path(path).parent)
-            for path, header in zip(paths[done:], batch, strict=False)
-            if header is Unread.UNREADABLE
-        )
+    for batch, outcomes in reader.read(files):
+        for file, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Unread):
+                unread[outcome] += 1
+                torn |= {folder_of(file.path)} if outcome is Unread.UNREADABLE else set()
+            else:
+                headers += outcome
         done += len(batch)
         if on_progress:
-            on_progress(done, len(paths))
-    return headers, Index((), unread[Unread.NOT_DICOM], unread[Unread.UNREADABLE]), torn
+            on_progress(done, len(files))
+    return headers, unread, torn
 
 
-def _read_batches(paths: list[str], secret: bytes, workers: int) -> Iterator[list[Header | Unread]]:
-    batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
-    read = partial(read_headers, secret=secret)
-    if workers == 1 or len(paths) <= POOL_FROM:
-        yield from map(read, batches)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(batches)), mp_context=context) as pool:
-        yield from pool.map(read, batches)
-
-
-def _judge_all(headers: Iterable[Header], torn: set[str], secret: bytes, config: PreprocessConfig) -> Iterator[Verdict]:
+def _judge_all(
+    headers: Iterable[Header], torn: set[str], reader: HeaderReader, config: PreprocessConfig
+) -> Iterator[Verdict]:
     series: defaultdict[str, list[Header]] = defaultdict(list)
     for header in headers:
         series[header.facts.series_instance_uid].append(header)
     for uid in sorted(series):
-        verdict = judge(series[uid], secret=secret, config=config)
-        beside = torn and any(str(Path(header.path).parent) in torn for header in series[uid])
+        verdict = judge(series[uid], secret=reader.secret, config=config, access=reader.access)
+        beside = torn and any(folder_of(header.path) in torn for header in series[uid])
         yield _flagged(verdict, "unreadable-files-beside") if beside else verdict
+
+
+def _with_provenance(judged: dict[str, Verdict], listing: Listing) -> Iterator[Verdict]:
+    """Add what the public archive says of its series, and refuse those that it does not give whole."""
+    for uid in sorted({*judged, *listing.incomplete}):
+        if uid in listing.incomplete:
+            n_files = judged[uid].n_files if uid in judged else 0
+            yield Verdict(uid, Reason.INCOMPLETE, f"series {uid}: {listing.incomplete[uid]}", n_files)
+            continue
+        verdict = _attributed(judged[uid], listing)
+        yield _flagged(verdict, "size-differs-from-archive-index") if uid in listing.resized else verdict
+
+
+def _attributed(verdict: Verdict, listing: Listing) -> Verdict:
+    if not listing.attributions or verdict.series is None:
+        return verdict
+    attribution = listing.attributions.get(folder_of(verdict.series.slices[0].path))
+    return replace(verdict, series=replace(verdict.series, attribution=attribution))
 
 
 def _flagged(verdict: Verdict, flag: str) -> Verdict:

@@ -51,6 +51,8 @@ class VolumeRecord:
         Size of the source.
     slice_spacing_mm, row_spacing_mm, column_spacing_mm : float
         Spacing of the source.
+    attribution : dict, optional
+        Collection, licence and DOI of a series of the public archive.
     """
 
     series_instance_uid: str
@@ -72,6 +74,7 @@ class VolumeRecord:
     slice_spacing_mm: float
     row_spacing_mm: float
     column_spacing_mm: float
+    attribution: dict[str, Any] | None = None
 
 
 def digest_of(volume: Volume) -> str:
@@ -128,6 +131,7 @@ def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> d
             "flags": list(volume.flags),
             "lung_z_mm": volume.lung_z_mm,
             "acquisition": asdict(series.acquisition),
+            **({"attribution": asdict(series.attribution)} if series.attribution else {}),
             "rows": series.rows,
             "columns": series.columns,
             "slice_spacing_mm": series.slice_spacing_mm,

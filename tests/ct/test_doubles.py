@@ -122,7 +122,7 @@ def test_pixels_are_read_only_where_positions_are_double(ct_series, tmp_path, mo
     read = []
     folder = ct_series(tmp_path)
     sent_again(folder / "000004.dcm", 99)
-    monkeypatch.setattr("lidcflow.ct.doubles.raw_pixels", lambda source: read.append(source.z_mm) or b"")
+    monkeypatch.setattr("lidcflow.ct.doubles.raw_pixels", lambda source, _access: read.append(source.z_mm) or b"")
 
     only_verdict(folder)
 
@@ -133,7 +133,7 @@ def test_a_double_whose_file_vanished_under_way_refuses_the_series(ct_series, tm
     folder = ct_series(tmp_path)
     sent_again(folder / "000004.dcm", 99)
 
-    def vanish(source):
+    def vanish(source, _access):
         raise FileNotFoundError(source.path)
 
     monkeypatch.setattr("lidcflow.ct.doubles.raw_pixels", vanish)

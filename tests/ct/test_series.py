@@ -493,8 +493,8 @@ def test_progress_ends_at_all_files(ct_series, tmp_path):
 def test_processes_find_what_one_process_finds(ct_series, tmp_path, monkeypatch):
     ct_series(tmp_path / "a")
     ct_series(tmp_path / "b", Modality="MR")
-    monkeypatch.setattr("lidcflow.ct.series.POOL_FROM", 1)
-    monkeypatch.setattr("lidcflow.ct.series.BATCH", 8)
+    monkeypatch.setattr("lidcflow.source.reader.POOL_FROM", 1)
+    monkeypatch.setattr("lidcflow.source.reader.BATCH", 8)
 
     assert index(tmp_path, workers=2) == index(tmp_path)
 

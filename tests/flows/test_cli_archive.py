@@ -98,7 +98,8 @@ def test_a_missing_source_is_one_sentence_and_leaves_nothing_behind(lidcflow, tm
 
     assert left.value.code == 1
     assert capsys.readouterr().err.strip().splitlines() == [
-        f"error: source {tmp_path / 'nowhere'}: must be a folder of this machine, got nothing; check the path"
+        f"error: source {tmp_path / 'nowhere'}: must be a folder or a list file of this machine, "
+        "s3://bucket/prefix or idc:name, got nothing; check the path"
     ]
     assert not (tmp_path / "workspace").exists()
 

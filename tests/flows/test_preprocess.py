@@ -121,7 +121,7 @@ def test_a_store_of_another_configuration_stops_the_run_before_it_starts(source,
 
 
 def test_a_missing_source_leaves_nothing_behind(tmp_path, config):
-    with pytest.raises(SourceError, match="must be a folder of this machine, got nothing"):
+    with pytest.raises(SourceError, match="must be a folder or a list file of this machine"):
         preprocess(str(tmp_path / "nowhere"), config)
 
     assert not config.workspace.exists()

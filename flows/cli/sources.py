@@ -1,0 +1,78 @@
+"""What a source is and takes: the plan of the public archive, the terms of its collections, downloads."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flows.cli.options import AsJson, ConfigFile, Source, configured
+from flows.cli.output import NOTICE, print_json, print_line
+from flows.cli.progress import shown_progress
+from lidcflow.ct.records import Beside, Collection
+
+SOME_LACKING = 3
+"""Exit code: done, without some of the files."""
+
+app = typer.Typer()
+
+
+@app.command()
+def download(
+    source: Source,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to keep the files in.")],
+    config_file: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep the files of idc:... or s3://...; files that are there already are not fetched again."""
+    config = configured(config_file, None)
+    from tasks.source import fetch_files, plan_files
+
+    announce(source)
+    with shown_progress("looking for files"):
+        plan = plan_files(source, config)
+        done = fetch_files(plan, folder, config)
+    report = {**asdict(done), "unsafe_names": plan.unsafe, "incomplete": plan.incomplete}
+    if as_json:
+        print_json({**report, "collections": [asdict(one) for one in plan.collections], "notice": NOTICE})
+    else:
+        for uid, sentence in plan.incomplete.items():
+            print_line(f"series {uid}: {sentence}")
+        print_surroundings(Beside(), plan.collections)
+        print_line(
+            f"{done.fetched:,} files fetched ({done.fetched_bytes / 1e9:,.2f} GB), {done.kept:,} there already, "
+            f"{done.failed:,} failed, {plan.unsafe:,} left out for their names, in {folder}. {NOTICE}"
+        )
+    if done.failed or plan.unsafe or plan.incomplete:
+        raise typer.Exit(SOME_LACKING)
+
+
+def announce(source: str) -> None:
+    """Say on standard error what a name of the public archive takes, before it is taken."""
+    for collection in _collections(source):
+        Console(stderr=True).print(collection.line, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_plan(source: str, as_json: bool) -> None:
+    """Print what a name of the public archive takes; only its index is read."""
+    collections = _collections(source)
+    if not collections:
+        raise typer.BadParameter(f"--plan is for the public archive, as idc:lidc_idri, got {source}")
+    if as_json:
+        print_json({"collections": [asdict(one) for one in collections], "notice": NOTICE})
+    else:
+        print_surroundings(Beside(), collections)
+
+
+def print_surroundings(beside: Beside, collections: Sequence[Collection]) -> None:
+    """Print what lay beside the images, and the terms of each collection."""
+    for line in filter(None, [beside.line, *(collection.line for collection in collections)]):
+        print_line(line)
+
+
+def _collections(source: str) -> tuple[Collection, ...]:
+    from lidcflow.source import idc
+
+    return idc.collections_of(idc.find_series(source)) if idc.is_archive_name(source) else ()

@@ -1,0 +1,149 @@
+"""Open slices for their pixels: files where they lie, objects fetched ahead so that latency is hidden."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from lidcflow.config import Access
+from lidcflow.ct.records import Reason, SourceSlice
+from lidcflow.ct.syntaxes import SYNTAXES, Layout
+from lidcflow.errors import SeriesRefused
+from lidcflow.objects import is_object_url
+from lidcflow.source.ranges import Fetched, Part, fetch
+
+AHEAD = 8
+"""Slices under way while one is worked on: 4 MiB of 512 x 512 pixels."""
+
+AHEAD_BYTES = 32 * 2**20
+"""Memory for them: of larger slices fewer are under way."""
+
+SPARE_BYTES = 2**16
+"""On top of twice the size of the pixels: more is not read of a compressed slice."""
+
+Opener = Callable[[SourceSlice], BinaryIO]
+"""Opens a slice, and refuses one that changed since it was indexed."""
+
+
+def open_file(source: SourceSlice) -> BinaryIO:
+    """Open the file of a slice.
+
+    Parameters
+    ----------
+    source : SourceSlice
+        As found by the index.
+
+    Raises
+    ------
+    SeriesRefused
+        If the file is not as long as when its header was read.
+    OSError
+        If it is gone or can't be read.
+    """
+    file = open(source.path, "rb", buffering=0)  # noqa: SIM115
+    found_bytes = os.fstat(file.fileno()).st_size
+    if found_bytes != source.file_bytes:
+        file.close()
+        raise other_size(source, found_bytes)
+    return cast(BinaryIO, file)
+
+
+@contextmanager
+def slice_opener(slices: Sequence[SourceSlice], access: Access) -> Iterator[Opener]:
+    """Give what opens slices, one after the other, in the order in which they are named here.
+
+    Parameters
+    ----------
+    slices : sequence of SourceSlice
+        What will be opened.
+    access : Access
+        How buckets are reached.
+    """
+    if not any(is_object_url(source.path) for source in slices):
+        yield open_file
+        return
+    with ThreadPoolExecutor(AHEAD) as pool:
+        try:
+            yield _opener_ahead(slices, pool, access)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def refused(source: SourceSlice, found: str) -> SeriesRefused:
+    """Make the refusal of a slice that is not as it was indexed."""
+    sentence = (
+        f"instance {source.sop_instance_uid}: the file must stay as it was indexed, but it {found}; "
+        "index the source again"
+    )
+    return SeriesRefused(Reason.UNREADABLE, sentence)
+
+
+def other_size(source: SourceSlice, found_bytes: int) -> SeriesRefused:
+    """Make the refusal of a slice whose size changed."""
+    return refused(source, f"has {found_bytes} bytes where its header pass saw {source.file_bytes}")
+
+
+def compressed_bytes(source: SourceSlice) -> int:
+    """Return how much is read of a compressed slice at most."""
+    there = source.item_bytes or source.file_bytes - source.pixel_offset
+    return min(there, 2 * source.pixels.n_bytes + SPARE_BYTES)
+
+
+def _opener_ahead(slices: Sequence[SourceSlice], pool: ThreadPoolExecutor, access: Access) -> Opener:
+    """Fetch objects before they are asked for; files among them are opened when they are."""
+    objects = [source for source in slices if is_object_url(source.path)]
+    longest_bytes = max(stop - start for start, stop in map(_range, objects))
+    waiting = iter(objects)
+    under_way: deque[Future[Fetched]] = deque()
+
+    def fetch_next() -> None:
+        for source in waiting:
+            under_way.append(pool.submit(fetch, source.path, *_range(source), access))
+            return
+
+    def opened(source: SourceSlice) -> BinaryIO:
+        if not is_object_url(source.path):
+            return open_file(source)
+        fetch_next()
+        return _part(source, under_way.popleft().result())
+
+    for _ in range(min(AHEAD, AHEAD_BYTES // longest_bytes)):
+        fetch_next()
+    return opened
+
+
+def _part(source: SourceSlice, fetched: Fetched) -> Part:
+    if fetched.size_bytes != source.file_bytes:
+        raise other_size(source, fetched.size_bytes)
+    if source.etag and fetched.etag and fetched.etag != source.etag:
+        raise refused(source, "has another content than when it was listed")
+    return Part(fetched.content, _range(source)[0])
+
+
+def _deflated(source: SourceSlice) -> tuple[int, int]:
+    return 0, min(source.file_bytes, 2 * (source.pixel_offset + source.pixels.n_bytes) + SPARE_BYTES)
+
+
+def _pixels(source: SourceSlice) -> tuple[int, int]:
+    return source.pixel_offset, source.pixel_offset + source.pixels.n_bytes
+
+
+def _encapsulated(source: SourceSlice) -> tuple[int, int]:
+    return source.pixel_offset, source.pixel_offset + compressed_bytes(source)
+
+
+_RANGES: dict[Layout, Callable[[SourceSlice], tuple[int, int]]] = {
+    Layout.LITTLE_ENDIAN: _pixels,
+    Layout.BIG_ENDIAN: _pixels,
+    Layout.DEFLATED: _deflated,
+    Layout.ENCAPSULATED: _encapsulated,
+}
+
+
+def _range(source: SourceSlice) -> tuple[int, int]:
+    """Return the part of the file that `decode` reads: its first byte, and the one after the last."""
+    return _RANGES[SYNTAXES[source.transfer_syntax_uid].layout](source)

@@ -1,0 +1,1 @@
+"""Where DICOM files lie, and how they are listed, read, remembered and fetched."""

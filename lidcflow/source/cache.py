@@ -1,0 +1,174 @@
+"""Headers that were read before, in one SQLite file: the second index of an archive opens no file again."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, get_type_hints
+
+from lidcflow.ct.facts import Facts
+from lidcflow.ct.headers import Header, Outcome, Unread
+from lidcflow.source.codec import decoder, encoded, shape_of
+from lidcflow.source.files import SourceFile
+
+CACHE_VERSION = 1
+"""Raised when headers are read otherwise; another set of fields is noticed by itself."""
+
+_BUSY_S = 2.0
+_OWN_FIELDS = [field.name for field in fields(Header) if field.name not in ("path", "facts", "frames")]
+_HINTS = get_type_hints(Header)
+_DECODERS = [decoder(_HINTS[name]) for name in _OWN_FIELDS]
+_TABLES = """
+CREATE TABLE IF NOT EXISTS form (form TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS facts (id INTEGER PRIMARY KEY, content TEXT UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS files (
+    path BLOB PRIMARY KEY, size_bytes INTEGER NOT NULL, version TEXT NOT NULL, content TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+def form() -> str:
+    """Describe how the cache is written: a file of another form is dropped."""
+    shapes = f"{CACHE_VERSION} {shape_of(Header)} {[kind.name for kind in Unread]}"
+    return hashlib.sha256(shapes.encode()).hexdigest()
+
+
+class HeaderCache:
+    """What files gave when their headers were read, by keyed hash of the path, size and version.
+
+    It holds no path, and of a patient what `Header` holds: UIDs and the keyed hash. A file that can't be used is
+    replaced; one that another process holds is left alone: both cost time and nothing else.
+
+    Parameters
+    ----------
+    file : Path
+        SQLite file; made when it is lacking.
+    secret : bytes
+        Key of the hash.
+    fresh : bool
+        Forget what is known of a file, and remember it anew.
+    """
+
+    def __init__(self, file: Path, secret: bytes, *, fresh: bool = False) -> None:
+        self._secret = secret
+        self._fresh = fresh
+        self._facts: dict[int, Facts] = {}
+        self._ids: dict[Facts, int] = {}
+        self._database = _opened(file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._database is not None:
+            self._database.close()
+
+    def known(self, files: Sequence[SourceFile]) -> list[Outcome | None]:
+        """Return what each file gave, None where that has to be read."""
+        if self._database is None or self._fresh:
+            return [None] * len(files)
+        query = "SELECT content FROM files WHERE path = ? AND size_bytes = ? AND version = ?"
+        with self._forgiving():
+            find = self._database.execute
+            rows = [find(query, (self._key(file), file.size_bytes, file.version)).fetchone() for file in files]
+            return [row and self._outcome(file, row[0]) for file, row in zip(files, rows, strict=True)]
+        return [None] * len(files)
+
+    def remember(self, files: Sequence[SourceFile], outcomes: Sequence[Outcome]) -> None:
+        """Keep what files gave, in one transaction; what could not be read may be read the next time."""
+        if self._database is None:
+            return
+        kept = [(file, made) for file, made in zip(files, outcomes, strict=True) if made is not Unread.UNREADABLE]
+        with self._forgiving(), self._database:
+            rows = [(self._key(file), file.size_bytes, file.version, self._content(made)) for file, made in kept]
+            self._database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Go on without the cache when the database fails: it is locked, damaged, or the disk is full."""
+        try:
+            yield
+        except (sqlite3.Error, ValueError, TypeError, KeyError):
+            self._ids.clear()
+
+    def _key(self, file: SourceFile) -> bytes:
+        return hmac.digest(self._secret, file.path.encode(errors="surrogateescape"), "sha256")[:16]
+
+    def _content(self, outcome: Outcome) -> str:
+        if isinstance(outcome, Unread):
+            return json.dumps(outcome.name)
+        return json.dumps([self._packed(header) for header in outcome])
+
+    def _packed(self, header: Header) -> list[Any]:
+        own = [encoded(getattr(header, name)) for name in _OWN_FIELDS]
+        return [self._id_of(header.facts), [self._packed(frame) for frame in header.frames], *own]
+
+    def _outcome(self, file: SourceFile, content: str) -> Outcome:
+        found = json.loads(content)
+        if isinstance(found, str):
+            return Unread[found]
+        return [self._header(file, *values) for values in found]
+
+    def _header(self, file: SourceFile, facts_id: int, frames: list[Any], *values: Any) -> Header:
+        own = {name: decode(value) for name, decode, value in zip(_OWN_FIELDS, _DECODERS, values, strict=True)}
+        each = tuple([self._header(file, *frame) for frame in frames])
+        return Header(path=file.path, facts=self._facts_of(facts_id), frames=each, **own)
+
+    def _id_of(self, facts: Facts) -> int:
+        """Keep the shared part of a header once for all files of a series."""
+        if facts not in self._ids:
+            content = json.dumps(encoded(facts))
+            self._query("INSERT OR IGNORE INTO facts (content) VALUES (?)", content)
+            self._ids[facts] = self._query("SELECT id FROM facts WHERE content = ?", content)[0]
+        return self._ids[facts]
+
+    def _facts_of(self, facts_id: int) -> Facts:
+        if facts_id not in self._facts:
+            row = self._query("SELECT content FROM facts WHERE id = ?", facts_id)
+            self._facts[facts_id] = decoder(Facts)(json.loads(row[0]))
+        return self._facts[facts_id]
+
+    def _query(self, query: str, *values: Any) -> Any:
+        if self._database is None:
+            raise ValueError("a cache must be open")
+        return self._database.execute(query, values).fetchone()
+
+
+def _opened(file: Path) -> sqlite3.Connection | None:
+    """Open the cache; what is no cache of this form is replaced."""
+    for _ in range(2):
+        try:
+            return _connected(file)
+        except sqlite3.OperationalError:  # locked, or a place that can't be written
+            return None
+        except (sqlite3.DatabaseError, ValueError):
+            with suppress(OSError):
+                for suffix in ("", "-wal", "-shm"):
+                    Path(f"{file}{suffix}").unlink(missing_ok=True)
+    return None
+
+
+def _connected(file: Path) -> sqlite3.Connection:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(file, timeout=_BUSY_S)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.executescript(_TABLES)
+        with database:
+            database.execute("INSERT INTO form SELECT ? WHERE NOT EXISTS (SELECT 1 FROM form)", (form(),))
+        if database.execute("SELECT form FROM form").fetchall() != [(form(),)]:
+            raise ValueError("a cache must have the form of this version")
+    except Exception:
+        database.close()
+        raise
+    return database

@@ -1,0 +1,163 @@
+"""Keep the files of a bucket or of the public archive in a folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from obstore.exceptions import BaseError
+
+from lidcflow.config import Access
+from lidcflow.ct.records import Collection
+from lidcflow.errors import ResourceError
+from lidcflow.objects import bucket_of, split_url
+from lidcflow.source.files import SourceFile
+from lidcflow.source.heads import connections_of
+from lidcflow.source.ranges import check_answers
+from lidcflow.source.wanted import PART, Plan, Wanted
+
+SPARE_BYTES = 256 * 2**20
+TRIES = 3
+"""A body that breaks off is asked for again; the client repeats requests alone, not what came half."""
+
+ATTRIBUTION_FILE = "ATTRIBUTION.txt"
+ATTRIBUTION_HEAD = "Data of the Imaging Data Commons; cite the DOI and keep to the licence of each collection."
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """What became of the objects of a plan.
+
+    Parameters
+    ----------
+    fetched, kept, failed : int
+        Fetched now; there already; not given, or cut short.
+    fetched_bytes : int
+        Size of what was fetched.
+    """
+
+    fetched: int
+    kept: int
+    failed: int
+    fetched_bytes: int
+
+
+def download(plan: Plan, folder: Path, access: Access, on_file: Callable[[], None] = lambda: None) -> Downloaded:
+    """Fetch what a folder does not hold yet; a file is there whole or not at all.
+
+    Parameters
+    ----------
+    plan : Plan
+        From `plan_download`.
+    folder : Path
+        Made if it is not there.
+    access : Access
+        How buckets are reached.
+    on_file : callable
+        Called after every file.
+
+    Raises
+    ------
+    ResourceError
+        If the disk lacks room, another download writes to the folder, or storage does not answer.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _claimed(folder):
+        missing = [wanted for wanted in plan.wanted if not _is_there(folder / wanted.target, wanted.file)]
+        _check_room(folder, sum(wanted.file.size_bytes for wanted in missing))
+        _write_attribution(folder, plan.collections)
+        for _ in range(len(plan.wanted) - len(missing)):
+            on_file()
+        done = []
+        for was_fetched in _fetch_all(missing, folder, access):
+            done.append(was_fetched)
+            on_file()
+    fetched = [wanted for wanted, was_fetched in zip(missing, done, strict=True) if was_fetched]
+    kept = len(plan.wanted) - len(missing)
+    size_bytes = sum(wanted.file.size_bytes for wanted in fetched)
+    return Downloaded(len(fetched), kept, len(missing) - len(fetched), size_bytes)
+
+
+def _is_there(target: Path, file: SourceFile) -> bool:
+    try:
+        return target.stat().st_size == file.size_bytes
+    except OSError:
+        return False
+
+
+def _check_room(folder: Path, needed_bytes: int) -> None:
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes and free_bytes < needed_bytes + SPARE_BYTES:
+        raise ResourceError(
+            f"folder {folder}: {needed_bytes / 1e9:,.2f} GB must fit on the disk, got {free_bytes / 1e9:,.2f} GB free; "
+            "free some, or choose another folder"
+        )
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process: two downloads would write to one partial file."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ResourceError(f"folder {folder}: one download must write to it at a time, got two; wait for it") from None
+    finally:
+        os.close(held)
+
+
+def _write_attribution(folder: Path, collections: Sequence[Collection]) -> None:
+    """Name the terms of every collection that was ever fetched to the folder."""
+    if not collections:
+        return
+    file = folder / ATTRIBUTION_FILE
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else [ATTRIBUTION_HEAD]
+    lines += [f"{made.attribution.collection}: {made.attribution.terms}" for made in collections]
+    file.write_text("".join(f"{line}\n" for line in dict.fromkeys(lines)), encoding="utf-8")
+
+
+def _fetch_all(missing: Sequence[Wanted], folder: Path, access: Access) -> Iterator[bool]:
+    """Fetch objects, several at a time, and tell of each whether it came whole."""
+    if not missing:
+        return
+    with ThreadPoolExecutor(connections_of(missing[0].file.path, access)) as pool:
+        try:
+            yield from pool.map(lambda wanted: _fetch(wanted.file, folder / wanted.target, access), missing)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _fetch(file: SourceFile, target: Path, access: Access) -> bool:
+    """Fetch one object beside its place, and put it there when it is whole."""
+    part = target.with_name(f"{target.name}{PART}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        whole = any(_came_whole(file, part, access) for _ in range(TRIES))
+        if whole:
+            part.replace(target)
+        else:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise ResourceError(
+            f"folder of the download: must take the files, got '{error.strerror}'; free some room, or choose another"
+        ) from None
+    return whole
+
+
+def _came_whole(file: SourceFile, part: Path, access: Access) -> bool:
+    with part.open("wb") as stream:
+        try:
+            for chunk in bucket_of(file.path, access).get(split_url(file.path)[2]):
+                stream.write(chunk)
+        except (BaseError, FileNotFoundError, PermissionError) as error:
+            if getattr(error, "errno", None):
+                raise
+            check_answers(file.path, access)
+    return part.stat().st_size == file.size_bytes

@@ -1,0 +1,98 @@
+"""What a source is once it is listed: files with their sizes, and what could not be listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from lidcflow.ct.records import Attribution, Collection
+
+
+class SourceFile(NamedTuple):
+    """A file that may be a DICOM image.
+
+    Parameters
+    ----------
+    path : str
+        Absolute path, or an object URL as ``s3://bucket/key`` or ``idc://bucket/key``; never written anywhere.
+    size_bytes : int
+        Its size when it was listed.
+    version : str
+        Changes with the content: time of modification in ns, or the ETag.
+    """
+
+    path: str
+    size_bytes: int
+    version: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a source.
+
+    Parameters
+    ----------
+    name : str
+        The source as its user wrote it, for sentences.
+    files : tuple of SourceFile
+        Sorted by path, each once.
+    unlistable : int
+        Folders whose content may not be listed.
+    missing_lines : tuple of int
+        Lines of a list file, from 1, that name nothing.
+    collections : tuple of Collection
+        What the files belong to, when they come from the public archive.
+    attributions : mapping of str to Attribution
+        For each folder of files from the public archive.
+    incomplete : mapping of str to str
+        A sentence for each SeriesInstanceUID that is not whole in the public archive.
+    resized : frozenset of str
+        SeriesInstanceUIDs whose size is not what the public archive's index says.
+    """
+
+    name: str
+    files: tuple[SourceFile, ...]
+    unlistable: int = 0
+    missing_lines: tuple[int, ...] = ()
+    collections: tuple[Collection, ...] = ()
+    attributions: Mapping[str, Attribution] = field(default_factory=dict)
+    incomplete: Mapping[str, str] = field(default_factory=dict)
+    resized: frozenset[str] = frozenset()
+
+
+def folder_of(path: str) -> str:
+    """Return what a path or an object URL has before its last slash.
+
+    Examples
+    --------
+    >>> folder_of("idc://bucket/series/1.dcm")
+    'idc://bucket/series'
+    """
+    return path.rpartition("/")[0]
+
+
+def joined(name: str, listings: Iterable[Listing], missing_lines: tuple[int, ...] = ()) -> Listing:
+    """Make one listing of several; a file that two of them hold is in it once.
+
+    Parameters
+    ----------
+    name : str
+        Name of the whole.
+    listings : iterable of Listing
+        Its parts.
+    missing_lines : tuple of int
+        Lines that name none.
+    """
+    parts = list(listings)
+    files = {file.path: file for part in parts for file in part.files}
+    return Listing(
+        name,
+        tuple(files[path] for path in sorted(files)),
+        unlistable=sum(part.unlistable for part in parts),
+        missing_lines=missing_lines,
+        collections=tuple(dict.fromkeys(collection for part in parts for collection in part.collections)),
+        attributions={folder: made for part in parts for folder, made in part.attributions.items()},
+        incomplete={uid: sentence for part in parts for uid, sentence in part.incomplete.items()},
+        resized=frozenset(uid for part in parts for uid in part.resized),
+    )

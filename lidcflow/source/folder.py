@@ -1,0 +1,73 @@
+"""The files of a folder tree, whatever its layout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from lidcflow.source.files import Listing, SourceFile
+
+
+def list_folder(root: Path) -> Listing:
+    """List the regular files under a folder; links are followed, and each folder is entered once.
+
+    Parameters
+    ----------
+    root : Path
+        An existing folder.
+    """
+    files: list[SourceFile] = []
+    unlistable = 0
+    for entries in _folders(str(root.absolute())):
+        if entries is None:
+            unlistable += 1
+        else:
+            files += _regular_files(entries)
+    return Listing(str(root), tuple(sorted(files)), unlistable)
+
+
+def list_one_file(path: Path) -> Listing:
+    """List a single file."""
+    return Listing(str(path), (_source_file(str(path.absolute()), path.stat()),))
+
+
+def _folders(root: str) -> Iterator[list[os.DirEntry[str]] | None]:
+    """Yield the entries of every folder, None where they may not be listed; linked folders can form a loop."""
+    waiting, seen = [root], set()
+    while waiting:
+        folder = waiting.pop()
+        try:
+            place = Path(folder).stat()
+            if (place.st_dev, place.st_ino) in seen:
+                continue
+            seen.add((place.st_dev, place.st_ino))
+            with os.scandir(folder) as scanned:
+                entries = list(scanned)
+        except OSError:
+            yield None
+            continue
+        # Sorted, so that of two ways to a linked folder it is always the same one that is taken.
+        waiting += sorted((entry.path for entry in entries if _is_folder(entry)), reverse=True)
+        yield entries
+
+
+def _regular_files(entries: list[os.DirEntry[str]]) -> Iterator[SourceFile]:
+    """Yield regular files: opening a pipe would wait for ever."""
+    for entry in entries:
+        try:
+            if entry.is_file():
+                yield _source_file(entry.path, entry.stat())
+        except OSError:  # a link to itself, or a file that is gone by now
+            continue
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _source_file(path: str, found: os.stat_result) -> SourceFile:
+    return SourceFile(path, found.st_size, str(found.st_mtime_ns))

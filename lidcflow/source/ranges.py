@@ -1,0 +1,189 @@
+"""Read ranges of objects: the head for the index, the pixels for the volume."""
+
+from __future__ import annotations
+
+import io
+from typing import NamedTuple
+
+from obstore.exceptions import BaseError
+
+from lidcflow.config import Access
+from lidcflow.objects import IDC, bucket_of, reaching, split_url
+
+BUFFER_BYTES = 2**18
+"""Fetched at once where a header is longer than its head."""
+
+
+PROBE_RETRIES, PROBE_TIMEOUT_S = 1, 10.0
+"""Without a network this is found out within seconds, not after the patience that a long run deserves."""
+
+
+class Fetched(NamedTuple):
+    """A range of an object, and what the object is now."""
+
+    content: bytes
+    size_bytes: int
+    etag: str
+
+
+def fetch(url: str, start: int, stop: int, access: Access) -> Fetched:
+    """Fetch a range of an object.
+
+    Parameters
+    ----------
+    url : str
+        Object URL.
+    start, stop : int
+        First byte, and the byte after the last; the end of the object ends the range too.
+    access : Access
+        How buckets are reached.
+
+    Raises
+    ------
+    OSError
+        If this object is gone or is not given, while its bucket answers.
+    ResourceError
+        If the storage does not answer, or refuses access.
+    """
+    bucket, key = bucket_of(url, access), split_url(url)[2]
+    try:
+        answer = bucket.get(key, options={"range": (start, stop)})
+        return Fetched(bytes(answer.bytes()), answer.meta["size"], answer.meta["e_tag"] or "")
+    except (BaseError, PermissionError) as error:
+        check_answers(url, access)
+        raise OSError(f"an object must be given, got {type(error).__name__}") from None
+
+
+def check_answers(url: str, access: Access) -> None:
+    """Try one request with little patience: it tells one bad object from storage that is away, or no network.
+
+    Parameters
+    ----------
+    url : str
+        An object URL of the bucket.
+    access : Access
+        How buckets are reached.
+
+    Raises
+    ------
+    ResourceError
+        If the bucket does not answer, or refuses access.
+    """
+    scheme, name, key = split_url(url)
+    with reaching(f"public archive, bucket {name}" if scheme == IDC else f"source {scheme}://{name}"):
+        next(iter(bucket_of(url, _hasty(access)).list(key or None)), None)
+
+
+def _hasty(access: Access) -> Access:
+    configs = {name: getattr(access, name) for name in type(access).model_fields}
+    patience = {"retries": PROBE_RETRIES, "timeout_s": PROBE_TIMEOUT_S}
+    return Access(**{name: config.model_copy(update=patience) for name, config in configs.items()})
+
+
+class ObjectFile(io.RawIOBase):
+    """An object as a file that can be read and sought.
+
+    Parameters
+    ----------
+    url : str
+        Object URL.
+    size_bytes : int
+        Its size.
+    access : Access
+        How buckets are reached.
+    """
+
+    name = ""  # pydicom asks every buffered reader for it
+
+    def __init__(self, url: str, size_bytes: int, access: Access) -> None:
+        self._url = url
+        self._size_bytes = size_bytes
+        self._access = access
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Set the position without a request."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size_bytes}[whence]
+        self._at = max(base + offset, 0)
+        return self._at
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Fetch what fits into a buffer.
+
+        Raises
+        ------
+        OSError
+            If the object is gone.
+        """
+        stop = min(self._at + len(buffer), self._size_bytes)
+        if stop <= self._at:
+            return 0
+        content = fetch(self._url, self._at, stop, self._access).content
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+
+def open_object(url: str, size_bytes: int, access: Access) -> io.BufferedReader:
+    """Open an object for reading a header that is longer than its head.
+
+    Parameters
+    ----------
+    url : str
+        Object URL.
+    size_bytes : int
+        Its size.
+    access : Access
+        How buckets are reached.
+    """
+    return io.BufferedReader(ObjectFile(url, size_bytes, access), BUFFER_BYTES)
+
+
+class Part(io.BytesIO):
+    """A range of a file that keeps the positions of the whole.
+
+    Parameters
+    ----------
+    content : bytes
+        The range.
+    start : int
+        Where it starts in the file.
+
+    Examples
+    --------
+    >>> part = Part(b"def", 3)
+    >>> part.seek(4), part.read()
+    (4, b'ef')
+    """
+
+    def __init__(self, content: bytes, start: int) -> None:
+        super().__init__(content)
+        self._start = start
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Set the position in the file.
+
+        Raises
+        ------
+        ValueError
+            If it lies before the range.
+        """
+        if whence == io.SEEK_SET:
+            return super().seek(offset - self._start) + self._start
+        return super().seek(offset, whence) + self._start
+
+    def tell(self) -> int:
+        """Return the position in the file."""
+        return super().tell() + self._start

@@ -1,0 +1,155 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from lidcflow.config import Access, PreprocessConfig
+from lidcflow.ct.reading import open_file, slice_opener
+from lidcflow.ct.reduce import reduce_series
+from lidcflow.ct.series import index_files, index_folder
+from lidcflow.errors import EmptySource, ResourceError, SeriesRefused
+from lidcflow.objects import bucket_of
+from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.source.places import list_source
+from lidcflow.source.reader import HeaderReader
+from tests.ct.conftest import encode_folder
+from tests.object_storage import every, slow
+
+CONFIG = PreprocessConfig(slices=8, size=16)
+
+
+def index(source, objects):
+    return index_files(list_source(source, objects.access), HeaderReader(PUBLIC_KEY, access=objects.access))
+
+
+def only_series(source, objects):
+    (verdict,) = index(source, objects)
+    return verdict.series
+
+
+def test_a_bucket_gives_the_verdicts_and_volumes_of_a_folder(ct_series, tmp_path, upload, objects):
+    folder = ct_series(tmp_path / "ct")
+    (on_disk,) = index_folder(folder, secret=PUBLIC_KEY).usable
+
+    series = only_series(upload(folder), objects)
+
+    assert series.fingerprint == on_disk.fingerprint
+    volume, expected = reduce_series(series, CONFIG, objects.access), reduce_series(on_disk, CONFIG)
+    np.testing.assert_array_equal(volume.hu, expected.hu)
+    assert volume.sources == expected.sources
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5"])
+def test_any_transfer_syntax_comes_from_a_bucket(ct_series, tmp_path, upload, objects, syntax):
+    folder = encode_folder(ct_series(tmp_path / "ct", n=8), syntax)
+    (on_disk,) = index_folder(folder, secret=PUBLIC_KEY).usable
+
+    series = only_series(upload(folder), objects)
+
+    np.testing.assert_array_equal(reduce_series(series, CONFIG, objects.access).hu, reduce_series(on_disk, CONFIG).hu)
+
+
+def test_a_header_longer_than_its_head_is_read_on(ct_series, tmp_path, upload, objects):
+    folder = ct_series(tmp_path / "ct", n=8, PatientComments="x" * 10_000, ImageComments="y" * 10_000)
+
+    assert only_series(upload(folder), objects).slices[0].pixel_offset > 20_000
+
+
+def test_one_range_is_read_for_a_header_and_one_for_its_pixels(ct_series, tmp_path, upload, objects):
+    url = upload(ct_series(tmp_path / "ct", n=10))
+    objects.requests.clear()
+
+    series = only_series(url, objects)
+    reduce_series(series, CONFIG, objects.access)
+
+    gets = [request for request in objects.requests if request.endswith(".dcm")]
+    assert len(gets) == 20
+
+
+@pytest.mark.parametrize("fault", [every(3, 503), slow(0.02)], ids=["503s", "slow"])
+def test_a_server_that_stumbles_changes_nothing(ct_series, tmp_path, upload, objects, fault):
+    folder = ct_series(tmp_path / "ct", n=8)
+    url = upload(folder)
+    (on_disk,) = index_folder(folder, secret=PUBLIC_KEY).usable
+
+    with objects.faulty(fault):
+        volume = reduce_series(only_series(url, objects), CONFIG, objects.access)
+
+    np.testing.assert_array_equal(volume.hu, reduce_series(on_disk, CONFIG).hu)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (lambda _: None, "could not be read"),
+        (lambda old: old[:9], "could not be read"),
+        (lambda old: old + b"more", r"has \d+ bytes where its header pass saw"),
+        (lambda old: old[:-1] + b"\x07", "has another content"),
+    ],
+    ids=["vanished", "cut short", "longer", "another content"],
+)
+def test_an_object_that_changes_after_it_was_indexed_refuses_the_series(
+    ct_series, tmp_path, upload, objects, content, found
+):
+    folder = ct_series(tmp_path / "ct", n=8)
+    series = only_series(upload(folder), objects)
+    bucket = bucket_of("s3://bucket", objects.access)
+    now = content((folder / "000003.dcm").read_bytes())
+
+    bucket.delete(["archive/000003.dcm"])
+    if now is not None:
+        bucket.put("archive/000003.dcm", now)
+
+    with pytest.raises(SeriesRefused, match=found):
+        reduce_series(series, CONFIG, objects.access)
+
+
+def test_an_object_that_is_cut_short_refuses_its_series_alone(ct_series, tmp_path, upload, objects):
+    ct_series(tmp_path / "both" / "a", n=8)
+    whole = ct_series(tmp_path / "both" / "b", n=8)
+    content = (whole / "000003.dcm").read_bytes()
+    (whole / "000003.dcm").write_bytes(content[: len(content) // 2])
+
+    found = index(upload(tmp_path / "both"), objects)
+
+    assert sorted(str(verdict.reason) for verdict in found) == ["truncated", "usable"]
+
+
+def test_one_object_that_is_refused_is_unreadable_and_the_others_are_read(ct_series, tmp_path, upload, objects):
+    url = upload(ct_series(tmp_path / "ct", n=9))
+
+    with objects.faulty(lambda environ: 403 if environ["PATH_INFO"].endswith("000009.dcm") else None):
+        found = index(url, objects)
+
+    assert (found.unreadable, found[0].n_files) == (1, 8)
+
+
+def test_storage_that_goes_away_stops_with_one_sentence(ct_series, tmp_path, upload, objects):
+    series = only_series(upload(ct_series(tmp_path / "ct", n=8)), objects)
+
+    stopped = pytest.raises(ResourceError, match="source s3://bucket: the storage must answer, got status 403")
+    with objects.faulty(every(1, 403)), stopped:
+        reduce_series(series, CONFIG, objects.access)
+
+
+def test_a_prefix_without_objects_is_refused(objects):
+    with pytest.raises(EmptySource, match="got an empty folder, list or prefix"):
+        index("s3://bucket/none", objects)
+
+
+def test_no_more_slices_are_under_way_than_the_read_ahead_allows(ct_series, tmp_path, upload, objects):
+    series = only_series(upload(ct_series(tmp_path / "ct", n=30)), objects)
+    objects.requests.clear()
+
+    with slice_opener(series.slices, objects.access) as opened:
+        for source in itertools.islice(series.slices, 3):
+            opened(source).close()
+
+    assert len(objects.requests) <= 3 + 8
+
+
+def test_files_are_opened_where_they_lie(ct_series, tmp_path):
+    (series,) = index_folder(ct_series(tmp_path / "ct"), secret=PUBLIC_KEY).usable
+
+    with slice_opener(series.slices, Access()) as opened:
+        assert opened is open_file
