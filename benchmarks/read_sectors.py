@@ -78,7 +78,7 @@ def local_layouts(folder: Path, uids: list[str]) -> dict[str, Read]:
     series = folder / "store" / "series"
     return {
         "store: one shard, chunks of 5": store.read_hu,
-        "  zarr alone on the same": lambda uid, slices: zarr.open_array(series / uid / "0", mode="r")[:, slices],
+        "  the same through zarr-python": lambda uid, slices: zarr.open_array(series / uid / "0", mode="r")[:, slices],
         "  its bytes and decoder alone": lambda uid, slices: decoded(series / uid / "0" / "c/0/0/0/0", slices),
         "unsharded, a file for 5 slices": lambda uid, slices: zarr.open_array(folder / "slabs" / uid)[:, slices],
         "unsharded, one chunk": lambda uid, slices: zarr.open_array(folder / "whole" / uid)[:, slices],
@@ -115,8 +115,8 @@ def bucket_layouts(endpoint: str, uids: list[str]) -> dict[str, Read]:
     store = fill_store("s3://bucket/store", uids, access)
     s3fs = S3FileSystem(anon=True, asynchronous=True, client_kwargs={"endpoint_url": endpoint})
     ways = {
-        "  zarr alone over obstore": ObjectStore(bucket_of("s3://bucket", access), read_only=True),
-        "  zarr alone over s3fs": FsspecStore(s3fs, path="bucket", read_only=True),
+        "  the same through zarr over obstore": ObjectStore(bucket_of("s3://bucket", access), read_only=True),
+        "  the same through zarr over s3fs": FsspecStore(s3fs, path="bucket", read_only=True),
     }
 
     def over(way: Any) -> Read:
@@ -172,10 +172,10 @@ def report(layouts: dict[str, Read], uids: list[str], rounds: int) -> None:
     check(layouts, uids[0])
     medians = measure(layouts, uids, rounds)
     ours = next(iter(layouts))
-    print(f"\n{f'{len(uids)} series, ms a series':34}" + "".join(f"{sector:>12}{'ratio':>7}" for sector in SECTORS))
+    print(f"\n{f'{len(uids)} series, ms a series':36}" + "".join(f"{sector:>12}{'ratio':>7}" for sector in SECTORS))
     for name in layouts:
         cells = [f"{medians[name, s]:12.2f}{medians[name, s] / medians[ours, s]:7.2f}" for s in SECTORS]
-        print(f"{name:34}{''.join(cells)}")
+        print(f"{name:36}{''.join(cells)}")
 
 
 def main() -> None:
