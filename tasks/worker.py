@@ -22,6 +22,6 @@ def preprocess_series(series: Series, *, store_root: str, config: PreprocessConf
         If the storage of its files does not answer.
     """
     store = VolumeStore(store_root, config, create=False, access=access)
-    if store.is_current(series):
-        return store.record(series.series_instance_uid).volume_digest
+    if current := store.current_record(series):
+        return current.volume_digest
     return store.write(series, reduce_series(series, config, access))

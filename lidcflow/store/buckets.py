@@ -181,7 +181,7 @@ class BucketPlace:
 
     def _is_all_there(self, key: str, tags: Mapping[str, str | None]) -> bool:
         found = {meta["path"]: meta["e_tag"] for meta in self._list(key)}
-        return all(found.get(path, "gone") == tag for path, tag in tags.items())
+        return all(path in found and tag in (None, found[path]) for path, tag in tags.items())
 
     def _put_all(self, key: str, objects: Objects) -> dict[str, str | None]:
         """Put objects side by side, the one that completes them last; return the ETag of each path."""

@@ -96,11 +96,16 @@ class VolumeStore:
 
     def is_current(self, series: Series) -> bool:
         """Tell whether the volume of exactly this source is committed."""
+        return self.current_record(series) is not None
+
+    def current_record(self, series: Series) -> VolumeRecord | None:
+        """Read what is known of the volume of exactly this source; None where it is not committed."""
         try:
             record = self.record(series.series_instance_uid)
         except StoreError:
-            return False
-        return record.fingerprint == series.fingerprint and record.config_digest == self.config.digest
+            return None
+        same = (record.fingerprint, record.config_digest) == (series.fingerprint, self.config.digest)
+        return record if same else None
 
     def write(self, series: Series, volume: Volume) -> str:
         """Commit a volume, in place of an older one of the series and its features.
@@ -118,7 +123,8 @@ class VolumeStore:
             If the disk is too full, or the bucket can't be reached.
         """
         uid, digest = self._checked(series.series_instance_uid), digest_of(volume)
-        if self.is_current(series) and self.record(uid).volume_digest == digest:
+        current = self.current_record(series)
+        if current and current.volume_digest == digest:
             return digest
         self._place.require_room(2 * volume.hu.nbytes)
         attributes = attributes_of(series, volume, self.config)
