@@ -94,8 +94,8 @@ class Header:
     etag: str = ""
 
 
-Outcome = list[Header] | Unread
-"""What a file gave: the headers of its images, or why none."""
+Outcome = Header | Unread
+"""What a file gave: its header, or why none."""
 
 
 def read_headers(files: Sequence[SourceFile], secret: bytes, access: Access) -> list[Outcome]:
@@ -147,7 +147,7 @@ def _read_header(
         parsed = parse_head(head) or parse_file(file.path, opened)
         if SERIES_INSTANCE_UID not in parsed.elements:
             return Unread.UNREADABLE
-        return [_header(file, file_bytes, parsed, _shared_facts(parsed, secret, known))]
+        return _header(file, file_bytes, parsed, _shared_facts(parsed, secret, known))
     except ResourceError:
         raise
     except Exception:
