@@ -108,8 +108,8 @@ class Header:
     etag: str = ""
 
 
-Outcome = list[Header] | Unread
-"""What a file gave: the headers of its images, or why none."""
+Outcome = Header | Unread
+"""What a file gave: its header, or why none."""
 
 
 def read_headers(files: Sequence[SourceFile], secret: bytes, access: Access) -> list[Outcome]:
@@ -162,7 +162,7 @@ def _read_header(
         if SERIES_INSTANCE_UID not in parsed.elements:
             return Unread.UNREADABLE
         header = _header(file, file_bytes, parsed, _shared_facts(parsed, secret, known))
-        return [_with_frames(header, parsed, opened, secret, known) if _is_enhanced(header) else header]
+        return _with_frames(header, parsed, opened, secret, known) if _is_enhanced(header) else header
     except ResourceError:
         raise
     except Exception:

@@ -140,7 +140,7 @@ def _read(
                 unread[outcome] += 1
                 torn |= {folder_of(file.path)} if outcome is Unread.UNREADABLE else set()
             else:
-                headers += outcome
+                headers.append(outcome)
         done += len(batch)
         if on_progress:
             on_progress(done, len(files))

@@ -15,16 +15,19 @@ from typing import Any, Self, get_type_hints
 
 from lidcflow.ct.facts import Facts
 from lidcflow.ct.headers import Header, Outcome, Unread
-from lidcflow.source.codec import decoder, encoded, shape_of
+from lidcflow.source.codec import decoder, encoded, parts_of, shape_of
 from lidcflow.source.files import SourceFile
 
 CACHE_VERSION = 1
 """Raised when headers are read otherwise; another set of fields is noticed by itself."""
 
 _BUSY_S = 2.0
-_OWN_FIELDS = [field.name for field in fields(Header) if field.name not in ("path", "facts", "frames")]
 _HINTS = get_type_hints(Header)
-_DECODERS = [decoder(_HINTS[name]) for name in _OWN_FIELDS]
+_INNER = [name for name, hint in _HINTS.items() if Header in parts_of(hint)]
+"""Fields that hold the headers of frames: kept as headers are, without path."""
+
+_OWN = [field.name for field in fields(Header) if field.name not in ("path", "facts", *_INNER)]
+_DECODERS = [decoder(_HINTS[name]) for name in _OWN]
 _TABLES = """
 CREATE TABLE IF NOT EXISTS form (form TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS facts (id INTEGER PRIMARY KEY, content TEXT UNIQUE NOT NULL);
@@ -104,24 +107,23 @@ class HeaderCache:
         return hmac.digest(self._secret, file.path.encode(errors="surrogateescape"), "sha256")[:16]
 
     def _content(self, outcome: Outcome) -> str:
-        if isinstance(outcome, Unread):
-            return json.dumps(outcome.name)
-        return json.dumps([self._packed(header) for header in outcome])
-
-    def _packed(self, header: Header) -> list[Any]:
-        own = [encoded(getattr(header, name)) for name in _OWN_FIELDS]
-        return [self._id_of(header.facts), [self._packed(frame) for frame in header.frames], *own]
+        return json.dumps(outcome.name if isinstance(outcome, Unread) else self._packed(outcome))
 
     def _outcome(self, file: SourceFile, content: str) -> Outcome:
         found = json.loads(content)
-        if isinstance(found, str):
-            return Unread[found]
-        return [self._header(file, *values) for values in found]
+        return Unread[found] if isinstance(found, str) else self._header(file.path, found)
 
-    def _header(self, file: SourceFile, facts_id: int, frames: list[Any], *values: Any) -> Header:
-        own = {name: decode(value) for name, decode, value in zip(_OWN_FIELDS, _DECODERS, values, strict=True)}
-        each = tuple([self._header(file, *frame) for frame in frames])
-        return Header(path=file.path, facts=self._facts_of(facts_id), frames=each, **own)
+    def _packed(self, header: Header) -> list[Any]:
+        own = [encoded(getattr(header, name)) for name in _OWN]
+        inner = [[self._packed(frame) for frame in getattr(header, name)] for name in _INNER]
+        return [self._id_of(header.facts), own, inner]
+
+    def _header(self, path: str, packed: list[Any]) -> Header:
+        facts_id, values, inner = packed
+        own = {name: decode(value) for name, decode, value in zip(_OWN, _DECODERS, values, strict=True)}
+        for name, frames in zip(_INNER, inner, strict=True):
+            own[name] = tuple(self._header(path, frame) for frame in frames)
+        return Header(path=path, facts=self._facts_of(facts_id), **own)
 
     def _id_of(self, facts: Facts) -> int:
         """Keep the shared part of a header once for all files of a series."""

@@ -65,21 +65,34 @@ def decoder(kind: Any) -> Decode:
     raise TypeError(f"a field must be a dataclass, tuple, text or number, got {kind}")
 
 
-def shape_of(kind: Any) -> str:
+def shape_of(kind: type) -> str:
     """Describe a dataclass by its fields and hints, so that what was encoded by another version is known as such.
 
     Parameters
     ----------
     kind : dataclass type
-        What is encoded.
+        What is encoded; it may hold dataclasses, and others of its own kind.
     """
-    hints = get_type_hints(kind)
-    inner = [hint for hint in _parts(*hints.values()) if is_dataclass(hint) and hint is not kind]
-    return f"{kind.__name__}{ {name: str(hint) for name, hint in hints.items()} }" + "".join(map(shape_of, inner))
+    known: dict[type, dict[str, str]] = {}
+    waiting: list[Any] = [kind]
+    while waiting:
+        one = waiting.pop()
+        if is_dataclass(one) and isinstance(one, type) and one not in known:
+            hints = get_type_hints(one)
+            known[one] = {name: str(hint) for name, hint in hints.items()}
+            waiting += parts_of(*hints.values())
+    return str({one.__name__: hints for one, hints in known.items()})
 
 
-def _parts(*hints: Any) -> list[Any]:
-    return [part for hint in hints for part in (hint, *_parts(*get_args(hint)))]
+def parts_of(*hints: Any) -> list[Any]:
+    """List hints and all that they are made of.
+
+    Examples
+    --------
+    >>> parts_of(tuple[int, ...])
+    [tuple[int, ...], <class 'int'>, Ellipsis]
+    """
+    return [part for hint in hints for part in (hint, *parts_of(*get_args(hint)))]
 
 
 def _of_dataclass(kind: type) -> Decode:

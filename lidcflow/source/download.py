@@ -67,8 +67,7 @@ def download(plan: Plan, folder: Path, access: Access, on_file: Callable[[], Non
     ResourceError
         If the disk lacks room, another download writes to the folder, or storage does not answer.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _claimed(folder):
+    with _telling_of_the_disk(folder), _claimed(folder):
         missing = [wanted for wanted in plan.wanted if not _is_there(folder / wanted.target, wanted.file)]
         _check_room(folder, sum(wanted.file.size_bytes for wanted in missing))
         _write_attribution(folder, plan.collections)
@@ -101,8 +100,20 @@ def _check_room(folder: Path, needed_bytes: int) -> None:
 
 
 @contextmanager
+def _telling_of_the_disk(folder: Path) -> Iterator[None]:
+    """Say in one sentence that the folder does not take files."""
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(
+            f"folder {folder}: must take the files, got '{error.strerror}'; free some room, or choose another folder"
+        ) from None
+
+
+@contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
     """Hold the folder for this process: two downloads would write to one partial file."""
+    folder.mkdir(parents=True, exist_ok=True)
     held = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -137,17 +148,12 @@ def _fetch_all(missing: Sequence[Wanted], folder: Path, access: Access) -> Itera
 def _fetch(file: SourceFile, target: Path, access: Access) -> bool:
     """Fetch one object beside its place, and put it there when it is whole."""
     part = target.with_name(f"{target.name}{PART}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        whole = any(_came_whole(file, part, access) for _ in range(TRIES))
-        if whole:
-            part.replace(target)
-        else:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise ResourceError(
-            f"folder of the download: must take the files, got '{error.strerror}'; free some room, or choose another"
-        ) from None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    whole = any(_came_whole(file, part, access) for _ in range(TRIES))
+    if whole:
+        part.replace(target)
+    else:
+        part.unlink(missing_ok=True)
     return whole
 
 
@@ -156,8 +162,6 @@ def _came_whole(file: SourceFile, part: Path, access: Access) -> bool:
         try:
             for chunk in bucket_of(file.path, access).get(split_url(file.path)[2]):
                 stream.write(chunk)
-        except (BaseError, FileNotFoundError, PermissionError) as error:
-            if getattr(error, "errno", None):
-                raise
+        except (BaseError, FileNotFoundError, PermissionError):  # of the object: the file is open already
             check_answers(file.path, access)
     return part.stat().st_size == file.size_bytes

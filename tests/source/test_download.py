@@ -100,6 +100,16 @@ def test_a_disk_without_room_is_told_before_anything_is_fetched(ct_series, tmp_p
         fetch(url, tmp_path / "out", objects)
 
 
+@pytest.mark.parametrize("blocked", ["out", "out/archive"])
+def test_a_folder_that_takes_no_files_is_one_sentence(ct_series, tmp_path, upload, objects, blocked):
+    url = upload(ct_series(tmp_path / "ct", n=3))
+    (tmp_path / blocked).parent.mkdir(exist_ok=True)
+    (tmp_path / blocked).write_text("a file where a folder must be")
+
+    with pytest.raises(ResourceError, match=r"must take the files, got '(File exists|Not a directory)'"):
+        fetch(url, tmp_path / "out", objects)
+
+
 def test_a_second_download_to_a_folder_is_refused(ct_series, tmp_path, upload, objects):
     plan = plan_download(upload(ct_series(tmp_path / "ct", n=3)), objects.access)
 
