@@ -27,7 +27,7 @@ def sound_frame(frame: bytes, codestream: Codestream | None, rows: int, columns:
     frame : bytes
         One compressed frame.
     codestream : Codestream, optional
-        What it is made of; RLE does not say its size, and pydicom makes sure of it.
+        What it is made of; RLE does not say its size, and its decoder stops at it.
     rows, columns : int
         Matrix size.
 
