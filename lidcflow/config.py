@@ -16,7 +16,7 @@ from lidcflow.errors import ConfigError
 
 DEFAULT_FILE = "lidcflow.toml"
 ENVIRONMENT_PREFIX = "LIDCFLOW_"
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 STORE_PLACE = "^([A-Za-z0-9_-]+|s3://[a-z0-9][a-z0-9.-]*[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)$"
 """A folder name in the workspace, or ``s3://bucket/prefix``; nothing that leads out of either."""
 
