@@ -1,7 +1,9 @@
 import itertools
 
 import numpy as np
+import pydicom
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from lidcflow.config import Access, PreprocessConfig
 from lidcflow.ct.reading import open_file, slice_opener
@@ -13,6 +15,7 @@ from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.source.places import list_source
 from lidcflow.source.reader import HeaderReader
 from tests.ct.conftest import encode_folder
+from tests.ct.enhanced import to_enhanced
 from tests.object_storage import every, slow
 
 CONFIG = PreprocessConfig(slices=8, size=16)
@@ -47,6 +50,29 @@ def test_any_transfer_syntax_comes_from_a_bucket(ct_series, tmp_path, upload, ob
     series = only_series(upload(folder), objects)
 
     np.testing.assert_array_equal(reduce_series(series, CONFIG, objects.access).hu, reduce_series(on_disk, CONFIG).hu)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless])
+def test_a_multi_frame_object_comes_from_a_bucket(ct_series, tmp_path, upload, objects, syntax):
+    folder = ct_series(tmp_path / "ct", n=12)
+    to_enhanced(folder if syntax == ExplicitVRLittleEndian else encode_folder(folder, syntax))
+    (on_disk,) = index_folder(folder, secret=PUBLIC_KEY).usable
+
+    series = only_series(upload(folder), objects)
+
+    assert {source.frame_number for source in series.slices} == set(range(1, 13))
+    np.testing.assert_array_equal(reduce_series(series, CONFIG, objects.access).hu, reduce_series(on_disk, CONFIG).hu)
+
+
+def test_an_image_that_was_sent_twice_to_a_bucket_is_used_once(ct_series, tmp_path, upload, objects):
+    folder = ct_series(tmp_path / "ct", n=10)
+    again = pydicom.dcmread(folder / "000004.dcm")
+    again.SOPInstanceUID, again.InstanceNumber = "1.2.3.4", 99
+    again.save_as(folder / "again.dcm")
+
+    (verdict,) = index(upload(folder), objects)
+
+    assert (len(verdict.series.slices), verdict.flags) == (10, ("duplicates-set-aside",))
 
 
 def test_a_header_longer_than_its_head_is_read_on(ct_series, tmp_path, upload, objects):

@@ -11,6 +11,7 @@ from lidcflow.source import cache as module
 from lidcflow.source.cache import HeaderCache
 from lidcflow.source.folder import list_folder
 from lidcflow.source.reader import HeaderReader
+from tests.ct.enhanced import to_enhanced
 
 
 @pytest.fixture
@@ -53,6 +54,16 @@ def test_what_was_read_once_is_not_read_again(read):
 
     assert (len(files), files_again) == (12, [])
     assert again == first
+
+
+def test_the_frames_of_a_multi_frame_object_are_remembered(read, source):
+    to_enhanced(source / "ct")
+    first, _ = read()
+
+    again, files_again = read()
+
+    assert (again == first, files_again) == (True, [])
+    assert [image.frame_number for image in again[0].series.slices] == list(range(1, 11))
 
 
 def test_a_changed_file_is_read_again(read, source):
