@@ -11,6 +11,7 @@ from types import FrameType
 
 from flows.cli.progress import shown_progress
 from flows.environment import prepare
+from flows.leash import leash
 from flows.service.lock import served
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
@@ -61,7 +62,10 @@ def _ensure_server() -> None:
         return
     try:
         with shielding_children():
-            SubprocessASGIServer().start()
+            server = SubprocessASGIServer()
+            server.start()
+            if server.server_process:
+                leash(server.server_process.pid)
     except RuntimeError:
         raise ResourceError(
             f"Prefect's temporary server: must start within "
