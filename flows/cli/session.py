@@ -51,7 +51,8 @@ def flow_session(config: Config) -> Iterator[None]:
     signal.signal(signal.SIGTERM, _leave)
     with shown_progress("starting Prefect"):
         _ensure_server()
-        yield
+        with _served_throughout():
+            yield
 
 
 def _ensure_server() -> None:
@@ -71,6 +72,20 @@ def _ensure_server() -> None:
             f"Prefect's temporary server: must start within "
             f"{get_current_settings().server.ephemeral.startup_timeout_seconds} s, but did not; run again when the "
             "machine is less busy, or set PREFECT_API_URL to a running server"
+        ) from None
+
+
+@contextmanager
+def _served_throughout() -> Iterator[None]:
+    """Say in one sentence that the server went away; Prefect has asked it again for a minute by then."""
+    from httpx import TransportError
+
+    try:
+        yield
+    except TransportError as error:
+        raise ResourceError(
+            f"Prefect server: must stay up while a flow runs, got {type(error).__name__}; start it and run again, "
+            "finished series are kept"
         ) from None
 
 
