@@ -2,8 +2,10 @@
 
 import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from operator import length_hint
 from pathlib import Path
 
 from prefect import flow
@@ -19,9 +21,9 @@ from lidcflow.store.catalog import Catalog
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import open_cluster
 from tasks.index import index_source
-from tasks.preprocess import Preprocessed, preprocess_batch
+from tasks.preprocess import Preprocessed, preprocess_batch, preprocessing
 from tasks.progress import listening, stage
-from tasks.publish import ProgressArtifact, publish_table
+from tasks.publish import MOST_ROWS, ProgressArtifact, publish_table
 from tasks.source import check_source
 
 SPARE_BYTES = 256 * 2**20
@@ -76,20 +78,30 @@ def check_places(source: str, config: Config) -> None:
 
 
 def bring_all(index: Index, config: Config) -> Preprocessed:
-    """Bring every usable series of an index into the store, and the catalog up to date.
+    """Bring every usable series of an index into the store, and keep the catalog up to date meanwhile.
 
     Raises
     ------
     ResourceError
-        If the disk lacks room for the volumes, or the cluster does not start.
+        If the disk lacks room for the volumes, or the cluster does not start or goes away.
     """
     with Catalog(config.catalog) as catalog:
         catalog.record_verdicts(index)
         reused, waiting = split_current(index.usable, config)
-        brought = replace(bring_in(waiting, config), reused=reused)
-        catalog.record_committed(brought.stored, config.preprocess.digest)
-        catalog.record_failed(brought.refused)
+        brought = Preprocessed()
+        record = partial(_record, catalog, config.preprocess.digest, brought)
+        record(Preprocessed(reused=reused))
+        bring_in(waiting, brought, config, record)
     return brought
+
+
+def _record(catalog: Catalog, config_digest: str, brought: Preprocessed, part: Preprocessed) -> None:
+    """Write what became of some series into the catalog, and add it to what the run has brought so far."""
+    brought.add(part)
+    if part.stored:
+        catalog.record_committed(part.stored, config_digest)
+    if part.refused:
+        catalog.record_failed(part.refused)
 
 
 def split_current(usable: list[Series], config: Config) -> tuple[dict[str, str], list[Series]]:
@@ -98,41 +110,63 @@ def split_current(usable: list[Series], config: Config) -> tuple[dict[str, str],
     current: dict[str, str] = {}
     waiting: list[Series] = []
     for series in usable:
-        if store.is_current(series):
-            current[series.series_instance_uid] = store.record(series.series_instance_uid).volume_digest
+        if record := store.current_record(series):
+            current[series.series_instance_uid] = record.volume_digest
         else:
             waiting.append(series)
     return current, waiting
 
 
-def bring_in(waiting: list[Series], config: Config) -> Preprocessed:
-    """Preprocess series batch by batch on one cluster; without series no cluster is started."""
-    brought = Preprocessed()
+def bring_in(
+    waiting: list[Series], brought: Preprocessed, config: Config, record: Callable[[Preprocessed], None]
+) -> None:
+    """Preprocess series on one cluster, in batches; without series no cluster is started.
+
+    However it ends, `record` has been told of every series that is in the store, and `brought` has them.
+    """
     if not waiting:
-        return brought
+        return
     check_room(len(waiting), config)
+    feed = iter(waiting)
+    try:
+        with open_cluster(config.cluster, "preprocess", scratch=config.scratch_path) as cluster:
+            _follow(feed, len(waiting), cluster.address, config, record)
+    except BaseException:
+        # The last ones may have reached the store unheard, before their workers were stopped.
+        begun = waiting[: len(waiting) - length_hint(feed)]
+        unheard = [series for series in begun if not brought.knows(series.series_instance_uid)]
+        record(Preprocessed(committed=split_current(unheard, config)[0]))
+        raise
+
+
+def _follow(
+    feed: Iterator[Series], total: int, address: str, config: Config, record: Callable[[Preprocessed], None]
+) -> None:
+    """Run a Prefect task for each batch, with one progress bar for all."""
     with (
-        open_cluster(config.cluster, "preprocess", scratch=config.scratch_path) as cluster,
         listening(ProgressArtifact()),
-        stage("preprocess", len(waiting)) as preprocessing,
+        stage("preprocess", total) as preprocess_stage,
+        closing(preprocessing(feed, address, config)) as finished,
     ):
-        for batch in batches(waiting, config.cluster.batch_size):
-            part = preprocess_batch(quote(batch), cluster.address, config, preprocessing.advance)
-            brought.committed.update(part.committed)
-            brought.refused.update(part.refused)
-    return brought
+
+        def counted(part: Preprocessed) -> None:
+            record(part)
+            preprocess_stage.advance(part.answered)
+
+        for last in batch_ends(total, config.cluster.batch_size):
+            if preprocess_stage.done < last:
+                preprocess_batch(quote(finished), preprocess_stage.done + 1, last, counted)
 
 
-def batches(series: list[Series], size: int) -> Iterator[list[Series]]:
-    """Cut a list into lists of at most `size`.
+def batch_ends(total: int, size: int) -> list[int]:
+    """Return the number of the last series of each batch.
 
     Examples
     --------
-    >>> list(batches([1, 2, 3], 2))
-    [[1, 2], [3]]
+    >>> batch_ends(5, 2)
+    [2, 4, 5]
     """
-    for start in range(0, len(series), size):
-        yield series[start : start + size]
+    return [min(start + size, total) for start in range(0, total, size)]
 
 
 def check_room(volumes: int, config: Config) -> None:
@@ -179,7 +213,7 @@ def publish(index: Index, brought: Preprocessed, *, seconds: float) -> Preproces
         RefusedSeries(series_instance_uid=uid, reason=refusal.reason, sentence=refusal.sentence)
         for uid, refusal in brought.refused.items()
     ]
-    publish_table("refused-series", [series.model_dump() for series in refused], "Series that could not be used")
+    publish_table("refused-series", [series.model_dump() for series in refused], _table_title(len(refused)))
     return PreprocessReport(
         found=len(index),
         usable=len(index.usable),
@@ -190,6 +224,11 @@ def publish(index: Index, brought: Preprocessed, *, seconds: float) -> Preproces
         collections=index.collections,
         seconds=round(seconds, 3),
     )
+
+
+def _table_title(refused: int) -> str:
+    more = refused - MOST_ROWS
+    return "Series that could not be used" + (f"; {more} more are in the catalog" if more > 0 else "")
 
 
 def _gib(size_bytes: int) -> str:

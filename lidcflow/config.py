@@ -98,6 +98,9 @@ class ClusterConfig(_Settings):
     gpus: int = Field(0, ge=0, description="GPUs offered by the local cluster, one training task each")
     batch_size: int = Field(256, ge=1, description="series in one Prefect task")
     window: int = Field(4, ge=1, description="series in flight per worker")
+    series_within_s: float = Field(
+        900, gt=0, description="time for one series, after which its worker process ends and its nanny starts another"
+    )
 
 
 class ObjectsConfig(_Settings):

@@ -1,37 +1,33 @@
-"""Series on Dask: the only module that knows dask, distributed and prefect-dask."""
+"""Series on Dask: beside `tasks.cluster_local` the only module that knows dask, distributed and prefect-dask."""
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, Future, KilledWorker, Nanny, Scheduler, SpecCluster, as_completed
-from distributed.diskutils import WorkSpace
+from distributed import Client, Future, KilledWorker, as_completed
+from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
 from lidcflow.config import ClusterConfig
 from lidcflow.errors import ResourceError, SeriesRefused
+from tasks.cluster_local import WORKERS_WITHIN_S, Purpose, local_cluster, local_settings
 from tasks.interrupts import shielding_children
+from tasks.limits import within
 
 if TYPE_CHECKING:
     from prefect_dask import DaskTaskRunner
 
-Purpose = Literal["preprocess", "train"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-LOOPBACK = "127.0.0.1"
-SCRATCH_FOLDER = "dask-scratch-space"
 SCHEDULER_WITHIN_S = 10
-WORKERS_WITHIN_S = 120
-"""A worker starts in 2 s on a quiet machine; a cluster on a queue may still have to get its first machine."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +74,10 @@ def open_cluster(config: ClusterConfig, purpose: Purpose, *, scratch: Path | Non
         yield Cluster(config.address, workers)
         return
     count = config.gpus if purpose == "train" and config.gpus else local_workers(config)
-    with dask.config.set(_local_settings(purpose, count)), ExitStack() as stack:
+    with dask.config.set(local_settings(purpose, count)), ExitStack() as stack:
         try:
             with shielding_children():
-                local = stack.enter_context(_local_cluster(config, purpose, count, scratch))
+                local = stack.enter_context(local_cluster(config, purpose, count, scratch))
         except RuntimeError:
             raise ResourceError(
                 f"local cluster: {count} worker processes must start, but one did not; what it said is above, "
@@ -91,14 +87,40 @@ def open_cluster(config: ClusterConfig, purpose: Purpose, *, scratch: Path | Non
 
 
 def map_series(
-    address: str, function: Callable[[Item], Result], items: Iterable[Item], *, window: int = 4
+    address: str,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    window: int = 4,
+    within_s: float | None = None,
 ) -> Iterator[tuple[Item, Result | Exception]]:
     """Apply a function to every item on the cluster and yield each outcome as it comes.
 
+    The parameters and what is raised are those of `map_groups`.
+
+    Yields
+    ------
+    (item, outcome)
+        In the order of completion. The outcome is the result, or the exception the function raised, or
+        `SeriesRefused` with the reason ``"quarantined"``.
+    """
+    for group in map_groups(address, function, items, window=window, within_s=within_s):
+        yield from group
+
+
+def map_groups(
+    address: str,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    window: int = 4,
+    within_s: float | None = None,
+) -> Iterator[list[tuple[Item, Result | Exception]]]:
+    """Apply a function to every item on the cluster and yield what has finished, as many at once as there are.
+
     At most `window` items per worker are in flight, and each result leaves the cluster at once, so that
-    neither side ever holds the whole archive. An item that was in flight when its worker died is run again; if
-    it is among the dead too often, it is run once more with nothing beside it, and only if that ends its worker
-    too is it given up: its neighbours are innocent.
+    neither side ever holds the whole archive. An item that was in flight when its worker died is run once more at
+    the end with nothing beside it, and only if that ends its worker too is it given up: its neighbours are innocent.
 
     Parameters
     ----------
@@ -110,28 +132,23 @@ def map_series(
         Series or other small things that hold paths, never arrays.
     window : int
         Items in flight per worker.
-
-    Yields
-    ------
-    (item, outcome)
-        In the order of completion. The outcome is the result, or the exception the function raised, or
-        `SeriesRefused` with the reason ``"quarantined"``.
+    within_s : float, optional
+        Time for one item, after which its worker process is ended, also in the middle of a call that never returns.
 
     Raises
     ------
     ResourceError
-        If the scheduler goes away.
+        If the scheduler goes away, or has no worker any more.
     """
+    work = function if within_s is None else partial(within, within_s, function)
     suspects: list[Item] = []
     with _connected(address) as client:
-        in_flight = window * max(1, len(client.nthreads()))
-        for item, outcome in _outcomes(client, function, items, in_flight):
-            if isinstance(outcome, KilledWorker):
-                suspects.append(item)
-            else:
-                yield item, outcome
-        for item, outcome in _outcomes(client, function, suspects, 1):
-            yield item, _quarantined(item) if isinstance(outcome, KilledWorker) else outcome
+        for group in _outcomes(client, work, items, window * max(1, len(client.nthreads()))):
+            suspects += [item for item, outcome in group if isinstance(outcome, KilledWorker)]
+            if innocent := [pair for pair in group if not isinstance(pair[1], KilledWorker)]:
+                yield innocent
+        for group in _outcomes(client, work, suspects, 1):
+            yield [(item, _unless_killed(item, outcome, within_s)) for item, outcome in group]
 
 
 def task_runner(address: str) -> DaskTaskRunner:
@@ -149,65 +166,6 @@ def gpu_resources(config: ClusterConfig) -> AbstractContextManager[Any]:
 def local_workers(config: ClusterConfig) -> int:
     """Return how many processes work on this machine: as configured, or one for each core it may use."""
     return config.workers or CPU_COUNT
-
-
-def remove_scratch(scratch: Path) -> int:
-    """Remove the folders of workers that died, and return how many they were; Dask locks those of living ones."""
-    folder = scratch / SCRATCH_FOLDER
-    if not folder.is_dir():
-        return 0
-    before = _worker_folders(folder)
-    WorkSpace(str(folder)).new_work_dir(prefix="repair-").release()  # making one sweeps the others
-    return len(before - _worker_folders(folder))
-
-
-def _worker_folders(folder: Path) -> set[str]:
-    return {entry.name for entry in folder.iterdir() if entry.is_dir()}
-
-
-def _local_settings(purpose: Purpose, workers: int) -> dict[str, Any]:
-    """Settings that Dask reads from its own configuration only, not from arguments."""
-    tensorflow_threads = max(1, CPU_COUNT // workers) if purpose == "train" else 1
-    before_start = {
-        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-        "TF_NUM_INTRAOP_THREADS": str(tensorflow_threads),
-        "TF_NUM_INTEROP_THREADS": "1",
-        "DASK_LOGGING__DISTRIBUTED": "critical",
-    }
-    return {
-        "distributed.scheduler.allowed-failures": 2,
-        "distributed.worker.multiprocessing-method": "spawn",
-        "distributed.nanny.pre-spawn-environ": before_start,
-    }
-
-
-def _local_cluster(config: ClusterConfig, purpose: Purpose, workers: int, scratch: Path | None) -> SpecCluster:
-    options = {
-        "host": LOOPBACK,
-        "nthreads": 1,
-        "memory_limit": config.memory_limit,
-        "local_directory": str(scratch) if scratch else None,
-        "dashboard": False,
-        "silence_logs": logging.CRITICAL,
-    }
-    gpus = config.gpus if purpose == "train" else 0
-    specs = {i: {"cls": Nanny, "options": {**options, **_gpu_options(i, gpus)}} for i in range(workers)}
-    scheduler = {"host": LOOPBACK, "dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
-    return SpecCluster(
-        workers=specs,
-        scheduler={"cls": Scheduler, "options": scheduler},
-        name=f"lidcflow-{purpose}",
-        silence_logs=logging.CRITICAL,
-    )
-
-
-def _gpu_options(worker: int, gpus: int) -> dict[str, Any]:
-    """Show each GPU to one worker only: TensorFlow takes all the memory of every GPU it sees."""
-    if not gpus:
-        return {}
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    device = visible[worker] if worker < len(visible) and visible[worker] else str(worker)
-    return {"resources": {"GPU": 1}, "env": {"CUDA_VISIBLE_DEVICES": device}}
 
 
 @contextmanager
@@ -241,26 +199,36 @@ def _check_workers(client: Client, config: ClusterConfig) -> int:
 
 def _outcomes(
     client: Client, function: Callable[[Item], Result], items: Iterable[Item], in_flight: int
-) -> Iterator[tuple[Item, Result | Exception]]:
-    """Keep up to `in_flight` items on the cluster and yield each with its result or exception."""
+) -> Iterator[list[tuple[Item, Result | Exception]]]:
+    """Keep up to `in_flight` items on the cluster and yield those that are ready with results or exceptions."""
     waiting = iter(items)
-    flying = {_submit(client, function, item): item for item in islice(waiting, in_flight)}
+    flying = _submit(client, function, list(islice(waiting, in_flight)))
     completed = as_completed(list(flying), loop=client.loop)
     try:
-        for future in completed:
-            item, outcome = flying.pop(future), _outcome(future)
-            future.release()
-            for following in islice(waiting, 1):
-                successor = _submit(client, function, following)
-                flying[successor] = following
-                completed.add(successor)
-            yield item, outcome
+        for ready in completed.batches():
+            group = [(flying.pop(future), outcome) for future, outcome in _gather(client, ready)]
+            for future in ready:
+                future.release()
+            successors = _submit(client, function, list(islice(waiting, len(ready))))
+            flying.update(successors)
+            completed.update(list(successors))
+            yield group
     finally:
         client.cancel(list(flying), force=True)
 
 
-def _submit(client: Client, function: Callable[[Item], Result], item: Item) -> Future:
-    return client.submit(function, item, pure=False)
+def _submit(client: Client, function: Callable[[Item], Result], items: list[Item]) -> dict[Future, Item]:
+    """Send items in one message: a message each costs 2 ms of this process, together 1 ms."""
+    return dict(zip(client.map(function, items, pure=False), items, strict=True)) if items else {}
+
+
+def _gather(client: Client, ready: list[Future]) -> Iterator[tuple[Future, Any]]:
+    """Fetch results in one request to each worker, 4 ms cheaper than one by one, and give those that failed singly."""
+    finished = [future for future in ready if future.status == "finished"]
+    results = client.gather(finished, errors="skip")
+    found = dict(zip(finished, results, strict=True)) if len(results) == len(finished) else {}
+    for future in ready:
+        yield future, found[future] if future in found else _outcome(future)
 
 
 def _outcome(future: Future) -> Any:
@@ -272,14 +240,24 @@ def _outcome(future: Future) -> Any:
         )
     try:
         return future.result()
+    except (NoValidWorkerError, NoWorkerError):
+        raise ResourceError(
+            f"Dask cluster: must have a worker, got none for {WORKERS_WITHIN_S} s; look at memory and disk, and "
+            "run again, finished series are kept"
+        ) from None
     except Exception as error:
         return error
 
 
-def _quarantined(item: object) -> SeriesRefused:
+def _unless_killed(item: object, outcome: Any, within_s: float | None) -> Any:
+    """Return the outcome of an item that ran alone, or why it is given up if its worker died again."""
+    if not isinstance(outcome, KilledWorker):
+        return outcome
     uid = getattr(item, "series_instance_uid", item)
+    limit = "" if within_s is None else f" within {within_s:g} s"
+    overtime = "" if within_s is None else ", hang in a file (cluster.series_within_s)"
     return SeriesRefused(
         "quarantined",
-        f"series {uid}: must not end the process that works on it, but did so each time, alone too; "
-        "it may need more memory than cluster.memory_limit, or crash a decoder",
+        f"series {uid}: must be worked on{limit} without ending the process, but ended it each time, alone too; it may "
+        f"need more memory (cluster.memory_limit){overtime}, or crash a decoder; raise the limit, or leave it out",
     )

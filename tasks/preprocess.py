@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,11 @@ from prefect.cache_policies import NO_CACHE
 from lidcflow.config import Config
 from lidcflow.ct.series import Series
 from lidcflow.errors import LidcflowError, SeriesRefused
-from tasks.cluster import map_series
+from tasks.cluster import map_groups
 from tasks.publish import emit_series_event
-from tasks.retries import is_worth_a_retry
 from tasks.worker import preprocess_series
+
+Group = list[tuple[Series, str | Exception]]
 
 
 @dataclass
@@ -41,51 +42,92 @@ class Preprocessed:
         """Digests of all volumes that are in the store now."""
         return {**self.reused, **self.committed}
 
+    @property
+    def answered(self) -> int:
+        """Series that were worked on and are finished."""
+        return len(self.committed) + len(self.refused)
 
-@task(
-    name="preprocess-batch",
-    retries=2,
-    retry_delay_seconds=[5, 30],
-    retry_condition_fn=is_worth_a_retry,
-    cache_policy=NO_CACHE,
-)
-def preprocess_batch(
-    batch: list[Series], address: str, config: Config, on_series: Callable[[], None] = lambda: None
-) -> Preprocessed:
-    """Preprocess a batch of series on the Dask cluster; each commits its own group, so a retry finds it done."""
+    def knows(self, series_instance_uid: str) -> bool:
+        """Tell whether it is known what became of a series."""
+        return any(series_instance_uid in known for known in (self.committed, self.refused, self.reused))
+
+    def add(self, part: Preprocessed) -> None:
+        """Take in what became of more series."""
+        self.committed.update(part.committed)
+        self.refused.update(part.refused)
+        self.reused.update(part.reused)
+
+
+def preprocessing(series: Iterable[Series], address: str, config: Config) -> Iterator[Group]:
+    """Start to preprocess series on the Dask cluster and yield those that are finished, group by group."""
     work = partial(preprocess_series, store_root=config.store_root, config=config.preprocess, access=config.access)
-    return drain(map_series(address, work, batch, window=config.cluster.window), on_series)
+    return map_groups(address, work, series, window=config.cluster.window, within_s=config.cluster.series_within_s)
 
 
-def drain(
-    outcomes: Iterable[tuple[Series, str | Exception]], on_series: Callable[[], None] = lambda: None
-) -> Preprocessed:
-    """Collect what became of each series and tell Prefect of it.
+@task(name="preprocess-batch", task_run_name="series {first} to {last}", cache_policy=NO_CACHE)
+def preprocess_batch(finished: Iterator[Group], first: int, last: int, record: Callable[[Preprocessed], None]) -> None:
+    """Follow the cluster from the first to the last series of a batch, in the order in which they are finished.
+
+    The cluster is fed across batches, so that none waits for the slowest series of the one before. There is
+    nothing to retry: each series commits by itself, and is run again when its worker dies.
+    """
+    drain(finished, record, enough=last - first + 1)
+
+
+def drain(finished: Iterable[Group], record: Callable[[Preprocessed], None], *, enough: int | None = None) -> None:
+    """Record what became of series as they are finished, and tell Prefect of each.
+
+    Parameters
+    ----------
+    finished : iterable of groups
+        From `preprocessing`.
+    record : callable
+        Takes each group, also the one that ends with an error for all.
+    enough : int, optional
+        Stop once so many series are finished; what is left in `finished` is for the next one.
 
     Raises
     ------
     LidcflowError
         What stops all series, not one: a store of another configuration, a full disk.
     """
-    preprocessed = Preprocessed()
-    for series, outcome in outcomes:
+    answered = 0
+    for group in finished:
+        part, stopping = _sort_out(group)
+        record(part)
+        _tell(part)
+        if stopping:
+            raise stopping
+        answered += part.answered
+        if enough is not None and answered >= enough:
+            return
+
+
+def _sort_out(group: Group) -> tuple[Preprocessed, LidcflowError | None]:
+    """Divide a group into stored, set aside, and an error that is everyone's."""
+    part, stopping = Preprocessed(), None
+    for series, outcome in group:
         uid = series.series_instance_uid
-        if isinstance(outcome, Exception):
-            preprocessed.refused[uid] = refusal = _refusal(uid, outcome)
-            emit_series_event("refused", uid, reason=refusal.reason, sentence=refusal.sentence)
+        if not isinstance(outcome, Exception):
+            part.committed[uid] = outcome
+        elif isinstance(outcome, LidcflowError) and not isinstance(outcome, SeriesRefused):
+            stopping = outcome
         else:
-            preprocessed.committed[uid] = outcome
-            emit_series_event("committed", uid, volume_digest=outcome)
-        on_series()
-    return preprocessed
+            part.refused[uid] = _refusal(uid, outcome)
+    return part, stopping
+
+
+def _tell(part: Preprocessed) -> None:
+    for uid, digest in part.committed.items():
+        emit_series_event("committed", uid, volume_digest=digest)
+    for uid, refusal in part.refused.items():
+        emit_series_event("refused", uid, reason=refusal.reason, sentence=refusal.sentence)
 
 
 def _refusal(uid: str, error: Exception) -> SeriesRefused:
-    """Set one series aside for its error, unless the error is everyone's."""
+    """Set one series aside for its error."""
     if isinstance(error, SeriesRefused):
         return error
-    if isinstance(error, LidcflowError):
-        raise error
     return SeriesRefused(
         "failed",
         f"series {uid}: must be preprocessed without an error, got {type(error).__name__} in {_place(error)}; "

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
-from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from httpx import HTTPError
+from prefect.artifacts import create_progress_artifact, create_table_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.events import emit_event
 
 from tasks.progress import Stage
@@ -15,15 +20,23 @@ from tasks.progress import Stage
 UPDATE_EVERY_S = 2.0
 """An update is a request to the server, 10 to 20 ms; a series can take less than a second."""
 
+LAST_UPDATE_WITHIN_S = 5.0
+"""Time for the bar to reach where its stage ended."""
+
 MOST_ROWS = 500
 """The page of a table is one JSON document; the whole list is in the catalog."""
 
 
 class ProgressArtifact:
-    """A progress bar on the page of the run, fed by stages; attach it with `tasks.progress.listening`."""
+    """A progress bar on the page of the run, fed by stages; attach it with `tasks.progress.listening`.
+
+    It moves in the background: a server that goes away is asked again for a minute, and a run that feeds a cluster
+    can't wait for that.
+    """
 
     def __init__(self) -> None:
         self._bars: dict[Stage, tuple[UUID, float]] = {}
+        self._moving: Thread | None = None
 
     def started(self, stage: Stage) -> None:
         """Make the bar."""
@@ -33,14 +46,31 @@ class ProgressArtifact:
     def advanced(self, stage: Stage) -> None:
         """Move the bar, not more often than every `UPDATE_EVERY_S`."""
         bar, updated_s = self._bars[stage]
-        if time.monotonic() - updated_s >= UPDATE_EVERY_S:
-            update_progress_artifact(bar, _percent(stage))
+        if time.monotonic() - updated_s >= UPDATE_EVERY_S and not self._is_moving():
+            self._move(bar, stage)
             self._bars[stage] = (bar, time.monotonic())
 
     def finished(self, stage: Stage) -> None:
         """Leave the bar where the stage ended."""
         bar, _ = self._bars.pop(stage)
-        update_progress_artifact(bar, _percent(stage))
+        if self._moving:
+            self._moving.join(LAST_UPDATE_WITHIN_S)
+        if not self._is_moving():
+            self._move(bar, stage).join(LAST_UPDATE_WITHIN_S)
+
+    def _is_moving(self) -> bool:
+        return self._moving is not None and self._moving.is_alive()
+
+    def _move(self, bar: UUID, stage: Stage) -> Thread:
+        self._moving = Thread(target=_update, args=(bar, _percent(stage)), daemon=True)
+        self._moving.start()
+        return self._moving
+
+
+def _update(bar: UUID, percent: float) -> None:
+    """Move a bar; one that can't be moved is not worth the run."""
+    with suppress(HTTPError), get_client(sync_client=True) as client:
+        client.update_artifact(bar, ArtifactUpdate(data=percent))
 
 
 def publish_table(key: str, rows: Sequence[Mapping[str, Any]], description: str) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SOME_REFUSED = 3
 """Exit code: done, with series set aside, or with files that may hold images and could not be read."""
 
+REFUSED_COLUMNS = ["series_instance_uid", "reason", "sentence"]
+
 app = typer.Typer()
 
 
@@ -72,7 +74,7 @@ def index(
         catalog.record_verdicts(found)
     rows = [_verdict_row(verdict) for verdict in found]
     if csv_file:
-        _write_csv(csv_file, rows)
+        _write_csv(csv_file, [{**row, "flags": " ".join(row["flags"])} for row in rows], list(rows[0]))
     if as_json:
         beside, collections = asdict(found.beside), [asdict(collection) for collection in found.collections]
         print_json({"series": rows, **beside, "collections": collections, "notice": NOTICE})
@@ -83,7 +85,11 @@ def index(
 
 @app.command()
 def preprocess(
-    source: Source, config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False
+    source: Source,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the series set aside to this file.")] = None,
 ) -> None:
     """Bring every usable series of a source into the store; what is there already is reused."""
     config = configured(config_file, workspace)
@@ -95,6 +101,8 @@ def preprocess(
         from flows.preprocess import preprocess as run
 
         report = run(source, config)
+    if csv_file:
+        _write_csv(csv_file, [series.model_dump() for series in report.refused], REFUSED_COLUMNS)
     if as_json:
         print_json(report)
     else:
@@ -134,11 +142,11 @@ def _verdict_row(verdict: "Verdict") -> dict[str, Any]:
     }
 
 
-def _write_csv(file: Path, rows: list[dict[str, Any]]) -> None:
+def _write_csv(file: Path, rows: list[dict[str, Any]], columns: list[str]) -> None:
     with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, rows[0].keys(), lineterminator="\n")
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({**row, "flags": " ".join(row["flags"])} for row in rows)
+        writer.writerows(rows)
 
 
 def _print_index(found: "Index") -> None:

@@ -11,6 +11,7 @@ from types import FrameType
 
 from flows.cli.progress import shown_progress
 from flows.environment import prepare
+from flows.leash import leash
 from flows.service.lock import served
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
@@ -50,7 +51,8 @@ def flow_session(config: Config) -> Iterator[None]:
     signal.signal(signal.SIGTERM, _leave)
     with shown_progress("starting Prefect"):
         _ensure_server()
-        yield
+        with _served_throughout():
+            yield
 
 
 def _ensure_server() -> None:
@@ -61,12 +63,29 @@ def _ensure_server() -> None:
         return
     try:
         with shielding_children():
-            SubprocessASGIServer().start()
+            server = SubprocessASGIServer()
+            server.start()
+            if server.server_process:
+                leash(server.server_process.pid)
     except RuntimeError:
         raise ResourceError(
             f"Prefect's temporary server: must start within "
             f"{get_current_settings().server.ephemeral.startup_timeout_seconds} s, but did not; run again when the "
             "machine is less busy, or set PREFECT_API_URL to a running server"
+        ) from None
+
+
+@contextmanager
+def _served_throughout() -> Iterator[None]:
+    """Say in one sentence that the server went away; Prefect has asked it again for a minute by then."""
+    from httpx import TransportError
+
+    try:
+        yield
+    except TransportError as error:
+        raise ResourceError(
+            f"Prefect server: must stay up while a flow runs, got {type(error).__name__}; start it and run again, "
+            "finished series are kept"
         ) from None
 
 

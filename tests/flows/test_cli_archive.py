@@ -12,8 +12,8 @@ from prefect.settings import get_current_settings
 from typer.testing import CliRunner
 
 from flows.cli import app, main
-from lidcflow.config import PreprocessConfig
-from lidcflow.store.volumes import VolumeStore
+from lidcflow.config import load_config
+from tests.truth import check_truth
 
 
 @pytest.fixture
@@ -65,11 +65,13 @@ def test_a_source_of_usable_series_exits_0(lidcflow, source):
 
 @pytest.mark.usefixtures("prefect_server")
 def test_preprocess_reports_and_a_second_time_reuses_everything(lidcflow, source):
-    first = lidcflow("preprocess", source, "--json")
+    first = lidcflow("preprocess", source, "--json", "--csv", "aside.csv")
     again = lidcflow("preprocess", source)
 
     assert (first.exit_code, again.exit_code) == (3, 3)
     assert json.loads(first.stdout)["done"] == 1
+    with open("aside.csv", newline="") as stream:
+        assert [row["reason"] for row in csv.DictReader(stream)] == ["not-ct"]
     assert "0 preprocessed, 1 reused unchanged, 1 set aside" in again.stdout
 
 
@@ -127,9 +129,7 @@ def test_ctrl_c_ends_every_process_and_leaves_whole_volumes(tmp_path, ct_series)
     assert running.returncode == 130
     assert b"Traceback" not in said
     assert none_left(running.pid, within_s=20.0)
-    store = VolumeStore(folder, PreprocessConfig(slices=8, size=16))
-    assert 0 < len(store.series_uids()) < 40
-    assert all(store.read_hu(uid).shape == (2, 8, 16, 16) for uid in store.series_uids())
+    assert 0 < len(check_truth(load_config(tmp_path / "lidcflow.toml"))) < 40
 
 
 def none_left(group, within_s):

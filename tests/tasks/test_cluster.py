@@ -48,7 +48,7 @@ def test_no_more_items_than_the_window_are_taken_ahead(cluster):
     outcomes = map_series(cluster.address, eval, items(), window=2)
     next(outcomes)
 
-    assert len(taken) <= 2 * cluster.workers + 1
+    assert len(taken) <= 2 * (2 * cluster.workers)
     assert len(list(outcomes)) == 19
 
 
@@ -79,6 +79,37 @@ def test_a_series_that_kills_each_worker_is_given_up_and_its_neighbours_are_not(
     (given_up,) = [outcome for item, outcome in outcomes if item == signal.SIGKILL]
     assert isinstance(given_up, SeriesRefused)
     assert given_up.reason == "quarantined"
+
+
+def test_an_item_that_never_returns_ends_with_its_time_and_its_neighbours_are_done(cluster):
+    holds_every_thread = "__import__('re').match('(a+)+$', 'a' * 60 + 'b')"
+
+    outcomes = dict(map_series(cluster.address, eval, ["1", holds_every_thread, "2"], within_s=1.0))
+
+    assert (outcomes["1"], outcomes["2"]) == (1, 2)
+    assert outcomes[holds_every_thread].reason == "quarantined"
+    assert "within 1 s" in outcomes[holds_every_thread].sentence
+
+
+def test_an_item_that_outgrows_the_memory_limit_is_given_up_and_its_neighbours_are_done(tmp_path):
+    config = ClusterConfig(workers=1, memory_limit="300MiB")
+    too_much = "bytearray(600 << 20) and __import__('time').sleep(60)"
+
+    with open_cluster(config, "preprocess", scratch=tmp_path) as small:
+        outcomes = dict(map_series(small.address, eval, ["1", too_much, "2"]))
+
+    assert (outcomes["1"], outcomes["2"]) == (1, 2)
+    assert "cluster.memory_limit" in outcomes[too_much].sentence
+
+
+def test_a_worker_that_keeps_most_of_its_memory_gets_more_work(tmp_path):
+    config = ClusterConfig(workers=1, memory_limit="400MiB")
+    kept = "__import__('builtins').__dict__.setdefault('kept', bytearray(250 << 20)) and 1"
+
+    with open_cluster(config, "preprocess", scratch=tmp_path) as small:
+        outcomes = list(map_series(small.address, eval, [kept, *["__import__('time').sleep(0.2)"] * 4]))
+
+    assert [outcome for _, outcome in outcomes] == [1, *[None] * 4]
 
 
 def test_numpy_has_one_thread_in_a_worker(cluster):

@@ -1,0 +1,94 @@
+"""A Dask cluster of this machine: spawned processes of one thread, each watched by a nanny."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from dask.system import CPU_COUNT
+from distributed import Nanny, Scheduler, SpecCluster
+from distributed.diskutils import WorkSpace
+
+from lidcflow.config import ClusterConfig
+
+Purpose = Literal["preprocess", "train"]
+
+LOOPBACK = "127.0.0.1"
+SCRATCH_FOLDER = "dask-scratch-space"
+
+MEMORY_SHARE = 0.95
+"""Of cluster.memory_limit, at which the nanny ends a worker; it looks ten times a second."""
+
+WORKERS_WITHIN_S = 120
+"""A worker starts in 2 s on a quiet machine; a cluster on a queue may still have to get its first machine."""
+
+
+def local_settings(purpose: Purpose, workers: int) -> dict[str, Any]:
+    """Settings that Dask reads from its own configuration only, not from arguments."""
+    tensorflow_threads = max(1, CPU_COUNT // workers) if purpose == "train" else 1
+    before_start = {
+        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+        "TF_NUM_INTRAOP_THREADS": str(tensorflow_threads),
+        "TF_NUM_INTEROP_THREADS": "1",
+        "DASK_LOGGING__DISTRIBUTED": "critical",
+    }
+    return {
+        # One death is enough to make a suspect, which map_groups runs once more alone: with two allowed, a file that
+        # hangs would cost six times cluster.series_within_s.
+        "distributed.scheduler.allowed-failures": 0 if purpose == "preprocess" else 2,
+        "distributed.scheduler.no-workers-timeout": f"{WORKERS_WITHIN_S} s",
+        "distributed.worker.multiprocessing-method": "spawn",
+        # Results are a few bytes, so there is nothing to spill; a worker that pauses near its limit, because memory
+        # that was freed is not always given back, would get no more work and hold what waits there for ever.
+        "distributed.worker.memory.target": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.terminate": MEMORY_SHARE,
+        "distributed.nanny.pre-spawn-environ": before_start,
+    }
+
+
+def local_cluster(config: ClusterConfig, purpose: Purpose, workers: int, scratch: Path | None) -> SpecCluster:
+    """Start a scheduler and workers on the loopback interface; open it under `local_settings`."""
+    options = {
+        "host": LOOPBACK,
+        "nthreads": 1,
+        "memory_limit": config.memory_limit,
+        "local_directory": str(scratch) if scratch else None,
+        "dashboard": False,
+        "silence_logs": logging.CRITICAL,
+    }
+    gpus = config.gpus if purpose == "train" else 0
+    specs = {i: {"cls": Nanny, "options": {**options, **_gpu_options(i, gpus)}} for i in range(workers)}
+    scheduler = {"host": LOOPBACK, "dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
+    return SpecCluster(
+        workers=specs,
+        scheduler={"cls": Scheduler, "options": scheduler},
+        name=f"lidcflow-{purpose}",
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def remove_scratch(scratch: Path) -> int:
+    """Remove the folders of workers that died, and return how many they were; Dask locks those of living ones."""
+    folder = scratch / SCRATCH_FOLDER
+    if not folder.is_dir():
+        return 0
+    before = _worker_folders(folder)
+    WorkSpace(str(folder)).new_work_dir(prefix="repair-").release()  # making one sweeps the others
+    return len(before - _worker_folders(folder))
+
+
+def _worker_folders(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir() if entry.is_dir()}
+
+
+def _gpu_options(worker: int, gpus: int) -> dict[str, Any]:
+    """Show each GPU to one worker only: TensorFlow takes all the memory of every GPU it sees."""
+    if not gpus:
+        return {}
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    device = visible[worker] if worker < len(visible) and visible[worker] else str(worker)
+    return {"resources": {"GPU": 1}, "env": {"CUDA_VISIBLE_DEVICES": device}}
