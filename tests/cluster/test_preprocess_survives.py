@@ -182,11 +182,11 @@ def test_a_server_that_goes_away_stops_no_series_and_ends_in_one_sentence(place)
     config = place.config()
     del place.environment["PREFECT_API_URL"]
 
-    with place.running(config, PREFECT_CLIENT_MAX_RETRIES="1") as flow:
+    with place.running(config, PREFECT_CLIENT_MAX_RETRIES="0") as flow:
         wait_for_volumes(config, 5, flow)
         (server,) = [child for child in psutil.Process(flow.pid).children() if "uvicorn" in child.cmdline()]
         server.kill()
-        said, _ = flow.communicate(timeout=120)
+        said, _ = flow.communicate(timeout=240)
 
     assert flow.returncode == 1
     assert "error: Prefect server: must stay up while a flow runs" in said
