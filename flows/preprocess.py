@@ -97,11 +97,11 @@ def bring_all(index: Index, config: Config) -> Preprocessed:
 
 def _record(catalog: Catalog, config_digest: str, brought: Preprocessed, part: Preprocessed) -> None:
     """Write what became of some series into the catalog, and add it to what the run has brought so far."""
-    brought.add(part)
     if part.stored:
         catalog.record_committed(part.stored, config_digest)
     if part.refused:
         catalog.record_failed(part.refused)
+    brought.add(part)  # last: what an interrupt kept out of the catalog must not count as known
 
 
 def split_current(usable: list[Series], config: Config) -> tuple[dict[str, str], list[Series]]:
