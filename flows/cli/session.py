@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 from types import FrameType
 
 from flows.cli.progress import shown_progress
@@ -16,6 +17,9 @@ from flows.service.lock import served
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 from tasks.interrupts import shielding_children
+
+LEAVE_WITHIN_S = 5.0
+"""Time to end for a command whose Prefect server is gone."""
 
 
 @contextmanager
@@ -77,12 +81,18 @@ def _ensure_server() -> None:
 
 @contextmanager
 def _served_throughout() -> Iterator[None]:
-    """Say in one sentence that the server went away; Prefect has asked it again for a minute by then."""
+    """Say in one sentence that the server went away; Prefect has asked it again for a minute by then.
+
+    At exit it would go on for minutes to deliver the events of each series.
+    """
     from httpx import TransportError
 
     try:
         yield
     except TransportError as error:
+        leaving = Timer(LEAVE_WITHIN_S, os._exit, [1])
+        leaving.daemon = True
+        leaving.start()
         raise ResourceError(
             f"Prefect server: must stay up while a flow runs, got {type(error).__name__}; start it and run again, "
             "finished series are kept"

@@ -186,7 +186,7 @@ def test_a_server_that_goes_away_stops_no_series_and_ends_in_one_sentence(place)
         wait_for_volumes(config, 5, flow)
         (server,) = [child for child in psutil.Process(flow.pid).children() if "uvicorn" in child.cmdline()]
         server.kill()
-        said, _ = flow.communicate(timeout=240)
+        said, _ = flow.communicate(timeout=120)
 
     assert flow.returncode == 1
     assert "error: Prefect server: must stay up while a flow runs" in said
