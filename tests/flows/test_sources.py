@@ -104,9 +104,9 @@ def after(happening):
     """Let something happen between the index and the volumes."""
     from flows.preprocess import bring_in
 
-    def delayed(waiting, config):
+    def delayed(*arguments):
         happening()
-        return bring_in(waiting, config)
+        return bring_in(*arguments)
 
     return delayed
 
