@@ -8,7 +8,7 @@ from rich.console import Console
 
 from lidcflow.errors import LidcflowError
 
-PARTS = ("archive", "learning", "reading", "service", "demo")
+PARTS = ("archive", "labelling", "learning", "reading", "service", "demo")
 
 app = typer.Typer(
     name="lidcflow",

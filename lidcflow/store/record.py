@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,14 @@ from lidcflow.ct.records import Series
 from lidcflow.ct.reduce import SlabSource, Volume
 
 NOTICE = "Research use only. Not for diagnosis."
+
+
+class SourceImage(NamedTuple):
+    """A source slice of a volume."""
+
+    sop_instance_uid: str
+    instance_number: int | None
+    z_mm: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ class VolumeRecord:
         Size of the source.
     slice_spacing_mm, row_spacing_mm, column_spacing_mm : float
         Spacing of the source.
+    source_slices : tuple of SourceImage
+        Every source slice, top first, in a slab or not.
     """
 
     series_instance_uid: str
@@ -72,6 +82,7 @@ class VolumeRecord:
     slice_spacing_mm: float
     row_spacing_mm: float
     column_spacing_mm: float
+    source_slices: tuple[SourceImage, ...] = ()
 
 
 def digest_of(volume: Volume) -> str:
@@ -147,5 +158,6 @@ def record_of(attributes: dict[str, Any]) -> VolumeRecord:
         flags=tuple(facts.pop("flags")),
         lung_z_mm=None if lung_z_mm is None else (lung_z_mm[0], lung_z_mm[1]),
         n_source_slices=len(slices),
+        source_slices=tuple(SourceImage._make(source) for source in slices),
         **facts,
     )
