@@ -53,9 +53,7 @@ def reading_of(cells: Mapping[str, str], origin: Origin) -> Reading | None:
     if cells.get(BEYOND):
         raise WrongRow(Reason.MALFORMED, "a row must have no more cells than the header; quote cells that hold commas")
     if not is_uid(cells[SERIES]):
-        raise WrongRow(
-            Reason.MALFORMED, f"column {SERIES}: must be a UID, digits and dots, got something else"
-        )
+        raise WrongRow(Reason.MALFORMED, f"column {SERIES}: must be a UID, digits and dots, got something else")
     if not any(cells.get(name) for name in COLUMNS if name not in (SERIES, READER)):
         return None
     return Reading(
@@ -74,9 +72,7 @@ def _rating(cells: Mapping[str, str]) -> float:
     if not named and not rated:
         raise WrongRow(Reason.NO_RATING, f"column {MALIGNANCY} or {CLASS} must be filled, got neither; rate the nodule")
     if named and rated:
-        raise WrongRow(
-            Reason.MALFORMED, f"one of the columns {MALIGNANCY} and {CLASS} must be filled; keep one"
-        )
+        raise WrongRow(Reason.MALFORMED, f"one of the columns {MALIGNANCY} and {CLASS} must be filled; keep one")
     if named:
         if named not in CLASS_RATINGS:
             raise WrongRow(Reason.RATING_OUT_OF_RANGE, f"column {CLASS}: must be benign or malignant; mend it")
@@ -91,9 +87,7 @@ def _rating(cells: Mapping[str, str]) -> float:
 def _marks(cells: Mapping[str, str]) -> tuple[Mark, ...]:
     uid, has_z = cells.get(IMAGE, ""), bool(cells.get(Z))
     if uid and not is_uid(uid):
-        raise WrongRow(
-            Reason.MALFORMED, f"column {IMAGE}: must be a UID, digits and dots, got something else"
-        )
+        raise WrongRow(Reason.MALFORMED, f"column {IMAGE}: must be a UID, digits and dots, got something else")
     has_range = bool(cells.get(Z_TOP) or cells.get(Z_BOTTOM))
     if has_range == bool(uid or has_z):
         raise WrongRow(

@@ -21,6 +21,8 @@ from lidcflow.readings.sr_rating import rating_of
 from lidcflow.readings.table import Book, Mark, Origin, Problem, Reading, Reason, is_rating
 
 TEMPLATE = "1500"
+LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
+SEGMENTATIONS = frozenset({SegmentationStorage, LABEL_MAP_STORAGE})
 Segments = Mapping[tuple[str, int], Segment]
 
 
@@ -68,7 +70,7 @@ def read_report(file: Path, segments: Segments) -> tuple[Book, frozenset[tuple[s
     with quiet():
         report = highdicom.sr.srread(file)
         series_of = {
-            str(image): str(series) for _, series, image, kind in report.get_evidence() if kind != SegmentationStorage
+            str(image): str(series) for _, series, image, kind in report.get_evidence() if kind not in SEGMENTATIONS
         }
         uid = str(report.SOPInstanceUID)
         groups = _groups(report)
@@ -163,7 +165,7 @@ def _segment_place(
 
 def _segment_keys(item: Dataset) -> list[tuple[str, int]]:
     reference = item.ReferencedSOPSequence[0]
-    if reference.ReferencedSOPClassUID != SegmentationStorage:
+    if reference.ReferencedSOPClassUID not in SEGMENTATIONS:
         return []
     return [(_image_uid(item), int(number)) for number in _several(reference.get("ReferencedSegmentNumber"))]
 

@@ -98,9 +98,7 @@ def _mark_content(mark: Mark) -> tuple[object, ...]:
 
 def _message(root: Element, file: str) -> Message:
     if root.name == OTHER_MESSAGE:
-        raise _Wrong(
-            root, Reason.OTHER_MESSAGE, "a message must be on CT, got one on a radiograph; it is skipped"
-        )
+        raise _Wrong(root, Reason.OTHER_MESSAGE, "a message must be on CT, got one on a radiograph; it is skipped")
     if root.name != MESSAGE:
         raise _Wrong(root, Reason.MALFORMED, "must be a LidcReadMessage, got other XML; take it out of the folder")
     header = root.first("responseheader")
