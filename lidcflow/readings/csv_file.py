@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from itertools import zip_longest
 
 from lidcflow.ct.values import is_uid
-from lidcflow.readings.csv_cells import BEYOND, COLUMNS, SERIES, WrongRow, reading_of
+from lidcflow.readings.csv_cells import BEYOND, CLASS, COLUMNS, MALIGNANCY, SERIES, WrongRow, reading_of
 from lidcflow.readings.table import Book, Origin, Problem, Reading, Reason
 
 DELIMITERS = ",;\t"
@@ -93,6 +93,10 @@ def _check_header(names: list[str]) -> None:
     for name in names:
         if name not in COLUMNS and (meant := get_close_matches(name, COLUMNS, n=1, cutoff=SIMILAR)):
             raise WrongRow(Reason.MALFORMED, f"column {name!r} is unknown; write {meant[0]}, or name it otherwise")
+    if MALIGNANCY not in names and CLASS not in names:
+        # Other tables name series too, and their rows must not be taken for "nothing was found".
+        sentence = f"the first line must name the column {MALIGNANCY} or {CLASS}, got neither; add one, even if empty"
+        raise WrongRow(Reason.MALFORMED, sentence)
 
 
 def _row(line: int, cells: Mapping[str, str], file: str, book: Book) -> _Row | None:

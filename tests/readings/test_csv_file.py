@@ -56,7 +56,7 @@ def test_a_row_of_a_series_alone_says_that_nothing_was_found(tmp_path, labels):
 
 
 def test_a_series_that_nobody_read_has_no_labels(tmp_path, labels, collected):
-    (tmp_path / "own.csv").write_text("series_instance_uid\n1.2.4\n")
+    (tmp_path / "own.csv").write_text("series_instance_uid,class\n1.2.4,\n")
 
     assert labels() is None
     assert "must have been read" in collected().left_out["1.2.3"]
@@ -97,7 +97,8 @@ def test_class_and_rating_at_once_and_an_unknown_class_are_told():
     [
         ("SeriesInstanceUID,malignancy", "must name the column series_instance_uid"),
         ("series_instance_uid,malignancey", "write malignancy"),
-        ("series_instance_uid,z_mm,z_mm", "got z_mm twice"),
+        ("series_instance_uid,labels", "must name the column malignancy or class"),
+        ("series_instance_uid,z_mm,z_mm,class", "got z_mm twice"),
         ("", "must name the column"),
     ],
 )
@@ -150,14 +151,14 @@ def test_a_file_that_breaks_off_is_not_used_at_all():
 
 def test_bytes_that_are_not_utf_8_are_told_by_line(tmp_path, collected):
     file = tmp_path / "own.csv"
-    file.write_bytes(b"series_instance_uid,reader\n1.2.3,M\xfcller\n")
+    file.write_bytes(b"series_instance_uid,malignancy,reader\n1.2.3,4,M\xfcller\n")
 
     (problem, _) = collected(file).problems
     assert (str(problem.origin), str(problem.reason)) == ("own.csv, line 2", "malformed")
 
 
 def test_a_file_that_is_named_keeps_its_name_and_one_of_a_folder_has_a_number(tmp_path, collected):
-    (tmp_path / "Lovelace.csv").write_text("series_instance_uid,z_mm\n1.2.3,45\n")
+    (tmp_path / "Lovelace.csv").write_text("series_instance_uid,z_mm,class\n1.2.3,45,\n")
 
     named, found = collected(tmp_path / "Lovelace.csv"), collected(tmp_path)
 
@@ -181,6 +182,6 @@ def test_what_is_written_is_read(top: float, height: float, rating: int):
 
 
 def test_a_byte_order_mark_does_not_hide_the_header(tmp_path: Path, labels):
-    (tmp_path / "own.csv").write_text("\ufeffseries_instance_uid\n1.2.3\n", encoding="utf-8")
+    (tmp_path / "own.csv").write_text("\ufeffseries_instance_uid,class\n1.2.3,\n", encoding="utf-8")
 
     assert labels() == "0000000000"

@@ -155,7 +155,7 @@ def test_a_region_beyond_the_image_is_told(tmp_path, ct, collected):
 
 def test_a_report_that_rates_nothing_is_about_something_else(tmp_path, ct, collected):
     write_report(tmp_path / "a.dcm", ct, [image_group(ct[2:3], None)])
-    (tmp_path / "own.csv").write_text("series_instance_uid\n1.2.3\n")
+    (tmp_path / "own.csv").write_text("series_instance_uid,class\n1.2.3,\n")
 
     assert (collected().nodules, collected().problems) == ({"1.2.3": []}, [])
 

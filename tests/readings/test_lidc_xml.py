@@ -80,7 +80,7 @@ def test_a_mark_that_is_no_nodule_is_none(tmp_path, labels, images):
 
 def test_a_message_without_a_session_does_not_say_that_anybody_read(tmp_path, labels):
     write(tmp_path, "a.xml", message())
-    write(tmp_path, "b.csv", "series_instance_uid\n1.2.9\n")
+    write(tmp_path, "b.csv", "series_instance_uid,class\n1.2.9,\n")
 
     assert labels() is None
 
