@@ -15,6 +15,8 @@ from lidcflow.readings.table import Book, Origin, Problem, Reading, Reason
 
 DELIMITERS = ",;\t"
 SIMILAR = 0.8
+STUDY = "study_instance_uid"
+"""Often stands beside the series, and its name is nearly that of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def _check_header(names: list[str]) -> None:
     if twice := next((name for name in COLUMNS if names.count(name) > 1), None):
         raise WrongRow(Reason.MALFORMED, f"a column must be named once, got {twice} twice; rename one")
     for name in names:
-        if name not in COLUMNS and (meant := get_close_matches(name, COLUMNS, n=1, cutoff=SIMILAR)):
+        if name not in (*COLUMNS, STUDY) and (meant := get_close_matches(name, COLUMNS, n=1, cutoff=SIMILAR)):
             raise WrongRow(Reason.MALFORMED, f"column {name!r} is unknown; write {meant[0]}, or name it otherwise")
     if MALIGNANCY not in names and CLASS not in names:
         # Other tables name series too, and their rows must not be taken for "nothing was found".

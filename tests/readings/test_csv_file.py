@@ -112,7 +112,9 @@ def test_a_wrong_header_is_told_and_no_row_is_used(header, says):
 
 
 def test_columns_of_other_names_are_passed_over_and_case_and_blanks_do_not_matter():
-    found = book(" 1.2.3 ; 45; 4 ; Lovelace", header=" Series_Instance_UID ; Z_mm ; Malignancy ; comment")
+    header = "study_instance_uid; Series_Instance_UID ; Z_mm ; Malignancy ; patient_id"
+
+    found = book("1.2; 1.2.3 ; 45; 4 ; Lovelace", header=header)
 
     assert [(reading.malignancy, reading.marks[0].z_mm) for reading in found.readings] == [(4.0, 45.0)]
 
