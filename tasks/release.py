@@ -140,7 +140,7 @@ def _record(
         backbone=plan.backbone,
         preprocess=config.preprocess,
         preprocess_digest=config.preprocess.digest,
-        labels=config.labels,
+        labels=config.labels.portable,
         split=config.split,
         train=portable(config.train),
         threshold_nodule=evaluation.threshold_nodule,

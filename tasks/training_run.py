@@ -36,7 +36,7 @@ def log_plan(run: Run, plan: TrainingPlan) -> None:
     config = plan.config
     run.params(portable(config.train).model_dump())
     run.params({f"preprocess_{key}": value for key, value in config.preprocess.model_dump().items()})
-    run.params({f"labels_{key}": value for key, value in config.labels.model_dump().items()})
+    run.params({f"labels_{key}": value for key, value in config.labels.portable.model_dump().items()})
     run.params({f"split_{key}": value for key, value in config.split.model_dump().items()})
     run.params({"backbone_id": plan.backbone.id, "snapshot": plan.snapshot_digest})
     profile = {"series": len(plan.series), "patients": plan.patients, **plan.slices.model_dump()}

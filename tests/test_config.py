@@ -1,6 +1,6 @@
 import pytest
 
-from lidcflow.config import Config, PreprocessConfig, TrainConfig, load_config
+from lidcflow.config import Config, LabelConfig, PreprocessConfig, TrainConfig, load_config
 from lidcflow.errors import ConfigError
 
 
@@ -106,3 +106,18 @@ def test_stores_whose_names_begin_alike_lie_apart():
 
     assert config.reading.store_root == "s3://bucket/store-inbox"
     assert config.reading.reading == config
+
+
+def test_labels_come_from_lidc_unless_one_or_several_sources_are_named(tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text('[labels]\nsource = ["lidc", "own.csv"]\n')
+
+    assert Config().labels.sources == ("lidc",)
+    assert load_config(environ={"LIDCFLOW_LABELS__SOURCE": "own.csv"}).labels.sources == ("own.csv",)
+    assert load_config(file, environ={}).labels.sources == ("lidc", "own.csv")
+
+
+def test_what_a_release_keeps_of_the_labels_names_no_path():
+    assert LabelConfig(source="/ct/Lovelace.csv").portable.source == "own"
+    assert LabelConfig(source=("lidc", "/ct/Lovelace.csv")).portable.source == ("lidc", "own")
+    assert LabelConfig().portable == LabelConfig()

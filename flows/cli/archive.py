@@ -1,4 +1,4 @@
-"""Commands of the archive part: phantoms, the index, the store of volumes, the labels."""
+"""Commands of the archive part: phantoms, the index, the store of volumes."""
 
 import csv
 from dataclasses import asdict
@@ -12,7 +12,6 @@ from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
 from flows.cli.session import flow_session
 from flows.cli.sources import announce, print_plan, print_surroundings
-from tasks.progress import stage
 
 if TYPE_CHECKING:
     from flows.preprocess import PreprocessReport, RefusedSeries
@@ -108,20 +107,6 @@ def preprocess(
     else:
         _print_report(report)
     _exit(report.refused or report.beside.may_hide_images)
-
-
-@app.command()
-def labels(
-    out: Annotated[Path, typer.Option("--out", help="CSV file to write.")] = Path("labels.csv"),
-    config_file: ConfigFile = None,
-) -> None:
-    """Write the label of every slice of every LIDC-IDRI series, top of the chest first; no DICOM is needed."""
-    from lidcflow.lidc.labels import all_label_rows, write_label_table
-
-    config = configured(config_file, None)
-    with shown_progress("reading the annotations"), stage("labels") as labelling:
-        write_label_table(all_label_rows(config.labels, config.preprocess.slices, labelling.reach), out)
-    print_line(f"{labelling.done} series in {out}. {NOTICE}")
 
 
 def _verdict_row(verdict: "Verdict") -> dict[str, Any]:

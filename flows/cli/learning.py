@@ -13,7 +13,7 @@ from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
 from flows.cli.session import flow_session
 from flows.cli.tables import print_release
-from lidcflow.config import Config, load_config
+from lidcflow.config import LIDC, Config, load_config
 from tasks.progress import Stage, stage
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ def _tracking(config: Config) -> "Tracking":
 def _print_training(report: "TrainReport") -> None:
     remark = "reused, nothing has changed since" if report.reused else "just trained"
     print_release(report.release, champion=report.champion, remark=remark)
-    left_out = f", {report.left_out} more without labels" if report.left_out else ""
+    why = "" if report.release.labels.sources == (LIDC,) else " (`lidcflow labels` says why)"
+    left_out = f", {report.left_out} more without labels{why}" if report.left_out else ""
     print_line(f"Trained on {report.series} series of {report.patients} patients{left_out}.")
 
 

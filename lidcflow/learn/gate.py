@@ -68,7 +68,7 @@ def why_not_comparable(
     same_slices = champion.snapshot_digest == snapshot_digest
     rules = {
         "the same preprocessing": champion.preprocess_digest == config.preprocess.digest,
-        "the same labels": champion.labels == config.labels,
+        "the same labels": champion.labels == config.labels.portable,
         "the same split of patients": champion.split == config.split,
         "the same backbone or the same snapshot": champion.backbone.id == backbone_id or same_slices,
         "series of patients, not synthetic ones, as the champion's": champion.synthetic or not synthetic,

@@ -186,7 +186,8 @@ def inputs_digest(
     Returns
     -------
     str
-        64 hexadecimal digits; where the backbone's weights lie does not matter, `backbone_id` names them.
+        64 hexadecimal digits; where the backbone's weights lie does not matter, `backbone_id` names them, nor
+        where readings do: the snapshot holds the labels.
     """
     settings = {
         "version": TRAINING_VERSION,
@@ -194,7 +195,7 @@ def inputs_digest(
         "backbone": backbone_id,
         "preprocess": preprocess_digest,
         "train": portable(train).model_dump(mode="json"),
-        "labels": labels.model_dump(mode="json"),
+        "labels": labels.model_dump(mode="json", exclude={"source"}),
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from lidcflow.config import LabelConfig
 from lidcflow.ct.resample import slab_edges_mm
 from lidcflow.errors import LabelError
-from lidcflow.lidc.annotations import LidcScan, Nodule, lidc_scan, lidc_scans, nodules_of
+from lidcflow.lidc.annotations import LidcScan, lidc_scan, lidc_scans
+from lidcflow.readings.lidc_rows import nodules_of_scan
+from lidcflow.readings.table import Nodule
 
 NON_NODULE, BENIGN, MALIGNANT = 0, 1, 2
 CLASS_NAMES = ("non-nodule", "benign", "malignant")
@@ -37,9 +39,17 @@ class NoduleSlices:
 
 
 class LabelRow(NamedTuple):
-    """One line of the label table: a digit for each slice, top of the chest first."""
+    """One line of the label table of LIDC-IDRI: a digit for each slice, top of the chest first."""
 
     patient_id: str
+    series_instance_uid: str
+    labels: str
+
+
+class StoredLabelRow(NamedTuple):
+    """One line of the label table of stored volumes; a keyed hash stands for the patient."""
+
+    patient_key: str
     series_instance_uid: str
     labels: str
 
@@ -85,8 +95,26 @@ def slab_labels(
     (slices,) array of int8
         0 non-nodule, 1 benign, 2 malignant; top of the chest first.
     """
-    labels = np.zeros(len(edges_mm) - 1, dtype=np.int8)
-    for nodule in nodule_slices(edges_mm, nodules, h_mm, config):
+    return labels_of(nodule_slices(edges_mm, nodules, h_mm, config), len(edges_mm) - 1)
+
+
+def labels_of(nodules: Iterable[NoduleSlices], slices: int) -> NDArray[np.int8]:
+    """Label each slice with the worst of the nodules that lie in it.
+
+    Parameters
+    ----------
+    nodules : iterable of NoduleSlices
+        From `nodule_slices`.
+    slices : int
+        Slices of the volume.
+
+    Returns
+    -------
+    (slices,) array of int8
+        0 non-nodule, 1 benign, 2 malignant; top of the chest first.
+    """
+    labels = np.zeros(slices, dtype=np.int8)
+    for nodule in nodules:
         inside = list(nodule.slices)
         labels[inside] = np.maximum(labels[inside], nodule.label)
     return labels
@@ -127,7 +155,7 @@ def nodules_of_volume(series_instance_uid: str, edges_mm: NDArray[np.float64]) -
             f"z = {scan.slice_z_mm[-1]:.1f} to {scan.slice_z_mm[0]:.1f} mm, "
             f"got {edges_mm[-1]:.1f} to {edges_mm[0]:.1f} mm; the images are not those that were read"
         )
-    return nodules_of(scan)
+    return nodules_of_scan(scan)
 
 
 def all_label_rows(
@@ -156,21 +184,25 @@ def all_label_rows(
     """
     scans = lidc_scans()
     for done, scan in enumerate(scans, start=1):
-        labels = slab_labels(_scan_edges_mm(scan, slices), nodules_of(scan), scan.slice_spacing_mm / 2, config)
+        labels = slab_labels(_scan_edges_mm(scan, slices), nodules_of_scan(scan), scan.slice_spacing_mm / 2, config)
         yield LabelRow(scan.patient_id, scan.series_instance_uid, label_string(labels))
         if on_progress:
             on_progress(done, len(scans))
 
 
-def write_label_table(rows: Iterable[LabelRow], file: Path) -> None:
-    """Write labels as CSV, whole or not at all.
+def write_label_table(
+    rows: Iterable[Sequence[object]], file: Path, *, columns: Sequence[str] = LabelRow._fields
+) -> None:
+    """Write labels as CSV, whole or not at all; or what is told of readings.
 
     Parameters
     ----------
-    rows : iterable of LabelRow
-        From `all_label_rows`.
+    rows : iterable of sequences
+        Such as those of `all_label_rows`.
     file : Path
         Replaced if it exists; its folder is made.
+    columns : sequence of str
+        Names of the columns.
 
     Raises
     ------
@@ -182,7 +214,7 @@ def write_label_table(rows: Iterable[LabelRow], file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(LabelRow._fields)
+            writer.writerow(columns)
             writer.writerows(rows)
         draft.replace(file)
     except OSError as error:
@@ -202,9 +234,8 @@ def _label(nodule: Nodule, config: LabelConfig) -> int:
 
 
 def _slices(edges_mm: NDArray[np.float64], nodule: Nodule, h_mm: float) -> frozenset[int]:
-    contours = (contour for reading in nodule.readings for contour in reading.contours)
-    z_mm = np.array(sorted({contour.z_mm for contour in contours if contour.inclusion}))
-    overlap_mm = np.minimum(edges_mm[:-1, None], z_mm + h_mm) - np.maximum(edges_mm[1:, None], z_mm - h_mm)
+    lowest_mm, highest_mm = nodule.covered_mm(h_mm).T
+    overlap_mm = np.minimum(edges_mm[:-1, None], highest_mm) - np.maximum(edges_mm[1:, None], lowest_mm)
     return frozenset(np.flatnonzero((overlap_mm > LEAST_OVERLAP_MM).any(axis=1)).tolist())
 
 

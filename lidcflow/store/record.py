@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,15 @@ from lidcflow.ct.records import Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
 
 NOTICE = "Research use only. Not for diagnosis."
+
+
+class SourceImage(NamedTuple):
+    """A source slice of a volume."""
+
+    sop_instance_uid: str
+    instance_number: int | None
+    z_mm: float
+    frame_number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,8 @@ class VolumeRecord:
         Spacing of the source.
     attribution : dict, optional
         Collection, licence and DOI of a series of the public archive.
+    source_slices : tuple of SourceImage
+        Every source slice, top first, in a slab or not.
     """
 
     series_instance_uid: str
@@ -75,6 +86,7 @@ class VolumeRecord:
     row_spacing_mm: float
     column_spacing_mm: float
     attribution: dict[str, Any] | None = None
+    source_slices: tuple[SourceImage, ...] = ()
 
 
 def digest_of(volume: Volume) -> str:
@@ -178,6 +190,7 @@ def record_of(attributes: dict[str, Any]) -> VolumeRecord:
         flags=tuple(facts.pop("flags")),
         lung_z_mm=None if lung_z_mm is None else (lung_z_mm[0], lung_z_mm[1]),
         n_source_slices=len(slices),
+        source_slices=tuple(SourceImage(*source) for source in slices),
         **facts,
     )
 

@@ -17,7 +17,7 @@ from lidcflow.ct.records import Acquisition, PixelFormat, Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
 from lidcflow.errors import EmptySource, LabelError, ReleaseError
 from lidcflow.lidc.annotations import lidc_scans, nodules_of
-from lidcflow.lidc.labels import slab_labels
+from lidcflow.lidc.labels import nodules_of_volume, slab_labels
 from lidcflow.privacy import PUBLIC_KEY, patient_key
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import open_cluster
@@ -58,7 +58,7 @@ def volume_of(scan, rng):
     """Noise like lung, with a bright square in each slice that holds a nodule."""
     h_mm = scan.slice_spacing_mm / 2
     edges_mm = np.linspace(scan.slice_z_mm[0] + h_mm, scan.slice_z_mm[-1] - h_mm, SLICES + 1)
-    labels = slab_labels(edges_mm, nodules_of(scan), h_mm, LabelConfig())
+    labels = slab_labels(edges_mm, nodules_of_volume(scan.series_instance_uid, edges_mm), h_mm, LabelConfig())
     hu = rng.integers(-900, -700, (2, SLICES, SIZE, SIZE), dtype=np.int16)
     hu[:, labels > 0, 10:16, 10:16] = 50
     middle = [int(np.abs(scan.slice_z_mm - z_mm).argmin()) for z_mm in (edges_mm[:-1] + edges_mm[1:]) / 2]

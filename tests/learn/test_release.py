@@ -70,3 +70,11 @@ def test_a_recommendation_is_told_which_sectors_are_read_by_the_all_sector_model
     facts = release_record.facts()
 
     assert (facts.version, facts.sector_num, facts.fallback_sectors) == (3, 2, (2,))
+
+
+def test_where_readings_lie_does_not_change_what_a_training_is():
+    digests = {
+        inputs_digest("snap", "a", "pre", TrainConfig(), LabelConfig(source=source)) for source in ("lidc", "own.csv")
+    }
+
+    assert digests == {"ebdc9d478f192a33a84625c86975bdd3355c288773a4d9d2aff225eb453ee084"}

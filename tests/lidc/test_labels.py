@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lidcflow.config import LabelConfig
 from lidcflow.errors import LabelError
-from lidcflow.lidc.annotations import Contour, Nodule, Ratings, Reading, lidc_scans, nodules_of
+from lidcflow.lidc.annotations import lidc_scans, nodules_of
 from lidcflow.lidc.labels import (
     LabelRow,
     NoduleSlices,
@@ -20,6 +20,7 @@ from lidcflow.lidc.labels import (
     slab_labels,
     write_label_table,
 )
+from lidcflow.readings.table import Mark, Nodule, Origin, Reading
 
 EDGES_MM = np.array([40.0, 30.0, 20.0, 10.0, 0.0])
 """Four slabs of 10 mm."""
@@ -28,8 +29,8 @@ ONE_POINT = np.array([[100, 100]])
 
 
 def reading(*z_mm: float, malignancy: int = 4, inclusion: bool = True) -> Reading:
-    contours = tuple(Contour(z, inclusion, ONE_POINT) for z in z_mm)
-    return Reading(0, Ratings(*[1] * 8, malignancy), contours)
+    marks = tuple(Mark(z, None, inclusion, ONE_POINT) for z in z_mm)
+    return Reading("1.2.3", float(malignancy), Origin("csv", "made"), marks)
 
 
 def nodule(*z_mm: float, malignancy: int = 4) -> Nodule:

@@ -1,0 +1,127 @@
+"""The command that shows labels before anything is trained on them."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.options import AsJson, ConfigFile, Workspace
+from flows.cli.output import NOTICE, print_json, print_line, print_table
+from flows.cli.progress import shown_progress
+from lidcflow.config import LIDC, Config, load_config
+from lidcflow.errors import LabelError
+from tasks.progress import stage
+
+if TYPE_CHECKING:
+    from lidcflow.readings.table import Problem
+    from tasks.labels import Labelled
+
+SOME_LEFT_OUT = 3
+"""Exit code: done, with rows or series left out."""
+
+SHOWN = 20
+"""Rows shown on the terminal; the report has all."""
+
+app = typer.Typer()
+Sources = Annotated[
+    list[str] | None,
+    typer.Option("--source", help="lidc, or a file or folder of readings; may be repeated: labels.source."),
+]
+
+
+@app.command()
+def labels(
+    out: Annotated[Path, typer.Option("--out", help="CSV file to write.")] = Path("labels.csv"),
+    source: Sources = None,
+    report: Annotated[Path | None, typer.Option("--report", help="CSV file of every row that is not used.")] = None,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the label of every slice, top of the chest first.
+
+    Of LIDC-IDRI, all series are labelled and no DICOM is needed. With readings of one's own, the volumes of the
+    store are labelled, and every row that disagrees with them is told.
+    """
+    config = load_config(config_file, workspace=workspace, labels={"source": tuple(source)} if source else None)
+    if config.labels.sources == (LIDC,):
+        _write_lidc(out, config, as_json)
+    else:
+        _write_own(out, report, config, as_json)
+
+
+def _write_lidc(out: Path, config: Config, as_json: bool) -> None:
+    from lidcflow.lidc.labels import all_label_rows, write_label_table
+
+    with shown_progress("reading the annotations"), stage("labels") as labelling:
+        write_label_table(all_label_rows(config.labels, config.preprocess.slices, labelling.reach), out)
+    if as_json:
+        print_json({"series": labelling.done, "notice": NOTICE})
+    else:
+        print_line(f"{labelling.done} series in {out}. {NOTICE}")
+
+
+def _write_own(out: Path, report: Path | None, config: Config, as_json: bool) -> None:
+    from lidcflow.lidc.labels import StoredLabelRow, label_string, write_label_table
+    from lidcflow.readings.table import REPORT_COLUMNS
+    from lidcflow.store.volumes import VolumeStore
+    from tasks.labels import label_readable, no_labels
+
+    store = VolumeStore.of(config)
+    with shown_progress("reading the readings"):
+        records = [store.record(uid) for uid in store.series_uids()]
+        labelled = label_readable(records, config.labels)
+    problems = labelled.collected.problems
+    if report:
+        write_label_table((problem.row for problem in problems), report, columns=REPORT_COLUMNS)
+    if not labelled.labels:
+        _print_problems(problems)
+        raise LabelError(no_labels(labelled, len(records), config.labels))
+    keys = {record.series_instance_uid: record.patient_key for record in records}
+    rows = [StoredLabelRow(keys[uid], uid, label_string(of)) for uid, of in labelled.labels.items()]
+    write_label_table(rows, out, columns=StoredLabelRow._fields)
+    if as_json:
+        print_json(_facts(labelled))
+    else:
+        _print_problems(problems)
+        _print_summary(labelled, out)
+    if problems:
+        raise typer.Exit(SOME_LEFT_OUT)
+
+
+def _facts(labelled: "Labelled") -> dict[str, Any]:
+    from lidcflow.readings.table import REPORT_COLUMNS
+
+    collected = labelled.collected
+    return {
+        "series": len(labelled.labels),
+        "nodules": sum(map(len, collected.nodules.values())),
+        "readings": collected.readings,
+        "unrated_below_3_mm": collected.small,
+        "left_out": labelled.left_out,
+        "problems": [dict(zip(REPORT_COLUMNS, problem.row, strict=True)) for problem in collected.problems],
+        "notice": NOTICE,
+    }
+
+
+def _print_problems(problems: "list[Problem]") -> None:
+    if not problems:
+        return
+    counts = ", ".join(f"{count} {reason}" for reason, count in Counter(p.reason for p in problems).most_common())
+    rows = [(p.origin.kind, str(p.origin), p.reason, p.series_instance_uid, p.sentence) for p in problems[:SHOWN]]
+    title = f"{len(problems)} rows not used: {counts}"
+    print_table(title, ("kind", "row", "reason", "series", "sentence"), rows)
+    if len(problems) > SHOWN:
+        print_line(f"{len(problems) - SHOWN} more; --report FILE lists all of them.")
+
+
+def _print_summary(labelled: "Labelled", out: Path) -> None:
+    collected = labelled.collected
+    nodules = sum(map(len, collected.nodules.values()))
+    small = f", {collected.small} more marks below 3 mm without a rating" if collected.small else ""
+    left_out = f", {len(labelled.left_out)} left out" if labelled.left_out else ""
+    print_line(
+        f"{collected.readings} readings in files{small}; {nodules} nodules in {len(labelled.labels)} labelled series"
+        f"{left_out}, in {out}. {NOTICE}"
+    )
