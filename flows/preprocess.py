@@ -13,8 +13,9 @@ from prefect.utilities.annotations import quote
 from pydantic import BaseModel
 
 from lidcflow.config import Config
-from lidcflow.ct.records import Beside, Collection
+from lidcflow.ct.attribution import Collection
 from lidcflow.ct.series import Index, Series
+from lidcflow.ct.verdicts import Beside
 from lidcflow.errors import ResourceError
 from lidcflow.objects import is_object_url
 from lidcflow.store.catalog import Catalog

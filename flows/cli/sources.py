@@ -11,7 +11,8 @@ from rich.console import Console
 from flows.cli.options import AsJson, ConfigFile, Source, configured
 from flows.cli.output import NOTICE, print_json, print_line
 from flows.cli.progress import shown_progress
-from lidcflow.ct.records import Beside, Collection
+from lidcflow.ct.attribution import Collection
+from lidcflow.ct.verdicts import Beside
 
 SOME_LACKING = 3
 """Exit code: done, without some of the files."""

@@ -14,10 +14,11 @@ from lidcflow.ct import checks, placement
 from lidcflow.ct.doubles import without_doubles
 from lidcflow.ct.headers import Header
 from lidcflow.ct.images import images_of, n_images
-from lidcflow.ct.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice, Verdict
+from lidcflow.ct.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice
 from lidcflow.ct.spacing import spacing_mm
 from lidcflow.ct.syntaxes import Layout, is_lossy, layout_of
 from lidcflow.ct.values import is_uid
+from lidcflow.ct.verdicts import Verdict
 from lidcflow.errors import SeriesRefused
 from lidcflow.privacy import patient_key
 

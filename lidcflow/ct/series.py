@@ -10,7 +10,8 @@ from pathlib import Path
 from lidcflow.config import PreprocessConfig
 from lidcflow.ct.headers import Header, Unread
 from lidcflow.ct.judge import DEFAULT, judge
-from lidcflow.ct.records import Acquisition, Beside, Index, PixelFormat, Reason, Series, SourceSlice, Verdict
+from lidcflow.ct.records import Acquisition, PixelFormat, Reason, Series, SourceSlice
+from lidcflow.ct.verdicts import Beside, Index, Verdict
 from lidcflow.errors import EmptySource, SourceError
 from lidcflow.source.files import Listing, SourceFile, folder_of
 from lidcflow.source.folder import list_folder

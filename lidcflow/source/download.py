@@ -14,7 +14,7 @@ from pathlib import Path
 from obstore.exceptions import BaseError
 
 from lidcflow.config import Access
-from lidcflow.ct.records import Collection
+from lidcflow.ct.attribution import Collection
 from lidcflow.errors import ResourceError
 from lidcflow.objects import bucket_of, split_url
 from lidcflow.source.files import SourceFile

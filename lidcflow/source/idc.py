@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lidcflow.config import Access
-from lidcflow.ct.records import Attribution, Collection
+from lidcflow.ct.attribution import Attribution, Collection
 from lidcflow.errors import ResourceError, SourceError
 from lidcflow.objects import IDC
 from lidcflow.source.bucket import list_bucket

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from lidcflow.config import Access
-from lidcflow.ct.records import Collection
+from lidcflow.ct.attribution import Collection
 from lidcflow.ct.values import is_uid
 from lidcflow.errors import SourceError
 from lidcflow.objects import split_url

@@ -15,7 +15,7 @@ from lidcflow.errors import SeriesRefused
 from lidcflow.store.database import Base, Database, utc_now
 
 if TYPE_CHECKING:
-    from lidcflow.ct.records import Verdict
+    from lidcflow.ct.verdicts import Verdict
     from lidcflow.store.record import VolumeRecord
 
 Values = TypeVar("Values")

@@ -3,7 +3,7 @@ import builtins
 import pytest
 
 from lidcflow.config import Access, ObjectsConfig
-from lidcflow.ct.records import Attribution
+from lidcflow.ct.attribution import Attribution
 from lidcflow.ct.series import index_files
 from lidcflow.errors import ResourceError, SourceError
 from lidcflow.objects import bucket_of
