@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lidcflow.learn.arm import SectorCurves
 from lidcflow.learn.comparison import Compared
@@ -62,6 +63,7 @@ def overview(configurations: Sequence[Compared]) -> Figure:
             axis.plot(spread.value, place, "o", color=BLUE, markersize=5)
         _plain(axis)
         axis.set_title(title, fontsize=9, loc="left")
+        axis.xaxis.set_major_locator(MaxNLocator(4))
         axis.grid(axis="x", color=GREY, alpha=0.25)
     axes[0].set_yticks(range(len(configurations)), [one.name for one in configurations], fontsize=8)
     axes[0].set_ylim(len(configurations) - 0.5, -0.5)
