@@ -60,8 +60,9 @@ def experiment(name: str, config: Config) -> ExperimentReport:
     bring_volumes(name, arms, config)
     plan = plan_experiment(name, arms, config)
     folder = config.reports_path / "experiments" / name
-    if plan.waiting or plan.failed or not is_written(comparison := plan.compared({}, {}), folder):
-        comparison = run_experiment(plan, config, folder)
+    comparison = None if plan.waiting or plan.failed else plan.compared({}, {})
+    if comparison is None or not is_written(comparison, folder):
+        comparison = run_experiment(plan, config, folder, known=comparison)
     return ExperimentReport(
         comparison=comparison,
         page=folder / PAGE,
@@ -97,12 +98,12 @@ def stored_series(config: Config) -> set[str]:
     return set(VolumeStore.of(config).series_uids())
 
 
-def run_experiment(plan: ExperimentPlan, config: Config, folder: Path) -> Comparison:
+def run_experiment(plan: ExperimentPlan, config: Config, folder: Path, *, known: Comparison | None) -> Comparison:
     """Train the arms that wait, compare all, and leave the page in its folder and on the experiment's run."""
     tracking = Tracking.of(config)
     with experiment_run(tracking, plan.name, plan.question, len(plan.arms)) as run:
         trained, failed = train_waiting(plan, config)
-        comparison = plan.compared(trained, failed)
+        comparison = known or plan.compared(trained, failed)
         results = {**plan.known, **trained}
         files = rendered(comparison, {one.name: results[one.name] for one in comparison.arms})
         write(files, folder)

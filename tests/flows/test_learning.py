@@ -16,7 +16,7 @@ from flows.train import train
 from lidcflow.config import ClusterConfig, Config, InferConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.ct.records import Acquisition, PixelFormat, Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
-from lidcflow.errors import ConfigError, EmptySource, LabelError, ReleaseError, TrainingError
+from lidcflow.errors import ConfigError, EmptySource, LabelError, ReleaseError
 from lidcflow.experiment import ExperimentConfig
 from lidcflow.learn.experiments import with_own_store
 from lidcflow.lidc.annotations import lidc_scans, nodules_of
@@ -345,16 +345,6 @@ def test_an_experiment_run_again_trains_only_what_is_not_done(experimental, comp
     assert again.reused == ["one", "two", "small"]
     assert again.comparison.arms == compared.comparison.arms
     assert again.comparison.failed == {}
-
-
-def test_an_experiment_whose_arms_all_fail_says_why(experimental, compared):
-    done = experimental.experiments["tiny"]
-    only = done.model_copy(update={"arms": {"diverging": done.arms["diverging"]}})
-
-    with pytest.raises(
-        TrainingError, match=r"experiment tiny: at least one arm must be trained, got: diverging: .*loss"
-    ):
-        experiment("tiny", experimental.model_copy(update={"experiments": {"tiny": only}}))
 
 
 def test_an_arm_of_another_preprocessing_needs_the_archive(config, stored):
