@@ -14,7 +14,7 @@ from lidcflow.learn.arm import HELD_OUT, ArmResult, Predictions
 from lidcflow.learn.evaluation import auroc_malignant, auroc_nodule, balanced_accuracy
 from lidcflow.learn.experiments import Arm
 from lidcflow.learn.metrics import RESAMPLES, accuracy, log_loss
-from lidcflow.learn.release import Estimate, Record
+from lidcflow.learn.release import Record
 from lidcflow.read.recommendation import STATEMENT
 
 Floats = NDArray[np.float64]
@@ -218,8 +218,8 @@ def _slices_seen(config: Config, result: ArmResult) -> int:
 
 
 def _spread_of(seeds: Sequence[_Measured]) -> Spread:
-    interval = _interval(_mean_draws(seeds))
-    return _spread([one.value for one in seeds]).model_copy(update={"low": interval.low, "high": interval.high})
+    low, high = _interval(_mean_draws(seeds))
+    return _spread([one.value for one in seeds]).model_copy(update={"low": low, "high": high})
 
 
 def _spread(values: Sequence[float]) -> Spread:
@@ -233,13 +233,13 @@ def _difference(
 ) -> Difference:
     ours, theirs = [one[figure] for one in own], [one[figure] for one in reference]
     value = np.mean([one.value for one in ours]) - np.mean([one.value for one in theirs])
-    interval = _interval(_mean_draws(ours) - _mean_draws(theirs))
+    low, high = _interval(_mean_draws(ours) - _mean_draws(theirs))
     return Difference(
         configuration=name,
         figure=figure,
         value=float(value) if np.isfinite(value) else None,
-        low=interval.low,
-        high=interval.high,
+        low=low,
+        high=high,
     )
 
 
@@ -247,10 +247,10 @@ def _mean_draws(seeds: Sequence[_Measured]) -> Floats:
     return np.asarray(np.mean([one.draws for one in seeds], axis=0))
 
 
-def _interval(draws: Floats) -> Estimate:
-    """Return the 95% percentile interval; draws that do not define the figure are left out."""
+def _interval(draws: Floats) -> tuple[float, float] | tuple[None, None]:
+    """Return the limits of the 95% percentile interval; draws that do not define the figure are left out."""
     defined = draws[np.isfinite(draws)]
     if not defined.size:
-        return Estimate(value=None)
+        return None, None
     low, high = np.quantile(defined, (0.025, 0.975))
-    return Estimate(value=None, low=float(low), high=float(high))
+    return float(low), float(high)

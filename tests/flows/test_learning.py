@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.experiment import experiment
+from flows.experiment import bring_volumes, experiment
 from flows.infer import infer
 from flows.train import train
 from lidcflow.config import ClusterConfig, Config, InferConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
@@ -18,7 +18,7 @@ from lidcflow.ct.records import Acquisition, PixelFormat, Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
 from lidcflow.errors import ConfigError, EmptySource, LabelError, ReleaseError
 from lidcflow.experiment import ExperimentConfig
-from lidcflow.learn.experiments import with_own_store
+from lidcflow.learn.experiments import arms_of, with_own_store
 from lidcflow.lidc.annotations import lidc_scans, nodules_of
 from lidcflow.lidc.labels import nodules_of_volume, slab_labels
 from lidcflow.privacy import PUBLIC_KEY, patient_key
@@ -354,6 +354,21 @@ def test_an_arm_of_another_preprocessing_needs_the_archive(config, stored):
         ConfigError, match=r"arm 'lung' needs volumes of 8 slices of 32 x 32 over the lung.*set archive"
     ):
         experiment("mine", config.model_copy(update={"experiments": {"mine": ranges}}))
+
+
+def test_volumes_of_another_preprocessing_are_made_from_the_archive_once(config, source, tmp_path):
+    small = ExperimentConfig(base={"preprocess.size": 16})
+    mine = config.model_copy(
+        update={"workspace": tmp_path, "archive": str(source), "experiments": {"mine": small}},
+    )
+    arms = arms_of("mine", mine)
+
+    bring_volumes("mine", arms, mine)
+    bring_volumes("mine", arms, mine.model_copy(update={"archive": None}))
+
+    assert len(VolumeStore.of(arms[0].config).series_uids()) == 2
+    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "catalog.db").exists()
 
 
 @pytest.mark.real
