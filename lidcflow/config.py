@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lidcflow.errors import ConfigError
+from lidcflow.experiment import ExperimentConfig, ExperimentName
 
 DEFAULT_FILE = "lidcflow.toml"
 ENVIRONMENT_PREFIX = "LIDCFLOW_"
@@ -91,7 +92,7 @@ class TrainConfig(_Settings):
         None, description="weight file; none: the shipped one (compact) or Keras' download (resnet50, ImageNet)"
     )
     backbone_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of backbone_weights")
-    input: Literal["gray", "projections"] = Field("projections", description="what the backbone sees of a slice")
+    input: Literal["gray", "max", "projections"] = Field("projections", description="what the backbone sees of a slice")
     head: Literal["linear", "mlp", "paper"] = Field("linear", description="what is trained on the features")
     balance: Literal["equal", "cap_non_nodule", "none"] = Field(
         "none", description="which training slices are left out; classes are weighted by their rarity in any case"
@@ -192,6 +193,7 @@ class Config(_Settings):
     tracking: TrackingConfig = TrackingConfig()
     infer: InferConfig = InferConfig()
     serve: ServeConfig = ServeConfig()
+    experiments: dict[ExperimentName, ExperimentConfig] = Field({}, description="one's own, by name")
 
     @model_validator(mode="after")
     def _has_a_slice_for_every_sector(self) -> Config:
@@ -208,6 +210,35 @@ class Config(_Settings):
         if store.startswith(inbox) or inbox.startswith(store):
             raise ValueError(f"store and inbox_store must lie apart, got {self.store} and {self.inbox_store}")
         return self
+
+    @model_validator(mode="after")
+    def _has_experiments_that_can_run(self) -> Config:
+        for name, experiment in self.experiments.items():
+            for arm in experiment.combinations():
+                try:
+                    self.with_settings(arm.settings)
+                except ValidationError as error:
+                    raise ValueError(f"experiments.{name}: {_fault(error)}") from None
+        return self
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Config:
+        """Return the same with other values, as an arm of an experiment has them.
+
+        Parameters
+        ----------
+        settings : mapping
+            From keys of sections, as ``train.sector_num``, to values.
+
+        Raises
+        ------
+        ValidationError
+            If a key is unknown or a value out of range.
+        """
+        nested = self.model_dump(exclude={"experiments"})
+        for key, value in settings.items():
+            section, name = key.split(".")
+            nested[section][name] = value
+        return Config.model_validate(nested)
 
     @property
     def store_root(self) -> str:
@@ -319,18 +350,24 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> None:
 
 
 def _sentence(error: ValidationError, path: Path | None) -> str:
+    return f"configuration {path or DEFAULT_FILE}: {_fault(error)}"
+
+
+def _fault(error: ValidationError) -> str:
     """Name the key, the rule and the value of the first thing that is wrong."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "configuration"
-    where = f"configuration {path or DEFAULT_FILE}"
+    key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{where}: unknown key '{key}'; {_known_keys(first['loc'][:-1])}"
-    return f"{where}: {key}: {first['msg']}, got {first.get('input')!r}"
+        return f"unknown key '{key}'; {_known_keys(first['loc'][:-1])}"
+    if isinstance(first.get("input"), dict | BaseModel):
+        return ": ".join(filter(None, [key, first["msg"]]))
+    return f"{key}: {first['msg']}, got {first.get('input')!r}"
 
 
 def _known_keys(section: tuple[int | str, ...]) -> str:
     model: type[BaseModel] = Config
     for name in section:
-        annotation = model.model_fields[str(name)].annotation
+        field = model.model_fields.get(str(name))
+        annotation = ExperimentConfig if name == "experiments" else field and field.annotation
         model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
     return f"known here are {', '.join(sorted(model.model_fields))}"

@@ -42,7 +42,7 @@ class Backbone:
     digest : str
         SHA-256 of the weight file, 64 hexadecimal digits.
     input : str
-        ``gray`` or ``projections``, see `lidcflow.learn.inputs`.
+        ``gray``, ``max`` or ``projections``, see `lidcflow.learn.inputs`.
     size : int
         Rows and columns of the images.
     feature_dim : int

@@ -30,8 +30,8 @@ class FittedHead:
     model : keras.Model
         (n, d) features -> (n, 3) logits; standardises the features itself.
     history : dict of lists
-        ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``, one number an epoch. Losses are weighted
-        by class, accuracies are not.
+        ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``, and ``test_loss``, ``test_accuracy`` of slices that were
+        only watched, one number an epoch. Losses are weighted by class, accuracies are not.
     best_epoch : int
         Epoch, from 0, whose weights the model holds: the lowest validation loss.
     class_shares : (3,) array
@@ -52,6 +52,8 @@ def fit_head(
     y_val: NDArray[np.integer],
     config: TrainConfig,
     seed: int,
+    *,
+    watched: tuple[NDArray[np.floating], NDArray[np.integer]] | None = None,
 ) -> FittedHead:
     """Train a head and keep the weights of the epoch with the lowest validation loss.
 
@@ -65,6 +67,8 @@ def fit_head(
         Head, epochs, batch size and learning rate.
     seed : int
         Seed of initial weights, order and dropout; same seed and machine, same head.
+    watched : (n, d) features and (n,) classes, optional
+        Test slices whose curves the history gets; the head is the same with and without them.
 
     Raises
     ------
@@ -81,8 +85,10 @@ def fit_head(
         jit_compile=False,
     )
     training = _Examples.of(x_train, y_train, weights)
-    validation = _Examples.of(x_val, y_val, weights)
-    history, best_epoch = _train(model, training, validation, config, np.random.default_rng(seed))
+    held_out = {"val": _Examples.of(x_val, y_val, weights)}
+    if watched is not None and len(watched[1]):
+        held_out["test"] = _Examples.of(*watched, weights)
+    history, best_epoch = _train(model, training, held_out, config, np.random.default_rng(seed))
     shares = weights * np.bincount(y_train, minlength=CLASSES)
     return FittedHead(model, history, best_epoch, shares / shares.sum())
 
@@ -215,14 +221,21 @@ def _check_sets(y_train: NDArray[np.integer], y_val: NDArray[np.integer]) -> Non
 
 
 def _train(
-    model: keras.Model, training: _Examples, validation: _Examples, config: TrainConfig, rng: np.random.Generator
+    model: keras.Model,
+    training: _Examples,
+    held_out: dict[str, _Examples],
+    config: TrainConfig,
+    rng: np.random.Generator,
 ) -> tuple[dict[str, list[float]], int]:
-    history: dict[str, list[float]] = {"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": []}
+    """Train and measure epoch by epoch; only the training and the validation loss decide anything."""
+    history: dict[str, list[float]] = {}
     best_epoch, best_weights = 0, model.get_weights()
     for epoch in range(config.epochs):
-        figures = _train_epoch(model, training, config.batch_size, rng) | _validate(model, validation)
-        for name, values in history.items():
-            values.append(figures[name])
+        figures = _train_epoch(model, training, config.batch_size, rng)
+        for split, examples in held_out.items():
+            figures |= _measure(model, examples, split)
+        for name, value in figures.items():
+            history.setdefault(name, []).append(value)
         if not np.isfinite([figures["loss"], figures["val_loss"]]).all():
             raise TrainingError(
                 f"training: loss must be a number, got {figures['loss']} in epoch {epoch + 1}; "
@@ -244,7 +257,7 @@ def _train_epoch(model: keras.Model, examples: _Examples, size: int, rng: np.ran
     return {name: float(figures[name]) for name in ("loss", "accuracy")}
 
 
-def _validate(model: keras.Model, examples: _Examples) -> dict[str, float]:
+def _measure(model: keras.Model, examples: _Examples, split: str) -> dict[str, float]:
     model.reset_metrics()
     figures = model.test_on_batch(examples.x, examples.y, sample_weight=examples.weight, return_dict=True)
-    return {f"val_{name}": float(figures[name]) for name in ("loss", "accuracy")}
+    return {f"{split}_{name}": float(figures[name]) for name in ("loss", "accuracy")}

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Input = Literal["gray", "projections"]
+Input = Literal["gray", "max", "projections"]
 
 LUNG_HU = (-1350.0, 150.0)
 """Lung window, level -600 and width 1500 HU."""
@@ -41,9 +41,9 @@ def model_input(hu: NDArray[np.number], input: Input) -> NDArray[np.float32]:
     ----------
     hu : (2, slices, rows, columns) array
         Channels ``mean`` and ``max`` in HU.
-    input : "gray" or "projections"
-        ``gray`` is the mean in the lung window, three times; ``projections`` are mean and max in the
-        lung window and mean in the soft-tissue window.
+    input : "gray", "max" or "projections"
+        ``gray`` is the mean in the lung window, three times, and ``max`` the maximum likewise;
+        ``projections`` are mean and max in the lung window and mean in the soft-tissue window.
 
     Returns
     -------
@@ -58,9 +58,10 @@ def model_input(hu: NDArray[np.number], input: Input) -> NDArray[np.float32]:
     if hu.ndim != 4 or hu.shape[0] != 2:
         raise ValueError(f"model input: hu must have shape (2, slices, rows, columns), got {hu.shape}")
     mean_hu, max_hu = hu
-    lung = windowed(mean_hu, LUNG_HU)
-    if input == "gray":
+    if input in ("gray", "max"):
+        lung = windowed(mean_hu if input == "gray" else max_hu, LUNG_HU)
         return np.stack([lung, lung, lung], axis=-1)
     if input == "projections":
-        return np.stack([lung, windowed(max_hu, LUNG_HU), windowed(mean_hu, SOFT_TISSUE_HU)], axis=-1)
-    raise ValueError(f"model input: must be 'gray' or 'projections', got {input!r}")
+        planes = [windowed(mean_hu, LUNG_HU), windowed(max_hu, LUNG_HU), windowed(mean_hu, SOFT_TISSUE_HU)]
+        return np.stack(planes, axis=-1)
+    raise ValueError(f"model input: must be 'gray', 'max' or 'projections', got {input!r}")

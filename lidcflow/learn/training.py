@@ -58,7 +58,13 @@ class TrainedSector:
 
 
 def train_sector(
-    snapshot: Snapshot, slices: range, features_of: FeatureReader, config: TrainConfig, seed: int
+    snapshot: Snapshot,
+    slices: range,
+    features_of: FeatureReader,
+    config: TrainConfig,
+    seed: int,
+    *,
+    watch_test: bool = False,
 ) -> TrainedSector:
     """Train a head on the balanced training slices of a sector and calibrate it on its validation slices.
 
@@ -74,6 +80,8 @@ def train_sector(
         Balance, head, epochs.
     seed : int
         Same seed and snapshot, same model.
+    watch_test : bool
+        Whether the history gets curves of the test slices too; they steer nothing.
 
     Raises
     ------
@@ -82,7 +90,8 @@ def train_sector(
     """
     rows = sector_rows(snapshot, slices, config.balance, config.cap, seed)
     sets = _sets(rows, gather(rows, features_of))
-    head = fit_head(*sets["train"], *sets["validation"], config, seed)
+    watched = sets["test"] if watch_test else None
+    head = fit_head(*sets["train"], *sets["validation"], config, seed, watched=watched)
     calibration = _calibrate(head, sets, _natural_counts(snapshot, slices))
     model = calibrated_model(head.model, calibration)
     p_validation, p_test = (outputs_of(model, sets[split][0]) for split in ("validation", "test"))

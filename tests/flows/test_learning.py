@@ -10,12 +10,15 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from flows.experiment import bring_volumes, experiment
 from flows.infer import infer
 from flows.train import train
 from lidcflow.config import ClusterConfig, Config, InferConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.ct.records import Acquisition, PixelFormat, Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
-from lidcflow.errors import EmptySource, LabelError, ReleaseError
+from lidcflow.errors import ConfigError, EmptySource, LabelError, ReleaseError
+from lidcflow.experiment import ExperimentConfig
+from lidcflow.learn.experiments import arms_of, with_own_store
 from lidcflow.lidc.annotations import lidc_scans, nodules_of
 from lidcflow.lidc.labels import nodules_of_volume, slab_labels
 from lidcflow.privacy import PUBLIC_KEY, patient_key
@@ -276,6 +279,100 @@ def test_series_outside_of_lidc_alone_can_not_be_trained_on(config, tmp_path, so
 
     with pytest.raises(LabelError, match="at least one of the 1 stored series must be one of LIDC-IDRI"):
         train(foreign)
+
+
+@pytest.fixture(scope="module")
+def experimental(config, stored):
+    """An arm on the store's volumes, one of two sectors on volumes of another size, and one that diverges."""
+    arms = {
+        "one": {},
+        "small": {"preprocess.size": 16, "train.sector_num": 2},
+        "diverging": {"train.learning_rate": 1e30},
+    }
+    tiny = ExperimentConfig(base={"train.epochs": 2, "train.sector_num": 1}, arms=arms)
+    return config.model_copy(update={"experiments": {"tiny": tiny}})
+
+
+@pytest.fixture(scope="module")
+def small_volumes(experimental):
+    small = experimental.with_settings({"preprocess.size": 16})
+    store, rng = VolumeStore.of(with_own_store(small, experimental.preprocess), create=True), np.random.default_rng(0)
+    for scan in [scan for scan in lidc_scans() if nodules_of(scan)][:PATIENTS]:
+        volume = volume_of(scan, rng)
+        store.write(annotated_series(scan), Volume(volume.hu[..., ::2, ::2].copy(), volume.edges_mm, volume.sources))
+
+
+@pytest.fixture(scope="module")
+def released(config, trained):
+    return list_releases(Tracking.of(config))
+
+
+@pytest.fixture(scope="module")
+def compared(experimental, small_volumes, released):
+    return experiment("tiny", experimental)
+
+
+def test_an_experiment_compares_its_arms_and_one_that_fails_costs_the_others_nothing(compared):
+    comparison = compared.comparison
+
+    assert [arm.name for arm in comparison.arms] == ["one", "small"]
+    assert "loss must be a number" in comparison.failed["diverging"]
+    assert {one.configuration for one in comparison.differences} == {"small"}
+    assert comparison.configurations[1].figures["test"]["accuracy"].low is not None
+    assert {file.name for file in compared.page.parent.iterdir()} == {
+        "report.html",
+        "comparison.json",
+        "comparison.csv",
+    }
+
+
+def test_an_experiment_registers_nothing_and_logs_a_run_for_each_arm(config, compared, released):
+    runs = mlflow.search_runs(
+        experiment_names=["lidcflow"],
+        filter_string="tags.arm LIKE '%'",
+        output_format="list",
+    )
+
+    statuses = {run.info.run_name: run.info.status for run in runs}
+    assert statuses == {"one": "FINISHED", "small": "FINISHED", "diverging": "FAILED"}
+    small = next(run for run in runs if run.info.run_name == "small")
+    assert {"accuracy-test/sector-02", "loss-validation/sector-01", "test/auroc_nodule"} <= set(small.data.metrics)
+    assert list_releases(Tracking.of(config)) == released
+
+
+def test_an_experiment_run_again_trains_only_what_is_not_done(experimental, compared):
+    done = experimental.experiments["tiny"]
+    without = done.model_copy(update={"arms": {name: own for name, own in done.arms.items() if name != "diverging"}})
+
+    again = experiment("tiny", experimental.model_copy(update={"experiments": {"tiny": without}}))
+
+    assert again.reused == ["one", "small"]
+    assert again.comparison.arms == compared.comparison.arms
+    assert again.comparison.failed == {}
+
+
+def test_an_arm_of_another_preprocessing_needs_the_archive(config, stored):
+    ranges = ExperimentConfig(grid={"preprocess.z_range": ["scan", "lung"]})
+
+    with pytest.raises(
+        ConfigError, match=r"arm 'lung' needs volumes of 8 slices of 32 x 32 over the lung.*set archive"
+    ):
+        experiment("mine", config.model_copy(update={"experiments": {"mine": ranges}}))
+
+
+def test_volumes_of_another_preprocessing_are_made_from_the_archive_once(config, source, tmp_path):
+    small = ExperimentConfig(base={"preprocess.size": 16})
+    mine = config.model_copy(
+        update={"workspace": tmp_path, "archive": str(source), "experiments": {"mine": small}},
+    )
+    arms = arms_of("mine", mine)
+
+    bring_volumes("mine", arms, mine)
+    bring_volumes("mine", arms, mine.model_copy(update={"archive": None}))
+
+    assert len(VolumeStore.of(arms[0].config).series_uids()) == 2
+    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "catalog.db").exists()
 
 
 @pytest.mark.real

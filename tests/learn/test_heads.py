@@ -51,6 +51,15 @@ def test_the_same_seed_gives_the_same_head(fitted):
         np.testing.assert_array_equal(weights, same)
 
 
+def test_slices_that_are_watched_get_curves_and_steer_nothing(fitted):
+    watched = fit_head(*easy_slices(120, 0), *easy_slices(60, 1), FAST, seed=3, watched=easy_slices(30, 2))
+
+    assert [len(watched.history.pop(f"test_{name}")) for name in ("loss", "accuracy")] == [3, 3]
+    assert (watched.history, watched.best_epoch) == (fitted.history, fitted.best_epoch)
+    for weights, same in zip(fitted.model.get_weights(), watched.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weights, same)
+
+
 def test_the_epoch_with_the_lowest_validation_loss_is_kept():
     x_val, y_val = easy_slices(60, 1)
     opposite = (y_val + 1) % 3

@@ -16,6 +16,12 @@ def test_gray_is_the_mean_in_the_lung_window_three_times():
     np.testing.assert_array_equal(images, np.full((1, 2, 2, 3), 127.5))
 
 
+def test_max_is_the_maximum_in_the_lung_window_three_times():
+    images = model_input(one_slice(), "max")
+
+    np.testing.assert_array_equal(images, np.full((1, 2, 2, 3), 229.5))
+
+
 def test_projections_are_mean_and_max_in_the_lung_window_and_mean_in_the_soft_tissue_window():
     red, green, blue = model_input(one_slice(), "projections")[0, 0, 0]
 
@@ -37,5 +43,5 @@ def test_a_volume_without_its_two_channels_is_a_wrong_argument(shape):
 
 
 def test_an_unknown_input_is_a_wrong_argument():
-    with pytest.raises(ValueError, match="'gray' or 'projections', got 'colour'"):
+    with pytest.raises(ValueError, match="'gray', 'max' or 'projections', got 'colour'"):
         model_input(one_slice(), "colour")

@@ -1,0 +1,104 @@
+"""The command that runs experiments."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.output import NOTICE, print_json, print_line, print_table
+from flows.cli.session import flow_session
+from lidcflow.config import Config
+
+if TYPE_CHECKING:
+    from flows.experiment import ExperimentReport
+    from lidcflow.learn.comparison import Compared, Spread
+
+SOME_FAILED = 3
+"""Exit code: done, but an arm failed."""
+
+app = typer.Typer()
+
+
+@app.command()
+def experiment(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="As --list shows them.")] = None,
+    show_list: Annotated[bool, typer.Option("--list", help="List the experiments there are.")] = False,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the arms of an experiment and compare them on one page; no release comes of it."""
+    config = configured(config_file, workspace)
+    if show_list:
+        return _print_list(config, as_json)
+    if name is None:
+        raise typer.BadParameter("name an experiment, or ask for --list")
+    from lidcflow.learn.experiments import arms_of
+
+    arms_of(name, config)  # a wrong name is told before anything starts
+    with flow_session(config):
+        from flows.experiment import experiment as run
+
+        report = run(name, config)
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
+    if report.comparison.failed:
+        raise typer.Exit(SOME_FAILED)
+    return None
+
+
+def _print_list(config: Config, as_json: bool) -> None:
+    from lidcflow.learn.experiments import arms_of, experiments_of
+
+    listed: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "question": one.question,
+            "own": name in config.experiments,
+            "arms": [arm.name for arm in arms_of(name, config)],
+        }
+        for name, one in experiments_of(config).items()
+    ]
+    if as_json:
+        print_json({"experiments": listed, "notice": NOTICE})
+    else:
+        rows = [(one["name"], len(one["arms"]), "; ".join(one["arms"]), one["question"]) for one in listed]
+        print_table(f"{len(listed)} experiments", ("name", "number", "arms", "question"), rows)
+
+
+def _print_report(report: "ExperimentReport") -> None:
+    comparison = report.comparison
+    columns = (
+        "configuration",
+        "seeds",
+        "training accuracy",
+        "accuracy",
+        "balanced accuracy",
+        "AUROC nodule",
+        "log loss",
+    )
+    title = f"Experiment {comparison.experiment}, on {comparison.patients['test']} test patients"
+    print_table(title, columns, [_row(one) for one in comparison.configurations])
+    for arm, reason in comparison.failed.items():
+        print_line(f"{arm} failed: {reason}")
+    trained = len(comparison.arms) - len(report.reused)
+    print_line(
+        f"{trained} arms trained, {len(report.reused)} reused unchanged, {len(comparison.failed)} failed, "
+        f"in {report.seconds:.0f} s. {NOTICE}"
+    )
+    print_line(str(report.page))
+
+
+def _row(one: "Compared") -> tuple[Any, ...]:
+    names = ("accuracy", "balanced_accuracy", "auroc_nodule", "log_loss")
+    training = one.figures["training"]["accuracy"]
+    test = one.figures["test"]
+    return (one.name, len(one.seeds), _worded(training), *(_worded(test[name]) for name in names))
+
+
+def _worded(spread: "Spread") -> str | None:
+    if spread.value is None:
+        return None
+    return f"{spread.value:.3f}" + ("" if spread.low is None else f" ({spread.low:.2f} to {spread.high:.2f})")
