@@ -8,7 +8,7 @@ from rich.console import Console
 
 from lidcflow.errors import LidcflowError
 
-PARTS = ("archive", "sources", "labelling", "learning", "reading", "service", "repair", "demo")
+PARTS = ("archive", "sources", "labelling", "learning", "evaluating", "reading", "service", "repair", "demo")
 
 app = typer.Typer(
     name="lidcflow",
