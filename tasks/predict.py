@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Config
 from lidcflow.learn.dataset import Snapshot
-from lidcflow.learn.release import ReleaseRecord
+from lidcflow.learn.release import ReleaseRecord, sector_model_name
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import map_series
 from tasks.evaluate import SectorModel, load_sectors
@@ -45,7 +45,10 @@ def predict_globally(
     """Let one model of the whole chest answer: the one of the release's own training, else one fitted now."""
     if release.sector_num == 1:
         return predict_release.fn(release, uids, config, address)
-    slices, name = release.preprocess.slices, ALL_SECTORS.model_name(release.name)
+    slices, name = (
+        release.preprocess.slices,
+        sector_model_name(release.name, ALL_SECTORS.sector_num, ALL_SECTORS.sector),
+    )
     tracking = Tracking.of(config)
     version = registry.version_of_training(tracking, name, registry.training_of(tracking, release.version))
     if version is None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lidcflow.learn.dataset import Snapshot, lacking_classes
 from lidcflow.learn.figures import Tile, confusion, curves, montage, reliability, telling_rows
-from lidcflow.learn.release import ClassCounts, Estimate, portable, sector_model_name
+from lidcflow.learn.release import ClassCounts, Estimate, portable
 from lidcflow.learn.sectors import sector_slices
 from lidcflow.lidc.labels import CLASS_NAMES
 from lidcflow.store.volumes import VolumeStore
@@ -46,10 +46,6 @@ class SectorJob(BaseModel):
     def name(self) -> str:
         """Name for files and models: `sector-03-of-05`."""
         return self.title.replace(" ", "-")
-
-    def model_name(self, registry_name: str) -> str:
-        """Name of the registered model: `lidcflow.05-sectors.sector-03`."""
-        return sector_model_name(registry_name, self.sector_num, self.sector)
 
 
 class SectorResult(BaseModel):

@@ -81,7 +81,10 @@ def entries_of(answers: Answers, truth: HeldOutStudies, *, seed: int) -> list[En
     ]
 
 
-ORACLE = "not a model: ranks slices by the true size of their largest nodule; an upper hint, out of reach by design"
+ORACLE = (
+    "not a model: ranks slices by the true size of their largest nodule, a hint at what is in reach; "
+    "it takes all slices of a large nodule first, and a small one beside it comes late"
+)
 
 
 def size_scores(truth: HeldOutStudies) -> Floats:

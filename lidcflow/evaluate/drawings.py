@@ -86,7 +86,9 @@ def confusion(figures: SliceFigures) -> Figure:
 
 def sector_auroc(sectors: Sequence[SectorFigures]) -> Figure:
     """Draw the slice AUROC of each sector, top of the chest first, with intervals."""
-    figure, axis = _canvas("slice AUROC, nodule or not, by sector", height=max(2.4, 0.26 * len(sectors) + 1.3))
+    figure, axis = _canvas(
+        "slice AUROC, nodule or not, by sector", width=9.0, height=max(2.4, 0.26 * len(sectors) + 1.3)
+    )
     for key, colour, name, shift in (("natural", BLUE, "natural", -0.12), ("balanced", ORANGE, "class-balanced", 0.12)):
         for one in sectors:
             found: Estimate = getattr(one.slices, key)["auroc_nodule"]
@@ -155,8 +157,8 @@ def _confusion(axis: Axes, figures: SliceFigures, *, fontsize: int) -> None:
         axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=fontsize)
 
 
-def _canvas(title: str, *, height: float = 4.0) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.4, height), layout="constrained")
+def _canvas(title: str, *, width: float = 5.4, height: float = 4.0) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
     axis = figure.subplots()
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_title(title, fontsize=11)

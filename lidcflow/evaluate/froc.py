@@ -126,7 +126,9 @@ def _best(rate: Floats, sensitivity: Floats, at: float) -> Floats:
 
 
 def _curve(rate: Floats, sensitivity: Floats) -> Floats:
-    """Keep the points that reach more than any with fewer false ranges."""
+    """Keep the points that reach more than any with fewer false ranges; without nodules there are none."""
+    if np.isnan(sensitivity).any():
+        return np.empty((0, 2))
     order = np.lexsort((-sensitivity, rate))
     reached = np.maximum.accumulate(sensitivity[order])
     rises = np.concatenate(([True], np.diff(reached) > 0))
