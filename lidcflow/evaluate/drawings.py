@@ -44,7 +44,8 @@ def froc_curves(evaluation: ReleaseEvaluation) -> Figure:
     axis.set_xticks(FALSE_RANGES, [froc_key(rate).removeprefix("froc_at_") for rate in FALSE_RANGES])
     axis.set(xlim=(FALSE_RANGES[0] / 1.3, FALSE_RANGES[-1] * 1.1), ylim=(0, 1.03))
     axis.set(xlabel="false ranges a study", ylabel="nodule sensitivity")
-    axis.legend(frameon=False, fontsize=8)
+    if evaluation.own.curve:
+        axis.legend(frameon=False, fontsize=8)
     return figure
 
 
