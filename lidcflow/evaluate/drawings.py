@@ -69,8 +69,6 @@ def reliability(bins: Sequence[Bin]) -> Figure:
     """Draw how often a nodule is there against how probable it was called."""
     figure, axis = _canvas("reliability of P(nodule)")
     _reliability(axis, bins)
-    for one in bins:
-        axis.annotate(f"{one.slices:,}", (one.called, one.there), xytext=(4, 4), textcoords="offset points", fontsize=7)
     axis.set(xlabel="probability of a nodule", ylabel="share with a nodule")
     return figure
 
