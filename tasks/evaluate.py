@@ -72,9 +72,9 @@ def evaluate_release(
 ) -> Evaluation:
     """Measure the models together on validation and test, at natural prevalence, and draw it on the training's run."""
     snapshot = Snapshot.load(plan.snapshot_path)
-    prior = _prior(snapshot, plan)
+    prior = prior_of(snapshot, plan.config.preprocess.slices)
     splits = {name: _read_split(snapshot.rows(name), plan) for name in ("validation", "test")}
-    loaded = _load(models, plan)
+    loaded = load_sectors(models, Tracking.of(plan.config))
     probabilities = {name: _probabilities(loaded, split) for name, split in splits.items()}
     metrics = {
         name: evaluate(split.truth, probabilities[name], prior, seed=plan.config.train.seed, resamples=RESAMPLES)
@@ -106,17 +106,18 @@ def _read_split(rows: pd.DataFrame, plan: TrainingPlan) -> _Split:
     return _Split(truth, np.stack([read(str(uid)) for uid, _ in series]))
 
 
-def _prior(snapshot: Snapshot, plan: TrainingPlan) -> NDArray[np.float64]:
-    rows, slices = snapshot.rows("train"), plan.config.preprocess.slices
+def prior_of(snapshot: Snapshot, slices: int) -> NDArray[np.float64]:
+    """Return what the sector prior says of each slice, from the training patients."""
+    rows = snapshot.rows("train")
     sectors = sector_slices(slices, min(PRIOR_SECTORS, slices))
     return sector_prior(rows["slice"].to_numpy() - 1, rows["label"].to_numpy(), sectors)
 
 
-def _load(models: Sequence[SectorModel], plan: TrainingPlan) -> list[tuple[range, Any]]:
+def load_sectors(models: Sequence[SectorModel], tracking: Tracking) -> list[tuple[range, Any]]:
+    """Load the model of each sector, one that answers for several only once."""
     # Keras is for the workers: the flow's process, which imports this module too, stays small.
     from tasks.tracking.models import load_model
 
-    tracking = Tracking.of(plan.config)
     by_uri = {uri: load_model(tracking, uri) for uri in {model.uri for model in models}}
     return [(model.slices, by_uri[model.uri]) for model in models]
 
@@ -157,6 +158,6 @@ def _champion(
     if record.snapshot_digest == plan.snapshot_digest:
         return Champion(version=record.version, figures=record.metrics["validation"])
     pins = [SectorModel(start=pin.slices.start, stop=pin.slices.stop, uri=pin.uri) for pin in record.sectors]
-    probabilities = _probabilities(_load(pins, plan), validation)
+    probabilities = _probabilities(load_sectors(pins, Tracking.of(plan.config)), validation)
     measured = evaluate(validation.truth, probabilities, prior, seed=0, resamples=0)
     return Champion(version=record.version, figures=measured)

@@ -8,7 +8,18 @@ from rich.console import Console
 
 from lidcflow.errors import LidcflowError
 
-PARTS = ("archive", "sources", "labelling", "learning", "experiments", "reading", "service", "repair", "demo")
+PARTS = (
+    "archive",
+    "sources",
+    "labelling",
+    "learning",
+    "experiments",
+    "evaluating",
+    "reading",
+    "service",
+    "repair",
+    "demo",
+)
 
 app = typer.Typer(
     name="lidcflow",

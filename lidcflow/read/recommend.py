@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from lidcflow.config import InferConfig
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.sectors import sector_of
+from lidcflow.read.ranges import ranges_above
 from lidcflow.read.recommendation import (
     Probabilities,
     Reason,
@@ -189,10 +189,10 @@ def _ranked_ranges(slices: Sequence[SliceReading], threshold: float) -> list[Sli
     return [_range(run, rank) for rank, run in enumerate(runs, start=1)]
 
 
-def _runs(slices: Iterable[SliceReading], threshold: float) -> Iterator[list[SliceReading]]:
-    for above, run in groupby(slices, key=lambda one: one.probabilities.nodule >= threshold):
-        if above:
-            yield list(run)
+def _runs(slices: Sequence[SliceReading], threshold: float) -> Iterator[Sequence[SliceReading]]:
+    p_nodule = np.array([one.probabilities.nodule for one in slices])
+    for inside in ranges_above(p_nodule, threshold):
+        yield slices[inside.start : inside.stop]
 
 
 def _peak(run: Iterable[SliceReading]) -> SliceReading:

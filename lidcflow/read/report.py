@@ -45,7 +45,7 @@ def write_report(recommendation: Recommendation, hu: NDArray[np.int16] | None, f
     """
     texts = {PAGE: render_page(recommendation, hu), DATA: recommendation.to_json()}
     folder.mkdir(parents=True, exist_ok=True)
-    _write_together(texts, folder)
+    write_together(texts, folder)
     return folder / PAGE
 
 
@@ -113,7 +113,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _write_together(texts: dict[str, str], folder: Path) -> None:
+def write_together(texts: dict[str, str], folder: Path) -> None:
     """Write every draft before the first rename, so that a full disk leaves the earlier files as they were."""
     drafts = {name: folder / f".{name}.{secrets.token_hex(4)}" for name in texts}
     try:

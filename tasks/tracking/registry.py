@@ -13,7 +13,7 @@ import mlflow.artifacts
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS, MLFLOW_PARENT_RUN_ID
 from pydantic import ValidationError
 
 from lidcflow.errors import ReleaseError
@@ -105,6 +105,20 @@ def load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         raise ReleaseError(_missing(reference, any_release=bool(_versions(tracking)))) from None
+
+
+def training_of(tracking: Tracking, version: int) -> str:
+    """Return the id of the run that trained a release."""
+    return str(connect(tracking).get_model_version(tracking.registry_name, str(version)).run_id)
+
+
+def version_of_training(tracking: Tracking, name: str, run_id: str) -> int | None:
+    """Return the version of a sector model that a training registered, if there is one; its run is below `run_id`."""
+    client = connect(tracking)
+    for version in _versions(tracking, name):
+        if version.run_id and client.get_run(version.run_id).data.tags.get(MLFLOW_PARENT_RUN_ID) == run_id:
+            return int(version.version)
+    return None
 
 
 def champion_version(tracking: Tracking) -> int | None:

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, Metric, Param
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
 from tasks.tracking.connection import Tracking, connect, experiment_id
@@ -65,6 +66,13 @@ class Run:
     def text(self, text: str, name: str) -> None:
         """Keep a text file among the artifacts."""
         self.client.log_text(self.run_id, text, name)
+
+    def fetch(self, name: str, folder: Path) -> Path | None:
+        """Copy a file of the artifacts into a folder; None where there is none of that name."""
+        try:
+            return Path(self.client.download_artifacts(self.run_id, name, str(folder)))
+        except (MlflowException, OSError):
+            return None
 
     def dataset(self, path: Path, *, name: str, digest: str, profile: Mapping[str, int]) -> None:
         """Keep a data set's file among the artifacts and log it as the input of the run.

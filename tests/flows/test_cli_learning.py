@@ -1,12 +1,15 @@
 """The commands of the learning and reading parts, as far as they need no training."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app, main
+from flows.cli.evaluating import print_evaluation
 from flows.cli.tables import print_readings, print_release
+from flows.evaluate import EvaluateReport
 from flows.infer import InferReport
 from lidcflow.config import load_config
 from lidcflow.errors import ConfigError, ReleaseError
@@ -15,6 +18,7 @@ from tasks.infer import RecommendedRange, SeriesReading
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import open_run
+from tests.evaluations import answers, evaluation, truth  # noqa: F401
 
 
 @pytest.fixture
@@ -75,6 +79,24 @@ def test_reading_without_a_release_names_the_way_out_before_anything_starts(lidc
     assert isinstance(done.exception, ReleaseError)
     assert "run `lidcflow train` first" in str(done.exception)
     assert [entry.name for entry in tmp_path.iterdir()] == ["inbox"]
+
+
+def test_evaluating_without_a_release_names_the_way_out_before_anything_starts(lidcflow, tmp_path):
+    done = lidcflow("evaluate")
+
+    assert isinstance(done.exception, ReleaseError)
+    assert "run `lidcflow train` first" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_evaluation_is_printed_with_baselines_sectors_and_the_page_to_open(evaluation, capsys):  # noqa: F811
+    print_evaluation(EvaluateReport(evaluation=evaluation, page=Path("releases/report.html"), seconds=2.0))
+
+    printed = capsys.readouterr().out
+    for expected in ("size-only oracle", "1.000 (1.00 to 1.00)", "nodules seen in 5 slices", "on 5 test patients"):
+        assert expected in printed
+    assert "releases/report.html" in printed
+    assert "All images are synthetic: these figures say nothing about patients. Research use only." in printed
 
 
 def test_more_sectors_than_slices_is_a_wrong_configuration(lidcflow):

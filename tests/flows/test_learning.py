@@ -10,23 +10,27 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from flows.evaluate import evaluate
 from flows.experiment import bring_volumes, experiment
 from flows.infer import infer
 from flows.train import train
 from lidcflow.config import ClusterConfig, Config, InferConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.ct.records import Acquisition, PixelFormat, Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
-from lidcflow.errors import ConfigError, EmptySource, LabelError, ReleaseError
+from lidcflow.errors import ConfigError, EmptySource, LabelError, ReleaseError, TrainingError
 from lidcflow.experiment import ExperimentConfig
+from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.experiments import arms_of, with_own_store
 from lidcflow.lidc.annotations import lidc_scans, nodules_of
 from lidcflow.lidc.labels import nodules_of_volume, slab_labels
 from lidcflow.privacy import PUBLIC_KEY, patient_key
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import open_cluster
+from tasks.held_out import config_of_release, lacking_features, load_snapshot, read_split
+from tasks.predict import fit_and_predict, predict_globally, predict_release
 from tasks.promote import promote
 from tasks.tracking.connection import Tracking
-from tasks.tracking.registry import list_releases
+from tasks.tracking.registry import list_releases, training_of, version_of_training
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -117,6 +121,16 @@ def with_release(config, version):
     return config.model_copy(update={"infer": InferConfig(release=str(version))})
 
 
+def config_file(config, folder):
+    """Write what a command needs to work on the same workspace and cluster."""
+    file = folder / "lidcflow.toml"
+    file.write_text(
+        f'workspace = "{config.workspace}"\n[preprocess]\nslices = {SLICES}\nsize = {SIZE}\n'
+        f'[cluster]\naddress = "{config.cluster.address}"\n'
+    )
+    return file
+
+
 def test_a_training_releases_a_model_for_every_sector(trained):
     record = trained.release
 
@@ -172,6 +186,117 @@ def test_nothing_that_is_kept_of_a_training_names_a_patient(config, trained):
 
     assert len(files) > 10
     assert not [file for file in files if re.search(rb"LIDC-IDRI-\d{4}", file.read_bytes())]
+
+
+@pytest.fixture(scope="module")
+def evaluated(config, trained):
+    return evaluate(config, str(trained.release.version))
+
+
+@pytest.fixture(scope="module")
+def snapshot(config, trained):
+    return load_snapshot(trained.release, config, training_of(Tracking.of(config), trained.release.version))
+
+
+def test_an_evaluation_finds_the_figures_that_the_training_found(evaluated, trained):
+    found, test = evaluated.evaluation, trained.release.metrics["test"]
+
+    assert (found.patients, found.nodules, found.synthetic) == (test.patients, test.nodules, True)
+    assert found.own.slices.natural["auroc_nodule"].value == pytest.approx(test.release["auroc_nodule"].value)
+    assert found.own.nodules["sensitivity_at_5"].value == pytest.approx(test.release["sensitivity_at_5"].value)
+
+
+def test_an_evaluation_leaves_a_page_in_the_workspace_and_on_the_run_of_the_training(config, evaluated):
+    folder = config.workspace.absolute() / "reports" / "releases" / "lidcflow-v1"
+    run_id = training_of(Tracking.of(config), 1)
+
+    assert evaluated.page == folder / "report.html"
+    assert "SYNTHETIC" in evaluated.page.read_text()
+    assert json.loads((folder / "evaluation.json").read_text()) == evaluated.evaluation.model_dump(mode="json")
+    mlflow.set_tracking_uri(Tracking.of(config).uri)
+    kept = mlflow.artifacts.load_text(f"runs:/{run_id}/evaluation/test/report.html")
+    assert kept == evaluated.page.read_text()
+
+
+def test_an_evaluation_names_no_patient(evaluated, snapshot):
+    kept = evaluated.page.read_text() + evaluated.evaluation.model_dump_json()
+
+    assert not [key for key in set(snapshot.table["patient_key"]) if key in kept]
+    assert "LIDC-IDRI" not in kept
+
+
+def test_the_global_baseline_is_the_all_sector_model_of_the_same_training(config, trained, snapshot):
+    uids = tuple(sorted(set(snapshot.rows("test")["series_instance_uid"])))
+    release, address = trained.release, config.cluster.address
+
+    registered = predict_globally.fn(release, uids, snapshot, config, address)
+    own = fit_and_predict(uids, snapshot, config, release.backbone.id)
+
+    assert version_of_training(Tracking.of(config), "lidcflow.01-sectors.sector-01", "another run") is None
+    np.testing.assert_allclose(own, registered, atol=1e-4)
+
+
+def test_a_release_of_one_sector_is_its_own_global_baseline(config, retrained, snapshot):
+    uids = tuple(snapshot.rows("test")["series_instance_uid"].unique())
+    release, address = retrained.release, config.cluster.address
+
+    everywhere = predict_globally.fn(release, uids, snapshot, config, address)
+
+    np.testing.assert_array_equal(everywhere, predict_release.fn(release, uids, config, address))
+
+
+def test_the_command_evaluates_other_patients_elsewhere_and_makes_features_that_are_gone(
+    config, evaluated, trained, snapshot, stored, tmp_path
+):
+    gone = snapshot.rows("validation")["series_instance_uid"].iloc[0]
+    stored.delete_features(gone, trained.release.backbone.id)
+    options = ["--split", "validation", "--out", str(tmp_path / "out"), "--config", str(config_file(config, tmp_path))]
+
+    done = CliRunner().invoke(app, ["evaluate", "1", *options, "--json"])
+
+    report = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert report["evaluation"]["patients"] == trained.release.metrics["validation"].patients
+    assert report["page"] == str(tmp_path / "out" / "report.html")
+    assert stored.read_features(gone, trained.release.backbone.id) is not None
+
+
+def test_volumes_that_changed_since_the_snapshot_are_refused(config, trained, snapshot):
+    changed = Snapshot(snapshot.table.assign(volume_digest="0" * 64), snapshot.digest)
+
+    with pytest.raises(ReleaseError, match="lidcflow version 1: volumes must be those of its snapshot, got series"):
+        read_split(trained.release, changed, "test", config)
+
+
+def test_volumes_that_are_gone_are_told_by_their_series(config, trained, snapshot):
+    gone = Snapshot(snapshot.table.assign(series_instance_uid="1.2.3"), snapshot.digest)
+
+    with pytest.raises(ReleaseError, match=r"every held-out series must be in the store; .* series 1\.2\.3"):
+        read_split(trained.release, gone, "test", config)
+
+
+def test_features_of_another_backbone_are_refused(config, trained, stored):
+    other = trained.release.backbone.model_copy(update={"id": "resnet50-0123456789ab-gray-32"})
+
+    with pytest.raises(ReleaseError, match="features must be of its backbone resnet50-0123456789ab-gray-32"):
+        lacking_features(trained.release.model_copy(update={"backbone": other}), stored.series_uids(), config)
+
+
+def test_a_release_is_evaluated_on_volumes_of_its_own_preprocessing_only(config, trained):
+    other = trained.release.model_copy(update={"preprocess": PreprocessConfig(slices=SLICES, size=16)})
+
+    with pytest.raises(ReleaseError, match="the store must hold volumes of its preprocessing"):
+        config_of_release(other, config)
+
+
+def test_a_snapshot_that_left_the_workspace_comes_from_the_run_of_the_training(config, trained, snapshot, tmp_path):
+    tracking = config.tracking.model_copy(update={"uri": config.tracking_uri})
+    elsewhere = config.model_copy(update={"workspace": tmp_path, "tracking": tracking})
+    run_id = training_of(Tracking.of(config), 1)
+
+    assert load_snapshot(trained.release, elsewhere, run_id).digest == snapshot.digest
+    with pytest.raises(TrainingError, match="the file must exist"):
+        load_snapshot(trained.release.model_copy(update={"snapshot_digest": "ab" * 32}), elsewhere, run_id)
 
 
 def test_every_series_of_a_source_gets_an_answer(read, source):
@@ -242,13 +367,9 @@ def test_a_release_in_force_is_what_inference_takes(config, trained, read, sourc
 
 
 def test_the_command_exits_3_when_a_series_could_not_be_evaluated(config, read, source, tmp_path):
-    file = tmp_path / "lidcflow.toml"
-    file.write_text(
-        f'workspace = "{config.workspace}"\n[preprocess]\nslices = {SLICES}\nsize = {SIZE}\n'
-        f'[cluster]\naddress = "{config.cluster.address}"\n'
-    )
+    file = str(config_file(config, tmp_path))
 
-    done = CliRunner().invoke(app, ["infer", str(source), "--release", "1", "--config", str(file), "--json"])
+    done = CliRunner().invoke(app, ["infer", str(source), "--release", "1", "--config", file, "--json"])
 
     report = json.loads(done.stdout)
     assert done.exit_code == 3

@@ -1,59 +1,24 @@
-"""The page in a real browser: Debian's chromium and chromium-driver, skipped where they are absent."""
-
-import json
-from pathlib import Path
+"""The page of a study in a real browser."""
 
 import numpy as np
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from lidcflow.read.recommend import not_evaluated
 from lidcflow.read.report import write_report
+from tests.browser import chromium, needs_chromium, open_file, requests_of  # noqa: F401
 
-CHROMIUM, CHROMEDRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 HOSTILE = "<script>document.title='x'</script><img src=x onerror=\"document.title='x'\">"
-SWITCHES = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
-
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM.exists() and CHROMEDRIVER.exists()), reason="needs the packages chromium and chromium-driver"
-)
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for switch in [*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
-    yield driver
-    driver.quit()
+pytestmark = needs_chromium
 
 
 @pytest.fixture
-def open_page(chromium, tmp_path):
+def open_page(chromium, tmp_path):  # noqa: F811
     """Open a report from disk in a window of some width and forget what was logged before."""
 
     def open_it(answer, hu=None, *, width=1280):
-        metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
-        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        chromium.get("about:blank")
-        chromium.get_log("browser")
-        chromium.get_log("performance")
-        chromium.get(write_report(answer, hu, tmp_path).as_uri())
+        open_file(chromium, write_report(answer, hu, tmp_path), width=width)
         return chromium
 
     return open_it
@@ -79,12 +44,6 @@ def shown_slide():
         return slide.get_attribute("id")
 
     return shown
-
-
-def requests_of(driver) -> list[str]:
-    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    sent = [message for message in messages if message["method"] == "Network.requestWillBeSent"]
-    return [message["params"]["request"]["url"] for message in sent]
 
 
 def press(driver, *keys: str) -> None:

@@ -1,0 +1,99 @@
+"""The command that measures a release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.output import NOTICE, print_json, print_line, print_table
+from flows.cli.session import flow_session
+
+if TYPE_CHECKING:
+    from flows.evaluate import EvaluateReport
+    from lidcflow.evaluate.record import ReleaseEvaluation
+
+app = typer.Typer()
+Release = Annotated[str, typer.Argument(metavar="RELEASE", help="Alias or version, as `lidcflow releases` lists it.")]
+Split = Annotated[Literal["test", "validation"], typer.Option("--split", help="Which held-out patients.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of page and figures; by default the workspace's.")]
+
+
+@app.command()
+def evaluate(
+    release: Release = "champion",
+    split: Split = "test",
+    out: Out = None,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a release on the held-out patients of its own snapshot, beside baselines, and leave a page to open."""
+    config = configured(config_file, workspace)
+    from tasks.tracking.connection import Tracking
+    from tasks.tracking.registry import load_release
+
+    load_release(Tracking.of(config), release)
+    with flow_session(config):
+        from flows.evaluate import evaluate as run
+
+        report = run(config, release, split, out)
+    if as_json:
+        print_json(report)
+    else:
+        print_evaluation(report)
+
+
+def print_evaluation(report: EvaluateReport) -> None:
+    """Print the release beside the baselines, its sectors, and where the page is."""
+    found = report.evaluation
+    title = f"{found.release} version {found.version} on {found.patients} {found.split} patients, 95% intervals"
+    columns = ("figure", *(one.title for one in found.contestants))
+    print_table(title, columns, _contestant_rows(found))
+    columns = ("sector", "slices", "none/benign/malignant", "AUROC nodule", "balanced", "AUROC malignant", "ECE")
+    print_table("Sectors", columns, _sector_rows(found))
+    print_line(_operating(found))
+    synthetic = " All images are synthetic: these figures say nothing about patients." if found.synthetic else ""
+    print_line(f"{report.page}\nMeasured in {report.seconds:.0f} s.{synthetic} {NOTICE}")
+
+
+def _contestant_rows(found: ReleaseEvaluation) -> list[tuple[Any, ...]]:
+    from lidcflow.evaluate.tables import FROC_NAMES, REVIEW_NAMES, SLICE_NAMES, interval
+
+    slices = ("auroc_nodule", "auprc_nodule", "auroc_malignant", "auprc_malignant", "accuracy", "brier_nodule")
+    natural = [one.slices.natural if one.slices else {} for one in found.contestants]
+    balanced = [one.slices.balanced if one.slices else {} for one in found.contestants]
+    nodules = [one.nodules for one in found.contestants]
+    rows = [(SLICE_NAMES[key], *(interval(of.get(key)) for of in natural)) for key in slices]
+    rows += [(f"{SLICE_NAMES[key]}, balanced", *(interval(of.get(key)) for of in balanced)) for key in slices[:1]]
+    named = {key: name for key, name in REVIEW_NAMES.items() if any(key in of for of in nodules)}
+    named |= {key: f"nodules found {name}" for key, name in FROC_NAMES.items() if key in ("froc_at_1/4", "froc_at_1")}
+    return rows + [(name, *(interval(of.get(key)) for of in nodules)) for key, name in named.items()]
+
+
+def _sector_rows(found: ReleaseEvaluation) -> list[tuple[Any, ...]]:
+    from flows.cli.tables import span
+    from lidcflow.evaluate.tables import counts
+
+    return [
+        (
+            one.sector,
+            span(one.first_slice, one.last_slice),
+            counts(one.slices),
+            one.slices.natural["auroc_nodule"],
+            one.slices.balanced["auroc_nodule"],
+            one.slices.natural["auroc_malignant"],
+            one.slices.natural["ece_nodule"],
+        )
+        for one in found.sectors
+    ]
+
+
+def _operating(found: ReleaseEvaluation) -> str:
+    at = found.operating_point
+    return (
+        f"At the release's threshold {found.threshold_nodule:.3f}: its ranges show {at['nodules_shown']} of the "
+        f"nodules, with {at['false_ranges']} false ranges a study and {at['slices_in_ranges']} of the slices."
+    )

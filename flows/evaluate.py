@@ -1,0 +1,88 @@
+"""Measure a registered release on the held-out patients of its own snapshot, and leave a page."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from prefect import flow
+from pydantic import BaseModel
+
+from lidcflow.config import Config
+from lidcflow.evaluate.contestants import Answers
+from lidcflow.evaluate.measure import measure
+from lidcflow.evaluate.page import DATA, PAGE, write_evaluation
+from lidcflow.evaluate.record import ReleaseEvaluation
+from lidcflow.learn.dataset import Snapshot, class_counts
+from lidcflow.learn.release import ReleaseRecord
+from tasks.cluster import open_cluster
+from tasks.evaluate import prior_of
+from tasks.features import compute_features
+from tasks.held_out import HeldOutSplit, config_of_release, lacking_features, load_snapshot, read_split
+from tasks.predict import predict_globally, predict_release
+from tasks.progress import listening, stage
+from tasks.publish import ProgressArtifact
+from tasks.tracking import registry
+from tasks.tracking.connection import Tracking
+from tasks.tracking.runs import Run, run_of
+
+HeldOutName = Literal["test", "validation"]
+
+
+class EvaluateReport(BaseModel):
+    """The figures of a release, and the page that shows them."""
+
+    evaluation: ReleaseEvaluation
+    page: Path
+    seconds: float
+    notice: str = "Research use only."
+
+
+@flow(name="evaluate")
+def evaluate(
+    config: Config, release: str = "champion", split: HeldOutName = "test", out: Path | None = None
+) -> EvaluateReport:
+    """Measure a release, by version or alias; the page goes to the workspace, or to `out`, and to its run in MLflow."""
+    started_s = time.monotonic()
+    tracking = Tracking.of(config)
+    record = registry.load_release(tracking, release)
+    run_id = registry.training_of(tracking, record.version)
+    trained = config_of_release(record, config)
+    snapshot = load_snapshot(record, trained, run_id)
+    held_out = read_split(record, snapshot, split, trained)
+    answers = ask(record, snapshot, held_out, trained)
+    with stage("measure", total=1) as progress:
+        evaluation = measure(record, split, held_out.truth, answers)
+        progress.advance()
+    page = write_evaluation(evaluation, (out or folder_of(record, split, config)).absolute())
+    log_evaluation(run_of(tracking, run_id), page.parent, split)
+    return EvaluateReport(evaluation=evaluation, page=page, seconds=round(time.monotonic() - started_s, 3))
+
+
+def ask(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutSplit, config: Config) -> Answers:
+    """Let the release and the model of the whole chest answer for the held-out series, on a cluster with Keras."""
+    lacking = lacking_features(record, held_out.uids, config)
+    with (
+        listening(ProgressArtifact()),
+        open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
+    ):
+        if lacking:
+            compute_features(lacking, record.backbone.id, config, cluster.address)
+        own = predict_release(record, held_out.uids, config, cluster.address)
+        everywhere = predict_globally(record, held_out.uids, snapshot, config, cluster.address)
+    counts = np.array(class_counts(snapshot.rows("train")), dtype=np.float64)
+    return Answers(own, everywhere, prior_of(snapshot, record.preprocess.slices), counts / counts.sum())
+
+
+def log_evaluation(run: Run, folder: Path, split: HeldOutName) -> None:
+    """Keep page and figures on the run that trained the release, where MLflow shows the page."""
+    for name in (PAGE, DATA):
+        run.text((folder / name).read_text(encoding="utf-8"), f"evaluation/{split}/{name}")
+
+
+def folder_of(record: ReleaseRecord, split: HeldOutName, config: Config) -> Path:
+    """Return where the page of a release lies: that of the test patients under its plain name."""
+    name = f"{record.name}-v{record.version}"
+    return config.reports_path / "releases" / (name if split == "test" else f"{name}-{split}")

@@ -1,0 +1,72 @@
+"""The page of an evaluation and its JSON: self-contained files that open without a network."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from lidcflow.evaluate import drawings, tables
+from lidcflow.evaluate.record import ReleaseEvaluation
+from lidcflow.evaluate.subgroups import FEW_PATIENTS, SHOWN
+from lidcflow.read.report import write_together
+
+PAGE = "report.html"
+DATA = "evaluation.json"
+
+
+def write_evaluation(evaluation: ReleaseEvaluation, folder: Path) -> Path:
+    """Write ``evaluation.json`` and ``report.html``, each whole or not at all, and return the page's path.
+
+    Parameters
+    ----------
+    evaluation : ReleaseEvaluation
+        What to say.
+    folder : Path
+        Made if need be; files of an earlier evaluation are replaced.
+    """
+    texts = {PAGE: render_page(evaluation), DATA: evaluation.model_dump_json(indent=2)}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_together(texts, folder)
+    return folder / PAGE
+
+
+def render_page(evaluation: ReleaseEvaluation) -> str:
+    """Return the page of an evaluation as HTML, figures inside it."""
+    environment = Environment(
+        loader=PackageLoader("lidcflow.evaluate"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("evaluation.html").render(
+        evaluation=evaluation,
+        tables=tables,
+        ranked=[one for one in evaluation.contestants if one.slices],
+        few=FEW_PATIENTS,
+        shown=SHOWN,
+        names=tables.SLICE_NAMES | tables.REVIEW_NAMES,
+        figures={name: _inline(figure) for name, figure in _figures(evaluation).items()},
+    )
+
+
+def _figures(evaluation: ReleaseEvaluation) -> dict[str, Figure]:
+    own = evaluation.own.slices
+    if own is None:
+        raise ValueError("evaluation: the first contestant must be the release, with figures of slices")
+    return {
+        "review": drawings.review_curves(evaluation),
+        "froc": drawings.froc_curves(evaluation),
+        "reliability": drawings.reliability(own.reliability),
+        "confusion": drawings.confusion(own),
+        "sector_auroc": drawings.sector_auroc(evaluation.sectors),
+        "sector_reliability": drawings.sector_reliability(evaluation.sectors),
+        "sector_confusion": drawings.sector_confusion(evaluation.sectors),
+    }
+
+
+def _inline(figure: Figure) -> str:
+    return f"data:image/svg+xml;base64,{b64encode(drawings.as_svg(figure)).decode('ascii')}"

@@ -1,0 +1,121 @@
+"""The result of an evaluation, as JSON and for the page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from lidcflow.learn.release import ClassCounts, Estimate, Record
+from lidcflow.read.recommendation import STATEMENT
+
+SCHEMA_VERSION: Literal["lidcflow.evaluation/1"] = "lidcflow.evaluation/1"
+
+BALANCED = (
+    "Balanced figures weight slices so that the three classes count the same, and move the probabilities from the "
+    "class shares of the training patients to equal shares; nothing is resampled."
+)
+INTERVALS = "95% percentile intervals by bootstrap over patients"
+CALIBRATION = "The calibration error is of P(nodule), in 10 bins of equal numbers of slices."
+SPARED = (
+    "Slices spared: the share that nobody needs to look at when of each study the same number of slices is "
+    "reviewed, the smallest that shows 95% of the nodules."
+)
+FROC = (
+    "FROC: at every threshold neighbouring slices join into ranges as in a recommendation; a range finds the nodules "
+    "in its peak slice, and is false when there is none."
+)
+
+
+class Bin(Record):
+    """A bin of the reliability diagram: mean P(nodule), share of slices with a nodule, slices."""
+
+    called: float
+    there: float
+    slices: int
+
+
+class SliceFigures(Record):
+    """Figures of a set of slices at natural prevalence and class-balanced, with what the diagrams show."""
+
+    slices: ClassCounts
+    natural: dict[str, Estimate]
+    balanced: dict[str, Estimate]
+    confusion: tuple[tuple[int, int, int], ...] = ()
+    reliability: tuple[Bin, ...] = ()
+
+
+class Contestant(Record):
+    """The release or a baseline, on the same patients.
+
+    Parameters
+    ----------
+    key, title, note : str
+        For programs, for people, and what it is.
+    slices : SliceFigures, optional
+        None where it ranks no slices.
+    nodules : dict of str to Estimate
+        Sensitivity at N slices, slices spared, FROC.
+    curve : tuple of (false ranges a study, sensitivity)
+        Its FROC curve.
+    """
+
+    key: str
+    title: str
+    note: str
+    slices: SliceFigures | None
+    nodules: dict[str, Estimate]
+    curve: tuple[tuple[float, float], ...] = ()
+
+
+class SectorFigures(Record):
+    """Figures of the release in one sector; slices are numbered from 1, both ends included."""
+
+    sector: int
+    first_slice: int
+    last_slice: int
+    fallback: bool
+    slices: SliceFigures
+
+
+class Subgroup(Record):
+    """Figures of the release in a part of the studies or nodules; `small` has too few patients to tell."""
+
+    of: str
+    name: str
+    patients: int
+    series: int | None
+    nodules: int
+    small: bool
+    figures: dict[str, Estimate]
+
+
+class ReleaseEvaluation(Record):
+    """A release on the held-out patients of its own snapshot, beside the baselines."""
+
+    schema_version: Literal["lidcflow.evaluation/1"] = SCHEMA_VERSION
+    statement: Literal["Research use only, not for diagnosis."] = STATEMENT
+    release: str
+    version: int
+    split: str
+    created: datetime
+    synthetic: bool
+    sector_num: int
+    backbone_id: str
+    snapshot_digest: str
+    threshold_nodule: float
+    seed: int
+    resamples: int
+    patients: int
+    series: int
+    nodules: int
+    slices_per_study: int
+    methods: tuple[str, ...] = (INTERVALS, BALANCED, CALIBRATION, SPARED, FROC)
+    contestants: tuple[Contestant, ...]
+    operating_point: dict[str, Estimate]
+    sectors: tuple[SectorFigures, ...]
+    subgroups: tuple[Subgroup, ...]
+
+    @property
+    def own(self) -> Contestant:
+        """The release among the contestants."""
+        return self.contestants[0]

@@ -1,0 +1,95 @@
+"""Probabilities of stored series from sector models, on the cluster: Keras stays out of the flow's process."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from lidcflow.config import Config
+from lidcflow.learn.dataset import Snapshot
+from lidcflow.learn.release import ReleaseRecord, sector_model_name
+from lidcflow.store.volumes import VolumeStore
+from tasks.cluster import map_series
+from tasks.evaluate import SectorModel, load_sectors
+from tasks.features import feature_reader
+from tasks.progress import stage
+from tasks.release import ALL_SECTORS
+from tasks.tracking import registry
+from tasks.tracking.connection import Tracking
+
+BATCH = 64
+"""Series of one task on the cluster: models are loaded once for all of them."""
+
+Probabilities = NDArray[np.float64]
+Uids = tuple[str, ...]
+
+
+@task(name="predict", cache_policy=NO_CACHE)
+def predict_release(release: ReleaseRecord, uids: Uids, config: Config, address: str) -> Probabilities:
+    """Let the release answer for every series: (studies, slices, 3), in their order."""
+    models = tuple(SectorModel(start=pin.slices.start, stop=pin.slices.stop, uri=pin.uri) for pin in release.sectors)
+    work = functools.partial(predict_series, models=models, config=config, feature_id=release.backbone.id)
+    batches = [uids[start : start + BATCH] for start in range(0, len(uids), BATCH)]
+    return _on_cluster(address, work, batches, "predict")
+
+
+@task(name="predict-globally", cache_policy=NO_CACHE)
+def predict_globally(
+    release: ReleaseRecord, uids: Uids, snapshot: Snapshot, config: Config, address: str
+) -> Probabilities:
+    """Let one model of the whole chest answer: the one of the release's own training, else one fitted now."""
+    if release.sector_num == 1:
+        return predict_release.fn(release, uids, config, address)
+    slices, name = (
+        release.preprocess.slices,
+        sector_model_name(release.name, ALL_SECTORS.sector_num, ALL_SECTORS.sector),
+    )
+    tracking = Tracking.of(config)
+    version = registry.version_of_training(tracking, name, registry.training_of(tracking, release.version))
+    if version is None:
+        fit = functools.partial(fit_and_predict, snapshot=snapshot, config=config, feature_id=release.backbone.id)
+        return _on_cluster(address, fit, [uids], "fit")
+    whole = (SectorModel(start=0, stop=slices, uri=f"models:/{name}/{version}"),)
+    work = functools.partial(predict_series, models=whole, config=config, feature_id=release.backbone.id)
+    return _on_cluster(address, work, [uids], "predict")
+
+
+def predict_series(uids: Uids, models: tuple[SectorModel, ...], config: Config, feature_id: str) -> Probabilities:
+    """Load the models and let them answer for a batch of series."""
+    from lidcflow.learn.predict import release_probabilities
+
+    return release_probabilities(load_sectors(models, Tracking.of(config)), _features(uids, config, feature_id))
+
+
+def fit_and_predict(uids: Uids, snapshot: Snapshot, config: Config, feature_id: str) -> Probabilities:
+    """Fit one head to all slices as the training would have, and let it answer."""
+    from lidcflow.learn.predict import release_probabilities
+    from lidcflow.learn.training import train_sector
+
+    whole = range(config.preprocess.slices)
+    read = feature_reader(VolumeStore.of(config), feature_id)
+    trained = train_sector(snapshot, whole, read, config.train, config.train.seed + ALL_SECTORS.sector)
+    return release_probabilities([(whole, trained.model)], _features(uids, config, feature_id))
+
+
+def _features(uids: Uids, config: Config, feature_id: str) -> NDArray[np.float16]:
+    read = feature_reader(VolumeStore.of(config), feature_id)
+    return np.stack([read(uid) for uid in uids])
+
+
+def _on_cluster(
+    address: str, work: Callable[[Uids], Probabilities], batches: Sequence[Uids], name: str
+) -> Probabilities:
+    answers: dict[Uids, Probabilities] = {}
+    with stage(name, total=len(batches)) as progress:
+        for batch, outcome in map_series(address, work, batches, window=1):
+            if isinstance(outcome, Exception):
+                raise outcome
+            answers[batch] = outcome
+            progress.advance()
+    return np.concatenate([answers[batch] for batch in batches])

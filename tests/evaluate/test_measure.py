@@ -1,0 +1,78 @@
+"""A whole evaluation: contestants, sectors, subgroups."""
+
+import numpy as np
+
+from lidcflow.evaluate.contestants import entries_of, size_scores
+from lidcflow.evaluate.measure import measure
+
+
+def test_the_release_stands_beside_the_baselines_on_the_same_patients(evaluation):
+    assert [one.key for one in evaluation.contestants] == [
+        "release",
+        "global",
+        "sector_prior",
+        "uniform",
+        "random",
+        "size_oracle",
+    ]
+    assert (evaluation.patients, evaluation.series, evaluation.nodules) == (5, 6, 5)
+    by_key = {one.key: one for one in evaluation.contestants}
+    assert by_key["sector_prior"].slices.natural["auroc_nodule"].value == 0.5
+    assert by_key["size_oracle"].slices.natural["auroc_nodule"].value == 1.0
+    assert by_key["uniform"].slices is None
+    assert by_key["random"].slices.confusion == ()
+
+
+def test_diagrams_hold_every_slice_once(evaluation):
+    figures = evaluation.own.slices
+
+    assert np.array(figures.confusion).sum() == sum(one.slices for one in figures.reliability) == 48
+    assert [sum(row) for row in figures.confusion] == [41, 3, 4]
+
+
+def test_sectors_are_those_of_the_release_with_the_fallback_told(evaluation):
+    first, second = evaluation.sectors
+
+    assert (first.first_slice, first.last_slice, first.fallback) == (1, 4, False)
+    assert (second.first_slice, second.last_slice, second.fallback) == (5, 8, True)
+    assert first.slices.slices.total + second.slices.slices.total == 48
+
+
+def test_the_same_evaluation_comes_out_twice(release_record, truth, answers, evaluation):
+    again = measure(release_record, "test", truth, answers, resamples=50)
+
+    assert again.model_copy(update={"created": evaluation.created}) == evaluation
+
+
+def test_the_oracle_ranks_by_the_largest_nodule_in_a_slice(truth):
+    assert size_scores(truth)[3].tolist() == [6.0, 0, 0, 0, 0, 0, 7.5, 0]
+
+
+def test_even_steps_have_no_ranking(truth, answers):
+    (uniform,) = [entry for entry in entries_of(answers, truth, seed=0) if entry.key == "uniform"]
+
+    assert uniform.ranking is None
+
+
+def test_subgroups_count_their_patients_and_small_ones_are_marked(evaluation):
+    groups = {(one.of, one.name): one for one in evaluation.subgroups}
+
+    by_a, by_b = groups["manufacturer", "A"], groups["manufacturer", "B"]
+    assert (by_a.patients, by_a.series, by_a.nodules, by_a.small) == (4, 5, 4, True)
+    assert (by_b.patients, by_b.nodules) == (1, 1)
+    assert by_b.figures["auroc_nodule"].low is None
+
+
+def test_subgroups_are_told_in_the_order_of_their_bins(evaluation):
+    names = {of: [one.name for one in evaluation.subgroups if one.of == of] for of in ("nodule size", "contrast")}
+
+    assert names["nodule size"] == ["below 6 mm", "6 to below 8 mm", "8 mm and more"]
+    assert names["contrast"] == ["with", "not known"]
+
+
+def test_nodules_of_a_sector_or_of_so_many_readers_have_a_sensitivity(evaluation):
+    groups = {(one.of, one.name): one for one in evaluation.subgroups}
+
+    assert groups["sector of the nodule", "sector 01"].nodules == 3
+    assert groups["readers", "4 readers"].nodules == 2
+    assert set(groups["readers", "1 reader"].figures) == {"sensitivity_at_5", "spared_at_95"}

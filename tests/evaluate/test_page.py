@@ -1,0 +1,81 @@
+"""The page of an evaluation: what it says, and that it opens without a request."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lidcflow.evaluate.drawings import sector_auroc
+from lidcflow.evaluate.measure import measure
+from lidcflow.evaluate.page import DATA, render_page, write_evaluation
+from lidcflow.evaluate.record import ReleaseEvaluation
+from lidcflow.evaluate.truth import HeldOutStudies
+from tests.browser import chromium, needs_chromium, open_file, requests_of  # noqa: F401
+from tests.evaluations import HOSTILE
+
+
+def test_page_and_json_are_written_together(evaluation, tmp_path):
+    page = write_evaluation(evaluation, tmp_path / "new")
+
+    assert sorted(file.name for file in page.parent.iterdir()) == [DATA, "report.html"]
+    assert ReleaseEvaluation.model_validate_json((page.parent / DATA).read_text()) == evaluation
+    assert json.loads((page.parent / DATA).read_text())["statement"] == "Research use only, not for diagnosis."
+
+
+def test_the_page_says_what_it_is_and_whose_figures_it_shows(evaluation):
+    page = render_page(evaluation)
+
+    assert "Research use only" in page
+    assert "SYNTHETIC" in page
+    assert "lidcflow version 3 on 5 test patients" in page
+    assert "5 patients are few" in page
+    assert "size-only oracle" in page
+
+
+def test_a_release_of_patients_is_not_called_synthetic(evaluation):
+    assert "SYNTHETIC" not in render_page(evaluation.model_copy(update={"synthetic": False}))
+
+
+def test_the_same_evaluation_makes_the_same_page(evaluation):
+    assert render_page(evaluation) == render_page(evaluation)
+
+
+def test_patients_without_a_nodule_leave_a_page_of_dashes(release_record, answers):
+    truth = HeldOutStudies(np.arange(6), np.zeros((6, 8), dtype=np.int8), [[]] * 6, [{}] * 6)
+
+    found = measure(release_record, "test", truth, answers, resamples=10)
+
+    assert (found.own.nodules["froc_at_1"].value, found.own.curve) == (None, ())
+    assert found.own.slices.natural["brier_nodule"].value > 0
+    assert "0 nodules" in render_page(ReleaseEvaluation.model_validate_json(found.model_dump_json()))
+
+
+def test_a_sector_without_nodules_is_drawn_without_a_mark(evaluation):
+    sector = evaluation.sectors[0]
+    undefined = {"auroc_nodule": sector.slices.natural["auroc_nodule"].model_copy(update={"value": None})}
+    without = sector.slices.model_copy(update={"natural": undefined, "balanced": undefined})
+
+    (axis,) = sector_auroc([sector.model_copy(update={"slices": without})]).axes
+
+    assert not [line for line in axis.lines if line.get_marker() == "o" and len(line.get_xdata())]
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [390, 1400])
+def test_the_page_loads_nothing_but_itself_and_fits_the_screen(evaluation, chromium, tmp_path, width):  # noqa: F811
+    open_file(chromium, write_evaluation(evaluation, tmp_path), width=width)
+
+    urls = requests_of(chromium)
+    assert [url for url in urls if not url.startswith("data:")] == [chromium.current_url]
+    assert chromium.get_log("browser") == []
+    assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
+    decoded = "return Promise.all([...document.images].map((one) => one.decode().then(() => one.naturalWidth > 0)))"
+    assert chromium.execute_script(decoded) == [True] * 7
+
+
+@needs_chromium
+def test_text_from_headers_does_not_run(evaluation, chromium, tmp_path):  # noqa: F811
+    open_file(chromium, write_evaluation(evaluation, tmp_path), width=1400)
+
+    assert chromium.title == "Synthetic · lidcflow version 3 on test patients"
+    assert HOSTILE in chromium.find_element("css selector", "body").text
