@@ -12,10 +12,10 @@ from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import ClusterConfig, Config
 from lidcflow.errors import EngineError, ResourceError, TrainingError, WeightsError
-from lidcflow.learn.engines import load_engine
+from lidcflow.learn.engines import Engine, load_engine
 from lidcflow.learn.features import volume_features
-from lidcflow.store.volumes import VolumeStore
-from tasks.cluster import map_series
+from lidcflow.store.volumes import VolumeRecord, VolumeStore
+from tasks.cluster import gpu_resources, map_series
 from tasks.progress import Stage, stage
 
 VOLUMES_ON_GPU = 8
@@ -37,7 +37,7 @@ def compute_features(uids: Iterable[str], feature_id: str, config: Config, addre
     """
     store = VolumeStore.of(config)
     lacking = [uid for uid in uids if store.read_features(uid, feature_id) is None]
-    with stage("features", total=len(lacking)) as progress:
+    with stage("features", total=len(lacking)) as progress, gpu_resources(config.cluster):
         failed = _computed(passes(lacking, config.cluster), config, address, progress)
         failed = _computed([(uid,) for uid in failed], config, address, progress)
     if failed:
@@ -81,7 +81,14 @@ def feature_pass(uids: Sequence[str], config: Config) -> None:
     records = [store.record(uid) for uid in uids]
     computed = volume_features(engine, [store.read_hu(uid) for uid in uids])
     for record, features in zip(records, computed, strict=True):
-        store.write_features(record.series_instance_uid, engine.backbone.id, features, record.volume_digest)
+        keep_features(store, record, features, engine)
+
+
+def keep_features(store: VolumeStore, record: VolumeRecord, features: NDArray[np.float16], engine: Engine) -> None:
+    """Commit features under the name of what computed them, with the figure of its check."""
+    store.write_features(
+        record.series_instance_uid, engine.backbone.id, features, record.volume_digest, engine_error=engine.error
+    )
 
 
 def _computed(groups: Sequence[tuple[str, ...]], config: Config, address: str, progress: Stage) -> dict[str, Exception]:

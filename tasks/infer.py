@@ -23,6 +23,7 @@ from lidcflow.read.report import DATA, PAGE, write_report
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeRecord, VolumeStore
 from tasks.cluster import map_series
+from tasks.features import keep_features
 from tasks.progress import stage
 from tasks.tracking.connection import Tracking
 
@@ -182,8 +183,9 @@ def _features(store: VolumeStore, record: VolumeRecord, hu: Any, config: Config)
     feature_id = describe_backbone(config.train, config.preprocess.size).id
     features = store.read_features(record.series_instance_uid, feature_id)
     if features is None:
-        (features,) = volume_features(load_engine(config.train, config.preprocess.size), [hu])
-        store.write_features(record.series_instance_uid, feature_id, features, record.volume_digest)
+        engine = load_engine(config.train, config.preprocess.size)
+        (features,) = volume_features(engine, [hu])
+        keep_features(store, record, features, engine)
     return features
 
 

@@ -34,12 +34,12 @@ def without_chatter() -> Iterator[None]:
 def threads() -> int | None:
     """Return how many threads this process may compute with; None: as many as there are cores."""
     granted = os.environ.get("TF_NUM_INTRAOP_THREADS") or os.environ.get("OMP_NUM_THREADS")
-    return int(granted) if granted else None
+    return int(granted.partition(",")[0]) if granted else None  # OpenMP takes one number for each level
 
 
 if granted := threads():
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(granted))
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(granted))
     os.environ.setdefault("NPROC", str(granted))  # the threads of XLA, which JAX computes with
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each head is traced once, which it warns of

@@ -8,6 +8,7 @@ from importlib.resources import files
 import mlflow
 import numpy as np
 import pytest
+import zarr
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -295,6 +296,8 @@ def test_features_in_another_precision_lie_beside_those_in_fp32(config, trained,
 
     assert (computed, stored.feature_ids(uid)) == (1, sorted([plain, named]))
     assert feature_error(stored.read_features(uid, named), stored.read_features(uid, plain)) < 0.1
+    kept = zarr.open_array(f"{config.store_root}/series/{uid}/features/{named}", mode="r")
+    assert 0 < kept.attrs["engine_error"] < 0.1
 
 
 def test_a_release_whose_engine_is_not_installed_is_refused(config, trained, monkeypatch):
