@@ -90,7 +90,7 @@ def places(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def fit_on_features(chests: PracticeSet, jobs: list, config: TrainConfig) -> None:
     """Compute the features of every slice once and fit all heads on them."""
     model, backbone = load_backbone(config, SIZE)
-    features = np.stack([series_features(model, np.swapaxes(hu, 0, 1), backbone) for hu in chests.hu])
+    features = np.stack([series_features(model.predict_on_batch, np.swapaxes(hu, 0, 1), backbone) for hu in chests.hu])
     for training, validation in jobs:
         *train_at, y_train = places(training)
         *val_at, y_val = places(validation)

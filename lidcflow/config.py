@@ -92,6 +92,12 @@ class TrainConfig(_Settings):
         None, description="weight file; none: the shipped one (compact) or Keras' download (resnet50, ImageNet)"
     )
     backbone_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of backbone_weights")
+    engine: Literal["keras", "openvino"] = Field(
+        "keras", description="what computes the backbone's features; openvino: on processors, an extra of lidcflow"
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="numbers that features are computed with; bf16: faster on newer processors and GPUs"
+    )
     input: Literal["gray", "max", "projections"] = Field("projections", description="what the backbone sees of a slice")
     head: Literal["linear", "mlp", "paper"] = Field("linear", description="what is trained on the features")
     balance: Literal["equal", "cap_non_nodule", "none"] = Field(
@@ -116,6 +122,9 @@ class ClusterConfig(_Settings):
     gpus: int = Field(0, ge=0, description="GPUs offered by the local cluster, one training task each")
     batch_size: int = Field(256, ge=1, description="series in one Prefect task")
     window: int = Field(4, ge=1, description="series in flight per worker")
+    feature_batch: int | None = Field(
+        None, ge=1, le=256, description="volumes in one pass through the backbone; none: 1, or 8 where there are GPUs"
+    )
     series_within_s: float = Field(
         900, gt=0, description="time for one series, after which its worker process ends and its nanny starts another"
     )

@@ -61,6 +61,10 @@ class WeightsError(LidcflowError):
     """A backbone's weight file is missing or is not the one that was asked for."""
 
 
+class EngineError(LidcflowError):
+    """What should compute features is not installed, or does not compute those of Keras."""
+
+
 class ReleaseError(LidcflowError):
     """A release is missing, incomplete, or does not fit the volumes."""
 

@@ -3,40 +3,58 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lidcflow.config import Config
-from lidcflow.errors import TrainingError
-from lidcflow.learn.backbones import load_backbone
-from lidcflow.learn.features import series_features
-from lidcflow.store.volumes import VolumeStore
-from tasks.cluster import map_series
-from tasks.progress import stage
+from lidcflow.config import ClusterConfig, Config
+from lidcflow.errors import EngineError, ResourceError, TrainingError, WeightsError
+from lidcflow.learn.engines import Engine, load_engine
+from lidcflow.learn.features import volume_features
+from lidcflow.store.volumes import VolumeRecord, VolumeStore
+from tasks.cluster import gpu_resources, map_series
+from tasks.progress import Stage, stage
+
+VOLUMES_ON_GPU = 8
+"""Default volumes in one pass on a GPU: 520 slices of 128 x 128 take some 5 GiB through a ResNet-50."""
 
 
 @task(task_run_name="features of {feature_id}", cache_policy=NO_CACHE)
 def compute_features(uids: Iterable[str], feature_id: str, config: Config, address: str) -> int:
     """Compute the features that the store lacks; return how many series lacked them.
 
+    A series that fails is tried once more by itself, and costs the others nothing: their features are kept.
+
     Raises
     ------
     TrainingError
         If a series ends without features.
+    EngineError, WeightsError, ResourceError
+        If no series can have any: the backbone or its engine are not usable, or the store is full.
     """
     store = VolumeStore.of(config)
     lacking = [uid for uid in uids if store.read_features(uid, feature_id) is None]
-    work = functools.partial(feature_series, config=config)
-    with stage("features", total=len(lacking)) as progress:
-        for uid, outcome in map_series(address, work, lacking, window=config.cluster.window):
-            if isinstance(outcome, Exception):
-                raise TrainingError(f"series {uid}: must have features to be trained on, got: {outcome}") from outcome
-            progress.advance()
+    with stage("features", total=len(lacking)) as progress, gpu_resources(config.cluster):
+        failed = _computed(passes(lacking, config.cluster), config, address, progress)
+        failed = _computed([(uid,) for uid in failed], config, address, progress)
+    if failed:
+        raise TrainingError(_sentence(failed, len(lacking)))
     return len(lacking)
+
+
+def passes(uids: Sequence[str], config: ClusterConfig) -> list[tuple[str, ...]]:
+    """Group series into passes through the backbone: singly on processors, several where they fill a GPU.
+
+    Examples
+    --------
+    >>> passes(["1.1", "1.2", "1.3"], ClusterConfig(feature_batch=2))
+    [('1.1', '1.2'), ('1.3',)]
+    """
+    volumes = config.feature_batch or (VOLUMES_ON_GPU if config.gpus else 1)
+    return [tuple(uids[first : first + volumes]) for first in range(0, len(uids), volumes)]
 
 
 def feature_reader(store: VolumeStore, feature_id: str) -> Callable[[str], NDArray[np.float16]]:
@@ -56,9 +74,40 @@ def feature_reader(store: VolumeStore, feature_id: str) -> Callable[[str], NDArr
     return read
 
 
-def feature_series(uid: str, config: Config) -> None:
-    """Compute the features of one stored volume and commit them."""
-    model, backbone = load_backbone(config.train, config.preprocess.size)
+def feature_pass(uids: Sequence[str], config: Config) -> None:
+    """Compute the features of stored volumes in one pass and commit them."""
+    engine = load_engine(config.train, config.preprocess.size)
     store = VolumeStore.of(config)
-    record = store.record(uid)
-    store.write_features(uid, backbone.id, series_features(model, store.read_hu(uid), backbone), record.volume_digest)
+    records = [store.record(uid) for uid in uids]
+    computed = volume_features(engine, [store.read_hu(uid) for uid in uids])
+    for record, features in zip(records, computed, strict=True):
+        keep_features(store, record, features, engine)
+
+
+def keep_features(store: VolumeStore, record: VolumeRecord, features: NDArray[np.float16], engine: Engine) -> None:
+    """Commit features under the name of what computed them, with the figure of its check."""
+    store.write_features(
+        record.series_instance_uid, engine.backbone.id, features, record.volume_digest, engine_error=engine.error
+    )
+
+
+def _computed(groups: Sequence[tuple[str, ...]], config: Config, address: str, progress: Stage) -> dict[str, Exception]:
+    """Run the passes on the cluster and return what kept series from their features."""
+    work = functools.partial(feature_pass, config=config)
+    failed: dict[str, Exception] = {}
+    for uids, outcome in map_series(address, work, groups, window=config.cluster.window):
+        if isinstance(outcome, EngineError | WeightsError | ResourceError):
+            raise outcome
+        if isinstance(outcome, Exception):
+            failed |= dict.fromkeys(uids, outcome)
+        else:
+            progress.advance(len(uids))
+    return failed
+
+
+def _sentence(failed: dict[str, Exception], total: int) -> str:
+    uid, error = next(iter(failed.items()))
+    return (
+        f"features: every one of {total} series must have them to be trained on, but {len(failed)} failed twice, as "
+        f"{uid}: {error}; those of the others are kept, preprocess these again or leave them out, and train again"
+    )

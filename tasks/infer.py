@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, ReleaseError, SeriesRefused, StoreMismatch
-from lidcflow.learn.backbones import describe_backbone, load_backbone
-from lidcflow.learn.features import series_features
+from lidcflow.learn.backbones import describe_backbone
+from lidcflow.learn.engines import load_engine, require_engine
+from lidcflow.learn.features import volume_features
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommend import recommend
 from lidcflow.read.recommendation import GeneratedBy, Recommendation, ReleaseFacts, SliceRange, Verdict
@@ -22,6 +23,7 @@ from lidcflow.read.report import DATA, PAGE, write_report
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeRecord, VolumeStore
 from tasks.cluster import map_series
+from tasks.features import keep_features
 from tasks.progress import stage
 from tasks.tracking.connection import Tracking
 
@@ -63,6 +65,8 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
         If the store holds volumes of another preprocessing, or the backbone at hand is not the release's.
     WeightsError
         If the backbone's weight file is missing.
+    EngineError
+        If the engine that the release's features are computed with is not installed.
     """
     local = {key: getattr(config.train, key) for key in ("backbone_weights", "backbone_sha256")}
     same_kind = config.train.backbone == release.backbone.kind
@@ -70,6 +74,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
     reading = config.reading.model_copy(update={"preprocess": release.preprocess, "train": train})
     _check_store(release, reading)
     _check_backbone(release, reading)
+    require_engine(reading.train)
     return reading
 
 
@@ -175,11 +180,12 @@ def _stored(place: Path) -> Recommendation | None:
 
 def _features(store: VolumeStore, record: VolumeRecord, hu: Any, config: Config) -> Any:
     """Return the volume's features, computing and keeping them when the store lacks them."""
-    model, backbone = load_backbone(config.train, config.preprocess.size)
-    features = store.read_features(record.series_instance_uid, backbone.id)
+    feature_id = describe_backbone(config.train, config.preprocess.size).id
+    features = store.read_features(record.series_instance_uid, feature_id)
     if features is None:
-        features = series_features(model, hu, backbone)
-        store.write_features(record.series_instance_uid, backbone.id, features, record.volume_digest)
+        engine = load_engine(config.train, config.preprocess.size)
+        (features,) = volume_features(engine, [hu])
+        keep_features(store, record, features, engine)
     return features
 
 

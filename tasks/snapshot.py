@@ -12,6 +12,7 @@ from lidcflow.config import Config
 from lidcflow.errors import LabelError
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.dataset import Snapshot, build_snapshot
+from lidcflow.learn.engines import require_engine
 from lidcflow.learn.release import BackbonePin, ClassCounts, inputs_digest
 from lidcflow.store.volumes import VolumeStore
 from tasks.labels import label_volumes
@@ -49,6 +50,7 @@ class TrainingPlan(BaseModel):
 @task(name="plan", cache_policy=NO_CACHE)
 def plan_training(config: Config) -> TrainingPlan:
     """Label what is stored, take the snapshot and name the backbone that will read it."""
+    require_engine(config.train)
     backbone = describe_backbone(config.train, config.preprocess.size)
     store = VolumeStore.of(config)
     records = list(store.records(store.series_uids()))

@@ -155,6 +155,14 @@ def keras(config: Config) -> Result:
     return ok(_last_line(done.stdout))
 
 
+def engine(config: Config) -> Result:
+    """What computes features is installed; an `EngineError` otherwise."""
+    from lidcflow.learn.engines import require_engine
+
+    require_engine(config.train)
+    return ok(f"{config.train.engine} in {config.train.precision}")
+
+
 def disk(config: Config) -> Result:
     """The disk of the workspace has room."""
     free_bytes = shutil.disk_usage(nearest_folder(config.workspace)).free

@@ -13,6 +13,7 @@ CHECKS: dict[str, Callable[[Config], Result]] = {
     "Python": checks.python,
     "packages": checks.packages,
     "Keras": checks.keras,
+    "engine": checks.engine,
     "LIDC readings": checks.readings,
     "compact weights": checks.compact_weights,
     "ResNet-50 weights": checks.resnet_weights,

@@ -36,7 +36,8 @@ class Backbone:
     Attributes
     ----------
     id : str
-        ``<kind>-<first 12 digits of the digest>-<input>-<size>``.
+        ``<kind>-<first 12 digits of the digest>-<input>-<size>``, and ``-<engine>-<precision>`` unless they
+        are ``keras`` and ``fp32``: features of different engines are never mixed.
     kind : str
         ``compact`` or ``resnet50``.
     digest : str
@@ -88,7 +89,7 @@ def describe_backbone(config: TrainConfig, size: int) -> Backbone:
     return _describe(config, size, _weight_file(config))
 
 
-def load_backbone(config: TrainConfig, size: int) -> tuple["keras.Model", Backbone]:
+def load_backbone(config: TrainConfig, size: int, *, policy: str = "float32") -> tuple["keras.Model", Backbone]:
     """Load a backbone, once in a process.
 
     Parameters
@@ -97,6 +98,8 @@ def load_backbone(config: TrainConfig, size: int) -> tuple["keras.Model", Backbo
         Kind, input and weight file.
     size : int
         Rows and columns of the volumes.
+    policy : str
+        Keras' policy of the layers; images and features are float32 in any case.
 
     Returns
     -------
@@ -112,26 +115,32 @@ def load_backbone(config: TrainConfig, size: int) -> tuple["keras.Model", Backbo
     """
     file = _weight_file(config)
     backbone = _describe(config, size, file)
+    key = (backbone.kind, backbone.digest, size, policy)
     with _loading:
-        if backbone.id not in _loaded:
-            _loaded[backbone.id] = _NETWORKS[backbone.kind](size, file)
-        return _loaded[backbone.id], backbone
+        if key not in _loaded:
+            _loaded[key] = _NETWORKS[backbone.kind](size, file, policy)
+        return _loaded[key], backbone
 
 
-_loaded: dict[str, "keras.Model"] = {}
+_loaded: dict[tuple[str, str, int, str], "keras.Model"] = {}
 _loading = threading.Lock()
 
 
 def _describe(config: TrainConfig, size: int, file: Path) -> Backbone:
     digest = _checked_digest(config, file)
     return Backbone(
-        id=f"{config.backbone}-{digest[:12]}-{config.input}-{size}",
+        id=f"{config.backbone}-{digest[:12]}-{config.input}-{size}{_engine_suffix(config)}",
         kind=config.backbone,
         digest=digest,
         input=config.input,
         size=size,
         feature_dim=FEATURE_DIMS[config.backbone],
     )
+
+
+def _engine_suffix(config: TrainConfig) -> str:
+    computed_with = f"-{config.engine}-{config.precision}"
+    return "" if computed_with == "-keras-fp32" else computed_with
 
 
 def _weight_file(config: TrainConfig) -> Path:
@@ -186,23 +195,24 @@ def _sha256(file: Path, mtime_ns: int, size_bytes: int) -> str:  # noqa: ARG001 
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _load_compact(size: int, file: Path) -> "keras.Model":
+def _load_compact(size: int, file: Path, policy: str) -> "keras.Model":
     from lidcflow.learn.compact import compact_network, read_weights
 
-    model = compact_network(size)
+    model = compact_network(size, dtype=policy)
     read_weights(model, file)
     return _frozen(model)
 
 
-def _load_resnet50(size: int, file: Path) -> "keras.Model":
-    from lidcflow.learn.runtime import keras
+def _load_resnet50(size: int, file: Path, policy: str) -> "keras.Model":
+    from lidcflow.learn.runtime import keras, under_policy
 
     images = keras.Input((size, size, 3), name="images")
     offset = [-mean for mean in CAFFE_MEAN_RGB]
     centred = keras.layers.Rescaling(1.0, offset=offset, name="centred")(images)
-    network = keras.applications.ResNet50(
-        include_top=False, weights=None, input_shape=(size, size, 3), pooling="avg", name="resnet50"
-    )
+    with under_policy(policy):
+        network = keras.applications.ResNet50(
+            include_top=False, weights=None, input_shape=(size, size, 3), pooling=None, name="resnet50"
+        )
     try:
         network.load_weights(file)
     except (OSError, ValueError, KeyError) as error:
@@ -210,14 +220,18 @@ def _load_resnet50(size: int, file: Path) -> "keras.Model":
             f"backbone weights {file.name}: must hold Keras' ResNet-50 without top, got {error}; "
             "use the file that Keras publishes"
         ) from None
-    return _frozen(keras.Model(images, network(keras.ops.flip(centred, axis=-1)), name="resnet50_features"))
+    maps = network(keras.ops.flip(centred, axis=-1))
+    features = keras.layers.GlobalAveragePooling2D(dtype="float32", name="features")(maps)
+    return _frozen(keras.Model(images, features, name="resnet50_features"))
 
 
 _NETWORKS = {"compact": _load_compact, "resnet50": _load_resnet50}
 
 
 def _frozen(model: "keras.Model") -> "keras.Model":
-    """Take a network out of training; XLA is slower than oneDNN on a CPU and takes seconds to compile."""
+    """Take a network out of training."""
+    from lidcflow.learn.runtime import COMPILED
+
     model.trainable = False
-    model.jit_compile = False
+    model.jit_compile = COMPILED
     return model

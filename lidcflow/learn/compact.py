@@ -18,13 +18,15 @@ The median nodule is about 3 pixels wide on 128 x 128, so the image is halved th
 FEATURE_DIM = 2 * (STAGES[-2][0] + STAGES[-1][0])
 
 
-def compact_network(size: int) -> keras.Model:
+def compact_network(size: int, *, dtype: str = "float32") -> keras.Model:
     """Build the compact backbone with random weights.
 
     Parameters
     ----------
     size : int
         Rows and columns of the images, divisible by 8 or not.
+    dtype : str
+        Keras' policy of the layers.
 
     Returns
     -------
@@ -32,7 +34,7 @@ def compact_network(size: int) -> keras.Model:
         (n, size, size, 3) images of 0 to 255 -> (n, 384) features.
     """
     images = keras.Input((size, size, 3), name="images")
-    features, _ = compact_layers(images)
+    features, _ = compact_layers(images, dtype=dtype)
     return keras.Model(images, features, name="compact")
 
 

@@ -1,33 +1,60 @@
 """Features of the slices of one series: one pass through the frozen backbone, whatever is trained on them."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.learn.backbones import Backbone
+from lidcflow.learn.engines import Engine, Network
 from lidcflow.learn.inputs import model_input
 
-if TYPE_CHECKING:
-    import keras
-
-__all__ = ["model_input", "series_features"]
+__all__ = ["model_input", "series_features", "volume_features"]
 
 BATCH_PIXELS = 65 * 128 * 128
 """Pixels in one pass: a default volume at once (some 100 MiB of activations), larger ones in parts."""
 
 
-def series_features(model: "keras.Model", hu: NDArray[np.int16], backbone: Backbone) -> NDArray[np.float16]:
+def volume_features(engine: Engine, volumes_hu: Sequence[NDArray[np.int16]]) -> list[NDArray[np.float16]]:
+    """Compute the features of every slice of volumes, all volumes in one pass.
+
+    Parameters
+    ----------
+    engine : Engine
+        From `lidcflow.learn.engines.load_engine`.
+    volumes_hu : sequence of (2, slices, rows, columns) arrays of int16
+        Channels ``mean`` and ``max`` in HU.
+
+    Returns
+    -------
+    list of (slices, feature_dim) arrays of float16
+        Features of each volume, in the order of its slices.
+
+    Raises
+    ------
+    ValueError
+        If the slices don't have the size of the backbone.
+    """
+    hu = np.concatenate(volumes_hu, axis=1)
+    features = series_features(engine.network, hu, engine.backbone, batch_pixels=len(volumes_hu) * BATCH_PIXELS)
+    return np.split(features, np.cumsum([volume_hu.shape[1] for volume_hu in volumes_hu])[:-1])
+
+
+def series_features(
+    network: Network, hu: NDArray[np.int16], backbone: Backbone, *, batch_pixels: int | None = None
+) -> NDArray[np.float16]:
     """Compute the features of every slice of a volume.
 
     Parameters
     ----------
-    model : keras.Model
-        From `lidcflow.learn.backbones.load_backbone`.
+    network : callable
+        Of an `Engine`, or `predict_on_batch` of a Keras model.
     hu : (2, slices, rows, columns) array of int16
         Channels ``mean`` and ``max`` in HU.
     backbone : Backbone
-        What `model` is.
+        What `network` is.
+    batch_pixels : int, optional
+        Most pixels in one pass; by default `BATCH_PIXELS`.
 
     Returns
     -------
@@ -43,9 +70,6 @@ def series_features(model: "keras.Model", hu: NDArray[np.int16], backbone: Backb
         raise ValueError(
             f"features: slices must be {backbone.size} x {backbone.size} pixels for {backbone.id}, got {hu.shape[2:]}"
         )
-    step = max(1, BATCH_PIXELS // backbone.size**2)
-    parts = [
-        model.predict_on_batch(model_input(hu[:, start : start + step], backbone.input))
-        for start in range(0, hu.shape[1], step)
-    ]
+    step = max(1, (batch_pixels or BATCH_PIXELS) // backbone.size**2)
+    parts = [network(model_input(hu[:, start : start + step], backbone.input)) for start in range(0, hu.shape[1], step)]
     return np.concatenate(parts).astype(np.float16)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lidcflow.config import TrainConfig
 from lidcflow.errors import TrainingError
-from lidcflow.learn.runtime import keras
+from lidcflow.learn.runtime import COMPILED, keras
 
 if TYPE_CHECKING:
     from lidcflow.learn.calibration import Calibration
@@ -82,7 +82,7 @@ def fit_head(
         optimizer=keras.optimizers.Adam(config.learning_rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        jit_compile=False,
+        jit_compile=COMPILED,
     )
     training = _Examples.of(x_train, y_train, weights)
     held_out = {"val": _Examples.of(x_val, y_val, weights)}

@@ -186,15 +186,15 @@ def inputs_digest(
     Returns
     -------
     str
-        64 hexadecimal digits; where the backbone's weights lie does not matter, `backbone_id` names them, nor
-        where readings do: the snapshot holds the labels.
+        64 hexadecimal digits; where the backbone's weights lie does not matter, `backbone_id` names them and what
+        computes with them, nor where readings do: the snapshot holds the labels.
     """
     settings = {
         "version": TRAINING_VERSION,
         "snapshot": snapshot_digest,
         "backbone": backbone_id,
         "preprocess": preprocess_digest,
-        "train": portable(train).model_dump(mode="json"),
+        "train": portable(train).model_dump(mode="json", exclude={"engine", "precision"}),
         "labels": labels.model_dump(mode="json", exclude={"source"}),
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

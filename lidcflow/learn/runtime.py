@@ -1,7 +1,7 @@
 """Keras, imported here first: threads bounded and start-up chatter off before a backend starts.
 
 TensorFlow reads its thread counts once, when it starts, and ignores OMP_NUM_THREADS; a worker that
-was given one core would start a thread for every core of the machine.
+was given one core would start a thread for every core of the machine. So would JAX and OpenVINO.
 """
 
 import logging
@@ -31,12 +31,34 @@ def without_chatter() -> Iterator[None]:
             os.write(2, b"".join(line for line in held if not any(words in line for words in CHATTER)))
 
 
-if threads := os.environ.get("OMP_NUM_THREADS"):
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", threads)
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", threads)
+def threads() -> int | None:
+    """Return how many threads this process may compute with; None: as many as there are cores."""
+    granted = os.environ.get("TF_NUM_INTRAOP_THREADS") or os.environ.get("OMP_NUM_THREADS")
+    return int(granted.partition(",")[0]) if granted else None  # OpenMP takes one number for each level
+
+
+if granted := threads():
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(granted))
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(granted))
+    os.environ.setdefault("NPROC", str(granted))  # the threads of XLA, which JAX computes with
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each head is traced once, which it warns of
 with without_chatter():
     import keras
 
-__all__ = ["keras"]
+COMPILED = keras.backend.backend() == "jax"
+"""Whether networks go through XLA: JAX is slow without, and TensorFlow on a CPU with it, for seconds at the start."""
+
+
+@contextmanager
+def under_policy(policy: str) -> Iterator[None]:
+    """Make the layers of Keras' own networks, which take no dtype, under a policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+__all__ = ["COMPILED", "keras", "threads", "under_policy"]

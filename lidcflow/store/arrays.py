@@ -81,7 +81,9 @@ def encode_image(
     return _contents(stored)
 
 
-def encode_features(features: NDArray[np.float16], volume_digest: str) -> dict[str, bytes]:
+def encode_features(
+    features: NDArray[np.float16], volume_digest: str, *, engine_error: float = 0.0
+) -> dict[str, bytes]:
     """Turn the features of a volume into the objects of a Zarr v3 array of one chunk.
 
     Parameters
@@ -90,6 +92,8 @@ def encode_features(features: NDArray[np.float16], volume_digest: str) -> dict[s
         One row per slice.
     volume_digest : str
         Digest of the volume that they were computed from.
+    engine_error : float
+        What the check of the engine that computed them came to; kept beside them unless it is 0.
 
     Returns
     -------
@@ -97,6 +101,7 @@ def encode_features(features: NDArray[np.float16], volume_digest: str) -> dict[s
         Content by key.
     """
     stored: dict[str, Any] = {}
+    checked = {"engine_error": engine_error} if engine_error else {}
     array = zarr.create_array(
         MemoryStore(stored),
         shape=features.shape,
@@ -104,7 +109,7 @@ def encode_features(features: NDArray[np.float16], volume_digest: str) -> dict[s
         chunks=features.shape,
         compressors=[COMPRESSOR, Crc32cCodec()],  # voxels have their digest; Blosc reads on where a chunk is cut off
         dimension_names=["slice", "feature"],
-        attributes={"volume_digest": volume_digest},
+        attributes={"volume_digest": volume_digest, **checked},
         zarr_format=3,
         config={"write_empty_chunks": True},
     )

@@ -199,7 +199,13 @@ class VolumeStore:
             raise self._absent(series_instance_uid) from None
 
     def write_features(
-        self, series_instance_uid: str, feature_id: str, features: NDArray[np.float16], volume_digest: str
+        self,
+        series_instance_uid: str,
+        feature_id: str,
+        features: NDArray[np.float16],
+        volume_digest: str,
+        *,
+        engine_error: float = 0.0,
     ) -> None:
         """Commit the features of a volume, in place of older ones.
 
@@ -208,11 +214,13 @@ class VolumeStore:
         series_instance_uid : str
             A committed series.
         feature_id : str
-            Names backbone, input and size.
+            Names backbone, input, size, and what computed them unless it was Keras in fp32.
         features : (slices, d) array of float16
             One row per slice.
         volume_digest : str
             Digest of the volume that they were computed from.
+        engine_error : float
+            What the check of the engine came to, see `lidcflow.learn.engines.Engine`.
 
         Raises
         ------
@@ -221,7 +229,8 @@ class VolumeStore:
         ResourceError
             If the disk is too full, or the bucket can't be reached.
         """
-        uid, objects = self._checked(series_instance_uid), encode_features(features, volume_digest)
+        uid = self._checked(series_instance_uid)
+        objects = encode_features(features, volume_digest, engine_error=engine_error)
         self._place.require_room(features.nbytes)
         try:
             self._place.commit_features(uid, _checked_id(feature_id), objects)

@@ -2,11 +2,13 @@
 
 import json
 import re
+import sys
 from importlib.resources import files
 
 import mlflow
 import numpy as np
 import pytest
+import zarr
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -17,16 +19,20 @@ from flows.train import train
 from lidcflow.config import ClusterConfig, Config, InferConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.ct.records import Acquisition, PixelFormat, Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
-from lidcflow.errors import ConfigError, EmptySource, LabelError, ReleaseError, TrainingError
+from lidcflow.errors import ConfigError, EmptySource, EngineError, LabelError, ReleaseError, TrainingError
 from lidcflow.experiment import ExperimentConfig
+from lidcflow.learn.backbones import backbone_id
 from lidcflow.learn.dataset import Snapshot
+from lidcflow.learn.engines import feature_error
 from lidcflow.learn.experiments import arms_of, with_own_store
 from lidcflow.lidc.annotations import lidc_scans, nodules_of
 from lidcflow.lidc.labels import nodules_of_volume, slab_labels
 from lidcflow.privacy import PUBLIC_KEY, patient_key
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import open_cluster
+from tasks.features import compute_features
 from tasks.held_out import config_of_release, lacking_features, load_snapshot, read_split
+from tasks.infer import config_for
 from tasks.predict import fit_and_predict, predict_globally, predict_release
 from tasks.promote import promote
 from tasks.tracking.connection import Tracking
@@ -388,6 +394,44 @@ def test_sectors_that_all_fail_leave_no_release_and_say_why(config, trained):
         experiment_names=["lidcflow"], filter_string="tags.inputs LIKE '%'", output_format="list"
     )
     assert newest.info.status == "FAILED"
+
+
+def test_a_series_without_voxels_is_told_and_costs_the_others_nothing(config, tmp_path):
+    elsewhere = config.model_copy(update={"workspace": tmp_path})
+    store, rng, scans = VolumeStore.of(elsewhere, create=True), np.random.default_rng(0), lidc_scans()[:3]
+    for scan in scans:
+        store.write(annotated_series(scan), volume_of(scan, rng))
+    broken, *whole = [scan.series_instance_uid for scan in scans]
+    next((tmp_path / "store" / "series" / broken / "0").rglob("c/0/0/0/0")).write_bytes(b"cut")
+    in_pairs = elsewhere.model_copy(update={"cluster": config.cluster.model_copy(update={"feature_batch": 2})})
+    feature_id = backbone_id(config.train, SIZE)
+
+    with pytest.raises(TrainingError, match=rf"every one of 3 series .* but 1 failed twice, as {broken}"):
+        compute_features.fn([broken, *whole], feature_id, in_pairs, config.cluster.address)
+
+    assert [uid for uid in store.series_uids() if store.feature_ids(uid) == [feature_id]] == sorted(whole)
+
+
+def test_features_in_another_precision_lie_beside_those_in_fp32(config, trained, stored):
+    other = config.model_copy(update={"train": config.train.model_copy(update={"precision": "bf16"})})
+    uid, plain, named = stored.series_uids()[0], backbone_id(config.train, SIZE), backbone_id(other.train, SIZE)
+
+    computed = compute_features.fn([uid], named, other, config.cluster.address)
+
+    assert (computed, stored.feature_ids(uid)) == (1, sorted([plain, named]))
+    assert feature_error(stored.read_features(uid, named), stored.read_features(uid, plain)) < 0.1
+    kept = zarr.open_array(f"{config.store_root}/series/{uid}/features/{named}", mode="r")
+    assert 0 < kept.attrs["engine_error"] < 0.1
+
+
+def test_a_release_whose_engine_is_not_installed_is_refused(config, trained, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    train = config.train.model_copy(update={"engine": "openvino"})
+    backbone = trained.release.backbone.model_copy(update={"id": backbone_id(train, SIZE)})
+    release = trained.release.model_copy(update={"train": train, "backbone": backbone})
+
+    with pytest.raises(EngineError, match="engine openvino: must be installed"):
+        config_for(release, config)
 
 
 def test_series_outside_of_lidc_alone_can_not_be_trained_on(config, tmp_path, source, read):

@@ -54,6 +54,14 @@ def test_the_inputs_digest_ignores_where_the_weights_lie_but_not_what_they_are(t
     assert digests[0] == digests[1] != digests[2]
 
 
+def test_engine_and_precision_count_by_the_name_of_the_features_alone():
+    trains = TrainConfig(), TrainConfig(engine="openvino", precision="bf16")
+
+    digests = {inputs_digest("snap", "a", "pre", train, LabelConfig()) for train in trains}
+
+    assert len(digests) == 1
+
+
 def test_another_number_of_epochs_is_another_training():
     one, two = (inputs_digest("snap", "a", "pre", TrainConfig(epochs=n), LabelConfig()) for n in (1, 2))
 

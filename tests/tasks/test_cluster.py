@@ -5,7 +5,8 @@ import time
 import psutil
 import pytest
 
-from lidcflow.config import ClusterConfig
+from flows.environment import prepare
+from lidcflow.config import ClusterConfig, Config
 from lidcflow.errors import ResourceError, SeriesRefused
 from tasks import cluster as cluster_module
 from tasks.cluster import map_series, open_cluster
@@ -24,6 +25,14 @@ def test_each_item_comes_with_its_result_or_its_exception(cluster):
 
     assert outcomes["1 + 1"] == 2
     assert isinstance(outcomes["1 / 0"], ZeroDivisionError)
+
+
+def test_the_backend_that_the_user_chose_reaches_the_workers(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    prepare(Config())
+
+    with open_cluster(ClusterConfig(workers=1), "train") as cluster:
+        assert dict(map_series(cluster.address, os.getenv, ["KERAS_BACKEND"])) == {"KERAS_BACKEND": "jax"}
 
 
 def test_a_refused_series_keeps_its_reason_on_the_way_back(cluster):

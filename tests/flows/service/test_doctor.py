@@ -34,7 +34,9 @@ def test_doctor_knows_the_versions_that_break_things():
     assert checks.misfit(Requirement("fastapi<0.151")) == ""
 
 
-@pytest.mark.parametrize("name", ["Python", "packages", "LIDC readings", "compact weights", "workspace", "network"])
+@pytest.mark.parametrize(
+    "name", ["Python", "packages", "engine", "LIDC readings", "compact weights", "workspace", "network"]
+)
 def test_doctor_finds_this_machine_well(name, tmp_path):
     finding = examine(name, Config(workspace=tmp_path))
 

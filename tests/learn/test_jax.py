@@ -1,0 +1,59 @@
+"""The model path on another backend of Keras."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lidcflow.config import TrainConfig
+from lidcflow.learn.engines import load_engine
+from lidcflow.learn.features import series_features
+
+PROGRAM = """
+import sys
+import numpy as np
+from lidcflow.config import TrainConfig
+from lidcflow.errors import EngineError
+from lidcflow.learn.calibration import fit_calibration
+from lidcflow.learn.engines import load_engine
+from lidcflow.learn.features import series_features
+from lidcflow.learn.heads import calibrated_model, fit_head
+from lidcflow.learn.predict import outputs_of, release_probabilities
+from lidcflow.learn.runtime import keras
+
+folder = sys.argv[1]
+hu, labels = np.load(f"{folder}/hu.npy"), np.array([0, 1, 2, 0, 1, 2])
+engine = load_engine(TrainConfig(), 32)
+features = series_features(engine.network, hu, engine.backbone)
+head = fit_head(features, labels, features, labels, TrainConfig(epochs=2), seed=0)
+model = calibrated_model(head.model, fit_calibration(outputs_of(head.model, features), labels))
+model.save(f"{folder}/head.keras")
+loaded = keras.models.load_model(f"{folder}/head.keras", safe_mode=True)
+probabilities = release_probabilities([(range(6), loaded)], features[None])
+np.savez(f"{folder}/found.npz", features=features, probabilities=probabilities, own=outputs_of(model, features))
+print(keras.backend.backend(), len(head.history["loss"]))
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+def test_jax_computes_trains_saves_and_predicts_as_tensorflow_does(tmp_path):
+    hu = np.random.default_rng(0).integers(-1024, 400, (2, 6, 32, 32)).astype(np.int16)
+    np.save(tmp_path / "hu.npy", hu)
+    engine = load_engine(TrainConfig(), 32)
+
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.split() == ["jax", "2"], done.stderr
+    found = np.load(tmp_path / "found.npz")
+    expected = series_features(engine.network, hu, engine.backbone)
+    np.testing.assert_allclose(found["features"], expected, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(found["probabilities"][0], found["own"], rtol=1e-5)
