@@ -189,6 +189,7 @@ def make_series(folder: Path, slices: int) -> None:
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
     noise = np.random.default_rng(0)
+    spacing_mm = min(1.25, 300 / slices)
     study, series, frame = (generate_uid(entropy_srcs=["benchmark", name]) for name in ("study", "series", "frame"))
     for index in range(slices):
         dataset = Dataset()
@@ -199,8 +200,8 @@ def make_series(folder: Path, slices: int) -> None:
         dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
         dataset.InstanceNumber = index + 1
         dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-        dataset.ImagePositionPatient = [-180, -180, -1.25 * index]
-        dataset.PixelSpacing, dataset.SliceThickness = [0.7, 0.7], 1.25
+        dataset.ImagePositionPatient = [-180, -180, -spacing_mm * index]
+        dataset.PixelSpacing, dataset.SliceThickness = [0.7, 0.7], spacing_mm
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
         dataset.Rows = dataset.Columns = 512
         dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1

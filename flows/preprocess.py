@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from operator import length_hint
 from pathlib import Path
@@ -26,6 +26,9 @@ from tasks.preprocess import Preprocessed, preprocess_batch, preprocessing
 from tasks.progress import listening, stage
 from tasks.publish import MOST_ROWS, ProgressArtifact, publish_table
 from tasks.source import check_source
+
+RECORD_EVERY_S = 0.5
+"""A transaction for every few series would take a tenth of a core from the workers beside it."""
 
 SPARE_BYTES = 256 * 2**20
 """Room for the catalog, Prefect's and MLflow's databases beside the volumes."""
@@ -148,15 +151,37 @@ def _follow(
         listening(ProgressArtifact()),
         stage("preprocess", total) as preprocess_stage,
         closing(preprocessing(feed, address, config)) as finished,
+        gathering(record) as gather,
     ):
 
         def counted(part: Preprocessed) -> None:
-            record(part)
+            gather(part)
             preprocess_stage.advance(part.answered)
 
         for last in batch_ends(total, config.cluster.batch_size):
             if preprocess_stage.done < last:
                 preprocess_batch(quote(finished), preprocess_stage.done + 1, last, counted)
+
+
+@contextmanager
+def gathering(record: Callable[[Preprocessed], None]) -> Iterator[Callable[[Preprocessed], None]]:
+    """Give a function that passes on what it is told every `RECORD_EVERY_S`, and the rest however the block ends."""
+    waiting, recorded_s = Preprocessed(), time.monotonic()
+
+    def pass_on() -> None:
+        nonlocal waiting, recorded_s
+        record(waiting)
+        waiting, recorded_s = Preprocessed(), time.monotonic()
+
+    def gather(part: Preprocessed) -> None:
+        waiting.add(part)
+        if time.monotonic() - recorded_s >= RECORD_EVERY_S:
+            pass_on()
+
+    try:
+        yield gather
+    finally:
+        pass_on()
 
 
 def batch_ends(total: int, size: int) -> list[int]:

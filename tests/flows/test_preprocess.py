@@ -3,12 +3,13 @@ import time
 import pytest
 from prefect.client.orchestration import get_client
 
-from flows.preprocess import check_room, preprocess
+from flows.preprocess import check_room, gathering, preprocess
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.errors import ResourceError, SourceError, StoreMismatch
 from lidcflow.store.catalog import Catalog, State
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import open_cluster
+from tasks.preprocess import Preprocessed
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -130,3 +131,25 @@ def test_a_missing_source_leaves_nothing_behind(tmp_path, config):
 def test_more_volumes_than_the_disk_holds_are_refused_with_both_sizes(config):
     with pytest.raises(ResourceError, match=r"need \d+\.\d\d GiB, got \d+\.\d\d GiB free"):
         check_room(10**9, config)
+
+
+def test_what_is_finished_is_recorded_together_and_the_rest_however_the_block_ends():
+    recorded = []
+
+    with pytest.raises(KeyboardInterrupt), gathering(lambda part: recorded.append(dict(part.committed))) as gather:
+        gather(Preprocessed(committed={"1.2": "a"}))
+        gather(Preprocessed(committed={"1.3": "b"}))
+        raise KeyboardInterrupt
+
+    assert recorded == [{"1.2": "a", "1.3": "b"}]
+
+
+def test_nothing_waits_longer_than_its_time_to_be_recorded(monkeypatch):
+    recorded = []
+    monkeypatch.setattr("flows.preprocess.RECORD_EVERY_S", 0.0)
+
+    with gathering(lambda part: recorded.append(part.answered)) as gather:
+        gather(Preprocessed(committed={"1.2": "a"}))
+        gather(Preprocessed(committed={"1.3": "b"}))
+
+    assert recorded == [1, 1, 0]
