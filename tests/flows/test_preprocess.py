@@ -136,12 +136,17 @@ def test_more_volumes_than_the_disk_holds_are_refused_with_both_sizes(config):
 def test_what_is_finished_is_recorded_together_and_the_rest_however_the_block_ends():
     recorded = []
 
-    with pytest.raises(KeyboardInterrupt), gathering(lambda part: recorded.append(dict(part.committed))) as gather:
+    with pytest.raises(KeyboardInterrupt):
+        gather_two_and_be_interrupted(lambda part: recorded.append(dict(part.committed)))
+
+    assert recorded == [{"1.2": "a", "1.3": "b"}]
+
+
+def gather_two_and_be_interrupted(record):
+    with gathering(record) as gather:
         gather(Preprocessed(committed={"1.2": "a"}))
         gather(Preprocessed(committed={"1.3": "b"}))
         raise KeyboardInterrupt
-
-    assert recorded == [{"1.2": "a", "1.3": "b"}]
 
 
 def test_nothing_waits_longer_than_its_time_to_be_recorded(monkeypatch):
