@@ -12,6 +12,8 @@ import pydicom
 import pytest
 from pydicom.config import disable_value_validation
 
+from lidcflow.store.catalog import Catalog, State
+
 LIDCFLOW = Path(sys.executable).with_name("lidcflow")
 WITHIN_S = 300
 PLANTED = {
@@ -99,7 +101,9 @@ def left(tmp_path_factory):
         lidcflow(folder, "preprocess", "source", codes=(3,)),
         lidcflow(folder, "train"),
         lidcflow(folder, "promote", "1", "--force", "--reason", "a test"),
+        lidcflow(folder, "evaluate", "1"),
         lidcflow(folder, "infer", "source", codes=(3,)),
+        lidcflow(folder, "repair", "--verify"),
         lidcflow(folder, "status"),
     ]
     return folder / "workspace", b"".join(said)
@@ -116,9 +120,12 @@ def contents(path):
             yield from (packed.read(name) for name in packed.namelist())
 
 
-def test_the_source_holds_the_planted_values(left):
+def test_the_source_holds_the_planted_values_and_series_that_are_refused(left):
     workspace, _ = left
 
+    with Catalog(f"sqlite:///{workspace}/catalog.db") as catalog:
+        refused = {row.reason for row in catalog.rows() if row.state in (State.REFUSED, State.FAILED)}
+    assert refused == {"not-ct", "truncated"}
     assert any(CANARY in path.read_bytes() for path in (workspace.parent / "source").rglob("*.dcm"))
 
 
@@ -127,7 +134,7 @@ def test_no_file_of_the_workspace_holds_a_planted_value(left):
     files = [path for path in workspace.rglob("*") if path.is_file()]
 
     kinds = {part for path in files for part in path.relative_to(workspace).parts[:1]}
-    assert {"store", "inbox-store", "catalog.db", "mlflow", "prefect", "reports", "snapshots"} <= kinds
+    assert {"store", "inbox-store", "catalog.db", "headers.db", "mlflow", "prefect", "reports", "snapshots"} <= kinds
     assert [path for path in files if any(CANARY in content for content in contents(path))] == []
     assert [path for path in files if CANARY.decode() in str(path.relative_to(workspace))] == []
 
