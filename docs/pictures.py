@@ -23,7 +23,8 @@ from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from lidcflow.config import Config, load_config
+from lidcflow.config import Config
+from lidcflow.config_file import load_config
 from lidcflow.learn.dataset import Snapshot
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking.connection import Tracking, pages

@@ -1,22 +1,18 @@
-"""The configuration: one TOML file, environment variables over it, the same types as flow parameters."""
+"""The settings of lidcflow; the same types are the parameters of its flows."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lidcflow.errors import ConfigError
+from lidcflow.config_fault import fault_in
 from lidcflow.experiment import ExperimentConfig, ExperimentName
 
-DEFAULT_FILE = "lidcflow.toml"
-ENVIRONMENT_PREFIX = "LIDCFLOW_"
 PREPROCESSING_VERSION = 2
 STORE_PLACE = "^([A-Za-z0-9_-]+|s3://[a-z0-9][a-z0-9.-]*[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)$"
 """A folder name in the workspace, or ``s3://bucket/prefix``; nothing that leads out of either."""
@@ -227,7 +223,7 @@ class Config(_Settings):
                 try:
                     self.with_settings(arm.settings)
                 except ValidationError as error:
-                    raise ValueError(f"experiments.{name}: {_fault(error)}") from None
+                    raise ValueError(f"experiments.{name}: {fault_in(error, Config)}") from None
         return self
 
     def with_settings(self, settings: Mapping[str, Any]) -> Config:
@@ -288,95 +284,3 @@ class Config(_Settings):
     def prefect_home(self) -> Path:
         """Folder of Prefect's database when no server is configured."""
         return self.workspace.absolute() / "prefect"
-
-
-def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
-    """Read the configuration: defaults, then the file, then the environment, then `overrides`.
-
-    Parameters
-    ----------
-    path : Path, optional
-        TOML file; by default ``lidcflow.toml`` of the working folder, if there is one.
-    environ : mapping, optional
-        ``LIDCFLOW_TRAIN__SECTOR_NUM=13`` sets ``train.sector_num``; by default `os.environ`.
-    **overrides
-        Top-level keys, such as ``workspace``; values that are None are left out.
-
-    Raises
-    ------
-    ConfigError
-        If the file is missing or not TOML, a key is unknown, or a value is out of range.
-
-    Examples
-    --------
-    >>> load_config(environ={"LIDCFLOW_TRAIN__SECTOR_NUM": "13"}).train.sector_num
-    13
-    """
-    settings = _read_file(path)
-    _merge(settings, _from_environment(os.environ if environ is None else environ))
-    _merge(settings, {key: value for key, value in overrides.items() if value is not None})
-    try:
-        return Config.model_validate(settings)
-    except ValidationError as error:
-        raise ConfigError(_sentence(error, path)) from None
-
-
-def _read_file(path: Path | None) -> dict[str, Any]:
-    if path is None and not Path(DEFAULT_FILE).is_file():
-        return {}
-    file = path or Path(DEFAULT_FILE)
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"configuration {file}: the file must exist; check the path after --config") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"configuration {file}: must be TOML, got {error}") from None
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for name, value in environ.items():
-        if not name.startswith(ENVIRONMENT_PREFIX) or name in RESERVED_VARIABLES:
-            continue
-        *sections, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-        table = settings
-        for section in sections:
-            table = table.setdefault(section, {})
-        table[key] = value
-    return settings
-
-
-RESERVED_VARIABLES = frozenset({"LIDCFLOW_REAL_DATA", "LIDCFLOW_PATIENT_KEY_SECRET"})
-"""Variables with the prefix that are not settings."""
-
-
-def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> None:
-    for key, value in over.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            _merge(base[key], value)
-        else:
-            base[key] = value
-
-
-def _sentence(error: ValidationError, path: Path | None) -> str:
-    return f"configuration {path or DEFAULT_FILE}: {_fault(error)}"
-
-
-def _fault(error: ValidationError) -> str:
-    """Name the key, the rule and the value of the first thing that is wrong."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"unknown key '{key}'; {_known_keys(first['loc'][:-1])}"
-    if isinstance(first.get("input"), dict | BaseModel):
-        return ": ".join(filter(None, [key, first["msg"]]))
-    return f"{key}: {first['msg']}, got {first.get('input')!r}"
-
-
-def _known_keys(section: tuple[int | str, ...]) -> str:
-    model: type[BaseModel] = Config
-    for name in section:
-        field = model.model_fields.get(str(name))
-        annotation = ExperimentConfig if name == "experiments" else field and field.annotation
-        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
-    return f"known here are {', '.join(sorted(model.model_fields))}"

@@ -1,6 +1,7 @@
 import pytest
 
-from lidcflow.config import Config, LabelConfig, PreprocessConfig, TrainConfig, load_config
+from lidcflow.config import Config, LabelConfig, PreprocessConfig, TrainConfig
+from lidcflow.config_file import load_config
 from lidcflow.errors import ConfigError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lidcflow.config import load_config
+from lidcflow.config_file import load_config
 from lidcflow.errors import ConfigError
 from lidcflow.experiment import MOST_ARMS, ExperimentConfig
 

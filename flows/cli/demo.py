@@ -14,7 +14,8 @@ from flows.cli.options import AsJson
 from flows.cli.output import NOTICE, print_json, print_line
 from flows.cli.session import flow_session
 from flows.cli.tables import print_readings, print_release
-from lidcflow.config import Config, load_config
+from lidcflow.config import Config
+from lidcflow.config_file import load_config
 from tasks.progress import Stage, listening
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import typer
 from flows.cli.options import AsJson, ConfigFile, Workspace
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
-from lidcflow.config import LIDC, Config, load_config
+from lidcflow.config import LIDC, Config
+from lidcflow.config_file import load_config
 from lidcflow.errors import LabelError
 from tasks.progress import stage
 

@@ -13,7 +13,8 @@ from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
 from flows.cli.session import flow_session
 from flows.cli.tables import print_release
-from lidcflow.config import LIDC, Config, load_config
+from lidcflow.config import LIDC, Config
+from lidcflow.config_file import load_config
 from tasks.progress import Stage, stage
 
 if TYPE_CHECKING:

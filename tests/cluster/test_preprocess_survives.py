@@ -13,7 +13,7 @@ import psutil
 import pytest
 from prefect.settings import get_current_settings
 
-from lidcflow.config import load_config
+from lidcflow.config_file import load_config
 from lidcflow.store.catalog import Catalog, State
 from tests.truth import bytes_of, check_truth, drafts_of
 

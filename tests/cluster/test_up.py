@@ -14,7 +14,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
 
-from lidcflow.config import load_config
+from lidcflow.config_file import load_config
 
 LIDCFLOW = Path(sys.executable).with_name("lidcflow")
 EVERY_MINUTE = "* * * * *"
