@@ -123,7 +123,7 @@ def _nothing_found(listing: Listing, beside: Beside) -> str:
     if not beside.line:
         return f"{must} an empty folder, list or prefix; check its name"
     others = f"{beside.not_dicom} other files and {beside.unreadable} unreadable ones"
-    more = f" ({beside.line})" if beside.may_hide_images else ""
+    more = f". {beside.line.removesuffix('.')}" if beside.may_hide_images else ""
     return f"{must} {others}; name the folder that holds the series{more}"
 
 
