@@ -1,7 +1,9 @@
 """Heads: small networks from a slice's features to the logits of the three classes."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +21,7 @@ MOST_WEIGHT = 10.0
 """Cap on the weight of a rare class over the most common one: a handful of slices must not outshout hundreds."""
 
 LOGITS_L2, HIDDEN_L2 = 1e-2, 1e-3
+STANDARDISED = "standardised"
 
 
 @dataclass(frozen=True)
@@ -78,17 +81,15 @@ def fit_head(
     _check_sets(y_train, y_val)
     weights = class_weights(y_train)
     model = build_head(config.head, np.asarray(x_train, np.float32), seed)
-    model.compile(
-        optimizer=keras.optimizers.Adam(config.learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=COMPILED,
-    )
-    training = _Examples.of(x_train, y_train, weights)
-    held_out = {"val": _Examples.of(x_val, y_val, weights)}
+    standardise = model.get_layer(STANDARDISED)
+    training = _Examples.of(x_train, y_train, weights, standardise)
+    held_out = {"val": _Examples.of(x_val, y_val, weights, standardise)}
     if watched is not None and len(watched[1]):
-        held_out["test"] = _Examples.of(*watched, weights)
-    history, best_epoch = _train(model, training, held_out, config, np.random.default_rng(seed))
+        held_out["test"] = _Examples.of(*watched, weights, standardise)
+    with _fitting:
+        network = _started_as(model, config)
+        history, best_epoch, best = _train(network, training, held_out, config, np.random.default_rng(seed))
+    model.set_weights(best)
     shares = weights * np.bincount(y_train, minlength=CLASSES)
     return FittedHead(model, history, best_epoch, shares / shares.sum())
 
@@ -130,12 +131,8 @@ def build_head(kind: str, features: NDArray[np.float32], seed: int) -> keras.Mod
     """
     mean, variance = features.mean(axis=0, dtype=np.float64), features.var(axis=0, dtype=np.float64)
     inputs = keras.Input((features.shape[1],), name="features")
-    standardised = keras.layers.Normalization(mean=mean, variance=variance + 1e-6, name="standardised")(inputs)
-    hidden = _HIDDEN[kind](standardised, seed)
-    logits = keras.layers.Dense(
-        CLASSES, kernel_initializer="zeros", kernel_regularizer=keras.regularizers.L2(LOGITS_L2), name="logits"
-    )
-    return keras.Model(inputs, logits(hidden), name=f"{kind}_head")
+    standardised = keras.layers.Normalization(mean=mean, variance=variance + 1e-6, name=STANDARDISED)(inputs)
+    return keras.Model(inputs, _logits(kind, standardised, seed), name=f"{kind}_head")
 
 
 def calibrated_model(model: keras.Model, calibration: "Calibration") -> keras.Model:
@@ -157,6 +154,13 @@ def calibrated_model(model: keras.Model, calibration: "Calibration") -> keras.Mo
         float(calibration.scale), offset=[float(offset) for offset in calibration.offsets], name="calibrated"
     )(model.output)
     return keras.Model(model.input, keras.layers.Softmax(name="probabilities")(logits), name=model.name)
+
+
+def _logits(kind: str, standardised: keras.KerasTensor, seed: int) -> keras.KerasTensor:
+    logits = keras.layers.Dense(
+        CLASSES, kernel_initializer="zeros", kernel_regularizer=keras.regularizers.L2(LOGITS_L2), name="logits"
+    )
+    return logits(_HIDDEN[kind](standardised, seed))
 
 
 def _linear(features: keras.KerasTensor, seed: int) -> keras.KerasTensor:  # noqa: ARG001
@@ -192,6 +196,37 @@ def _dense(units: int, name: str, seed: int, *, l2: float = 0.0) -> keras.layers
     )
 
 
+@cache
+def _compiled(kind: str, features: int, learning_rate: float) -> tuple[keras.Model, list[NDArray[Any]]]:
+    """Compile a head once in a process, with the state that its optimizer starts from.
+
+    Tracing costs 0.4 s, more than most heads take to train: all of one shape take turns in one network.
+    """
+    standardised = keras.Input((features,), name=STANDARDISED)
+    network = keras.Model(standardised, _logits(kind, standardised, 0))
+    network.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=COMPILED,
+    )
+    network.optimizer.build(network.trainable_variables)
+    return network, [keras.ops.convert_to_numpy(variable) for variable in network.optimizer.variables]
+
+
+_fitting = threading.Lock()
+
+
+def _started_as(model: keras.Model, config: TrainConfig) -> keras.Model:
+    """Give the compiled network the weights and the seeds of a fresh head, and a fresh optimizer."""
+    network, optimizer_state = _compiled(config.head, model.input_shape[-1], config.learning_rate)
+    for variable, fresh in zip(network.variables, model.variables, strict=True):
+        variable.assign(fresh)
+    for variable, start in zip(network.optimizer.variables, optimizer_state, strict=True):
+        variable.assign(start)
+    return network
+
+
 @dataclass(frozen=True)
 class _Examples:
     x: NDArray[np.float32]
@@ -199,8 +234,11 @@ class _Examples:
     weight: NDArray[np.float32]
 
     @classmethod
-    def of(cls, x: NDArray[Any], y: NDArray[Any], weights: NDArray[np.float64]) -> "_Examples":
-        return cls(np.asarray(x, np.float32), np.asarray(y, np.int32), weights[y].astype(np.float32))
+    def of(
+        cls, x: NDArray[Any], y: NDArray[Any], weights: NDArray[np.float64], standardise: keras.layers.Layer
+    ) -> "_Examples":
+        standardised = keras.ops.convert_to_numpy(standardise(np.asarray(x, np.float32)))
+        return cls(standardised, np.asarray(y, np.int32), weights[y].astype(np.float32))
 
     def batches(self, size: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
         """Shuffle into batches of one size; the last takes some again, as another size would be traced anew."""
@@ -226,8 +264,8 @@ def _train(
     held_out: dict[str, _Examples],
     config: TrainConfig,
     rng: np.random.Generator,
-) -> tuple[dict[str, list[float]], int]:
-    """Train and measure epoch by epoch; only the training and the validation loss decide anything."""
+) -> tuple[dict[str, list[float]], int, list[NDArray[Any]]]:
+    """Train and measure epoch by epoch; only the training and the validation loss decide which weights are best."""
     history: dict[str, list[float]] = {}
     best_epoch, best_weights = 0, model.get_weights()
     for epoch in range(config.epochs):
@@ -243,8 +281,7 @@ def _train(
             )
         if figures["val_loss"] <= min(history["val_loss"]):
             best_epoch, best_weights = epoch, model.get_weights()
-    model.set_weights(best_weights)
-    return history, best_epoch
+    return history, best_epoch, best_weights
 
 
 def _train_epoch(model: keras.Model, examples: _Examples, size: int, rng: np.random.Generator) -> dict[str, float]:

@@ -51,6 +51,19 @@ def test_the_same_seed_gives_the_same_head(fitted):
         np.testing.assert_array_equal(weights, same)
 
 
+@pytest.mark.parametrize("kind", ["linear", "paper"])
+def test_a_head_takes_nothing_over_from_the_one_before_it(kind):
+    config = FAST.model_copy(update={"head": kind, "epochs": 2})
+    alone = fit_head(*easy_slices(120, 0), *easy_slices(60, 1), config, seed=3)
+
+    fit_head(*easy_slices(90, 5), *easy_slices(60, 6), config, seed=4)
+    after_another = fit_head(*easy_slices(120, 0), *easy_slices(60, 1), config, seed=3)
+
+    assert after_another.history == alone.history
+    for weights, same in zip(alone.model.get_weights(), after_another.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weights, same)
+
+
 def test_slices_that_are_watched_get_curves_and_steer_nothing(fitted):
     watched = fit_head(*easy_slices(120, 0), *easy_slices(60, 1), FAST, seed=3, watched=easy_slices(30, 2))
 
