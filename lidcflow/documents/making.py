@@ -59,6 +59,8 @@ def completed(document: Dataset, source: Source, created: datetime) -> Dataset:
     moment = local_time(created, source.header)
     document.InstanceCreationDate = document.ContentDate = document.SeriesDate = moment.strftime("%Y%m%d")
     document.InstanceCreationTime = document.ContentTime = document.SeriesTime = moment.strftime("%H%M%S")
+    for equipment in document.ContributingEquipmentSequence:  # highdicom adds itself, at the present time
+        equipment.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S")
     copy_identity(source.header, document)
     return document
 

@@ -13,6 +13,7 @@ from lidcflow.config import Access
 from lidcflow.ct.bounded import Budget
 from lidcflow.ct.elements import parse_stream
 from lidcflow.ct.quiet import quiet
+from lidcflow.ct.records import Reason
 from lidcflow.ct.values import integer_of, is_uid, text_of
 from lidcflow.documents.identity import KEYWORDS
 from lidcflow.errors import DocumentError, ResourceError
@@ -29,6 +30,7 @@ OWN_KEYWORDS = (
     "SeriesNumber",
     "Rows",
 )
+AMBIGUOUS = frozenset({Reason.MIXED_IDENTITY, Reason.BAD_UID})
 TAGS = sorted(tag_for_keyword(keyword) for keyword in (*KEYWORDS, *OWN_KEYWORDS))
 
 
@@ -54,13 +56,32 @@ class Source:
     series_number: int | None
 
 
-def source_header(file: SourceFile, access: Access) -> Dataset:
+def check_one_subject(said: Recommendation) -> None:
+    """Check that all headers of a series name one patient and study: one of them then speaks for all.
+
+    Parameters
+    ----------
+    said : Recommendation
+        What was said of the series.
+
+    Raises
+    ------
+    DocumentError
+        If they do not.
+    """
+    if said.study_instance_uid is None or (said.reason and said.reason.code in AMBIGUOUS):
+        raise DocumentError(
+            "headers must agree on one patient and study, got some that do not; part the images and read them again"
+        )
+
+
+def source_header(file: SourceFile | None, access: Access) -> Dataset:
     """Read the header of a source image, without its pixels.
 
     Parameters
     ----------
-    file : SourceFile
-        As it was listed: a file of this machine, or an object.
+    file : SourceFile or None
+        As it was listed: a file of this machine, or an object; none where the source has none of the series.
     access : Access
         How buckets are reached.
 
@@ -76,6 +97,8 @@ def source_header(file: SourceFile, access: Access) -> Dataset:
     ResourceError
         If the storage of objects does not answer.
     """
+    if file is None:
+        raise DocumentError("an image must be there when documents are written, got none; keep the source until then")
     try:
         with quiet(), _opened(file, access) as stream:
             return Dataset(parse_stream(stream, TAGS, Budget()).elements)
@@ -83,7 +106,7 @@ def source_header(file: SourceFile, access: Access) -> Dataset:
         raise
     except Exception as error:  # a mutated file can make pydicom raise anything, and what it says may hold a name
         raise DocumentError(
-            f"the image must be there when documents are written, got {type(error).__name__}; "
+            f"an image must be there when documents are written, got {type(error).__name__}; "
             "keep the source until then, and run again"
         ) from None
 

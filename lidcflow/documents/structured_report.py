@@ -52,7 +52,9 @@ def structured_report(said: Recommendation, source: Source, created: datetime) -
         evidence=evidence_of(key_images(said, source), source),
         content=content[0],
         is_complete=True,
-        coding_schemes=[CodingSchemeIdentificationItem(SCHEME, name=f"{PRODUCT}, private", responsible_organization=PRODUCT)],
+        coding_schemes=[
+            CodingSchemeIdentificationItem(SCHEME, name=f"{PRODUCT}, private", responsible_organization=PRODUCT)
+        ],
         **making_of(said, source, "structured-report"),
     )
     _separate(document)
@@ -161,7 +163,12 @@ def _settings(said: Recommendation) -> list[str]:
 
 
 def _measured(
-    name: Code, probability: float, images: References | None = None, source: Source | None = None, *, maximum: bool = False
+    name: Code,
+    probability: float,
+    images: References | None = None,
+    source: Source | None = None,
+    *,
+    maximum: bool = False,
 ) -> Any:
     """State a probability in percent, with the images of a peak where it is one's."""
     from highdicom.sr import Measurement, SourceImageForMeasurement

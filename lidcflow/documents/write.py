@@ -11,12 +11,21 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from lidcflow.ct.quiet import quiet
+from lidcflow.ct.records import Reason
 from lidcflow.documents.key_objects import key_objects
 from lidcflow.documents.source import source_of
 from lidcflow.documents.structured_report import structured_report
 from lidcflow.read.recommendation import Recommendation
 
 KEY_OBJECTS, STRUCTURED_REPORT = "key-objects.dcm", "structured-report.dcm"
+
+PASSED_OVER = frozenset({Reason.NOT_CT, Reason.LOCALIZER})
+"""A study holds localizers, dose reports and these documents: notes on each would bury those on its CT."""
+
+
+def gets_documents(said: Recommendation) -> bool:
+    """Tell whether documents are made of an answer: those on what is no CT volume at all stay in the reports."""
+    return said.reason is None or said.reason.code not in PASSED_OVER
 
 
 def write_documents(said: Recommendation, header: Dataset, folder: Path, *, created_ns: int) -> None:
@@ -45,7 +54,7 @@ def write_documents(said: Recommendation, header: Dataset, folder: Path, *, crea
             KEY_OBJECTS: _encoded(key_objects(said, source, created)),
             STRUCTURED_REPORT: _encoded(structured_report(said, source, created)),
         }
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(folder)
     _write_together(made, folder, created_ns)
 
 
@@ -55,6 +64,13 @@ def are_written(folder: Path, *, created_ns: int) -> bool:
         return {(folder / name).stat().st_mtime_ns for name in (KEY_OBJECTS, STRUCTURED_REPORT)} == {created_ns}
     except FileNotFoundError:
         return False
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder and those above it, for their owner alone; those that are there stay as they are."""
+    if not folder.is_dir():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _encoded(document: Dataset) -> bytes:
