@@ -133,7 +133,7 @@ def test_documents_are_for_their_owner_alone(documented, tmp_path, ct_series):
 
 def test_a_document_that_can_not_be_written_leaves_the_earlier_ones(documented, tmp_path, ct_series, monkeypatch):
     source = ct_series(tmp_path / "source")
-    folder, said = documented(source)
+    folder, _ = documented(source)
     before = {name: (folder / name).read_bytes() for name in FILES}
     series = series_in(source)
     monkeypatch.setattr(os, "utime", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
