@@ -181,7 +181,7 @@ def _measured(
         ]
     return Measurement(
         name=name,
-        value=round(100 * probability, 2),
+        value=round(100 * probability, 4),
         unit=PERCENT,
         derivation=codes.SCT.Maximum if maximum else None,
         referenced_images=referenced,
