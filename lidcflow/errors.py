@@ -71,3 +71,7 @@ class ReleaseError(LidcflowError):
 
 class ResourceError(LidcflowError):
     """The machine lacks something: disk space, a free port, a running server."""
+
+
+class PacsError(ResourceError):
+    """A PACS does not answer, is too slow, answers errors or refuses access: it can be asked again."""

@@ -32,7 +32,7 @@ def infer(
 ) -> None:
     """Recommend slices of every series of a source, each with a page to open."""
     config = load_config(config_file, workspace=workspace, infer={"release": release} if release else None)
-    check_source(source)
+    check_source(source, config.access)
     check_release(config)
     with flow_session(config):
         from flows.infer import infer as run
