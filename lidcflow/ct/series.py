@@ -161,7 +161,7 @@ def _read_series(
     for found in reader.read_series(listing.series) if listing.series else ():
         headers += [outcome for outcome in found.outcomes if isinstance(outcome, Header)]
         unread.update(outcome for outcome in found.outcomes if isinstance(outcome, Unread))
-        lacking |= {found.series.url.rpartition("/")[2]: found.lacking} if found.lacking else {}
+        lacking |= {found.series.series_instance_uid: found.lacking} if found.lacking else {}
         done += found.series.n_instances or 0
         if on_progress:
             on_progress(done, listing.n_files)
@@ -181,11 +181,13 @@ def _judge_all(
 
 
 def _with_provenance(judged: dict[str, Verdict], listing: Listing) -> Iterator[Verdict]:
-    """Add what the public archive says of its series, and refuse those that it does not give whole."""
+    """Add what the public archive says of its series, and refuse those that it or a PACS does not give whole."""
+    studies = {series.series_instance_uid: series.study_instance_uid for series in listing.series}
     for uid in sorted({*judged, *listing.incomplete}):
         if uid in listing.incomplete:
             n_files = judged[uid].n_files if uid in judged else 0
-            yield Verdict(uid, Reason.INCOMPLETE, f"series {uid}: {listing.incomplete[uid]}", n_files)
+            sentence = f"series {uid}: {listing.incomplete[uid]}"
+            yield Verdict(uid, Reason.INCOMPLETE, sentence, n_files, study_instance_uid=studies.get(uid))
             continue
         verdict = _attributed(judged[uid], listing)
         yield _flagged(verdict, "size-differs-from-archive-index") if uid in listing.resized else verdict
