@@ -12,7 +12,7 @@ from lidcflow.ct.values import is_uid
 from lidcflow.errors import SourceError
 from lidcflow.pacs.client import Gone, Pacs
 from lidcflow.pacs.places import Place
-from lidcflow.pacs.query import STUDY, find_series, number_in, search, text_in
+from lidcflow.pacs.query import INSTANCE, STUDY, Item, find_series, number_in, search, text_in
 
 STUDY_INSTANCES = "00201208"
 """Number of Study Related Instances."""
@@ -168,5 +168,16 @@ def _grown_studies(pacs: Pacs, position: Position, today: date) -> tuple[list[st
         "includefield": STUDY_INSTANCES,
     }
     found = search(pacs, "/studies", wanted, STUDY)
-    there = {uid: number_in(item, STUDY_INSTANCES) or 0 for item in found if is_uid(uid := text_in(item, STUDY))}
+    there = {uid: _n_instances(pacs, uid, item) for item in found if is_uid(uid := text_in(item, STUDY))}
     return [uid for uid, n in there.items() if position.seen.get(uid) != n], Position(seen=there)
+
+
+def _n_instances(pacs: Pacs, uid: str, item: Item) -> int:
+    """Return how many instances a study has, counted where the service does not tell."""
+    told = number_in(item, STUDY_INSTANCES)
+    if told is not None:
+        return told
+    try:
+        return sum(1 for _ in search(pacs, f"/studies/{uid}/instances", {}, INSTANCE))
+    except Gone:
+        return 0
