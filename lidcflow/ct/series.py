@@ -13,6 +13,7 @@ from lidcflow.ct.judge import DEFAULT, judge
 from lidcflow.ct.records import Acquisition, PixelFormat, Reason, Series, SourceSlice
 from lidcflow.ct.verdicts import Beside, Index, Verdict
 from lidcflow.errors import EmptySource, SourceError
+from lidcflow.pacs.places import is_pacs
 from lidcflow.source.files import Listing, folder_of
 from lidcflow.source.folder import list_folder
 from lidcflow.source.reader import HeaderReader
@@ -122,6 +123,8 @@ def index_files(
 
 
 def _nothing_found(listing: Listing, beside: Beside) -> str:
+    if is_pacs(listing.name):
+        return f"source {listing.name}: must hold series of the modality that is looked for, got none; check its UIDs"
     must = f"source {listing.name}: must hold DICOM images, got"
     if not beside.line:
         return f"{must} an empty folder, list or prefix; check its name"

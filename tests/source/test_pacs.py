@@ -140,7 +140,7 @@ def test_other_modalities_are_judged_only_when_they_are_named(ct_series, tmp_pat
     study = pacs.send(ct_series(tmp_path / "mr", n=8, Modality="MR"))
     (uid,) = {str(pydicom.dcmread(path).SeriesInstanceUID) for path in (tmp_path / "mr").iterdir()}
 
-    with pytest.raises(EmptySource):
+    with pytest.raises(EmptySource, match="must hold series of the modality that is looked for, got none"):
         index(f"pacs:main/{study}", pacs)
 
     assert index(f"pacs:main/{study}/{uid}", pacs)[0].reason == "not-ct"
