@@ -28,11 +28,11 @@ def find_series(source: str, config: Config, *, fresh: bool = False) -> Index:
     ResourceError
         If the storage of objects does not answer.
     """
-    check_source(source)
+    check_source(source, config.access)
     with stage("list") as listing:
         found = list_source(source, config.access, listing.reach)
         if listing.total is None:
-            listing.reach(len(found.files), None)
+            listing.reach(found.n_files, None)
     secret = load_secret(config.patient_key, config.workspace)
     with HeaderCache(config.workspace / CACHE_FILE, secret, fresh=fresh) as cache, stage("index") as indexing:
         reader = HeaderReader(secret, access=config.access, workers=local_workers(config.cluster), cache=cache)
