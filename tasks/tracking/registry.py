@@ -131,6 +131,11 @@ def champion_version(tracking: Tracking) -> int | None:
         return None
 
 
+def promoted_versions(tracking: Tracking) -> list[int]:
+    """List the versions that are or were in force, newest first."""
+    return [int(version.version) for version in _versions(tracking) if version.tags.get(PROMOTED_TAG)]
+
+
 def list_releases(tracking: Tracking) -> list[Listed]:
     """List every release, newest first."""
     champion = champion_version(tracking)

@@ -5,7 +5,8 @@ import pytest
 
 from lidcflow.config import LabelConfig, TrainConfig
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.release import ClassCounts, ReleaseRecord, inputs_digest, sector_model_name, threshold_for
+from lidcflow.learn.release import ClassCounts, ReleaseRecord, inputs_digest, sector_model_name
+from lidcflow.learn.threshold import threshold_for
 
 
 def test_a_record_survives_its_own_json(release_record):
