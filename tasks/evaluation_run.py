@@ -11,18 +11,22 @@ from lidcflow.learn.release import Estimate
 from tasks.tracking.registry import RECORD_FOLDER
 from tasks.tracking.runs import Run
 
+COMPARED = ("auroc_nodule", "auprc_nodule", "sensitivity_at_5", "sensitivity_at_10", "spared_at_95", "froc_at_1")
+
 
 def log_evaluation(run: Run, evaluation: ReleaseEvaluation, folder: Path) -> None:
     """Keep page and figures beside the release's card, and log the figures, by sector with the sector as step.
 
-    Those of a baseline are named after it, so that MLflow draws them beside the release's.
+    Of a baseline only what people compare first; the page has all of it.
     """
     for name in (PAGE, DATA):
         run.text((folder / name).read_text(encoding="utf-8"), f"{RECORD_FOLDER}/{evaluation.split}/{name}")
     group = f"evaluate-{evaluation.split}"
     for one in evaluation.contestants:
         of_one = group if one is evaluation.own else f"{group}-{one.key}"
-        run.metrics(_named(one.nodules | (one.slices.natural if one.slices else {}), of_one))
+        figures = one.nodules | (one.slices.natural if one.slices else {})
+        compared = figures if one is evaluation.own else {key: figures[key] for key in COMPARED if key in figures}
+        run.metrics(_named(compared, of_one))
     run.metrics(_named(evaluation.operating_point, f"{group}-at-threshold"))
     if evaluation.own.slices:
         run.metrics(_named(evaluation.own.slices.balanced, f"{group}-balanced"))

@@ -73,7 +73,7 @@ def publish_release(
     description = release_description(record, browse.release_links(tracking, record, run_id))
     keep_card(run_of(tracking, run_id), record)
     registry.complete_release(tracking, record, run_id, description)
-    browse.link_back(tracking, record)
+    browse.link_back(tracking, record, run_id)
     write_facts(record, folder_of(record, plan.config))
     if record.gate.passed:
         registry.set_champion(tracking, version, record.gate.reason)
@@ -112,7 +112,7 @@ def _register(tracking: Tracking, result: SectorResult) -> int:
         source=str(result.model_uri),
         run_id=str(result.run_id),
         model_id=result.model_id,
-        description=f"Trained on {result.job.title}, not yet part of a release. Research use only.",
+        description=f"Trained on {result.job.title}; no release pins it yet. Research use only.",
     )
 
 

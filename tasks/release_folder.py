@@ -14,7 +14,6 @@ from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import Run, run_of
 
-CARD = "card.md"
 SPLITS = ("test", "validation")
 """Whose evaluations lie in the folder, each in one of that name."""
 
@@ -27,12 +26,14 @@ def folder_of(record: ReleaseRecord, config: Config) -> Path:
 def write_facts(record: ReleaseRecord, folder: Path) -> None:
     """Write ``release.json`` and ``card.md``, each whole or not at all; evaluations that lie there stay."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_together({registry.RECORD_FILE: record.model_dump_json(indent=2), CARD: release_card(record)}, folder)
+    write_together(
+        {registry.RECORD_FILE: record.model_dump_json(indent=2), registry.CARD: release_card(record)}, folder
+    )
 
 
 def keep_card(run: Run, record: ReleaseRecord) -> None:
     """Put the card beside the record on the run of the training."""
-    run.text(release_card(record), f"{registry.RECORD_FOLDER}/{CARD}")
+    run.text(release_card(record), f"{registry.RECORD_FOLDER}/{registry.CARD}")
 
 
 def export_facts(tracking: Tracking, record: ReleaseRecord, folder: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lidcflow.learn import card_tables as tables
 from lidcflow.learn.card import gate_sentence, in_a_sentence, pins_sentence
@@ -26,7 +26,7 @@ def release_description(record: ReleaseRecord, links: Mapping[str, str]) -> str:
     str
         Markdown.
     """
-    return "\n\n".join(
+    return paged(
         [
             f"{in_a_sentence(record)} {STATEMENT}",
             gate_sentence(record),
@@ -56,7 +56,6 @@ def sector_description(record: ReleaseRecord, pin: SectorPin, links: Mapping[str
     answers = [
         str(one.sector) for one in record.sectors if (one.model_name, one.version) == (pin.model_name, pin.version)
     ]
-    what = "all sectors" if pin.fallback else f"sector {pin.sector} of {record.sector_num}"
     counts = pin.training
     head = ["answers for sectors", "trained on (none/benign/malignant)", "AUROC validation", "AUROC test"]
     row = [
@@ -64,13 +63,33 @@ def sector_description(record: ReleaseRecord, pin: SectorPin, links: Mapping[str
         f"{counts.non_nodule}/{counts.benign}/{counts.malignant}",
         *(str(of.get("auroc_nodule", "-")) for of in (pin.validation, pin.test)),
     ]
-    return "\n\n".join(
+    return paged(
         [
-            f"Turns the features of a slice into P(non-nodule), P(benign) and P(malignant), for {what}. {STATEMENT}",
+            f"Turns the features of a slice of {_what(record, pin)} into P(non-nodule), P(benign) and P(malignant). "
+            f"{STATEMENT}",
             _line(links),
             table(head, [row]),
         ]
     )
+
+
+def about_sector(record: ReleaseRecord, pin: SectorPin) -> str:
+    """Say what all versions of a sector model are."""
+    return (
+        f"The model of {_what(record, pin)}: features of a slice in, probabilities of its class out. A release "
+        f"pins which version answers. {STATEMENT}"
+    )
+
+
+def paged(parts: Sequence[str]) -> str:
+    """Put parts below each other as MLflow's page needs them: it draws cells and headings without space between."""
+    lines = "\n\n".join(f"&nbsp;\n\n{part}" if part.startswith("#") else part for part in parts).splitlines()
+    return "\n".join(line if set(line) <= set("|- ") else line.replace(" | ", "&emsp; | ") for line in lines)
+
+
+def _what(record: ReleaseRecord, pin: SectorPin) -> str:
+    whole = pin.fallback or record.sector_num == 1
+    return "the whole chest" if whole else f"sector {pin.sector} of {record.sector_num}"
 
 
 def _line(links: Mapping[str, str]) -> str:

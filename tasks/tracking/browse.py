@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from urllib.parse import quote
 
 from mlflow import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from lidcflow.learn.description import sector_description
-from lidcflow.learn.release import ReleaseRecord
+from lidcflow.learn.description import about_sector, sector_description
+from lidcflow.learn.release import ReleaseRecord, SectorPin
 from tasks.tracking.connection import Tracking, connect
+from tasks.tracking.registry import CARD, RECORD_FOLDER
 
 WORKFLOW = "workflowType=machine_learning"
 """Without it the pages are those of language models."""
@@ -18,10 +19,6 @@ RELEASE_TAG = "release"
 ABOUT_RELEASES = (
     "Releases of lidcflow: each version is a whole set of sector models that recommends slices of chest CT. The alias "
     "`champion` is on the one in force. Research use only."
-)
-ABOUT_SECTORS = (
-    "One sector's model, features of a slice in, probabilities of its class out; a release pins which version answers. "
-    "Research use only."
 )
 
 
@@ -36,32 +33,41 @@ def run_page(experiment: str, run_id: str) -> str:
 
 
 def release_links(tracking: Tracking, record: ReleaseRecord, run_id: str) -> dict[str, str]:
-    """Name the pages that a release leads to: its training, card and figures, then its sector models."""
-    client = connect(tracking)
-    training = client.get_run(run_id).info.experiment_id
-    links = {"training": run_page(training, run_id)}
+    """Name the pages that a release leads to: its training, with card and figures, and its sector models."""
+    training = run_page(connect(tracking).get_run(run_id).info.experiment_id, run_id)
+    links = {"training": training, "card": training.replace("?", f"/artifacts/{RECORD_FOLDER}/{CARD}?")}
     for pin in record.sectors:
         stand_in = f"sector {pin.sector}, by the all-sector model" if pin.fallback else f"sector {pin.sector}"
         links[stand_in] = version_page(pin.model_name, pin.version)
     return links
 
 
-def link_back(tracking: Tracking, record: ReleaseRecord) -> None:
-    """Lead from each sector model of a release, and from the run that trained it, to the release."""
+def link_back(tracking: Tracking, record: ReleaseRecord, run_id: str) -> None:
+    """Lead to the release from its training's run, from its sector models and from the runs that trained them."""
     client = connect(tracking)
+    release = f"[release {record.name} version {record.version}]({version_page(record.name, record.version)})"
     _describe(client, record.name, ABOUT_RELEASES)
+    training = client.get_run(run_id)
+    client.update_run(run_id, name=f"v{record.version}, {training.info.run_name}")
+    client.set_tag(run_id, MLFLOW_RUN_NOTE, f"{training.data.tags.get(MLFLOW_RUN_NOTE, '')} It made {release}.".strip())
     for pin in {(pin.model_name, pin.version): pin for pin in record.sectors}.values():
-        version = client.get_model_version(pin.model_name, str(pin.version))
-        run = client.get_run(version.run_id)
-        links = _back(record, run_page(run.info.experiment_id, run.info.run_id))
-        client.update_model_version(pin.model_name, version.version, sector_description(record, pin, links))
-        client.set_model_version_tag(pin.model_name, version.version, RELEASE_TAG, str(record.version))
-        client.set_tag(run.info.run_id, RELEASE_TAG, str(record.version))
-        _describe(client, pin.model_name, ABOUT_SECTORS)
+        _link_sector(client, record, pin, release)
 
 
-def _back(record: ReleaseRecord, run: str) -> Mapping[str, str]:
-    return {f"release {record.name} version {record.version}": version_page(record.name, record.version), "run": run}
+def _link_sector(client: MlflowClient, record: ReleaseRecord, pin: SectorPin, release: str) -> None:
+    name, version = pin.model_name, str(pin.version)
+    run = client.get_run(client.get_model_version(name, version).run_id)
+    run_id = run.info.run_id
+    links = {
+        f"release {record.name} version {record.version}": version_page(record.name, record.version),
+        "run": run_page(run.info.experiment_id, run_id),
+    }
+    client.update_model_version(name, version, sector_description(record, pin, links))
+    client.set_model_version_tag(name, version, RELEASE_TAG, str(record.version))
+    client.set_tag(run_id, RELEASE_TAG, str(record.version))
+    model = f"[{name} version {version}]({version_page(name, pin.version)})"
+    client.set_tag(run_id, MLFLOW_RUN_NOTE, f"Trained {model}, which answers in {release}. Research use only.")
+    _describe(client, name, about_sector(record, pin))
 
 
 def _describe(client: MlflowClient, name: str, text: str) -> None:
