@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from mlflow import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from lidcflow.learn.description import about_sector, sector_description
 from lidcflow.learn.release import ReleaseRecord, SectorPin
@@ -50,6 +50,9 @@ def link_back(tracking: Tracking, record: ReleaseRecord, run_id: str) -> None:
     training = client.get_run(run_id)
     client.update_run(run_id, name=f"v{record.version}, {training.info.run_name}")
     client.set_tag(run_id, MLFLOW_RUN_NOTE, f"{training.data.tags.get(MLFLOW_RUN_NOTE, '')} It made {release}.".strip())
+    below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}'"
+    for child in client.search_runs([training.info.experiment_id], below):
+        client.set_tag(child.info.run_id, RELEASE_TAG, str(record.version))
     for pin in {(pin.model_name, pin.version): pin for pin in record.sectors}.values():
         _link_sector(client, record, pin, release)
 
@@ -64,7 +67,6 @@ def _link_sector(client: MlflowClient, record: ReleaseRecord, pin: SectorPin, re
     }
     client.update_model_version(name, version, sector_description(record, pin, links))
     client.set_model_version_tag(name, version, RELEASE_TAG, str(record.version))
-    client.set_tag(run_id, RELEASE_TAG, str(record.version))
     model = f"[{name} version {version}]({version_page(name, pin.version)})"
     client.set_tag(run_id, MLFLOW_RUN_NOTE, f"Trained {model}, which answers in {release}. Research use only.")
     _describe(client, name, about_sector(record, pin))
