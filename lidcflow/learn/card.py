@@ -45,9 +45,9 @@ def in_a_sentence(record: ReleaseRecord) -> str:
     """Say what a release is."""
     validation, test = record.metrics["validation"], record.metrics["test"]
     data = "synthetic CT" if record.synthetic else "CT"
-    sectors = "1 sector" if record.sector_num == 1 else f"{record.sector_num} sectors"
+    models = "for the whole chest" if record.sector_num == 1 else f"for each of {record.sector_num} sectors"
     return (
-        f"Recommends slices of chest CT with one model for each of {sectors} on {record.backbone.kind} features; "
+        f"Recommends slices of chest CT with one model {models} on {record.backbone.kind} features; "
         f"trained on {data}, measured on {validation.patients} validation and {test.patients} test patients at natural "
         f"prevalence, threshold P(nodule) {record.threshold_nodule:.3f}."
     )
