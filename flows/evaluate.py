@@ -13,20 +13,22 @@ from pydantic import BaseModel
 from lidcflow.config import Config
 from lidcflow.evaluate.contestants import Answers
 from lidcflow.evaluate.measure import measure
-from lidcflow.evaluate.page import DATA, PAGE, write_evaluation
+from lidcflow.evaluate.page import write_evaluation
 from lidcflow.evaluate.record import ReleaseEvaluation
 from lidcflow.learn.dataset import Snapshot, class_counts
 from lidcflow.learn.release import ReleaseRecord
 from tasks.cluster import open_cluster
 from tasks.evaluate import prior_of
+from tasks.evaluation_run import log_evaluation
 from tasks.features import compute_features
 from tasks.held_out import HeldOutSplit, config_of_release, lacking_features, load_snapshot, read_split
 from tasks.predict import predict_globally, predict_release
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact
+from tasks.release_folder import folder_of
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
-from tasks.tracking.runs import Run, run_of
+from tasks.tracking.runs import run_of
 
 HeldOutName = Literal["test", "validation"]
 
@@ -44,7 +46,7 @@ class EvaluateReport(BaseModel):
 def evaluate(
     config: Config, release: str = "champion", split: HeldOutName = "test", out: Path | None = None
 ) -> EvaluateReport:
-    """Measure a release, by version or alias; the page goes to the workspace, or to `out`, and to its run in MLflow."""
+    """Measure a release, by version or alias; the page goes to the release's folder, or to `out`, and to its run."""
     started_s = time.monotonic()
     tracking = Tracking.of(config)
     record = registry.load_release(tracking, release)
@@ -56,8 +58,8 @@ def evaluate(
     with stage("measure", total=1) as progress:
         evaluation = measure(record, split, held_out.truth, answers)
         progress.advance()
-    page = write_evaluation(evaluation, (out or folder_of(record, split, config)).absolute())
-    log_evaluation(run_of(tracking, run_id), page.parent, split)
+    page = write_evaluation(evaluation, (out or folder_of(record, config) / split).absolute())
+    log_evaluation(run_of(tracking, run_id), evaluation, page.parent)
     return EvaluateReport(evaluation=evaluation, page=page, seconds=round(time.monotonic() - started_s, 3))
 
 
@@ -74,15 +76,3 @@ def ask(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutSplit, confi
         everywhere = predict_globally(record, held_out.uids, snapshot, config, cluster.address)
     counts = np.array(class_counts(snapshot.rows("train")), dtype=np.float64)
     return Answers(own, everywhere, prior_of(snapshot, record.preprocess.slices), counts / counts.sum())
-
-
-def log_evaluation(run: Run, folder: Path, split: HeldOutName) -> None:
-    """Keep page and figures on the run that trained the release, where MLflow shows the page."""
-    for name in (PAGE, DATA):
-        run.text((folder / name).read_text(encoding="utf-8"), f"evaluation/{split}/{name}")
-
-
-def folder_of(record: ReleaseRecord, split: HeldOutName, config: Config) -> Path:
-    """Return where the page of a release lies: that of the test patients under its plain name."""
-    name = f"{record.name}-v{record.version}"
-    return config.reports_path / "releases" / (name if split == "test" else f"{name}-{split}")

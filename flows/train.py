@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from lidcflow.config import Config
 from lidcflow.learn.release import BackbonePin, ReleaseRecord
 from tasks.backbone import is_in_the_package, register_backbone
+from tasks.champions import champions_of
 from tasks.cluster import gpu_resources, open_cluster, task_runner
 from tasks.evaluate import Evaluation, evaluate_release
 from tasks.features import compute_features
@@ -96,7 +97,7 @@ def train_sectors(plan: TrainingPlan, run_id: str) -> tuple[list[SectorResult], 
             progress.advance()
     models = choose_models(results, config.preprocess.slices, config.train.sector_num)
     with stage("evaluate", total=1) as progress:
-        evaluation = evaluate_release.submit(plan, models, champion_of(config), run_id).result()
+        evaluation = evaluate_release.submit(plan, models, champions_of(plan), run_id).result()
         progress.advance()
     return results, evaluation, pinned_backbone(plan, run_id)
 
@@ -114,10 +115,3 @@ def outcome(job: SectorJob, future: PrefectFuture[SectorResult]) -> SectorResult
         return future.result()
     except Exception as error:
         return SectorResult(job=job, reason=f"training failed with {type(error).__name__}: {error}")
-
-
-def champion_of(config: Config) -> ReleaseRecord | None:
-    """Return the release in force, if there is one."""
-    tracking = Tracking.of(config)
-    version = registry.champion_version(tracking)
-    return None if version is None else registry.load_release(tracking, str(version))

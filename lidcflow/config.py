@@ -110,6 +110,36 @@ class TrainConfig(_Settings):
     )
 
 
+class GateConfig(_Settings):
+    """What a release must reach to become champion by itself; `lidcflow.learn.gate` says how it is judged."""
+
+    auroc_margin: float = Field(
+        0.01, ge=0, le=1, description="slice AUROC that a release may lose to a champion, once shown to be no more"
+    )
+    log_loss_margin: float = Field(
+        0.02, ge=0, le=10, description="log loss that it may gain, as a share of the champion's, once shown likewise"
+    )
+    best_ever: bool = Field(
+        True, description="compare with the best earlier champion too, so that small losses don't add up"
+    )
+    calibration_error: float = Field(
+        0.05,
+        gt=0,
+        le=1,
+        description="calibration error of P(nodule) on test patients that must not be exceeded clearly",
+    )
+    sector_auroc: float = Field(
+        0.55, ge=0, le=1, description="slice AUROC inside a sector that its model must not stay below clearly"
+    )
+    sector_margin: float = Field(
+        0.05, ge=0, le=1, description="slice AUROC inside a sector that must not be lost to the champion clearly"
+    )
+    patients: int = Field(
+        10, ge=2, description="patients with a nodule that a floor needs (those of a sector: in the sector)"
+    )
+    resamples: int = Field(1000, ge=100, le=100_000, description="draws of patients behind an interval")
+
+
 class ClusterConfig(_Settings):
     """Where series are worked on."""
 
@@ -198,6 +228,7 @@ class Config(_Settings):
     labels: LabelConfig = LabelConfig()
     split: SplitConfig = SplitConfig()
     train: TrainConfig = TrainConfig()
+    gate: GateConfig = GateConfig()
     cluster: ClusterConfig = ClusterConfig()
     access: Access = Access()
     tracking: TrackingConfig = TrackingConfig()

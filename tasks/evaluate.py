@@ -16,14 +16,19 @@ from lidcflow.learn import figures
 from lidcflow.learn.baselines import sector_prior
 from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.evaluation import HeldOut, evaluate, slice_figures
-from lidcflow.learn.gate import Champion, why_not_comparable
+from lidcflow.learn.gate import judge
+from lidcflow.learn.gate_rules import Candidate
 from lidcflow.learn.metrics import RESAMPLES, confusion
-from lidcflow.learn.release import Estimate, Record, ReleaseRecord, SplitFigures, threshold_for
+from lidcflow.learn.paired import Sample
+from lidcflow.learn.release import Estimate, Gate, Record, ReleaseRecord, SplitFigures, Threshold
 from lidcflow.learn.sectors import sector_slices
+from lidcflow.learn.threshold import operating_point, threshold_for
 from lidcflow.store.volumes import VolumeStore
+from tasks.champions import ask_champion
 from tasks.features import feature_reader
 from tasks.labels import nodules_of_records
 from tasks.retries import is_worth_a_retry
+from tasks.sector_models import SectorModel, load_sectors
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import Run, run_of
@@ -32,32 +37,21 @@ PRIOR_SECTORS = 13
 """Of the baseline, however many sectors the release has: one figure to beat for all of them."""
 
 
-class SectorModel(Record):
-    """The model that answers for a sector; slices from 0, `stop` excluded."""
-
-    start: int
-    stop: int
-    uri: str
-
-    @property
-    def slices(self) -> range:
-        """Slices of the sector, from 0."""
-        return range(self.start, self.stop)
-
-
 class Evaluation(Record):
-    """Figures of a release and of each sector in it, its threshold, and the champion on the same slices."""
+    """Figures of a release and of each sector in it, its threshold, and what the gate says of it."""
 
     metrics: dict[str, SplitFigures]
     sectors: tuple[dict[str, dict[str, Estimate]], ...]
-    threshold_nodule: float
-    champion: Champion | None
+    threshold: Threshold
+    gate: Gate
 
 
 @dataclass(frozen=True, eq=False)
 class _Split:
+    uids: tuple[str, ...]
     truth: HeldOut
     features: NDArray[np.float16]
+    sample: Sample
 
 
 @task(
@@ -68,27 +62,26 @@ class _Split:
     cache_policy=NO_CACHE,
 )
 def evaluate_release(
-    plan: TrainingPlan, models: Sequence[SectorModel], champion: ReleaseRecord | None, run_id: str
+    plan: TrainingPlan, models: Sequence[SectorModel], champions: Sequence[ReleaseRecord], run_id: str
 ) -> Evaluation:
-    """Measure the models together on validation and test, at natural prevalence, and draw it on the training's run."""
+    """Measure the models together on validation and test, judge them, and draw it on the training's run."""
     snapshot = Snapshot.load(plan.snapshot_path)
     prior = prior_of(snapshot, plan.config.preprocess.slices)
     splits = {name: _read_split(snapshot.rows(name), plan) for name in ("validation", "test")}
     loaded = load_sectors(models, Tracking.of(plan.config))
     probabilities = {name: _probabilities(loaded, split) for name, split in splits.items()}
-    metrics = {
-        name: evaluate(split.truth, probabilities[name], prior, seed=plan.config.train.seed, resamples=RESAMPLES)
-        for name, split in splits.items()
-    }
     for name, split in splits.items():
         _draw(run_of(Tracking.of(plan.config), run_id), name, probabilities[name], split.truth.labels)
-    p_nodule = probabilities["validation"][..., 1:].sum(axis=-1)
-    target = plan.config.train.target_sensitivity
+    candidate = _candidate(splits, probabilities, prior, models)
+    asked = [ask_champion(champion, plan, splits["validation"].uids) for champion in champions]
     return Evaluation(
-        metrics=metrics,
+        metrics={
+            name: evaluate(split.truth, probabilities[name], prior, seed=plan.config.train.seed, resamples=RESAMPLES)
+            for name, split in splits.items()
+        },
         sectors=tuple(_sector_figures(model.slices, splits, probabilities) for model in models),
-        threshold_nodule=threshold_for(p_nodule.ravel(), splits["validation"].truth.labels.ravel(), target),
-        champion=_champion(champion, plan, splits["validation"], prior),
+        threshold=_threshold(candidate, plan.config.train.target_sensitivity),
+        gate=judge(candidate, asked, plan.config.gate),
     )
 
 
@@ -103,7 +96,9 @@ def _read_split(rows: pd.DataFrame, plan: TrainingPlan) -> _Split:
         labels=labels,
         nodules=nodules_of_records([store.record(str(uid)) for uid, _ in series], config.labels, expected=labels),
     )
-    return _Split(truth, np.stack([read(str(uid)) for uid, _ in series]))
+    uids = tuple(str(uid) for uid, _ in series)
+    sample = Sample.of(truth.patient_keys, labels, seed=config.train.seed, resamples=config.gate.resamples)
+    return _Split(uids, truth, np.stack([read(uid) for uid in uids]), sample)
 
 
 def prior_of(snapshot: Snapshot, slices: int) -> NDArray[np.float64]:
@@ -113,19 +108,38 @@ def prior_of(snapshot: Snapshot, slices: int) -> NDArray[np.float64]:
     return sector_prior(rows["slice"].to_numpy() - 1, rows["label"].to_numpy(), sectors)
 
 
-def load_sectors(models: Sequence[SectorModel], tracking: Tracking) -> list[tuple[range, Any]]:
-    """Load the model of each sector, one that answers for several only once."""
-    # Keras is for the workers: the flow's process, which imports this module too, stays small.
-    from tasks.tracking.models import load_model
-
-    by_uri = {uri: load_model(tracking, uri) for uri in {model.uri for model in models}}
-    return [(model.slices, by_uri[model.uri]) for model in models]
-
-
 def _probabilities(models: Sequence[tuple[range, Any]], split: _Split) -> NDArray[np.float64]:
     from lidcflow.learn.predict import release_probabilities
 
     return release_probabilities(models, split.features)
+
+
+def _candidate(
+    splits: dict[str, _Split],
+    probabilities: dict[str, NDArray[np.float64]],
+    prior: NDArray[np.float64],
+    models: Sequence[SectorModel],
+) -> Candidate:
+    return Candidate(
+        validation=splits["validation"].sample,
+        test=splits["test"].sample,
+        on_validation=probabilities["validation"],
+        on_test=probabilities["test"],
+        prior=prior,
+        sectors={number: model.slices for number, model in enumerate(models, start=1) if model.own},
+    )
+
+
+def _threshold(candidate: Candidate, target: float) -> Threshold:
+    """Choose the threshold on validation and measure what it comes to there and on test."""
+    p_nodule = candidate.on_validation[..., 1:].sum(axis=-1)
+    value = threshold_for(p_nodule.ravel(), candidate.validation.labels.ravel(), target)
+    return Threshold(
+        value=value,
+        target_sensitivity=target,
+        validation=operating_point(candidate.on_validation, candidate.validation, value),
+        test=operating_point(candidate.on_test, candidate.test, value),
+    )
 
 
 def _sector_figures(
@@ -145,19 +159,3 @@ def _draw(run: Run, split: str, probabilities: NDArray[np.float64], labels: NDAr
     title = f"all sectors together: {split}"
     run.figure(figures.confusion(confusion(rows, flat), title), f"{split}-confusion.png")
     run.figure(figures.reliability(rows[:, 1:].sum(axis=1), flat, title), f"{split}-reliability.png")
-
-
-def _champion(
-    record: ReleaseRecord | None, plan: TrainingPlan, validation: _Split, prior: NDArray[np.float64]
-) -> Champion | None:
-    """Measure the champion on the same validation slices: with the same split, it was trained on none of them."""
-    if record is None:
-        return None
-    if why_not := why_not_comparable(record, plan.config, plan.snapshot_digest, plan.backbone.id, plan.synthetic):
-        return Champion(version=record.version, figures=None, why_not=why_not)
-    if record.snapshot_digest == plan.snapshot_digest:
-        return Champion(version=record.version, figures=record.metrics["validation"])
-    pins = [SectorModel(start=pin.slices.start, stop=pin.slices.stop, uri=pin.uri) for pin in record.sectors]
-    probabilities = _probabilities(load_sectors(pins, Tracking.of(plan.config)), validation)
-    measured = evaluate(validation.truth, probabilities, prior, seed=0, resamples=0)
-    return Champion(version=record.version, figures=measured)

@@ -15,10 +15,10 @@ from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.release import ReleaseRecord, sector_model_name
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import map_series
-from tasks.evaluate import SectorModel, load_sectors
 from tasks.features import feature_reader
 from tasks.progress import stage
 from tasks.release import ALL_SECTORS
+from tasks.sector_models import SectorModel, load_sectors, sectors_of
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 
@@ -32,8 +32,7 @@ Uids = tuple[str, ...]
 @task(name="predict", cache_policy=NO_CACHE)
 def predict_release(release: ReleaseRecord, uids: Uids, config: Config, address: str) -> Probabilities:
     """Let the release answer for every series: (studies, slices, 3), in their order."""
-    models = tuple(SectorModel(start=pin.slices.start, stop=pin.slices.stop, uri=pin.uri) for pin in release.sectors)
-    work = functools.partial(predict_series, models=models, config=config, feature_id=release.backbone.id)
+    work = functools.partial(predict_series, models=sectors_of(release), config=config, feature_id=release.backbone.id)
     batches = [uids[start : start + BATCH] for start in range(0, len(uids), BATCH)]
     return _on_cluster(address, work, batches, "predict")
 

@@ -10,14 +10,19 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.card import release_card
-from lidcflow.learn.gate import judge
-from lidcflow.learn.release import ReleaseRecord, SectorPin, portable, sector_model_name
+from lidcflow.learn.data_facts import data_facts
+from lidcflow.learn.dataset import Snapshot
+from lidcflow.learn.description import release_description
+from lidcflow.learn.release import DataFacts, ReleaseRecord, SectorPin, portable, sector_model_name
 from lidcflow.learn.sectors import sector_slices
-from tasks.evaluate import Evaluation, SectorModel
+from lidcflow.store.volumes import VolumeStore
+from tasks.evaluate import Evaluation
+from tasks.release_folder import folder_of, keep_card, write_facts
+from tasks.sector_models import SectorModel
 from tasks.snapshot import TrainingPlan
-from tasks.tracking import registry
+from tasks.tracking import browse, registry
 from tasks.tracking.connection import Tracking
+from tasks.tracking.runs import run_of
 from tasks.train import SectorJob, SectorResult
 
 ALL_SECTORS = SectorJob(sector_num=1, sector=1)
@@ -48,7 +53,7 @@ def choose_models(results: Iterable[SectorResult], slices: int, sector_num: int)
                 f"release: sector {sector} of {sector_num} must have a model, but its own ended with '{own.reason}' "
                 f"and the all-sector one with '{stand_in.reason}'; mend the cause and train again"
             )
-        chosen.append(SectorModel(start=inside.start, stop=inside.stop, uri=uri))
+        chosen.append(SectorModel(start=inside.start, stop=inside.stop, uri=uri, own=bool(own.model_uri)))
     return chosen
 
 
@@ -56,13 +61,20 @@ def choose_models(results: Iterable[SectorResult], slices: int, sector_num: int)
 def publish_release(
     plan: TrainingPlan, run_id: str, results: Sequence[SectorResult], evaluation: Evaluation
 ) -> ReleaseRecord:
-    """Register the sector models and the release that pins them; put it in force if it passes the gate."""
+    """Register the sector models and the release that pins them; put it in force if it passes the gate.
+
+    Its facts go to the workspace and to the run of its training, the ways between its pages into the registry.
+    """
     tracking = Tracking.of(plan.config)
     versions = {result.job: _register(tracking, result) for result in results if result.model_uri}
     source = registry.release_folder(tracking, run_id)
     version = registry.register_model(tracking, tracking.registry_name, source=source, run_id=run_id)
     record = _record(plan, tracking.registry_name, version, _pins(plan, results, versions, evaluation), evaluation)
-    registry.complete_release(tracking, record, run_id, release_card(record))
+    description = release_description(record, browse.release_links(tracking, record, run_id))
+    keep_card(run_of(tracking, run_id), record)
+    registry.complete_release(tracking, record, run_id, description)
+    browse.link_back(tracking, record, run_id)
+    write_facts(record, folder_of(record, plan.config))
     if record.gate.passed:
         registry.set_champion(tracking, version, record.gate.reason)
     return record
@@ -86,6 +98,12 @@ def sector_table(record: ReleaseRecord) -> list[dict[str, str]]:
     ]
 
 
+def data_of(plan: TrainingPlan) -> DataFacts:
+    """Count what a training was about, by split and by how its series were acquired."""
+    records = VolumeStore.of(plan.config).records(plan.series)
+    return data_facts(Snapshot.load(plan.snapshot_path), (record.acquisition for record in records))
+
+
 def _register(tracking: Tracking, result: SectorResult) -> int:
     name = sector_model_name(tracking.registry_name, result.job.sector_num, result.job.sector)
     return registry.register_model(
@@ -94,8 +112,7 @@ def _register(tracking: Tracking, result: SectorResult) -> int:
         source=str(result.model_uri),
         run_id=str(result.run_id),
         model_id=result.model_id,
-        description=f"Features of a slice to P(non-nodule), P(benign), P(malignant), {result.job.title}. "
-        "Research use only.",
+        description=f"Trained on {result.job.title}; no release pins it yet. Research use only.",
     )
 
 
@@ -143,11 +160,13 @@ def _record(
         labels=config.labels.portable,
         split=config.split,
         train=portable(config.train),
-        threshold_nodule=evaluation.threshold_nodule,
+        threshold_nodule=evaluation.threshold.value,
         snapshot_digest=plan.snapshot_digest,
         inputs_digest=plan.inputs_digest,
         metrics=evaluation.metrics,
-        gate=judge(evaluation.metrics["validation"], evaluation.champion),
+        gate=evaluation.gate,
         synthetic=plan.synthetic,
         lidcflow_version=installed_version("lidcflow"),
+        threshold=evaluation.threshold,
+        data=data_of(plan),
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from lidcflow.learn.card import release_card
-from lidcflow.learn.release import ReleaseRecord, portable
+from lidcflow.learn.release import Check, ReleaseRecord, portable
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import Run, open_run
@@ -44,14 +43,19 @@ def log_plan(run: Run, plan: TrainingPlan) -> None:
 
 
 def log_release(run: Run, record: ReleaseRecord) -> None:
-    """Log a release on the run of its training: figures as a whole, and by sector with the sector as step."""
+    """Log a release on its training's run: figures of the whole, of the gate, of sectors with the sector as step."""
     run.tags({"release": str(record.version), "gate": "passed" if record.gate.passed else "refused"})
     for split, figures in record.metrics.items():
         run.metrics(named_figures(figures.release, split))
         for name, baseline in (("sector-prior", figures.sector_prior), ("even-steps", figures.uniform)):
             compared = {key: value for key, value in baseline.items() if key in COMPARED}
             run.metrics(named_figures(compared, f"{split}-{name}"))
+    run.metrics({_gate_name(check): check.value.value for check in record.gate.checks if check.sector is None})
     for pin in record.sectors:
         run.metrics(named_figures(pin.validation, "validation-by-sector"), step=pin.sector)
         run.metrics(named_figures(pin.test, "test-by-sector"), step=pin.sector)
-    run.text(release_card(record), "release/card.md")
+
+
+def _gate_name(check: Check) -> str:
+    against = f"-against-{check.against.replace(' ', '-')}" if check.against else ""
+    return f"gate/{check.figure}{against}"

@@ -11,6 +11,7 @@ import typer
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
+from flows.cli.release import show_release
 from flows.cli.session import flow_session
 from flows.cli.tables import print_release
 from lidcflow.config import LIDC, Config
@@ -26,7 +27,21 @@ app = typer.Typer()
 Sectors = Annotated[int | None, typer.Option("--sectors", min=1, help="Sectors of the chest: train.sector_num.")]
 Force = Annotated[bool, typer.Option("--force", help="Although the gate refused it.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, in a sentence; kept in the registry.")]
+OneRelease = Annotated[str | None, typer.Argument(metavar="[RELEASE]", help="Alias or version; none: list them all.")]
+Export = Annotated[Path | None, typer.Option("--export", help="Folder to write record, card and evaluations to.")]
 Version = Annotated[int, typer.Argument(metavar="VERSION", help="As `lidcflow releases` lists it.")]
+
+RELEASE_COLUMNS = (
+    "version",
+    "created (UTC)",
+    "sectors",
+    "AUROC validation",
+    "AUROC test",
+    "threshold",
+    "gate",
+    "alias",
+    "in short",
+)
 
 
 @app.command()
@@ -47,19 +62,21 @@ def train(
 
 
 @app.command()
-def releases(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
-    """List the releases, newest first."""
+def releases(
+    release: OneRelease = None,
+    export: Export = None,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the releases, newest first; with RELEASE, show its card, or write its folder of facts with --export."""
     tracking = _tracking(configured(config_file, workspace))
-    from tasks.tracking.registry import list_releases
-
-    listed = list_releases(tracking)
-    if as_json:
-        print_json([_release_facts(release) for release in listed])
-    elif listed:
-        columns = ("version", "created (UTC)", "sectors", "AUROC validation", "AUROC test", "gate", "alias", "in short")
-        print_table(f"{len(listed)} releases", columns, [_release_row(release) for release in listed])
+    if release is not None:
+        show_release(tracking, release, export, as_json=as_json)
+    elif export is not None:
+        raise typer.BadParameter("which release? give its version or alias before --export")
     else:
-        print_line("There is no release yet; run `lidcflow train`.")
+        _list_releases(tracking, as_json=as_json)
 
 
 @app.command()
@@ -134,6 +151,18 @@ def _tracking(config: Config) -> "Tracking":
     return Tracking.of(config)
 
 
+def _list_releases(tracking: "Tracking", *, as_json: bool) -> None:
+    from tasks.tracking.registry import list_releases
+
+    listed = list_releases(tracking)
+    if as_json:
+        print_json([_release_facts(release) for release in listed])
+    elif listed:
+        print_table(f"{len(listed)} releases", RELEASE_COLUMNS, [_release_row(release) for release in listed])
+    else:
+        print_line("There is no release yet; run `lidcflow train`.")
+
+
 def _print_training(report: "TrainReport") -> None:
     remark = "reused, nothing has changed since" if report.reused else "just trained"
     print_release(report.release, champion=report.champion, remark=remark)
@@ -156,8 +185,18 @@ def _release_row(listed: "Listed") -> tuple[Any, ...]:
     alias = "champion" if listed.champion else ""
     record = listed.record
     if record is None:
-        return (listed.version, None, None, None, None, None, alias, "incomplete: its training was cut short")
+        return (listed.version, None, None, None, None, None, None, alias, "incomplete: its training was cut short")
     auroc = [str(record.metrics[split].release["auroc_nodule"]) for split in ("validation", "test")]
     short = f"{record.backbone.kind}, {record.train.head}, {'synthetic CT' if record.synthetic else 'CT'}"
     gate = "passed" if record.gate.passed else "refused"
-    return (listed.version, f"{record.created:%Y-%m-%d %H:%M}", record.sector_num, *auroc, gate, alias, short)
+    threshold = f"{record.threshold_nodule:.3f} for {record.train.target_sensitivity:.0%}"
+    return (
+        listed.version,
+        f"{record.created:%Y-%m-%d %H:%M}",
+        record.sector_num,
+        *auroc,
+        threshold,
+        gate,
+        alias,
+        short,
+    )

@@ -18,8 +18,20 @@ def print_release(record: ReleaseRecord, *, champion: bool, remark: str = "") ->
     title = f"{record.name} version {record.version}{remark and f': {remark}'}"
     print_table(title, columns, _sector_rows(record))
     print_line(_on_test(record))
-    print_line(f"Gate {'passed' if record.gate.passed else 'refused'}: {record.gate.reason}.")
+    print_line(_threshold(record))
+    print_gate(record)
     print_line(_standing(record, champion))
+
+
+def print_gate(record: ReleaseRecord) -> None:
+    """Print what each rule of the gate measured, and why the release passed or not."""
+    from lidcflow.learn.card import gate_sentence
+    from lidcflow.learn.gate_wording import check_rows
+
+    if record.gate.checks:
+        columns = ("rule", "patients", "measured", "outcome")
+        print_table("Gate, with 95% intervals by paired bootstrap", columns, check_rows(record.gate.checks))
+    print_line(gate_sentence(record))
 
 
 def print_readings(report: InferReport) -> None:
@@ -61,6 +73,17 @@ def _on_test(record: ReleaseRecord) -> str:
         f"{ours['auroc_nodule']}, sector prior {prior['auroc_nodule']}; nodules found in 5 slices "
         f"{ours['sensitivity_at_5']}, even steps {even['sensitivity_at_5']}; in 10 slices "
         f"{ours['sensitivity_at_10']}, even steps {even['sensitivity_at_10']}."
+    )
+
+
+def _threshold(record: ReleaseRecord) -> str:
+    found, target = record.threshold, f"chosen for {record.train.target_sensitivity:.0%} of validation's nodule slices"
+    if found is None:
+        return f"Threshold P(nodule) {record.threshold_nodule:.3f}, {target}."
+    return (
+        f"Threshold P(nodule) {found.value:.3f}, {target}. Sensitivity there {found.validation.sensitivity} with "
+        f"{found.validation.slices_above} of all slices above it; on test {found.test.sensitivity} with "
+        f"{found.test.slices_above}."
     )
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lidcflow.evaluate.bootstrap import Floats
 from lidcflow.evaluate.truth import HeldOutStudies
+from lidcflow.learn.bootstrap import Floats
 
 
 @dataclass(frozen=True, eq=False)

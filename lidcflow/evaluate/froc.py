@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.evaluate.bootstrap import Floats, estimate, ratio, sums_by_patient
 from lidcflow.evaluate.truth import Finding, HeldOutStudies
+from lidcflow.learn.bootstrap import Floats, estimate, ratio, sums_by_patient
 from lidcflow.learn.release import Estimate
 from lidcflow.read.ranges import ranges_above
 

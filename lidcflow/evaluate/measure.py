@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from lidcflow.evaluate.bootstrap import Floats, draw_patients
 from lidcflow.evaluate.contestants import Answers, Entry, entries_of
 from lidcflow.evaluate.froc import froc, operating_point
 from lidcflow.evaluate.record import Bin, Contestant, ReleaseEvaluation, SectorFigures, SliceFigures
 from lidcflow.evaluate.review import found_at_even_steps, found_by_rank, patients_of_nodules, review_figures
-from lidcflow.evaluate.slices import Rows, at_equal_shares, calibration_bins, slice_figures
+from lidcflow.evaluate.slices import Rows, at_equal_shares, slice_figures
 from lidcflow.evaluate.subgroups import subgroups
 from lidcflow.evaluate.truth import HeldOutStudies
+from lidcflow.learn.bootstrap import Floats, draw_patients
+from lidcflow.learn.calibration import calibration_bins
 from lidcflow.learn.release import ClassCounts, ReleaseRecord
 
 SEED = 0

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.evaluate.bootstrap import Floats, estimate, ratio, sums_by_patient
 from lidcflow.evaluate.truth import Finding
 from lidcflow.learn.baselines import uniform_every_k
+from lidcflow.learn.bootstrap import Floats, estimate, ratio, sums_by_patient
 from lidcflow.learn.metrics import highest_slices
 from lidcflow.learn.release import Estimate
 

@@ -14,15 +14,13 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from lidcflow.evaluate.bootstrap import Floats, estimate, ratio, sums_by_patient
-from lidcflow.evaluate.ranking import ranking_draws
+from lidcflow.learn.bootstrap import Floats, estimate, ratio, sums_by_patient
+from lidcflow.learn.calibration import BINS, calibration_bins
+from lidcflow.learn.ranking import ranking_draws
 from lidcflow.learn.release import Estimate
 
 CLASS_KEYS = ("non_nodule", "benign", "malignant")
 POSITIVE = {"nodule": (1, 2), "malignant": (2,)}
-BINS = 10
-"""Of the calibration error, with equal numbers of slices: most slices are improbable, and equal widths would put
-nearly all into one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +89,6 @@ def slice_figures(rows: Rows, draws: Floats, *, balanced: bool) -> dict[str, Est
     if rows.probabilities is not None:
         resampled |= _called(rows, draws, weights) | _calibration(rows, draws, weights)
     return {name: estimate(drawn, values.get(name)) for name, drawn in resampled.items()}
-
-
-def calibration_bins(p_nodule: Floats) -> NDArray[np.int64]:
-    """Put slices into bins of equal numbers by probability; equal probabilities share a bin."""
-    edges = np.unique(np.quantile(p_nodule, np.linspace(0, 1, BINS + 1)[1:-1]))
-    return np.searchsorted(edges, p_nodule, side="right").astype(np.int64)
 
 
 def _class_weights(rows: Rows, draws: Floats, balanced: bool) -> Floats:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.evaluate.bootstrap import Floats, draw_patients
 from lidcflow.evaluate.record import Subgroup
 from lidcflow.evaluate.review import found_by_rank, patients_of_nodules, review_figures
 from lidcflow.evaluate.slices import Rows, slice_figures
 from lidcflow.evaluate.truth import Finding, HeldOutStudies
+from lidcflow.learn.bootstrap import Floats, draw_patients
 from lidcflow.learn.sectors import sector_of
 
 FEW_PATIENTS = 5

@@ -17,6 +17,10 @@ LEAST_SCALE = 0.05
 
 LEAST_SHARE = 1e-4
 
+BINS = 10
+"""Of the calibration error, with equal numbers of slices: most slices are improbable, and equal widths would put
+nearly all into one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -116,6 +120,12 @@ def apply(calibration: Calibration, logits: NDArray[np.floating]) -> NDArray[np.
     scores = calibration.scale * np.asarray(logits, dtype=np.float64) + np.array(calibration.offsets)
     probabilities: NDArray[np.float64] = softmax(scores, axis=1)
     return probabilities
+
+
+def calibration_bins(p_nodule: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Put slices into bins of equal numbers by probability; equal probabilities share a bin."""
+    edges = np.unique(np.quantile(p_nodule, np.linspace(0, 1, BINS + 1)[1:-1]))
+    return np.searchsorted(edges, p_nodule, side="right").astype(np.int64)
 
 
 def _shares(counts: Sequence[float]) -> NDArray[np.float64]:

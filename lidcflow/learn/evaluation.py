@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.learn.baselines import uniform_every_k
+from lidcflow.learn.bootstrap import estimate
 from lidcflow.learn.metrics import (
     Interval,
     Study,
@@ -24,6 +25,7 @@ from lidcflow.learn.metrics import (
     sensitivity_at,
     slice_auroc,
 )
+from lidcflow.learn.paired import Sample, calibration_error_draws
 from lidcflow.learn.release import ClassCounts, Estimate, SplitFigures
 from lidcflow.lidc.labels import NoduleSlices
 
@@ -76,8 +78,8 @@ def evaluate(held_out: HeldOut, probabilities: Floats, prior: Floats, *, seed: i
         series=len(held_out.labels),
         nodules=sum(map(len, held_out.nodules)),
         slices=ClassCounts.of(held_out.labels),
-        release=_slice_figures(held_out, probabilities, interval) | _nodule_figures(held_out, probabilities, interval),
-        sector_prior=_slice_figures(held_out, everywhere, interval) | _nodule_figures(held_out, everywhere, interval),
+        release=_figures(held_out, probabilities, interval),
+        sector_prior=_figures(held_out, everywhere, interval),
         uniform=_nodule_figures(held_out, probabilities, interval, review=_uniform),
     )
 
@@ -129,6 +131,13 @@ class _Interval:
         if not self.resamples:
             return Interval(float("nan"), float("nan"))
         return bootstrap_interval(statistic, groups, self.seed, self.resamples)
+
+
+def _figures(held_out: HeldOut, probabilities: Floats, interval: _Interval) -> dict[str, Estimate]:
+    sample = Sample.of(held_out.patient_keys, held_out.labels, seed=interval.seed, resamples=interval.resamples)
+    calibration = {"ece_nodule": estimate(calibration_error_draws(np.asarray(probabilities, dtype=np.float64), sample))}
+    of_slices = _slice_figures(held_out, probabilities, interval)
+    return of_slices | calibration | _nodule_figures(held_out, probabilities, interval)
 
 
 def _slice_figures(held_out: HeldOut, probabilities: Floats, interval: _Interval) -> dict[str, Estimate]:

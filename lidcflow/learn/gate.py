@@ -1,47 +1,71 @@
-"""The gate: whether a new release may take the place of the one in force by itself."""
+"""The gate: whether a new release may take the place of the one in force by itself.
+
+**Whose patients.** Release and champion are compared on the validation patients of the new release. The split is a
+hash of the patient, so none of them was ever trained on by either. The test patients stay for the report: a gate that
+compared on them would choose the release that happens to suit them, again with every retraining, and their figures
+would turn too good. Validation is not innocent either: early stopping, calibration and threshold were fitted on it, so
+its figures are a little too good, for the champion (on the patients it knew) as for the release; it is their
+difference that counts. The calibration error alone is held against the test patients: on those it was fitted on it
+says little, and a floor that refuses only what is clearly beyond it hardly selects.
+
+**No worse.** A release passes against a champion if it is at least as good on these patients, or if the whole 95%
+interval of the difference, by paired bootstrap over patients, lies on the good side of the margin. With two hundred
+patients that lets a release lose a little, once it is shown to be no more; with five nothing can be shown, and the
+release must be at least as good in the sample, as it would be hopeless to ask for proof.
+
+**No drift.** Small losses within the margin would add up over many promotions, so that the best earlier champion is a
+second opponent, on the same patients and by the same rule.
+
+**Floors.** A floor refuses only what is clearly beyond it: the whole interval, not the figure alone, so that one
+unlucky sector of thirteen does not stop a release. Where too few patients have a nodule, a floor is not judged, and
+the check says so.
+"""
 
 from __future__ import annotations
 
-from lidcflow.config import Config
-from lidcflow.learn.release import Estimate, Gate, Record, ReleaseRecord, SplitFigures
+from collections.abc import Sequence
 
-AUROC_MARGIN = 0.01
-"""How far a release's slice AUROC may lie below the champion's and still pass the gate."""
+from lidcflow.config import Config, GateConfig
+from lidcflow.learn.gate_rules import (
+    PRIOR,
+    Candidate,
+    Champion,
+    better_than_prior,
+    calibrated,
+    no_worse,
+    sector_floors,
+    sectors_kept,
+)
+from lidcflow.learn.gate_wording import said
+from lidcflow.learn.release import Check, Gate, ReleaseRecord
 
-LOG_LOSS_MARGIN = 0.02
-"""How far a release's log loss may lie above the champion's, as a share of it."""
 
-
-class Champion(Record):
-    """The release in force as the gate sees it: with figures of the same validation slices, or why there are none."""
-
-    version: int
-    figures: SplitFigures | None
-    why_not: str = ""
-
-
-def judge(figures: SplitFigures, champion: Champion | None) -> Gate:
-    """Decide whether a release may become champion by itself.
-
-    On the validation patients it must rank slices better than the sector prior (slice AUROC of nodule
-    against none) and put better probabilities on them (log loss of the three classes). If there is a
-    champion, neither figure may be worse than the champion's by more than a small margin.
+def judge(candidate: Candidate, champions: Sequence[Champion], settings: GateConfig) -> Gate:
+    """Decide whether a release may become champion by itself, rule by rule.
 
     Parameters
     ----------
-    figures : SplitFigures
-        Of the new release on validation.
-    champion : Champion, optional
-        None for the first release; its figures are of the same validation slices, or None with the
-        reason why the two can't be compared.
+    candidate : Candidate
+        The release.
+    champions : sequence of Champion
+        The one in force first, then the best earlier one; empty for the first release.
+    settings : GateConfig
+        Margins and floors.
+
+    Returns
+    -------
+    Gate
+        With every rule's outcome; refused where any is broken, and a rule that could not be judged breaks nothing.
     """
-    if not (_auroc(figures.release) > _auroc(figures.sector_prior)):
-        return _refused("slice AUROC must exceed the sector prior's", "auroc_nodule", figures, figures.sector_prior)
-    if not (_loss(figures.release) < _loss(figures.sector_prior)):
-        return _refused("log loss must be below the sector prior's", "log_loss", figures, figures.sector_prior)
-    if champion is None:
-        return Gate(passed=True, compared_with="sector prior", reason=_better_than_prior(figures))
-    return _against(figures, champion)
+    checks = better_than_prior(candidate)
+    for champion in champions:
+        checks += no_worse(candidate, champion, settings)
+    checks += [calibrated(candidate, settings), *sector_floors(candidate, settings)]
+    checks += sectors_kept(candidate, champions[0], settings) if champions else []
+    broken = [_broken(check) for check in checks if check.passed is False]
+    compared = " and ".join(champion.name for champion in champions) or PRIOR
+    reason = "; ".join(broken) or _kept(checks, candidate.validation.patient_count, compared)
+    return Gate(passed=not broken, reason=reason, compared_with=compared, checks=tuple(checks))
 
 
 def why_not_comparable(
@@ -81,51 +105,16 @@ def why_not_comparable(
     return ""
 
 
-def _against(figures: SplitFigures, champion: Champion) -> Gate:
-    name = f"version {champion.version}"
-    if champion.figures is None:
-        return Gate(passed=False, compared_with=name, reason=champion.why_not)
-    theirs = champion.figures.release
-    if not (_auroc(figures.release) >= _auroc(theirs) - AUROC_MARGIN):
-        rule = f"slice AUROC must not lie more than {AUROC_MARGIN} below that of {name}"
-        return _refused(rule, "auroc_nodule", figures, theirs, name)
-    if not (_loss(figures.release) <= _loss(theirs) * (1 + LOG_LOSS_MARGIN)):
-        rule = f"log loss must not lie more than {LOG_LOSS_MARGIN:.0%} above that of {name}"
-        return _refused(rule, "log_loss", figures, theirs, name)
-    ours = figures.release
-    reason = (
-        f"not worse than {name} on validation: slice AUROC {ours['auroc_nodule'].value:.3f} "
-        f"against {theirs['auroc_nodule'].value:.3f}, log loss {ours['log_loss'].value:.3f} "
-        f"against {theirs['log_loss'].value:.3f}"
-    )
-    return Gate(passed=True, compared_with=name, reason=reason)
+def _broken(check: Check) -> str:
+    return check.remark if check.figure == "comparable" else f"{check.split} {check.rule}, got {said(check)}"
 
 
-def _refused(
-    rule: str, key: str, figures: SplitFigures, theirs: dict[str, Estimate], compared_with: str = "sector prior"
-) -> Gate:
-    got, other = (_text(of[key].value) for of in (figures.release, theirs))
-    return Gate(passed=False, compared_with=compared_with, reason=f"validation {rule}, got {got} against {other}")
-
-
-def _better_than_prior(figures: SplitFigures) -> str:
-    ours, prior = figures.release, figures.sector_prior
-    return (
-        f"better than the sector prior on validation: slice AUROC {ours['auroc_nodule'].value:.3f} against "
-        f"{prior['auroc_nodule'].value:.3f}, log loss {ours['log_loss'].value:.3f} "
-        f"against {prior['log_loss'].value:.3f}"
-    )
-
-
-def _auroc(figures: dict[str, Estimate]) -> float:
-    value = figures["auroc_nodule"].value
-    return float("nan") if value is None else value
-
-
-def _loss(figures: dict[str, Estimate]) -> float:
-    value = figures["log_loss"].value
-    return float("nan") if value is None else value
-
-
-def _text(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
+def _kept(checks: Sequence[Check], patients: int, compared: str) -> str:
+    """Say why a release passed, with its differences from the last it was compared with first."""
+    of_whole = {(check.against, check.figure): check for check in checks if check.sector is None}
+    words = "better than the" if compared == PRIOR else "no worse than"
+    told = [
+        f"slice AUROC {said(of_whole[name, 'auroc'])}, log loss {said(of_whole[name, 'log_loss'])}"
+        for name in compared.split(" and ")
+    ]
+    return f"{words} {compared} on the same {patients} validation patients: {'; '.join(told)}"

@@ -110,16 +110,98 @@ class BackbonePin(Record):
     version: int | None = None
 
 
+class Check(Record):
+    """One rule of the gate and what came of it; `passed` is None where too few patients could tell.
+
+    Parameters
+    ----------
+    rule : str
+        For people: what is measured and what it must be.
+    figure : str
+        For programs: ``auroc``, ``log_loss``, ``calibration_error``, ``sector_auroc``, ``comparable``.
+    against : str
+        What it is compared with, such as ``version 3``; empty for a floor.
+    sector : int, optional
+        For a rule about one sector.
+    split : str
+        Whose patients it was measured on.
+    patients : int, optional
+        Of a floor, patients with a nodule among the slices that it is about.
+    value : Estimate
+        Of a comparison, the release's figure minus the other's, by paired bootstrap over patients; of log loss as a
+        share of the other's.
+    limit : float, optional
+        What `value` is held against.
+    remark : str
+        Why it was not judged, or why nothing could be measured.
+    """
+
+    rule: str
+    figure: str
+    against: str = ""
+    sector: int | None = None
+    split: str = "validation"
+    patients: int | None = None
+    value: Estimate = Estimate(value=None)
+    limit: float | None = None
+    passed: bool | None
+    remark: str = ""
+
+
 class Gate(Record):
     """Whether a release may become champion by itself, and why."""
 
     passed: bool
     reason: str
     compared_with: str
+    checks: tuple[Check, ...] = ()
+
+
+class OperatingPoint(Record):
+    """What a threshold comes to: share of the nodule slices that reach it, and of all slices."""
+
+    sensitivity: Estimate
+    slices_above: Estimate
+
+
+class Threshold(Record):
+    """The threshold of P(nodule), chosen on validation for a target; the test patients had no say."""
+
+    value: float
+    target_sensitivity: float
+    validation: OperatingPoint
+    test: OperatingPoint
+
+
+class DataFacts(Record):
+    """What a release was trained and measured on, in counts of series unless said otherwise.
+
+    Parameters
+    ----------
+    patients, series : dict of str to int
+        By split.
+    slices : dict of str to ClassCounts
+        By split.
+    manufacturers, kernels, contrast : dict of str to int
+        The commonest first; rare ones are counted together.
+    slice_thickness_mm : three floats, optional
+        Least, median and greatest, where headers give any.
+    """
+
+    patients: dict[str, int]
+    series: dict[str, int]
+    slices: dict[str, ClassCounts]
+    manufacturers: dict[str, int]
+    kernels: dict[str, int]
+    contrast: dict[str, int]
+    slice_thickness_mm: tuple[float, float, float] | None
 
 
 class ReleaseRecord(Record):
-    """Everything that a release pins, kept as JSON beside its version in the registry."""
+    """Everything that a release pins, kept as JSON beside its version in the registry.
+
+    Fields with a default came later: a record made before them is read all the same.
+    """
 
     schema_version: Literal["lidcflow.release/1"] = SCHEMA_VERSION
     name: str
@@ -140,6 +222,8 @@ class ReleaseRecord(Record):
     gate: Gate
     synthetic: bool
     lidcflow_version: str
+    threshold: Threshold | None = None
+    data: DataFacts | None = None
 
     def facts(self) -> ReleaseFacts:
         """Return what a recommendation says of the release."""
@@ -214,34 +298,3 @@ def sector_model_name(registry_name: str, sector_num: int, sector: int) -> str:
 def portable(train: TrainConfig) -> TrainConfig:
     """Return the training configuration without what holds on one machine only."""
     return train.model_copy(update={"backbone_weights": None, "backbone_sha256": None})
-
-
-def threshold_for(p_nodule: NDArray[np.floating], labels: NDArray[np.integer], target_sensitivity: float) -> float:
-    """Find the highest threshold at which enough of the nodule slices are found.
-
-    Parameters
-    ----------
-    p_nodule : (slices,) array
-        Calibrated probability of a nodule, benign or malignant, on validation slices.
-    labels : (slices,) array
-        0 non-nodule, 1 benign, 2 malignant.
-    target_sensitivity : float
-        Share of nodule slices that must reach the threshold.
-
-    Raises
-    ------
-    ReleaseError
-        If no slice holds a nodule.
-
-    Examples
-    --------
-    >>> threshold_for(np.array([0.9, 0.8, 0.3, 0.2]), np.array([1, 0, 2, 0]), 0.5)
-    0.9
-    """
-    nodule = np.sort(np.asarray(p_nodule, dtype=np.float64)[np.asarray(labels) > 0])[::-1]
-    if nodule.size == 0:
-        raise ReleaseError(
-            "threshold: the validation slices must hold at least one nodule, got none; add series or another split seed"
-        )
-    needed = int(np.ceil(target_sensitivity * nodule.size))
-    return float(nodule[max(needed, 1) - 1])

@@ -17,12 +17,13 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS, MLFLOW_PARENT_RUN_ID
 from pydantic import ValidationError
 
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.release import ReleaseRecord
+from lidcflow.learn.release import Estimate, ReleaseRecord
 from tasks.tracking.connection import Tracking, connect, is_there
 
 CHAMPION = "champion"
 RECORD_FOLDER = "release"
 RECORD_FILE = "release.json"
+CARD = "card.md"
 
 INPUTS_TAG, COMPLETE_TAG, PROMOTED_TAG, WHY_TAG = "inputs", "complete", "promoted", "why_promoted"
 
@@ -61,8 +62,8 @@ def release_folder(tracking: Tracking, run_id: str) -> str:
     return f"{connect(tracking).get_run(run_id).info.artifact_uri}/{RECORD_FOLDER}"
 
 
-def complete_release(tracking: Tracking, record: ReleaseRecord, run_id: str, card: str) -> None:
-    """Write the record and the card of a registered version, then mark the version complete.
+def complete_release(tracking: Tracking, record: ReleaseRecord, run_id: str, description: str) -> None:
+    """Write the record and the description of a registered version, then mark the version complete.
 
     Until the last step the version counts as incomplete, so that a training that is cut short leaves nothing
     that could be promoted.
@@ -70,7 +71,7 @@ def complete_release(tracking: Tracking, record: ReleaseRecord, run_id: str, car
     client = connect(tracking)
     client.log_text(run_id, record.model_dump_json(indent=2), f"{RECORD_FOLDER}/{RECORD_FILE}")
     version = str(record.version)
-    client.update_model_version(record.name, version, description=_spaced(card))
+    client.update_model_version(record.name, version, description=description)
     for key, value in {**_facts(record), INPUTS_TAG: record.inputs_digest, COMPLETE_TAG: "yes"}.items():
         client.set_model_version_tag(record.name, version, key, value)
 
@@ -129,6 +130,11 @@ def champion_version(tracking: Tracking) -> int | None:
         return int(connect(tracking).get_model_version_by_alias(tracking.registry_name, CHAMPION).version)
     except MlflowException:
         return None
+
+
+def promoted_versions(tracking: Tracking) -> list[int]:
+    """List the versions that are or were in force, newest first."""
+    return [int(version.version) for version in _versions(tracking) if version.tags.get(PROMOTED_TAG)]
 
 
 def list_releases(tracking: Tracking) -> list[Listed]:
@@ -200,19 +206,18 @@ def _ensure_name(client: MlflowClient, name: str) -> None:
 
 
 def _facts(record: ReleaseRecord) -> Mapping[str, str]:
-    """Short tags, so that the registry's list tells releases apart."""
+    """Short tags, so that the registry's list tells releases apart; `auroc` is that of slices on the test patients."""
     return {
         "gate": "passed" if record.gate.passed else "refused",
+        "auroc": _text(record.metrics["test"].release.get("auroc_nodule")),
         "sectors": str(record.sector_num),
         "backbone": record.backbone.kind,
         "data": "synthetic" if record.synthetic else "CT",
     }
 
 
-def _spaced(card: str) -> str:
-    """Keep the cells of tables apart: MLflow's page draws them without any space between."""
-    lines = card.splitlines()
-    return "\n".join(line if set(line) <= set("|- ") else line.replace(" | ", "&emsp; | ") for line in lines)
+def _text(figure: Estimate | None) -> str:
+    return "-" if figure is None or figure.value is None else f"{figure.value:.3f}"
 
 
 def _missing(reference: str, *, any_release: bool) -> str:

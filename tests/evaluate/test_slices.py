@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from lidcflow.evaluate.bootstrap import draw_patients
-from lidcflow.evaluate.slices import Rows, at_equal_shares, calibration_bins, slice_figures
+from lidcflow.evaluate.slices import Rows, at_equal_shares, slice_figures
+from lidcflow.learn.bootstrap import draw_patients
+from lidcflow.learn.calibration import calibration_bins
 from lidcflow.learn.release import Estimate
 
 SURE = np.eye(3) * 0.7 + 0.1

@@ -71,6 +71,24 @@ def test_releases_are_listed_promoted_and_taken_back(lidcflow, figured):
     assert "synthetic CT" in table
 
 
+def test_one_release_is_shown_as_its_card_or_its_record(lidcflow, figured):
+    publish(figured)
+
+    card = lidcflow("releases", 1).stdout
+    record = json.loads(lidcflow("releases", "1", "--json").stdout)
+
+    assert card.startswith("# lidcflow version 1\n\nRecommends slices of chest CT")
+    assert "## Limits" in card
+    assert record["gate"] == {"passed": True, "reason": "better", "compared_with": "sector prior", "checks": []}
+
+
+def test_exporting_no_release_is_wrong_usage(lidcflow):
+    done = lidcflow("releases", "--export", "out")
+
+    assert done.exit_code == 2
+    assert "which release?" in done.stderr
+
+
 def test_reading_without_a_release_names_the_way_out_before_anything_starts(lidcflow, tmp_path):
     (tmp_path / "inbox").mkdir()
 
@@ -143,6 +161,7 @@ def test_a_release_is_printed_with_its_sectors_gate_and_standing(figured, capsys
     printed = capsys.readouterr().out
     assert "all sectors: no malignant slice in training" in printed
     assert "Gate passed: better." in printed
+    assert "Threshold P(nodule) 0.250, chosen for 80% of validation's nodule slices." in printed
     assert "`lidcflow promote 3` would put it in force" in printed
     assert "Research use only" in printed
 

@@ -22,20 +22,24 @@ from lidcflow.ct.reduce import SlabSource, Volume
 from lidcflow.errors import ConfigError, EmptySource, EngineError, LabelError, ReleaseError, TrainingError
 from lidcflow.experiment import ExperimentConfig
 from lidcflow.learn.backbones import backbone_id
+from lidcflow.learn.card import release_card
 from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.engines import feature_error
 from lidcflow.learn.experiments import arms_of, with_own_store
+from lidcflow.learn.release import ReleaseRecord
 from lidcflow.lidc.annotations import lidc_scans, nodules_of
 from lidcflow.lidc.labels import nodules_of_volume, slab_labels
 from lidcflow.privacy import PUBLIC_KEY, patient_key
 from lidcflow.store.volumes import VolumeStore
+from tasks.champions import ask_champion, champions_of
 from tasks.cluster import open_cluster
 from tasks.features import compute_features
 from tasks.held_out import config_of_release, lacking_features, load_snapshot, read_split
 from tasks.infer import config_for
 from tasks.predict import fit_and_predict, predict_globally, predict_release
 from tasks.promote import promote
-from tasks.tracking.connection import Tracking
+from tasks.snapshot import plan_training
+from tasks.tracking.connection import Tracking, connect
 from tasks.tracking.registry import list_releases, training_of, version_of_training
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -216,12 +220,71 @@ def test_an_evaluation_leaves_a_page_in_the_workspace_and_on_the_run_of_the_trai
     folder = config.workspace.absolute() / "reports" / "releases" / "lidcflow-v1"
     run_id = training_of(Tracking.of(config), 1)
 
-    assert evaluated.page == folder / "report.html"
+    assert evaluated.page == folder / "test" / "report.html"
     assert "SYNTHETIC" in evaluated.page.read_text()
-    assert json.loads((folder / "evaluation.json").read_text()) == evaluated.evaluation.model_dump(mode="json")
+    assert json.loads((folder / "test" / "evaluation.json").read_text()) == evaluated.evaluation.model_dump(mode="json")
     mlflow.set_tracking_uri(Tracking.of(config).uri)
-    kept = mlflow.artifacts.load_text(f"runs:/{run_id}/evaluation/test/report.html")
+    kept = mlflow.artifacts.load_text(f"runs:/{run_id}/release/test/report.html")
     assert kept == evaluated.page.read_text()
+
+
+def test_the_figures_of_an_evaluation_are_metrics_by_sector_too(config, evaluated):
+    client, run_id = connect(Tracking.of(config)), training_of(Tracking.of(config), 1)
+    own = evaluated.evaluation.own
+
+    kept = client.get_run(run_id).data.metrics
+
+    assert kept["evaluate-test/auroc_nodule"] == pytest.approx(own.slices.natural["auroc_nodule"].value)
+    assert kept["evaluate-test/froc_at_1-of-8"] == pytest.approx(own.nodules["froc_at_1/8"].value)
+    by_sector = client.get_metric_history(run_id, "evaluate-test-by-sector/accuracy")
+    assert [point.step for point in by_sector] == [1, 2]
+
+
+def test_a_release_is_a_folder_of_facts_in_the_workspace_on_its_run_and_anywhere(config, evaluated, trained, tmp_path):
+    folder = config.workspace / "reports" / "releases" / "lidcflow-v1"
+    options = ["--export", str(tmp_path / "out"), "--config", str(config_file(config, tmp_path))]
+
+    done = CliRunner().invoke(app, ["releases", "1", *options])
+
+    names = ["card.md", "release.json", "test/evaluation.json", "test/report.html"]
+    assert done.exit_code == 0, done.stderr
+    for place in (folder, tmp_path / "out"):
+        found = [file.relative_to(place).as_posix() for file in sorted(place.rglob("*")) if file.is_file()]
+        assert found == names
+        assert ReleaseRecord.model_validate_json((place / "release.json").read_text()) == trained.release
+        assert (place / "card.md").read_text() == release_card(trained.release)
+    assert f"lidcflow version 1, {len(names)} files." in done.stdout
+
+
+def test_the_gate_of_a_training_is_recorded_rule_by_rule(trained):
+    record = trained.release
+
+    checks = {check.figure: check for check in record.gate.checks}
+    assert set(checks) == {"auroc", "log_loss", "calibration_error", "sector_auroc"}
+    assert checks["auroc"].against == "sector prior"
+    assert record.threshold.value == record.threshold_nodule
+    assert record.threshold.validation.sensitivity.value >= record.threshold.target_sensitivity
+    assert record.data.patients["test"] == record.metrics["test"].patients
+
+
+def test_a_release_in_force_and_the_best_before_it_are_what_the_next_one_is_compared_with(
+    config, trained, retrained, tmp_path
+):
+    tracking = Tracking.of(config)
+    for version in (1, 2):
+        promote(tracking, version, force=True, reason="a test")
+    plan = plan_training(config.model_copy(update={"train": config.train.model_copy(update={"epochs": 2})}))
+    uids = Snapshot.load(plan.snapshot_path).rows("validation")["series_instance_uid"].unique().tolist()
+
+    both = champions_of(plan)
+    without = champions_of(plan.model_copy(update={"config": config.with_settings({"gate.best_ever": False})}))
+
+    assert [record.version for record in both] == [2, 1]
+    assert [record.version for record in without] == [2]
+    asked = ask_champion(both[0], plan, uids)
+    assert asked.probabilities.shape == (len(uids), SLICES, 3)
+    strange = both[0].model_copy(update={"backbone": both[0].backbone.model_copy(update={"id": "compact-gone"})})
+    assert "every validation series must have the features of version 2" in ask_champion(strange, plan, uids).why_not
 
 
 def test_an_evaluation_names_no_patient(evaluated, snapshot):

@@ -5,7 +5,7 @@ import pytest
 
 from lidcflow.config import LabelConfig, TrainConfig
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.release import ClassCounts, ReleaseRecord, inputs_digest, sector_model_name, threshold_for
+from lidcflow.learn.release import ClassCounts, ReleaseRecord, inputs_digest, sector_model_name
 
 
 def test_a_record_survives_its_own_json(release_record):
@@ -25,17 +25,11 @@ def test_a_preprocessing_of_another_version_is_refused(release_record):
         release_record.model_copy(update={"preprocess_digest": "0" * 64}).check()
 
 
-@pytest.mark.parametrize(("target", "threshold"), [(0.25, 0.9), (0.5, 0.7), (0.51, 0.4), (0.99, 0.1)])
-def test_the_threshold_is_the_highest_that_finds_enough_nodule_slices(target, threshold):
-    p_nodule = np.array([0.9, 0.8, 0.7, 0.4, 0.1, 0.05])
-    labels = np.array([1, 0, 2, 1, 1, 0])
+def test_a_record_from_before_the_checks_of_the_gate_is_read_all_the_same(release_record):
+    old = release_record.model_dump(mode="json")
+    del old["threshold"], old["data"], old["gate"]["checks"]
 
-    assert threshold_for(p_nodule, labels, target) == threshold
-
-
-def test_a_threshold_needs_a_nodule():
-    with pytest.raises(ReleaseError, match="at least one nodule, got none"):
-        threshold_for(np.array([0.5]), np.array([0]), 0.8)
+    assert ReleaseRecord.model_validate(old).check() == release_record
 
 
 def test_labels_are_counted_by_class():

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.evaluate.bootstrap import Floats, ratio, sums_by_patient
+from lidcflow.learn.bootstrap import Floats, ratio, sums_by_patient
 
 CLASSES = 3
 Counts = NDArray[np.float32]

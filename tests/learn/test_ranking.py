@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from lidcflow.evaluate.bootstrap import draw_patients
-from lidcflow.evaluate.ranking import ranking_draws
+from lidcflow.learn.bootstrap import draw_patients
+from lidcflow.learn.ranking import ranking_draws
 
 
 def areas(score, labels, positive=(1, 2), class_weights=(1.0, 1.0, 1.0)):

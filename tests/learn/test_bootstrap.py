@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lidcflow.evaluate.bootstrap import draw_patients, estimate, ratio
+from lidcflow.learn.bootstrap import draw_patients, estimate, ratio
 from lidcflow.learn.release import Estimate
 
 

@@ -1,0 +1,47 @@
+"""A release as a folder of facts: record, card and evaluations, in the workspace and on the run of its training."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from lidcflow.config import Config
+from lidcflow.learn.card import release_card
+from lidcflow.learn.release import ReleaseRecord
+from lidcflow.read.report import write_together
+from tasks.tracking import registry
+from tasks.tracking.connection import Tracking
+from tasks.tracking.runs import Run, run_of
+
+SPLITS = ("test", "validation")
+"""Whose evaluations lie in the folder, each in one of that name."""
+
+
+def folder_of(record: ReleaseRecord, config: Config) -> Path:
+    """Return where the facts of a release lie in the workspace."""
+    return config.reports_path / "releases" / f"{record.name}-v{record.version}"
+
+
+def write_facts(record: ReleaseRecord, folder: Path) -> None:
+    """Write ``release.json`` and ``card.md``, each whole or not at all; evaluations that lie there stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_together(
+        {registry.RECORD_FILE: record.model_dump_json(indent=2), registry.CARD: release_card(record)}, folder
+    )
+
+
+def keep_card(run: Run, record: ReleaseRecord) -> None:
+    """Put the card beside the record on the run of the training."""
+    run.text(release_card(record), f"{registry.RECORD_FOLDER}/{registry.CARD}")
+
+
+def export_facts(tracking: Tracking, record: ReleaseRecord, folder: Path) -> list[Path]:
+    """Write the facts of a release anywhere, with the evaluations that its training's run keeps; list the files."""
+    run = run_of(tracking, registry.training_of(tracking, record.version))
+    with tempfile.TemporaryDirectory() as drafts:
+        kept = run.fetch(registry.RECORD_FOLDER, Path(drafts))
+        for evaluation in [kept / split for split in SPLITS if kept and (kept / split).is_dir()]:
+            shutil.copytree(evaluation, folder / evaluation.name, dirs_exist_ok=True)
+    write_facts(record, folder)
+    return sorted(file for file in folder.rglob("*") if file.is_file())
