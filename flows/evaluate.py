@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -25,8 +26,9 @@ from tasks.predict import predict_globally, predict_release
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact
 from tasks.tracking import registry
-from tasks.tracking.connection import Tracking
-from tasks.tracking.runs import Run, run_of
+from tasks.tracking.connection import Tracking, reaching
+from tasks.tracking.patience import patiently
+from tasks.tracking.runs import run_of
 
 HeldOutName = Literal["test", "validation"]
 
@@ -57,7 +59,8 @@ def evaluate(
         evaluation = measure(record, split, held_out.truth, answers)
         progress.advance()
     page = write_evaluation(evaluation, (out or folder_of(record, split, config)).absolute())
-    log_evaluation(run_of(tracking, run_id), page.parent, split)
+    log = partial(log_evaluation, tracking, run_id, page.parent, split)
+    patiently(log, config.tracking.wait_s, kept=f"the page is {page}, and `lidcflow evaluate` again would log it")
     return EvaluateReport(evaluation=evaluation, page=page, seconds=round(time.monotonic() - started_s, 3))
 
 
@@ -76,10 +79,11 @@ def ask(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutSplit, confi
     return Answers(own, everywhere, prior_of(snapshot, record.preprocess.slices), counts / counts.sum())
 
 
-def log_evaluation(run: Run, folder: Path, split: HeldOutName) -> None:
+def log_evaluation(tracking: Tracking, run_id: str, folder: Path, split: HeldOutName) -> None:
     """Keep page and figures on the run that trained the release, where MLflow shows the page."""
-    for name in (PAGE, DATA):
-        run.text((folder / name).read_text(encoding="utf-8"), f"evaluation/{split}/{name}")
+    with reaching(tracking):
+        for name in (PAGE, DATA):
+            run_of(tracking, run_id).text((folder / name).read_text(encoding="utf-8"), f"evaluation/{split}/{name}")
 
 
 def folder_of(record: ReleaseRecord, split: HeldOutName, config: Config) -> Path:

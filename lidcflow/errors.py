@@ -71,3 +71,7 @@ class ReleaseError(LidcflowError):
 
 class ResourceError(LidcflowError):
     """The machine lacks something: disk space, a free port, a running server."""
+
+
+class TrackingAway(ResourceError):
+    """The MLflow server does not answer; what was done is kept, and logged when it is back."""

@@ -20,9 +20,9 @@ from lidcflow.learn.gate import Champion, why_not_comparable
 from lidcflow.learn.metrics import RESAMPLES, confusion
 from lidcflow.learn.release import Estimate, Record, ReleaseRecord, SplitFigures, threshold_for
 from lidcflow.learn.sectors import sector_slices
+from lidcflow.learn.training_set import Nodules, TrainingSet
 from lidcflow.store.volumes import VolumeStore
 from tasks.features import feature_reader
-from tasks.labels import nodules_of_records
 from tasks.retries import is_worth_a_retry
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
@@ -71,9 +71,10 @@ def evaluate_release(
     plan: TrainingPlan, models: Sequence[SectorModel], champion: ReleaseRecord | None, run_id: str
 ) -> Evaluation:
     """Measure the models together on validation and test, at natural prevalence, and draw it on the training's run."""
-    snapshot = Snapshot.load(plan.snapshot_path)
+    fixed = TrainingSet.load(plan.snapshot_path)
+    snapshot = fixed.snapshot
     prior = prior_of(snapshot, plan.config.preprocess.slices)
-    splits = {name: _read_split(snapshot.rows(name), plan) for name in ("validation", "test")}
+    splits = {name: _read_split(snapshot.rows(name), fixed.nodules, plan) for name in ("validation", "test")}
     loaded = load_sectors(models, Tracking.of(plan.config))
     probabilities = {name: _probabilities(loaded, split) for name, split in splits.items()}
     metrics = {
@@ -92,16 +93,14 @@ def evaluate_release(
     )
 
 
-def _read_split(rows: pd.DataFrame, plan: TrainingPlan) -> _Split:
-    config = plan.config
-    store = VolumeStore.of(config)
-    read = feature_reader(store, plan.backbone.id)
+def _read_split(rows: pd.DataFrame, nodules: Nodules, plan: TrainingPlan) -> _Split:
+    read = feature_reader(VolumeStore.of(plan.config), plan.backbone.id)
     series = rows.groupby("series_instance_uid", sort=True)
     labels = np.stack([of_series["label"].to_numpy() for _, of_series in series])
     truth = HeldOut(
         patient_keys=series["patient_key"].first().tolist(),
         labels=labels,
-        nodules=nodules_of_records([store.record(str(uid)) for uid, _ in series], config.labels, expected=labels),
+        nodules=[list(nodules.get(str(uid), ())) for uid, _ in series],
     )
     return _Split(truth, np.stack([read(str(uid)) for uid, _ in series]))
 

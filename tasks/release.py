@@ -15,10 +15,10 @@ from lidcflow.learn.gate import judge
 from lidcflow.learn.release import ReleaseRecord, SectorPin, portable, sector_model_name
 from lidcflow.learn.sectors import sector_slices
 from tasks.evaluate import Evaluation, SectorModel
+from tasks.sector import SectorJob, SectorResult
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
-from tasks.train import SectorJob, SectorResult
 
 ALL_SECTORS = SectorJob(sector_num=1, sector=1)
 
@@ -145,6 +145,7 @@ def _record(
         train=portable(config.train),
         threshold_nodule=evaluation.threshold_nodule,
         snapshot_digest=plan.snapshot_digest,
+        snapshot_id=plan.snapshot_id,
         inputs_digest=plan.inputs_digest,
         metrics=evaluation.metrics,
         gate=judge(evaluation.metrics["validation"], evaluation.champion),

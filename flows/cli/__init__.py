@@ -13,6 +13,7 @@ PARTS = (
     "sources",
     "labelling",
     "learning",
+    "snapshots",
     "experiments",
     "evaluating",
     "reading",

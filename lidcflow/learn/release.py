@@ -119,7 +119,11 @@ class Gate(Record):
 
 
 class ReleaseRecord(Record):
-    """Everything that a release pins, kept as JSON beside its version in the registry."""
+    """Everything that a release pins, kept as JSON beside its version in the registry.
+
+    `snapshot_digest` is that of the slices, labels and splits, which trainings with other settings share;
+    `snapshot_id` that of the file which fixes this training.
+    """
 
     schema_version: Literal["lidcflow.release/1"] = SCHEMA_VERSION
     name: str
@@ -135,6 +139,7 @@ class ReleaseRecord(Record):
     train: TrainConfig
     threshold_nodule: float
     snapshot_digest: str
+    snapshot_id: str = ""
     inputs_digest: str
     metrics: dict[str, SplitFigures]
     gate: Gate

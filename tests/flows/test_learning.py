@@ -302,7 +302,7 @@ def test_a_snapshot_that_left_the_workspace_comes_from_the_run_of_the_training(c
 
     assert load_snapshot(trained.release, elsewhere, run_id).digest == snapshot.digest
     with pytest.raises(TrainingError, match="the file must exist"):
-        load_snapshot(trained.release.model_copy(update={"snapshot_digest": "ab" * 32}), elsewhere, run_id)
+        load_snapshot(trained.release.model_copy(update={"snapshot_id": "ab" * 32}), elsewhere, run_id)
 
 
 def test_every_series_of_a_source_gets_an_answer(read, source):
