@@ -59,9 +59,11 @@ class Tracking:
         return cls(config.tracking_uri, artifacts, config.tracking.experiment, config.tracking.registry_name)
 
 
-@functools.cache
 def connect(tracking: Tracking) -> MlflowClient:
     """Connect this process to MLflow, making its SQLite file on first use.
+
+    MLflow logs models by way of a setting of the process: it is set on every call, because a worker of a lasting
+    cluster serves several workspaces.
 
     Raises
     ------
@@ -70,11 +72,17 @@ def connect(tracking: Tracking) -> MlflowClient:
     ResourceError
         If the database can't be opened.
     """
+    client = _client(tracking)
+    mlflow.set_tracking_uri(tracking.uri)
+    mlflow.set_registry_uri(tracking.uri)
+    return client
+
+
+@functools.cache
+def _client(tracking: Tracking) -> MlflowClient:
     _check_answers(tracking.uri)
     if tracking.uri.startswith("sqlite:///"):
         Path(tracking.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(tracking.uri)
-    mlflow.set_registry_uri(tracking.uri)
     client = MlflowClient(tracking_uri=tracking.uri, registry_uri=tracking.uri)
     try:
         client.search_experiments(max_results=1)
