@@ -21,7 +21,7 @@ from tasks.tracking.connection import Tracking, connect
 from tests.flows.test_learning import annotated_series, volume_of
 
 LIDCFLOW = Path(sys.executable).with_name("lidcflow")
-START_LIMIT_S, TRAIN_LIMIT_S = 180, 300
+START_LIMIT_S, TRAIN_LIMIT_S = 180, 480
 PATIENTS, SECTORS = 16, 4
 MARK = 123.0
 
@@ -36,7 +36,7 @@ validation = 0.3
 test = 0.2
 [train]
 sector_num = {sectors}
-epochs = 40
+epochs = 10
 [cluster]
 workers = 1
 [tracking]
@@ -105,10 +105,22 @@ def settings(server, tmp_path):
     return file
 
 
+@pytest.fixture
 def training(settings):
-    return subprocess.Popen(
-        [LIDCFLOW, "train", "--json", "--config", settings], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    """Give a starter of `lidcflow train` whose processes are gone at the end."""
+    started = []
+
+    def train():
+        command = [LIDCFLOW, "train", "--json", "--config", settings]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, text=True, start_new_session=True, **pipes))
+        return started[-1]
+
+    yield train
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def kept_models(settings):
@@ -143,9 +155,9 @@ def losses(settings):
     return [run.data.metrics["loss/training"] for run in runs]
 
 
-def test_a_server_that_dies_while_sectors_are_trained_costs_no_work(server, settings):
+def test_a_server_that_dies_while_sectors_are_trained_costs_no_work(server, settings, training):
     server.start()
-    first = training(settings)
+    first = training()
     wait_for(lambda: kept_models(settings) or first.poll() is not None, TRAIN_LIMIT_S)
     server.kill()
 
@@ -153,7 +165,7 @@ def test_a_server_that_dies_while_sectors_are_trained_costs_no_work(server, sett
     kept = kept_models(settings)
     mark(settings)
     server.start()
-    again = training(settings)
+    again = training()
     report, _ = again.communicate(timeout=TRAIN_LIMIT_S)
 
     assert (first.returncode, again.returncode) == (1, 0)
@@ -164,14 +176,14 @@ def test_a_server_that_dies_while_sectors_are_trained_costs_no_work(server, sett
     assert losses(settings).count(MARK) >= len(kept) - 1
 
 
-def test_a_server_that_is_away_from_the_start_keeps_nobody_from_training(server, settings):
-    first = training(settings)
+def test_a_server_that_is_away_from_the_start_keeps_nobody_from_training(server, settings, training):
+    first = training()
 
     _, said = first.communicate(timeout=TRAIN_LIMIT_S)
     kept = kept_models(settings)
     mark(settings)
     server.start()
-    again = training(settings)
+    again = training()
     report, _ = again.communicate(timeout=TRAIN_LIMIT_S)
 
     assert (first.returncode, again.returncode) == (1, 0)

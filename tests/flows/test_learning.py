@@ -16,10 +16,27 @@ from flows.evaluate import evaluate
 from flows.experiment import bring_volumes, experiment
 from flows.infer import infer
 from flows.train import train
-from lidcflow.config import ClusterConfig, Config, InferConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
+from lidcflow.config import (
+    ClusterConfig,
+    Config,
+    InferConfig,
+    LabelConfig,
+    PreprocessConfig,
+    SplitConfig,
+    TrackingConfig,
+    TrainConfig,
+)
 from lidcflow.ct.records import Acquisition, PixelFormat, Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
-from lidcflow.errors import ConfigError, EmptySource, EngineError, LabelError, ReleaseError, TrainingError
+from lidcflow.errors import (
+    ConfigError,
+    EmptySource,
+    EngineError,
+    LabelError,
+    ReleaseError,
+    TrackingAway,
+    TrainingError,
+)
 from lidcflow.experiment import ExperimentConfig
 from lidcflow.learn.backbones import backbone_id
 from lidcflow.learn.dataset import Snapshot
@@ -549,3 +566,34 @@ def test_a_real_series_of_lidc_is_read(config, trained, read, real_data):
     assert reading.verdict in ("ranges", "nothing-above-threshold")
     assert not said["synthetic"]
     assert len({image["sop_instance_uid"] for one in said["slices"] for image in one["source_images"]}) == 133
+
+
+def test_an_experiment_that_mlflow_was_away_for_is_logged_by_the_next_run(experimental, compared, monkeypatch):
+    done = experimental.experiments["tiny"]
+    without = done.model_copy(update={"arms": {"one": done.arms["one"]}})
+    one = experimental.model_copy(
+        update={"experiments": {"tiny": without}, "tracking": TrackingConfig(wait_s=0)},
+    )
+    with monkeypatch.context() as cut, pytest.raises(TrackingAway, match="arms and page are kept in the workspace"):
+        cut.setattr("flows.experiment.experiment_run", away)
+        experiment("tiny", one)
+    logged = runs_of_experiments(one)
+
+    again = experiment("tiny", one)
+
+    assert again.reused == ["one"]
+    assert runs_of_experiments(one) == logged + 1
+    experiment("tiny", one)
+    assert runs_of_experiments(one) == logged + 1
+
+
+def away(*_args):
+    raise TrackingAway("tracking: must answer")
+
+
+def runs_of_experiments(config):
+    mlflow.set_tracking_uri(Tracking.of(config).uri)
+    found = mlflow.search_runs(
+        experiment_names=["lidcflow"], filter_string="tags.experiment = 'tiny'", output_format="list"
+    )
+    return len(found)
