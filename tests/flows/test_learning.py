@@ -574,9 +574,10 @@ def test_an_experiment_that_mlflow_was_away_for_is_logged_by_the_next_run(experi
     one = experimental.model_copy(
         update={"experiments": {"tiny": without}, "tracking": TrackingConfig(wait_s=0)},
     )
-    with monkeypatch.context() as cut, pytest.raises(TrackingAway, match="arms and page are kept in the workspace"):
-        cut.setattr("flows.experiment.experiment_run", away)
+    monkeypatch.setattr("flows.experiment.experiment_run", away)
+    with pytest.raises(TrackingAway, match="arms and page are kept in the workspace"):
         experiment("tiny", one)
+    monkeypatch.undo()
     logged = runs_of_experiments(one)
 
     again = experiment("tiny", one)
