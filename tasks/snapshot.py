@@ -92,25 +92,24 @@ def _plan_anew(config: Config) -> TrainingPlan:
         synthetic=_is_synthetic(records, labelled),
     )
     fixed = fix_training_set(snapshot, settings, _held_out_nodules(snapshot, records, config))
-    file = snapshots_folder(config) / f"{fixed.id}.parquet"
-    if not file.exists():
-        fixed.save(file)
-    plan = _plan_fixed(config, fixed, file, backbone)
+    plan = _plan_fixed(config, fixed, backbone)
     return plan.model_copy(update={"left_out": len(labelled.left_out)})
 
 
 def _plan_again(config: Config, name: str) -> TrainingPlan:
     """Plan the training of an earlier snapshot: what the store got since does not enter."""
-    file = find_snapshot(name, config)
-    fixed = TrainingSet.load(file)
+    fixed = TrainingSet.load(find_snapshot(name, config))
     config = config_of_snapshot(fixed, config)
     backbone = _backbone(config)
     require_volumes(fixed, config, backbone.id)
     fixed.require_same_weights()
-    return _plan_fixed(config, fixed, file, backbone)
+    return _plan_fixed(config, fixed, backbone)
 
 
-def _plan_fixed(config: Config, fixed: TrainingSet, file: Path, backbone: Backbone) -> TrainingPlan:
+def _plan_fixed(config: Config, fixed: TrainingSet, backbone: Backbone) -> TrainingPlan:
+    file = snapshots_folder(config) / f"{fixed.id}.parquet"
+    if not file.exists():
+        fixed.save(file)
     plan = _plan(config, fixed.snapshot, file, backbone, synthetic=fixed.settings.synthetic)
     return plan.model_copy(update={"snapshot_id": fixed.digest})
 

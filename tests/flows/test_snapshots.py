@@ -90,6 +90,16 @@ def test_a_snapshot_that_was_trained_from_finds_its_release(config, trained):
     assert (found.reused, found.release.version) == (True, trained.release.version)
 
 
+def test_a_snapshot_from_a_file_of_any_name_is_kept_under_its_own(elsewhere, trained, tmp_path):
+    kept = find_snapshot(trained.release.snapshot_id, elsewhere)
+    kept.rename(tmp_path / "from a colleague.parquet")
+
+    plan = plan_training.fn(elsewhere, str(tmp_path / "from a colleague.parquet"))
+
+    assert plan.snapshot_path == kept.absolute()
+    assert plan.inputs_digest == trained.release.inputs_digest
+
+
 def test_a_snapshot_that_left_the_workspace_is_fetched_from_its_run(config, trained, tmp_path):
     tracking = TrackingConfig(uri=config.tracking_uri)
     elsewhere = config.model_copy(update={"workspace": tmp_path, "tracking": tracking})
