@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +28,8 @@ from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact
 from tasks.release_folder import folder_of
 from tasks.tracking import registry
-from tasks.tracking.connection import Tracking
+from tasks.tracking.connection import Tracking, reaching
+from tasks.tracking.patience import patiently
 from tasks.tracking.runs import run_of
 
 HeldOutName = Literal["test", "validation"]
@@ -59,7 +61,8 @@ def evaluate(
         evaluation = measure(record, split, held_out.truth, answers)
         progress.advance()
     page = write_evaluation(evaluation, (out or folder_of(record, config) / split).absolute())
-    log_evaluation(run_of(tracking, run_id), evaluation, page.parent)
+    log = partial(keep_on_run, tracking, run_id, evaluation, page.parent)
+    patiently(log, config.tracking.wait_s, kept=f"the page is {page}, and `lidcflow evaluate` again would log it")
     return EvaluateReport(evaluation=evaluation, page=page, seconds=round(time.monotonic() - started_s, 3))
 
 
@@ -76,3 +79,9 @@ def ask(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutSplit, confi
         everywhere = predict_globally(record, held_out.uids, snapshot, config, cluster.address)
     counts = np.array(class_counts(snapshot.rows("train")), dtype=np.float64)
     return Answers(own, everywhere, prior_of(snapshot, record.preprocess.slices), counts / counts.sum())
+
+
+def keep_on_run(tracking: Tracking, run_id: str, evaluation: ReleaseEvaluation, folder: Path) -> None:
+    """Log page and figures on the run that trained the release, where MLflow shows them."""
+    with reaching(tracking):
+        log_evaluation(run_of(tracking, run_id), evaluation, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from prefect import flow
@@ -26,10 +27,14 @@ from tasks.experiment_run import experiment_run, log_arm, log_comparison, log_fa
 from tasks.features import compute_features
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact
+from tasks.sector import SectorJob
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
+from tasks.tracking.patience import patiently
 from tasks.tracking.runs import Run
-from tasks.train import SectorJob
+
+UNLOGGED = ".unlogged"
+"""Lies beside a page that MLflow does not have yet."""
 
 
 class ExperimentReport(BaseModel):
@@ -61,7 +66,7 @@ def experiment(name: str, config: Config) -> ExperimentReport:
     plan = plan_experiment(name, arms, config)
     folder = config.reports_path / "experiments" / name
     comparison = None if plan.waiting or plan.failed else plan.compared({}, {})
-    if comparison is None or not is_written(comparison, folder):
+    if comparison is None or not is_written(comparison, folder) or (folder / UNLOGGED).exists():
         comparison = run_experiment(plan, config, folder, known=comparison)
     return ExperimentReport(
         comparison=comparison,
@@ -99,17 +104,31 @@ def stored_series(config: Config) -> set[str]:
 
 
 def run_experiment(plan: ExperimentPlan, config: Config, folder: Path, *, known: Comparison | None) -> Comparison:
-    """Train the arms that wait, compare all, and leave the page in its folder and on the experiment's run."""
-    tracking = Tracking.of(config)
+    """Train the arms that wait, compare all, and leave the page in its folder and then on the experiment's run."""
+    trained, failed = train_waiting(plan, config)
+    comparison = known or plan.compared(trained, failed)
+    results = {**plan.known, **trained}
+    files = rendered(comparison, {one.name: results[one.name] for one in comparison.arms})
+    write(files, folder)
+    (folder / UNLOGGED).touch()
+    log = partial(log_experiment, plan, results, comparison, files, Tracking.of(config))
+    kept = "arms and page are kept in the workspace, and running the same command again logs them without training"
+    patiently(log, config.tracking.wait_s, kept=kept)
+    (folder / UNLOGGED).unlink()
+    return comparison
+
+
+def log_experiment(
+    plan: ExperimentPlan,
+    results: Mapping[str, ArmResult],
+    comparison: Comparison,
+    files: Mapping[str, str],
+    tracking: Tracking,
+) -> None:
+    """Log the comparison as a run, with a run below it for each arm."""
     with experiment_run(tracking, plan.name, plan.question, len(plan.arms)) as run:
-        trained, failed = train_waiting(plan, config)
-        comparison = known or plan.compared(trained, failed)
-        results = {**plan.known, **trained}
-        files = rendered(comparison, {one.name: results[one.name] for one in comparison.arms})
-        write(files, folder)
         log_runs(run, tracking, plan, results, comparison)
         log_comparison(run, comparison, files)
-    return comparison
 
 
 def log_runs(

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
 from lidcflow.config import Config
+from lidcflow.errors import TrackingAway
 from lidcflow.learn.release import BackbonePin, ReleaseRecord
 from tasks.backbone import is_in_the_package, register_backbone
 from tasks.champions import champions_of
 from tasks.cluster import gpu_resources, open_cluster, task_runner
 from tasks.evaluate import Evaluation, evaluate_release
 from tasks.features import compute_features
+from tasks.kept import forget, held, in_short, kept_run
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact, publish_table
 from tasks.release import choose_models, jobs_of, publish_release, sector_table
+from tasks.sector import SectorJob, SectorResult
 from tasks.snapshot import TrainingPlan, plan_training
 from tasks.tracking import registry
-from tasks.tracking.connection import Tracking
-from tasks.train import SectorJob, SectorResult, train_sector
-from tasks.training_run import log_plan, log_release, training_run
+from tasks.tracking.connection import Tracking, reaching
+from tasks.tracking.patience import patiently
+from tasks.tracking.runs import end_run
+from tasks.train import log_sector, train_sector
+from tasks.training_run import begin_training, failing_with_its_run, log_release
 
 
 class TrainReport(BaseModel):
@@ -50,56 +57,123 @@ class TrainReport(BaseModel):
 
 
 @flow(name="train")
-def train(config: Config) -> TrainReport:
-    """Train every sector on the labelled volumes of the store, unless that has been done."""
-    tracking = Tracking.of(config)
-    plan = plan_training(config)
-    known = registry.find_release(tracking, plan.inputs_digest)
-    release = known or train_release(plan)
+def train(config: Config, snapshot: str | None = None, again: bool = False) -> TrainReport:
+    """Train every sector on the labelled volumes of the store, unless that has been done.
+
+    Parameters
+    ----------
+    config : Config
+        All settings.
+    snapshot : str, optional
+        Leading digits of a snapshot, or its file: train from exactly that one, with its settings.
+    again : bool
+        Train although a release of the same inputs is there.
+    """
+    plan = plan_training(config, snapshot)
+    known = None if again else known_release(plan)
+    release, reused = (known, True) if known else train_release(plan, again=again)
     return TrainReport(
         release=release,
-        reused=known is not None,
-        champion=registry.champion_version(tracking) == release.version,
+        reused=reused,
+        champion=registry.champion_version(Tracking.of(config)) == release.version,
         series=len(plan.series),
         patients=plan.patients,
         left_out=plan.left_out,
     )
 
 
-def train_release(plan: TrainingPlan) -> ReleaseRecord:
-    """Compute the features that are lacking, train the sectors on the cluster, publish the release."""
+def known_release(plan: TrainingPlan) -> ReleaseRecord | None:
+    """Find a finished release of the same inputs; nobody knows of any while MLflow is away."""
+    tracking = Tracking.of(plan.config)
+    try:
+        with reaching(tracking):
+            known = registry.find_release(tracking, plan.inputs_digest)
+            mine = known is not None and registry.training_of(tracking, known.version) == kept_run(plan)
+    except TrackingAway:
+        return None
+    return None if mine else known
+
+
+def train_release(plan: TrainingPlan, *, again: bool) -> tuple[ReleaseRecord, bool]:
+    """Compute the features that are lacking, train the sectors on the cluster, publish the release.
+
+    MLflow is needed for the last step alone: while it is away, features are stored and sectors are kept. The second
+    value tells whether it turned out, when MLflow was back, that there was such a release.
+    """
     config = plan.config
     with (
-        training_run(plan) as run,
+        held(plan),
+        failing_with_its_run(plan),
         listening(ProgressArtifact()),
         open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
     ):
-        log_plan(run, plan)
+        run_id = run_if_reachable(plan)
         compute_features(plan.series, plan.backbone.id, config, cluster.address)
-        on_cluster = train_sectors.with_options(task_runner=task_runner(cluster.address))  # type: ignore[arg-type]
-        results, evaluation, backbone = on_cluster(plan, run.run_id)
-        release = publish_release(plan.model_copy(update={"backbone": backbone}), run.run_id, results, evaluation)
-        log_release(run, release)
+        on_cluster = task_runner(cluster.address)
+        results = train_sectors.with_options(task_runner=on_cluster)(plan, run_id)  # type: ignore[arg-type]
+        finish = partial(finish_release, plan, results, cluster.address, again=again)
+        release, reused = patiently(finish, config.tracking.wait_s, kept=in_short(plan))
+    forget(plan)
     publish_table("release", sector_table(release), f"{release.name} version {release.version}, research use only")
-    return release
+    return release, reused
+
+
+def run_if_reachable(plan: TrainingPlan) -> str | None:
+    """Open the run of the training, if MLflow answers."""
+    try:
+        return begin_training(plan).run_id
+    except TrackingAway:
+        return None
 
 
 @flow(name="train-sectors")
-def train_sectors(plan: TrainingPlan, run_id: str) -> tuple[list[SectorResult], Evaluation, BackbonePin]:
-    """Train all sectors at once, each as a task on the cluster, then measure their models together."""
-    config = plan.config
-    jobs = jobs_of(config.train.sector_num)
-    with stage("train", total=len(jobs)) as progress, gpu_resources(config.cluster):
+def train_sectors(plan: TrainingPlan, run_id: str | None) -> list[SectorResult]:
+    """Train all sectors at once, each as a task on the cluster."""
+    jobs = jobs_of(plan.config.train.sector_num)
+    with stage("train", total=len(jobs)) as progress, gpu_resources(plan.config.cluster):
         futures = {job: train_sector.submit(job, plan, run_id) for job in jobs}
         results = []
         for job, future in futures.items():
             results.append(outcome(job, future))
             progress.advance()
-    models = choose_models(results, config.preprocess.slices, config.train.sector_num)
-    with stage("evaluate", total=1) as progress:
+    return results
+
+
+def finish_release(
+    plan: TrainingPlan, results: list[SectorResult], address: str, *, again: bool
+) -> tuple[ReleaseRecord, bool]:
+    """Log what waits for MLflow, measure the models together and publish the release; done again, it adds nothing."""
+    tracking = Tracking.of(plan.config)
+    with reaching(tracking):
+        if not again and (known := known_release(plan)):
+            return known, True
+        run = begin_training(plan)
+        release = registry.find_release(tracking, plan.inputs_digest, run_id=run.run_id)
+        if release is None:
+            on_cluster = measure_sectors.with_options(task_runner=task_runner(address))  # type: ignore[arg-type]
+            logged, evaluation, backbone = on_cluster(plan, results, run.run_id)
+            pinned = plan.model_copy(update={"backbone": backbone})
+            release = publish_release(pinned, run.run_id, logged, evaluation)
+        elif release.gate.passed:
+            registry.set_champion(tracking, release.version, release.gate.reason)
+        log_release(run, release)
+        end_run(tracking, run.run_id)
+    return release, False
+
+
+@flow(name="measure-sectors")
+def measure_sectors(
+    plan: TrainingPlan, results: list[SectorResult], run_id: str
+) -> tuple[list[SectorResult], Evaluation, BackbonePin]:
+    """Log the sectors that waited, and measure all models together."""
+    config = plan.config
+    waiting = {result.job: log_sector.submit(result.job, plan, run_id) for result in results if result.waiting}
+    logged = [waiting[result.job].result() if result.waiting else result for result in results]
+    models = choose_models(logged, config.preprocess.slices, config.train.sector_num)
+    with stage("evaluate", total=1) as progress, gpu_resources(config.cluster):
         evaluation = evaluate_release.submit(plan, models, champions_of(plan), run_id).result()
         progress.advance()
-    return results, evaluation, pinned_backbone(plan, run_id)
+    return logged, evaluation, pinned_backbone(plan, run_id)
 
 
 def pinned_backbone(plan: TrainingPlan, run_id: str) -> BackbonePin:

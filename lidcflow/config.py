@@ -182,6 +182,9 @@ class TrackingConfig(_Settings):
     uri: str | None = Field(None, description="MLflow tracking URI; none: SQLite in the workspace")
     experiment: str = Field("lidcflow", min_length=1)
     registry_name: str = Field("lidcflow", pattern="^[A-Za-z0-9_-]+$", description="name of the registered release")
+    wait_s: float = Field(
+        300, ge=0, description="time that a server may stay away before a flow gives up logging; its work is kept"
+    )
 
 
 class InferConfig(_Settings):

@@ -79,3 +79,7 @@ class ResourceError(LidcflowError):
 
 class PacsError(ResourceError):
     """A PACS does not answer, is too slow, answers errors or refuses access: it can be asked again."""
+
+
+class TrackingAway(ResourceError):
+    """The MLflow server does not answer; what was done is kept, and logged when it is back."""

@@ -19,8 +19,8 @@ from lidcflow.store.volumes import VolumeStore
 from tasks.features import feature_reader
 from tasks.release import ALL_SECTORS
 from tasks.retries import is_worth_a_retry
+from tasks.sector import SectorJob
 from tasks.snapshot import TrainingPlan
-from tasks.train import SectorJob
 
 
 def jobs_of_arm(plan: TrainingPlan) -> dict[SectorJob, str]:

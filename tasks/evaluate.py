@@ -23,10 +23,10 @@ from lidcflow.learn.paired import Sample
 from lidcflow.learn.release import Estimate, Gate, Record, ReleaseRecord, SplitFigures, Threshold
 from lidcflow.learn.sectors import sector_slices
 from lidcflow.learn.threshold import operating_point, threshold_for
+from lidcflow.learn.training_set import Nodules, TrainingSet
 from lidcflow.store.volumes import VolumeStore
 from tasks.champions import ask_champion
 from tasks.features import feature_reader
-from tasks.labels import nodules_of_records
 from tasks.retries import is_worth_a_retry
 from tasks.sector_models import SectorModel, load_sectors
 from tasks.snapshot import TrainingPlan
@@ -65,9 +65,10 @@ def evaluate_release(
     plan: TrainingPlan, models: Sequence[SectorModel], champions: Sequence[ReleaseRecord], run_id: str
 ) -> Evaluation:
     """Measure the models together on validation and test, judge them, and draw it on the training's run."""
-    snapshot = Snapshot.load(plan.snapshot_path)
+    fixed = TrainingSet.load(plan.snapshot_path)
+    snapshot = fixed.snapshot
     prior = prior_of(snapshot, plan.config.preprocess.slices)
-    splits = {name: _read_split(snapshot.rows(name), plan) for name in ("validation", "test")}
+    splits = {name: _read_split(snapshot.rows(name), fixed.nodules, plan) for name in ("validation", "test")}
     loaded = load_sectors(models, Tracking.of(plan.config))
     probabilities = {name: _probabilities(loaded, split) for name, split in splits.items()}
     for name, split in splits.items():
@@ -85,19 +86,18 @@ def evaluate_release(
     )
 
 
-def _read_split(rows: pd.DataFrame, plan: TrainingPlan) -> _Split:
-    config = plan.config
-    store = VolumeStore.of(config)
-    read = feature_reader(store, plan.backbone.id)
+def _read_split(rows: pd.DataFrame, nodules: Nodules, plan: TrainingPlan) -> _Split:
+    read = feature_reader(VolumeStore.of(plan.config), plan.backbone.id)
     series = rows.groupby("series_instance_uid", sort=True)
     labels = np.stack([of_series["label"].to_numpy() for _, of_series in series])
     truth = HeldOut(
         patient_keys=series["patient_key"].first().tolist(),
         labels=labels,
-        nodules=nodules_of_records([store.record(str(uid)) for uid, _ in series], config.labels, expected=labels),
+        nodules=[list(nodules.get(str(uid), ())) for uid, _ in series],
     )
     uids = tuple(str(uid) for uid, _ in series)
-    sample = Sample.of(truth.patient_keys, labels, seed=config.train.seed, resamples=config.gate.resamples)
+    settings = plan.config
+    sample = Sample.of(truth.patient_keys, labels, seed=settings.train.seed, resamples=settings.gate.resamples)
     return _Split(uids, truth, np.stack([read(uid) for uid in uids]), sample)
 
 

@@ -12,7 +12,7 @@ from lidcflow.learn.arm import ArmResult, find_arm
 from lidcflow.learn.comparison import Comparison, compare
 from lidcflow.learn.experiments import Arm, experiments_of
 from lidcflow.learn.release import inputs_digest
-from tasks.snapshot import TrainingPlan, plan_training
+from tasks.snapshot import TrainingPlan, plan_slices
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _plan(config: Config, shared: dict[object, TrainingPlan]) -> TrainingPlan:
         (train.backbone, train.backbone_weights, train.backbone_sha256, train.input),
     )
     if key not in shared:
-        shared[key] = plan_training(config)
+        shared[key] = plan_slices(config)
     plan = shared[key]
     digest = inputs_digest(
         plan.snapshot_digest, plan.backbone.id, config.preprocess.digest, config.train, config.labels

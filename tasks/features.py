@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -26,7 +27,8 @@ VOLUMES_ON_GPU = 8
 def compute_features(uids: Iterable[str], feature_id: str, config: Config, address: str) -> int:
     """Compute the features that the store lacks; return how many series lacked them.
 
-    A series that fails is tried once more by itself, and costs the others nothing: their features are kept.
+    A series that fails is tried once more by itself, and costs the others nothing: their features are kept. Features
+    that are not numbers, or not of the shape that most have, count as lacking.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def compute_features(uids: Iterable[str], feature_id: str, config: Config, addre
         If no series can have any: the backbone or its engine are not usable, or the store is full.
     """
     store = VolumeStore.of(config)
-    lacking = [uid for uid in uids if store.read_features(uid, feature_id) is None]
+    lacking = _lacking(store, list(uids), feature_id)
     with stage("features", total=len(lacking)) as progress, gpu_resources(config.cluster):
         failed = _computed(passes(lacking, config.cluster), config, address, progress)
         failed = _computed([(uid,) for uid in failed], config, address, progress)
@@ -60,14 +62,22 @@ def passes(uids: Sequence[str], config: ClusterConfig) -> list[tuple[str, ...]]:
 def feature_reader(store: VolumeStore, feature_id: str) -> Callable[[str], NDArray[np.float16]]:
     """Return a function from a SeriesInstanceUID to its stored features.
 
-    It raises `TrainingError` when the store lacks them.
+    It raises `TrainingError` when the store lacks them, or has some that can't be trained on.
     """
+    shapes: dict[str, tuple[int, ...]] = {}
 
     def read(uid: str) -> NDArray[np.float16]:
         features = store.read_features(uid, feature_id)
         if features is None:
             raise TrainingError(
                 f"series {uid}: must have the features {feature_id}, got none; train again to make them"
+            )
+        first = shapes.setdefault("first", (store.config.slices, *features.shape[1:]))
+        if not _is_trainable(features, first):
+            got = f"{features.shape} with {int((~np.isfinite(features)).sum())} that are not"
+            raise TrainingError(
+                f"series {uid}: features {feature_id} must be numbers in the shape {first}, got {got}; "
+                "train again to make them anew, or check the backbone's weight file"
             )
         return features
 
@@ -89,6 +99,23 @@ def keep_features(store: VolumeStore, record: VolumeRecord, features: NDArray[np
     store.write_features(
         record.series_instance_uid, engine.backbone.id, features, record.volume_digest, engine_error=engine.error
     )
+
+
+def _lacking(store: VolumeStore, uids: Sequence[str], feature_id: str) -> list[str]:
+    """List the series without features, or with some that can't be trained on together with the others'."""
+    shapes = dict(zip(uids, (_shape(store.read_features(uid, feature_id)) for uid in uids), strict=True))
+    usual = Counter(shape for shape in shapes.values() if shape and shape[0] == store.config.slices)
+    wanted = usual.most_common(1)[0][0] if usual else None
+    return [uid for uid, shape in shapes.items() if shape is None or shape != wanted]
+
+
+def _shape(features: NDArray[np.float16] | None) -> tuple[int, ...] | None:
+    """Return the shape of features; None where there are none, or some are not numbers."""
+    return features.shape if features is not None and _is_trainable(features, features.shape) else None
+
+
+def _is_trainable(features: NDArray[np.float16], shape: tuple[int, ...]) -> bool:
+    return features.shape == shape and bool(np.isfinite(features).all())
 
 
 def _computed(groups: Sequence[tuple[str, ...]], config: Config, address: str, progress: Stage) -> dict[str, Exception]:

@@ -18,12 +18,12 @@ from lidcflow.learn.sectors import sector_slices
 from lidcflow.store.volumes import VolumeStore
 from tasks.evaluate import Evaluation
 from tasks.release_folder import folder_of, keep_card, write_facts
+from tasks.sector import SectorJob, SectorResult
 from tasks.sector_models import SectorModel
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import browse, registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import run_of
-from tasks.train import SectorJob, SectorResult
 
 ALL_SECTORS = SectorJob(sector_num=1, sector=1)
 
@@ -162,6 +162,7 @@ def _record(
         train=portable(config.train),
         threshold_nodule=evaluation.threshold.value,
         snapshot_digest=plan.snapshot_digest,
+        snapshot_id=plan.snapshot_id,
         inputs_digest=plan.inputs_digest,
         metrics=evaluation.metrics,
         gate=evaluation.gate,

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version as installed_version
 from pathlib import Path
 
+import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from lidcflow.config import Config
 from lidcflow.errors import LabelError
-from lidcflow.learn.backbones import describe_backbone
+from lidcflow.learn.backbones import Backbone, describe_backbone
 from lidcflow.learn.dataset import Snapshot, build_snapshot
 from lidcflow.learn.engines import require_engine
 from lidcflow.learn.release import BackbonePin, ClassCounts, inputs_digest
-from lidcflow.store.volumes import VolumeStore
-from tasks.labels import label_volumes
+from lidcflow.learn.training_set import Nodules, TrainingSet, TrainingSettings, fix_training_set
+from lidcflow.store.volumes import VolumeRecord, VolumeStore
+from tasks.labels import Labelled, label_volumes, nodules_of_records
+from tasks.snapshot_files import config_of_snapshot, find_snapshot, require_volumes, snapshots_folder
 
 
 class TrainingPlan(BaseModel):
@@ -25,6 +31,10 @@ class TrainingPlan(BaseModel):
     ----------
     snapshot_path : Path
         Parquet file of the snapshot.
+    snapshot_digest : str
+        Of its slices: series, labels, splits, volumes.
+    snapshot_id : str
+        Digest of the training set, which fixes sectors, weights and settings too; empty for an arm of an experiment.
     series : tuple of str
         SeriesInstanceUIDs in it.
     left_out : int
@@ -38,6 +48,7 @@ class TrainingPlan(BaseModel):
     config: Config
     snapshot_path: Path
     snapshot_digest: str
+    snapshot_id: str = ""
     series: tuple[str, ...]
     patients: int
     slices: ClassCounts
@@ -48,25 +59,72 @@ class TrainingPlan(BaseModel):
 
 
 @task(name="plan", cache_policy=NO_CACHE)
-def plan_training(config: Config) -> TrainingPlan:
-    """Label what is stored, take the snapshot and name the backbone that will read it."""
-    require_engine(config.train)
-    backbone = describe_backbone(config.train, config.preprocess.size)
-    store = VolumeStore.of(config)
-    records = list(store.records(store.series_uids()))
-    if not records:
-        raise LabelError("labels: the store must hold volumes, got none; run `lidcflow preprocess` first")
-    labelled = label_volumes(records, config.labels)
+def plan_training(config: Config, snapshot: str | None = None) -> TrainingPlan:
+    """Fix the training set, from what is stored and labelled or from an earlier snapshot, and name the backbone."""
+    return _plan_again(config, snapshot) if snapshot else _plan_anew(config)
+
+
+def plan_slices(config: Config) -> TrainingPlan:
+    """Take the snapshot that arms of an experiment share; each balances it by itself."""
+    backbone = _backbone(config)
+    records, labelled = _labelled(config)
     snapshot = build_snapshot(records, labelled.labels, config.split)
+    file = snapshots_folder(config) / f"{snapshot.digest[:12]}.parquet"
+    if not file.exists():
+        snapshot.save(file)
+    plan = _plan(config, snapshot, file, backbone, synthetic=_is_synthetic(records, labelled))
+    return plan.model_copy(update={"left_out": len(labelled.left_out)})
+
+
+def _plan_anew(config: Config) -> TrainingPlan:
+    backbone = _backbone(config)
+    records, labelled = _labelled(config)
+    snapshot = build_snapshot(records, labelled.labels, config.split)
+    settings = TrainingSettings(
+        created=datetime.now(UTC),
+        lidcflow_version=installed_version("lidcflow"),
+        preprocess=config.preprocess,
+        preprocess_digest=config.preprocess.digest,
+        labels=config.labels,
+        split=config.split,
+        train=config.train,
+        backbone_id=backbone.id,
+        synthetic=_is_synthetic(records, labelled),
+    )
+    fixed = fix_training_set(snapshot, settings, _held_out_nodules(snapshot, records, config))
+    plan = _plan_fixed(config, fixed, backbone)
+    return plan.model_copy(update={"left_out": len(labelled.left_out)})
+
+
+def _plan_again(config: Config, name: str) -> TrainingPlan:
+    """Plan the training of an earlier snapshot: what the store got since does not enter."""
+    fixed = TrainingSet.load(find_snapshot(name, config))
+    config = config_of_snapshot(fixed, config)
+    backbone = _backbone(config)
+    require_volumes(fixed, config, backbone.id)
+    fixed.require_same_weights()
+    return _plan_fixed(config, fixed, backbone)
+
+
+def _plan_fixed(config: Config, fixed: TrainingSet, backbone: Backbone) -> TrainingPlan:
+    file = snapshots_folder(config) / f"{fixed.id}.parquet"
+    if not file.exists():
+        fixed.save(file)
+    plan = _plan(config, fixed.snapshot, file, backbone, synthetic=fixed.settings.synthetic)
+    return plan.model_copy(update={"snapshot_id": fixed.digest})
+
+
+def _plan(config: Config, snapshot: Snapshot, file: Path, backbone: Backbone, *, synthetic: bool) -> TrainingPlan:
+    table = snapshot.table
     return TrainingPlan(
         config=config,
-        snapshot_path=_save(snapshot, config.workspace / "snapshots"),
+        snapshot_path=file.absolute(),
         snapshot_digest=snapshot.digest,
-        series=tuple(labelled.labels),
-        patients=snapshot.table["patient_key"].nunique(),
-        slices=ClassCounts.of(snapshot.table["label"].to_numpy()),
-        left_out=len(labelled.left_out),
-        synthetic=any(record.synthetic for record in records if record.series_instance_uid in labelled.labels),
+        series=tuple(table["series_instance_uid"].unique()),
+        patients=table["patient_key"].nunique(),
+        slices=ClassCounts.of(table["label"].to_numpy()),
+        left_out=0,
+        synthetic=synthetic,
         backbone=BackbonePin(
             id=backbone.id, kind=backbone.kind, digest=backbone.digest, input=backbone.input, size=backbone.size
         ),
@@ -76,9 +134,28 @@ def plan_training(config: Config) -> TrainingPlan:
     )
 
 
-def _save(snapshot: Snapshot, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{snapshot.digest[:12]}.parquet"
-    if not file.exists():
-        snapshot.save(file)
-    return file.absolute()
+def _backbone(config: Config) -> Backbone:
+    require_engine(config.train)
+    return describe_backbone(config.train, config.preprocess.size)
+
+
+def _labelled(config: Config) -> tuple[list[VolumeRecord], Labelled]:
+    store = VolumeStore.of(config)
+    records = list(store.records(store.series_uids()))
+    if not records:
+        raise LabelError("labels: the store must hold volumes, got none; run `lidcflow preprocess` first")
+    return records, label_volumes(records, config.labels)
+
+
+def _is_synthetic(records: Sequence[VolumeRecord], labelled: Labelled) -> bool:
+    return any(record.synthetic for record in records if record.series_instance_uid in labelled.labels)
+
+
+def _held_out_nodules(snapshot: Snapshot, records: Sequence[VolumeRecord], config: Config) -> Nodules:
+    """Find the nodules that a release is measured by, so that the file of the snapshot holds them too."""
+    rows = snapshot.table[snapshot.table["split"] != "train"]
+    labels = {str(uid): of_series["label"].to_numpy() for uid, of_series in rows.groupby("series_instance_uid")}
+    held_out = [record for record in records if record.series_instance_uid in labels]
+    expected = np.stack([labels[record.series_instance_uid] for record in held_out])
+    found = nodules_of_records(held_out, config.labels, expected=expected)
+    return {record.series_instance_uid: nodules for record, nodules in zip(held_out, found, strict=True)}

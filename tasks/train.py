@@ -1,23 +1,27 @@
-"""One task a sector: train its model and log all of it as a run of its own."""
+"""One task a sector: train its model, keep it, and log all of it as a run of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, ConfigDict
 
-from lidcflow.learn.dataset import Snapshot, lacking_classes
+from lidcflow.errors import TrackingAway
+from lidcflow.learn.dataset import lacking_classes
 from lidcflow.learn.figures import Tile, confusion, curves, montage, reliability, telling_rows
-from lidcflow.learn.release import ClassCounts, Estimate, portable
+from lidcflow.learn.release import Estimate, portable
 from lidcflow.learn.sectors import sector_slices
+from lidcflow.learn.training_set import TrainingSet
 from lidcflow.lidc.labels import CLASS_NAMES
 from lidcflow.store.volumes import VolumeStore
 from tasks.features import feature_reader
+from tasks.kept import find_logged, note_logged, sector_folder
 from tasks.retries import is_worth_a_retry
+from tasks.sector import SectorJob, SectorResult
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import Run, open_run
@@ -29,38 +33,6 @@ TILES = 6
 """Slices in a row of a montage."""
 
 
-class SectorJob(BaseModel):
-    """Which sector, of how many; `1 of 1` is the all-sector model."""
-
-    model_config = ConfigDict(frozen=True)
-
-    sector_num: int
-    sector: int
-
-    @property
-    def title(self) -> str:
-        """Name for people: `sector 03 of 05`."""
-        return f"sector {self.sector:02d} of {self.sector_num:02d}" if self.sector_num > 1 else "all sectors"
-
-    @property
-    def name(self) -> str:
-        """Name for files and models: `sector-03-of-05`."""
-        return self.title.replace(" ", "-")
-
-
-class SectorResult(BaseModel):
-    """What became of a sector: a logged model, or the reason why there is none."""
-
-    model_config = ConfigDict(frozen=True)
-
-    job: SectorJob
-    model_uri: str | None = None
-    model_id: str | None = None
-    run_id: str | None = None
-    training: ClassCounts = ClassCounts(non_nodule=0, benign=0, malignant=0)
-    reason: str = ""
-
-
 @task(
     task_run_name="train {job.name}",
     retries=1,
@@ -68,19 +40,29 @@ class SectorResult(BaseModel):
     retry_condition_fn=is_worth_a_retry,
     cache_policy=NO_CACHE,
 )
-def train_sector(job: SectorJob, plan: TrainingPlan, parent_id: str) -> SectorResult:
-    """Train the model of one sector on the snapshot, unless a class is absent there."""
-    snapshot = Snapshot.load(plan.snapshot_path)
-    slices = sector_slices(plan.config.preprocess.slices, job.sector_num)[job.sector - 1]
-    tracking = Tracking.of(plan.config)
-    tags = {"sector": str(job.sector), "sectors": str(job.sector_num)}
-    with open_run(tracking, job.title, parent_id=parent_id, tags=tags) as run:
-        run.params({"sector": job.sector, "first_slice": slices.start + 1, "last_slice": slices.stop})
-        if lacking := lacking_classes(snapshot, slices):
-            reason = f"no {' and no '.join(CLASS_NAMES[label] for label in lacking)} slice in training"
-            run.tags({"fallback": reason})
-            return SectorResult(job=job, run_id=run.run_id, reason=reason)
-        return _train(job, plan, snapshot, slices, run)
+def train_sector(job: SectorJob, plan: TrainingPlan, run_id: str | None) -> SectorResult:
+    """Train the model of one sector and keep it; log it below the run of the training where MLflow answers."""
+    try:
+        kept = _kept(job, plan)
+    except Exception as error:
+        _log_failure(job, plan, run_id, error)
+        raise
+    if run_id is not None:
+        with suppress(TrackingAway):
+            return _logged(job, plan, run_id, kept)
+    return SectorResult(job=job, waiting=True)
+
+
+@task(
+    task_run_name="log {job.name}",
+    retries=1,
+    retry_delay_seconds=2,
+    retry_condition_fn=is_worth_a_retry,
+    cache_policy=NO_CACHE,
+)
+def log_sector(job: SectorJob, plan: TrainingPlan, run_id: str) -> SectorResult:
+    """Log a sector that waited for MLflow."""
+    return _logged(job, plan, run_id, _kept(job, plan))
 
 
 def named_figures(figures: Mapping[str, Estimate], group: str) -> dict[str, float | None]:
@@ -88,19 +70,66 @@ def named_figures(figures: Mapping[str, Estimate], group: str) -> dict[str, floa
     return {f"{group}/{name}": estimate.value for name, estimate in figures.items()}
 
 
-def _train(job: SectorJob, plan: TrainingPlan, snapshot: Snapshot, slices: range, run: Run) -> SectorResult:
+def _kept(job: SectorJob, plan: TrainingPlan) -> TrainedSector | str:
+    """Return the trained sector, from an earlier attempt if one came so far, or why it trains no model."""
     # Keras is for the workers: the flow's process, which imports this module too, stays small.
+    from lidcflow.learn.kept import find_sector, keep_sector
     from lidcflow.learn.training import train_sector as fit
+
+    snapshot, slices = TrainingSet.load(plan.snapshot_path).snapshot, _slices(job, plan)
+    if lacking := lacking_classes(snapshot, slices):
+        return f"no {' and no '.join(CLASS_NAMES[label] for label in lacking)} slice in training"
+    if found := find_sector(sector_folder(plan, job)):
+        return found
+    config = plan.config.train
+    read = feature_reader(VolumeStore.of(plan.config), plan.backbone.id)
+    trained = fit(snapshot, slices, read, config, config.seed + job.sector)
+    keep_sector(trained, sector_folder(plan, job))
+    return trained
+
+
+def _slices(job: SectorJob, plan: TrainingPlan) -> range:
+    return sector_slices(plan.config.preprocess.slices, job.sector_num)[job.sector - 1]
+
+
+def _logged(job: SectorJob, plan: TrainingPlan, run_id: str, kept: TrainedSector | str) -> SectorResult:
+    """Log a sector as a run of its own, unless an earlier attempt has."""
+    if found := find_logged(plan, job, run_id):
+        return found
+    slices = _slices(job, plan)
+    with _sector_run(job, plan, run_id) as run:
+        run.params({"sector": job.sector, "first_slice": slices.start + 1, "last_slice": slices.stop})
+        if isinstance(kept, str):
+            run.tags({"fallback": kept})
+            result = SectorResult(job=job, run_id=run.run_id, reason=kept)
+        else:
+            result = _log_model(job, plan, run, kept)
+    note_logged(plan, run_id, result)
+    return result
+
+
+def _log_failure(job: SectorJob, plan: TrainingPlan, run_id: str | None, error: Exception) -> None:
+    """Leave a failed run that says why; a server that is away must not hide the reason from the flow."""
+    if run_id is not None:
+        with suppress(type(error), TrackingAway), _sector_run(job, plan, run_id):
+            raise error
+
+
+def _sector_run(job: SectorJob, plan: TrainingPlan, run_id: str) -> AbstractContextManager[Run]:
+    tags = {"sector": str(job.sector), "sectors": str(job.sector_num)}
+    return open_run(Tracking.of(plan.config), job.title, parent_id=run_id, tags=tags)
+
+
+def _log_model(job: SectorJob, plan: TrainingPlan, run: Run, trained: TrainedSector) -> SectorResult:
     from tasks.tracking.models import log_model
 
-    config = plan.config.train
-    store = VolumeStore.of(plan.config)
-    trained = fit(snapshot, slices, feature_reader(store, plan.backbone.id), config, config.seed + job.sector)
-    run.params(portable(config).model_dump(exclude={"backbone_weights", "backbone_sha256"}))
+    slices = _slices(job, plan)
+    run.params(portable(plan.config.train).model_dump(exclude={"backbone_weights", "backbone_sha256"}))
     run.params({f"train_{name}": count for name, count in trained.training.model_dump().items()})
     run.series(_by_epoch(trained.history))
     run.metrics(named_figures(trained.validation, "validation") | named_figures(trained.test, "test"))
-    _log_figures(run, trained, store, f"{job.title}, slices {slices.start + 1} to {slices.stop}")
+    title = f"{job.title}, slices {slices.start + 1} to {slices.stop}"
+    _log_figures(run, trained, VolumeStore.of(plan.config), title)
     logged = log_model(run, trained.model, job.name)
     return SectorResult(
         job=job, model_uri=logged.uri, model_id=logged.model_id, run_id=run.run_id, training=trained.training

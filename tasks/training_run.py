@@ -2,20 +2,53 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
+from lidcflow.errors import TrackingAway
 from lidcflow.learn.release import Check, ReleaseRecord, portable
+from tasks.kept import kept_run, note_run
 from tasks.snapshot import TrainingPlan
-from tasks.tracking.connection import Tracking
-from tasks.tracking.runs import Run, open_run
+from tasks.tracking.connection import Tracking, reaching
+from tasks.tracking.runs import Run, end_run, resume_run, run_of, start_run
 from tasks.train import named_figures
 
 COMPARED = ("auroc_nodule", "log_loss", "sensitivity_at_5", "sensitivity_at_10")
 """Figures of the baselines that are logged beside the release's; the card has all."""
 
 
-def training_run(plan: TrainingPlan) -> AbstractContextManager[Run]:
-    """Open the run of a whole training; each sector is a run below it."""
+def begin_training(plan: TrainingPlan) -> Run:
+    """Open the run of a training, or go on with that of an earlier attempt, and log what it starts from.
+
+    Raises
+    ------
+    TrackingAway
+        If MLflow does not answer.
+    """
+    tracking = Tracking.of(plan.config)
+    with reaching(tracking):
+        run_id = kept_run(plan)
+        if run_id is None or not resume_run(tracking, run_id):
+            run_id = _start(plan, tracking)
+            note_run(plan, run_id)
+        run = run_of(tracking, run_id)
+        log_plan(run, plan)
+    return run
+
+
+@contextmanager
+def failing_with_its_run(plan: TrainingPlan) -> Iterator[None]:
+    """Let the run of a training end as failed when the block does; one that MLflow is away for stays open."""
+    try:
+        yield
+    except BaseException as error:
+        if run_id := kept_run(plan):
+            with suppress(TrackingAway):
+                end_run(Tracking.of(plan.config), run_id, error)
+        raise
+
+
+def _start(plan: TrainingPlan, tracking: Tracking) -> str:
     config = plan.config.train
     sectors = "1 sector" if config.sector_num == 1 else f"{config.sector_num} sectors"
     data = "synthetic CT" if plan.synthetic else "CT"
@@ -26,8 +59,8 @@ def training_run(plan: TrainingPlan) -> AbstractContextManager[Run]:
         f"{counts.malignant} malignant. The runs below it are the sectors. Research use only."
     )
     name = f"{sectors}, {config.backbone}, {config.head}"
-    tags = {"inputs": plan.inputs_digest, "data": data, "snapshot": plan.snapshot_digest[:12]}
-    return open_run(Tracking.of(plan.config), name, note=note, tags=tags)
+    tags = {"inputs": plan.inputs_digest, "data": data, "snapshot": plan.snapshot_id[:12]}
+    return start_run(tracking, name, note=note, tags=tags)
 
 
 def log_plan(run: Run, plan: TrainingPlan) -> None:
@@ -37,9 +70,9 @@ def log_plan(run: Run, plan: TrainingPlan) -> None:
     run.params({f"preprocess_{key}": value for key, value in config.preprocess.model_dump().items()})
     run.params({f"labels_{key}": value for key, value in config.labels.portable.model_dump().items()})
     run.params({f"split_{key}": value for key, value in config.split.model_dump().items()})
-    run.params({"backbone_id": plan.backbone.id, "snapshot": plan.snapshot_digest})
+    run.params({"backbone_id": plan.backbone.id, "snapshot": plan.snapshot_id})
     profile = {"series": len(plan.series), "patients": plan.patients, **plan.slices.model_dump()}
-    run.dataset(plan.snapshot_path, name="snapshot", digest=plan.snapshot_digest, profile=profile)
+    run.dataset(plan.snapshot_path, name="snapshot", digest=plan.snapshot_id, profile=profile)
 
 
 def log_release(run: Run, record: ReleaseRecord) -> None:

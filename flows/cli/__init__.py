@@ -14,6 +14,7 @@ PARTS = (
     "sources",
     "labelling",
     "learning",
+    "snapshots",
     "experiments",
     "evaluating",
     "reading",

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 Sectors = Annotated[int | None, typer.Option("--sectors", min=1, help="Sectors of the chest: train.sector_num.")]
+FromSnapshot = Annotated[
+    str | None,
+    typer.Option(
+        "--snapshot",
+        metavar="ID",
+        help="Train from exactly this training set, with its settings: an id of `lidcflow snapshots`, or a file.",
+    ),
+]
+Again = Annotated[bool, typer.Option("--again", help="Although a release of the same inputs is there.")]
 Force = Annotated[bool, typer.Option("--force", help="Although the gate refused it.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, in a sentence; kept in the registry.")]
 OneRelease = Annotated[str | None, typer.Argument(metavar="[RELEASE]", help="Alias or version; none: list them all.")]
@@ -46,15 +55,22 @@ RELEASE_COLUMNS = (
 
 @app.command()
 def train(
-    sectors: Sectors = None, config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False
+    sectors: Sectors = None,
+    snapshot: FromSnapshot = None,
+    again: Again = False,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train one model per sector on the labelled volumes of the store, and release them as one version."""
+    if sectors and snapshot:
+        raise typer.BadParameter("a snapshot says itself how many sectors there are", param_hint="--sectors")
     of_train = {"sector_num": sectors} if sectors else None
     config = load_config(config_file, workspace=workspace, train=of_train)
     with flow_session(config):
         from flows.train import train as run
 
-        report = run(config)
+        report = run(config, snapshot, again)
     if as_json:
         print_json(report)
     else:
@@ -168,7 +184,8 @@ def _print_training(report: "TrainReport") -> None:
     print_release(report.release, champion=report.champion, remark=remark)
     why = "" if report.release.labels.sources == (LIDC,) else " (`lidcflow labels` says why)"
     left_out = f", {report.left_out} more without labels{why}" if report.left_out else ""
-    print_line(f"Trained on {report.series} series of {report.patients} patients{left_out}.")
+    snapshot = report.release.snapshot_id[:12]
+    print_line(f"Trained on {report.series} series of {report.patients} patients{left_out}, snapshot {snapshot}.")
 
 
 def _release_facts(listed: "Listed") -> dict[str, Any]:

@@ -52,10 +52,13 @@ class Snapshot:
         label (0 non-nodule, 1 benign, 2 malignant), split, volume_digest; ordered by series and slice.
     digest : str
         SHA-256 of the rows, 64 hexadecimal digits; the order they came in does not matter.
+    fixed : DataFrame, optional
+        Which training slices one training counts, see `lidcflow.learn.training_set`; None leaves that to its balance.
     """
 
     table: pd.DataFrame
     digest: str
+    fixed: pd.DataFrame | None = None
 
     def rows(self, split: Split) -> pd.DataFrame:
         """Return the rows of one split, at natural prevalence."""
@@ -83,8 +86,15 @@ class Snapshot:
         """
         if not file.is_file():
             raise TrainingError(f"snapshot {file.name}: the file must exist; train to make a new one")
-        table = pd.read_parquet(file)
-        snapshot = _snapshot(table)
+        try:
+            table = pd.read_parquet(file)
+            rows = table[list(COLUMNS)].astype(COLUMNS)
+        except (OSError, ValueError, KeyError):
+            raise TrainingError(
+                f"snapshot {file.name}: must be a Parquet file of slices, got one that can't be read; "
+                "train to make a new one"
+            ) from None
+        snapshot = _snapshot(rows)
         if snapshot.digest != table.attrs.get("digest"):
             raise TrainingError(
                 f"snapshot {file.name}: rows must be those that were saved, got digest {snapshot.digest[:12]} "
@@ -140,7 +150,7 @@ def sector_rows(
     cap : int, optional
         Most slices of a class.
     seed : int
-        Same seed and snapshot, same rows.
+        Same seed and snapshot, same rows. Neither it nor `balance` nor `cap` matters where the snapshot is fixed.
 
     Returns
     -------
@@ -149,8 +159,18 @@ def sector_rows(
     """
     inside = _in_sector(snapshot.table, slices_of_sector)
     training = inside["split"] == "train"
-    kept = _balanced(inside[training], balance, cap, seed)
+    if snapshot.fixed is None:
+        kept = _balanced(inside[training], balance, cap, seed)
+    else:
+        weights = snapshot.fixed[weight_column(snapshot, slices_of_sector)]
+        kept = inside[training & (weights.loc[inside.index] > 0)]
     return pd.concat([kept, inside[~training]]).sort_index()
+
+
+def weight_column(snapshot: Snapshot, slices_of_sector: range) -> Literal["weight", "weight_all_sectors"]:
+    """Name the column of a fixed training set that belongs to a sector, or to the model of the whole chest."""
+    whole = len(slices_of_sector) == snapshot.table["slice"].max()
+    return "weight_all_sectors" if whole else "weight"
 
 
 def class_counts(rows: pd.DataFrame) -> tuple[int, int, int]:

@@ -11,14 +11,11 @@ from numpy.typing import NDArray
 
 from lidcflow.config import TrainConfig
 from lidcflow.errors import TrainingError
+from lidcflow.learn.class_weights import CLASSES, class_weights
 from lidcflow.learn.runtime import COMPILED, keras
 
 if TYPE_CHECKING:
     from lidcflow.learn.calibration import Calibration
-
-CLASSES = 3
-MOST_WEIGHT = 10.0
-"""Cap on the weight of a rare class over the most common one: a handful of slices must not outshout hundreds."""
 
 LOGITS_L2, HIDDEN_L2 = 1e-2, 1e-3
 STANDARDISED = "standardised"
@@ -92,29 +89,6 @@ def fit_head(
     model.set_weights(best)
     shares = weights * np.bincount(y_train, minlength=CLASSES)
     return FittedHead(model, history, best_epoch, shares / shares.sum())
-
-
-def class_weights(labels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Weigh classes by their rarity, at most `MOST_WEIGHT` times the most common one.
-
-    Parameters
-    ----------
-    labels : (n,) array of int
-        Classes 0 to 2 of the training set, each present.
-
-    Returns
-    -------
-    (3,) array
-        Weights whose mean over `labels` is 1.
-
-    Examples
-    --------
-    >>> class_weights(np.array([0, 0, 1, 2])).tolist()
-    [0.6666666666666666, 1.3333333333333333, 1.3333333333333333]
-    """
-    counts = np.bincount(labels, minlength=CLASSES)
-    weights = np.minimum(counts.max() / counts, MOST_WEIGHT)
-    return np.asarray(weights * counts.sum() / (weights * counts).sum())
 
 
 def build_head(kind: str, features: NDArray[np.float32], seed: int) -> keras.Model:

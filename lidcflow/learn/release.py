@@ -200,7 +200,9 @@ class DataFacts(Record):
 class ReleaseRecord(Record):
     """Everything that a release pins, kept as JSON beside its version in the registry.
 
-    Fields with a default came later: a record made before them is read all the same.
+    `snapshot_digest` is that of the slices, labels and splits, which trainings with other settings share;
+    `snapshot_id` that of the file which fixes this training. Fields with a default came later: a record made
+    before them is read all the same.
     """
 
     schema_version: Literal["lidcflow.release/1"] = SCHEMA_VERSION
@@ -217,6 +219,7 @@ class ReleaseRecord(Record):
     train: TrainConfig
     threshold_nodule: float
     snapshot_digest: str
+    snapshot_id: str = ""
     inputs_digest: str
     metrics: dict[str, SplitFigures]
     gate: Gate

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +15,15 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+from requests import RequestException
 
 from lidcflow.config import Config
-from lidcflow.errors import ResourceError
+from lidcflow.errors import ResourceError, TrackingAway
 
 ANSWER_TIMEOUT_S = 10
+
+_NOT_REACHED = re.compile(r"failed with (timeout )?exception|too many 50\d|error code 50[234]")
+"""How MLflow's client words that a server did not answer, or that the one before it could not reach it."""
 
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
@@ -52,29 +59,58 @@ class Tracking:
         return cls(config.tracking_uri, artifacts, config.tracking.experiment, config.tracking.registry_name)
 
 
-@functools.cache
 def connect(tracking: Tracking) -> MlflowClient:
     """Connect this process to MLflow, making its SQLite file on first use.
 
+    MLflow logs models by way of a setting of the process: it is set on every call, because a worker of a lasting
+    cluster serves several workspaces.
+
     Raises
     ------
+    TrackingAway
+        If the tracking server does not answer.
     ResourceError
-        If the tracking server does not answer or the database can't be opened.
+        If the database can't be opened.
     """
+    client = _client(tracking)
+    mlflow.set_tracking_uri(tracking.uri)
+    mlflow.set_registry_uri(tracking.uri)
+    return client
+
+
+@functools.cache
+def _client(tracking: Tracking) -> MlflowClient:
     _check_answers(tracking.uri)
     if tracking.uri.startswith("sqlite:///"):
         Path(tracking.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(tracking.uri)
-    mlflow.set_registry_uri(tracking.uri)
     client = MlflowClient(tracking_uri=tracking.uri, registry_uri=tracking.uri)
     try:
         client.search_experiments(max_results=1)
     except MlflowException as error:
+        if _is_away(tracking.uri, error):
+            raise _away(tracking.uri, error.message) from None
         raise ResourceError(
             f"tracking {tracking.uri}: must be a database or server that MLflow can read, got {error.message}; "
             "check tracking.uri"
         ) from None
     return client
+
+
+@contextmanager
+def reaching(tracking: Tracking) -> Iterator[MlflowClient]:
+    """Give the connection for a piece of work, and tell a server that goes away meanwhile from other failures.
+
+    Raises
+    ------
+    TrackingAway
+        If the server does not answer, or no longer.
+    """
+    try:
+        yield connect(tracking)
+    except (MlflowException, OSError) as error:
+        if _is_away(tracking.uri, error):
+            raise _away(tracking.uri, error) from None
+        raise
 
 
 def is_there(tracking: Tracking) -> bool:
@@ -116,7 +152,7 @@ def pages(server: str, tracking: Tracking) -> dict[str, str]:
 
 def _check_answers(uri: str) -> None:
     """Ask a server once: MLflow's own client keeps retrying a dead one for minutes."""
-    if not uri.startswith(("http://", "https://")):
+    if not _is_server(uri):
         return
     try:
         with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_TIMEOUT_S):  # noqa: S310
@@ -125,6 +161,27 @@ def _check_answers(uri: str) -> None:
         # It answers; authentication is MLflow's business.
         return
     except OSError as error:
-        raise ResourceError(
-            f"tracking {uri}: the MLflow server must answer, got {error}; start it, or check tracking.uri"
-        ) from None
+        raise _away(uri, error) from None
+
+
+def _is_server(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
+
+
+def _is_away(uri: str, error: Exception) -> bool:
+    """Tell whether an error is one of a server that can't be reached: by its words, or because it is away now."""
+    if not _is_server(uri):
+        return False
+    unanswered = isinstance(error, RequestException) and error.response is None
+    if unanswered or _NOT_REACHED.search(str(error)):
+        return True
+    try:
+        _check_answers(uri)
+    except TrackingAway:
+        return True
+    return False
+
+
+def _away(uri: str, error: object) -> TrackingAway:
+    reason = str(error).splitlines()[0][:200]
+    return TrackingAway(f"tracking {uri}: the MLflow server must answer, got {reason}; start it, or check tracking.uri")

@@ -16,7 +16,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from lidcflow.errors import ReleaseError
-from tasks.tracking.connection import Tracking, connect
+from tasks.tracking.connection import Tracking, reaching
 from tasks.tracking.runs import Run
 
 
@@ -56,9 +56,9 @@ def load_model(tracking: Tracking, uri: str) -> Any:
     ReleaseError
         If it is gone or can't be read.
     """
-    connect(tracking)
     try:
-        return mlflow.keras.load_model(uri, load_model_kwargs={"safe_mode": True})
+        with reaching(tracking):
+            return mlflow.keras.load_model(uri, load_model_kwargs={"safe_mode": True})
     except (MlflowException, OSError, ValueError) as error:
         raise ReleaseError(f"model {uri}: must be in the registry and load in safe mode, got {error}") from None
 

@@ -18,12 +18,14 @@ from pydantic import ValidationError
 
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.release import Estimate, ReleaseRecord
-from tasks.tracking.connection import Tracking, connect, is_there
+from tasks.tracking.connection import Tracking, connect, is_there, reaching
 
 CHAMPION = "champion"
 RECORD_FOLDER = "release"
 RECORD_FILE = "release.json"
 CARD = "card.md"
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow calls it when there is no such version or alias."""
 
 INPUTS_TAG, COMPLETE_TAG, PROMOTED_TAG, WHY_TAG = "inputs", "complete", "promoted", "why_promoted"
 
@@ -42,9 +44,15 @@ class Listed:
 def register_model(
     tracking: Tracking, name: str, *, source: str, run_id: str, model_id: str | None = None, description: str = ""
 ) -> int:
-    """Register one more version under `name`, making the name on first use, and return its number."""
+    """Register a version under `name`, making the name on first use, and return its number.
+
+    What an earlier attempt registered of the same run is found again: a resumed training leaves no second version.
+    """
     client = connect(tracking)
     _ensure_name(client, name)
+    for known in client.search_model_versions(f"name='{name}' and run_id='{run_id}'"):
+        if (known.model_id or None) == model_id:
+            return int(known.version)
     version = client.create_model_version(name, source, run_id=run_id, model_id=model_id, description=description)
     if model_id:
         link = json.dumps([{"name": name, "version": int(version.version)}])
@@ -76,12 +84,14 @@ def complete_release(tracking: Tracking, record: ReleaseRecord, run_id: str, des
         client.set_model_version_tag(record.name, version, key, value)
 
 
-def find_release(tracking: Tracking, inputs: str) -> ReleaseRecord | None:
-    """Return the newest complete release that was trained on exactly these inputs, if there is one."""
+def find_release(tracking: Tracking, inputs: str, *, run_id: str | None = None) -> ReleaseRecord | None:
+    """Return the newest complete release that was trained on exactly these inputs, in any run or in `run_id`."""
     same = (
         version
         for version in _versions(tracking)
-        if version.tags.get(INPUTS_TAG) == inputs and version.tags.get(COMPLETE_TAG)
+        if version.tags.get(INPUTS_TAG) == inputs
+        and version.tags.get(COMPLETE_TAG)
+        and run_id in (None, version.run_id)
     )
     newest = next(same, None)
     return None if newest is None else _record_of(tracking, newest)
@@ -103,7 +113,7 @@ def load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
             return _record_of(tracking, client.get_model_version(name, reference))
         return _record_of(tracking, client.get_model_version_by_alias(name, reference))
     except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if error.error_code not in ABSENT:
             raise
         raise ReleaseError(_missing(reference, any_release=bool(_versions(tracking)))) from None
 
@@ -128,7 +138,10 @@ def champion_version(tracking: Tracking) -> int | None:
         return None
     try:
         return int(connect(tracking).get_model_version_by_alias(tracking.registry_name, CHAMPION).version)
-    except MlflowException:
+    except MlflowException as error:
+        # Of a server that is away, nothing may follow: least of all that there is no champion to compare with.
+        if error.error_code not in ABSENT:
+            raise
         return None
 
 
@@ -187,7 +200,7 @@ def _record_of(tracking: Tracking, version: ModelVersion) -> ReleaseRecord:
             f"{number}: must be complete, but its training was cut short; choose one of `lidcflow releases`"
         )
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, reaching(tracking):
             file = mlflow.artifacts.download_artifacts(
                 artifact_uri=f"{version.source}/{RECORD_FILE}", dst_path=folder, tracking_uri=tracking.uri
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
-from tasks.tracking.connection import Tracking, connect, experiment_id
+from tasks.tracking.connection import Tracking, connect, experiment_id, reaching
 
 BATCH = 900
 """MLflow takes at most 1000 metrics and 100 parameters in one call."""
@@ -112,16 +112,72 @@ def open_run(
     note: str = "",
     tags: Mapping[str, str] | None = None,
 ) -> Iterator[Run]:
-    """Open a run for as long as the block lasts; it ends as finished or, after an exception, as failed."""
-    client = connect(tracking)
+    """Open a run for as long as the block lasts; it ends as finished or, after an exception, as failed.
+
+    Raises
+    ------
+    TrackingAway
+        If the server does not answer, or goes away meanwhile.
+    """
+    with reaching(tracking) as client:
+        run_id = start_run(tracking, name, parent_id=parent_id, note=note, tags=tags)
+        try:
+            yield Run(client, run_id)
+        except BaseException as error:
+            end_run(tracking, run_id, error)
+            raise
+        end_run(tracking, run_id)
+
+
+def start_run(
+    tracking: Tracking,
+    name: str,
+    *,
+    parent_id: str | None = None,
+    note: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> str:
+    """Start a run that lasts until `end_run`, and return its id."""
     own = {MLFLOW_SOURCE_NAME: "lidcflow train", **(tags or {})}
     own |= {MLFLOW_PARENT_RUN_ID: parent_id} if parent_id else {}
     own |= {MLFLOW_RUN_NOTE: note} if note else {}
-    run_id = client.create_run(experiment_id(tracking), run_name=name, tags=own).info.run_id
+    return str(connect(tracking).create_run(experiment_id(tracking), run_name=name, tags=own).info.run_id)
+
+
+def resume_run(tracking: Tracking, run_id: str) -> bool:
+    """Go on with a run that was cut short, without the half runs below it; tell whether it is there."""
+    client = connect(tracking)
     try:
-        yield Run(client, run_id)
-    except BaseException as error:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    if run.info.lifecycle_stage != "active":
+        return False
+    client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+    if "error" in run.data.tags:
+        client.delete_tag(run_id, "error")
+    below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}' and attributes.status = 'RUNNING'"
+    for half in client.search_runs([run.info.experiment_id], below):
+        client.delete_run(half.info.run_id)
+    return True
+
+
+def end_run(tracking: Tracking, run_id: str, error: BaseException | None = None) -> None:
+    """End a run as finished or, with its error, as failed; of one that fails with its server, that is not told."""
+    client = connect(tracking)
+    if error is None:
+        client.set_terminated(run_id, "FINISHED")
+        return
+    with suppress(MlflowException):
         client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:500])
         client.set_terminated(run_id, "FAILED")
-        raise
-    client.set_terminated(run_id, "FINISHED")
+
+
+def runs_tagged(tracking: Tracking, tags: Mapping[str, str]) -> list[Run]:
+    """Return the runs that carry tags, newest first."""
+    client = connect(tracking)
+    wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    found = client.search_runs([experiment_id(tracking)], wanted)
+    return [Run(client, run.info.run_id) for run in found]

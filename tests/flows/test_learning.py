@@ -16,10 +16,27 @@ from flows.evaluate import evaluate
 from flows.experiment import bring_volumes, experiment
 from flows.infer import infer
 from flows.train import train
-from lidcflow.config import ClusterConfig, Config, InferConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
+from lidcflow.config import (
+    ClusterConfig,
+    Config,
+    InferConfig,
+    LabelConfig,
+    PreprocessConfig,
+    SplitConfig,
+    TrackingConfig,
+    TrainConfig,
+)
 from lidcflow.ct.records import Acquisition, PixelFormat, Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
-from lidcflow.errors import ConfigError, EmptySource, EngineError, LabelError, ReleaseError, TrainingError
+from lidcflow.errors import (
+    ConfigError,
+    EmptySource,
+    EngineError,
+    LabelError,
+    ReleaseError,
+    TrackingAway,
+    TrainingError,
+)
 from lidcflow.experiment import ExperimentConfig
 from lidcflow.learn.backbones import backbone_id
 from lidcflow.learn.card import release_card
@@ -365,7 +382,7 @@ def test_a_snapshot_that_left_the_workspace_comes_from_the_run_of_the_training(c
 
     assert load_snapshot(trained.release, elsewhere, run_id).digest == snapshot.digest
     with pytest.raises(TrainingError, match="the file must exist"):
-        load_snapshot(trained.release.model_copy(update={"snapshot_digest": "ab" * 32}), elsewhere, run_id)
+        load_snapshot(trained.release.model_copy(update={"snapshot_id": "ab" * 32}), elsewhere, run_id)
 
 
 def test_every_series_of_a_source_gets_an_answer(read, source):
@@ -642,3 +659,35 @@ def test_a_study_of_a_pacs_is_read_and_its_refused_series_answered(config, train
 
     assert (len(report.readings), report.refused, report.reused) == (2, 1, 0)
     assert all(reading.page.is_file() for reading in report.readings)
+
+
+def test_an_experiment_that_mlflow_was_away_for_is_logged_by_the_next_run(experimental, compared, monkeypatch):
+    done = experimental.experiments["tiny"]
+    without = done.model_copy(update={"arms": {"one": done.arms["one"]}})
+    one = experimental.model_copy(
+        update={"experiments": {"tiny": without}, "tracking": TrackingConfig(wait_s=0)},
+    )
+    monkeypatch.setattr("flows.experiment.experiment_run", away)
+    with pytest.raises(TrackingAway, match="arms and page are kept in the workspace"):
+        experiment("tiny", one)
+    monkeypatch.undo()
+    logged = runs_of_experiments(one)
+
+    again = experiment("tiny", one)
+
+    assert again.reused == ["one"]
+    assert runs_of_experiments(one) == logged + 1
+    experiment("tiny", one)
+    assert runs_of_experiments(one) == logged + 1
+
+
+def away(*_args):
+    raise TrackingAway("tracking: must answer")
+
+
+def runs_of_experiments(config):
+    mlflow.set_tracking_uri(Tracking.of(config).uri)
+    found = mlflow.search_runs(
+        experiment_names=["lidcflow"], filter_string="tags.experiment = 'tiny'", output_format="list"
+    )
+    return len(found)

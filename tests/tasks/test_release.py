@@ -4,7 +4,7 @@ import pytest
 
 from lidcflow.errors import ReleaseError
 from tasks.release import ALL_SECTORS, choose_models, jobs_of
-from tasks.train import SectorJob, SectorResult
+from tasks.sector import SectorJob, SectorResult
 
 
 def result(sector, uri=None, reason=""):

@@ -7,12 +7,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from lidcflow.config import Config, TrackingConfig
-from lidcflow.errors import ReleaseError, ResourceError
+from lidcflow.errors import ReleaseError, ResourceError, TrackingAway
 from lidcflow.learn.release import Gate
 from tasks.promote import promote, rollback
 from tasks.tracking import registry
-from tasks.tracking.connection import Tracking, connect, is_there, pages
-from tasks.tracking.runs import open_run
+from tasks.tracking.connection import Tracking, connect, is_there, pages, reaching
+from tasks.tracking.runs import end_run, open_run, resume_run, start_run
 
 NAMES = (f"releases-{number}" for number in itertools.count())
 
@@ -183,3 +183,43 @@ def test_a_server_that_is_away_is_named_at_once():
 
 def test_the_pages_worth_opening_are_those_of_model_training(tracking):
     assert all("workflowType=machine_learning" in page for page in pages("http://127.0.0.1:5000", tracking).values())
+
+
+def test_a_version_that_a_cut_short_attempt_registered_is_found_again(tracking):
+    with open_run(tracking, "training") as run, open_run(tracking, "training") as other:
+        source = registry.release_folder(tracking, run.run_id)
+        versions = [
+            registry.register_model(tracking, tracking.registry_name, source=source, run_id=each.run_id)
+            for each in (run, run, other)
+        ]
+
+    assert versions == [1, 1, 2]
+
+
+def test_a_run_is_resumed_without_the_half_runs_below_it(tracking):
+    parent = start_run(tracking, "training")
+    whole, half = (start_run(tracking, name, parent_id=parent) for name in ("whole", "half"))
+    end_run(tracking, whole)
+    end_run(tracking, parent, RuntimeError("cut short"))
+
+    resumed = resume_run(tracking, parent)
+
+    client = connect(tracking)
+    run = client.get_run(parent)
+    assert (resumed, run.info.status, "error" in run.data.tags) == (True, "RUNNING", False)
+    assert [client.get_run(one).info.lifecycle_stage for one in (whole, half)] == ["active", "deleted"]
+
+
+def test_a_run_that_is_not_there_is_not_resumed(tracking):
+    gone = start_run(tracking, "training")
+    connect(tracking).delete_run(gone)
+
+    assert not resume_run(tracking, gone)
+    assert not resume_run(tracking, "0" * 32)
+
+
+def test_a_server_that_is_away_has_no_champion_to_be_without():
+    tracking = Tracking.of(Config(tracking=TrackingConfig(uri="http://127.0.0.1:9")))
+
+    with pytest.raises(TrackingAway), reaching(tracking):
+        registry.champion_version(tracking)

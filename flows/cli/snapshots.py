@@ -1,0 +1,48 @@
+"""The command that lists the snapshots that trainings were made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.output import print_json, print_line, print_table
+
+if TYPE_CHECKING:
+    from tasks.snapshot_files import ListedSnapshot
+
+app = typer.Typer()
+
+
+@app.command()
+def snapshots(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
+    """List the training sets of the workspace, newest first; `lidcflow train --snapshot ID` trains from one again."""
+    config = configured(config_file, workspace)
+    from tasks.snapshot_files import list_snapshots
+
+    listed = list_snapshots(config)
+    if as_json:
+        print_json([one.model_dump(mode="json") for one in listed])
+    elif listed:
+        classes = ("non-nodule", "benign", "malignant")
+        columns = ("id", "created (UTC)", "series", "patients", *classes, "sectors", "backbone", "releases")
+        print_table(f"{len(listed)} snapshots", columns, map(_row, listed))
+    else:
+        print_line("There is no snapshot yet; `lidcflow train` takes one.")
+
+
+def _row(one: ListedSnapshot) -> tuple[Any, ...]:
+    slices, settings = one.slices, one.settings
+    return (
+        one.id,
+        f"{settings.created:%Y-%m-%d %H:%M}",
+        one.series,
+        one.patients,
+        slices.non_nodule,
+        slices.benign,
+        slices.malignant,
+        settings.train.sector_num,
+        settings.train.backbone,
+        ", ".join(map(str, one.releases)) or None,
+    )

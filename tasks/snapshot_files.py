@@ -1,0 +1,176 @@
+"""Snapshots of trainings as files of the workspace: listed, found by their id, checked against the store."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from lidcflow.config import Config
+from lidcflow.errors import StoreMismatch, TrainingError
+from lidcflow.learn.release import ClassCounts, Record
+from lidcflow.learn.training_set import ID_LENGTH, TrainingSet, TrainingSettings, settings_of
+from lidcflow.store.volumes import VolumeStore
+from tasks.tracking import registry
+from tasks.tracking.connection import Tracking, is_there
+from tasks.tracking.runs import runs_tagged
+
+ARTIFACTS = "snapshot"
+"""Folder of the file among the artifacts of the training's run, and the tag that names it there."""
+
+
+class ListedSnapshot(Record):
+    """A snapshot of the workspace, and the releases that were trained from it."""
+
+    id: str
+    digest: str
+    series: int
+    patients: int
+    slices: ClassCounts
+    settings: TrainingSettings
+    releases: tuple[int, ...]
+
+
+def snapshots_folder(config: Config) -> Path:
+    """Return the folder of snapshots, made on first use."""
+    folder = config.workspace / "snapshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def list_snapshots(config: Config) -> list[ListedSnapshot]:
+    """List the snapshots of the workspace that can be trained from, newest first."""
+    releases = _releases(Tracking.of(config))
+    found = [_listed(file, digest, settings, releases.get(digest, ())) for file, digest, settings in _snapshots(config)]
+    return sorted(found, key=lambda one: one.settings.created, reverse=True)
+
+
+def find_snapshot(name: str, config: Config) -> Path:
+    """Find a snapshot by its path or the leading digits of its digest: in the workspace, else on its run in MLflow.
+
+    Raises
+    ------
+    TrainingError
+        If there is none, or more than one.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    matching = [file for file, digest, _ in _snapshots(config) if digest.startswith(name.lower())]
+    if len(matching) > 1:
+        raise TrainingError(
+            f"snapshot {name}: must begin the digest of one snapshot, got {len(matching)} of them; give more digits"
+        )
+    if matching:
+        return matching[0]
+    if fetched := _fetch(name.lower(), config):
+        return fetched
+    raise TrainingError(
+        f"snapshot {name}: must be a file or begin a digest of `lidcflow snapshots`, got neither; choose one of them"
+    )
+
+
+def config_of_snapshot(fixed: TrainingSet, config: Config) -> Config:
+    """Return the configuration that a snapshot was trained with, on this machine's places."""
+    settings = fixed.settings
+    local = {key: getattr(config.train, key) for key in ("backbone_weights", "backbone_sha256")}
+    same_kind = config.train.backbone == settings.train.backbone
+    return config.model_copy(
+        update={
+            "preprocess": settings.preprocess,
+            "split": settings.split,
+            "labels": settings.labels.model_copy(update={"source": config.labels.source}),
+            "train": settings.train.model_copy(update=local if same_kind else {}),
+        }
+    )
+
+
+def require_volumes(fixed: TrainingSet, config: Config, backbone_id: str) -> None:
+    """Make sure that backbone and volumes are those of a snapshot.
+
+    Raises
+    ------
+    TrainingError
+        If they are not: the first series that is gone or has changed is named.
+    """
+    _require_settings(fixed, config, backbone_id)
+    digests = fixed.snapshot.table.groupby("series_instance_uid")["volume_digest"].first()
+    store = VolumeStore.of(config)
+    stored = set(store.series_uids())
+    gone = [uid for uid in digests.index if uid not in stored]
+    if gone:
+        raise TrainingError(
+            f"snapshot {fixed.id}: its {len(digests)} series must be in the store, got {len(gone)} that are not, the "
+            f"first {gone[0]}; preprocess them again, or train without --snapshot"
+        )
+    now = ((record.series_instance_uid, record.volume_digest) for record in store.records(digests.index))
+    changed = [uid for uid, digest in now if digest != digests[uid]]
+    if changed:
+        raise TrainingError(
+            f"snapshot {fixed.id}: the volumes of its {len(digests)} series must be unchanged, got {len(changed)} that "
+            f"are not, the first {changed[0]}; preprocess the images that it was taken of, or train without --snapshot"
+        )
+
+
+def _require_settings(fixed: TrainingSet, config: Config, backbone_id: str) -> None:
+    settings = fixed.settings
+    try:
+        VolumeStore.of(config)
+    except StoreMismatch as error:
+        raise TrainingError(f"snapshot {fixed.id}: the store must hold volumes of its preprocessing; {error}") from None
+    if settings.preprocess.digest != settings.preprocess_digest:
+        raise TrainingError(
+            f"snapshot {fixed.id}: its volumes must be of this version of the preprocessing, got digest "
+            f"{settings.preprocess_digest[:12]}; train with lidcflow {settings.lidcflow_version}, or without --snapshot"
+        )
+    if backbone_id != settings.backbone_id:
+        raise TrainingError(
+            f"snapshot {fixed.id}: its features must be of the backbone {settings.backbone_id}, but the one at hand is "
+            f"{backbone_id}; set train.backbone_weights to the weight file that it was trained with"
+        )
+
+
+def _snapshots(config: Config) -> Iterator[tuple[Path, str, TrainingSettings]]:
+    for file in sorted((config.workspace / "snapshots").glob("[0-9a-f]*.parquet")):
+        if found := settings_of(file):
+            yield file, *found
+
+
+def _listed(file: Path, digest: str, settings: TrainingSettings, releases: tuple[int, ...]) -> ListedSnapshot:
+    table = pd.read_parquet(file, columns=["series_instance_uid", "patient_key", "label"])
+    return ListedSnapshot(
+        id=digest[:ID_LENGTH],
+        digest=digest,
+        series=table["series_instance_uid"].nunique(),
+        patients=table["patient_key"].nunique(),
+        slices=ClassCounts.of(table["label"].to_numpy()),
+        settings=settings,
+        releases=releases,
+    )
+
+
+def _releases(tracking: Tracking) -> dict[str, tuple[int, ...]]:
+    """Versions of releases by the digest of their snapshot, newest first."""
+    found: dict[str, tuple[int, ...]] = {}
+    for listed in registry.list_releases(tracking):
+        if listed.record and listed.record.snapshot_id:
+            found[listed.record.snapshot_id] = (*found.get(listed.record.snapshot_id, ()), listed.version)
+    return found
+
+
+def _fetch(name: str, config: Config) -> Path | None:
+    """Copy a snapshot from the run of a training into the workspace."""
+    tracking = Tracking.of(config)
+    if not re.fullmatch(rf"[0-9a-f]{{{ID_LENGTH},64}}", name) or not is_there(tracking):
+        return None
+    file = f"{name[:ID_LENGTH]}.parquet"
+    for run in runs_tagged(tracking, {ARTIFACTS: name[:ID_LENGTH]}):
+        with tempfile.TemporaryDirectory() as folder:
+            fetched = run.fetch(f"{ARTIFACTS}/{file}", Path(folder))
+            if fetched and (fixed := TrainingSet.load(fetched)).digest.startswith(name):
+                kept = snapshots_folder(config) / file
+                fixed.save(kept)
+                return kept
+    return None

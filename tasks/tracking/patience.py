@@ -1,0 +1,46 @@
+"""Wait for an MLflow server that is away, for a while."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from lidcflow.errors import TrackingAway
+from tasks.progress import stage
+
+Outcome = TypeVar("Outcome")
+
+FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 30.0
+
+
+def patiently(attempt: Callable[[], Outcome], wait_s: float, *, kept: str) -> Outcome:
+    """Call `attempt` until the server stays there to its end, with growing delays between.
+
+    Parameters
+    ----------
+    attempt : callable
+        Work that may be done again from its beginning.
+    wait_s : float
+        Time that the server may stay away, in all.
+    kept : str
+        What is kept and how to go on, for the sentence that ends it.
+
+    Raises
+    ------
+    TrackingAway
+        If the server has not come back in time.
+    """
+    waited_s = 0.0
+    for number in itertools.count():
+        try:
+            return attempt()
+        except TrackingAway as away:
+            if waited_s >= wait_s:
+                raise TrackingAway(f"{away}; {kept}") from None
+        delay_s = min(FIRST_DELAY_S * 2**number, LONGEST_DELAY_S, wait_s - waited_s)
+        with stage("waiting for MLflow"):
+            time.sleep(delay_s)
+        waited_s += delay_s
+    raise AssertionError
