@@ -20,6 +20,7 @@ from lidcflow.learn.release import ReleaseRecord
 from tasks.cluster import open_cluster
 from tasks.evaluate import prior_of
 from tasks.features import compute_features
+from tasks.feedback import feedback_on
 from tasks.held_out import HeldOutSplit, config_of_release, lacking_features, load_snapshot, read_split
 from tasks.predict import predict_globally, predict_release
 from tasks.progress import listening, stage
@@ -42,9 +43,16 @@ class EvaluateReport(BaseModel):
 
 @flow(name="evaluate")
 def evaluate(
-    config: Config, release: str = "champion", split: HeldOutName = "test", out: Path | None = None
+    config: Config,
+    release: str = "champion",
+    split: HeldOutName = "test",
+    out: Path | None = None,
+    feedback: bool = False,
 ) -> EvaluateReport:
-    """Measure a release, by version or alias; the page goes to the workspace, or to `out`, and to its run in MLflow."""
+    """Measure a release, by version or alias; the page goes to the workspace, or to `out`, and to its run in MLflow.
+
+    With `feedback`, what readers marked on its reports is summed up too.
+    """
     started_s = time.monotonic()
     tracking = Tracking.of(config)
     record = registry.load_release(tracking, release)
@@ -55,6 +63,9 @@ def evaluate(
     answers = ask(record, snapshot, held_out, trained)
     with stage("measure", total=1) as progress:
         evaluation = measure(record, split, held_out.truth, answers)
+        if feedback:
+            said = feedback_on(record, config)
+            evaluation = evaluation.model_copy(update={"feedback": said})
         progress.advance()
     page = write_evaluation(evaluation, (out or folder_of(record, split, config)).absolute())
     log_evaluation(run_of(tracking, run_id), page.parent, split)

@@ -71,3 +71,7 @@ class ReleaseError(LidcflowError):
 
 class ResourceError(LidcflowError):
     """The machine lacks something: disk space, a free port, a running server."""
+
+
+class FeedbackRefused(LidcflowError):
+    """A reader's mark does not fit the reading it is about."""

@@ -16,6 +16,7 @@ PARTS = (
     "experiments",
     "evaluating",
     "reading",
+    "reports",
     "service",
     "repair",
     "demo",
