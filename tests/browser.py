@@ -45,9 +45,9 @@ def open_file(driver: webdriver.Chrome, page: Path, *, width: int) -> None:
     open_page(driver, page.as_uri(), width=width)
 
 
-def open_page(driver: webdriver.Chrome, address: str, *, width: int) -> None:
-    """Open a page in a window of some width and forget what was logged before."""
-    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+def open_page(driver: webdriver.Chrome, address: str, *, width: int, height: int = 800) -> None:
+    """Open a page in a window of some size and forget what was logged before."""
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     driver.get("about:blank")
     driver.get_log("browser")

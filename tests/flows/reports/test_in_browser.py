@@ -59,11 +59,11 @@ def reports(read_workspace, tmp_path_factory):
 def browse(chromium, reports):  # noqa: F811
     """Open a page of the server in a window of some width, a study's with its slices there."""
 
-    def open_it(key=None, *, width=1360, anchor="", scheme="dark"):
+    def open_it(key=None, *, width=1360, height=800, anchor="", scheme="dark"):
         media = [{"name": "prefers-color-scheme", "value": scheme}]
         chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
         path = f"/studies/{key.study}/{key.series}/{anchor}" if key else "/"
-        open_page(chromium, reports[1] + path, width=width)
+        open_page(chromium, reports[1] + path, width=width, height=height)
         if key in (RANGES, NOTHING):
             WebDriverWait(chromium, 20).until(lambda _: not chromium.find_elements(By.CSS_SELECTOR, ".loading"))
         return chromium
@@ -173,14 +173,17 @@ def test_presets_inputs_and_the_mouse_set_the_window(browse):
     assert driver.execute_script(PIXELS, 0) == seen[0]
 
 
-def test_mean_and_maximum_are_seen_together_or_alone(browse):
-    driver = browse(RANGES)
+@pytest.mark.parametrize(("width", "height"), [(1360, 900), (1360, 500), (390, 800)])
+def test_mean_and_maximum_are_seen_together_or_alone_and_never_distorted(browse, width, height):
+    driver = browse(RANGES, width=width, height=height)
     views = driver.find_elements(By.CSS_SELECTOR, ".view")
-    seen = [[one.is_displayed() for one in views]]
+    seen = []
 
-    for name in ("Mean", "Maximum"):
+    for name in ("Both", "Mean", "Maximum"):
         driver.find_element(By.XPATH, f"//button[.='{name}']").click()
         seen.append([one.is_displayed() for one in views])
+        shown = [one.find_element(By.TAG_NAME, "canvas").rect for one in views if one.is_displayed()]
+        assert [one["width"] / one["height"] for one in shown] == pytest.approx([1.0] * len(shown), abs=0.01)
 
     assert seen == [[True, True], [True, False], [False, True]]
 
