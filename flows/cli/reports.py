@@ -22,14 +22,14 @@ def reports(port: Port = None, config_file: ConfigFile = None, workspace: Worksp
     Ctrl-C stops it. Research use only.
     """
     from flows.reports.server import serve
-    from flows.service.servers import ANYWHERE, addresses, check_port
+    from flows.service.servers import LOOPBACK, addresses, check_port
 
     config = configured(config_file, workspace)
     if port:
         config = config.model_copy(update={"serve": config.serve.model_copy(update={"reports_port": port})})
     check_port(config.serve.host, config.serve.reports_port, "reports server", "serve.reports_port")
     print_line(f"Reports at {addresses(config).reports}; Ctrl-C stops it. {NOTICE}")
-    if config.serve.host in ANYWHERE:
+    if config.serve.host not in LOOPBACK:
         console().print(
             "[yellow]anyone who reaches this machine can read and mark the reports:[/] there is no password"
         )

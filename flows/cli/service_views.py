@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.cli.output import NOTICE, console
+from flows.service.servers import LOOPBACK
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from flows.service.status import ReleasesStatus, RunStatus, Status, StoreStatus
     from flows.service.up import Serving
     from lidcflow.config import Config
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class ServiceLines:

@@ -16,6 +16,7 @@ WORK_POOL = "lidcflow"
 REPORTS_CONFIG = "LIDCFLOW_REPORTS_CONFIG"
 """Not an argument: the catalog's URL may hold a password, and every user of a machine can read arguments."""
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 """Addresses to listen on that nobody can connect to, and what a process of this machine connects to instead."""
 
