@@ -59,7 +59,7 @@ def main() -> None:
     with browser(1360, 1080) as driver:
         with reports_server(config) as address:
             photograph(driver, f"{address}/studies/{study_of(config)}/", DOCS / "study-page.png")
-            driver.set_window_size(1360, 460)
+            driver.set_window_size(1360, 620)
             photograph(driver, address, DOCS / "reports-index.png")
             driver.set_window_size(1360, 1080)
         with mlflow_server(config) as address:
