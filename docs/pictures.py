@@ -1,4 +1,4 @@
-"""Make the README's pictures from a finished demo: the study page, a phantom beside its labels, the registry.
+"""Make the README's pictures from a finished demo: the reports, a phantom beside its labels, the registry.
 
 Run `make demo` first, then `make pictures`. Needs Chromium and its driver.
 """
@@ -23,9 +23,11 @@ from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from flows.service.servers import REPORTS_CONFIG
 from lidcflow.config import Config
 from lidcflow.config_file import load_config
 from lidcflow.learn.dataset import Snapshot
+from lidcflow.read.listing import Listing
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking.connection import Tracking, pages
 from tasks.tracking.registry import list_releases
@@ -50,13 +52,16 @@ CHROMIUM_FLAGS = (
 
 
 def main() -> None:
-    """Write the three pictures beside this file."""
+    """Write the four pictures beside this file."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo").absolute()
     config = load_config(folder / "lidcflow.toml")
     phantom_beside_labels(config, DOCS / "phantom.png")
     with browser(1360, 1080) as driver:
-        page = max(config.reports_path.glob("*/*/report.html"), key=lambda file: file.stat().st_size)
-        photograph(driver, page.absolute().as_uri(), DOCS / "study-page.png")
+        with reports_server(config) as address:
+            photograph(driver, f"{address}/studies/{study_of(config)}/", DOCS / "study-page.png")
+            driver.set_window_size(1360, 620)
+            photograph(driver, address, DOCS / "reports-index.png")
+            driver.set_window_size(1360, 1080)
         with mlflow_server(config) as address:
             photograph(driver, release_page(address, config), DOCS / "registry.png", wait_s=12)
 
@@ -146,22 +151,47 @@ def photograph(driver: webdriver.Chrome, address: str, file: Path, *, wait_s: fl
     shrink(BytesIO(driver.get_screenshot_as_png()), file)
 
 
+def study_of(config: Config) -> str:
+    """Return study and series of the reading whose best slice is the surest."""
+    found = [entry for entry in Listing(config.reports_path).entries() if entry.glance and entry.glance.highest]
+    key = max(found, key=lambda entry: entry.glance.highest).key
+    return f"{key.study}/{key.series}"
+
+
+@contextmanager
+def reports_server(config: Config) -> Iterator[str]:
+    """Serve the demo's reports on a free port of loopback."""
+    port = free_port()
+    command = [sys.executable, "-m", "flows.reports.server"]
+    served = config.model_copy(update={"serve": config.serve.model_copy(update={"reports_port": port})})
+    with running(command, {REPORTS_CONFIG: served.model_dump_json()}, f"http://127.0.0.1:{port}"):
+        yield f"http://127.0.0.1:{port}"
+
+
 @contextmanager
 def mlflow_server(config: Config) -> Iterator[str]:
     """Serve the demo's registry on a free port of loopback."""
+    port = free_port()
+    command = [str(Path(sys.executable).parent / "mlflow"), "server", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", config.tracking_uri]
+    with running(command, {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}, f"http://127.0.0.1:{port}"):
+        yield f"http://127.0.0.1:{port}"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).parent / "mlflow"), "server", "--port", str(port), "--workers", "1"]
-    process = subprocess.Popen(
-        [*command, "--backend-store-uri", config.tracking_uri],
-        env={**os.environ, "DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true"},
-        start_new_session=True,
-    )
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(command: list[str], variables: dict[str, str], address: str) -> Iterator[None]:
+    """Run a server in the block, from when it answers."""
+    process = subprocess.Popen(command, env={**os.environ, **variables}, start_new_session=True)
     try:
-        address = f"http://127.0.0.1:{port}"
         wait_for(f"{address}/health")
-        yield address
+        yield
     finally:
         os.killpg(process.pid, 15)
         process.wait(30)

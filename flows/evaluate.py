@@ -22,6 +22,7 @@ from tasks.cluster import open_cluster
 from tasks.evaluate import prior_of
 from tasks.evaluation_run import log_evaluation
 from tasks.features import compute_features
+from tasks.feedback import feedback_on
 from tasks.held_out import HeldOutSplit, config_of_release, lacking_features, load_snapshot, read_split
 from tasks.predict import predict_globally, predict_release
 from tasks.progress import listening, stage
@@ -46,9 +47,16 @@ class EvaluateReport(BaseModel):
 
 @flow(name="evaluate")
 def evaluate(
-    config: Config, release: str = "champion", split: HeldOutName = "test", out: Path | None = None
+    config: Config,
+    release: str = "champion",
+    split: HeldOutName = "test",
+    out: Path | None = None,
+    feedback: bool = False,
 ) -> EvaluateReport:
-    """Measure a release, by version or alias; the page goes to the release's folder, or to `out`, and to its run."""
+    """Measure a release, by version or alias; the page goes to the release's folder, or to `out`, and to its run.
+
+    With `feedback`, what readers marked on its reports is summed up too.
+    """
     started_s = time.monotonic()
     tracking = Tracking.of(config)
     record = registry.load_release(tracking, release)
@@ -59,6 +67,9 @@ def evaluate(
     answers = ask(record, snapshot, held_out, trained)
     with stage("measure", total=1) as progress:
         evaluation = measure(record, split, held_out.truth, answers)
+        if feedback:
+            said = feedback_on(record, config)
+            evaluation = evaluation.model_copy(update={"feedback": said})
         progress.advance()
     page = write_evaluation(evaluation, (out or folder_of(record, config) / split).absolute())
     log = partial(keep_on_run, tracking, run_id, evaluation, page.parent)

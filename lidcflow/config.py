@@ -198,11 +198,12 @@ class InferConfig(_Settings):
 
 
 class ServeConfig(_Settings):
-    """What `lidcflow up` serves; servers listen on loopback unless host says otherwise."""
+    """What `lidcflow up` and `lidcflow reports` serve; servers listen on loopback unless host says otherwise."""
 
     host: str = "127.0.0.1"
     prefect_port: int = Field(4200, ge=1, le=65535)
     mlflow_port: int = Field(5000, ge=1, le=65535)
+    reports_port: int = Field(8765, ge=1, le=65535)
     preprocess_cron: str | None = Field(None, description="when to preprocess; none: as deployments/prefect.yaml says")
     retrain_cron: str | None = Field(None, description="when to retrain; none: as deployments/prefect.yaml says")
     infer_every_s: int | None = Field(None, ge=10, description="seconds between inferences; none: as the YAML says")

@@ -83,3 +83,7 @@ class PacsError(ResourceError):
 
 class TrackingAway(ResourceError):
     """The MLflow server does not answer; what was done is kept, and logged when it is back."""
+
+
+class FeedbackRefused(LidcflowError):
+    """A reader's mark does not fit the reading it is about."""

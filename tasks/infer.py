@@ -20,15 +20,13 @@ from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommend import recommend
 from lidcflow.read.recommendation import GeneratedBy, Recommendation, ReleaseFacts, SliceRange, Verdict
 from lidcflow.read.report import DATA, PAGE, write_report
+from lidcflow.read.reports import UNKNOWN_STUDY
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeRecord, VolumeStore
 from tasks.cluster import map_series
 from tasks.features import keep_features
 from tasks.progress import stage
 from tasks.tracking.connection import Tracking
-
-UNKNOWN_STUDY = "unknown-study"
-"""Folder of the reports on series whose headers name no study."""
 
 
 class RecommendedRange(BaseModel):

@@ -41,13 +41,18 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chr
 
 
 def open_file(driver: webdriver.Chrome, page: Path, *, width: int) -> None:
-    """Open a page from disk in a window of some width and forget what was logged before."""
-    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+    """Open a page from disk, as `open_page` does."""
+    open_page(driver, page.as_uri(), width=width)
+
+
+def open_page(driver: webdriver.Chrome, address: str, *, width: int, height: int = 800) -> None:
+    """Open a page in a window of some size and forget what was logged before."""
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     driver.get("about:blank")
     driver.get_log("browser")
     driver.get_log("performance")
-    driver.get(page.as_uri())
+    driver.get(address)
 
 
 def requests_of(driver: webdriver.Chrome) -> list[str]:

@@ -18,6 +18,7 @@ PARTS = (
     "experiments",
     "evaluating",
     "reading",
+    "reports",
     "service",
     "repair",
     "demo",

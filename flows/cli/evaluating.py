@@ -13,6 +13,7 @@ from flows.cli.session import flow_session
 
 if TYPE_CHECKING:
     from flows.evaluate import EvaluateReport
+    from lidcflow.evaluate.feedback import FeedbackFigures
     from lidcflow.evaluate.record import ReleaseEvaluation
 
 app = typer.Typer()
@@ -20,12 +21,15 @@ Release = Annotated[str, typer.Argument(metavar="RELEASE", help="Alias or versio
 Split = Annotated[Literal["test", "validation"], typer.Option("--split", help="Which held-out patients.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of page and figures; by default the workspace's.")]
 
+Feedback = Annotated[bool, typer.Option("--feedback", help="Also sum up what readers marked on its reports.")]
+
 
 @app.command()
 def evaluate(
     release: Release = "champion",
     split: Split = "test",
     out: Out = None,
+    feedback: Feedback = False,
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
@@ -39,7 +43,7 @@ def evaluate(
     with flow_session(config):
         from flows.evaluate import evaluate as run
 
-        report = run(config, release, split, out)
+        report = run(config, release, split, out, feedback)
     if as_json:
         print_json(report)
     else:
@@ -55,8 +59,20 @@ def print_evaluation(report: EvaluateReport) -> None:
     columns = ("sector", "slices", "none/benign/malignant", "AUROC nodule", "balanced", "AUROC malignant", "ECE")
     print_table("Sectors", columns, _sector_rows(found))
     print_line(_operating(found))
+    if found.feedback:
+        print_feedback(found.feedback)
     synthetic = " All images are synthetic: these figures say nothing about patients." if found.synthetic else ""
     print_line(f"{report.page}\nMeasured in {report.seconds:.0f} s.{synthetic} {NOTICE}")
+
+
+def print_feedback(found: FeedbackFigures) -> None:
+    """Print what readers marked, and what that can and can't tell."""
+    from lidcflow.evaluate.tables import FEEDBACK_HEAD, feedback_rows
+
+    readers = f"{found.readers} reader{'' if found.readers == 1 else 's'}"
+    print_table(f"What {readers} said of its reports", FEEDBACK_HEAD, feedback_rows(found))
+    for sentence in found.notes:
+        print_line(sentence)
 
 
 def _contestant_rows(found: ReleaseEvaluation) -> list[tuple[Any, ...]]:

@@ -18,7 +18,7 @@ app = typer.Typer()
 
 @app.command()
 def up(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
-    """Serve everything: Prefect, MLflow, a worker and the scheduled preprocessing, training and inference.
+    """Serve everything: Prefect, MLflow, the reports, a worker and the scheduled preprocessing, training and inference.
 
     Ctrl-C stops it all. Research use only.
     """

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.cli.output import NOTICE, console
+from flows.service.servers import LOOPBACK
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from flows.service.status import ReleasesStatus, RunStatus, Status, StoreStatus
     from flows.service.up import Serving
     from lidcflow.config import Config
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class ServiceLines:
@@ -65,7 +64,7 @@ class ServiceLines:
                 )
         if config.serve.host not in LOOPBACK:
             self._out.print(
-                "[yellow]anyone who reaches this machine can use both servers:[/] they ask for no password; "
+                "[yellow]anyone who reaches this machine can use all three servers:[/] they ask for no password; "
                 "MLFLOW_SERVER_ALLOWED_HOSTS names the hosts that MLflow answers to",
             )
         self._out.print(f"Ctrl-C stops everything. {NOTICE}")
@@ -75,6 +74,7 @@ def _served_table(serving: Serving) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_row("Prefect", serving.addresses.prefect)
     table.add_row("MLflow", serving.addresses.mlflow)
+    table.add_row("Reports", serving.addresses.reports)
     for deployment in serving.deployments:
         when = ", ".join(str(schedule) for schedule in deployment.schedules)
         table.add_row(deployment.name, f"{when}{', paused' if serving.paused[deployment.name] else ''}")
@@ -113,7 +113,10 @@ def _store(store: StoreStatus) -> str:
 
 
 def _service(service: Served) -> str:
-    return f"since {_moment(service.since)}: Prefect {service.prefect_url}, MLflow {service.mlflow_url}"
+    return (
+        f"since {_moment(service.since)}: Prefect {service.prefect_url}, MLflow {service.mlflow_url}, "
+        f"reports {service.reports_url}"
+    )
 
 
 def _champion(releases: ReleasesStatus) -> str:

@@ -214,7 +214,8 @@ def serving(config: Config) -> Result:
         check_ports(config)
     except ResourceError as error:
         return warn(*split_sentence(error))
-    free = f"ports {config.serve.prefect_port} and {config.serve.mlflow_port} are free"
+    serve = config.serve
+    free = f"ports {serve.prefect_port}, {serve.mlflow_port} and {serve.reports_port} are free"
     return ok(f"{free}; not configured yet: {', '.join(unset)}" if unset else free)
 
 

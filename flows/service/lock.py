@@ -11,6 +11,7 @@ from typing import IO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from flows.service.servers import Addresses
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 
@@ -27,6 +28,7 @@ class Served(BaseModel):
     since: datetime
     prefect_url: str
     mlflow_url: str
+    reports_url: str
 
     @property
     def prefect_api_url(self) -> str:
@@ -35,7 +37,7 @@ class Served(BaseModel):
 
 
 @contextmanager
-def claim(config: Config, prefect_url: str, mlflow_url: str) -> Iterator[Served]:
+def claim(config: Config, where: Addresses) -> Iterator[Served]:
     """Hold the workspace; the lock goes with the process, however that ends.
 
     Raises
@@ -43,7 +45,8 @@ def claim(config: Config, prefect_url: str, mlflow_url: str) -> Iterator[Served]
     ResourceError
         If another process holds it, or the workspace can't be written.
     """
-    served = Served(pid=os.getpid(), since=datetime.now(UTC), prefect_url=prefect_url, mlflow_url=mlflow_url)
+    urls = {"prefect_url": where.prefect, "mlflow_url": where.mlflow, "reports_url": where.reports}
+    served = Served(pid=os.getpid(), since=datetime.now(UTC), **urls)
     with _opened(config.workspace) as stream:
         if not _locked(stream):
             raise _taken(config)

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from flows.environment import variables
@@ -12,6 +13,10 @@ from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 
 WORK_POOL = "lidcflow"
+REPORTS_CONFIG = "LIDCFLOW_REPORTS_CONFIG"
+"""Not an argument: the catalog's URL may hold a password, and every user of a machine can read arguments."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 """Addresses to listen on that nobody can connect to, and what a process of this machine connects to instead."""
 
@@ -22,6 +27,7 @@ class Addresses:
 
     prefect: str
     mlflow: str
+    reports: str
 
     @property
     def prefect_api(self) -> str:
@@ -36,6 +42,7 @@ def addresses(config: Config) -> Addresses:
     return Addresses(
         prefect=f"http://{host}:{config.serve.prefect_port}",
         mlflow=config.tracking_uri if remote else f"http://{host}:{config.serve.mlflow_port}",
+        reports=f"http://{host}:{config.serve.reports_port}",
     )
 
 
@@ -50,16 +57,16 @@ def check_ports(config: Config) -> None:
     Raises
     ------
     ResourceError
-        If a port is in use, the host is not of this machine, or both servers have the same port.
+        If a port is in use, the host is not of this machine, or two servers have the same port.
     """
-    ports = {"Prefect server": ("serve.prefect_port", config.serve.prefect_port)}
-    if not has_remote_tracking(config):
-        ports["MLflow server"] = ("serve.mlflow_port", config.serve.mlflow_port)
-    if len({port for _, port in ports.values()}) < len(ports):
-        raise ResourceError(
-            f"serve.prefect_port and serve.mlflow_port must differ, got {config.serve.mlflow_port} twice; change one"
-        )
-    for server, (key, port) in ports.items():
+    ports = {"Prefect server": "prefect_port", "MLflow server": "mlflow_port", "reports server": "reports_port"}
+    if has_remote_tracking(config):
+        del ports["MLflow server"]
+    chosen = {server: (f"serve.{key}", getattr(config.serve, key)) for server, key in ports.items()}
+    for (one, port), (other, same) in combinations(chosen.values(), 2):
+        if port == same:
+            raise ResourceError(f"{one} and {other} must differ, got {port} twice; change one")
+    for server, (key, port) in chosen.items():
         check_port(config.serve.host, port, server, key)
 
 
@@ -119,6 +126,17 @@ def mlflow_server(config: Config) -> Service | None:
         environment=environment(config) | places,
         log=log_folder(config) / "mlflow-server.log",
         health_url=f"{addresses(config).mlflow}/health",
+    )
+
+
+def reports_server(config: Config) -> Service:
+    """Return the server of the reports; its configuration travels in its environment."""
+    return Service(
+        name="reports server",
+        arguments=("-m", "flows.reports.server"),
+        environment=environment(config) | {REPORTS_CONFIG: config.model_dump_json()},
+        log=log_folder(config) / "reports-server.log",
+        health_url=f"{addresses(config).reports}/health",
     )
 
 

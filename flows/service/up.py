@@ -17,6 +17,7 @@ from flows.service.servers import (
     log_folder,
     mlflow_server,
     prefect_server,
+    reports_server,
     worker,
 )
 from flows.service.supervisor import Listener, ServiceFailed, Supervisor, stop_on_signals
@@ -59,7 +60,7 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     supervisor = Supervisor(listener)
     check_unserved(config)
     check_ports(config)
-    with claim(config, where.prefect, where.mlflow):
+    with claim(config, where):
         try:
             with stop_on_signals(supervisor), supervisor:
                 paused = _start(config, supervisor)
@@ -72,7 +73,7 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
 def _start(config: Config, supervisor: Supervisor) -> dict[str, bool]:
     """Start the servers, then what needs them; return which deployments are paused."""
     paused: dict[str, bool] = {}
-    for server in (prefect_server(config), mlflow_server(config)):
+    for server in (prefect_server(config), mlflow_server(config), reports_server(config)):
         if server is not None:
             supervisor.start(server)
     supervisor.wait_until_healthy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from lidcflow.evaluate.feedback import FeedbackFigures
 from lidcflow.learn.release import ClassCounts, Estimate, Record
 from lidcflow.read.recommendation import STATEMENT
 
@@ -114,6 +115,7 @@ class ReleaseEvaluation(Record):
     operating_point: dict[str, Estimate]
     sectors: tuple[SectorFigures, ...]
     subgroups: tuple[Subgroup, ...]
+    feedback: FeedbackFigures | None = None
 
     @property
     def own(self) -> Contestant:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lidcflow.evaluate.feedback import FeedbackFigures
 from lidcflow.evaluate.froc import FALSE_RANGES, froc_key
 from lidcflow.evaluate.record import Contestant, ReleaseEvaluation, SliceFigures, Subgroup
 from lidcflow.evaluate.review import REVIEWED
@@ -37,6 +38,19 @@ OPERATING_NAMES = {
     "false_ranges": "false ranges a study",
     "slices_in_ranges": "slices in ranges",
 }
+
+FEEDBACK_HEAD = (
+    "readings",
+    "marked / all",
+    "ranges right",
+    "wrong",
+    "divided",
+    "share right",
+    "slices added",
+    "runs",
+    "in readings",
+    "named within ranges",
+)
 
 Row = tuple[str, ...]
 
@@ -92,3 +106,22 @@ def subgroup_row(one: Subgroup, keys: Iterable[str]) -> Row:
         str(one.nodules),
         *(interval(one.figures.get(key)) for key in keys),
     )
+
+
+def feedback_rows(found: FeedbackFigures) -> list[Row]:
+    """Lay out readers' feedback: a row for each verdict."""
+    return [
+        (
+            one.verdict,
+            f"{one.marked} / {one.readings}",
+            str(one.right),
+            str(one.wrong),
+            str(one.divided),
+            interval(one.share_right),
+            str(one.missed_slices),
+            str(one.missed_runs),
+            str(one.missed_readings),
+            str(one.confirmed_slices),
+        )
+        for one in found.groups
+    ]

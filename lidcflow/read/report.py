@@ -51,23 +51,33 @@ def write_report(recommendation: Recommendation, hu: NDArray[np.int16] | None, f
 
 def render_page(recommendation: Recommendation, hu: NDArray[np.int16] | None) -> str:
     """Return the page of a recommendation as HTML; parameters as for `write_report`."""
-    environment = _environment()
-    script = environment.get_template("report.js").render()
-    return environment.get_template("report.html").render(
-        study=recommendation,
-        script_hash=b64encode(sha256(script.encode()).digest()).decode("ascii"),
-        **_contents(recommendation, hu),
+    templates = environment()
+    return templates.get_template("report.html").render(
+        study=recommendation, script_hash=script_hash(templates), **_contents(recommendation, hu)
     )
 
 
+def script_hash(templates: Environment) -> str:
+    """Return what a policy names the page's own script by: its SHA-256, in base 64."""
+    script = templates.get_template("report.js").render()
+    return b64encode(sha256(script.encode()).digest()).decode("ascii")
+
+
 def _contents(recommendation: Recommendation, hu: NDArray[np.int16] | None) -> dict[str, Any]:
+    pictures = None if hu is None or recommendation.volume is None else _pictures(recommendation, hu)
+    contents = layout_of(recommendation, pictures.coronal if pictures else None)
+    return {**contents, "pictures": pictures, "reviewing": False}
+
+
+def layout_of(recommendation: Recommendation, coronal: str | None) -> dict[str, Any]:
+    """Return what the parts of a page need: the curve on the chest from the front, proportions, first slices."""
     volume = recommendation.volume
     if volume is None:
-        return {"volume": None, "curve": None, "pictures": None, "shown": ()}
+        return {"volume": None, "curve": None, "coronal": None, "shown": ()}
     return {
         "volume": volume,
         "curve": curve_of(recommendation, volume),
-        "pictures": None if hu is None else _pictures(recommendation, hu),
+        "coronal": coronal,
         "shown": _shown(recommendation),
         "width": WIDTH,
         "proportion": _proportion(volume),
@@ -100,8 +110,9 @@ def _plot_proportion(volume: VolumeFacts) -> float:
     return volume.columns * volume.column_spacing_mm / (volume.z_top_mm - volume.z_bottom_mm)
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return the templates of all pages of readings."""
+    templates = Environment(
         loader=PackageLoader("lidcflow.read"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -109,8 +120,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     names = ("percent", "mm", "number", "slices", "listed", "image_numbers", "image_word", "facts")
-    environment.filters.update({name: getattr(wording, name) for name in names})
-    return environment
+    templates.filters.update({name: getattr(wording, name) for name in names})
+    return templates
 
 
 def write_together(texts: dict[str, str], folder: Path) -> None:

@@ -65,7 +65,7 @@ def pictures_of(hu: NDArray[np.int16], sharp: Collection[int]) -> Pictures:
     mean, maximum = (to_grey(channel, LUNG_WINDOW_HU) for channel in hu)
     side = min(hu.shape[2], int(sqrt(VIEWER_PIXELS_IN_ALL / hu.shape[1])))
     return Pictures(
-        coronal=_png(coronal(hu[0])),
+        coronal=coronal_picture(hu),
         mean=[_webp(grey, side) for grey in mean],
         maximum=[_webp(grey, side) for grey in maximum],
         thumbnail=[_webp(grey, min(side, THUMBNAIL_PIXELS)) for grey in mean],
@@ -115,6 +115,12 @@ def coronal(hu: NDArray[np.int16]) -> NDArray[np.uint8]:
     rows = hu.shape[1]
     middle: NDArray[np.float64] = hu[:, int(0.4 * rows) : int(0.65 * rows) + 1].mean(axis=1)
     return to_grey(middle, CORONAL_WINDOW_HU)
+
+
+def coronal_picture(hu: NDArray[np.int16], share: float = 1.0) -> str:
+    """Return the chest from the front as a data URI; `hu` as for `pictures_of`, `share` of its width."""
+    aside = round(hu.shape[3] * (1 - share) / 2)
+    return _png(coronal(hu[0])[:, aside : hu.shape[3] - aside])
 
 
 def _png(grey: NDArray[np.uint8], most_pixels: int | None = None) -> str:

@@ -109,6 +109,8 @@ class Database:
                 Base.metadata.create_all(session.connection())
                 session.add(_Schema(version=SCHEMA_VERSION))
             version = session.scalars(select(_Schema.version)).one()
+            if version == SCHEMA_VERSION:
+                Base.metadata.create_all(session.connection())  # tables that came after the catalog was made
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"{self._where}: schema version must be {SCHEMA_VERSION}, got {version}; use the lidcflow that made "

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -32,6 +34,7 @@ workers = 1
 [serve]
 prefect_port = {prefect_port}
 mlflow_port = {mlflow_port}
+reports_port = {reports_port}
 preprocess_cron = "{cron}"
 """
 
@@ -81,7 +84,8 @@ class Up:
         return alive
 
     def has_free_ports(self):
-        for port in (self.config.serve.prefect_port, self.config.serve.mlflow_port):
+        serve = self.config.serve
+        for port in (serve.prefect_port, serve.mlflow_port, serve.reports_port):
             socket.create_server(("127.0.0.1", port)).close()
         return True
 
@@ -90,10 +94,12 @@ class Up:
 def settings(tmp_path, ct_series):
     """Give a configuration with an archive of one series, on free ports."""
     ct_series(tmp_path / "archive" / "a")
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        ports = one.getsockname()[1], other.getsockname()[1]
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        ports = [one.getsockname()[1] for one in sockets]
+    named = dict(zip(("prefect_port", "mlflow_port", "reports_port"), ports, strict=True))
     file = tmp_path / "lidcflow.toml"
-    file.write_text(SETTINGS.format(folder=tmp_path, cron=EVERY_MINUTE, prefect_port=ports[0], mlflow_port=ports[1]))
+    file.write_text(SETTINGS.format(folder=tmp_path, cron=EVERY_MINUTE, **named))
     return file
 
 
@@ -118,6 +124,7 @@ def test_a_scheduled_run_completes_and_one_ctrl_c_leaves_nothing_behind(start, s
 
     up.wait_for(lambda: up.run_in(StateType.COMPLETED), RUN_LIMIT_S)
     status = json.loads(subprocess.check_output([LIDCFLOW, "status", "--json", "--config", settings]))
+    reports = urllib.request.urlopen(status["service"]["reports_url"]).read().decode()
     second = subprocess.run(up.command, capture_output=True, text=True, check=False)
     up.process.send_signal(signal.SIGINT)
 
@@ -126,6 +133,7 @@ def test_a_scheduled_run_completes_and_one_ctrl_c_leaves_nothing_behind(start, s
     assert up.survivors() == []
     assert up.has_free_ports()
     assert "infer is paused: inbox must be set" in up.output.read_text()
+    assert "There is no report yet" in reports
     assert (status["store"]["series"], status["catalog"]) == (1, {"committed": 1})
     assert [run["state"] for run in status["runs"] if run["flow"] == "preprocess"] == ["Completed"]
     assert second.returncode == 1

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import mlflow
@@ -47,6 +48,9 @@ from lidcflow.learn.release import ReleaseRecord
 from lidcflow.lidc.annotations import lidc_scans, nodules_of
 from lidcflow.lidc.labels import nodules_of_volume, slab_labels
 from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.read.feedback import Saying, add_mark
+from lidcflow.read.recommendation import Recommendation
+from lidcflow.store.feedback import FeedbackTable
 from lidcflow.store.volumes import VolumeStore
 from tasks.champions import ask_champion, champions_of
 from tasks.cluster import open_cluster
@@ -216,8 +220,20 @@ def test_nothing_that_is_kept_of_a_training_names_a_patient(config, trained):
 
 
 @pytest.fixture(scope="module")
-def evaluated(config, trained):
-    return evaluate(config, str(trained.release.version))
+def marked(read):
+    """A reader's marks on a reading: a slice that no range has, said, taken back and said again."""
+    page = next(reading.page for reading in read.readings if reading.verdict != "not-evaluated")
+    said = Recommendation.model_validate_json((page.parent / "recommendations.json").read_bytes())
+    reading = {"version": said.release.version, "volume_digest": said.volume.volume_digest}
+    for says, undoes in (("nodule", None), ("undone", 1), ("benign", None)):
+        saying = Saying(reader="R1", says=says, first_slice=1, last_slice=1, undoes=undoes, **reading)
+        add_mark(page.parent, said, saying, datetime(2026, 1, 2, tzinfo=UTC))
+    return any(one.first_slice == 1 for one in said.ranges)
+
+
+@pytest.fixture(scope="module")
+def evaluated(config, trained, marked):
+    return evaluate(config, str(trained.release.version), feedback=True)
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +247,16 @@ def test_an_evaluation_finds_the_figures_that_the_training_found(evaluated, trai
     assert (found.patients, found.nodules, found.synthetic) == (test.patients, test.nodules, True)
     assert found.own.slices.natural["auroc_nodule"].value == pytest.approx(test.release["auroc_nodule"].value)
     assert found.own.nodules["sensitivity_at_5"].value == pytest.approx(test.release["sensitivity_at_5"].value)
+
+
+def test_an_evaluation_sums_up_what_readers_marked_and_the_catalog_keeps_it(config, evaluated, marked, read):
+    everything, *_ = evaluated.evaluation.feedback.groups
+
+    with FeedbackTable(config.catalog) as table:
+        kept = [row.says for row in table.marks("lidcflow", 1)]
+    assert kept == ["nodule", "undone", "benign"]
+    assert (everything.marked, everything.readings) == (1, len(read.readings))
+    assert (everything.missed_slices, everything.confirmed_slices) == ((0, 1) if marked else (1, 0))
 
 
 def test_an_evaluation_leaves_a_page_in_the_workspace_and_on_the_run_of_the_training(config, evaluated):

@@ -1,16 +1,20 @@
 """Commands and environments of the servers and the worker."""
 
-from flows.service.servers import addresses, mlflow_server, prefect_server, worker
+from flows.service.servers import addresses, mlflow_server, prefect_server, reports_server, worker
 from lidcflow.config import Config
 
 
 def test_servers_listen_on_loopback_and_keep_passwords_off_the_command_line(tmp_path):
-    config = Config(workspace=tmp_path, tracking={"uri": "postgresql://me:secret@host/mlflow"})
+    secrets = {
+        "tracking": {"uri": "postgresql://me:secret@host/mlflow"},
+        "catalog_url": "postgresql://me:secret@host/a",
+    }
+    config = Config(workspace=tmp_path, **secrets)
 
-    services = [prefect_server(config), mlflow_server(config), worker(config)]
+    services = [prefect_server(config), mlflow_server(config), worker(config), reports_server(config)]
 
     arguments = [" ".join(service.arguments) for service in services]
-    assert [" --host 127.0.0.1 " in text for text in arguments] == [True, True, False]
+    assert [" --host 127.0.0.1 " in text for text in arguments] == [True, True, False, False]
     assert "secret" not in "".join(arguments)
     assert services[1].environment["MLFLOW_BACKEND_STORE_URI"].endswith("secret@host/mlflow")
     assert {service.environment["DO_NOT_TRACK"] for service in services} == {"true"}

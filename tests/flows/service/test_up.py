@@ -1,11 +1,11 @@
 """What `lidcflow up` refuses before it starts or writes anything."""
 
 import os
-import re
 
 import pytest
 
 from flows.service.lock import claim, served
+from flows.service.servers import addresses
 from flows.service.up import serve
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
@@ -24,10 +24,11 @@ def test_a_port_in_use_is_named_with_its_key_and_nothing_is_written(tmp_path, ta
     assert not config.workspace.exists()
 
 
-def test_both_servers_on_one_port_are_refused(tmp_path):
-    config = Config(workspace=tmp_path, serve={"prefect_port": 5000})
+@pytest.mark.parametrize(("key", "other"), [("mlflow_port", "prefect_port"), ("reports_port", "prefect_port")])
+def test_two_servers_on_one_port_are_refused(tmp_path, key, other):
+    config = Config(workspace=tmp_path, serve={key: 4200})
 
-    with pytest.raises(ResourceError, match=r"serve.prefect_port and serve.mlflow_port must differ, got 5000"):
+    with pytest.raises(ResourceError, match=rf"serve.{other} and serve.{key} must differ, got 4200 twice"):
         refuse_to_start(config)
 
 
@@ -42,7 +43,7 @@ def test_a_second_up_on_a_workspace_is_told_of_the_first(tmp_path):
     config = Config(workspace=tmp_path)
 
     with (
-        claim(config, "http://127.0.0.1:4200", "http://127.0.0.1:5000"),
+        claim(config, addresses(config)),
         pytest.raises(ResourceError, match=f"only one .*process {os.getpid()} at http://127.0.0.1:4200"),
     ):
         refuse_to_start(config)
@@ -52,11 +53,11 @@ def test_a_second_up_on_a_workspace_is_told_of_the_first(tmp_path):
 
 def test_a_claim_that_a_dead_process_left_behind_counts_for_nothing(tmp_path):
     config = Config(workspace=tmp_path)
-    with claim(config, "http://127.0.0.1:1", "http://127.0.0.1:2"):
+    with claim(config, addresses(config)):
         left_behind = (tmp_path / "up.json").read_text()
     (tmp_path / "up.json").write_text(left_behind)
 
-    assert re.search("127.0.0.1:1", left_behind)
+    assert "http://127.0.0.1:8765" in left_behind
     assert served(config) is None
-    with claim(config, "http://127.0.0.1:4200", "http://127.0.0.1:5000") as mine:
+    with claim(config, addresses(config)) as mine:
         assert served(config) == mine

@@ -1,0 +1,36 @@
+"""The command that shows the reports in a browser."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.options import ConfigFile, Workspace, configured
+from flows.cli.output import NOTICE, console, print_line
+
+app = typer.Typer()
+Port = Annotated[
+    int | None, typer.Option("--port", min=1, max=65535, help="Port to listen on; serve.reports_port by default.")
+]
+
+
+@app.command()
+def reports(port: Port = None, config_file: ConfigFile = None, workspace: Workspace = None) -> None:
+    """Show the reports of the workspace: an index, each study as a stack of slices, readers' feedback.
+
+    Ctrl-C stops it. Research use only.
+    """
+    from flows.reports.server import serve
+    from flows.service.servers import LOOPBACK, addresses, check_port
+
+    config = configured(config_file, workspace)
+    if port:
+        config = config.model_copy(update={"serve": config.serve.model_copy(update={"reports_port": port})})
+    check_port(config.serve.host, config.serve.reports_port, "reports server", "serve.reports_port")
+    print_line(f"Reports at {addresses(config).reports}; Ctrl-C stops it. {NOTICE}")
+    if config.serve.host not in LOOPBACK:
+        console().print(
+            "[yellow]anyone who reaches this machine can read and mark the reports:[/] there is no password"
+        )
+    serve(config)

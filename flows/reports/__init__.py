@@ -1,0 +1,1 @@
+"""The server of the reports: `lidcflow reports`, also beside Prefect and MLflow in `lidcflow up`."""

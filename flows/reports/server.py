@@ -1,0 +1,35 @@
+"""Serve the reports until a signal: ``python -m flows.reports.server``, its configuration in a variable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import uvicorn
+
+from flows.reports.app import make_app
+from flows.service.servers import REPORTS_CONFIG
+from lidcflow.config import Config
+
+STOP_WITHIN_S = 3
+
+
+def serve(config: Config) -> None:
+    """Listen on ``serve.host`` and ``serve.reports_port``; Ctrl-C or SIGTERM ends it."""
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.run(
+            make_app(config),
+            host=config.serve.host,
+            port=config.serve.reports_port,
+            lifespan="off",
+            ws="none",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            log_level="warning",
+            timeout_graceful_shutdown=STOP_WITHIN_S,
+        )
+
+
+if __name__ == "__main__":
+    serve(Config.model_validate_json(os.environ[REPORTS_CONFIG]))

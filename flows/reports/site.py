@@ -1,0 +1,86 @@
+"""What the server knows: the reports of a workspace, the volumes that were read, where marks are kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from re import compile as pattern
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidcflow.config import Config
+from lidcflow.errors import LidcflowError
+from lidcflow.read.feedback import Mark, Saying, add_mark
+from lidcflow.read.listing import Listing
+from lidcflow.read.recommendation import Recommendation
+from lidcflow.read.report import PAGE
+from lidcflow.read.reports import ReportKey, report_folder
+from lidcflow.store.feedback import FeedbackTable
+from lidcflow.store.volumes import VolumeStore
+
+OTHER_PAGES = ("releases", "experiments")
+_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Site:
+    """The reports of a workspace."""
+
+    config: Config
+    listing: Listing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.listing = Listing(self.root)
+
+    @property
+    def root(self) -> Path:
+        """Folder of the reports."""
+        return self.config.reports_path.absolute()
+
+    def read_hu(self, said: Recommendation) -> NDArray[np.int16] | None:
+        """Return exactly the volume that a recommendation is about, None where it is not there any more."""
+        if said.volume is None:
+            return None
+        try:
+            store = VolumeStore.found(self.config.reading.store_root, self.config.access)
+            if store is None or store.record(said.series_instance_uid).volume_digest != said.volume.volume_digest:
+                return None
+            return store.read_hu(said.series_instance_uid)
+        except LidcflowError as error:
+            log.warning("%s", error)
+            return None
+
+    def keep(self, key: ReportKey, said: Recommendation, saying: Saying) -> tuple[Mark, ...]:
+        """Keep a mark beside the report and in the catalog, and return the whole history.
+
+        The file is what counts: a catalog that can't be written now gets the mark with the next one, or from
+        `lidcflow evaluate --feedback`.
+        """
+        folder = report_folder(self.root, key)
+        if folder is None:
+            return ()
+        marks = add_mark(folder, said, saying, datetime.now(UTC))
+        try:
+            with FeedbackTable(self.config.catalog) as table:
+                table.replace(said.series_instance_uid, said.study_instance_uid, marks)
+        except LidcflowError as error:
+            log.warning("%s", error)
+        return marks
+
+    def other_pages(self) -> Iterator[tuple[str, str]]:
+        """Name the pages of evaluations and experiments, with their addresses."""
+        for kind in OTHER_PAGES:
+            for page in sorted((self.root / kind).glob(f"*/{PAGE}")):
+                if self.other_page(kind, page.parent.name):
+                    yield f"{kind.removesuffix('s')} {page.parent.name}", f"/{kind}/{page.parent.name}/{PAGE}"
+
+    def other_page(self, kind: str, name: str) -> Path | None:
+        """Return where such a page lies, None for anything else."""
+        folder = self.root / kind / name
+        safe = kind in OTHER_PAGES and _NAME.fullmatch(name) and not folder.is_symlink()
+        return folder / PAGE if safe else None

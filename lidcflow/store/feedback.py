@@ -1,0 +1,77 @@
+"""Readers' marks in the catalog: what ``feedback.json`` beside each report says, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import String, delete, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from lidcflow.read.feedback import Mark
+from lidcflow.store.database import Base, Database
+
+_LONGEST_UID = 64
+
+
+class FeedbackRow(Base):
+    """One mark of a reader, see `lidcflow.read.feedback.Mark`."""
+
+    __tablename__ = "feedback"
+
+    series_instance_uid: Mapped[str] = mapped_column(String(_LONGEST_UID), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    study_instance_uid: Mapped[str | None] = mapped_column(String(_LONGEST_UID), index=True)
+    time: Mapped[datetime]
+    reader: Mapped[str]
+    says: Mapped[str]
+    first_slice: Mapped[int]
+    last_slice: Mapped[int]
+    in_range: Mapped[bool]
+    undoes: Mapped[int | None]
+    release: Mapped[str] = mapped_column(index=True)
+    version: Mapped[int]
+    verdict: Mapped[str]
+    volume_digest: Mapped[str]
+
+    @property
+    def mark(self) -> Mark:
+        """The same as the file has it."""
+        return Mark.model_validate({name: getattr(self, name) for name in Mark.model_fields})
+
+
+class FeedbackTable:
+    """The table of marks behind a SQLAlchemy URL; parameters and errors as of `lidcflow.store.catalog.Catalog`.
+
+    Examples
+    --------
+    >>> with FeedbackTable("sqlite://") as table:
+    ...     table.marks("lidcflow", 3)
+    []
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    def replace(self, series_instance_uid: str, study_instance_uid: str | None, marks: Iterable[Mark]) -> None:
+        """Write the whole history of a series, as its file has it, in place of what was there."""
+        uids = {"series_instance_uid": series_instance_uid, "study_instance_uid": study_instance_uid}
+        with self._database.session() as session:
+            session.execute(delete(FeedbackRow).where(FeedbackRow.series_instance_uid == series_instance_uid))
+            session.add_all(FeedbackRow(**uids, **mark.model_dump()) for mark in marks)
+
+    def marks(self, release: str, version: int) -> Sequence[FeedbackRow]:
+        """Return the marks on what a release said, by series, oldest first."""
+        query = select(FeedbackRow).where(FeedbackRow.release == release, FeedbackRow.version == version)
+        with self._database.session(reads_only=True) as session:
+            return list(session.scalars(query.order_by(FeedbackRow.series_instance_uid, FeedbackRow.number)))

@@ -1,0 +1,33 @@
+"""Bring readers' marks from the reports into the catalog, and sum up those on one release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lidcflow.config import Config
+from lidcflow.evaluate.feedback import FeedbackFigures, feedback_figures
+from lidcflow.learn.release import ReleaseRecord
+from lidcflow.read.feedback import Mark, read_feedback
+from lidcflow.read.listing import readings_of
+from lidcflow.read.reports import UNKNOWN_STUDY, report_keys
+from lidcflow.store.feedback import FeedbackTable
+
+
+def feedback_on(release: ReleaseRecord, config: Config) -> FeedbackFigures:
+    """Sum up the marks on what a release said, as the catalog has them after the reports' files were read."""
+    histories: dict[str, list[Mark]] = {}
+    studies: dict[str, str] = {}
+    with FeedbackTable(config.catalog) as table:
+        gather(config.reports_path, table)
+        for row in table.marks(release.name, release.version):
+            histories.setdefault(row.series_instance_uid, []).append(row.mark)
+            studies[row.series_instance_uid] = row.study_instance_uid or row.series_instance_uid
+    return feedback_figures(histories, studies, readings_of(config.reports_path, release.name, release.version))
+
+
+def gather(reports: Path, table: FeedbackTable) -> None:
+    """Write every history that lies beside a report into the catalog: a mark may have come while it was away."""
+    for key in report_keys(reports):
+        if marks := read_feedback(reports / key.study / key.series):
+            study = None if key.study == UNKNOWN_STUDY else key.study
+            table.replace(key.series, study, marks)

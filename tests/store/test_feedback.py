@@ -1,0 +1,61 @@
+"""The table of marks in a catalog that is there already, and in a new one."""
+
+import sqlite3
+from datetime import UTC, datetime
+
+import pytest
+
+from lidcflow.read.feedback import Mark
+from lidcflow.store.catalog import Catalog
+from lidcflow.store.feedback import FeedbackTable
+
+
+@pytest.fixture
+def mark():
+    def make(number=1, **changes):
+        said = {"number": number, "reader": "R1", "says": "right", "first_slice": 3, "last_slice": 5, "in_range": True}
+        of = {"release": "lidcflow", "version": 3, "verdict": "ranges", "volume_digest": "ab"}
+        return Mark(**{**said, **of, "time": datetime(2026, 1, 2, tzinfo=UTC), **changes})
+
+    return make
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/catalog.db"
+
+
+def test_a_history_replaces_the_earlier_one_of_its_series_alone(url, mark):
+    with FeedbackTable(url) as table:
+        table.replace("1.2.1", "1.2", [mark()])
+        table.replace("1.2.2", None, [mark()])
+        table.replace("1.2.1", "1.2", [mark(), mark(2, says="undone", undoes=1)])
+        rows = table.marks("lidcflow", 3)
+
+    assert [(row.series_instance_uid, row.study_instance_uid, row.says) for row in rows] == [
+        ("1.2.1", "1.2", "right"),
+        ("1.2.1", "1.2", "undone"),
+        ("1.2.2", None, "right"),
+    ]
+    assert rows[1].mark == mark(2, says="undone", undoes=1)
+
+
+def test_marks_on_other_releases_are_left_out(url, mark):
+    with FeedbackTable(url) as table:
+        table.replace("1.2.1", "1.2", [mark(), mark(2, version=4)])
+
+        assert [row.number for row in table.marks("lidcflow", 4)] == [2]
+
+
+def test_a_catalog_from_before_there_was_feedback_gets_the_table_and_keeps_its_rows(url, mark, tmp_path):
+    Catalog(url).close()
+    with sqlite3.connect(tmp_path / "catalog.db") as database:
+        database.execute("DROP TABLE IF EXISTS feedback")
+        database.execute("INSERT INTO series VALUES ('1.2.1',NULL,NULL,'usable','usable','',1,1,0,'[]',0,NULL,NULL,'')")
+    database.close()
+
+    with FeedbackTable(url) as table:
+        table.replace("1.2.1", None, [mark()])
+
+    with Catalog(url) as catalog:
+        assert catalog.counts() == {"usable": 1}
