@@ -11,7 +11,7 @@ from lidcflow.learn.release import BackbonePin, ReleaseRecord
 from tasks.backbone import is_in_the_package, register_backbone
 from tasks.cluster import gpu_resources, open_cluster, task_runner
 from tasks.evaluate import Evaluation, evaluate_release
-from tasks.features import compute_features
+from tasks.features import features_of_plan
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact, publish_table
 from tasks.release import choose_models, jobs_of, publish_release, sector_table
@@ -74,7 +74,7 @@ def train_release(plan: TrainingPlan) -> ReleaseRecord:
         open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
     ):
         log_plan(run, plan)
-        compute_features(plan.series, plan.backbone.id, config, cluster.address)
+        features_of_plan(plan, cluster.address)
         on_cluster = train_sectors.with_options(task_runner=task_runner(cluster.address))  # type: ignore[arg-type]
         results, evaluation, backbone = on_cluster(plan, run.run_id)
         release = publish_release(plan.model_copy(update={"backbone": backbone}), run.run_id, results, evaluation)

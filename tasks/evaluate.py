@@ -16,6 +16,7 @@ from lidcflow.learn import figures
 from lidcflow.learn.baselines import sector_prior
 from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.evaluation import HeldOut, evaluate, slice_figures
+from lidcflow.learn.feature_source import FeatureReader
 from lidcflow.learn.gate import Champion, why_not_comparable
 from lidcflow.learn.metrics import RESAMPLES, confusion
 from lidcflow.learn.release import Estimate, Record, ReleaseRecord, SplitFigures, threshold_for
@@ -57,7 +58,8 @@ class Evaluation(Record):
 @dataclass(frozen=True, eq=False)
 class _Split:
     truth: HeldOut
-    features: NDArray[np.float16]
+    uids: tuple[str, ...]
+    read: FeatureReader
 
 
 @task(
@@ -95,7 +97,6 @@ def evaluate_release(
 def _read_split(rows: pd.DataFrame, plan: TrainingPlan) -> _Split:
     config = plan.config
     store = VolumeStore.of(config)
-    read = feature_reader(store, plan.backbone.id)
     series = rows.groupby("series_instance_uid", sort=True)
     labels = np.stack([of_series["label"].to_numpy() for _, of_series in series])
     truth = HeldOut(
@@ -103,7 +104,7 @@ def _read_split(rows: pd.DataFrame, plan: TrainingPlan) -> _Split:
         labels=labels,
         nodules=nodules_of_records([store.record(str(uid)) for uid, _ in series], config.labels, expected=labels),
     )
-    return _Split(truth, np.stack([read(str(uid)) for uid, _ in series]))
+    return _Split(truth, tuple(str(uid) for uid, _ in series), feature_reader(store, plan.backbone.id))
 
 
 def prior_of(snapshot: Snapshot, slices: int) -> NDArray[np.float64]:
@@ -123,9 +124,9 @@ def load_sectors(models: Sequence[SectorModel], tracking: Tracking) -> list[tupl
 
 
 def _probabilities(models: Sequence[tuple[range, Any]], split: _Split) -> NDArray[np.float64]:
-    from lidcflow.learn.predict import release_probabilities
+    from lidcflow.learn.predict import series_probabilities
 
-    return release_probabilities(models, split.features)
+    return series_probabilities(models, split.uids, split.read)
 
 
 def _sector_figures(

@@ -58,7 +58,9 @@ def publish_release(
 ) -> ReleaseRecord:
     """Register the sector models and the release that pins them; put it in force if it passes the gate."""
     tracking = Tracking.of(plan.config)
-    versions = {result.job: _register(tracking, result) for result in results if result.model_uri}
+    block = plan.config.train.first_block()
+    reads = f"Activation maps of a slice before {block}" if block else "Features of a slice"
+    versions = {result.job: _register(tracking, result, reads) for result in results if result.model_uri}
     source = registry.release_folder(tracking, run_id)
     version = registry.register_model(tracking, tracking.registry_name, source=source, run_id=run_id)
     record = _record(plan, tracking.registry_name, version, _pins(plan, results, versions, evaluation), evaluation)
@@ -86,7 +88,7 @@ def sector_table(record: ReleaseRecord) -> list[dict[str, str]]:
     ]
 
 
-def _register(tracking: Tracking, result: SectorResult) -> int:
+def _register(tracking: Tracking, result: SectorResult, reads: str) -> int:
     name = sector_model_name(tracking.registry_name, result.job.sector_num, result.job.sector)
     return registry.register_model(
         tracking,
@@ -94,8 +96,7 @@ def _register(tracking: Tracking, result: SectorResult) -> int:
         source=str(result.model_uri),
         run_id=str(result.run_id),
         model_id=result.model_id,
-        description=f"Features of a slice to P(non-nodule), P(benign), P(malignant), {result.job.title}. "
-        "Research use only.",
+        description=f"{reads} to P(non-nodule), P(benign), P(malignant), {result.job.title}. Research use only.",
     )
 
 

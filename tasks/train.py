@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict
 
 from lidcflow.learn.dataset import Snapshot, lacking_classes
 from lidcflow.learn.figures import Tile, confusion, curves, montage, reliability, telling_rows
-from lidcflow.learn.release import ClassCounts, Estimate, portable
+from lidcflow.learn.release import ClassCounts, Estimate, settings_of
 from lidcflow.learn.sectors import sector_slices
 from lidcflow.lidc.labels import CLASS_NAMES
 from lidcflow.store.volumes import VolumeStore
-from tasks.features import feature_reader
+from tasks.features import feature_source
 from tasks.retries import is_worth_a_retry
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
@@ -95,9 +95,12 @@ def _train(job: SectorJob, plan: TrainingPlan, snapshot: Snapshot, slices: range
 
     config = plan.config.train
     store = VolumeStore.of(plan.config)
-    trained = fit(snapshot, slices, feature_reader(store, plan.backbone.id), config, config.seed + job.sector)
-    run.params(portable(config).model_dump(exclude={"backbone_weights", "backbone_sha256"}))
+    source = feature_source(plan.config, plan.backbone.id)
+    trained = fit(snapshot, slices, source, config, config.seed + job.sector)
+    run.params(settings_of(config))
     run.params({f"train_{name}": count for name, count in trained.training.model_dump().items()})
+    run.params({"best_epoch": trained.best_epoch + 1})
+    run.tags({"finetuned": trained.remark} if trained.remark else {})
     run.series(_by_epoch(trained.history))
     run.metrics(named_figures(trained.validation, "validation") | named_figures(trained.test, "test"))
     _log_figures(run, trained, store, f"{job.title}, slices {slices.start + 1} to {slices.stop}")

@@ -49,10 +49,11 @@ def _sentence(record: ReleaseRecord) -> str:
     validation, test = record.metrics["validation"], record.metrics["test"]
     data = "synthetic CT" if record.synthetic else "CT"
     sectors = "1 sector" if record.sector_num == 1 else f"{record.sector_num} sectors"
+    tuned = f" finetuned from {record.train.first_block()}" if record.train.mode == "finetune" else ""
     return (
-        f"Recommends slices of chest CT with one model for each of {sectors} on {record.backbone.kind} features; "
-        f"trained on {data}, measured on {validation.patients} validation and {test.patients} test patients at natural "
-        f"prevalence, threshold P(nodule) {record.threshold_nodule:.3f}."
+        f"Recommends slices of chest CT with one model for each of {sectors} on {record.backbone.kind} features{tuned}"
+        f"; trained on {data}, measured on {validation.patients} validation and {test.patients} test patients at "
+        f"natural prevalence, threshold P(nodule) {record.threshold_nodule:.3f}."
     )
 
 
