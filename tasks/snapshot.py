@@ -50,8 +50,7 @@ class TrainingPlan(BaseModel):
 @task(name="plan", cache_policy=NO_CACHE)
 def plan_training(config: Config) -> TrainingPlan:
     """Label what is stored, take the snapshot and name the backbone that will read it."""
-    require_engine(config.train)
-    backbone = describe_backbone(config.train, config.preprocess.size)
+    backbone = pin_backbone(config)
     store = VolumeStore.of(config)
     records = list(store.records(store.series_uids()))
     if not records:
@@ -67,12 +66,27 @@ def plan_training(config: Config) -> TrainingPlan:
         slices=ClassCounts.of(snapshot.table["label"].to_numpy()),
         left_out=len(labelled.left_out),
         synthetic=any(record.synthetic for record in records if record.series_instance_uid in labelled.labels),
-        backbone=BackbonePin(
-            id=backbone.id, kind=backbone.kind, digest=backbone.digest, input=backbone.input, size=backbone.size
-        ),
+        backbone=backbone,
         inputs_digest=inputs_digest(
             snapshot.digest, backbone.id, config.preprocess.digest, config.train, config.labels
         ),
+    )
+
+
+def pin_backbone(config: Config) -> BackbonePin:
+    """Name the backbone that reads the volumes, once it is certain that it can.
+
+    Raises
+    ------
+    EngineError
+        If what computes its features is not installed.
+    WeightsError
+        If its weight file is missing or not the one that was asked for.
+    """
+    require_engine(config.train)
+    backbone = describe_backbone(config.train, config.preprocess.size)
+    return BackbonePin(
+        id=backbone.id, kind=backbone.kind, digest=backbone.digest, input=backbone.input, size=backbone.size
     )
 
 

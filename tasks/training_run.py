@@ -25,7 +25,8 @@ def training_run(plan: TrainingPlan) -> AbstractContextManager[Run]:
     note = (
         f"{sectors} of the chest on {config.backbone} features{tuned}, {config.head} heads. "
         f"{len(plan.series)} series of {plan.patients} patients, {data}: {counts.non_nodule} slices without a "
-        f"nodule, {counts.benign} benign, {counts.malignant} malignant. The runs below it are the sectors. Research use only."
+        f"nodule, {counts.benign} benign, {counts.malignant} malignant. The runs below it are the sectors. "
+        "Research use only."
     )
     name = f"{sectors}, {config.backbone}{tuned}, {config.head}"
     tags = {"inputs": plan.inputs_digest, "data": data, "snapshot": plan.snapshot_digest[:12]}

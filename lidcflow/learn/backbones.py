@@ -122,11 +122,13 @@ def load_backbone(config: TrainConfig, size: int, *, policy: str = "float32") ->
     """
     file, block = _weight_file(config), config.first_block()
     backbone = _describe(config, size, file)
+    whole = _whole(backbone, file, policy)
+    if block is None:
+        return whole, backbone
     key = (backbone.kind, backbone.digest, size, policy, block)
     with _loading:
         if key not in _loaded:
-            whole = _NETWORKS[backbone.kind](size, file, policy)
-            _loaded[key] = _frozen(bottom_of(whole, backbone.kind, block)) if block else whole
+            _loaded[key] = _frozen(bottom_of(whole, backbone.kind, block))
         return _loaded[key], backbone
 
 
@@ -153,8 +155,16 @@ def load_top(config: TrainConfig, size: int, *, policy: str = "float32") -> "ker
         If the weight file is missing, not the one that was asked for, or does not fit the network.
     """
     file, block = _weight_file(config), config.first_block()
-    _checked_digest(config, file)
-    return top_of(_NETWORKS[config.backbone](size, file, policy), config.backbone, str(block))
+    backbone = _describe(config, size, file)
+    return top_of(_whole(backbone, file, policy), backbone.kind, str(block))
+
+
+def _whole(backbone: Backbone, file: Path, policy: str) -> "keras.Model":
+    key = (backbone.kind, backbone.digest, backbone.size, policy, None)
+    with _loading:
+        if key not in _loaded:
+            _loaded[key] = _NETWORKS[backbone.kind](backbone.size, file, policy)
+        return _loaded[key]
 
 
 _loaded: dict[tuple[str, str, int, str, str | None], "keras.Model"] = {}

@@ -136,8 +136,9 @@ def _train_epoch(
     network.reset_metrics()
     figures = {}
     for maps, places in ahead(training.batches(size, rng)):
-        labels = training.labels[places]
-        figures = network.train_on_batch(maps, labels, sample_weight=weights[labels], return_dict=True)
+        labels = training.labels[places].astype(np.int32)
+        weight = weights[labels].astype(np.float32)
+        figures = network.train_on_batch(maps, labels, sample_weight=weight, return_dict=True)
     return {name: float(figures[name]) for name in ("loss", "accuracy")}
 
 
