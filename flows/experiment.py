@@ -24,7 +24,7 @@ from tasks.arm import finish_arm, jobs_of_arm, train_share
 from tasks.cluster import gpu_resources, open_cluster, task_runner
 from tasks.experiment import ExperimentPlan, arms_folder, plan_experiment
 from tasks.experiment_run import experiment_run, log_arm, log_comparison, log_failed_arm
-from tasks.features import compute_features
+from tasks.features import features_of_plan
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact
 from tasks.sector import SectorJob
@@ -159,18 +159,23 @@ def train_waiting(plan: ExperimentPlan, config: Config) -> tuple[dict[str, ArmRe
 
 def feature_failures(plans: Mapping[str, TrainingPlan], address: str) -> dict[str, str]:
     """Compute features once for all arms that share them; return why arms have to do without."""
-    outcomes: dict[tuple[str, str], str] = {}
+    outcomes: dict[tuple[str, ...], str] = {}
     for plan in plans.values():
-        key = (plan.config.store_root, plan.backbone.id)
-        if key not in outcomes:
+        if (key := _needed(plan)) not in outcomes:
             outcomes[key] = _features(plan, address)
-    reasons = {name: outcomes[plan.config.store_root, plan.backbone.id] for name, plan in plans.items()}
+    reasons = {name: outcomes[_needed(plan)] for name, plan in plans.items()}
     return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _needed(plan: TrainingPlan) -> tuple[str, ...]:
+    """Say which features an arm needs; views are of the training patients, whom the snapshot names."""
+    views = plan.config.train.view_names
+    return plan.config.store_root, plan.backbone.id, *(views and (plan.snapshot_digest, *views))
 
 
 def _features(plan: TrainingPlan, address: str) -> str:
     try:
-        compute_features(plan.series, plan.backbone.id, plan.config, address)
+        features_of_plan(plan, address)
     except LidcflowError as error:
         return str(error)
     return ""

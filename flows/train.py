@@ -15,7 +15,7 @@ from tasks.backbone import is_in_the_package, register_backbone
 from tasks.champions import champions_of
 from tasks.cluster import gpu_resources, open_cluster, task_runner
 from tasks.evaluate import Evaluation, evaluate_release
-from tasks.features import compute_features
+from tasks.features import features_of_plan
 from tasks.kept import forget, held, in_short, kept_run
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact, publish_table
@@ -108,7 +108,7 @@ def train_release(plan: TrainingPlan, *, again: bool) -> tuple[ReleaseRecord, bo
         open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
     ):
         run_id = run_if_reachable(plan)
-        compute_features(plan.series, plan.backbone.id, config, cluster.address)
+        features_of_plan(plan, cluster.address)
         on_cluster = task_runner(cluster.address)
         results = train_sectors.with_options(task_runner=on_cluster)(plan, run_id)  # type: ignore[arg-type]
         finish = partial(finish_release, plan, results, cluster.address, again=again)

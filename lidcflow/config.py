@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lidcflow.config_fault import fault_in
+from lidcflow.config_finetune import FinetuneConfig
 from lidcflow.experiment import ExperimentConfig, ExperimentName
 from lidcflow.pacs.config import PacsConfig, PacsName
 
@@ -108,6 +109,32 @@ class TrainConfig(_Settings):
     target_sensitivity: float = Field(
         0.8, gt=0, lt=1, description="share of validation nodule slices above the threshold"
     )
+    mode: Literal["frozen", "finetune"] = Field(
+        "frozen", description="whether the backbone stays as it is, or its last blocks learn with the heads"
+    )
+    finetune: FinetuneConfig = FinetuneConfig()
+
+    @model_validator(mode="after")
+    def _finetunes_from_a_block_that_there_is(self) -> TrainConfig:
+        self.first_block()
+        return self
+
+    def first_block(self) -> str | None:
+        """Return the first block of the backbone that learns; None while it is frozen.
+
+        Raises
+        ------
+        ValueError
+            If the backbone has no block of the name.
+        """
+        return self.finetune.first_block(self.backbone) if self.mode == "finetune" else None
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """Names of the variations of training slices; none while the backbone is frozen."""
+        if self.mode == "frozen":
+            return ()
+        return tuple(self.finetune.view_name(view) for view in range(1, self.finetune.views + 1))
 
 
 class GateConfig(_Settings):
@@ -282,7 +309,7 @@ class Config(_Settings):
         Parameters
         ----------
         settings : mapping
-            From keys of sections, as ``train.sector_num``, to values.
+            From keys of sections, as ``train.sector_num`` or ``train.finetune.views``, to values.
 
         Raises
         ------
@@ -291,8 +318,7 @@ class Config(_Settings):
         """
         nested = self.model_dump(exclude={"experiments"})
         for key, value in settings.items():
-            section, name = key.split(".")
-            nested[section][name] = value
+            nested = _with(nested, key.split("."), value)
         return Config.model_validate(nested)
 
     @property
@@ -334,3 +360,10 @@ class Config(_Settings):
     def prefect_home(self) -> Path:
         """Folder of Prefect's database when no server is configured."""
         return self.workspace.absolute() / "prefect"
+
+
+def _with(table: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    """Return a table of tables with another value at the end of a path."""
+    name, *rest = path
+    inner = table.get(name)
+    return {**table, name: _with(inner if isinstance(inner, dict) else {}, rest, value) if rest else value}

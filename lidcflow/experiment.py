@@ -70,7 +70,7 @@ class ExperimentConfig(BaseModel):
     @model_validator(mode="after")
     def _names_settings_that_may_vary(self) -> ExperimentConfig:
         for key in {**self.base, **self.grid, **{key: 0 for own in self.arms.values() for key in own}}:
-            if key.split(".")[0] not in SECTIONS or key.count(".") != 1:
+            if key.split(".")[0] not in SECTIONS or key.count(".") not in (1, 2):
                 raise ValueError(f"unknown key '{key}'; an experiment sets keys of {', '.join(SECTIONS)}")
         return self
 
@@ -110,4 +110,4 @@ def _worded(key: str, value: Any) -> str:
         return "1 sector" if value == 1 else f"{value} sectors"
     if key == "preprocess.size":
         return f"{value} x {value}"
-    return str(value) if key in ("train.input", "preprocess.z_range") else f"{key.split('.')[1]} {value}"
+    return str(value) if key in ("train.input", "preprocess.z_range") else f"{key.split('.')[-1]} {value}"

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lidcflow.learn.arm import HELD_OUT, ArmResult, SectorShare, arm_result
 from lidcflow.learn.dataset import Snapshot, lacking_classes
 from lidcflow.learn.sectors import sector_slices
-from lidcflow.learn.splits import Split
 from lidcflow.lidc.labels import CLASS_NAMES
-from lidcflow.store.volumes import VolumeStore
-from tasks.features import feature_reader
+from tasks.features import feature_source
 from tasks.release import ALL_SECTORS
 from tasks.retries import is_worth_a_retry
 from tasks.sector import SectorJob
@@ -44,20 +39,22 @@ def jobs_of_arm(plan: TrainingPlan) -> dict[SectorJob, str]:
 def train_share(arm: str, job: SectorJob, plan: TrainingPlan) -> SectorShare:  # noqa: ARG001  it names the task
     """Train a sector of an arm, watching its test slices too, and let it answer for the held-out ones."""
     # Keras is for the workers: the flow's process, which imports this module too, stays small.
+    from lidcflow.learn.predict import series_probabilities
     from lidcflow.learn.training import train_sector
 
     config = plan.config.train
     snapshot = Snapshot.load(plan.snapshot_path)
     slices = sector_slices(plan.config.preprocess.slices, job.sector_num)[job.sector - 1]
-    features_of = feature_reader(VolumeStore.of(plan.config), plan.backbone.id)
-    trained = train_sector(snapshot, slices, features_of, config, config.seed + job.sector, watch_test=True)
+    source = feature_source(plan.config, plan.backbone.id)
+    trained = train_sector(snapshot, slices, source, config, config.seed + job.sector, watch_test=True)
+    series = {split: sorted(snapshot.rows(split)["series_instance_uid"].unique()) for split in HELD_OUT}
     return SectorShare(
         slices=slices,
         history=trained.history,
         best_epoch=trained.best_epoch,
         training=trained.training,
         probabilities={
-            split: _answers(trained.model, _features(snapshot, split, slices, features_of)) for split in HELD_OUT
+            split: series_probabilities([(slices, trained.model)], uids, source.read) for split, uids in series.items()
         },
     )
 
@@ -78,16 +75,3 @@ def finish_arm(plan: TrainingPlan, jobs: Mapping[SectorJob, str], shares: Mappin
 
 def _reason(lacking: list[int]) -> str:
     return f"no {' and no '.join(CLASS_NAMES[label] for label in lacking)} slice in training" if lacking else ""
-
-
-def _features(
-    snapshot: Snapshot, split: Split, slices: range, features_of: Callable[[str], NDArray[np.float16]]
-) -> NDArray[np.float16]:
-    uids = sorted(snapshot.rows(split)["series_instance_uid"].unique())
-    return np.stack([features_of(uid)[slices.start : slices.stop] for uid in uids])
-
-
-def _answers(model: Any, features: NDArray[np.float16]) -> NDArray[np.float64]:
-    from lidcflow.learn.predict import release_probabilities
-
-    return release_probabilities([(range(features.shape[1]), model)], features)

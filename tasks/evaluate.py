@@ -16,6 +16,7 @@ from lidcflow.learn import figures
 from lidcflow.learn.baselines import sector_prior
 from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.evaluation import HeldOut, evaluate, slice_figures
+from lidcflow.learn.feature_source import FeatureReader
 from lidcflow.learn.gate import judge
 from lidcflow.learn.gate_rules import Candidate
 from lidcflow.learn.metrics import RESAMPLES, confusion
@@ -50,7 +51,7 @@ class Evaluation(Record):
 class _Split:
     uids: tuple[str, ...]
     truth: HeldOut
-    features: NDArray[np.float16]
+    read: FeatureReader
     sample: Sample
 
 
@@ -87,7 +88,7 @@ def evaluate_release(
 
 
 def _read_split(rows: pd.DataFrame, nodules: Nodules, plan: TrainingPlan) -> _Split:
-    read = feature_reader(VolumeStore.of(plan.config), plan.backbone.id)
+    config = plan.config
     series = rows.groupby("series_instance_uid", sort=True)
     labels = np.stack([of_series["label"].to_numpy() for _, of_series in series])
     truth = HeldOut(
@@ -96,9 +97,8 @@ def _read_split(rows: pd.DataFrame, nodules: Nodules, plan: TrainingPlan) -> _Sp
         nodules=[list(nodules.get(str(uid), ())) for uid, _ in series],
     )
     uids = tuple(str(uid) for uid, _ in series)
-    settings = plan.config
-    sample = Sample.of(truth.patient_keys, labels, seed=settings.train.seed, resamples=settings.gate.resamples)
-    return _Split(uids, truth, np.stack([read(uid) for uid in uids]), sample)
+    sample = Sample.of(truth.patient_keys, labels, seed=config.train.seed, resamples=config.gate.resamples)
+    return _Split(uids, truth, feature_reader(VolumeStore.of(config), plan.backbone.id), sample)
 
 
 def prior_of(snapshot: Snapshot, slices: int) -> NDArray[np.float64]:
@@ -109,9 +109,9 @@ def prior_of(snapshot: Snapshot, slices: int) -> NDArray[np.float64]:
 
 
 def _probabilities(models: Sequence[tuple[range, Any]], split: _Split) -> NDArray[np.float64]:
-    from lidcflow.learn.predict import release_probabilities
+    from lidcflow.learn.predict import series_probabilities
 
-    return release_probabilities(models, split.features)
+    return series_probabilities(models, split.uids, split.read)
 
 
 def _candidate(

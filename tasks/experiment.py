@@ -12,7 +12,7 @@ from lidcflow.learn.arm import ArmResult, find_arm
 from lidcflow.learn.comparison import Comparison, compare
 from lidcflow.learn.experiments import Arm, experiments_of
 from lidcflow.learn.release import inputs_digest
-from tasks.snapshot import TrainingPlan, plan_slices
+from tasks.snapshot import TrainingPlan, pin_backbone, plan_slices
 
 
 @dataclass(frozen=True)
@@ -79,18 +79,10 @@ def plan_experiment(name: str, arms: Sequence[Arm], config: Config) -> Experimen
 
 
 def _plan(config: Config, shared: dict[object, TrainingPlan]) -> TrainingPlan:
-    """Plan an arm; labels and snapshot are taken once for all arms on the same volumes and features."""
-    train = config.train
-    key = (
-        config.store_root,
-        config.labels,
-        config.split,
-        (train.backbone, train.backbone_weights, train.backbone_sha256, train.input),
-    )
+    """Plan an arm; labels and snapshot are taken once for all arms on the same volumes, labels and splits."""
+    key = (config.store_root, config.labels, config.split)
     if key not in shared:
         shared[key] = plan_slices(config)
-    plan = shared[key]
-    digest = inputs_digest(
-        plan.snapshot_digest, plan.backbone.id, config.preprocess.digest, config.train, config.labels
-    )
-    return plan.model_copy(update={"config": config, "inputs_digest": digest})
+    plan, backbone = shared[key], pin_backbone(config)
+    digest = inputs_digest(plan.snapshot_digest, backbone.id, config.preprocess.digest, config.train, config.labels)
+    return plan.model_copy(update={"config": config, "backbone": backbone, "inputs_digest": digest})

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from lidcflow.errors import TrainingError
 from lidcflow.learn.arm import ArmResult, SectorCurves
 from lidcflow.learn.comparison import Compared, Comparison, Figures
-from lidcflow.learn.release import portable
+from lidcflow.learn.release import settings_of
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import Run, open_run
@@ -30,7 +30,7 @@ def log_arm(
     config = plan.config
     tags = {**SOURCE, "arm": compared.name, "reused": "yes" if reused else "no", "snapshot": plan.snapshot_digest[:12]}
     with open_run(tracking, compared.name, parent_id=parent_id, tags=tags) as run:
-        run.params(portable(config.train).model_dump(exclude={"backbone_weights", "backbone_sha256"}))
+        run.params(settings_of(config.train))
         run.params({f"preprocess_{key}": value for key, value in config.preprocess.model_dump().items()})
         run.params({f"labels_{key}": value for key, value in config.labels.portable.model_dump().items()})
         run.params({f"split_{key}": value for key, value in config.split.model_dump().items()})

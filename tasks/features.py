@@ -11,24 +11,65 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lidcflow.config import ClusterConfig, Config
+from lidcflow.config import ClusterConfig, Config, TrainConfig
 from lidcflow.errors import EngineError, ResourceError, TrainingError, WeightsError
+from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.engines import Engine, load_engine
+from lidcflow.learn.feature_source import FeatureReader, FeatureSource
 from lidcflow.learn.features import volume_features
+from lidcflow.learn.views import view_of
 from lidcflow.store.volumes import VolumeRecord, VolumeStore
 from tasks.cluster import gpu_resources, map_series
 from tasks.progress import Stage, stage
+from tasks.snapshot import TrainingPlan
 
 VOLUMES_ON_GPU = 8
 """Default volumes in one pass on a GPU: 520 slices of 128 x 128 take some 5 GiB through a ResNet-50."""
 
 
+def features_of_plan(plan: TrainingPlan, address: str) -> None:
+    """Compute the features that a training lacks: of every series, and of the views of its training patients.
+
+    Raises
+    ------
+    TrainingError
+        If a series ends without features.
+    EngineError, WeightsError, ResourceError
+        If no series can have any.
+    """
+    compute_features(plan.series, plan.backbone.id, plan.config, address)
+    views = range(1, len(plan.config.train.view_names) + 1)
+    training = Snapshot.load(plan.snapshot_path).rows("train")["series_instance_uid"].unique() if views else ()
+    for view in views:
+        compute_features(
+            map(str, training), view_id(plan.backbone.id, plan.config.train, view), plan.config, address, view=view
+        )
+
+
+def view_id(feature_id: str, config: TrainConfig, view: int) -> str:
+    """Name the features of a view, from 1."""
+    return f"{feature_id}-{config.finetune.view_name(view)}"
+
+
 @task(task_run_name="features of {feature_id}", cache_policy=NO_CACHE)
-def compute_features(uids: Iterable[str], feature_id: str, config: Config, address: str) -> int:
+def compute_features(uids: Iterable[str], feature_id: str, config: Config, address: str, view: int = 0) -> int:
     """Compute the features that the store lacks; return how many series lacked them.
 
     A series that fails is tried once more by itself, and costs the others nothing: their features are kept. Features
     that are not numbers, or not of the shape that most have, count as lacking.
+
+    Parameters
+    ----------
+    uids : iterable of str
+        Stored series.
+    feature_id : str
+        Names the features.
+    config : Config
+        What computes them, and where the store is.
+    address : str
+        Of the cluster.
+    view : int
+        Variation of the slices that they are of; 0: the slices as they are.
 
     Raises
     ------
@@ -38,13 +79,19 @@ def compute_features(uids: Iterable[str], feature_id: str, config: Config, addre
         If no series can have any: the backbone or its engine are not usable, or the store is full.
     """
     store = VolumeStore.of(config)
-    lacking = _lacking(store, list(uids), feature_id)
+    lacking = _lacking(store, list(uids), feature_id, config)
+    work = functools.partial(feature_pass, config=config, view=view)
     with stage("features", total=len(lacking)) as progress, gpu_resources(config.cluster):
-        failed = _computed(passes(lacking, config.cluster), config, address, progress)
-        failed = _computed([(uid,) for uid in failed], config, address, progress)
+        failed = _computed(passes(lacking, config.cluster), work, config, address, progress)
+        failed = _computed([(uid,) for uid in failed], work, config, address, progress)
     if failed:
         raise TrainingError(_sentence(failed, len(lacking)))
     return len(lacking)
+
+
+def has_features(store: VolumeStore, uid: str, feature_id: str) -> bool:
+    """Tell whether the store has features of a series, without reading maps of more than a slice."""
+    return store.read_features(uid, feature_id, slice(0, 1)) is not None
 
 
 def passes(uids: Sequence[str], config: ClusterConfig) -> list[tuple[str, ...]]:
@@ -59,24 +106,37 @@ def passes(uids: Sequence[str], config: ClusterConfig) -> list[tuple[str, ...]]:
     return [tuple(uids[first : first + volumes]) for first in range(0, len(uids), volumes)]
 
 
-def feature_reader(store: VolumeStore, feature_id: str) -> Callable[[str], NDArray[np.float16]]:
-    """Return a function from a SeriesInstanceUID to its stored features.
+def feature_source(config: Config, feature_id: str) -> FeatureSource:
+    """Return where a training reads the features of its slices, and of their views."""
+    store, views = VolumeStore.of(config), range(1, len(config.train.view_names) + 1)
+    return FeatureSource(
+        read=feature_reader(store, feature_id),
+        views=tuple(feature_reader(store, view_id(feature_id, config.train, view)) for view in views),
+        size=config.preprocess.size,
+    )
+
+
+def feature_reader(store: VolumeStore, feature_id: str) -> FeatureReader:
+    """Return a function from a SeriesInstanceUID, and a range of slices, to its stored features.
 
     It raises `TrainingError` when the store lacks them, or has some that can't be trained on.
     """
     shapes: dict[str, tuple[int, ...]] = {}
 
-    def read(uid: str) -> NDArray[np.float16]:
-        features = store.read_features(uid, feature_id)
+    def read(uid: str, slices: range | None = None) -> NDArray[np.float16]:
+        wanted = slices if slices is None else slice(slices.start, slices.stop)
+        features = store.read_features(uid, feature_id, wanted)
         if features is None:
             raise TrainingError(
-                f"series {uid}: must have the features {feature_id}, got none; train again to make them"
+                f"series {uid}: must have the features {feature_id}, got none or damaged ones; "
+                "run lidcflow repair --verify, and train again to make them"
             )
-        first = shapes.setdefault("first", (store.config.slices, *features.shape[1:]))
-        if not _is_trainable(features, first):
+        rows = store.config.slices if slices is None else len(slices)
+        expected = (rows, *shapes.setdefault("of a slice", features.shape[1:]))
+        if not _is_trainable(features, expected):
             got = f"{features.shape} with {int((~np.isfinite(features)).sum())} that are not"
             raise TrainingError(
-                f"series {uid}: features {feature_id} must be numbers in the shape {first}, got {got}; "
+                f"series {uid}: features {feature_id} must be numbers in the shape {expected}, got {got}; "
                 "train again to make them anew, or check the backbone's weight file"
             )
         return features
@@ -84,25 +144,36 @@ def feature_reader(store: VolumeStore, feature_id: str) -> Callable[[str], NDArr
     return read
 
 
-def feature_pass(uids: Sequence[str], config: Config) -> None:
-    """Compute the features of stored volumes in one pass and commit them."""
+def feature_pass(uids: Sequence[str], config: Config, view: int = 0) -> None:
+    """Compute the features of stored volumes, or of a view of them, in one pass and commit them."""
     engine = load_engine(config.train, config.preprocess.size)
     store = VolumeStore.of(config)
     records = [store.record(uid) for uid in uids]
-    computed = volume_features(engine, [store.read_hu(uid) for uid in uids])
-    for record, features in zip(records, computed, strict=True):
-        keep_features(store, record, features, engine)
+    volumes_hu = [store.read_hu(uid) for uid in uids]
+    feature_id = engine.backbone.id
+    if view:
+        seen = zip(volumes_hu, uids, strict=True)
+        volumes_hu = [view_of(hu, uid, view, config.train.finetune) for hu, uid in seen]
+        feature_id = view_id(feature_id, config.train, view)
+    for record, features in zip(records, volume_features(engine, volumes_hu), strict=True):
+        keep_features(store, record, features, engine, feature_id=feature_id)
 
 
-def keep_features(store: VolumeStore, record: VolumeRecord, features: NDArray[np.float16], engine: Engine) -> None:
-    """Commit features under the name of what computed them, with the figure of its check."""
-    store.write_features(
-        record.series_instance_uid, engine.backbone.id, features, record.volume_digest, engine_error=engine.error
-    )
+def keep_features(
+    store: VolumeStore, record: VolumeRecord, features: NDArray[np.float16], engine: Engine, *, feature_id: str
+) -> None:
+    """Commit features, with the figure of the check of what computed them."""
+    uid, digest = record.series_instance_uid, record.volume_digest
+    store.write_features(uid, feature_id, features, digest, engine_error=engine.error)
 
 
-def _lacking(store: VolumeStore, uids: Sequence[str], feature_id: str) -> list[str]:
-    """List the series without features, or with some that can't be trained on together with the others'."""
+def _lacking(store: VolumeStore, uids: Sequence[str], feature_id: str, config: Config) -> list[str]:
+    """List the series without features, or with some that can't be trained on together with the others'.
+
+    Activation maps are a hundred times as large: whether they are there is all that is looked at.
+    """
+    if config.train.mode == "finetune":
+        return [uid for uid in uids if not has_features(store, uid, feature_id)]
     shapes = dict(zip(uids, (_shape(store.read_features(uid, feature_id)) for uid in uids), strict=True))
     usual = Counter(shape for shape in shapes.values() if shape and shape[0] == store.config.slices)
     wanted = usual.most_common(1)[0][0] if usual else None
@@ -118,9 +189,14 @@ def _is_trainable(features: NDArray[np.float16], shape: tuple[int, ...]) -> bool
     return features.shape == shape and bool(np.isfinite(features).all())
 
 
-def _computed(groups: Sequence[tuple[str, ...]], config: Config, address: str, progress: Stage) -> dict[str, Exception]:
+def _computed(
+    groups: Sequence[tuple[str, ...]],
+    work: Callable[[Sequence[str]], None],
+    config: Config,
+    address: str,
+    progress: Stage,
+) -> dict[str, Exception]:
     """Run the passes on the cluster and return what kept series from their features."""
-    work = functools.partial(feature_pass, config=config)
     failed: dict[str, Exception] = {}
     for uids, outcome in map_series(address, work, groups, window=config.cluster.window):
         if isinstance(outcome, EngineError | WeightsError | ResourceError):

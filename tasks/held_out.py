@@ -21,6 +21,7 @@ from lidcflow.learn.splits import Split
 from lidcflow.readings.collect import collect_nodules
 from lidcflow.store.record import VolumeRecord
 from lidcflow.store.volumes import VolumeStore
+from tasks.features import has_features
 from tasks.progress import stage
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import run_of
@@ -107,7 +108,7 @@ def lacking_features(release: ReleaseRecord, uids: Sequence[str], config: Config
         If features lack and the backbone at hand is not the release's.
     """
     store = VolumeStore.of(config)
-    lacking = [uid for uid in uids if store.read_features(uid, release.backbone.id) is None]
+    lacking = [uid for uid in uids if not has_features(store, uid, release.backbone.id)]
     if lacking:
         here = describe_backbone(config.train, config.preprocess.size)
         if (here.id, here.digest) != (release.backbone.id, release.backbone.digest):

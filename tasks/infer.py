@@ -179,13 +179,14 @@ def _stored(place: Path) -> Recommendation | None:
 
 
 def _features(store: VolumeStore, record: VolumeRecord, hu: Any, config: Config) -> Any:
-    """Return the volume's features, computing and keeping them when the store lacks them."""
+    """Return the volume's features, computing them when the store lacks them, and keeping all but maps."""
     feature_id = describe_backbone(config.train, config.preprocess.size).id
     features = store.read_features(record.series_instance_uid, feature_id)
     if features is None:
         engine = load_engine(config.train, config.preprocess.size)
         (features,) = volume_features(engine, [hu])
-        keep_features(store, record, features, engine)
+        if features.ndim == 2:  # maps take more room than the volume, and a series is read once by a release
+            keep_features(store, record, features, engine, feature_id=feature_id)
     return features
 
 

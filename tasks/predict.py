@@ -15,7 +15,7 @@ from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.release import ReleaseRecord, sector_model_name
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import map_series
-from tasks.features import feature_reader
+from tasks.features import feature_reader, feature_source
 from tasks.progress import stage
 from tasks.release import ALL_SECTORS
 from tasks.sector_models import SectorModel, load_sectors, sectors_of
@@ -60,25 +60,20 @@ def predict_globally(
 
 def predict_series(uids: Uids, models: tuple[SectorModel, ...], config: Config, feature_id: str) -> Probabilities:
     """Load the models and let them answer for a batch of series."""
-    from lidcflow.learn.predict import release_probabilities
+    from lidcflow.learn.predict import series_probabilities
 
-    return release_probabilities(load_sectors(models, Tracking.of(config)), _features(uids, config, feature_id))
+    read = feature_reader(VolumeStore.of(config), feature_id)
+    return series_probabilities(load_sectors(models, Tracking.of(config)), uids, read)
 
 
 def fit_and_predict(uids: Uids, snapshot: Snapshot, config: Config, feature_id: str) -> Probabilities:
     """Fit one head to all slices as the training would have, and let it answer."""
-    from lidcflow.learn.predict import release_probabilities
+    from lidcflow.learn.predict import series_probabilities
     from lidcflow.learn.training import train_sector
 
-    whole = range(config.preprocess.slices)
-    read = feature_reader(VolumeStore.of(config), feature_id)
-    trained = train_sector(snapshot, whole, read, config.train, config.train.seed + ALL_SECTORS.sector)
-    return release_probabilities([(whole, trained.model)], _features(uids, config, feature_id))
-
-
-def _features(uids: Uids, config: Config, feature_id: str) -> NDArray[np.float16]:
-    read = feature_reader(VolumeStore.of(config), feature_id)
-    return np.stack([read(uid) for uid in uids])
+    whole, source = range(config.preprocess.slices), feature_source(config, feature_id)
+    trained = train_sector(snapshot, whole, source, config.train, config.train.seed + ALL_SECTORS.sector)
+    return series_probabilities([(whole, trained.model)], uids, source.read)
 
 
 def _on_cluster(

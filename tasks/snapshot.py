@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lidcflow.config import Config
 from lidcflow.errors import LabelError
-from lidcflow.learn.backbones import Backbone, describe_backbone
+from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.dataset import Snapshot, build_snapshot
 from lidcflow.learn.engines import require_engine
 from lidcflow.learn.release import BackbonePin, ClassCounts, inputs_digest
@@ -66,7 +66,7 @@ def plan_training(config: Config, snapshot: str | None = None) -> TrainingPlan:
 
 def plan_slices(config: Config) -> TrainingPlan:
     """Take the snapshot that arms of an experiment share; each balances it by itself."""
-    backbone = _backbone(config)
+    backbone = pin_backbone(config)
     records, labelled = _labelled(config)
     snapshot = build_snapshot(records, labelled.labels, config.split)
     file = snapshots_folder(config) / f"{snapshot.digest[:12]}.parquet"
@@ -77,7 +77,7 @@ def plan_slices(config: Config) -> TrainingPlan:
 
 
 def _plan_anew(config: Config) -> TrainingPlan:
-    backbone = _backbone(config)
+    backbone = pin_backbone(config)
     records, labelled = _labelled(config)
     snapshot = build_snapshot(records, labelled.labels, config.split)
     settings = TrainingSettings(
@@ -100,13 +100,13 @@ def _plan_again(config: Config, name: str) -> TrainingPlan:
     """Plan the training of an earlier snapshot: what the store got since does not enter."""
     fixed = TrainingSet.load(find_snapshot(name, config))
     config = config_of_snapshot(fixed, config)
-    backbone = _backbone(config)
+    backbone = pin_backbone(config)
     require_volumes(fixed, config, backbone.id)
     fixed.require_same_weights()
     return _plan_fixed(config, fixed, backbone)
 
 
-def _plan_fixed(config: Config, fixed: TrainingSet, backbone: Backbone) -> TrainingPlan:
+def _plan_fixed(config: Config, fixed: TrainingSet, backbone: BackbonePin) -> TrainingPlan:
     file = snapshots_folder(config) / f"{fixed.id}.parquet"
     if not file.exists():
         fixed.save(file)
@@ -114,7 +114,7 @@ def _plan_fixed(config: Config, fixed: TrainingSet, backbone: Backbone) -> Train
     return plan.model_copy(update={"snapshot_id": fixed.digest})
 
 
-def _plan(config: Config, snapshot: Snapshot, file: Path, backbone: Backbone, *, synthetic: bool) -> TrainingPlan:
+def _plan(config: Config, snapshot: Snapshot, file: Path, backbone: BackbonePin, *, synthetic: bool) -> TrainingPlan:
     table = snapshot.table
     return TrainingPlan(
         config=config,
@@ -125,18 +125,28 @@ def _plan(config: Config, snapshot: Snapshot, file: Path, backbone: Backbone, *,
         slices=ClassCounts.of(table["label"].to_numpy()),
         left_out=0,
         synthetic=synthetic,
-        backbone=BackbonePin(
-            id=backbone.id, kind=backbone.kind, digest=backbone.digest, input=backbone.input, size=backbone.size
-        ),
+        backbone=backbone,
         inputs_digest=inputs_digest(
             snapshot.digest, backbone.id, config.preprocess.digest, config.train, config.labels
         ),
     )
 
 
-def _backbone(config: Config) -> Backbone:
+def pin_backbone(config: Config) -> BackbonePin:
+    """Name the backbone that reads the volumes, once it is certain that it can.
+
+    Raises
+    ------
+    EngineError
+        If what computes its features is not installed.
+    WeightsError
+        If its weight file is missing or not the one that was asked for.
+    """
     require_engine(config.train)
-    return describe_backbone(config.train, config.preprocess.size)
+    backbone = describe_backbone(config.train, config.preprocess.size)
+    return BackbonePin(
+        id=backbone.id, kind=backbone.kind, digest=backbone.digest, input=backbone.input, size=backbone.size
+    )
 
 
 def _labelled(config: Config) -> tuple[list[VolumeRecord], Labelled]:

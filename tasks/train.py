@@ -13,12 +13,12 @@ from prefect.cache_policies import NO_CACHE
 from lidcflow.errors import TrackingAway
 from lidcflow.learn.dataset import lacking_classes
 from lidcflow.learn.figures import Tile, confusion, curves, montage, reliability, telling_rows
-from lidcflow.learn.release import Estimate, portable
+from lidcflow.learn.release import Estimate, settings_of
 from lidcflow.learn.sectors import sector_slices
 from lidcflow.learn.training_set import TrainingSet
 from lidcflow.lidc.labels import CLASS_NAMES
 from lidcflow.store.volumes import VolumeStore
-from tasks.features import feature_reader
+from tasks.features import feature_source
 from tasks.kept import find_logged, note_logged, sector_folder
 from tasks.retries import is_worth_a_retry
 from tasks.sector import SectorJob, SectorResult
@@ -82,8 +82,8 @@ def _kept(job: SectorJob, plan: TrainingPlan) -> TrainedSector | str:
     if found := find_sector(sector_folder(plan, job)):
         return found
     config = plan.config.train
-    read = feature_reader(VolumeStore.of(plan.config), plan.backbone.id)
-    trained = fit(snapshot, slices, read, config, config.seed + job.sector)
+    source = feature_source(plan.config, plan.backbone.id)
+    trained = fit(snapshot, slices, source, config, config.seed + job.sector)
     keep_sector(trained, sector_folder(plan, job))
     return trained
 
@@ -124,8 +124,10 @@ def _log_model(job: SectorJob, plan: TrainingPlan, run: Run, trained: TrainedSec
     from tasks.tracking.models import log_model
 
     slices = _slices(job, plan)
-    run.params(portable(plan.config.train).model_dump(exclude={"backbone_weights", "backbone_sha256"}))
+    run.params(settings_of(plan.config.train))
     run.params({f"train_{name}": count for name, count in trained.training.model_dump().items()})
+    run.params({"best_epoch": trained.best_epoch + 1})
+    run.tags({"finetuned": trained.remark} if trained.remark else {})
     run.series(_by_epoch(trained.history))
     run.metrics(named_figures(trained.validation, "validation") | named_figures(trained.test, "test"))
     title = f"{job.title}, slices {slices.start + 1} to {slices.stop}"

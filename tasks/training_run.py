@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from lidcflow.errors import TrackingAway
-from lidcflow.learn.release import Check, ReleaseRecord, portable
+from lidcflow.learn.release import Check, ReleaseRecord, settings_of
 from tasks.kept import kept_run, note_run
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking, reaching
@@ -53,12 +53,14 @@ def _start(plan: TrainingPlan, tracking: Tracking) -> str:
     sectors = "1 sector" if config.sector_num == 1 else f"{config.sector_num} sectors"
     data = "synthetic CT" if plan.synthetic else "CT"
     counts = plan.slices
+    tuned = f" finetuned from {config.first_block()}" if config.mode == "finetune" else ""
     note = (
-        f"{sectors} of the chest on {config.backbone} features, {config.head} heads. {len(plan.series)} series of "
-        f"{plan.patients} patients, {data}: {counts.non_nodule} slices without a nodule, {counts.benign} benign, "
-        f"{counts.malignant} malignant. The runs below it are the sectors. Research use only."
+        f"{sectors} of the chest on {config.backbone} features{tuned}, {config.head} heads. "
+        f"{len(plan.series)} series of {plan.patients} patients, {data}: {counts.non_nodule} slices without a "
+        f"nodule, {counts.benign} benign, {counts.malignant} malignant. The runs below it are the sectors. "
+        "Research use only."
     )
-    name = f"{sectors}, {config.backbone}, {config.head}"
+    name = f"{sectors}, {config.backbone}{tuned}, {config.head}"
     tags = {"inputs": plan.inputs_digest, "data": data, "snapshot": plan.snapshot_id[:12]}
     return start_run(tracking, name, note=note, tags=tags)
 
@@ -66,7 +68,7 @@ def _start(plan: TrainingPlan, tracking: Tracking) -> str:
 def log_plan(run: Run, plan: TrainingPlan) -> None:
     """Log what a training starts from: settings, and the snapshot as its data set."""
     config = plan.config
-    run.params(portable(config.train).model_dump())
+    run.params(settings_of(config.train))
     run.params({f"preprocess_{key}": value for key, value in config.preprocess.model_dump().items()})
     run.params({f"labels_{key}": value for key, value in config.labels.portable.model_dump().items()})
     run.params({f"split_{key}": value for key, value in config.split.model_dump().items()})

@@ -128,3 +128,33 @@ def test_documents_that_name_patients_stay_out_of_the_workspace(tmp_path):
     with pytest.raises(ConfigError, match="must lie outside the workspace"):
         load_config(workspace=tmp_path, infer={"documents": tmp_path / "documents"})
     assert load_config(workspace=tmp_path / "work", infer={"documents": tmp_path}).infer.documents == tmp_path
+
+
+def test_a_block_that_the_backbone_lacks_is_refused_with_those_it_has(tmp_path):
+    text = '[train]\nmode = "finetune"\nbackbone = "resnet50"\n[train.finetune]\nfrom_block = "stage3"\n'
+
+    with pytest.raises(ConfigError, match=r"from_block must be one of conv2, conv3, conv4, conv5 .* got 'stage3'"):
+        load_config(write(tmp_path, text), environ={})
+
+
+def test_finetuning_begins_at_the_last_block_unless_another_one_is_named():
+    assert TrainConfig().first_block() is None
+    assert TrainConfig(mode="finetune").first_block() == "stage3"
+    assert TrainConfig(mode="finetune", backbone="resnet50").first_block() == "conv5"
+    assert TrainConfig(mode="finetune", finetune={"from_block": "stage2"}).first_block() == "stage2"
+
+
+def test_views_are_named_by_what_makes_them_and_there_are_none_while_the_backbone_is_frozen():
+    one, other = (TrainConfig(mode="finetune", finetune={"views": 2, **more}) for more in ({}, {"offset_hu": 0}))
+
+    assert TrainConfig(finetune={"views": 2}).view_names == ()
+    assert len({*one.view_names, *other.view_names}) == 4
+    assert one.view_names == TrainConfig(mode="finetune", seed=1, finetune={"views": 2, "epochs": 3}).view_names
+
+
+def test_environment_and_experiments_reach_the_settings_of_finetuning():
+    config = load_config(environ={"LIDCFLOW_TRAIN__FINETUNE__VIEWS": "3"})
+
+    assert config.train.finetune.views == 3
+    assert config.with_settings({"train.finetune.patience": 2}).train.finetune.patience == 2
+    assert config.with_settings({"train.finetune.patience": 2}).train.finetune.views == 3

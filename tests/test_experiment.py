@@ -58,6 +58,8 @@ def test_an_experiment_that_varies_seeds_alone_has_a_name_for_its_configuration(
             r"experiments\.mine: .*at most preprocess\.slices, got 66 sectors",
         ),
         ('grid = { "train.head" = ["linear", "huge"] }', r"experiments\.mine: train\.head: .*got 'huge'"),
+        ('grid = { "train.finetune.vews" = [1] }', r"unknown key 'train\.finetune\.vews'; known here are .*views"),
+        ('base = { "train.a.b.c" = 5 }', r"unknown key 'train\.a\.b\.c'; an experiment sets keys of train, "),
         ('grid = { "train.seed" = [] }', r"grid\.train\.seed: .*at least 1 item"),
         ('grid = { "train.seed" = [1, 1] }', r"values of train\.seed must differ, got \[1, 1\]"),
         ('grid = { "train.seed" = [1] }\narms = { a = { "train.seed" = 2 } }', "by the arms or by the grid, got both"),

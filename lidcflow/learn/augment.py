@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from lidcflow.ct.decode import AIR_HU, HIGHEST_HU
+
 SCALES = (0.9, 1.1)
 GAINS = (0.95, 1.05)
 LARGEST_OFFSET_HU = 50.0
@@ -68,4 +70,24 @@ def _rescanned(hu: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.
     noise_hu = rng.uniform(0, LARGEST_NOISE_HU, (n, 1, 1, 1)) * rng.random((n, 1, 1, 1))
     lift_hu = np.concatenate([np.zeros((n, 1, 1, 1)), rng.uniform(0, LARGEST_MAX_LIFT_HU, (n, 1, 1, 1))], axis=1)
     noise = rng.standard_normal(hu.shape, dtype=np.float32) * noise_hu
-    return np.asarray(np.clip(hu * gain + offset_hu + lift_hu + noise, -1024, 3071), np.float32)
+    return rescaled(hu, gain, offset_hu, lift_hu, noise)
+
+
+def rescaled(
+    hu: NDArray[np.float32], gain: float | NDArray[np.float64], *added_hu: float | NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Stretch Hounsfield units about water, add to them in turn, and keep them within their range.
+
+    Parameters
+    ----------
+    hu : array of any shape
+        Radiodensity in HU.
+    gain : float or array
+        Factor.
+    *added_hu : float or array
+        HU to add.
+    """
+    changed = hu * gain
+    for one_hu in added_hu:
+        changed = changed + one_hu
+    return np.asarray(np.clip(changed, AIR_HU, HIGHEST_HU), np.float32)

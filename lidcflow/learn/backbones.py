@@ -1,6 +1,10 @@
-"""Backbones: frozen networks that turn an image of a slice into features, pinned by their weights' digest."""
+"""Backbones: frozen networks that turn an image of a slice into features, pinned by their weights' digest.
+
+Where the last blocks of one are to learn, the part below them is the backbone, and its features are activation maps.
+"""
 
 import hashlib
+import math
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from lidcflow.config import TrainConfig
 from lidcflow.errors import WeightsError
 from lidcflow.learn.inputs import Input
+from lidcflow.learn.truncate import bottom_of, map_shape, top_of
 
 if TYPE_CHECKING:
     import keras
@@ -36,8 +41,9 @@ class Backbone:
     Attributes
     ----------
     id : str
-        ``<kind>-<first 12 digits of the digest>-<input>-<size>``, and ``-<engine>-<precision>`` unless they
-        are ``keras`` and ``fp32``: features of different engines are never mixed.
+        ``<kind>-<first 12 digits of the digest>-<input>-<size>``, ``-below-<block>`` where it ends before a block
+        that learns, and ``-<engine>-<precision>`` unless they are ``keras`` and ``fp32``: features of different
+        engines are never mixed.
     kind : str
         ``compact`` or ``resnet50``.
     digest : str
@@ -47,7 +53,7 @@ class Backbone:
     size : int
         Rows and columns of the images.
     feature_dim : int
-        Features of one slice.
+        Features of one slice: numbers in its maps, where it ends before a block.
     """
 
     id: str
@@ -104,7 +110,8 @@ def load_backbone(config: TrainConfig, size: int, *, policy: str = "float32") ->
     Returns
     -------
     model : keras.Model
-        (n, size, size, 3) images of 0 to 255 -> (n, feature_dim) features.
+        (n, size, size, 3) images of 0 to 255 -> (n, feature_dim) features, or (n, rows, columns, channels) maps
+        where `config` finetunes from a block.
     backbone : Backbone
         What it is.
 
@@ -113,28 +120,67 @@ def load_backbone(config: TrainConfig, size: int, *, policy: str = "float32") ->
     WeightsError
         If the weight file is missing, not the one that was asked for, or does not fit the network.
     """
-    file = _weight_file(config)
+    file, block = _weight_file(config), config.first_block()
     backbone = _describe(config, size, file)
-    key = (backbone.kind, backbone.digest, size, policy)
+    whole = _whole(backbone, file, policy)
+    if block is None:
+        return whole, backbone
+    key = (backbone.kind, backbone.digest, size, policy, block)
     with _loading:
         if key not in _loaded:
-            _loaded[key] = _NETWORKS[backbone.kind](size, file, policy)
+            _loaded[key] = _frozen(bottom_of(whole, backbone.kind, block))
         return _loaded[key], backbone
 
 
-_loaded: dict[tuple[str, str, int, str], "keras.Model"] = {}
+def load_top(config: TrainConfig, size: int, *, policy: str = "float32") -> "keras.Model":
+    """Load the part of a backbone that learns, each time anew.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Kind, weight file and block, its mode ``finetune``.
+    size : int
+        Rows and columns of the volumes.
+    policy : str
+        Keras' policy of the layers; maps and features are float32 in any case.
+
+    Returns
+    -------
+    keras.Model
+        (n, rows, columns, channels) maps of `load_backbone`'s model -> (n, d) features, as the whole makes them.
+
+    Raises
+    ------
+    WeightsError
+        If the weight file is missing, not the one that was asked for, or does not fit the network.
+    """
+    file, block = _weight_file(config), config.first_block()
+    backbone = _describe(config, size, file)
+    return top_of(_whole(backbone, file, policy), backbone.kind, str(block))
+
+
+def _whole(backbone: Backbone, file: Path, policy: str) -> "keras.Model":
+    key = (backbone.kind, backbone.digest, backbone.size, policy, None)
+    with _loading:
+        if key not in _loaded:
+            _loaded[key] = _NETWORKS[backbone.kind](backbone.size, file, policy)
+        return _loaded[key]
+
+
+_loaded: dict[tuple[str, str, int, str, str | None], "keras.Model"] = {}
 _loading = threading.Lock()
 
 
 def _describe(config: TrainConfig, size: int, file: Path) -> Backbone:
-    digest = _checked_digest(config, file)
+    digest, block = _checked_digest(config, file), config.first_block()
+    below = f"-below-{block}" if block else ""
     return Backbone(
-        id=f"{config.backbone}-{digest[:12]}-{config.input}-{size}{_engine_suffix(config)}",
+        id=f"{config.backbone}-{digest[:12]}-{config.input}-{size}{below}{_engine_suffix(config)}",
         kind=config.backbone,
         digest=digest,
         input=config.input,
         size=size,
-        feature_dim=FEATURE_DIMS[config.backbone],
+        feature_dim=math.prod(map_shape(config.backbone, block, size)) if block else FEATURE_DIMS[config.backbone],
     )
 
 

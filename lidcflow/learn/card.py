@@ -46,8 +46,9 @@ def in_a_sentence(record: ReleaseRecord) -> str:
     validation, test = record.metrics["validation"], record.metrics["test"]
     data = "synthetic CT" if record.synthetic else "CT"
     models = "for the whole chest" if record.sector_num == 1 else f"for each of {record.sector_num} sectors"
+    tuned = f" finetuned from {record.train.first_block()}" if record.train.mode == "finetune" else ""
     return (
-        f"Recommends slices of chest CT with one model {models} on {record.backbone.kind} features; "
+        f"Recommends slices of chest CT with one model {models} on {record.backbone.kind} features{tuned}; "
         f"trained on {data}, measured on {validation.patients} validation and {test.patients} test patients at natural "
         f"prevalence, threshold P(nodule) {record.threshold_nodule:.3f}."
     )

@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.config import Config
 from lidcflow.learn.arm import HELD_OUT, ArmResult, Predictions
 from lidcflow.learn.evaluation import auroc_malignant, auroc_nodule, balanced_accuracy
 from lidcflow.learn.experiments import Arm
@@ -206,15 +205,15 @@ def _compared(
         name=name,
         seeds=tuple(arm.config.train.seed for arm, _ in group),
         series=result.series,
-        slices_seen=_slices_seen(config, result),
+        slices_seen=_slices_seen(result),
         figures=figures,
         **config.train.model_dump(include={"sector_num", "input", "head", "balance", "epochs"}),
         **config.preprocess.model_dump(include={"size", "z_range"}),
     )
 
 
-def _slices_seen(config: Config, result: ArmResult) -> int:
-    return config.train.epochs * sum(sector.training.total for sector in result.sectors if sector.history)
+def _slices_seen(result: ArmResult) -> int:
+    return sum(len(sector.history.get("loss", ())) * sector.training.total for sector in result.sectors)
 
 
 def _spread_of(seeds: Sequence[_Measured]) -> Spread:

@@ -37,12 +37,15 @@ class FittedHead:
     class_shares : (3,) array
         Shares of the classes that the head learned at, class weights included; the calibration to
         natural prevalence starts from them.
+    remark : str
+        What came of finetuning, in a sentence; empty for a head on a frozen backbone.
     """
 
     model: keras.Model
     history: dict[str, list[float]]
     best_epoch: int
     class_shares: NDArray[np.float64]
+    remark: str = ""
 
 
 def fit_head(

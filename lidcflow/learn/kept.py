@@ -30,6 +30,7 @@ class SectorFacts(Record):
     lidcflow_version: str
     history: dict[str, list[float]]
     best_epoch: int
+    remark: str
     calibration: tuple[float, tuple[float, float, float]]
     training: ClassCounts
     validation: dict[str, Estimate]
@@ -62,6 +63,7 @@ def find_sector(folder: Path) -> TrainedSector | None:
             calibration=Calibration(*facts.calibration),
             history=facts.history,
             best_epoch=facts.best_epoch,
+            remark=facts.remark,
             training=facts.training,
             validation=facts.validation,
             test=facts.test,
@@ -77,6 +79,7 @@ def _facts(trained: TrainedSector) -> SectorFacts:
         lidcflow_version=installed_version("lidcflow"),
         history=trained.history,
         best_epoch=trained.best_epoch,
+        remark=trained.remark,
         calibration=(trained.calibration.scale, trained.calibration.offsets),
         training=trained.training,
         validation=trained.validation,

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lidcflow.learn.feature_source import FeatureReader
 from lidcflow.learn.runtime import keras
+
+HELD_BYTES = 64 * 2**20
+"""Features in memory at once: 1,300 series of 65 x 384, or 7 of 65 x 32 x 32 x 64."""
+
+MAPS_AT_ONCE = 4 * 2**20
+"""Numbers of activation maps in one pass: 64 slices of 32 x 32 x 64."""
 
 
 def release_probabilities(sectors: Sequence[tuple[range, Any]], features: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -18,8 +26,8 @@ def release_probabilities(sectors: Sequence[tuple[range, Any]], features: NDArra
     ----------
     sectors : sequence of (range, keras.Model)
         Slices of each sector, from 0, and its model; together they cover every slice once.
-    features : (studies, slices, d) array
-        Features of whole volumes.
+    features : (studies, slices, d) or (studies, slices, rows, columns, channels) array
+        Features of whole volumes, or activation maps.
 
     Returns
     -------
@@ -36,12 +44,55 @@ def release_probabilities(sectors: Sequence[tuple[range, Any]], features: NDArra
         raise ValueError(f"features: slices must be those of the sectors, {len(covered)}, got {features.shape[1]}")
     probabilities = np.empty((*features.shape[:2], 3))
     for slices, model in sectors:
-        rows = features[:, slices.start : slices.stop].reshape(-1, features.shape[2])
+        rows = features[:, slices.start : slices.stop].reshape(-1, *features.shape[2:])
         probabilities[:, slices.start : slices.stop] = outputs_of(model, rows).reshape(-1, len(slices), 3)
     return probabilities
 
 
+def series_probabilities(
+    sectors: Sequence[tuple[range, Any]], uids: Iterable[str], features_of: FeatureReader
+) -> NDArray[np.float64]:
+    """Let the models answer for stored series, as many at a time as memory is given for.
+
+    Parameters
+    ----------
+    sectors : sequence of (range, keras.Model)
+        Slices of each sector, from 0 and without gaps, and its model.
+    uids : iterable of str
+        SeriesInstanceUIDs.
+    features_of : callable
+        Reads the features of a series.
+
+    Returns
+    -------
+    (series, slices of the sectors, 3) array of float64
+        As `release_probabilities` gives them, in the order of the series.
+    """
+    first = sectors[0][0].start
+    slices = range(first, sectors[-1][0].stop)
+    models = [(range(of.start - first, of.stop - first), model) for of, model in sectors]
+    answers: list[NDArray[np.float64]] = []
+    held: list[NDArray[np.float16]] = []
+    for uid in uids:
+        held.append(features_of(uid, slices))
+        if len(held) * held[0].nbytes >= HELD_BYTES:
+            answers.append(release_probabilities(models, np.stack(held)))
+            held = []
+    if held:
+        answers.append(release_probabilities(models, np.stack(held)))
+    return np.concatenate(answers)
+
+
 def outputs_of(model: Any, features: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Apply a head to `(n, d)` features; called eagerly, as tracing a graph costs more than the head itself."""
+    """Apply a model to `(n, d)` features or `(n, rows, columns, channels)` maps, these a few at a time.
+
+    It is called eagerly, as tracing a graph costs more than a head itself.
+    """
+    step = len(features) if features.ndim == 2 else max(1, MAPS_AT_ONCE // math.prod(features.shape[1:]))
+    parts = [_outputs_of(model, features[start : start + step]) for start in range(0, len(features), max(1, step))]
+    return np.concatenate(parts or [_outputs_of(model, features)])
+
+
+def _outputs_of(model: Any, features: NDArray[np.floating]) -> NDArray[np.float32]:
     out: NDArray[np.float32] = keras.ops.convert_to_numpy(model(features.astype(np.float32), training=False))
     return out

@@ -4,7 +4,6 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
+from lidcflow.learn.ahead import ahead
 from lidcflow.learn.augment import augment
 from lidcflow.learn.compact import compact_layers, write_weights
 from lidcflow.learn.inputs import model_input
@@ -188,9 +188,10 @@ def _optimizer(settings: PretrainSettings) -> keras.Optimizer:
 
 
 def _train(model: keras.Model, practice: PracticeSet, settings: PretrainSettings, report: Progress) -> None:
-    for step, (images, targets) in enumerate(_ahead(_batches(practice, settings)), start=1):
-        model.train_on_batch(images, targets)
-        report("steps", step, settings.steps)
+    with threadpool_limits(1, "blas"):  # BLAS' own threads would only wait for each other
+        for step, (images, targets) in enumerate(ahead(_batches(practice, settings)), start=1):
+            model.train_on_batch(images, targets)
+            report("steps", step, settings.steps)
 
 
 Batch = tuple[NDArray[np.float32], dict[str, NDArray[np.generic]]]
@@ -220,15 +221,6 @@ def _cells(masks: NDArray[np.float32]) -> NDArray[np.float32]:
     n, classes, rows, columns = masks.shape
     blocks = masks.reshape(n, classes, rows // CELL, CELL, columns // CELL, CELL)
     return np.asarray(np.moveaxis(blocks.max(axis=(3, 5)), 1, -1) > NODULE_AT, np.float32)
-
-
-def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Make the next batch while the last one is learned from; BLAS' own threads would only wait for each other."""
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, batches, None)
-        while batch := coming.result():
-            coming = pool.submit(next, batches, None)
-            yield batch
 
 
 def judge(model: keras.Model, exam: PracticeSet) -> tuple[float, float]:

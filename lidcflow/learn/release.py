@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -281,10 +281,27 @@ def inputs_digest(
         "snapshot": snapshot_digest,
         "backbone": backbone_id,
         "preprocess": preprocess_digest,
-        "train": portable(train).model_dump(mode="json", exclude={"engine", "precision"}),
+        "train": _deciding(train),
         "labels": labels.model_dump(mode="json", exclude={"source"}),
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def _deciding(train: TrainConfig) -> dict[str, Any]:
+    """Return what of the settings decides a training; `backbone_id` names the block that it finetunes from."""
+    settings = portable(train).model_dump(mode="json", exclude={"engine", "precision", "mode", "finetune"})
+    if train.mode == "finetune":
+        settings["finetune"] = train.finetune.model_dump(mode="json", exclude={"from_block"})
+    return settings
+
+
+def settings_of(train: TrainConfig) -> dict[str, Any]:
+    """Return the settings of a training by name, for a table of them."""
+    settings = train.model_dump(mode="json", exclude={"backbone_weights", "backbone_sha256", "finetune"})
+    if train.mode == "finetune":
+        of_finetuning = {**train.finetune.model_dump(mode="json"), "from_block": train.first_block()}
+        settings |= {f"finetune_{name}": value for name, value in of_finetuning.items()}
+    return settings
 
 
 def sector_model_name(registry_name: str, sector_num: int, sector: int) -> str:

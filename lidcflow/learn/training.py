@@ -1,10 +1,10 @@
-"""Train the model of one sector: balance, fit the head, calibrate it, measure it."""
+"""Train the model of one sector: balance, fit the head, or finetune below it too, calibrate it, measure it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,37 @@ from lidcflow.config import TrainConfig
 from lidcflow.learn.calibration import Calibration, fit_calibration, prior_offsets
 from lidcflow.learn.dataset import Snapshot, class_counts, sector_rows
 from lidcflow.learn.evaluation import slice_figures
+from lidcflow.learn.feature_source import FeatureReader, FeatureSource
+from lidcflow.learn.finetune import finetune
 from lidcflow.learn.heads import FittedHead, calibrated_model, fit_head
+from lidcflow.learn.maps import StoredMaps
 from lidcflow.learn.metrics import confusion
 from lidcflow.learn.predict import outputs_of
 from lidcflow.learn.release import ClassCounts, Estimate
-from lidcflow.learn.splits import SPLITS
+from lidcflow.learn.splits import SPLITS, Split
 
-FeatureReader = Callable[[str], NDArray[np.float16]]
-"""From a SeriesInstanceUID to its `(slices, d)` features."""
+
+class SliceSet(Protocol):
+    """Slices of one split of a sector."""
+
+    @property
+    def labels(self) -> NDArray[np.integer]:
+        """Class of each slice, 0 to 2."""
+
+    def outputs(self, model: Any) -> NDArray[np.float32]:
+        """Apply a model to each slice."""
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Slices whose features are in memory: (n, d) array, and (n,) classes."""
+
+    x: NDArray[np.float32]
+    labels: NDArray[np.integer]
+
+    def outputs(self, model: Any) -> NDArray[np.float32]:
+        """Apply a model to each slice."""
+        return outputs_of(model, self.x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +54,13 @@ class TrainedSector:
     Attributes
     ----------
     model : keras.Model
-        (n, d) features -> (n, 3) calibrated probabilities.
+        (n, d) features, or (n, rows, columns, channels) maps, -> (n, 3) calibrated probabilities.
     history : dict of lists
         Loss and accuracy of each epoch.
     best_epoch : int
         Epoch, from 0, whose weights the model holds.
+    remark : str
+        What came of finetuning, in a sentence; empty while the backbone is frozen.
     training : ClassCounts
         Slices it was trained on, after balancing.
     validation, test : dict of Estimate
@@ -50,6 +75,7 @@ class TrainedSector:
     calibration: Calibration
     history: dict[str, list[float]]
     best_epoch: int
+    remark: str
     training: ClassCounts
     validation: dict[str, Estimate]
     test: dict[str, Estimate]
@@ -60,13 +86,13 @@ class TrainedSector:
 def train_sector(
     snapshot: Snapshot,
     slices: range,
-    features_of: FeatureReader,
+    source: FeatureSource,
     config: TrainConfig,
     seed: int,
     *,
     watch_test: bool = False,
 ) -> TrainedSector:
-    """Train a head on the balanced training slices of a sector and calibrate it on its validation slices.
+    """Train a model on the balanced training slices of a sector and calibrate it on its validation slices.
 
     Parameters
     ----------
@@ -74,10 +100,10 @@ def train_sector(
         All slices.
     slices : range
         Slices of the sector, from 0.
-    features_of : callable
+    source : FeatureSource
         Reads the features of a series.
     config : TrainConfig
-        Balance, head, epochs.
+        Mode, balance, head, epochs.
     seed : int
         Same seed and snapshot, same model.
     watch_test : bool
@@ -89,23 +115,51 @@ def train_sector(
         If a class is absent from the training slices.
     """
     rows = sector_rows(snapshot, slices, config.balance, config.cap, seed)
-    sets = _sets(rows, gather(rows, features_of))
-    watched = sets["test"] if watch_test else None
-    head = fit_head(*sets["train"], *sets["validation"], config, seed, watched=watched)
+    sets, head = _FITS[config.mode](rows, source, config, seed, watch_test)
     calibration = _calibrate(head, sets, _natural_counts(snapshot, slices))
     model = calibrated_model(head.model, calibration)
-    p_validation, p_test = (outputs_of(model, sets[split][0]) for split in ("validation", "test"))
+    p_validation, p_test = (sets[split].outputs(model) for split in ("validation", "test"))
     return TrainedSector(
         model=model,
         calibration=calibration,
         history=head.history,
         best_epoch=head.best_epoch,
-        training=ClassCounts.of(sets["train"][1]),
-        validation=slice_figures(p_validation, sets["validation"][1]),
-        test=slice_figures(p_test, sets["test"][1]),
+        remark=head.remark,
+        training=ClassCounts.of(sets["train"].labels),
+        validation=slice_figures(p_validation, sets["validation"].labels),
+        test=slice_figures(p_test, sets["test"].labels),
         validation_rows=rows[rows["split"] == "validation"].assign(p_nodule=p_validation[:, 1:].sum(axis=1)),
-        validation_confusion=confusion(p_validation, sets["validation"][1]),
+        validation_confusion=confusion(p_validation, sets["validation"].labels),
     )
+
+
+Sets = Mapping[Split, SliceSet]
+
+
+def _fit_on_frozen(
+    rows: pd.DataFrame, source: FeatureSource, config: TrainConfig, seed: int, watch_test: bool
+) -> tuple[Sets, FittedHead]:
+    """Fit a head on features, which are few enough to hold."""
+    features, labels, splits = gather(rows, source.read), rows["label"].to_numpy(), rows["split"].to_numpy()
+    sets = {split: Features(features[splits == split], labels[splits == split]) for split in SPLITS}
+    training, validation, test = (sets[split] for split in SPLITS)
+    watched = (test.x, test.labels) if watch_test else None
+    head = fit_head(training.x, training.labels, validation.x, validation.labels, config, seed, watched=watched)
+    return sets, head
+
+
+def _fit_from_block(
+    rows: pd.DataFrame, source: FeatureSource, config: TrainConfig, seed: int, watch_test: bool
+) -> tuple[Sets, FittedHead]:
+    """Finetune on activation maps, which stay in the store."""
+    of_split = {split: rows[rows["split"] == split] for split in SPLITS}
+    views = {"train": source.views}
+    sets = {split: StoredMaps(of_split[split], source.read, views.get(split, ())) for split in SPLITS}
+    held_out = {"val": sets["validation"], **({"test": sets["test"]} if watch_test else {})}
+    return sets, finetune(sets["train"], held_out, config, size=source.size, seed=seed)
+
+
+_FITS = {"frozen": _fit_on_frozen, "finetune": _fit_from_block}
 
 
 def gather(rows: pd.DataFrame, features_of: FeatureReader) -> NDArray[np.float32]:
@@ -128,20 +182,13 @@ def gather(rows: pd.DataFrame, features_of: FeatureReader) -> NDArray[np.float32
     return gathered
 
 
-def _sets(rows: pd.DataFrame, features: NDArray[np.float32]) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
-    labels, splits = rows["label"].to_numpy(), rows["split"].to_numpy()
-    return {split: (features[splits == split], labels[splits == split]) for split in SPLITS}
-
-
 def _natural_counts(snapshot: Snapshot, slices: range) -> tuple[int, int, int]:
     rows = snapshot.rows("train")
     return class_counts(rows[rows["slice"].between(slices.start + 1, slices.stop)])
 
 
-def _calibrate(
-    head: FittedHead, sets: dict[str, tuple[NDArray[Any], NDArray[Any]]], natural: tuple[int, int, int]
-) -> Calibration:
+def _calibrate(head: FittedHead, sets: Sets, natural: tuple[int, int, int]) -> Calibration:
     """Fit the calibration from where the class weights and the balancing left the head."""
-    x, y = sets["validation"]
-    learned_at = [float(share) * len(sets["train"][1]) for share in head.class_shares]
-    return fit_calibration(outputs_of(head.model, x), y, prior_offsets(learned_at, natural))
+    learned_at = [float(share) * len(sets["train"].labels) for share in head.class_shares]
+    validation = sets["validation"]
+    return fit_calibration(validation.outputs(head.model), validation.labels, prior_offsets(learned_at, natural))

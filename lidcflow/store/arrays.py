@@ -84,12 +84,12 @@ def encode_image(
 def encode_features(
     features: NDArray[np.float16], volume_digest: str, *, engine_error: float = 0.0
 ) -> dict[str, bytes]:
-    """Turn the features of a volume into the objects of a Zarr v3 array of one chunk.
+    """Turn the features of a volume into the objects of a Zarr v3 array of one chunk, or one shard of maps.
 
     Parameters
     ----------
-    features : (slices, d) array of float16
-        One row per slice.
+    features : (slices, d) or (slices, rows, columns, channels) array of float16
+        One row per slice, or its activation maps, which can be read slice by slice.
     volume_digest : str
         Digest of the volume that they were computed from.
     engine_error : float
@@ -106,15 +106,22 @@ def encode_features(
         MemoryStore(stored),
         shape=features.shape,
         dtype=np.float16,
-        chunks=features.shape,
+        **_feature_chunks(features.shape),
         compressors=[COMPRESSOR, Crc32cCodec()],  # voxels have their digest; Blosc reads on where a chunk is cut off
-        dimension_names=["slice", "feature"],
         attributes={"volume_digest": volume_digest, **checked},
         zarr_format=3,
         config={"write_empty_chunks": True},
     )
     array[:] = features
     return _contents(stored)
+
+
+def _feature_chunks(shape: tuple[int, ...]) -> dict[str, Any]:
+    """Keep rows of numbers together, and maps apart: those of a few slices are some hundred KiB, of a volume MiB."""
+    if len(shape) == 2:
+        return {"chunks": shape, "dimension_names": ["slice", "feature"]}
+    names = ["slice", "row", "column", "channel"]
+    return {"shards": shape, "chunks": (1, *shape[1:]), "dimension_names": names}
 
 
 def _contents(stored: Mapping[str, Any]) -> dict[str, bytes]:
@@ -139,13 +146,15 @@ def read_level(group: Held, level: int) -> NDArray[np.int16]:
     return np.asarray(zarr.open_array(group.zarr / str(level), mode="r", zarr_format=3)[:], np.int16)
 
 
-def read_features(held: Held) -> tuple[Any, NDArray[np.float16]]:
+def read_features(held: Held, slices: slice) -> tuple[Any, NDArray[np.float16]]:
     """Read features and the digest of their volume.
 
     Parameters
     ----------
     held : Held
         The array.
+    slices : slice
+        From 0 at the top.
 
     Raises
     ------
@@ -153,7 +162,7 @@ def read_features(held: Held) -> tuple[Any, NDArray[np.float16]]:
         If they are not there.
     """
     array = zarr.open_array(held.zarr, mode="r", zarr_format=3)
-    return array.attrs.get("volume_digest"), np.asarray(array[:], np.float16)
+    return array.attrs.get("volume_digest"), np.asarray(array[slices], np.float16)
 
 
 def halved(hu: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -215,8 +215,8 @@ class VolumeStore:
             A committed series.
         feature_id : str
             Names backbone, input, size, and what computed them unless it was Keras in fp32.
-        features : (slices, d) array of float16
-            One row per slice.
+        features : (slices, d) or (slices, rows, columns, channels) array of float16
+            One row per slice, or its activation maps.
         volume_digest : str
             Digest of the volume that they were computed from.
         engine_error : float
@@ -237,17 +237,26 @@ class VolumeStore:
         except FileNotFoundError:
             raise self._absent(series_instance_uid) from None
 
-    def read_features(self, series_instance_uid: str, feature_id: str) -> NDArray[np.float16] | None:
+    def read_features(
+        self, series_instance_uid: str, feature_id: str, slices: slice | None = None
+    ) -> NDArray[np.float16] | None:
         """Read the features of the committed volume.
+
+        Parameters
+        ----------
+        series_instance_uid, feature_id : str
+            Whose, and which.
+        slices : slice, optional
+            Range of slices, from 0 at the top; all by default. Maps of others are not read.
 
         Returns
         -------
-        (slices, d) array of float16, or None
+        (slices, d) or (slices, rows, columns, channels) array of float16, or None
             None when there are none, or damaged ones, or those of another volume: they are to be computed anew.
         """
         key = self._features(series_instance_uid, feature_id)
         try:
-            of_digest, features = self._place.read(key, read_features)
+            of_digest, features = self._place.read(key, lambda held: read_features(held, slices or slice(None)))
             return features if of_digest == self.record(series_instance_uid).volume_digest else None
         except (FileNotFoundError, StoreError, ValueError):
             return None

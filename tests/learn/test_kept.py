@@ -21,6 +21,7 @@ def trained():
         calibration=calibration,
         history={"loss": [1 / 3, 0.1 + 0.2]},
         best_epoch=1,
+        remark="",
         training=ClassCounts(non_nodule=3, benign=2, malignant=1),
         validation={"auroc_nodule": Estimate(value=2 / 3)},
         test={"auroc_nodule": Estimate(value=None)},

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from lidcflow.learn import predict
 from lidcflow.learn.predict import release_probabilities
 
 
@@ -27,3 +28,26 @@ def test_each_sector_is_answered_for_by_its_own_model():
 def test_features_of_another_number_of_slices_are_refused():
     with pytest.raises(ValueError, match="slices must be those of the sectors, 1, got 3"):
         release_probabilities([(range(0, 1), None)], np.zeros((1, 3, 2)))
+
+
+def test_stored_series_are_answered_for_a_few_at_a_time_as_all_at_once(monkeypatch):
+    maps = {uid: np.full((4, 2, 2, 1), number, np.float16) for number, uid in enumerate("abc")}
+    asked, sizes = [], []
+
+    def read(uid, slices):
+        asked.append(slices)
+        return maps[uid][slices.start : slices.stop]
+
+    def model(rows, training):
+        sizes.append(len(rows))
+        return np.repeat(rows.mean(axis=(1, 2)), 3, axis=1)
+
+    monkeypatch.setattr(predict, "HELD_BYTES", 2 * maps["a"][1:].nbytes)
+    monkeypatch.setattr(predict, "MAPS_AT_ONCE", 3 * maps["a"][0].size)
+
+    p = predict.series_probabilities([(range(1, 4), model)], "abc", read)
+
+    assert p.shape == (3, 3, 3)
+    assert p[:, 0, 0].tolist() == [0, 1, 2]
+    assert asked == [range(1, 4)] * 3
+    assert sizes == [3, 3, 3]

@@ -5,7 +5,7 @@ import pytest
 
 from lidcflow.config import LabelConfig, TrainConfig
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.release import ClassCounts, ReleaseRecord, inputs_digest, sector_model_name
+from lidcflow.learn.release import ClassCounts, ReleaseRecord, inputs_digest, sector_model_name, settings_of
 
 
 def test_a_record_survives_its_own_json(release_record):
@@ -80,3 +80,17 @@ def test_where_readings_lie_does_not_change_what_a_training_is():
     }
 
     assert digests == {"ebdc9d478f192a33a84625c86975bdd3355c288773a4d9d2aff225eb453ee084"}
+
+
+def test_settings_of_finetuning_decide_a_finetuned_release_alone():
+    def digest(**settings):
+        return inputs_digest("snap", "a", "pre", TrainConfig(**settings), LabelConfig())
+
+    assert digest() == digest(finetune={"patience": 9})
+    assert len({digest(), digest(mode="finetune"), digest(mode="finetune", finetune={"patience": 9})}) == 3
+    assert digest(mode="finetune") == digest(mode="finetune", finetune={"from_block": "stage3"})
+
+
+def test_the_settings_of_a_training_name_those_of_finetuning_only_where_they_count():
+    assert not [name for name in settings_of(TrainConfig()) if name.startswith("finetune")]
+    assert settings_of(TrainConfig(mode="finetune"))["finetune_from_block"] == "stage3"

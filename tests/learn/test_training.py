@@ -7,6 +7,7 @@ import pytest
 
 from lidcflow.config import SplitConfig, TrainConfig
 from lidcflow.learn.dataset import build_snapshot
+from lidcflow.learn.feature_source import FeatureSource
 from lidcflow.learn.figures import telling_rows
 from lidcflow.learn.training import gather, train_sector
 
@@ -34,7 +35,7 @@ def telling_features(uid):
 @pytest.fixture(scope="module")
 def trained(snapshot):
     config = TrainConfig(epochs=20, learning_rate=0.05, balance="equal")
-    return train_sector(snapshot, range(3, 9), telling_features, config, seed=0)
+    return train_sector(snapshot, range(3, 9), FeatureSource(telling_features), config, seed=0)
 
 
 def test_features_are_gathered_in_the_order_of_the_rows(snapshot):

@@ -94,6 +94,19 @@ def test_features_are_replaced_whole(store, series, volume):
     np.testing.assert_array_equal(store.read_features("1.2.3", "compact-1"), FEATURES[:, :2] + 1)
 
 
+def test_maps_are_read_slice_by_slice(store, series, volume, tmp_path):
+    maps = np.arange(5 * 4 * 4 * 8, dtype=np.float16).reshape(5, 4, 4, 8)
+    store.write_features("1.2.3", "compact-1", maps, store.write(series, volume))
+    np.testing.assert_array_equal(store.read_features("1.2.3", "compact-1"), maps)
+    (shard,) = [file for file in tmp_path.rglob("compact-1/c/**/*") if file.is_file()]
+
+    shard.write_bytes(bytes(8) + shard.read_bytes()[8:])
+
+    np.testing.assert_array_equal(store.read_features("1.2.3", "compact-1", slice(1, 3)), maps[1:3])
+    assert store.read_features("1.2.3", "compact-1", slice(0, 1)) is None
+    assert store.read_features("1.2.3", "compact-1") is None
+
+
 def test_features_need_a_volume(store):
     with pytest.raises(StoreError, match=r"series 1\.2\.3 must be preprocessed"):
         store.write_features("1.2.3", "compact-1", FEATURES, "digest")
