@@ -18,6 +18,7 @@ from lidcflow.learn.comparison import Comparison
 from lidcflow.learn.experiment_page import PAGE, is_written, rendered, write
 from lidcflow.learn.experiments import Arm, arms_of
 from lidcflow.store.locate import is_store
+from lidcflow.store.turns import at_work
 from lidcflow.store.volumes import VolumeStore
 from tasks.arm import finish_arm, jobs_of_arm, train_share
 from tasks.cluster import gpu_resources, open_cluster, task_runner
@@ -101,7 +102,10 @@ def stored_series(config: Config) -> set[str]:
 def run_experiment(plan: ExperimentPlan, config: Config, folder: Path, *, known: Comparison | None) -> Comparison:
     """Train the arms that wait, compare all, and leave the page in its folder and on the experiment's run."""
     tracking = Tracking.of(config)
-    with experiment_run(tracking, plan.name, plan.question, len(plan.arms)) as run:
+    with (
+        at_work(config.workspace, "experiment"),
+        experiment_run(tracking, plan.name, plan.question, len(plan.arms)) as run,
+    ):
         trained, failed = train_waiting(plan, config)
         comparison = known or plan.compared(trained, failed)
         results = {**plan.known, **trained}

@@ -17,6 +17,7 @@ from lidcflow.errors import SeriesRefused
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommend import not_evaluated
 from lidcflow.read.recommendation import Recommendation, ReleaseFacts
+from lidcflow.store.turns import at_work
 from tasks.cluster import open_cluster
 from tasks.index import index_source
 from tasks.infer import SeriesReading, answer_refused, config_for, known_readings, read_volumes
@@ -61,9 +62,10 @@ def infer(source: str, config: Config, out: Path | None = None, allow_empty: boo
     release = load_release(Tracking.of(config), config.infer.release)
     reading = config_for(release, config)
     check_places(source, reading)
-    index = index_source(source, reading, allow_empty=allow_empty)
-    brought = bring_all(index, reading)
-    readings = read_all(index, brought, release, reading, (out or config.reports_path).absolute())
+    with at_work(config.workspace, "infer"):
+        index = index_source(source, reading, allow_empty=allow_empty)
+        brought = bring_all(index, reading)
+        readings = read_all(index, brought, release, reading, (out or config.reports_path).absolute())
     return publish(readings, release, seconds=time.monotonic() - started_s)
 
 

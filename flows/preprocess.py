@@ -19,6 +19,7 @@ from lidcflow.ct.verdicts import Beside
 from lidcflow.errors import ResourceError
 from lidcflow.objects import is_object_url
 from lidcflow.store.catalog import Catalog
+from lidcflow.store.turns import at_work
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import open_cluster
 from tasks.index import index_source
@@ -61,8 +62,9 @@ def preprocess(source: str, config: Config) -> PreprocessReport:
     """Bring every usable series under `source` into the store of the workspace."""
     started_s = time.monotonic()
     check_places(source, config)
-    index = index_source(source, config)
-    brought = bring_all(index, config)
+    with at_work(config.workspace, "preprocess"):
+        index = index_source(source, config)
+        brought = bring_all(index, config)
     return publish(index, brought, seconds=time.monotonic() - started_s)
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from lidcflow.config import Config
 from lidcflow.learn.release import BackbonePin, ReleaseRecord
+from lidcflow.store.turns import at_work
 from tasks.backbone import is_in_the_package, register_backbone
 from tasks.cluster import gpu_resources, open_cluster, task_runner
 from tasks.evaluate import Evaluation, evaluate_release
@@ -52,9 +53,10 @@ class TrainReport(BaseModel):
 def train(config: Config) -> TrainReport:
     """Train every sector on the labelled volumes of the store, unless that has been done."""
     tracking = Tracking.of(config)
-    plan = plan_training(config)
-    known = registry.find_release(tracking, plan.inputs_digest)
-    release = known or train_release(plan)
+    with at_work(config.workspace, "train", alone=True):
+        plan = plan_training(config)
+        known = registry.find_release(tracking, plan.inputs_digest)
+        release = known or train_release(plan)
     return TrainReport(
         release=release,
         reused=known is not None,

@@ -18,6 +18,7 @@ PARTS = (
     "reading",
     "service",
     "repair",
+    "erasing",
     "demo",
 )
 
