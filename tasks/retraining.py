@@ -19,12 +19,16 @@ from lidcflow.learn.dataset import Snapshot, build_snapshot
 from lidcflow.learn.release import ReleaseRecord, inputs_digest
 from lidcflow.learn.retraining import Changes, Decision, Failed, Newest, changed_settings, changes_between, decide
 from lidcflow.store.locate import is_store
-from lidcflow.store.turns import is_at_work
+from lidcflow.store.turns import Stage, is_at_work
 from lidcflow.store.volumes import VolumeStore
 from tasks.labels import label_readable
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import run_of
+
+
+IN_THE_WAY: tuple[tuple[Stage, str], ...] = (("preprocess", "a preprocessing"), ("train", "a training"))
+"""What a check waits for: a store that is being filled is not worth a training every hour."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,8 @@ class Stock:
 @task(name="take stock", cache_policy=NO_CACHE)
 def take_stock(config: Config, *, force: bool = False) -> Stock:
     """Compare what is stored and labelled with the newest release, and decide."""
-    if not force and (busy := [stage for stage in ("preprocess", "train") if is_at_work(config.workspace, stage)]):
-        return _not_now(f"a {busy[0]} is under way")
+    if not force and (busy := [name for stage, name in IN_THE_WAY if is_at_work(config.workspace, stage)]):
+        return _not_now(f"{busy[0]} is under way")
     if not is_store(config.store_root, config.access):
         return _not_now("no volume is stored yet")
     try:

@@ -127,9 +127,7 @@ def _apply(client: SyncPrefectClient, deployment: Deployment) -> bool:
 
 def drop_moved(client: SyncPrefectClient, deployment: str, flow: str) -> None:
     """Delete what an earlier version deployed under the name for another flow: Prefect would go on running both."""
-    named = DeploymentFilter(
-        name=DeploymentFilterName(any_=[deployment]), tags=DeploymentFilterTags(all_=[OWN_TAG])
-    )
+    named = DeploymentFilter(name=DeploymentFilterName(any_=[deployment]), tags=DeploymentFilterTags(all_=[OWN_TAG]))
     for found in client.read_deployments(deployment_filter=named):
         if client.read_flow(found.flow_id).name != flow:
             client.delete_deployment(found.id)
