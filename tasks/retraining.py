@@ -26,7 +26,6 @@ from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import run_of
 
-
 IN_THE_WAY: tuple[tuple[Stage, str], ...] = (("preprocess", "a preprocessing"), ("train", "a training"))
 """What a check waits for: a store that is being filled is not worth a training every hour."""
 
