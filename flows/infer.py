@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from flows.preprocess import bring_all, check_places
 from lidcflow.config import Config
-from lidcflow.ct.series import Index
+from lidcflow.ct.series import Index, Reason
 from lidcflow.ct.values import is_uid
+from lidcflow.erasure.verdicts import erased_uids
 from lidcflow.errors import SeriesRefused
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommend import not_evaluated
@@ -40,6 +41,8 @@ class InferReport(BaseModel):
         One for each series, ordered by study and series.
     reused, refused : int
         Readings that were there already; series that could not be evaluated.
+    kept_out : int
+        Series of what was erased: they get no answer, which would be kept.
     """
 
     release: str
@@ -47,6 +50,7 @@ class InferReport(BaseModel):
     readings: list[SeriesReading]
     reused: int
     refused: int
+    kept_out: int = 0
     seconds: float
     notice: str = "Research use only."
 
@@ -66,7 +70,7 @@ def infer(source: str, config: Config, out: Path | None = None, allow_empty: boo
         index = index_source(source, reading, allow_empty=allow_empty)
         brought = bring_all(index, reading)
         readings = read_all(index, brought, release, reading, (out or config.reports_path).absolute())
-    return publish(readings, release, seconds=time.monotonic() - started_s)
+    return publish(readings, release, kept_out=len(erased_uids(index)), seconds=time.monotonic() - started_s)
 
 
 def read_all(
@@ -95,9 +99,9 @@ def read_waiting(
 
 
 def refusals(index: Index, failed: Mapping[str, SeriesRefused], release: ReleaseFacts) -> Iterator[Recommendation]:
-    """Yield the answer for each series that can't be evaluated and that a report can name."""
+    """Yield the answer for each series that can't be evaluated and that a report can name; none for an erased one."""
     for verdict in index.refused:
-        if is_uid(verdict.series_instance_uid):
+        if is_uid(verdict.series_instance_uid) and verdict.reason is not Reason.ERASED:
             uids = verdict.series_instance_uid, verdict.study_instance_uid
             yield not_evaluated(*uids, verdict.reason, verdict.sentence, release)
     for series in index.usable:
@@ -112,7 +116,7 @@ def refusals(index: Index, failed: Mapping[str, SeriesRefused], release: Release
             )
 
 
-def publish(readings: list[SeriesReading], release: ReleaseRecord, *, seconds: float) -> InferReport:
+def publish(readings: list[SeriesReading], release: ReleaseRecord, *, kept_out: int = 0, seconds: float) -> InferReport:
     """Sum up, and put the readings on the run's page."""
     publish_table("readings", [_row(reading) for reading in readings], "Recommended slices, research use only")
     return InferReport(
@@ -121,6 +125,7 @@ def publish(readings: list[SeriesReading], release: ReleaseRecord, *, seconds: f
         readings=readings,
         reused=sum(reading.reused for reading in readings),
         refused=sum(reading.verdict == "not-evaluated" for reading in readings),
+        kept_out=kept_out,
         seconds=round(seconds, 3),
     )
 

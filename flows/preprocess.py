@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from lidcflow.config import Config
 from lidcflow.ct.attribution import Collection
-from lidcflow.ct.series import Index, Series
+from lidcflow.ct.series import Index, Reason, Series
 from lidcflow.ct.verdicts import Beside
 from lidcflow.errors import ResourceError
 from lidcflow.objects import is_object_url
@@ -241,7 +241,8 @@ def publish(index: Index, brought: Preprocessed, *, seconds: float) -> Preproces
         RefusedSeries(series_instance_uid=uid, reason=refusal.reason, sentence=refusal.sentence)
         for uid, refusal in brought.refused.items()
     ]
-    publish_table("refused-series", [series.model_dump() for series in refused], _table_title(len(refused)))
+    shown = [series.model_dump() for series in refused if series.reason != Reason.ERASED]  # Prefect would keep the rest
+    publish_table("refused-series", shown, _table_title(len(shown)))
     return PreprocessReport(
         found=len(index),
         usable=len(index.usable),

@@ -98,4 +98,5 @@ def _in_short(report: InferReport) -> str:
     kinds = [f"{len(report.readings)} series read with {report.release}"]
     kinds += [f"{report.reused} of them unchanged and reused"] if report.reused else []
     kinds += [f"{report.refused} not evaluated"] if report.refused else []
+    kinds += [f"{report.kept_out} not read because they were erased here"] if report.kept_out else []
     return f"{', '.join(kinds)}. {NOTICE}"

@@ -49,10 +49,11 @@ def _target(verdict: Verdict) -> Target:
 
 
 def _refused(verdict: Verdict, subject: Subject) -> Verdict:
+    """Give the verdict; its sentence goes into logs and tables, so it names no patient's key."""
     whose = "its patient's data were" if subject.kind == "patient" else f"its {subject.kind} was"
     sentence = (
         f"series {verdict.series_instance_uid}: must not be of what was erased, but {whose}; "
-        f"`lidcflow erase --forget {subject.key}` would let it in again"
+        f"`lidcflow erase --list` lists the {subject.kind}, and `--forget KEY` would let it in again"
     )
     study = verdict.series.study_instance_uid if verdict.series else verdict.study_instance_uid
     return Verdict(

@@ -16,7 +16,8 @@ def test_every_series_of_an_erased_patient_is_refused_with_the_way_out_and_other
     refused, usable = index
     assert (refused.reason, usable.reason) == (Reason.ERASED, Reason.USABLE)
     assert refused.study_instance_uid
-    assert f"`lidcflow erase --forget {key}` would let it in again" in refused.sentence
+    assert "`--forget KEY` would let it in again" in refused.sentence
+    assert key not in refused.sentence
     assert erased_uids(index) == {"1.2.3"}
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from flows import erase as erasing
 from flows.cli import app
 from flows.erase import erase, lift
+from flows.infer import refusals
 from flows.service.status import status_of
 from lidcflow.config import Config, PreprocessConfig, SplitConfig
 from lidcflow.ct.reduce import reduce_series
@@ -243,7 +244,9 @@ def test_a_snapshot_that_lost_rows_is_refused_here_and_in_mlflow(config, trainin
     assert len(load_snapshot(second.record, config, second.run_id).table) == 21 * len(LABELS)
 
 
-def test_an_erased_patient_who_comes_again_is_refused_and_nothing_of_him_is_kept(config, archive_folder, erased):
+def test_an_erased_patient_who_comes_again_is_refused_and_nothing_of_him_is_kept(
+    config, archive_folder, erased, release_record
+):
     index = find_series(str(archive_folder), config)
     with Catalog(config.catalog) as catalog:
         catalog.record_verdicts(index)
@@ -251,6 +254,7 @@ def test_an_erased_patient_who_comes_again_is_refused_and_nothing_of_him_is_kept
     reasons = {verdict.series_instance_uid: verdict.reason for verdict in index}
     assert {reasons[uid] for uid in SERIES["Ada"]} == {Reason.ERASED}
     assert reasons["1.2.35"] is Reason.USABLE
+    assert list(refusals(index, {}, release_record.facts())) == []
     assert kept_in(config.workspace, *SERIES["Ada"]) == set()
 
 
