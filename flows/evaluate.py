@@ -18,6 +18,7 @@ from lidcflow.evaluate.page import write_evaluation
 from lidcflow.evaluate.record import ReleaseEvaluation
 from lidcflow.learn.dataset import Snapshot, class_counts
 from lidcflow.learn.release import ReleaseRecord
+from lidcflow.store.turns import at_work
 from tasks.cluster import open_cluster
 from tasks.evaluate import prior_of
 from tasks.evaluation_run import log_evaluation
@@ -64,7 +65,8 @@ def evaluate(
     trained = config_of_release(record, config)
     snapshot = load_snapshot(record, trained, run_id)
     held_out = read_split(record, snapshot, split, trained)
-    answers = ask(record, snapshot, held_out, trained)
+    with at_work(config.workspace, "evaluate"):
+        answers = ask(record, snapshot, held_out, trained)
     with stage("measure", total=1) as progress:
         evaluation = measure(record, split, held_out.truth, answers)
         if feedback:

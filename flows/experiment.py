@@ -19,6 +19,7 @@ from lidcflow.learn.comparison import Comparison
 from lidcflow.learn.experiment_page import PAGE, is_written, rendered, write
 from lidcflow.learn.experiments import Arm, arms_of
 from lidcflow.store.locate import is_store
+from lidcflow.store.turns import at_work
 from lidcflow.store.volumes import VolumeStore
 from tasks.arm import finish_arm, jobs_of_arm, train_share
 from tasks.cluster import gpu_resources, open_cluster, task_runner
@@ -105,16 +106,17 @@ def stored_series(config: Config) -> set[str]:
 
 def run_experiment(plan: ExperimentPlan, config: Config, folder: Path, *, known: Comparison | None) -> Comparison:
     """Train the arms that wait, compare all, and leave the page in its folder and then on the experiment's run."""
-    trained, failed = train_waiting(plan, config)
-    comparison = known or plan.compared(trained, failed)
-    results = {**plan.known, **trained}
-    files = rendered(comparison, {one.name: results[one.name] for one in comparison.arms})
-    write(files, folder)
-    (folder / UNLOGGED).touch()
-    log = partial(log_experiment, plan, results, comparison, files, Tracking.of(config))
-    kept = "arms and page are kept in the workspace, and running the same command again logs them without training"
-    patiently(log, config.tracking.wait_s, kept=kept)
-    (folder / UNLOGGED).unlink()
+    with at_work(config.workspace, "experiment"):
+        trained, failed = train_waiting(plan, config)
+        comparison = known or plan.compared(trained, failed)
+        results = {**plan.known, **trained}
+        files = rendered(comparison, {one.name: results[one.name] for one in comparison.arms})
+        write(files, folder)
+        (folder / UNLOGGED).touch()
+        log = partial(log_experiment, plan, results, comparison, files, Tracking.of(config))
+        kept = "arms and page are kept in the workspace, and running the same command again logs them without training"
+        patiently(log, config.tracking.wait_s, kept=kept)
+        (folder / UNLOGGED).unlink()
     return comparison
 
 

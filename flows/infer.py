@@ -11,12 +11,14 @@ from pydantic import BaseModel
 
 from flows.preprocess import bring_all, check_places
 from lidcflow.config import Config
-from lidcflow.ct.series import Index
+from lidcflow.ct.series import Index, Reason
 from lidcflow.ct.values import is_uid
+from lidcflow.erasure.verdicts import erased_uids
 from lidcflow.errors import SeriesRefused
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommend import not_evaluated
 from lidcflow.read.recommendation import Recommendation, ReleaseFacts
+from lidcflow.store.turns import at_work
 from tasks.cluster import open_cluster
 from tasks.documents import check_documents, example_files, write_all_documents
 from tasks.index import index_source
@@ -42,6 +44,8 @@ class InferReport(BaseModel):
         Readings that were there already; series that could not be evaluated.
     undocumented : int
         Readings that lack the DICOM documents that were asked for.
+    kept_out : int
+        Series of what was erased: they get no answer, which would be kept.
     """
 
     release: str
@@ -49,6 +53,7 @@ class InferReport(BaseModel):
     readings: list[SeriesReading]
     reused: int
     refused: int
+    kept_out: int = 0
     seconds: float
     undocumented: int = 0
     notice: str = "Research use only."
@@ -66,11 +71,12 @@ def infer(source: str, config: Config, out: Path | None = None, allow_empty: boo
     release = load_release(Tracking.of(config), config.infer.release)
     reading = config_for(release, config)
     check_places(source, reading)
-    index = index_source(source, reading, allow_empty=allow_empty)
-    brought = bring_all(index, reading)
-    readings = read_all(index, brought, release, reading, (out or config.reports_path).absolute())
-    readings = with_documents(readings, index, reading)
-    return publish(readings, release, seconds=time.monotonic() - started_s)
+    with at_work(config.workspace, "infer"):
+        index = index_source(source, reading, allow_empty=allow_empty)
+        brought = bring_all(index, reading)
+        readings = read_all(index, brought, release, reading, (out or config.reports_path).absolute())
+        readings = with_documents(readings, index, reading)
+    return publish(readings, release, kept_out=len(erased_uids(index)), seconds=time.monotonic() - started_s)
 
 
 def read_all(
@@ -105,9 +111,9 @@ def with_documents(readings: list[SeriesReading], index: Index, config: Config) 
 
 
 def refusals(index: Index, failed: Mapping[str, SeriesRefused], release: ReleaseFacts) -> Iterator[Recommendation]:
-    """Yield the answer for each series that can't be evaluated and that a report can name."""
+    """Yield the answer for each series that can't be evaluated and that a report can name; none for an erased one."""
     for verdict in index.refused:
-        if is_uid(verdict.series_instance_uid):
+        if is_uid(verdict.series_instance_uid) and verdict.reason is not Reason.ERASED:
             uids = verdict.series_instance_uid, verdict.study_instance_uid
             yield not_evaluated(*uids, verdict.reason, verdict.sentence, release)
     for series in index.usable:
@@ -122,7 +128,7 @@ def refusals(index: Index, failed: Mapping[str, SeriesRefused], release: Release
             )
 
 
-def publish(readings: list[SeriesReading], release: ReleaseRecord, *, seconds: float) -> InferReport:
+def publish(readings: list[SeriesReading], release: ReleaseRecord, *, kept_out: int = 0, seconds: float) -> InferReport:
     """Sum up, and put the readings on the run's page."""
     publish_table("readings", [_row(reading) for reading in readings], "Recommended slices, research use only")
     return InferReport(
@@ -132,6 +138,7 @@ def publish(readings: list[SeriesReading], release: ReleaseRecord, *, seconds: f
         reused=sum(reading.reused for reading in readings),
         refused=sum(reading.verdict == "not-evaluated" for reading in readings),
         undocumented=sum(reading.undocumented is not None for reading in readings),
+        kept_out=kept_out,
         seconds=round(seconds, 3),
     )
 

@@ -14,11 +14,12 @@ from pydantic import BaseModel
 
 from lidcflow.config import Config
 from lidcflow.ct.attribution import Collection
-from lidcflow.ct.series import Index, Series
+from lidcflow.ct.series import Index, Reason, Series
 from lidcflow.ct.verdicts import Beside
 from lidcflow.errors import ResourceError
 from lidcflow.objects import is_object_url
 from lidcflow.store.catalog import Catalog
+from lidcflow.store.turns import at_work
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import open_cluster
 from tasks.index import index_source
@@ -61,8 +62,9 @@ def preprocess(source: str, config: Config) -> PreprocessReport:
     """Bring every usable series under `source` into the store of the workspace."""
     started_s = time.monotonic()
     check_places(source, config)
-    index = index_source(source, config)
-    brought = bring_all(index, config)
+    with at_work(config.workspace, "preprocess"):
+        index = index_source(source, config)
+        brought = bring_all(index, config)
     return publish(index, brought, seconds=time.monotonic() - started_s)
 
 
@@ -239,7 +241,8 @@ def publish(index: Index, brought: Preprocessed, *, seconds: float) -> Preproces
         RefusedSeries(series_instance_uid=uid, reason=refusal.reason, sentence=refusal.sentence)
         for uid, refusal in brought.refused.items()
     ]
-    publish_table("refused-series", [series.model_dump() for series in refused], _table_title(len(refused)))
+    shown = [series.model_dump() for series in refused if series.reason != Reason.ERASED]  # Prefect would keep the rest
+    publish_table("refused-series", shown, _table_title(len(shown)))
     return PreprocessReport(
         found=len(index),
         usable=len(index.usable),

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from lidcflow.config import Config
 from lidcflow.errors import TrackingAway
 from lidcflow.learn.release import BackbonePin, ReleaseRecord
+from lidcflow.store.turns import at_work
 from tasks.backbone import is_in_the_package, register_backbone
 from tasks.champions import champions_of
 from tasks.cluster import gpu_resources, open_cluster, task_runner
@@ -69,9 +70,10 @@ def train(config: Config, snapshot: str | None = None, again: bool = False) -> T
     again : bool
         Train although a release of the same inputs is there.
     """
-    plan = plan_training(config, snapshot)
-    known = None if again else known_release(plan)
-    release, reused = (known, True) if known else train_release(plan, again=again)
+    with at_work(config.workspace, "train", alone=True):
+        plan = plan_training(config, snapshot)
+        known = None if again else known_release(plan)
+        release, reused = (known, True) if known else train_release(plan, again=again)
     return TrainReport(
         release=release,
         reused=reused,

@@ -224,6 +224,13 @@ class InferConfig(_Settings):
     )
 
 
+class RetrainConfig(_Settings):
+    """When a scheduled check trains again; one that finds nothing changed never does."""
+
+    new_series: int = Field(50, ge=1, description="new labelled series after which it is time")
+    at_least_every_days: float = Field(7, gt=0, description="days after which any change is enough")
+
+
 class ServeConfig(_Settings):
     """What `lidcflow up` and `lidcflow reports` serve; servers listen on loopback unless host says otherwise."""
 
@@ -232,7 +239,9 @@ class ServeConfig(_Settings):
     mlflow_port: int = Field(5000, ge=1, le=65535)
     reports_port: int = Field(8765, ge=1, le=65535)
     preprocess_cron: str | None = Field(None, description="when to preprocess; none: as deployments/prefect.yaml says")
-    retrain_cron: str | None = Field(None, description="when to retrain; none: as deployments/prefect.yaml says")
+    retrain_cron: str | None = Field(
+        None, description="when to look whether it is time to retrain; none: as the YAML says"
+    )
     infer_every_s: int | None = Field(None, ge=10, description="seconds between inferences; none: as the YAML says")
     timezone: str | None = Field(None, description="time zone of the crons, as Europe/Berlin; none: as the YAML says")
 
@@ -264,6 +273,7 @@ class Config(_Settings):
     access: Access = Access()
     tracking: TrackingConfig = TrackingConfig()
     infer: InferConfig = InferConfig()
+    retrain: RetrainConfig = RetrainConfig()
     serve: ServeConfig = ServeConfig()
     experiments: dict[ExperimentName, ExperimentConfig] = Field({}, description="one's own, by name")
 

@@ -65,6 +65,10 @@ class EngineError(LidcflowError):
     """What should compute features is not installed, or does not compute those of Keras."""
 
 
+class ErasureError(LidcflowError):
+    """What is to be erased is not named rightly, or an erasure is in the way of another step."""
+
+
 class ReleaseError(LidcflowError):
     """A release is missing, incomplete, or does not fit the volumes."""
 

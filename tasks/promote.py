@@ -14,10 +14,17 @@ def promote(tracking: Tracking, version: int, *, force: bool, reason: str) -> Re
     Raises
     ------
     ReleaseError
-        If it is missing or incomplete, or the gate refused it and nobody forces it with a reason.
+        If it is missing or incomplete, or the gate refused it or data of it were erased and nobody forces it with a
+        reason.
     """
     record = registry.load_release(tracking, str(version))
-    if record.gate.passed:
+    erased = registry.erased_of(tracking, version)
+    if erased and not (force and reason):
+        raise ReleaseError(
+            f"release {record.name} version {version}: must be made from data that are still kept, but {erased[-1]}; "
+            "train again, or give --force and --reason"
+        )
+    if record.gate.passed and not erased:
         registry.set_champion(tracking, version, reason or record.gate.reason)
     elif force and reason:
         registry.set_champion(tracking, version, f"forced: {reason}")
@@ -35,7 +42,7 @@ def rollback(tracking: Tracking) -> tuple[int, ReleaseRecord]:
     Raises
     ------
     ReleaseError
-        If there is no champion, or none before it.
+        If there is no champion, or none before it that is made from data that are still kept.
     """
     listed = registry.list_releases(tracking)
     current = next((release for release in listed if release.champion), None)
@@ -44,11 +51,12 @@ def rollback(tracking: Tracking) -> tuple[int, ReleaseRecord]:
     earlier = [
         (release.promoted, release.record)
         for release in listed
-        if release.promoted and release.record and release.promoted < current.promoted
+        if release.promoted and release.record and release.promoted < current.promoted and not release.erased
     ]
     if not earlier:
         raise ReleaseError(
-            f"rollback: a release must have been in force before version {current.version}, got none; "
+            f"rollback: a release must have been in force before version {current.version} and have lost no data to an "
+            "erasure, got none; "
             "choose one of `lidcflow releases` and promote it"
         )
     _, record = max(earlier, key=lambda one: one[0])

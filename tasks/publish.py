@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from httpx import HTTPError
-from prefect.artifacts import create_progress_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.events import emit_event
@@ -87,6 +87,19 @@ def publish_table(key: str, rows: Sequence[Mapping[str, Any]], description: str)
     """
     if rows:
         create_table_artifact([dict(row) for row in rows[:MOST_ROWS]], key=key, description=description)
+
+
+def publish_text(key: str, markdown: str, description: str) -> None:
+    """Put a text on the page of the run.
+
+    Parameters
+    ----------
+    key : str
+        Lower case letters, digits and dashes; versions of one key are kept together.
+    markdown, description : str
+        The text, and what it is.
+    """
+    create_markdown_artifact(markdown, key=key, description=description)
 
 
 def emit_series_event(what: str, series_instance_uid: str, **facts: Any) -> None:

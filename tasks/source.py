@@ -4,16 +4,21 @@ from pathlib import Path
 
 from lidcflow.config import Config
 from lidcflow.ct.series import Index, index_files
+from lidcflow.erasure.log import standing
+from lidcflow.erasure.subject import Subject
+from lidcflow.erasure.verdicts import erased_uids, without_erased
 from lidcflow.privacy import load_secret
 from lidcflow.source.cache import HeaderCache
 from lidcflow.source.download import Downloaded, download
+from lidcflow.source.forget import forget_series
 from lidcflow.source.places import check_source, list_source
 from lidcflow.source.reader import HeaderReader
 from lidcflow.source.wanted import Plan, plan_download
+from lidcflow.store.tombstones import tombstones_in
 from tasks.cluster import local_workers
 from tasks.progress import stage
 
-__all__ = ["check_source", "fetch_files", "find_series", "plan_files"]
+__all__ = ["check_source", "erased_subjects", "fetch_files", "find_series", "plan_files"]
 
 CACHE_FILE = "headers.db"
 
@@ -36,7 +41,22 @@ def find_series(source: str, config: Config, *, fresh: bool = False) -> Index:
     secret = load_secret(config.patient_key, config.workspace)
     with HeaderCache(config.workspace / CACHE_FILE, secret, fresh=fresh) as cache, stage("index") as indexing:
         reader = HeaderReader(secret, access=config.access, workers=local_workers(config.cluster), cache=cache)
-        return index_files(found, reader, config=config.preprocess, on_progress=indexing.reach)
+        index = index_files(found, reader, config=config.preprocess, on_progress=indexing.reach)
+    return refuse_erased(index, config)
+
+
+def refuse_erased(index: Index, config: Config) -> Index:
+    """Refuse what was erased and came again, and forget its headers."""
+    kept_out = without_erased(index, erased_subjects(config))
+    if uids := erased_uids(kept_out):
+        forget_series(config.workspace / CACHE_FILE, uids)
+    return kept_out
+
+
+def erased_subjects(config: Config) -> frozenset[Subject]:
+    """Return whose erasures stand, by the catalog and by the workspace's log: an arm's store has its own catalog."""
+    in_catalog = {tombstone.subject for tombstone in tombstones_in(config.catalog)}
+    return standing(config.workspace) | in_catalog
 
 
 def plan_files(source: str, config: Config) -> Plan:

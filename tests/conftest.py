@@ -91,7 +91,7 @@ def real_data() -> Path:
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def release_record() -> ReleaseRecord:
     """Give the record of a release of two sectors of four slices each; the second one is a fallback."""
     own = SectorPin(sector=1, first_slice=1, last_slice=4, model_name="m", version=1, training=COUNTS)

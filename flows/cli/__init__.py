@@ -21,6 +21,7 @@ PARTS = (
     "reports",
     "service",
     "repair",
+    "erasing",
     "demo",
 )
 

@@ -78,6 +78,26 @@ def train(
 
 
 @app.command()
+def retrain(
+    force: Annotated[bool, typer.Option("--force", help="Although nothing asks for it.")] = False,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train, evaluate and pass the gate if enough has changed since the newest release, and say why or why not."""
+    config = configured(config_file, workspace)
+    with flow_session(config):
+        from flows.retrain import retrain as run
+
+        report = run(config, force)
+    if as_json:
+        print_json(report)
+    else:
+        print_line(report.why)
+        print_line(f"{report.page or ''}\n{NOTICE}".lstrip())
+
+
+@app.command()
 def releases(
     release: OneRelease = None,
     export: Export = None,
@@ -194,6 +214,7 @@ def _release_facts(listed: "Listed") -> dict[str, Any]:
         "champion": listed.champion,
         "promoted": listed.promoted and listed.promoted.isoformat(),
         "why_promoted": listed.why_promoted,
+        "erased": list(listed.erased),
         "record": listed.record and listed.record.model_dump(mode="json"),
     }
 
@@ -205,6 +226,7 @@ def _release_row(listed: "Listed") -> tuple[Any, ...]:
         return (listed.version, None, None, None, None, None, None, alias, "incomplete: its training was cut short")
     auroc = [str(record.metrics[split].release["auroc_nodule"]) for split in ("validation", "test")]
     short = f"{record.backbone.kind}, {record.train.head}, {'synthetic CT' if record.synthetic else 'CT'}"
+    short += "".join(f"; {text}" for text in listed.erased)
     gate = "passed" if record.gate.passed else "refused"
     threshold = f"{record.threshold_nodule:.3f} for {record.train.target_sensitivity:.0%}"
     return (

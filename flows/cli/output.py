@@ -21,7 +21,7 @@ def print_json(value: BaseModel | Sequence[Any] | dict[str, Any]) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, to_stderr: bool = False) -> None:
     """Print rows under column names, numbers to the right, never cutting a value off.
 
     Parameters
@@ -32,6 +32,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
         Names of the columns.
     rows : iterable of sequences
         One value for each column; None is shown as a dash.
+    to_stderr : bool
+        Whether it is a question's, and not the answer that a program reads.
     """
     rows = list(rows)
     table = Table(title=Text(title), caption=NOTICE, title_justify="left", caption_justify="left")
@@ -40,15 +42,15 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("-" if value is None else str(value)) for value in row))
-    console().print(table)
+    console(to_stderr=to_stderr).print(table)
 
 
-def print_line(text: str) -> None:
+def print_line(text: str, *, to_stderr: bool = False) -> None:
     """Print a sentence for people."""
-    console().print(Text(text), soft_wrap=True)
+    console(to_stderr=to_stderr).print(Text(text), soft_wrap=True)
 
 
-def console() -> Console:
+def console(*, to_stderr: bool = False) -> Console:
     """Return the console of standard output; a pipe gets wide lines, for `grep` to find whole values."""
-    plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=200)
+    plain = Console(highlight=False, stderr=to_stderr)
+    return plain if plain.is_terminal else Console(highlight=False, width=200, stderr=to_stderr)

@@ -101,6 +101,8 @@ def _status_rows(found: Status) -> dict[str, str]:
         "store": _store(store) if store else "none yet",
         "catalog": ", ".join(f"{count} {state}" for state, count in (found.catalog or {}).items()) or "empty",
         "releases": f"{releases.releases}, {_champion(releases)}" if releases else "none yet",
+        "retraining": f"{_moment(last.checked)}: {escape(last.why)}" if (last := found.retraining) else "never checked",
+        "erased": f"{found.erasures.done} patients, studies or series" if found.erasures else "nothing",
         "lidcflow up": _service(service) if service else "not running; it keeps the schedules and shows the runs",
         "disk": f"{found.disk_free_bytes / 2**30:.1f} GiB free",
         "versions": ", ".join(f"{name} {number}" for name, number in found.versions.items()),

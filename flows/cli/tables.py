@@ -124,4 +124,5 @@ def _in_short(report: InferReport) -> str:
     kinds += [f"{report.reused} of them unchanged and reused"] if report.reused else []
     kinds += [f"{report.refused} not evaluated"] if report.refused else []
     kinds += [f"{report.undocumented} without the DICOM documents asked for"] if report.undocumented else []
+    kinds += [f"{report.kept_out} not read because they were erased here"] if report.kept_out else []
     return f"{', '.join(kinds)}. {NOTICE}"

@@ -14,6 +14,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterName,
+    DeploymentFilterTags,
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterExpectedStartTime,
@@ -33,6 +34,7 @@ from prefect.workers.process import ProcessWorker
 from flows.service.schedules import Deployment, Schedule, scheduled
 from lidcflow.config import Config
 
+OWN_TAG = "lidcflow"
 UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
@@ -118,8 +120,17 @@ def to_prefect(deployment: Deployment, flow: Flow[..., Any], *, paused: bool) ->
 def _apply(client: SyncPrefectClient, deployment: Deployment) -> bool:
     flow: Flow[..., Any] = load_flow_from_entrypoint(deployment.entrypoint, use_placeholder_flow=False)
     paused = _stays_paused(client, flow, deployment)
+    drop_moved(client, deployment.name, flow.name)
     to_prefect(deployment, flow, paused=paused).apply()
     return paused
+
+
+def drop_moved(client: SyncPrefectClient, deployment: str, flow: str) -> None:
+    """Delete what an earlier version deployed under the name for another flow: Prefect would go on running both."""
+    named = DeploymentFilter(name=DeploymentFilterName(any_=[deployment]), tags=DeploymentFilterTags(all_=[OWN_TAG]))
+    for found in client.read_deployments(deployment_filter=named):
+        if client.read_flow(found.flow_id).name != flow:
+            client.delete_deployment(found.id)
 
 
 def _stays_paused(client: SyncPrefectClient, flow: Flow[..., Any], deployment: Deployment) -> bool:

@@ -40,6 +40,22 @@ class ReleasesStatus(BaseModel):
     champion: int | None
     champion_created: datetime | None
     champion_synthetic: bool | None
+    champion_erased: tuple[str, ...] = ()
+
+
+class RetrainStatus(BaseModel):
+    """The last check whether it is time to train again."""
+
+    checked: datetime
+    outcome: str
+    why: str
+
+
+class ErasureStatus(BaseModel):
+    """How many patients, studies and series were erased, and whose erasure was cut short."""
+
+    done: int
+    cut_short: list[str]
 
 
 class RunStatus(BaseModel):
@@ -61,6 +77,8 @@ class Status(BaseModel):
     store: StoreStatus | None
     catalog: dict[str, int] | None
     releases: ReleasesStatus | None
+    retraining: RetrainStatus | None
+    erasures: ErasureStatus | None
     runs: list[RunStatus] | None
     disk_free_bytes: int
     versions: dict[str, str]
@@ -72,13 +90,18 @@ def status_of(config: Config) -> Status:
     """Look at a workspace; what can't be read becomes a sentence in `problems`."""
     problems: list[str] = []
     service = served(config)
+    releases = _or_problem(lambda: _releases(config), problems)
+    erasures = _or_problem(lambda: _erasures(config), problems)
+    problems += _remarks(releases, erasures)
     return Status(
         workspace=config.workspace.absolute(),
         exists=config.workspace.is_dir(),
         service=service,
         store=_or_problem(lambda: _store(config), problems),
         catalog=_or_problem(lambda: _catalog(config), problems),
-        releases=_or_problem(lambda: _releases(config), problems),
+        releases=releases,
+        retraining=_retraining(config),
+        erasures=erasures,
         runs=_or_problem(lambda: _runs(service), problems),
         disk_free_bytes=shutil.disk_usage(nearest_folder(config.workspace)).free,
         versions={package: version(package) for package in PACKAGES},
@@ -139,7 +162,37 @@ def _releases(config: Config) -> ReleasesStatus | None:
         champion=champion.version if champion else None,
         champion_created=record.created if record else None,
         champion_synthetic=record.synthetic if record else None,
+        champion_erased=champion.erased if champion else (),
     )
+
+
+def _retraining(config: Config) -> RetrainStatus | None:
+    from lidcflow.learn.check import last_check
+
+    last = last_check(config.workspace)
+    return RetrainStatus(checked=last.checked, outcome=last.outcome, why=last.why) if last else None
+
+
+def _erasures(config: Config) -> ErasureStatus | None:
+    from lidcflow.store.tombstones import tombstones_in
+
+    found = tombstones_in(config.catalog)
+    cut_short = [f"--{stone.subject.kind} {stone.subject.key}" for stone in found if stone.done is None]
+    return ErasureStatus(done=len(found) - len(cut_short), cut_short=cut_short) if found else None
+
+
+def _remarks(releases: ReleasesStatus | None, erasures: ErasureStatus | None) -> list[str]:
+    """Say what people should see to after an erasure."""
+    remarks = [
+        f"an erasure was cut short; run `lidcflow erase {how}` again"
+        for how in (erasures.cut_short if erasures else [])
+    ]
+    if releases and releases.champion_erased:
+        remarks.append(
+            f"release version {releases.champion} is in force, but {releases.champion_erased[-1]}; "
+            "`lidcflow retrain` trains another"
+        )
+    return remarks
 
 
 def _is_missing_sqlite(url: str) -> bool:

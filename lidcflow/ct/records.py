@@ -39,6 +39,7 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     INCOMPLETE = "incomplete"
     GONE = "gone"
+    ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lidcflow.config import SplitConfig
+from lidcflow.erasure.snapshots import ERASED
 from lidcflow.errors import TrainingError
 from lidcflow.learn.splits import SPLITS, Split, split_of
 from lidcflow.lidc.labels import CLASS_NAMES, NON_NODULE
@@ -94,6 +95,11 @@ class Snapshot:
                 f"snapshot {file.name}: must be a Parquet file of slices, got one that can't be read; "
                 "train to make a new one"
             ) from None
+        if erased := table.attrs.get(ERASED):
+            raise TrainingError(
+                f"snapshot {file.name}: must hold all of its series, but {erased['series']} were erased on "
+                f"{erased['on']}; train to make a new one"
+            )
         snapshot = _snapshot(rows)
         if snapshot.digest != table.attrs.get("digest"):
             raise TrainingError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from sqlalchemy import String, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from lidcflow.ct.records import Reason
 from lidcflow.errors import SeriesRefused
 from lidcflow.store.database import Base, Database, utc_now
 
@@ -90,8 +91,12 @@ class Catalog:
         self._database.close()
 
     def record_verdicts(self, verdicts: Iterable[Verdict]) -> None:
-        """Write what the index says; a series that was committed and is still usable stays committed."""
-        by_uid = {verdict.series_instance_uid: _of_verdict(verdict) for verdict in verdicts}
+        """Write what the index says; a series that was committed and is still usable stays committed.
+
+        Of what was erased there is a tombstone alone, no row for each series.
+        """
+        kept = (verdict for verdict in verdicts if verdict.reason != Reason.ERASED)
+        by_uid = {verdict.series_instance_uid: _of_verdict(verdict) for verdict in kept}
         with self._database.session() as session:
             for row, values in _matched(session, by_uid):
                 if row.state == State.COMMITTED and values["state"] == State.USABLE:
@@ -125,6 +130,17 @@ class Catalog:
         query = select(SeriesRow).order_by(SeriesRow.series_instance_uid)
         with self._database.session(reads_only=True) as session:
             return list(session.scalars(query if state is None else query.where(SeriesRow.state == state)))
+
+    def delete(self, series_instance_uids: Collection[str]) -> int:
+        """Delete the rows of series, and return how many there were."""
+        uids, deleted = list(series_instance_uids), 0
+        with self._database.session() as session:
+            for start in range(0, len(uids), _ROWS_PER_QUERY):
+                known = _rows_of(session, uids[start : start + _ROWS_PER_QUERY])
+                deleted += len(known)
+                for row in known.values():
+                    session.delete(row)
+        return deleted
 
     def counts(self) -> dict[State, int]:
         """Count the series in each state that occurs."""

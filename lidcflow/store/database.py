@@ -105,8 +105,9 @@ class Database:
         with self.session() as session:
             if self._engine.dialect.name == "postgresql":
                 session.execute(select(func.pg_advisory_xact_lock(_FIRST_RUN_LOCK)))
-            if not inspect(session.connection()).has_table(_Schema.__tablename__):
-                Base.metadata.create_all(session.connection())
+            fresh = not inspect(session.connection()).has_table(_Schema.__tablename__)
+            Base.metadata.create_all(session.connection())  # a table that came later is added
+            if fresh:
                 session.add(_Schema(version=SCHEMA_VERSION))
             version = session.scalars(select(_Schema.version)).one()
             if version == SCHEMA_VERSION:
@@ -142,9 +143,9 @@ def _engine(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """Let readers read while the flow writes, and let a second writer wait its turn."""
+    """Let readers read while the flow writes, let a second writer wait its turn, overwrite what is deleted."""
     connection.isolation_level = None  # the driver's own BEGIN comes after the first reads, see _begin_sqlite
-    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=NORMAL"):
+    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

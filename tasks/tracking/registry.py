@@ -28,17 +28,20 @@ ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow calls it when there is no such version or alias."""
 
 INPUTS_TAG, COMPLETE_TAG, PROMOTED_TAG, WHY_TAG = "inputs", "complete", "promoted", "why_promoted"
+ERASED_TAG = "erased"
+"""Begins the tags that say which data of a release were erased, one for each erasure."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A release as the registry lists it; `record` is None while it is incomplete."""
+    """A release as the registry lists it; `record` is None while it is incomplete, `erased` says what it lost."""
 
     version: int
     record: ReleaseRecord | None
     champion: bool
     promoted: datetime | None
     why_promoted: str
+    erased: tuple[str, ...] = ()
 
 
 def register_model(
@@ -123,6 +126,11 @@ def training_of(tracking: Tracking, version: int) -> str:
     return str(connect(tracking).get_model_version(tracking.registry_name, str(version)).run_id)
 
 
+def erased_of(tracking: Tracking, version: int) -> tuple[str, ...]:
+    """Say which data of a release were erased since it was trained; empty where none were."""
+    return _erased(connect(tracking).get_model_version(tracking.registry_name, str(version)))
+
+
 def version_of_training(tracking: Tracking, name: str, run_id: str) -> int | None:
     """Return the version of a sector model that a training registered, if there is one; its run is below `run_id`."""
     client = connect(tracking)
@@ -177,7 +185,12 @@ def _listed(tracking: Tracking, version: ModelVersion, champion: int | None) -> 
         champion=int(version.version) == champion,
         promoted=datetime.fromisoformat(promoted) if promoted else None,
         why_promoted=version.tags.get(WHY_TAG, ""),
+        erased=_erased(version),
     )
+
+
+def _erased(version: ModelVersion) -> tuple[str, ...]:
+    return tuple(text for tag, text in sorted(version.tags.items()) if tag.startswith(f"{ERASED_TAG}."))
 
 
 def _versions(tracking: Tracking, name: str | None = None) -> list[ModelVersion]:

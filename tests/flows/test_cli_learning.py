@@ -17,6 +17,7 @@ from lidcflow.learn.release import Estimate
 from tasks.infer import RecommendedRange, SeriesReading
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
+from tasks.tracking.erasure import mark_release
 from tasks.tracking.runs import open_run
 from tests.evaluations import answers, evaluation, truth  # noqa: F401
 
@@ -87,6 +88,18 @@ def test_exporting_no_release_is_wrong_usage(lidcflow):
 
     assert done.exit_code == 2
     assert "which release?" in done.stderr
+
+
+def test_a_release_whose_data_were_erased_says_so_in_the_list(lidcflow, figured):
+    publish(figured)
+    mark_release(Tracking.of(load_config()), 1, "e1", "1 series of 1 patient in its snapshot were erased on 2026-11-24")
+
+    (listed,) = json.loads(lidcflow("releases", "--json").stdout)
+    refused = lidcflow("promote", 1)
+
+    assert listed["erased"] == ["1 series of 1 patient in its snapshot were erased on 2026-11-24"]
+    assert "were erased on 2026-11-24" in " ".join(lidcflow("releases").stdout.split())
+    assert isinstance(refused.exception, ReleaseError)
 
 
 def test_reading_without_a_release_names_the_way_out_before_anything_starts(lidcflow, tmp_path):

@@ -42,7 +42,7 @@ def test_deployments_are_made_once_and_keep_a_pause_by_hand(client, tmp_path):
     config = Config(workspace=tmp_path, archive="idc:lidc_idri")
 
     first = deploy(config)
-    by_hand = client.read_deployment_by_name("train/retrain")
+    by_hand = client.read_deployment_by_name("retrain/retrain")
     client.pause_deployment(by_hand.id)
     second = deploy(config)
     with_inbox = deploy(Config(workspace=tmp_path, archive="a", inbox="i", serve={"retrain_cron": "5 4 * * 6"}))
@@ -59,7 +59,7 @@ def test_a_run_that_nobody_works_on_ends_and_a_run_from_the_command_line_goes_on
         pass
 
     deploy(Config(workspace=tmp_path))
-    retrain = client.read_deployment_by_name("train/retrain")
+    retrain = client.read_deployment_by_name("retrain/retrain")
     abandoned = client.create_flow_run_from_deployment(retrain.id, state=Running()).id
     alone = client.create_flow_run(by_hand, state=Running()).id
     asked_for = client.create_flow_run_from_deployment(retrain.id, state=Scheduled()).id
@@ -69,3 +69,19 @@ def test_a_run_that_nobody_works_on_ends_and_a_run_from_the_command_line_goes_on
 
     states = [client.read_flow_run(run).state_type for run in (abandoned, alone, asked_for)]
     assert states == [StateType.CRASHED, StateType.RUNNING, StateType.SCHEDULED]
+
+
+def test_what_an_earlier_version_deployed_for_another_flow_goes(client, tmp_path):
+    @flow(name="train")
+    def train():
+        pass
+
+    flow_id = client.create_flow(train)
+    moved = client.create_deployment(flow_id, "retrain", tags=["lidcflow"])
+    others = client.create_deployment(flow_id, "of-mine", tags=["lidcflow"])
+
+    deploy(Config(workspace=tmp_path))
+
+    left = {str(found.id) for found in client.read_deployments()}
+    assert str(moved) not in left
+    assert str(others) in left

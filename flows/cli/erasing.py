@@ -1,0 +1,150 @@
+"""The command that deletes a patient's data and keeps them out."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.output import NOTICE, print_json, print_line, print_table
+from flows.cli.progress import shown_progress
+
+if TYPE_CHECKING:
+    from flows.erase import EraseReport
+    from lidcflow.config import Config
+    from lidcflow.erasure.subject import Subject
+    from lidcflow.store.tombstones import Tombstone
+
+WHAT = {
+    "volumes": "volumes with their features, in all stores",
+    "reports": "answers of inference",
+    "header_files": "files in the cache of headers",
+    "catalog_rows": "rows of the catalog",
+    "snapshots": "snapshots that lose rows",
+    "arms": "results of experiments",
+    "artifacts": "files in MLflow: snapshots that lose rows, pictures of slices",
+}
+STAYS = (
+    "Not touched: the images at their source, folders that were given with --out, backups, "
+    "what was sent elsewhere, and Prefect's history, which names series by UID."
+)
+
+app = typer.Typer()
+
+
+@app.command()
+def erase(
+    patient: Annotated[str | None, typer.Option("--patient", metavar="KEY", help="The patient's keyed hash.")] = None,
+    patient_id: Annotated[
+        bool, typer.Option("--patient-id", help="Ask for the PatientID, or read it from standard input.")
+    ] = False,
+    study: Annotated[str | None, typer.Option("--study", metavar="UID", help="A study alone.")] = None,
+    series: Annotated[str | None, typer.Option("--series", metavar="UID", help="A series alone.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    forget: Annotated[str | None, typer.Option("--forget", metavar="KEY", help="Let in again what was erased.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List what was erased.")] = False,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete what is kept of a patient, a study or a series, mark the releases made from it, and keep it out."""
+    config = configured(config_file, workspace)
+    chosen = [patient is not None, patient_id, study is not None, series is not None, forget is not None, listed]
+    if sum(chosen) != 1:
+        raise typer.BadParameter("give one of --patient, --patient-id, --study, --series, --forget and --list")
+    if listed:
+        return print_tombstones(config, as_json=as_json)
+    if forget is not None:
+        return print_lifted(forget, config, as_json=as_json)
+    report = asked_and_erased(_subject(patient, study, series, config), config, dry_run=dry_run, yes=yes)
+    return print_json(report) if as_json else print_erased(report)
+
+
+def asked_and_erased(subject: Subject, config: Config, *, dry_run: bool, yes: bool) -> EraseReport:
+    """Erase, once someone has seen what would go and agreed; `yes` agrees beforehand."""
+    with shown_progress("looking"):
+        from flows.erase import erase as run
+
+        planned = None if yes and not dry_run else run(subject, config, dry_run=True)
+    if planned and dry_run:
+        return planned
+    if planned:
+        print_erased(planned, to_stderr=True)
+        typer.confirm("Delete this for good?", abort=True, err=True)
+    with shown_progress("deleting"):
+        return run(subject, config)
+
+
+def print_erased(report: EraseReport, *, to_stderr: bool = False) -> None:
+    """Print how much of what was deleted, or would be, and what stays."""
+    deleted = report.deleted.model_dump()
+    rows = [(deleted[name], text) for name, text in WHAT.items() if deleted[name]]
+    title = f"{'Would be deleted' if report.dry_run else 'Deleted'} of {report.kind} {report.key}"
+    if rows:
+        print_table(title, ("count", "what"), rows, to_stderr=to_stderr)
+    else:
+        print_line(f"Nothing of {report.kind} {report.key} is kept here.", to_stderr=to_stderr)
+    if versions := ", ".join(map(str, report.deleted.releases)):
+        print_line(f"Releases made from it, {'to be ' * report.dry_run}marked: {versions}.", to_stderr=to_stderr)
+    for uri in report.deleted.left:
+        print_line(f"Delete by hand, MLflow's storage did not: {uri}", to_stderr=to_stderr)
+    kept_out = "would be refused from then on" if report.dry_run else "is refused by every index from now on"
+    print_line(f"The {report.kind} {kept_out}. {STAYS} {NOTICE}", to_stderr=to_stderr)
+
+
+def print_tombstones(config: Config, *, as_json: bool) -> None:
+    """List what was erased, and what is not done."""
+    from lidcflow.store.tombstones import tombstones_in
+
+    found = [_facts(stone) for stone in tombstones_in(config.catalog)]
+    if as_json:
+        print_json(found)
+    elif found:
+        print_table(f"{len(found)} erased", list(found[0]), [list(facts.values()) for facts in found])
+    else:
+        print_line("Nothing was erased.")
+
+
+def print_lifted(key: str, config: Config, *, as_json: bool) -> None:
+    """Let in again what was erased, and say so."""
+    from flows.erase import lift
+
+    lifted = lift(key, config)
+    if as_json:
+        print_json([one.model_dump() for one in lifted])
+    for one in [] if as_json else lifted:
+        print_line(f"The {one.kind} {one.key} is let in again by the next index; what was deleted stays deleted.")
+
+
+def _facts(stone: Tombstone) -> dict[str, Any]:
+    return {
+        "kind": stone.subject.kind,
+        "key": stone.subject.key,
+        "asked (UTC)": f"{stone.asked:%Y-%m-%d %H:%M}",
+        "done (UTC)": f"{stone.done:%Y-%m-%d %H:%M}" if stone.done else None,
+    }
+
+
+def _subject(patient: str | None, study: str | None, series: str | None, config: Config) -> Subject:
+    from lidcflow.erasure.subject import Subject
+
+    if study is not None:
+        return Subject("study", study)
+    if series is not None:
+        return Subject("series", series)
+    return Subject("patient", _key_of_asked(config) if patient is None else patient)
+
+
+def _key_of_asked(config: Config) -> str:
+    """Hash a PatientID that is typed unseen or piped in: an argument would stay in the shell's history."""
+    from flows.erase import require_patient_key
+    from lidcflow.privacy import load_secret, patient_key
+
+    require_patient_key(config)
+    asked = typer.prompt("PatientID", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
+    if not asked.strip():
+        raise typer.BadParameter("a PatientID must not be empty")
+    return patient_key(asked, load_secret(config.patient_key, config.workspace))

@@ -1,0 +1,40 @@
+"""Files of a workspace that tell of single series: answers, results of experiments."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from lidcflow.ct.values import is_uid
+
+
+def report_folders(reports: Path, uids: Collection[str]) -> list[Path]:
+    """List the folders with the answers on series, whatever study they lie under."""
+    studies = [folder for folder in reports.iterdir() if folder.is_dir()] if reports.is_dir() else []
+    return sorted(folder for study in studies for uid in uids if (folder := study / uid).is_dir())
+
+
+def reported_series(reports: Path, study_instance_uid: str) -> list[str]:
+    """List the series of a study that have answers."""
+    study = reports / study_instance_uid
+    return sorted(folder.name for folder in study.iterdir() if is_uid(folder.name)) if study.is_dir() else []
+
+
+def delete_folders(folders: Collection[Path]) -> None:
+    """Delete folders, and those around them that they leave empty."""
+    for folder in folders:
+        shutil.rmtree(folder)
+        if not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+
+
+def files_that_name(folder: Path, pattern: str, uids: Collection[str]) -> list[Path]:
+    """List the text files that name any of the series."""
+    files = sorted(folder.glob(pattern)) if folder.is_dir() else []
+    wanted = [f'"{uid}"'.encode() for uid in uids]
+    return [file for file in files if _names_any(file.read_bytes(), wanted)]
+
+
+def _names_any(content: bytes, wanted: Collection[bytes]) -> bool:
+    return any(name in content for name in wanted)

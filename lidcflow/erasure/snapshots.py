@@ -1,0 +1,91 @@
+"""Training sets that hold rows of erased series: the rows go, the rest says who else was in."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+ERASED = "erased"
+"""Attribute of a snapshot's table: how many series and patients were taken out, and when."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a snapshot holds of some series.
+
+    Parameters
+    ----------
+    series, patients : int
+        How many.
+    splits : frozenset of str
+        Which splits they are in.
+    """
+
+    series: int
+    patients: int
+    splits: frozenset[str]
+
+    def sentence(self, on: str) -> str:
+        """Say what was erased.
+
+        Examples
+        --------
+        >>> Share(2, 1, frozenset()).sentence("2026-11-24")
+        '2 series of 1 patient in its snapshot were erased on 2026-11-24'
+        """
+        patients = "1 patient" if self.patients == 1 else f"{self.patients} patients"
+        return f"{self.series} series of {patients} in its snapshot were erased on {on}"
+
+
+def snapshot_files(workspace: Path) -> list[Path]:
+    """List the snapshots of a workspace."""
+    return sorted((workspace / "snapshots").glob("*.parquet"))
+
+
+def share_of(file: Path, uids: Collection[str]) -> Share:
+    """Count what a snapshot holds of some series."""
+    table = pd.read_parquet(file, columns=["series_instance_uid", "patient_key", "split"])
+    rows = table[table["series_instance_uid"].isin(list(uids))]
+    return Share(
+        series=rows["series_instance_uid"].nunique(),
+        patients=rows["patient_key"].nunique(),
+        splits=frozenset(map(str, rows["split"].unique())),
+    )
+
+
+def series_of_patient(file: Path, patient_key: str) -> list[str]:
+    """List the series of a patient in a snapshot."""
+    table = pd.read_parquet(file, columns=["series_instance_uid", "patient_key"])
+    return sorted(set(table["series_instance_uid"][table["patient_key"] == patient_key]))
+
+
+def redact(file: Path, uids: Collection[str], on: str) -> None:
+    """Take the rows of series out of a snapshot's file; it keeps its digest, but is not to be trained on again.
+
+    Parameters
+    ----------
+    file : Path
+        Parquet file, replaced whole or not at all.
+    uids : collection of str
+        SeriesInstanceUIDs.
+    on : str
+        Date of the erasure.
+    """
+    table = pd.read_parquet(file)
+    gone = table["series_instance_uid"].isin(list(uids))
+    before: dict[str, Any] = table.attrs.get(ERASED) or {"series": 0}
+    kept = table[~gone].reset_index(drop=True)
+    kept.attrs = table.attrs | {
+        ERASED: {"series": before["series"] + table["series_instance_uid"][gone].nunique(), "on": on}
+    }
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        kept.to_parquet(draft, index=False)
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)

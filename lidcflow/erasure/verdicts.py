@@ -1,0 +1,66 @@
+"""Keep what was erased from coming back: its series are refused by the index."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from lidcflow.ct.records import Reason
+from lidcflow.ct.verdicts import Index, Verdict
+from lidcflow.erasure.subject import Subject, Target
+
+
+def without_erased(index: Index, erased: Collection[Subject]) -> Index:
+    """Refuse the series of patients, studies and series that were erased.
+
+    Parameters
+    ----------
+    index : Index
+        Of a source.
+    erased : collection of Subject
+        Whose erasures stand.
+
+    Returns
+    -------
+    Index
+        The same where nothing of it was erased.
+    """
+    if not erased:
+        return index
+    return replace(index, verdicts=tuple(_judged(verdict, erased) for verdict in index))
+
+
+def erased_uids(index: Index) -> frozenset[str]:
+    """Return the series that were refused because they were erased."""
+    return frozenset(verdict.series_instance_uid for verdict in index if verdict.reason is Reason.ERASED)
+
+
+def _judged(verdict: Verdict, erased: Collection[Subject]) -> Verdict:
+    target = _target(verdict)
+    covering = next((subject for subject in erased if subject.covers(target)), None)
+    return verdict if covering is None else _refused(verdict, covering)
+
+
+def _target(verdict: Verdict) -> Target:
+    series = verdict.series
+    if series is None:
+        return Target(verdict.series_instance_uid, verdict.study_instance_uid)
+    return Target(series.series_instance_uid, series.study_instance_uid, series.patient_key)
+
+
+def _refused(verdict: Verdict, subject: Subject) -> Verdict:
+    """Give the verdict; its sentence goes into logs and tables, so it names no patient's key."""
+    whose = "its patient's data were" if subject.kind == "patient" else f"its {subject.kind} was"
+    sentence = (
+        f"series {verdict.series_instance_uid}: must not be of what was erased, but {whose}; "
+        f"`lidcflow erase --list` lists the {subject.kind}, and `--forget KEY` would let it in again"
+    )
+    study = verdict.series.study_instance_uid if verdict.series else verdict.study_instance_uid
+    return Verdict(
+        verdict.series_instance_uid,
+        Reason.ERASED,
+        sentence,
+        verdict.n_files,
+        verdict.set_aside,
+        study_instance_uid=study,
+    )

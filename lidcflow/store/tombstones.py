@@ -1,0 +1,143 @@
+"""What was erased stays erased: keyed hashes and UIDs in the catalog that no index lets in again."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, get_args
+
+from sqlalchemy import make_url, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from lidcflow.erasure.subject import Kind, Subject, Target, merged
+from lidcflow.errors import ErasureError
+from lidcflow.store.database import Base, Database, utc_now
+
+
+class TombstoneRow(Base):
+    """A patient, study or series that is erased, or whose erasure has begun."""
+
+    __tablename__ = "tombstones"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    erasure: Mapped[str]
+    asked: Mapped[datetime]
+    done: Mapped[datetime | None]
+    series: Mapped[list[str]]
+    """UIDs to delete, while that is under way: a second try must know those whose rows are gone."""
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """An erasure: whose, its own name, when it was asked for and done, and what is still to be deleted."""
+
+    subject: Subject
+    erasure: str
+    asked: datetime
+    done: datetime | None
+    waiting: tuple[Target, ...]
+
+
+class Tombstones:
+    """The table of tombstones behind the catalog's URL.
+
+    Parameters
+    ----------
+    url : str
+        As `lidcflow.store.catalog.Catalog` takes it.
+
+    Raises
+    ------
+    StoreError
+        If the database can't be opened, or another version of lidcflow made it.
+
+    Examples
+    --------
+    >>> with Tombstones("sqlite://") as tombstones:
+    ...     tombstones.begin(Subject("series", "1.2.3"), []).done is None
+    True
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    def begin(self, subject: Subject, targets: Iterable[Target]) -> Tombstone:
+        """Keep a subject out from now on, and note which series are to be deleted; a begun erasure goes on."""
+        with self._database.session() as session:
+            row = session.get(TombstoneRow, (subject.kind, subject.key))
+            if row is None or row.done is not None:
+                row = row or TombstoneRow(kind=subject.kind, key=subject.key, series=[])
+                row.erasure, row.asked, row.done = secrets.token_hex(4), utc_now(), None
+                session.add(row)
+            row.series = [_text(target) for target in merged([*map(_target, row.series), *targets])]
+            return _tombstone(row)
+
+    def finish(self, subject: Subject) -> Tombstone:
+        """Note that nothing is left to delete; the tombstone stays."""
+        with self._database.session() as session:
+            row = session.get_one(TombstoneRow, (subject.kind, subject.key))
+            row.done, row.series = utc_now(), []
+            return _tombstone(row)
+
+    def lift(self, subject: Subject) -> Tombstone | None:
+        """Let a subject in again; None where it has no tombstone.
+
+        Raises
+        ------
+        ErasureError
+            If its erasure has not come to its end.
+        """
+        with self._database.session() as session:
+            row = session.get(TombstoneRow, (subject.kind, subject.key))
+            if row is None:
+                return None
+            if row.done is None:
+                raise ErasureError(
+                    f"erase: the erasure of {subject} must come to its end before it is lifted, but it was cut short; "
+                    f"run `lidcflow erase --{subject.kind} {subject.key}` again"
+                )
+            session.delete(row)
+            return _tombstone(row)
+
+    def all(self) -> list[Tombstone]:
+        """Return every tombstone, oldest first."""
+        with self._database.session(reads_only=True) as session:
+            rows = session.scalars(select(TombstoneRow).order_by(TombstoneRow.asked, TombstoneRow.key))
+            return [_tombstone(row) for row in rows]
+
+
+def tombstones_in(url: str) -> list[Tombstone]:
+    """Return the tombstones of a catalog; none where there is no catalog, and none is made."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+        return []
+    with Tombstones(url) as tombstones:
+        return tombstones.all()
+
+
+def _text(target: Target) -> str:
+    return f"{target.series_instance_uid} {target.study_instance_uid or ''}".rstrip()
+
+
+def _target(text: str) -> Target:
+    return Target(*text.split())
+
+
+def _tombstone(row: TombstoneRow) -> Tombstone:
+    kinds: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
+    return Tombstone(
+        Subject(kinds[row.kind], row.key), row.erasure, row.asked, row.done, tuple(map(_target, row.series))
+    )

@@ -1,0 +1,112 @@
+"""Who is at work on a workspace: trainings take turns, and an erasure starts when nobody else is.
+
+Each turn is a locked file, so it goes with its process, however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, get_args
+
+from lidcflow.errors import ResourceError
+
+Stage = Literal["preprocess", "train", "infer", "evaluate", "experiment"]
+FOLDER = "locks"
+PATIENCE_S = 1.0
+"""Time to wait for one who only looks whether a turn is taken."""
+
+_ALL = "workspace"
+
+
+@contextmanager
+def at_work(workspace: Path, stage: Stage, *, alone: bool = False) -> Iterator[None]:
+    """Take part in the work on a workspace.
+
+    Parameters
+    ----------
+    workspace : Path
+        Made when it is lacking.
+    stage : Stage
+        What is done.
+    alone : bool
+        Whether no other process may be at the same stage.
+
+    Raises
+    ------
+    ResourceError
+        If an erasure is under way, or the stage is to be alone and is not.
+    """
+    erasing = f"workspace {workspace}: an erasure must come to its end first, got one under way; run again after it"
+    taken = f"workspace {workspace}: only one {stage} may run at a time, got one under way; run again after it"
+    kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+    with _held(workspace, _ALL, fcntl.LOCK_SH, erasing), _held(workspace, stage, kind, taken):
+        yield
+
+
+@contextmanager
+def nobody_else_at_work(workspace: Path) -> Iterator[None]:
+    """Have a workspace to oneself: what is deleted now is not being written by another process.
+
+    Raises
+    ------
+    ResourceError
+        If anything is under way.
+    """
+    if (workspace / FOLDER / f"{_ALL}.lock").exists():
+        others = [stage for stage in get_args(Stage) if is_at_work(workspace, stage)]
+    else:
+        others = []
+    taken = (
+        f"workspace {workspace}: nothing else may run during an erasure, got {' and '.join(others) or 'another one'} "
+        "under way; stop it, or run again after it"
+    )
+    with _held(workspace, _ALL, fcntl.LOCK_EX, taken):
+        yield
+
+
+def is_at_work(workspace: Path, stage: Stage) -> bool:
+    """Tell whether any process is at a stage."""
+    try:
+        with open(workspace / FOLDER / f"{stage}.lock", "rb") as stream:
+            return not _locked(stream.fileno(), fcntl.LOCK_EX, patience_s=0)
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _held(workspace: Path, name: str, kind: int, taken: str) -> Iterator[None]:
+    folder = workspace / FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise ResourceError(
+            f"workspace {workspace}: must be writable, got {error.strerror}; choose another one with --workspace"
+        ) from None
+    try:
+        if not _locked(descriptor, kind, patience_s=PATIENCE_S):
+            raise ResourceError(taken)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, kind: int, *, patience_s: float) -> bool:
+    """Take a lock; where the file system has none (NFS), every one is free."""
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline_s:
+                return False
+            time.sleep(0.05)
+        except OSError:
+            return True
+        else:
+            return True

@@ -1,0 +1,121 @@
+"""What a retraining is decided on: what is stored and labelled now, the newest release, and how the last one ended."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from lidcflow.config import Config
+from lidcflow.errors import TrainingError
+from lidcflow.learn.backbones import backbone_id
+from lidcflow.learn.check import Check, last_check
+from lidcflow.learn.dataset import Snapshot, build_snapshot
+from lidcflow.learn.release import ReleaseRecord, inputs_digest
+from lidcflow.learn.retraining import Changes, Decision, Failed, Newest, changed_settings, changes_between, decide
+from lidcflow.store.locate import is_store
+from lidcflow.store.turns import Stage, is_at_work
+from lidcflow.store.volumes import VolumeStore
+from tasks.labels import label_readable
+from tasks.tracking import registry
+from tasks.tracking.connection import Tracking
+from tasks.tracking.runs import run_of
+
+IN_THE_WAY: tuple[tuple[Stage, str], ...] = (("preprocess", "a preprocessing"), ("train", "a training"))
+"""What a check waits for: a store that is being filled is not worth a training every hour."""
+
+
+@dataclass(frozen=True)
+class Stock:
+    """Whether it is time to train, and the digest of what would be trained on; empty where that is nothing."""
+
+    decision: Decision
+    changes: Changes
+    inputs: str = ""
+
+
+@task(name="take stock", cache_policy=NO_CACHE)
+def take_stock(config: Config, *, force: bool = False) -> Stock:
+    """Compare what is stored and labelled with the newest release, and decide."""
+    if not force and (busy := [name for stage, name in IN_THE_WAY if is_at_work(config.workspace, stage)]):
+        return _not_now(f"{busy[0]} is under way")
+    if not is_store(config.store_root, config.access):
+        return _not_now("no volume is stored yet")
+    try:
+        snapshot = snapshot_now(config)
+    except TrainingError as error:
+        return _not_now(str(error))
+    return _weigh(snapshot, config, force=force)
+
+
+def snapshot_now(config: Config) -> Snapshot:
+    """Label what is stored, as a training would, and keep no file of it.
+
+    Raises
+    ------
+    TrainingError
+        If it can't be trained on.
+    """
+    store = VolumeStore.of(config)
+    records = list(store.records(store.series_uids()))
+    return build_snapshot(records, label_readable(records, config.labels).labels, config.split)
+
+
+def _weigh(snapshot: Snapshot, config: Config, *, force: bool) -> Stock:
+    backbone = backbone_id(config.train, config.preprocess.size)
+    inputs = inputs_digest(snapshot.digest, backbone, config.preprocess.digest, config.train, config.labels)
+    newest = _newest(snapshot, config, backbone)
+    failed = _failed(last_check(config.workspace), inputs)
+    decision = decide(config.retrain, newest, failed, force=force)
+    return Stock(decision, newest.changes if newest else Changes(), inputs)
+
+
+def _not_now(why: str) -> Stock:
+    return Stock(Decision(due=False, why=why), Changes())
+
+
+def _newest(snapshot: Snapshot, config: Config, backbone: str) -> Newest | None:
+    tracking = Tracking.of(config)
+    listed = next((one for one in registry.list_releases(tracking) if one.record), None)
+    if listed is None or listed.record is None:
+        return None
+    changes = _changes(snapshot, _table(listed.record, config), listed.record)
+    settings = changed_settings(listed.record, config, backbone)
+    age = datetime.now(UTC) - listed.record.created
+    return Newest(
+        version=listed.version,
+        age_days=age.total_seconds() / 86_400,
+        changes=changes.model_copy(update={"settings": settings, "erased": listed.erased}),
+    )
+
+
+def _changes(snapshot: Snapshot, before: pd.DataFrame | None, record: ReleaseRecord) -> Changes:
+    """Compare the snapshots; where the old one is lost, only their digests can tell."""
+    if before is not None:
+        return changes_between(before, snapshot.table)
+    return Changes(snapshot_lost=snapshot.digest != record.snapshot_digest)
+
+
+def _table(record: ReleaseRecord, config: Config) -> pd.DataFrame | None:
+    """Read the snapshot of a release, without the rows that were erased from it."""
+    name = f"{record.snapshot_digest[:12]}.parquet"
+    file = config.workspace / "snapshots" / name
+    if file.is_file():
+        return pd.read_parquet(file)
+    tracking = Tracking.of(config)
+    with tempfile.TemporaryDirectory() as folder:
+        run = run_of(tracking, registry.training_of(tracking, record.version))
+        fetched = run.fetch(f"snapshot/{name}", Path(folder))
+        return None if fetched is None else pd.read_parquet(fetched)
+
+
+def _failed(last: Check | None, inputs: str) -> Failed | None:
+    if last is None or last.failure is None or last.failure.inputs != inputs:
+        return None
+    since = datetime.now(UTC) - last.failure.at
+    return Failed(hours=since.total_seconds() / 3600, error=last.failure.error)

@@ -1,0 +1,69 @@
+"""Who is kept out, in the catalog's database."""
+
+import sqlite3
+
+import pytest
+
+from lidcflow.erasure.subject import Subject, Target
+from lidcflow.errors import ErasureError
+from lidcflow.store.catalog import Catalog
+from lidcflow.store.tombstones import Tombstones, tombstones_in
+
+PATIENT = Subject("patient", "0123456789abcdef")
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/catalog.db"
+
+
+@pytest.fixture
+def tombstones(url):
+    with Tombstones(url) as opened:
+        yield opened
+
+
+def test_an_erasure_that_was_cut_short_goes_on_under_its_name_and_knows_what_waits(tombstones):
+    first = tombstones.begin(PATIENT, [Target("1.2.3", "1.2", PATIENT.key)])
+
+    second = tombstones.begin(PATIENT, [Target("1.2.4")])
+
+    assert (second.erasure, second.asked) == (first.erasure, first.asked)
+    assert second.waiting == (Target("1.2.3", "1.2"), Target("1.2.4"))
+
+
+def test_a_finished_erasure_keeps_the_key_alone_and_a_later_one_has_another_name(tombstones):
+    first = tombstones.begin(PATIENT, [Target("1.2.3")])
+
+    done = tombstones.finish(PATIENT)
+
+    assert (done.subject, done.waiting) == (PATIENT, ())
+    assert done.done is not None
+    assert tombstones.begin(PATIENT, []).erasure != first.erasure
+
+
+def test_only_a_finished_erasure_is_lifted(tombstones):
+    tombstones.begin(PATIENT, [])
+
+    with pytest.raises(ErasureError, match=f"was cut short; run `lidcflow erase --patient {PATIENT.key}` again"):
+        tombstones.lift(PATIENT)
+    tombstones.finish(PATIENT)
+
+    assert tombstones.lift(PATIENT).subject == PATIENT
+    assert tombstones.lift(PATIENT) is None
+    assert tombstones.all() == []
+
+
+def test_a_look_at_a_catalog_that_is_not_there_makes_none(tmp_path, url):
+    assert tombstones_in(url) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_catalog_from_before_there_were_tombstones_gets_the_table(tmp_path, url):
+    with Catalog(url) as catalog:
+        catalog.record_verdicts([])
+    with sqlite3.connect(tmp_path / "catalog.db") as database:
+        database.execute("DROP TABLE IF EXISTS tombstones")
+    database.close()
+
+    assert tombstones_in(url) == []
