@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from lidcflow.config import Config
-from lidcflow.erasure.files import delete_folders, files_that_name, report_folders, reported_series
+from lidcflow.erasure.files import delete_folders, files_that_name, kept_trainings, report_folders, reported_series
 from lidcflow.erasure.snapshots import series_of_patient, snapshot_files
 from lidcflow.erasure.subject import Subject, Target, merged
 from lidcflow.errors import StoreError
 from lidcflow.source.forget import cached_series, forget_series
 from lidcflow.store.catalog import Catalog
+from lidcflow.store.feedback import FeedbackTable
 from lidcflow.store.volumes import VolumeStore
 from tasks.source import CACHE_FILE
 
@@ -66,17 +67,20 @@ def delete_headers(uids: Collection[str], config: Config, *, dry: bool) -> int:
 
 
 def delete_arms(uids: Collection[str], config: Config, *, dry: bool) -> int:
-    """Delete the results of experiments that hold probabilities of a series; they are trained again when asked for."""
+    """Delete results of experiments and unfinished trainings that name a series: they are made again."""
     files = files_that_name(config.workspace / "experiments", "*.json", uids)
+    unfinished = kept_trainings(config.workspace / "trainings", uids)
     if not dry:
         for file in files:
             file.unlink()
-    return len(files)
+        delete_folders(unfinished)
+    return len(files) + len(unfinished)
 
 
 def delete_rows(uids: Collection[str], config: Config, *, dry: bool) -> int:
-    """Delete the rows of series from the catalogs."""
-    count = 0
+    """Delete the rows of series from the catalogs, and readers' marks on them."""
+    with FeedbackTable(config.catalog) as marks:
+        count = marks.delete(uids, only_count=dry)
     for url in catalogs_of(config):
         with Catalog(url) as catalog:
             known = {row.series_instance_uid for row in catalog.rows()} & set(uids)

@@ -85,7 +85,7 @@ def _trainings(uids: Collection[str], config: Config) -> Iterator[Training]:
                 file=files.get(digest),
                 copies=copies,
                 pictures=erasure.kept_pictures(tracking, runs.get(digest, [])) if in_validation else [],
-                releases=[version for version, record in releases.items() if record.snapshot_digest[:12] == digest],
+                releases=[version for version, record in releases.items() if record.snapshot_name == digest],
             )
 
 

@@ -72,7 +72,7 @@ def load_snapshot(release: ReleaseRecord, config: Config, run_id: str) -> Snapsh
     ReleaseError
         If it is another one than the release's.
     """
-    name = f"{(release.snapshot_id or release.snapshot_digest)[:12]}.parquet"
+    name = f"{release.snapshot_name}.parquet"
     file = config.workspace / "snapshots" / name
     if file.is_file():
         return _checked(Snapshot.load(file), release)

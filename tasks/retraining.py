@@ -103,7 +103,7 @@ def _changes(snapshot: Snapshot, before: pd.DataFrame | None, record: ReleaseRec
 
 def _table(record: ReleaseRecord, config: Config) -> pd.DataFrame | None:
     """Read the snapshot of a release, without the rows that were erased from it."""
-    name = f"{record.snapshot_digest[:12]}.parquet"
+    name = f"{record.snapshot_name}.parquet"
     file = config.workspace / "snapshots" / name
     if file.is_file():
         return pd.read_parquet(file)

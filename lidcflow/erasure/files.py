@@ -6,7 +6,12 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+import pandas as pd
+
 from lidcflow.ct.values import is_uid
+
+VALIDATION_ROWS = "validation.parquet"
+"""What `lidcflow.learn.kept` keeps of the slices that a sector was measured on; Keras is not imported here."""
 
 
 def report_folders(reports: Path, uids: Collection[str]) -> list[Path]:
@@ -27,6 +32,17 @@ def delete_folders(folders: Collection[Path]) -> None:
         shutil.rmtree(folder)
         if not any(folder.parent.iterdir()):
             folder.parent.rmdir()
+
+
+def kept_trainings(folder: Path, uids: Collection[str]) -> list[Path]:
+    """List the sectors of unfinished trainings whose validation rows name any of the series."""
+    found = sorted(folder.glob(f"*/*/{VALIDATION_ROWS}")) if folder.is_dir() else []
+    return [file.parent for file in found if _has_rows(file, uids)]
+
+
+def _has_rows(file: Path, uids: Collection[str]) -> bool:
+    rows = pd.read_parquet(file, columns=["series_instance_uid"])
+    return bool(rows["series_instance_uid"].isin(list(uids)).any())
 
 
 def files_that_name(folder: Path, pattern: str, uids: Collection[str]) -> list[Path]:

@@ -80,7 +80,7 @@ def redact(file: Path, uids: Collection[str], on: str) -> None:
     gone = table["series_instance_uid"].isin(list(uids))
     before: dict[str, Any] = table.attrs.get(ERASED) or {"series": 0}
     kept = table[~gone].reset_index(drop=True)
-    kept.attrs = table.attrs | {
+    kept.attrs = _without_nodules(table.attrs, uids) | {
         ERASED: {"series": before["series"] + table["series_instance_uid"][gone].nunique(), "on": on}
     }
     draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
@@ -89,3 +89,12 @@ def redact(file: Path, uids: Collection[str], on: str) -> None:
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _without_nodules(attributes: dict[Any, Any], uids: Collection[str]) -> dict[Any, Any]:
+    """Take the nodules of series out of what the file of a training says of its held-out patients."""
+    if "training" not in attributes:
+        return attributes
+    training = attributes["training"]
+    nodules = {uid: found for uid, found in training["nodules"].items() if uid not in set(uids)}
+    return attributes | {"training": training | {"nodules": nodules}}

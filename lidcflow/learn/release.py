@@ -228,6 +228,11 @@ class ReleaseRecord(Record):
     threshold: Threshold | None = None
     data: DataFacts | None = None
 
+    @property
+    def snapshot_name(self) -> str:
+        """Leading digits that name the file of its snapshot, in the workspace and on the run of its training."""
+        return (self.snapshot_id or self.snapshot_digest)[:12]
+
     def facts(self) -> ReleaseFacts:
         """Return what a recommendation says of the release."""
         return ReleaseFacts(

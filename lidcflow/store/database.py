@@ -106,8 +106,8 @@ class Database:
             if self._engine.dialect.name == "postgresql":
                 session.execute(select(func.pg_advisory_xact_lock(_FIRST_RUN_LOCK)))
             fresh = not inspect(session.connection()).has_table(_Schema.__tablename__)
-            Base.metadata.create_all(session.connection())  # a table that came later is added
             if fresh:
+                Base.metadata.create_all(session.connection())
                 session.add(_Schema(version=SCHEMA_VERSION))
             version = session.scalars(select(_Schema.version)).one()
             if version == SCHEMA_VERSION:

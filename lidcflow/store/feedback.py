@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import String, delete, select
+from sqlalchemy import String, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lidcflow.read.feedback import Mark
@@ -69,6 +69,15 @@ class FeedbackTable:
         with self._database.session() as session:
             session.execute(delete(FeedbackRow).where(FeedbackRow.series_instance_uid == series_instance_uid))
             session.add_all(FeedbackRow(**uids, **mark.model_dump()) for mark in marks)
+
+    def delete(self, series_instance_uids: Collection[str], *, only_count: bool = False) -> int:
+        """Delete the marks on series, or only count them."""
+        wanted = FeedbackRow.series_instance_uid.in_(list(series_instance_uids))
+        with self._database.session(reads_only=only_count) as session:
+            count = session.scalar(select(func.count()).select_from(FeedbackRow).where(wanted)) or 0
+            if not only_count:
+                session.execute(delete(FeedbackRow).where(wanted))
+        return count
 
     def marks(self, release: str, version: int) -> Sequence[FeedbackRow]:
         """Return the marks on what a release said, by series, oldest first."""

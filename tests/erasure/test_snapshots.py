@@ -51,3 +51,13 @@ def test_a_snapshot_without_rows_keeps_its_digest_and_is_not_trained_on(file):
     with pytest.raises(TrainingError, match="must hold all of its series, but 2 were erased on 2026-11-24; train"):
         Snapshot.load(file)
     assert [path.name for path in file.parent.iterdir()] == ["ab.parquet"]
+
+
+def test_what_a_training_says_of_nodules_goes_with_their_series(file):
+    table = pd.read_parquet(file)
+    table.attrs["training"] = {"digest": "d", "nodules": {"1.2.4": [[2, [3]]], "1.2.5": [[1, [0]]]}}
+    table.to_parquet(file, index=False)
+
+    redact(file, ["1.2.4"], "2026-11-24")
+
+    assert pd.read_parquet(file).attrs["training"]["nodules"] == {"1.2.5": [[1, [0]]]}

@@ -59,3 +59,15 @@ def test_a_catalog_from_before_there_was_feedback_gets_the_table_and_keeps_its_r
 
     with Catalog(url) as catalog:
         assert catalog.counts() == {"usable": 1}
+
+
+def test_marks_on_erased_series_are_counted_and_deleted(url, mark):
+    with FeedbackTable(url) as table:
+        table.replace("1.2.1", "1.2", [mark(), mark(2)])
+        table.replace("1.2.2", "1.2", [mark()])
+        counted = table.delete(["1.2.1"], only_count=True)
+        deleted = table.delete(["1.2.1"])
+        rows = table.marks("lidcflow", 3)
+
+    assert (counted, deleted) == (2, 2)
+    assert [row.series_instance_uid for row in rows] == ["1.2.2"]
