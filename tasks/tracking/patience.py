@@ -40,7 +40,7 @@ def patiently(attempt: Callable[[], Outcome], wait_s: float, *, kept: str) -> Ou
             if waited_s >= wait_s:
                 raise TrackingAway(f"{away}; {kept}") from None
         delay_s = min(FIRST_DELAY_S * 2**number, LONGEST_DELAY_S, wait_s - waited_s)
-        with stage("waiting for MLflow"):
+        with stage("waiting-for-mlflow"):
             time.sleep(delay_s)
         waited_s += delay_s
     raise AssertionError

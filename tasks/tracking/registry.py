@@ -49,13 +49,13 @@ def register_model(
 ) -> int:
     """Register a version under `name`, making the name on first use, and return its number.
 
-    What an earlier attempt registered of the same run is found again: a resumed training leaves no second version.
+    A run registers one version of a name. What an earlier attempt registered is found again, so that a resumed training
+    leaves no second one.
     """
     client = connect(tracking)
     _ensure_name(client, name)
     for known in client.search_model_versions(f"name='{name}' and run_id='{run_id}'"):
-        if (known.model_id or None) == model_id:
-            return int(known.version)
+        return int(known.version)
     version = client.create_model_version(name, source, run_id=run_id, model_id=model_id, description=description)
     if model_id:
         link = json.dumps([{"name": name, "version": int(version.version)}])
