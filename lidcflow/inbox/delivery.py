@@ -59,6 +59,8 @@ class Delivery:
 
     Parameters
     ----------
+    id : int
+        Of the row.
     source : str
         Name of the source in the configuration.
     release : int
@@ -77,6 +79,7 @@ class Delivery:
         When its answer was, in UTC.
     """
 
+    id: int
     series_instance_uid: str
     study_instance_uid: str
     instances: str

@@ -244,12 +244,7 @@ def _in_steps(session: Session, steps: Sequence[Step], *conditions: ColumnElemen
 
 
 def _row_of(session: Session, delivery: Delivery) -> DeliveryRow:
-    query = select(DeliveryRow).where(
-        DeliveryRow.series_instance_uid == delivery.series_instance_uid,
-        DeliveryRow.instances == delivery.instances,
-        DeliveryRow.release == delivery.release,
-    )
-    return session.scalars(query).one()
+    return session.get_one(DeliveryRow, delivery.id)
 
 
 def _delivery(row: DeliveryRow) -> Delivery:
