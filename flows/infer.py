@@ -18,6 +18,7 @@ from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommend import not_evaluated
 from lidcflow.read.recommendation import Recommendation, ReleaseFacts
 from tasks.cluster import open_cluster
+from tasks.documents import check_documents, example_files, write_all_documents
 from tasks.index import index_source
 from tasks.infer import SeriesReading, answer_refused, config_for, known_readings, read_volumes
 from tasks.preprocess import Preprocessed
@@ -37,8 +38,8 @@ class InferReport(BaseModel):
         Name and version of the release that read them.
     readings : list of SeriesReading
         One for each series, ordered by study and series.
-    reused, refused : int
-        Readings that were there already; series that could not be evaluated.
+    reused, refused, undocumented : int
+        Readings that were there already; series that could not be evaluated; those that lack documents asked for.
     """
 
     release: str
@@ -46,6 +47,7 @@ class InferReport(BaseModel):
     readings: list[SeriesReading]
     reused: int
     refused: int
+    undocumented: int
     seconds: float
     notice: str = "Research use only."
 
@@ -58,12 +60,14 @@ def infer(source: str, config: Config, out: Path | None = None, allow_empty: boo
     """
     started_s = time.monotonic()
     check_source(source)
+    check_documents(source, config.infer.documents)
     release = load_release(Tracking.of(config), config.infer.release)
     reading = config_for(release, config)
     check_places(source, reading)
     index = index_source(source, reading, allow_empty=allow_empty)
     brought = bring_all(index, reading)
     readings = read_all(index, brought, release, reading, (out or config.reports_path).absolute())
+    readings = with_documents(readings, index, reading)
     return publish(readings, release, seconds=time.monotonic() - started_s)
 
 
@@ -90,6 +94,12 @@ def read_waiting(
         listening(ProgressArtifact()),
     ):
         return read_volumes(uids, release, config, folder, cluster.address)
+
+
+def with_documents(readings: list[SeriesReading], index: Index, config: Config) -> list[SeriesReading]:
+    """Write the DICOM documents of readings, where a folder is set for them."""
+    folder = config.infer.documents
+    return readings if folder is None else write_all_documents(readings, example_files(index), folder, config.access)
 
 
 def refusals(index: Index, failed: Mapping[str, SeriesRefused], release: ReleaseFacts) -> Iterator[Recommendation]:
@@ -119,6 +129,7 @@ def publish(readings: list[SeriesReading], release: ReleaseRecord, *, seconds: f
         readings=readings,
         reused=sum(reading.reused for reading in readings),
         refused=sum(reading.verdict == "not-evaluated" for reading in readings),
+        undocumented=sum(reading.undocumented is not None for reading in readings),
         seconds=round(seconds, 3),
     )
 

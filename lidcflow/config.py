@@ -157,6 +157,9 @@ class InferConfig(_Settings):
 
     release: str = Field("champion", description="alias or version of the release")
     ranges: int = Field(10, ge=1, description="most slice ranges recommended for a study")
+    documents: Path | None = Field(
+        None, description="folder of DICOM documents, which name the patient: outside the workspace; none: no documents"
+    )
 
 
 class ServeConfig(_Settings):
@@ -214,6 +217,16 @@ class Config(_Settings):
         store, inbox = f"{self.store}/", f"{self.inbox_store}/"
         if store.startswith(inbox) or inbox.startswith(store):
             raise ValueError(f"store and inbox_store must lie apart, got {self.store} and {self.inbox_store}")
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_identities_out_of_the_workspace(self) -> Config:
+        documents, workspace = self.infer.documents, self.workspace.resolve()
+        if documents and documents.resolve().is_relative_to(workspace):
+            raise ValueError(
+                "infer.documents must lie outside the workspace, where no file names a patient, "
+                "got a folder in it; name another"
+            )
         return self
 
     @model_validator(mode="after")

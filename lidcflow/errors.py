@@ -69,5 +69,9 @@ class ReleaseError(LidcflowError):
     """A release is missing, incomplete, or does not fit the volumes."""
 
 
+class DocumentError(LidcflowError):
+    """DICOM documents of one series can't be written: its source is gone, or its header lacks what they need."""
+
+
 class ResourceError(LidcflowError):
     """The machine lacks something: disk space, a free port, a running server."""

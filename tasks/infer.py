@@ -44,7 +44,7 @@ class RecommendedRange(BaseModel):
 
 
 class SeriesReading(BaseModel):
-    """What was said of one series, and where."""
+    """What was said of one series, and where; `undocumented` says why it lacks documents that were asked for."""
 
     study_instance_uid: str | None
     series_instance_uid: str
@@ -53,6 +53,8 @@ class SeriesReading(BaseModel):
     sentence: str | None = None
     ranges: tuple[RecommendedRange, ...] = ()
     page: Path
+    documents: Path | None = None
+    undocumented: str | None = None
     reused: bool
 
 

@@ -14,11 +14,18 @@ from lidcflow.config_file import load_config
 from tasks.source import check_source
 
 SOME_REFUSED = 3
-"""Exit code: done, with series that could not be evaluated."""
+"""Exit code: done, with series that could not be evaluated, or whose documents could not be written."""
 
 app = typer.Typer()
 Release = Annotated[str | None, typer.Option("--release", help="Alias or version; infer.release, by default champion.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the reports; by default the workspace's.")]
+Documents = Annotated[
+    Path | None,
+    typer.Option(
+        "--documents",
+        help="Folder of DICOM documents for a PACS: key objects and a structured report; they name the patient.",
+    ),
+]
 
 
 @app.command()
@@ -26,12 +33,14 @@ def infer(
     source: Source,
     release: Release = None,
     out: Out = None,
+    documents: Documents = None,
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
     """Recommend slices of every series of a source, each with a page to open."""
-    config = load_config(config_file, workspace=workspace, infer={"release": release} if release else None)
+    given = {key: value for key, value in {"release": release, "documents": documents}.items() if value}
+    config = load_config(config_file, workspace=workspace, infer=given or None)
     check_source(source)
     check_release(config)
     with flow_session(config):
@@ -42,7 +51,7 @@ def infer(
         print_json(report)
     else:
         print_readings(report)
-    if report.refused:
+    if report.refused or report.undocumented:
         raise typer.Exit(SOME_REFUSED)
 
 

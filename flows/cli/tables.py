@@ -32,6 +32,8 @@ def print_readings(report: InferReport) -> None:
         else:
             print_line(reading.sentence or "Nothing above the threshold; the page shows the five highest slices.")
         print_line(str(reading.page))
+        if beside := reading.undocumented or reading.documents:
+            print_line(f"DICOM documents: {beside}")
     print_line(f"\n{_in_short(report)}")
 
 
@@ -98,4 +100,5 @@ def _in_short(report: InferReport) -> str:
     kinds = [f"{len(report.readings)} series read with {report.release}"]
     kinds += [f"{report.reused} of them unchanged and reused"] if report.reused else []
     kinds += [f"{report.refused} not evaluated"] if report.refused else []
+    kinds += [f"{report.undocumented} without the DICOM documents asked for"] if report.undocumented else []
     return f"{', '.join(kinds)}. {NOTICE}"

@@ -21,6 +21,7 @@ from lidcflow.ct.values import is_uid
 from lidcflow.ct.verdicts import Verdict
 from lidcflow.errors import SeriesRefused
 from lidcflow.privacy import patient_key
+from lidcflow.source.files import SourceFile
 
 DEFAULT = PreprocessConfig()
 LOCAL = Access()
@@ -53,10 +54,22 @@ def judge(
     try:
         return _usable(sorted(headers, key=_by_worth), secret, config, access)
     except SeriesRefused as refused:
-        return Verdict(uid, Reason(refused.reason), refused.sentence, len(headers), study_instance_uid=_study(headers))
+        return _refused(uid, Reason(refused.reason), refused.sentence, headers)
     except (ArithmeticError, ValueError) as error:
         sentence = f"series {uid}: headers must be sound, got {type(error).__name__} on them; export the series again"
-        return Verdict(uid, Reason.UNREADABLE, sentence, len(headers), study_instance_uid=_study(headers))
+        return _refused(uid, Reason.UNREADABLE, sentence, headers)
+
+
+def _refused(uid: str, reason: Reason, sentence: str, headers: Sequence[Header]) -> Verdict:
+    first = min(headers, key=_by_worth)
+    return Verdict(
+        uid,
+        reason,
+        sentence,
+        len(headers),
+        study_instance_uid=_study(headers),
+        example=SourceFile(first.path, first.file_bytes, first.etag),
+    )
 
 
 def _by_worth(header: Header) -> tuple[str, bool, bool, bool, str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import overload
 
 from lidcflow.ct.attribution import Collection
 from lidcflow.ct.records import Reason, Series
+from lidcflow.source.files import SourceFile
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Verdict:
         Present when usable.
     study_instance_uid : str, optional
         Of a refused series, where its headers agree on a valid one: answers lie beside those of the study.
+    example : SourceFile, optional
+        One of its files, whose header says whose study it is when an answer is delivered; never printed.
     """
 
     series_instance_uid: str
@@ -40,6 +43,7 @@ class Verdict:
     flags: tuple[str, ...] = ()
     series: Series | None = None
     study_instance_uid: str | None = None
+    example: SourceFile | None = field(default=None, repr=False)
 
     @property
     def usable(self) -> bool:

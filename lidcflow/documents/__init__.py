@@ -1,0 +1,1 @@
+"""DICOM documents of a recommendation, for the PACS: key objects and a structured report."""

@@ -1,0 +1,101 @@
+"""What documents say in words: plain ASCII, which every character set of a source holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lidcflow.read import wording
+from lidcflow.read.recommendation import Recommendation, SliceRange, SliceReading, SourceImage, VolumeFacts
+
+LONGEST_DESCRIPTION = 64
+"""Characters of Series Description, VR LO (PS3.5 section 6.2)."""
+
+_ASCII = str.maketrans({"–": "-", "−": "-", "\xa0": " "})
+_TITLES = {
+    "ranges": "slices to look at",
+    "nothing-above-threshold": "none above threshold",
+    "not-evaluated": "not evaluated",
+}
+
+
+def ascii_of(text: str) -> str:
+    """Write a text with the characters that all DICOM character sets share.
+
+    Examples
+    --------
+    >>> ascii_of("slices 23–27")
+    'slices 23-27'
+    """
+    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+
+
+def series_description(said: Recommendation, series_number: int | None) -> str:
+    """Name a document in the list of series, where viewers show nothing else of it."""
+    name = "" if series_number is None else f" series {series_number},"
+    full = f"lidcflow:{name} {_TITLES[said.verdict]} (research use only)"
+    return full if len(full) <= LONGEST_DESCRIPTION else series_description(said, None)
+
+
+def description(said: Recommendation) -> str:
+    """Say which slices to look at and why, or why there is nothing to say, in a few lines."""
+    return "\n".join(ascii_of(line) for line in _lines(said))
+
+
+def range_words(one: SliceRange, volume: VolumeFacts) -> str:
+    """Say where a range is, in the numbers of the source and of the volume."""
+    word = "slice" if one.first_slice == one.last_slice else "slices"
+    return ascii_of(
+        f"{_images(one.source_images)}; {word} {wording.slices(one)} of {volume.slices}, "
+        f"z {wording.number(one.z_top_mm)} to {wording.mm(one.z_bottom_mm)}"
+    )
+
+
+def slice_words(one: SliceReading, volume: VolumeFacts) -> str:
+    """Say where a slice is, in the numbers of the source and of the volume."""
+    return ascii_of(
+        f"{_images(one.source_images)}; slice {one.slice_number} of {volume.slices}, "
+        f"z {wording.number(one.z_top_mm)} to {wording.mm(one.z_bottom_mm)}"
+    )
+
+
+def _lines(said: Recommendation) -> Iterable[str]:
+    release = f"Read with release {said.release.name} version {said.release.version}"
+    yield said.statement
+    yield f"{release}, trained on synthetic series." if said.release.synthetic else f"{release}."
+    if said.synthetic:
+        yield "The images are synthetic."
+    if said.reason:
+        yield f"Not evaluated ({said.reason.code}): {said.reason.sentence}."
+        yield "No image is recommended; the one referred to only names the series."
+    elif said.ranges:
+        yield from _range_lines(said)
+    else:
+        yield from _highest_lines(said)
+
+
+def _range_lines(said: Recommendation) -> Iterable[str]:
+    count = "1 range of slices" if len(said.ranges) == 1 else f"{len(said.ranges)} ranges of slices, best first"
+    yield f"To look at: {count}."
+    for one in said.ranges:
+        peak = f"peak at {_images(one.peak_source_images)}: {_odds(one.nodule_at_peak, one.malignant_at_peak)}"
+        yield f"{one.rank}. {_images(one.source_images)}, {peak}"
+    if said.ranges_left_out:
+        yield f"Further ranges above the threshold, left out here: {said.ranges_left_out}."
+
+
+def _highest_lines(said: Recommendation) -> Iterable[str]:
+    threshold = wording.percent(said.release.threshold_nodule)
+    yield f"Nothing above the threshold of {threshold} for P(nodule). The highest slices:"
+    for one in said.highest_slices:
+        odds = _odds(one.probabilities.nodule, one.probabilities.malignant)
+        yield f"{one.rank}. {_images(one.source_images)}: {odds}"
+
+
+def _odds(nodule: float, malignant: float) -> str:
+    return f"P(nodule) {wording.percent(nodule)}, P(malignant) {wording.percent(malignant)}"
+
+
+def _images(images: Iterable[SourceImage]) -> str:
+    images = tuple(images)
+    word = wording.image_word(images)
+    return f"{word if len(images) > 1 else word.removesuffix('s')} {wording.image_numbers(images)}"

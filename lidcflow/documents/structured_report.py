@@ -1,0 +1,215 @@
+"""The structured report: probabilities of ranges and slices as numbers, TID 1500 in a Comprehensive 3D SR."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+from lidcflow.documents.making import PRODUCT, completed, making_of, observer_of, release_words
+from lidcflow.documents.references import References, evidence_of, key_images, references_of
+from lidcflow.documents.sentences import description, range_words, slice_words
+from lidcflow.documents.source import Source
+from lidcflow.documents.uids import tracking_uid
+from lidcflow.read.recommendation import Recommendation, SliceRange, SliceReading, VolumeFacts
+
+SCHEME = "99LIDCFLOW"
+NODULE = Code("P-NODULE", SCHEME, "Probability of a nodule")
+MALIGNANT = Code("P-MALIGNANT", SCHEME, "Probability of a nodule rated malignant")
+"""What readers would rate. DCM's Probability of cancer claims more than their ratings bear, and its Certainty of
+Finding speaks of a finding that is there."""
+
+PERCENT = Code("%", "UCUM", "percent")
+CHEST_CT = Code("169069000", "SCT", "CT of chest")
+OUTCOMES = {
+    "ranges": "AllAlgorithmsSucceededWithFindings",
+    "nothing-above-threshold": "AllAlgorithmsSucceededWithoutFindings",
+    "not-evaluated": "NoAlgorithmsSucceededWithoutFindings",
+}
+"""Keywords of CID 6047."""
+
+
+def structured_report(said: Recommendation, source: Source, created: datetime) -> Dataset:
+    """Make the structured report of a recommendation; parameters as for `key_objects`.
+
+    Returns
+    -------
+    Dataset
+        With a group on the series, one for each range, and one for each slice in a range, or of the five highest.
+
+    References
+    ----------
+    DICOM PS3.3 A.35.13 and PS3.16 TID 1500, TID 1501.
+    """
+    from highdicom.coding_schemes import CodingSchemeIdentificationItem
+    from highdicom.sr import Comprehensive3DSR
+
+    content = _content(said, source)
+    document = Comprehensive3DSR(
+        evidence=evidence_of(key_images(said, source), source),
+        content=content[0],
+        is_complete=True,
+        coding_schemes=[
+            CodingSchemeIdentificationItem(SCHEME, name=f"{PRODUCT}, private", responsible_organization=PRODUCT)
+        ],
+        **making_of(said, source, "structured-report"),
+    )
+    _separate(document)
+    return completed(document, source, created)
+
+
+def _content(said: Recommendation, source: Source) -> Any:
+    from highdicom.sr import MeasurementReport, ObservationContext
+    from pydicom.sr.codedict import codes
+
+    return MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=observer_of(said)),
+        procedure_reported=codes.SCT.ImagingProcedure if said.volume is None else CHEST_CT,
+        imaging_measurements=list(_groups(said, source)),
+    )
+
+
+def _groups(said: Recommendation, source: Source) -> Iterator[Any]:
+    """Yield the group on the series, then each range followed by its slices, best range first."""
+    yield _series_group(said, source)
+    if said.volume is None:
+        return
+    by_number = {one.slice_number: one for one in said.slices}
+    for found in said.ranges:
+        yield _range_group(found, said, source, said.volume)
+        for number in range(found.first_slice, found.last_slice + 1):
+            yield _slice_group(by_number[number], said, source, said.volume)
+    for one in said.highest_slices:
+        yield _slice_group(one, said, source, said.volume)
+
+
+def _series_group(said: Recommendation, source: Source) -> Any:
+    """Say in words and in a code what became of the series."""
+    from highdicom.sr import MeasurementsAndQualitativeEvaluations, QualitativeEvaluation
+    from pydicom.sr.codedict import codes
+
+    outcome = getattr(codes.DCM, OUTCOMES[said.verdict])
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(said, "series"),
+        algorithm_id=_algorithm(said, _settings(said)),
+        qualitative_evaluations=[QualitativeEvaluation(codes.DCM.CADProcessingAndFindingsSummary, outcome)],
+        source_images=_images({source.sop_instance_uid: []}, source) if said.volume is None else None,
+    )
+    return _commented(group, description(said))
+
+
+def _range_group(found: SliceRange, said: Recommendation, source: Source, volume: VolumeFacts) -> Any:
+    from highdicom.sr import FindingSite, MeasurementsAndQualitativeEvaluations
+    from pydicom.sr.codedict import codes
+
+    peak = references_of(found.peak_source_images)
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(said, f"range {found.rank}", _span(found)),
+        finding_type=codes.SCT.Nodule,
+        finding_sites=[FindingSite(codes.SCT.Lung)],
+        algorithm_id=_algorithm(said),
+        measurements=[
+            _measured(NODULE, found.nodule_at_peak, peak, source, maximum=True),
+            _measured(MALIGNANT, found.malignant_at_peak, peak, source),
+        ],
+        source_images=_images(references_of(found.source_images), source),
+    )
+    return _commented(group, range_words(found, volume))
+
+
+def _slice_group(one: SliceReading, said: Recommendation, source: Source, volume: VolumeFacts) -> Any:
+    from highdicom.sr import MeasurementsAndQualitativeEvaluations
+
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(said, f"slice {one.slice_number}"),
+        algorithm_id=_algorithm(said),
+        measurements=[
+            _measured(NODULE, one.probabilities.nodule),
+            _measured(MALIGNANT, one.probabilities.malignant),
+        ],
+        source_images=_images(references_of(one.source_images), source),
+    )
+    return _commented(group, slice_words(one, volume))
+
+
+def _span(found: SliceRange) -> str:
+    return f"slices {found.first_slice}-{found.last_slice}"
+
+
+def _tracking(said: Recommendation, name: str, what: str | None = None) -> Any:
+    """Name what is measured for people, and for programs by a UID that a repeat does not change."""
+    from highdicom.sr import TrackingIdentifier
+
+    return TrackingIdentifier(uid=tracking_uid(said, what or name), identifier=name)
+
+
+def _algorithm(said: Recommendation, settings: list[str] | None = None) -> Any:
+    from highdicom.sr import AlgorithmIdentification
+
+    version = f"{said.generated_by.version}, {release_words(said)}"
+    return AlgorithmIdentification(name=PRODUCT, version=version, parameters=settings)
+
+
+def _settings(said: Recommendation) -> list[str]:
+    facts = said.release
+    return [
+        f"threshold of P(nodule): {100 * facts.threshold_nodule:.2f} %",
+        f"sectors: {facts.sector_num}",
+        f"backbone: {facts.backbone_id}",
+    ]
+
+
+def _measured(
+    name: Code,
+    probability: float,
+    images: References | None = None,
+    source: Source | None = None,
+    *,
+    maximum: bool = False,
+) -> Any:
+    """State a probability in percent, with the images of a peak where it is one's."""
+    from highdicom.sr import Measurement, SourceImageForMeasurement
+    from pydicom.sr.codedict import codes
+
+    referenced = None
+    if images and source:
+        referenced = [
+            SourceImageForMeasurement(source.sop_class_uid, uid, frames or None) for uid, frames in images.items()
+        ]
+    return Measurement(
+        name=name,
+        value=round(100 * probability, 2),
+        unit=PERCENT,
+        derivation=codes.SCT.Maximum if maximum else None,
+        referenced_images=referenced,
+    )
+
+
+def _images(references: References, source: Source) -> list[Any]:
+    from highdicom.sr import SourceImageForMeasurementGroup
+
+    return [
+        SourceImageForMeasurementGroup(source.sop_class_uid, uid, frames or None) for uid, frames in references.items()
+    ]
+
+
+def _commented(group: Any, text: str) -> Any:
+    """Add words for people to a group, before its content; TID 1501 is extensible."""
+    from highdicom.sr import RelationshipTypeValues, TextContentItem
+    from pydicom.sr.codedict import codes
+
+    comment = TextContentItem(codes.DCM.Comment, text, relationship_type=RelationshipTypeValues.CONTAINS)
+    items = group[0].ContentSequence
+    items.insert(next(i for i, item in enumerate(items) if item.RelationshipType == "CONTAINS"), comment)
+    return group
+
+
+def _separate(container: Dataset) -> None:
+    """Have viewers show each item by its name: continuous content, highdicom's choice, is shown as running text."""
+    container.ContinuityOfContent = "SEPARATE"
+    for item in container.ContentSequence:
+        if item.ValueType == "CONTAINER":
+            _separate(item)

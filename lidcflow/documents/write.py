@@ -1,0 +1,94 @@
+"""Write documents: each whole or not at all, for their owner alone, since they say whose study it is."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from lidcflow.ct.quiet import quiet
+from lidcflow.ct.records import Reason
+from lidcflow.documents.key_objects import key_objects
+from lidcflow.documents.source import source_of
+from lidcflow.documents.structured_report import structured_report
+from lidcflow.read.recommendation import Recommendation
+
+KEY_OBJECTS, STRUCTURED_REPORT = "key-objects.dcm", "structured-report.dcm"
+
+PASSED_OVER = frozenset({Reason.NOT_CT, Reason.LOCALIZER})
+"""A study holds localizers, dose reports and these documents: notes on each would bury those on its CT."""
+
+
+def gets_documents(said: Recommendation) -> bool:
+    """Tell whether documents are made of an answer: those on what is no CT volume at all stay in the reports."""
+    return said.reason is None or said.reason.code not in PASSED_OVER
+
+
+def write_documents(said: Recommendation, header: Dataset, folder: Path, *, created_ns: int) -> None:
+    """Write ``key-objects.dcm`` and ``structured-report.dcm``; documents of an earlier reading are replaced.
+
+    Parameters
+    ----------
+    said : Recommendation
+        The answer for one series.
+    header : Dataset
+        Of an image of that series, without pixels.
+    folder : Path
+        Made if need be, for its owner alone.
+    created_ns : int
+        When the recommendation was made, in ns since 1970; the files get this time too.
+
+    Raises
+    ------
+    DocumentError
+        If the header lacks what documents need.
+    """
+    source = source_of(header, said)
+    created = datetime.fromtimestamp(created_ns // 10**9, UTC)
+    with quiet():
+        made = {
+            KEY_OBJECTS: _encoded(key_objects(said, source, created)),
+            STRUCTURED_REPORT: _encoded(structured_report(said, source, created)),
+        }
+    _make_private(folder)
+    _write_together(made, folder, created_ns)
+
+
+def are_written(folder: Path, *, created_ns: int) -> bool:
+    """Tell whether the documents of a recommendation made at this time are there."""
+    try:
+        return {(folder / name).stat().st_mtime_ns for name in (KEY_OBJECTS, STRUCTURED_REPORT)} == {created_ns}
+    except FileNotFoundError:
+        return False
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder and those above it, for their owner alone; those that are there stay as they are."""
+    if not folder.is_dir():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _encoded(document: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    document.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _write_together(contents: dict[str, bytes], folder: Path, mtime_ns: int) -> None:
+    """Write every draft before the first rename, so that a full disk leaves the earlier files as they were."""
+    drafts = {name: folder / f".{name}.{secrets.token_hex(4)}" for name in contents}
+    try:
+        for name, draft in drafts.items():
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+                stream.write(contents[name])
+            os.utime(draft, ns=(mtime_ns, mtime_ns))
+        for name, draft in drafts.items():
+            draft.replace(folder / name)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)

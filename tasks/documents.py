@@ -1,0 +1,90 @@
+"""Write the DICOM documents of readings, with the patient and study that the headers of their sources say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from lidcflow.config import Access
+from lidcflow.ct.series import Index
+from lidcflow.errors import ConfigError, DocumentError, LidcflowError
+from lidcflow.read.recommendation import Recommendation
+from lidcflow.read.report import DATA
+from lidcflow.source.files import SourceFile
+from tasks.infer import SeriesReading, page_folder
+from tasks.progress import stage
+
+
+def check_documents(source: str, folder: Path | None) -> None:
+    """Tell of a wrong folder before anything starts.
+
+    Raises
+    ------
+    ConfigError
+        If documents would become part of their own source.
+    """
+    place = Path(source)
+    if folder and place.is_dir() and folder.resolve().is_relative_to(place.resolve()):
+        raise ConfigError(
+            "infer.documents: the folder must lie outside the source, or documents are read as new series, "
+            "got one in it; name another"
+        )
+
+
+def example_files(index: Index) -> dict[str, SourceFile]:
+    """Name one file of each series, whose header says whose it is."""
+    files = {verdict.series_instance_uid: verdict.example for verdict in index.refused if verdict.example}
+    for series in index.usable:
+        top = series.slices[0]
+        files[series.series_instance_uid] = SourceFile(top.path, top.file_bytes, top.etag)
+    return files
+
+
+@task(name="documents", cache_policy=NO_CACHE)
+def write_all_documents(
+    readings: Sequence[SeriesReading], files: Mapping[str, SourceFile], folder: Path, access: Access
+) -> list[SeriesReading]:
+    """Write the documents of every reading that lacks them; return the readings with where they are, or why not."""
+    done = []
+    with stage("documents", len(readings)) as progress:
+        for reading in readings:
+            done.append(reading.model_copy(update=document(reading, files, folder, access)))
+            progress.advance()
+    return done
+
+
+def document(
+    reading: SeriesReading, files: Mapping[str, SourceFile], folder: Path, access: Access
+) -> dict[str, Path | str]:
+    """Write the documents of one reading, from the recommendation beside its page."""
+    uid = reading.series_instance_uid
+    place = page_folder(folder.absolute(), reading.study_instance_uid, uid)
+    try:
+        return {"documents": place} if _written(reading.page.with_name(DATA), files.get(uid), place, access) else {}
+    except DocumentError as error:
+        return {"undocumented": f"series {uid}: {error}"}
+    except LidcflowError:
+        raise
+    except OSError as error:
+        found = error.strerror or type(error).__name__
+        return {"undocumented": f"series {uid}: documents must be written, got '{found}'; look at disk and folder"}
+    except Exception as error:  # whatever odd headers make of pydicom and highdicom; what they say may hold a name
+        found = type(error).__name__
+        return {"undocumented": f"series {uid}: documents must be made without an error, got {found}; report this"}
+
+
+def _written(data: Path, file: SourceFile | None, place: Path, access: Access) -> bool:
+    """Write what is not there yet; False for a series that gets none."""
+    from lidcflow.documents.source import check_one_subject, source_header
+    from lidcflow.documents.write import are_written, gets_documents, write_documents
+
+    said, made_ns = Recommendation.model_validate_json(data.read_bytes()), data.stat().st_mtime_ns
+    if not gets_documents(said):
+        return False
+    if not are_written(place, created_ns=made_ns):
+        check_one_subject(said)
+        write_documents(said, source_header(file, access), place, created_ns=made_ns)
+    return True

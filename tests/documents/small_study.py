@@ -1,0 +1,55 @@
+"""A small series: eight slices, and an answer of each verdict."""
+
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from lidcflow.config import Access, InferConfig, PreprocessConfig
+from lidcflow.ct.records import Series
+from lidcflow.ct.reduce import reduce_series
+from lidcflow.ct.series import index_folder
+from lidcflow.documents.source import source_header
+from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.read.recommend import not_evaluated, recommend
+from lidcflow.read.recommendation import Recommendation, ReleaseFacts
+from lidcflow.source.files import SourceFile
+from lidcflow.store.record import attributes_of, record_of
+
+CONFIG = PreprocessConfig(slices=8, size=32)
+CREATED_NS = 1_764_000_000 * 10**9
+NODULE = {
+    "ranges": (0.0, 0.1, 0.6, 0.9, 0.5, 0.1, 0.7, 0.0),
+    "nothing-above-threshold": (0.0, 0.1, 0.2, 0.3, 0.2, 0.1, 0.4, 0.0),
+}
+RELEASE = ReleaseFacts(
+    name="lidcflow",
+    version=3,
+    threshold_nodule=0.5,
+    sector_num=2,
+    backbone_id="compact-0123456789ab-projections-32",
+    preprocess_digest=CONFIG.digest,
+    synthetic=False,
+)
+
+
+def series_in(folder: Path) -> Series:
+    (verdict,) = index_folder(folder, secret=PUBLIC_KEY)
+    assert verdict.series is not None, verdict.sentence
+    return verdict.series
+
+
+def answer(series: Series, verdict: str, release: ReleaseFacts = RELEASE) -> Recommendation:
+    """Read eight slices so that the verdict is this one."""
+    if verdict == "not-evaluated":
+        uid = series.series_instance_uid
+        sentence = f"series {uid}: spacing must be uniform, got 2.5 to 7.5 mm"
+        return not_evaluated(uid, series.study_instance_uid, "missing-slices", sentence, release)
+    p = np.array(NODULE[verdict])
+    record = record_of(attributes_of(series, reduce_series(series, CONFIG), CONFIG))
+    return recommend(np.stack([1 - p, p * 0.75, p * 0.25], axis=1), record, release, InferConfig())
+
+
+def header_of(series: Series) -> Dataset:
+    top = series.slices[0]
+    return source_header(SourceFile(top.path, top.file_bytes, ""), Access())

@@ -1,0 +1,211 @@
+"""Whose study it is: copied as the source has it, whatever that is, to the documents and to nowhere else."""
+
+import logging
+import os
+import warnings
+
+import pydicom
+import pytest
+from pydicom.config import disable_value_validation
+from pydicom.dataelem import DataElement
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from lidcflow.config import Access
+from lidcflow.ct.quiet import quiet
+from lidcflow.documents.source import check_one_subject, source_header, source_of
+from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT, gets_documents, write_documents
+from lidcflow.errors import DocumentError
+from lidcflow.source.files import SourceFile
+from tests.documents.small_study import CREATED_NS, answer, header_of, series_in
+
+FILES = (KEY_OBJECTS, STRUCTURED_REPORT)
+PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
+NAMES = {
+    "ISO_IR 100": "Müller^Jörg",
+    "ISO_IR 192": "Yamada^Tarou=山田^太郎=やまだ^たろう",
+    "\\ISO 2022 IR 87": "Yamada^Tarou=山田^太郎=やまだ^たろう",
+    "ISO 2022 IR 13\\ISO 2022 IR 87": "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう",
+    "GB18030": "Wang^XiaoDong=王^小东",
+    "\\ISO 2022 IR 149": "Hong^Gildong=洪^吉洞=홍^길동",
+}
+
+
+def stored(path, tag):
+    """Give a value as it lies in the file, without padding."""
+    element = pydicom.dcmread(path, stop_before_pixels=True).get_item(tag)
+    value = element.value if element is not None else None
+    return value.rstrip(b" \0") if isinstance(value, bytes) else value
+
+
+@pytest.mark.parametrize("charset", NAMES)
+def test_a_name_is_copied_byte_for_byte_in_its_character_set(documented, tmp_path, ct_series, charset, dsrdump):
+    charsets = charset.split("\\")
+    source = ct_series(tmp_path / "source", SpecificCharacterSet=charsets, PatientName=NAMES[charset])
+
+    folder, _ = documented(source)
+
+    for name in FILES:
+        document = pydicom.dcmread(folder / name)
+        assert stored(folder / name, PATIENT_NAME) == stored(source / "000001.dcm", PATIENT_NAME)
+        assert str(document.PatientName) == NAMES[charset]
+        assert "Research use only, not for diagnosis." in dsrdump(folder / name)
+
+
+ODD = {
+    "nothing is said of the patient": {"PatientID": None},
+    "the elements are there and empty": dict.fromkeys(
+        ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyID", "AccessionNumber"), ""
+    ),
+    "another representation": {"PatientName": DataElement(PATIENT_NAME, "LO", "Lovelace, Ada")},
+    "values that are none": {"PatientSex": "female", "PatientBirthDate": "10 Dec 1815", "StudyTime": "10:11"},
+    "a character set that nobody knows": {"SpecificCharacterSet": "UTF8"},
+    "bytes that no character set holds": {"PatientName": DataElement(PATIENT_NAME, "UN", b"L\xf6velace\xff\xfe")},
+    "a time zone that is none": {"TimezoneOffsetFromUTC": "CET"},
+    "a series number that is none": {"SeriesNumber": DataElement(0x00200011, "LO", "three")},
+    "a negative series number": {"SeriesNumber": -3},
+    "a name longer than any": {"PatientName": "L" * 3000},
+    "an empty sequence in place of a text": {"StudyDescription": DataElement(0x00081030, "SQ", [])},
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("verdict", ["ranges", "not-evaluated"])
+def test_an_odd_header_gives_documents_that_can_be_read(documented, tmp_path, ct_series, odd, verdict, dsrdump):
+    source = ct_series(tmp_path / "source", **ODD[odd])
+
+    folder, said = documented(source, verdict)
+
+    for name in FILES:
+        assert "(research use only)" in dsrdump(folder / name)
+        assert pydicom.dcmread(folder / name).StudyInstanceUID == said.study_instance_uid
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
+def test_the_encoding_of_the_source_does_not_matter(tmp_path, ct_series, syntax):
+    identity = {"PatientName": "Lovelace^Ada", "SeriesNumber": 3, "PatientBirthDate": "18151210"}
+    series = series_in(ct_series(tmp_path / "source", **identity))
+    image = pydicom.dcmread(series.slices[0].path)
+    del image.PixelData
+    image.file_meta.TransferSyntaxUID = syntax
+    encoding = {"implicit_vr": syntax.is_implicit_VR, "little_endian": syntax.is_little_endian}
+    pydicom.dcmwrite(series.slices[0].path, image, **encoding, force_encoding=True)
+
+    write_documents(answer(series, "not-evaluated"), header_of(series), tmp_path / "out", created_ns=CREATED_NS)
+
+    report = pydicom.dcmread(tmp_path / "out" / STRUCTURED_REPORT)
+    assert (report.PatientName, report.PatientBirthDate, report.SeriesNumber) == ("Lovelace^Ada", "18151210", 3002)
+
+
+def test_private_elements_and_what_is_not_patient_or_study_stay_behind(documented, tmp_path, ct_series):
+    source = ct_series(tmp_path / "source", InstitutionName="Hospital", PatientComments="rather ill")
+    for path in source.iterdir():
+        image = pydicom.dcmread(path)
+        image.private_block(0x0009, "ACME", create=True).add_new(1, "LO", "secret")
+        image.save_as(path)
+
+    folder, _ = documented(source)
+
+    for name in FILES:
+        content = (folder / name).read_bytes()
+        assert not any(word in content for word in (b"Hospital", b"rather ill", b"secret", b"ACME"))
+
+
+def test_neither_log_nor_warning_repeats_an_odd_name(documented, tmp_path, ct_series, caplog, capfd):
+    with quiet():
+        source = ct_series(tmp_path / "source", PatientName="CANARY Ada\x7f=a=b=c=d", SpecificCharacterSet="CANARY2")
+    caplog.set_level(logging.DEBUG)
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        documented(source)
+
+    assert "CANARY" not in caplog.text + "".join(str(one.message) for one in warned) + "".join(capfd.readouterr())
+
+
+def test_documents_are_for_their_owner_alone(documented, tmp_path, ct_series):
+    folder, _ = documented(ct_series(tmp_path / "source"), name="out/study/series")
+
+    modes = {path: path.stat().st_mode & 0o777 for path in [tmp_path / "out", *(tmp_path / "out").rglob("*")]}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+    assert {path.name for path in folder.iterdir()} == set(FILES)
+
+
+def test_a_document_that_can_not_be_written_leaves_the_earlier_ones(documented, tmp_path, ct_series, monkeypatch):
+    source = ct_series(tmp_path / "source")
+    folder, said = documented(source)
+    before = {name: (folder / name).read_bytes() for name in FILES}
+    series = series_in(source)
+    monkeypatch.setattr(os, "utime", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+
+    with pytest.raises(OSError, match="No space"):
+        write_documents(answer(series, "not-evaluated"), header_of(series), folder, created_ns=CREATED_NS)
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "found"),
+    [
+        ("StudyInstanceUID", None, "StudyInstanceUID must be a UID, got none"),
+        ("StudyInstanceUID", "Lovelace", "got 8 characters that are none"),
+        ("SOPClassUID", None, "SOPClassUID must be a UID"),
+        ("Rows", None, "one without Rows"),
+        ("StudyInstanceUID", "1.2.3", "must be of the series that was read"),
+        ("SeriesInstanceUID", "1.2.3", "must be of the series that was read"),
+    ],
+)
+def test_a_header_that_lacks_what_documents_need_is_refused(tmp_path, ct_series, keyword, value, found):
+    series = series_in(ct_series(tmp_path / "source"))
+    said, header = answer(series, "ranges"), header_of(series)
+    del header[keyword]
+    if value:
+        with disable_value_validation():
+            setattr(header, keyword, value)
+
+    with pytest.raises(DocumentError, match=found):
+        source_of(header, said)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no DICOM" * 100])
+def test_an_image_that_is_gone_or_spoilt_is_told_without_its_path(tmp_path, content):
+    path = tmp_path / "Lovelace.dcm"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(DocumentError, match="must be") as raised:
+        source_of(source_header(SourceFile(str(path), 10, ""), Access()), None)
+
+    assert "Lovelace" not in str(raised.value)
+
+
+def test_a_series_of_two_patients_gets_no_documents_for_either(tmp_path, ct_series):
+    said = answer(series_in(ct_series(tmp_path / "source")), "not-evaluated")
+    mixed = said.model_copy(update={"reason": said.reason.model_copy(update={"code": "mixed-identity"})})
+
+    with pytest.raises(DocumentError, match="one patient and study"):
+        check_one_subject(mixed)
+    with pytest.raises(DocumentError, match="one patient and study"):
+        check_one_subject(said.model_copy(update={"study_instance_uid": None}))
+
+
+def test_what_is_no_ct_volume_gets_no_documents(tmp_path, ct_series):
+    said = answer(series_in(ct_series(tmp_path / "source")), "not-evaluated")
+
+    for code, wanted in {"not-ct": False, "localizer": False, "missing-slices": True}.items():
+        other = said.model_copy(update={"reason": said.reason.model_copy(update={"code": code})})
+        assert gets_documents(other) is wanted
+
+
+def test_an_object_of_a_bucket_gives_its_header(objects, tmp_path, ct_series):
+    from lidcflow.objects import bucket_of
+
+    path = ct_series(tmp_path / "source", PatientName="Lovelace^Ada") / "000001.dcm"
+    bucket_of("s3://bucket", objects.access).put("a/1.dcm", path.read_bytes())
+
+    header = source_header(SourceFile("s3://bucket/a/1.dcm", path.stat().st_size, ""), objects.access)
+
+    assert header.PatientName == "Lovelace^Ada"
+    assert "PixelData" not in header
+    with pytest.raises(DocumentError, match="must be there"):
+        source_header(SourceFile("s3://bucket/a/gone.dcm", 10, ""), objects.access)
