@@ -162,6 +162,18 @@ class InferConfig(_Settings):
     )
 
 
+class DeliveryConfig(_Settings):
+    """How the answers on what comes into the inbox are delivered, and how patiently."""
+
+    to: tuple[str, ...] = Field(
+        (), description="where DICOM documents go: pacs:NAME, or folders outside the workspace; none: reports alone"
+    )
+    settle_s: float = Field(60, ge=0, description="time without anything new after which a study is complete")
+    attempts: int = Field(8, ge=1, le=100, description="failures after which somebody has to look at a series")
+    first_delay_s: float = Field(30, gt=0, description="delay after the first failure; each further one doubles it")
+    longest_delay_s: float = Field(3600, gt=0, description="longest delay between two attempts")
+
+
 class ServeConfig(_Settings):
     """What `lidcflow up` serves; servers listen on loopback unless host says otherwise."""
 
@@ -179,7 +191,7 @@ class Config(_Settings):
 
     workspace: Path = Field(Path("lidcflow-workspace"), description="folder of store, catalog, MLflow and reports")
     archive: str | None = Field(None, description="source of the scheduled preprocessing")
-    inbox: str | None = Field(None, description="source of the scheduled inference")
+    inbox: str | tuple[str, ...] | None = Field(None, description="source of the scheduled inference, or several")
     store: str = Field(
         "store",
         pattern=STORE_PLACE,
@@ -200,6 +212,7 @@ class Config(_Settings):
     access: Access = Access()
     tracking: TrackingConfig = TrackingConfig()
     infer: InferConfig = InferConfig()
+    delivery: DeliveryConfig = DeliveryConfig()
     serve: ServeConfig = ServeConfig()
     experiments: dict[ExperimentName, ExperimentConfig] = Field({}, description="one's own, by name")
 
@@ -221,12 +234,14 @@ class Config(_Settings):
 
     @model_validator(mode="after")
     def _keeps_identities_out_of_the_workspace(self) -> Config:
-        documents, workspace = self.infer.documents, self.workspace.resolve()
-        if documents and documents.resolve().is_relative_to(workspace):
-            raise ValueError(
-                "infer.documents must lie outside the workspace, where no file names a patient, "
-                "got a folder in it; name another"
-            )
+        folders = {"infer.documents": [self.infer.documents] if self.infer.documents else []}
+        folders["delivery.to"] = [Path(place) for place in self.delivery.to if not place.startswith("pacs:")]
+        for key, named in folders.items():
+            if any(folder.resolve().is_relative_to(self.workspace.resolve()) for folder in named):
+                raise ValueError(
+                    f"{key} must lie outside the workspace, where no file names a patient, "
+                    "got a folder in it; name another"
+                )
         return self
 
     @model_validator(mode="after")
@@ -257,6 +272,13 @@ class Config(_Settings):
             section, name = key.split(".")
             nested[section][name] = value
         return Config.model_validate(nested)
+
+    @property
+    def inboxes(self) -> tuple[str, ...]:
+        """Sources of the scheduled inference."""
+        if self.inbox is None:
+            return ()
+        return (self.inbox,) if isinstance(self.inbox, str) else self.inbox
 
     @property
     def store_root(self) -> str:

@@ -16,6 +16,7 @@ PARTS = (
     "experiments",
     "evaluating",
     "reading",
+    "inbox",
     "service",
     "repair",
     "demo",

@@ -151,10 +151,12 @@ class Ledger:
     def fail(
         self, delivery: Delivery, reason: str, sentence: str, patience: Patience, *, now: datetime | None = None
     ) -> Step:
-        """Say that a step failed: it is tried again after a delay, or the delivery is dead."""
+        """Say that a step failed: it is tried again after a delay, or the delivery is dead; an answer stays one."""
         at = now or utc_now()
         with self._database.session() as session:
             row = _row_of(session, delivery)
+            if row.step not in UNFINISHED:
+                return Step(row.step)
             attempts = row.attempts + 1
             next_try = patience.next_try(attempts, at)
             step = Step.DEAD if next_try is None else Step.FAILED
