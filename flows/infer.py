@@ -59,7 +59,7 @@ def infer(source: str, config: Config, out: Path | None = None, allow_empty: boo
     An inbox that is read on schedule may be empty; with `allow_empty` that is no error.
     """
     started_s = time.monotonic()
-    check_source(source)
+    check_source(source, config.access)
     check_documents(source, config.infer.documents)
     release = load_release(Tracking.of(config), config.infer.release)
     reading = config_for(release, config)

@@ -76,7 +76,7 @@ def check_places(source: str, config: Config) -> None:
     StoreError
         If the store is of another configuration, or is something else.
     """
-    check_source(source)
+    check_source(source, config.access)
     if is_object_url(config.store_root) or Path(config.store_root).exists():
         VolumeStore.of(config, create=True)
 

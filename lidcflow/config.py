@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lidcflow.config_fault import fault_in
 from lidcflow.experiment import ExperimentConfig, ExperimentName
+from lidcflow.pacs.config import PacsConfig, PacsName
 
 PREPROCESSING_VERSION = 2
 STORE_PLACE = "^([A-Za-z0-9_-]+|s3://[a-z0-9][a-z0-9.-]*[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)$"
@@ -138,10 +139,11 @@ class ObjectsConfig(_Settings):
 
 
 class Access(_Settings):
-    """How buckets are reached: ``s3://`` ones, and the public ones behind ``idc:``."""
+    """How buckets are reached, ``s3://`` ones and the public ones behind ``idc:``, and each PACS."""
 
     s3: ObjectsConfig = ObjectsConfig()
     idc: ObjectsConfig = ObjectsConfig(anonymous=True, region="us-east-1")
+    pacs: dict[PacsName, PacsConfig] = Field({}, description="DICOMweb services by name, as pacs:main")
 
 
 class TrackingConfig(_Settings):

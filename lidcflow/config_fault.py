@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ValidationError
+import re
+from typing import Any, get_args
 
-from lidcflow.experiment import ExperimentConfig
+from pydantic import BaseModel, ValidationError
 
 
 def fault_in(error: ValidationError, model: type[BaseModel]) -> str:
@@ -23,12 +24,17 @@ def fault_in(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key '{key}'; {_known_keys(first['loc'][:-1], model)}"
     if isinstance(first.get("input"), dict | BaseModel):
         return ": ".join(filter(None, [key, first["msg"]]))
-    return f"{key}: {first['msg']}, got {first.get('input')!r}"
+    return f"{key}: {first['msg']}, got {_shown(first.get('input'))}"
+
+
+def _shown(value: Any) -> str:
+    """Show a value without the user and password that someone wrote into an address."""
+    return re.sub("://.*@", "://...@", repr(value))
 
 
 def _known_keys(section: tuple[int | str, ...], model: type[BaseModel]) -> str:
     for name in section:
         field = model.model_fields.get(str(name))
-        annotation = ExperimentConfig if name == "experiments" else field and field.annotation
-        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
+        for annotation in (field.annotation, *get_args(field.annotation)) if field else ():
+            model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
     return f"known here are {', '.join(sorted(model.model_fields))}"

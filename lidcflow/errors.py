@@ -75,3 +75,7 @@ class DocumentError(LidcflowError):
 
 class ResourceError(LidcflowError):
     """The machine lacks something: disk space, a free port, a running server."""
+
+
+class PacsError(ResourceError):
+    """A PACS does not answer, is too slow, answers errors or refuses access: it can be asked again."""

@@ -24,6 +24,7 @@ from lidcflow.learn.release import BackbonePin, ClassCounts, Gate, ReleaseRecord
 from lidcflow.objects import bucket_of
 from tests.object_sources import archive, upload  # noqa: F401, fixtures for all tests
 from tests.object_storage import ObjectStorage, object_storage
+from tests.orthanc import Orthanc, is_installed, orthanc
 
 settings.register_profile("lidcflow", deadline=None)
 settings.load_profile("lidcflow")
@@ -63,6 +64,22 @@ def objects(objects_server: ObjectStorage) -> ObjectStorage:
     bucket.delete([found["path"] for found in bucket.list().collect()])
     objects_server.requests.clear()
     return objects_server
+
+
+@pytest.fixture(scope="session")
+def orthanc_server() -> Iterator[Orthanc]:
+    """Run one Orthanc for all tests that ask for it; they are skipped where it is not installed."""
+    if not is_installed():
+        pytest.skip("Orthanc with DICOMweb is not here (Debian packages orthanc and orthanc-dicomweb)")
+    with orthanc() as server:
+        yield server
+
+
+@pytest.fixture
+def pacs(orthanc_server: Orthanc) -> Orthanc:
+    """Give a real PACS that holds nothing."""
+    orthanc_server.clear()
+    return orthanc_server
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ def index(
 
     if plan:
         return print_plan(source, as_json)
-    check_source(source)
+    check_source(source, config.access)
     announce(source)
     with shown_progress("looking for files"):
         found = find_series(source, config, fresh=fresh)
@@ -94,7 +94,7 @@ def preprocess(
     config = configured(config_file, workspace)
     from tasks.source import check_source
 
-    check_source(source)
+    check_source(source, config.access)
     announce(source)
     with flow_session(config):
         from flows.preprocess import preprocess as run

@@ -18,7 +18,8 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="SRC",
-        help="Folder of DICOM files in any layout, a list file, s3://bucket/prefix, or idc:name of the public archive.",
+        help="Folder of DICOM files in any layout, a list file, s3://bucket/prefix, pacs:name or the URL of a DICOMweb "
+        "service, or idc:name of the public archive.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

@@ -41,7 +41,7 @@ def infer(
     """Recommend slices of every series of a source, each with a page to open."""
     given = {key: value for key, value in {"release": release, "documents": documents}.items() if value}
     config = load_config(config_file, workspace=workspace, infer=given or None)
-    check_source(source)
+    check_source(source, config.access)
     check_release(config)
     with flow_session(config):
         from flows.infer import infer as run

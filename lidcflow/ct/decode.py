@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.ct.compressed import read_deflated, read_encapsulated
-from lidcflow.ct.reading import Opener, open_file, refused
+from lidcflow.ct.reading import Opener, as_it_came, open_file, refused
 from lidcflow.ct.records import PixelFormat, SourceSlice
 from lidcflow.ct.syntaxes import SYNTAXES, Layout
 
@@ -77,7 +77,8 @@ def stored_pixels(source: SourceSlice, memory: NDArray[np.uint16], opened: Opene
     stored = memory.view("<i2" if source.pixels.signed else "<u2")
     try:
         with opened(source) as file:
-            _READERS[SYNTAXES[source.transfer_syntax_uid].layout](file, source, stored)
+            there = as_it_came(file, source)
+            _READERS[SYNTAXES[there.transfer_syntax_uid].layout](file, there, stored)
     except OSError as error:
         raise refused(source, f"could not be read ({type(error).__name__})") from None
     return _value_bits(stored, source.pixels)

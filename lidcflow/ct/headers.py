@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
+from io import BytesIO
 from typing import Any, BinaryIO
 
 from pydicom.dataset import Dataset
@@ -31,7 +32,7 @@ from lidcflow.ct.values import integer_of, numbers_of, raw_text
 from lidcflow.errors import ResourceError
 from lidcflow.objects import is_object_url
 from lidcflow.source.files import SourceFile
-from lidcflow.source.heads import Head, heads
+from lidcflow.source.heads import HEAD_BYTES, Head, heads
 from lidcflow.source.ranges import open_object
 
 DIRECTORY_FILE = f"{os.sep}DICOMDIR"
@@ -107,6 +108,10 @@ class Header:
     fault: str | None = None
     etag: str = ""
 
+    def at(self, path: str) -> Header:
+        """Return the same at another place, its frames too."""
+        return replace(self, path=path, frames=tuple(replace(frame, path=path) for frame in self.frames))
+
 
 Outcome = Header | Unread
 """What a file gave: its header, or why none."""
@@ -140,6 +145,24 @@ def read_headers(files: Sequence[SourceFile], secret: bytes, access: Access) -> 
             _read_header(file, read, partial(_opened, file=file, access=access), secret, known)
             for file, read in zip(files, heads(files, access), strict=True)
         ]
+
+
+def header_of(content: bytes, path: str, secret: bytes, known: dict[Any, Facts]) -> Outcome:
+    """Read the header of an instance that is in memory; who calls keeps pydicom quiet, once for many.
+
+    Parameters
+    ----------
+    content : bytes
+        The instance as a file.
+    path : str
+        What the header names as its place.
+    secret : bytes
+        Key of the patient hash.
+    known : dict
+        Filled with what the instances of a series share, for the next ones.
+    """
+    file, head = SourceFile(path, len(content), ""), Head(content[:HEAD_BYTES], len(content))
+    return _read_header(file, lambda: head, lambda _: BytesIO(content), secret, known)
 
 
 def _opened(path: str, *, file: SourceFile, access: Access) -> BinaryIO:

@@ -9,11 +9,12 @@ from typing import Any, BinaryIO, NamedTuple
 from lidcflow.config import Access
 from lidcflow.ct.elements import inflated, read_syntax
 from lidcflow.ct.frames import joined_items
-from lidcflow.ct.reading import compressed_bytes, slice_opener
+from lidcflow.ct.reading import as_it_came, compressed_bytes, slice_opener
 from lidcflow.ct.records import Reason, SourceSlice
 from lidcflow.ct.syntaxes import SYNTAXES, Layout
 from lidcflow.errors import SeriesRefused
 from lidcflow.objects import is_object_url
+from lidcflow.pacs.places import is_pacs
 
 CHUNK_BYTES = 2**14
 """Of a deflated data set, at a time: it inflates to 16 MB at most."""
@@ -48,6 +49,7 @@ def raw_pixels(source: SourceSlice, access: Access) -> bytes:
         If the file can't be read.
     """
     with slice_opener([source], access) as opened, opened(source) as file:
+        source = as_it_came(file, source)
         layout = SYNTAXES[source.transfer_syntax_uid].layout
         if layout is Layout.ENCAPSULATED:
             return encoded_frame(file, source)
@@ -121,7 +123,8 @@ def inflated_pixels(file: BinaryIO, source: SourceSlice) -> bytes:
 def _inflated_frame(file: BinaryIO, source: SourceSlice) -> bytes:
     """Inflate from the last mark before a frame: from the start, every frame would cost the whole object."""
     start, n_bytes = source.pixel_offset, source.pixels.n_bytes
-    marks = [_start_mark(file)] if is_object_url(source.path) else _marks(source.path, source.file_bytes)
+    remote = is_object_url(source.path) or is_pacs(source.path)
+    marks = [_start_mark(file)] if remote else _marks(source.path, source.file_bytes)
     mark = max((mark for mark in marks if mark.inflated_bytes <= start), key=lambda mark: mark.inflated_bytes)
     inflater, at, frame = mark.inflater.copy(), mark.inflated_bytes, bytearray()
     file.seek(mark.file_offset)

@@ -1,4 +1,4 @@
-"""Open slices for their pixels: files where they lie, objects fetched ahead so that latency is hidden."""
+"""Open slices for their pixels: files where they lie, objects fetched ahead, a PACS's series as it comes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, cast
 
 from lidcflow.config import Access
+from lidcflow.ct.arrivals import Arrived, arriving
 from lidcflow.ct.records import Reason, SourceSlice
 from lidcflow.ct.syntaxes import SYNTAXES, Layout
 from lidcflow.errors import SeriesRefused
 from lidcflow.objects import is_object_url
+from lidcflow.pacs.places import is_pacs
 from lidcflow.source.ranges import Fetched, Part, fetch
 
 AHEAD = 8
@@ -61,16 +63,32 @@ def slice_opener(slices: Sequence[SourceSlice], access: Access) -> Iterator[Open
     slices : sequence of SourceSlice
         What will be opened.
     access : Access
-        How buckets are reached.
+        How buckets and PACS are reached.
     """
-    if not any(is_object_url(source.path) for source in slices):
-        yield open_file
-        return
-    with ThreadPoolExecutor(AHEAD) as pool:
-        try:
-            yield _opener_ahead(slices, pool, access)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with ExitStack() as stack:
+        opened: Opener = open_file
+        if any(is_object_url(source.path) for source in slices):
+            pool = stack.enter_context(ThreadPoolExecutor(AHEAD))
+            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+            opened = _opener_ahead(slices, pool, access)
+        remote = [source for source in slices if is_pacs(source.path)]
+        if remote:
+            arrived, there = stack.enter_context(arriving(remote, access)), opened
+            opened = lambda source: arrived(source) if is_pacs(source.path) else there(source)  # noqa: E731
+        yield opened
+
+
+def as_it_came(file: BinaryIO, source: SourceSlice) -> SourceSlice:
+    """Return a slice with the place of its pixels: of a PACS it is known when the instance has come.
+
+    Parameters
+    ----------
+    file : binary stream
+        The slice, opened.
+    source : SourceSlice
+        As found by the index.
+    """
+    return file.source if isinstance(file, Arrived) else source
 
 
 def refused(source: SourceSlice, found: str) -> SeriesRefused:

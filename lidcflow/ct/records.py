@@ -38,6 +38,7 @@ class Reason(StrEnum):
     WHOLE_BODY = "whole-body"
     UNREADABLE = "unreadable"
     INCOMPLETE = "incomplete"
+    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from lidcflow.ct.judge import DEFAULT, judge
 from lidcflow.ct.records import Acquisition, PixelFormat, Reason, Series, SourceSlice
 from lidcflow.ct.verdicts import Beside, Index, Verdict
 from lidcflow.errors import EmptySource, SourceError
-from lidcflow.source.files import Listing, SourceFile, folder_of
+from lidcflow.source.files import Listing, folder_of
 from lidcflow.source.folder import list_folder
 from lidcflow.source.reader import HeaderReader
 
@@ -104,7 +104,10 @@ def index_files(
     ResourceError
         If the storage of objects does not answer.
     """
-    headers, unread, torn = _read(listing.files, reader, on_progress)
+    headers, unread, torn = _read(listing, reader, on_progress)
+    arrived, lacking = _read_series(listing, reader, unread, on_progress)
+    headers += arrived
+    listing = replace(listing, incomplete={**listing.incomplete, **lacking})
     beside = Beside(
         not_dicom=unread[Unread.NOT_DICOM],
         unreadable=unread[Unread.UNREADABLE],
@@ -128,14 +131,14 @@ def _nothing_found(listing: Listing, beside: Beside) -> str:
 
 
 def _read(
-    files: Sequence[SourceFile], reader: HeaderReader, on_progress: Callable[[int, int], None] | None
+    listing: Listing, reader: HeaderReader, on_progress: Callable[[int, int], None] | None
 ) -> tuple[list[Header], Counter[Unread], set[str]]:
     """Read all headers, count the other files, and name the folders with unreadable ones."""
     headers: list[Header] = []
     unread: Counter[Unread] = Counter()
     torn: set[str] = set()
     done = 0
-    for batch, outcomes in reader.read(files):
+    for batch, outcomes in reader.read(listing.files):
         for file, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Unread):
                 unread[outcome] += 1
@@ -144,8 +147,25 @@ def _read(
                 headers.append(outcome)
         done += len(batch)
         if on_progress:
-            on_progress(done, len(files))
+            on_progress(done, listing.n_files)
     return headers, unread, torn
+
+
+def _read_series(
+    listing: Listing, reader: HeaderReader, unread: Counter[Unread], on_progress: Callable[[int, int], None] | None
+) -> tuple[list[Header], dict[str, str]]:
+    """Read the headers of a PACS's series, and say of each that is not whole what it lacks."""
+    headers: list[Header] = []
+    lacking: dict[str, str] = {}
+    done = len(listing.files)
+    for found in reader.read_series(listing.series) if listing.series else ():
+        headers += [outcome for outcome in found.outcomes if isinstance(outcome, Header)]
+        unread.update(outcome for outcome in found.outcomes if isinstance(outcome, Unread))
+        lacking |= {found.series.url.rpartition("/")[2]: found.lacking} if found.lacking else {}
+        done += found.series.n_instances or 0
+        if on_progress:
+            on_progress(done, listing.n_files)
+    return headers, lacking
 
 
 def _judge_all(

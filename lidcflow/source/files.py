@@ -27,9 +27,24 @@ class SourceFile(NamedTuple):
     version: str
 
 
+class PacsSeries(NamedTuple):
+    """A series that a PACS says it holds.
+
+    Parameters
+    ----------
+    url : str
+        Its address in DICOMweb.
+    n_instances : int, optional
+        How many instances it has, where the PACS tells.
+    """
+
+    url: str
+    n_instances: int | None
+
+
 @dataclass(frozen=True)
 class Listing:
-    """The files of a source.
+    """The files of a source, and the series of a PACS.
 
     Parameters
     ----------
@@ -49,6 +64,8 @@ class Listing:
         A sentence for each SeriesInstanceUID that is not whole in the public archive.
     resized : frozenset of str
         SeriesInstanceUIDs whose size is not what the public archive's index says.
+    series : tuple of PacsSeries
+        Sorted by address, each once; their instances are not among the files.
     """
 
     name: str
@@ -59,6 +76,12 @@ class Listing:
     attributions: Mapping[str, Attribution] = field(default_factory=dict)
     incomplete: Mapping[str, str] = field(default_factory=dict)
     resized: frozenset[str] = frozenset()
+    series: tuple[PacsSeries, ...] = ()
+
+    @property
+    def n_files(self) -> int:
+        """Files, and instances of a PACS as far as it tells how many."""
+        return len(self.files) + sum(series.n_instances or 0 for series in self.series)
 
 
 def folder_of(path: str) -> str:
@@ -95,4 +118,5 @@ def joined(name: str, listings: Iterable[Listing], missing_lines: tuple[int, ...
         attributions={folder: made for part in parts for folder, made in part.attributions.items()},
         incomplete={uid: sentence for part in parts for uid, sentence in part.incomplete.items()},
         resized=frozenset(uid for part in parts for uid in part.resized),
+        series=tuple(sorted({series.url: series for part in parts for series in part.series}.values())),
     )

@@ -1,4 +1,4 @@
-"""What the name of a source means: a folder, a list of places, storage of one's own, or the public archive."""
+"""What the name of a source means: a folder, a list of places, a bucket, a PACS, or the public archive."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 from lidcflow.config import Access
 from lidcflow.errors import EmptySource, SourceError
 from lidcflow.objects import S3, split_url
+from lidcflow.pacs.places import is_pacs, place_of
 from lidcflow.source import idc
 from lidcflow.source.bucket import list_bucket
 from lidcflow.source.files import Listing, joined
 from lidcflow.source.folder import list_folder, list_one_file
+from lidcflow.source.pacs import list_pacs
 
 LONGEST_LIST_BYTES = 256 * 2**20
 """A million paths take about 100 MB."""
@@ -24,13 +26,16 @@ def is_bucket(source: str) -> bool:
     return source.startswith(f"{S3}://")
 
 
-def check_source(source: str) -> None:
+def check_source(source: str, access: Access = Access()) -> None:  # noqa: B008, frozen
     """Tell of a wrong source before anything starts; nothing is listed, and no network is needed.
 
     Parameters
     ----------
     source : str
-        ``/archive``, ``studies.txt``, ``s3://bucket/prefix`` or ``idc:lidc_idri``.
+        ``/archive``, ``studies.txt``, ``s3://bucket/prefix``, ``pacs:main``, ``https://host/dicom-web`` or
+        ``idc:lidc_idri``.
+    access : Access
+        The PACS that are known by name.
 
     Raises
     ------
@@ -41,7 +46,7 @@ def check_source(source: str) -> None:
     --------
     >>> check_source(".")
     """
-    _check_place(source)
+    _check_place(source, access)
     if _is_list(source):
         _lines(Path(source))
 
@@ -54,7 +59,7 @@ def list_source(source: str, access: Access, on_series: OnSeries | None = None) 
     source : str
         As for `check_source`.
     access : Access
-        How buckets are reached.
+        How buckets and PACS are reached.
     on_series : callable, optional
         Called with series listed and series in all, when they come from the public archive.
 
@@ -63,7 +68,7 @@ def list_source(source: str, access: Access, on_series: OnSeries | None = None) 
     SourceError
         If it names nothing.
     ResourceError
-        If storage does not answer.
+        If storage or a PACS does not answer.
     """
     if _is_list(source):
         return _list_lines(Path(source), access, on_series)
@@ -71,27 +76,35 @@ def list_source(source: str, access: Access, on_series: OnSeries | None = None) 
 
 
 def _is_list(source: str) -> bool:
-    return not idc.is_archive_name(source) and not is_bucket(source) and Path(source).is_file()
+    return not _is_remote(source) and Path(source).is_file()
 
 
-def _check_place(place: str) -> None:
+def _is_remote(place: str) -> bool:
+    return idc.is_archive_name(place) or is_bucket(place) or is_pacs(place)
+
+
+def _check_place(place: str, access: Access) -> None:
     if idc.is_archive_name(place):
         idc.find_series(place)
     elif is_bucket(place):
         _check_url(place)
+    elif is_pacs(place):
+        place_of(place, access)
     elif not Path(place).is_dir() and not Path(place).is_file():
         raise SourceError(
-            f"source {place}: must be a folder or a list file of this machine, s3://bucket/prefix or idc:name, "
-            "got nothing; check the path"
+            f"source {place}: must be a folder or a list file of this machine, s3://bucket/prefix, pacs:name, "
+            "https://host/dicom-web or idc:name, got nothing; check the path"
         )
 
 
 def _list_place(place: str, access: Access, on_series: OnSeries | None) -> Listing:
-    _check_place(place)
+    _check_place(place, access)
     if idc.is_archive_name(place):
         return idc.list_series(place, idc.find_series(place), access, on_series)
     if is_bucket(place):
         return list_bucket(place, access)
+    if is_pacs(place):
+        return list_pacs(place, access)
     path = Path(place)
     return list_folder(path) if path.is_dir() else list_one_file(path)
 
@@ -107,7 +120,8 @@ def _list_lines(file: Path, access: Access, on_series: OnSeries | None) -> Listi
         try:
             listing = _list_place(_beside(file, place), access, on_series)
             listings.append(listing)
-            missing += [] if listing.files or listing.incomplete or not is_bucket(place) else [number]
+            empty = not (listing.files or listing.series or listing.incomplete)
+            missing += [number] if empty and (is_bucket(place) or is_pacs(place)) else []
         except (SourceError, OSError, ValueError):
             missing.append(number)
     return joined(str(file), listings, tuple(missing))
@@ -133,7 +147,7 @@ def _lines(file: Path) -> list[str]:
 
 def _beside(file: Path, place: str) -> str:
     """Take a path relative to the folder of the list."""
-    return place if idc.is_archive_name(place) or is_bucket(place) else str(file.parent / place)
+    return place if _is_remote(place) else str(file.parent / place)
 
 
 def _check_url(url: str) -> None:

@@ -75,9 +75,8 @@ def check_answers(url: str, access: Access) -> None:
 
 
 def _hasty(access: Access) -> Access:
-    configs = {name: getattr(access, name) for name in type(access).model_fields}
     patience = {"retries": PROBE_RETRIES, "timeout_s": PROBE_TIMEOUT_S}
-    return Access(**{name: config.model_copy(update=patience) for name, config in configs.items()})
+    return Access(s3=access.s3.model_copy(update=patience), idc=access.idc.model_copy(update=patience))
 
 
 class ObjectFile(io.RawIOBase):

@@ -1,4 +1,4 @@
-"""Read the headers of many files: those that are known from the cache, the others by processes."""
+"""Read the headers of many files: those that are known from the cache, the others by processes; and of a PACS."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 
 from lidcflow.config import Access
 from lidcflow.ct.headers import Outcome, read_headers
+from lidcflow.ct.pacs_headers import SeriesHeaders, read_pacs_headers
 from lidcflow.source.cache import HeaderCache
-from lidcflow.source.files import SourceFile
+from lidcflow.source.files import PacsSeries, SourceFile
 
 BATCH = 256
 POOL_FROM = 2000
@@ -29,7 +30,7 @@ class HeaderReader:
     secret : bytes
         Key of the patient hash.
     access : Access
-        How buckets are reached.
+        How buckets and PACS are reached.
     workers : int
         Processes that read headers, when there are more than `POOL_FROM` files to read.
     cache : HeaderCache, optional
@@ -63,6 +64,16 @@ class HeaderReader:
             if self._cache:
                 self._cache.remember(batch, outcomes)
             yield batch, outcomes
+
+    def read_series(self, series: Sequence[PacsSeries]) -> Iterator[SeriesHeaders]:
+        """Yield what each series of a PACS gives; nothing is remembered, for a PACS corrects what it holds.
+
+        Raises
+        ------
+        PacsError
+            If the PACS does not answer.
+        """
+        return read_pacs_headers(series, self.secret, self.access)
 
     def _read_unknown(self, files: Batch) -> Iterator[tuple[Batch, list[Outcome]]]:
         batches = _batches(files)

@@ -549,3 +549,14 @@ def test_a_real_series_of_lidc_is_read(config, trained, read, real_data):
     assert reading.verdict in ("ranges", "nothing-above-threshold")
     assert not said["synthetic"]
     assert len({image["sop_instance_uid"] for one in said["slices"] for image in one["source_images"]}) == 133
+
+
+def test_a_study_of_a_pacs_is_read_and_its_refused_series_answered(config, trained, ct_series, tmp_path, pacs):
+    ct_series(tmp_path / "of-a-pacs", patient_id="Hopper")
+    ct_series(tmp_path / "short-of-a-pacs", n=3)
+    pacs.send(tmp_path)
+
+    report = infer("pacs:main", with_release(config, 1).model_copy(update={"access": pacs.access}))
+
+    assert (len(report.readings), report.refused, report.reused) == (2, 1, 0)
+    assert all(reading.page.is_file() for reading in report.readings)

@@ -1,0 +1,135 @@
+"""A series from a PACS against the same series from a folder, and against one parsed request for each slice.
+
+    python -m benchmarks.pacs --slices 240
+
+Starts an Orthanc of its own on loopback (Debian packages orthanc and orthanc-dicomweb) and skips without one.
+Every way is measured `--repeats` times in turn, warm; the fastest counts. Orthanc shares the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pydicom
+
+from lidcflow.config import Access, PreprocessConfig
+from lidcflow.ct.pacs_headers import read_pacs_headers
+from lidcflow.ct.reduce import reduce_series
+from lidcflow.ct.series import Series, index_files
+from lidcflow.pacs.client import Pacs
+from lidcflow.pacs.multipart import read_parts
+from lidcflow.pacs.places import place_of
+from lidcflow.pacs.query import instance_uids
+from lidcflow.pacs.retrieve import instances
+from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.source.files import PacsSeries
+from lidcflow.source.places import list_source
+from lidcflow.source.reader import HeaderReader
+from tests.conftest import write_ct_series
+from tests.orthanc import Orthanc, is_installed, orthanc
+
+SIZE = 512
+CONFIG = PreprocessConfig()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--slices", type=int, default=240)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    if not is_installed():
+        print("skipped: Orthanc with DICOMweb is not installed (Debian packages orthanc and orthanc-dicomweb)")
+        return
+    with tempfile.TemporaryDirectory() as scratch, orthanc() as server:
+        folder = write(Path(scratch), options.slices)
+        server.send(folder)
+        print_ways("headers and verdict", header_ways(folder, server), options.repeats)
+        print_ways("pixels to volume", pixel_ways(folder, server), options.repeats)
+    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:,.0f} MiB")
+
+
+def write(folder: Path, slices: int) -> Path:
+    """Write a series of full size whose pixels are those of one noisy slice."""
+    hu = np.random.default_rng(0).integers(-1000, 400, (SIZE, SIZE))
+    return write_ct_series(folder / "ct", n=slices, size=SIZE, hu=lambda _: hu, spacing_mm=1.25)
+
+
+def header_ways(folder: Path, server: Orthanc) -> dict[str, Callable[[], Any]]:
+    (series,) = usable("pacs:main", server.access)
+    url = series.slices[0].path.partition("/instances/")[0]
+    return {
+        "folder": lambda: usable(str(folder), Access()),
+        "PACS, metadata and one image": lambda: usable("pacs:main", server.access),
+        "PACS, all images, heads kept": lambda: heads_of_images(url, server),
+        "PACS, set of instances by QIDO-RS": lambda: uids_of(series, server),
+        "PACS, one request and parse a slice": lambda: one_by_one(series, lambda dataset: dataset.get("Rows")),
+    }
+
+
+def pixel_ways(folder: Path, server: Orthanc) -> dict[str, Callable[[], Any]]:
+    (there,), (here,) = usable("pacs:main", server.access), usable(str(folder), Access())
+    return {
+        "folder": lambda: reduce_series(here, CONFIG),
+        "PACS, one answer for the series": lambda: reduce_series(there, CONFIG, server.access),
+        "PACS, the answer alone, not decoded": lambda: received(there, server),
+        "PACS, one request and parse a slice": lambda: one_by_one(there, lambda dataset: dataset.pixel_array),
+    }
+
+
+def print_ways(title: str, ways: dict[str, Callable[[], Any]], repeats: int) -> None:
+    seconds: dict[str, float] = dict.fromkeys(ways, float("inf"))
+    for _ in range(repeats):
+        for name, work in ways.items():
+            started_s = time.perf_counter()
+            work()
+            seconds[name] = min(seconds[name], time.perf_counter() - started_s)
+    print(f"\n{title}")
+    for name, taken_s in seconds.items():
+        print(f"  {name:38} {taken_s:7.3f} s  {taken_s / seconds['folder']:6.1f} times the folder")
+
+
+def usable(source: str, access: Access) -> list[Series]:
+    return index_files(list_source(source, access), HeaderReader(PUBLIC_KEY, access=access)).usable
+
+
+def heads_of_images(url: str, server: Orthanc) -> None:
+    """Read headers as where metadata do not tell enough: the metadata of this address are refused."""
+    from lidcflow.ct import pacs_headers
+
+    kept, pacs_headers._tells_enough = pacs_headers._tells_enough, lambda _: False
+    try:
+        list(read_pacs_headers([PacsSeries(url, None)], PUBLIC_KEY, server.access))
+    finally:
+        pacs_headers._tells_enough = kept
+
+
+def uids_of(series: Series, server: Orthanc) -> None:
+    with server.connect() as pacs:
+        instance_uids(pacs, series.study_instance_uid, series.series_instance_uid)
+
+
+def received(series: Series, server: Orthanc) -> int:
+    with Pacs(place_of("pacs:main", server.access).service) as pacs:
+        return sum(map(len, instances(pacs, series.slices[0].path.partition("/instances/")[0])))
+
+
+def one_by_one(series: Series, use: Callable[[pydicom.Dataset], Any]) -> None:
+    """What a client does that asks for one instance after the other and parses each."""
+    with httpx.Client(trust_env=False) as client:
+        for source in series.slices:
+            answer = client.get(source.path, headers={"Accept": 'multipart/related; type="application/dicom"'})
+            (content,) = read_parts([answer.content], answer.headers["Content-Type"])
+            use(pydicom.dcmread(io.BytesIO(content)))
+
+
+if __name__ == "__main__":
+    main()

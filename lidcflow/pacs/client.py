@@ -1,0 +1,194 @@
+"""Ask a DICOMweb service: bounded patience, no redirects to strangers, errors in one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from lidcflow.errors import PacsError, SourceError
+from lidcflow.pacs.access import basic, bearer, tls
+from lidcflow.pacs.patience import PASSING, Passing, Patience, away
+from lidcflow.pacs.places import Service
+
+ANSWER_BYTES = 256 * 2**20
+"""The longest JSON answer; metadata of 1,000 instances take 7 MB."""
+
+DICOM_JSON = "application/dicom+json"
+MOST_REDIRECTS = 3
+NO_CONTENT, CONFLICT, TOO_MANY = 204, 409, 429
+
+T = TypeVar("T")
+
+
+class Gone(SourceError):
+    """The service answers, and does not hold what was asked for (404 or 410)."""
+
+
+class Pacs:
+    """A connection to a DICOMweb service; threads may share it.
+
+    Parameters
+    ----------
+    service : Service
+        Which one, and how it is reached; user, password or token are taken from the environment.
+
+    Raises
+    ------
+    ConfigError
+        If a certificate can't be read.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._client = httpx.Client(
+            auth=basic(service.name),
+            # Compressed transfer of CT costs the server a hundred times what it saves.
+            headers={"Accept-Encoding": "identity", **bearer(service.name)},
+            verify=tls(service),
+            timeout=service.config.timeout_s,
+            limits=httpx.Limits(max_connections=service.config.connections + 1),
+            trust_env=False,  # proxies and .netrc of a machine are not for a PACS
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def get_json(self, url: str, params: Mapping[str, str] | None = None) -> tuple[Any, httpx.Headers]:
+        """Get a JSON answer, None where there is no content, and its headers.
+
+        Raises
+        ------
+        PacsError
+            If the service is away, or refuses access.
+        Gone
+            If it does not hold what was asked for.
+        SourceError
+            If it is no DICOMweb service.
+        """
+        request = self._client.build_request("GET", url, params=params, headers={"Accept": DICOM_JSON})
+        return self._patiently(lambda: self._answer(request), None)[1:]
+
+    def post(self, url: str, content: bytes, content_type: str) -> tuple[int, Any]:
+        """Send something that may be sent twice; return the status, which may be 409, and the JSON answer.
+
+        Raises
+        ------
+        PacsError
+            If the service is away, or refuses access or all of what is sent.
+        Gone, SourceError
+            As for `get_json`.
+        """
+        headers = {"Accept": DICOM_JSON, "Content-Type": content_type}
+        request = self._client.build_request("POST", url, content=content, headers=headers)
+        return self._patiently(lambda: self._answer(request), None)[:2]
+
+    @contextmanager
+    def stream(self, url: str, accept: str) -> Iterator[httpx.Response]:
+        """Open an answer that is read as it comes; what fails is raised as it is, for the reader to ask again.
+
+        Raises
+        ------
+        Passing, httpx.TransportError
+            If it may pass.
+        PacsError, Gone, SourceError
+            As for `get_json`.
+        """
+        with self._sent(self._client.build_request("GET", url, headers={"Accept": accept})) as response:
+            yield response
+
+    def check_answers(self) -> None:
+        """Ask for one study without patience: it tells one bad series from a service that is away.
+
+        Raises
+        ------
+        PacsError, Gone, SourceError
+            As for `get_json`.
+        """
+        url = f"{self.service.url}/studies"
+        request = self._client.build_request("GET", url, params={"limit": "1"}, headers={"Accept": DICOM_JSON})
+        self._patiently(lambda: self._answer(request), 0)
+
+    def _patiently(self, work: Callable[[], T], retries: int | None) -> T:
+        patience = Patience(self.service, retries)
+        while True:
+            try:
+                return work()
+            except PASSING as error:
+                patience.wait(error)
+
+    def _answer(self, request: httpx.Request) -> tuple[int, Any, httpx.Headers]:
+        with self._sent(request) as response:
+            return response.status_code, _json(self.service, response), response.headers
+
+    @contextmanager
+    def _sent(self, request: httpx.Request) -> Iterator[httpx.Response]:
+        """Send a request, and follow redirects within the service."""
+        for _ in range(MOST_REDIRECTS + 1):
+            response = self._client.send(request, stream=True)
+            try:
+                if response.next_request is None:
+                    _check_status(self.service, response)
+                    yield response
+                    return
+                request = self._redirected(request, response.next_request)
+            finally:
+                response.close()
+        raise away(self.service, "redirects without end")
+
+    def _redirected(self, request: httpx.Request, target: httpx.Request) -> httpx.Request:
+        here, there = request.url, target.url
+        same = (here.scheme, here.host, here.port) == (there.scheme, there.host, there.port)
+        if not same or request.method != target.method:
+            raise SourceError(f"{self.service.title}: must answer by itself, got a redirect elsewhere; check its URL")
+        return target
+
+
+def _check_status(service: Service, response: httpx.Response) -> None:
+    status = response.status_code
+    if response.is_success or status == CONFLICT:
+        return
+    if status in (401, 403):
+        raise PacsError(
+            f"{service.title}: the PACS must grant access, got status {status}; set PACS_NAME_USER and "
+            "PACS_NAME_PASSWORD, or PACS_NAME_TOKEN, with NAME under [access.pacs] in capitals"
+        )
+    if status in (404, 410):
+        raise Gone(f"{service.title}: must hold what is asked for, got status {status}; check its URL and the UIDs")
+    if status == TOO_MANY or status >= 500:
+        raise Passing(f"status {status}", _retry_after_s(response))
+    if response.request.method == "POST":
+        raise PacsError(
+            f"{service.title}: the PACS must take what is sent to it, got status {status}; look at it first"
+        )
+    raise SourceError(f"{service.title}: must be a DICOMweb service, got status {status}; check its URL")
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isascii() and value.isdigit() else 0.0
+
+
+def _json(service: Service, response: httpx.Response) -> Any:
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > ANSWER_BYTES:
+            raise away(service, f"a JSON answer of more than {ANSWER_BYTES / 2**20:g} MiB")
+    if response.status_code == NO_CONTENT or response.headers.get("Content-Length") == "0":
+        return None
+    if body and "json" not in response.headers.get("Content-Type", ""):
+        raise SourceError(f"{service.title}: must be a DICOMweb service, got an answer that is no JSON; check its URL")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise Passing("JSON that is cut short or damaged") from None

@@ -1,0 +1,150 @@
+"""What happened in a PACS since it was last looked at: Orthanc's feed of changes, or QIDO-RS polling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from lidcflow.ct.values import is_uid
+from lidcflow.pacs.client import Gone, Pacs
+from lidcflow.pacs.places import Place
+from lidcflow.pacs.query import STUDY, find_series, number_in, search, text_in
+
+STUDY_INSTANCES = "00201208"
+"""Number of Study Related Instances."""
+
+CHANGES = 1000
+STABLE = "StableStudy"
+
+
+class Position(BaseModel):
+    """How far a feed was read; kept by whoever reads it, as JSON.
+
+    Parameters
+    ----------
+    sequence : int
+        Of the last change that was read, where the PACS counts them.
+    seen : dict
+        Number of instances of each study that was there, where it has to be polled.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sequence: int = 0
+    seen: dict[str, int] = {}
+
+
+class StudyChange(BaseModel):
+    """A study in which something changed: it came, grew, or became stable.
+
+    Parameters
+    ----------
+    study_instance_uid : str
+        Which one.
+    series_instance_uids : tuple of str
+        Series of the wanted modality that it has now; none when it has no such series, or was deleted since.
+    stable : bool
+        Whether the PACS says that nothing came for some time; otherwise it may still be arriving.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    study_instance_uid: str
+    series_instance_uids: tuple[str, ...]
+    stable: bool
+
+
+def read_feed(pacs: Pacs, position: Position, today: date) -> tuple[list[StudyChange], Position]:
+    """Read what happened since a position; read twice from one position, the same is told again.
+
+    Parameters
+    ----------
+    pacs : Pacs
+        The service; its settings say whether it has a feed.
+    position : Position
+        ``Position()`` the first time: all that is there is told once.
+    today : date
+        Day of the PACS: polling looks at studies of the last ``poll_days`` days.
+
+    Returns
+    -------
+    list of StudyChange
+        Each study once, in the order of its last change.
+    Position
+        Where to go on, once all of them are kept.
+
+    Raises
+    ------
+    PacsError, SourceError
+        If the service is away, refuses access, or is none.
+    """
+    stable = pacs.service.config.changes is not None
+    studies, reached = _stable_studies(pacs, position) if stable else _grown_studies(pacs, position, today)
+    return [_change(pacs, study, stable=stable) for study in studies], reached
+
+
+def _change(pacs: Pacs, study: str, *, stable: bool) -> StudyChange:
+    found = find_series(pacs, Place(pacs.service, study))
+    uids = tuple(series.series_instance_uid for series in found)
+    return StudyChange(study_instance_uid=study, series_instance_uids=uids, stable=stable)
+
+
+def _stable_studies(pacs: Pacs, position: Position) -> tuple[list[str], Position]:
+    """Read Orthanc's feed to its end; a database that was made anew counts from one again."""
+    feed = (pacs.service.config.changes or "").rstrip("/")
+    newest, _ = pacs.get_json(feed, {"last": ""})
+    at = position.sequence if position.sequence <= _number(newest, "Last") else 0
+    stable: dict[str, None] = {}
+    done = False
+    while not done:
+        page, _ = pacs.get_json(feed, {"since": str(at), "limit": str(CHANGES)})
+        for resource in _stable_resources(page):
+            stable.pop(resource, None)
+            stable[resource] = None
+        last = max(at, _number(page, "Last"))
+        done = last == at or page.get("Done") is not False
+        at = last
+    root = feed.rpartition("/")[0]
+    uids = [uid for resource in stable if (uid := _study_uid(pacs, f"{root}/studies/{resource}"))]
+    return uids, Position(sequence=at)
+
+
+def _stable_resources(page: Any) -> Iterator[str]:
+    changes = page.get("Changes") if isinstance(page, Mapping) else None
+    for change in changes if isinstance(changes, list) else []:
+        resource = change.get("ID") if isinstance(change, Mapping) else None
+        if isinstance(resource, str) and change.get("ChangeType") == STABLE and resource.replace("-", "").isalnum():
+            yield resource
+
+
+def _study_uid(pacs: Pacs, url: str) -> str | None:
+    """Return the UID of a study by Orthanc's own name of it, None when it was deleted since."""
+    try:
+        study, _ = pacs.get_json(url)
+    except Gone:
+        return None
+    tags = study.get("MainDicomTags") if isinstance(study, Mapping) else None
+    uid = tags.get("StudyInstanceUID") if isinstance(tags, Mapping) else None
+    return uid if isinstance(uid, str) and is_uid(uid) else None
+
+
+def _number(page: Any, key: str) -> int:
+    value = page.get(key) if isinstance(page, Mapping) else None
+    return value if isinstance(value, int) else 0
+
+
+def _grown_studies(pacs: Pacs, position: Position, today: date) -> tuple[list[str], Position]:
+    """Compare the number of instances of each recent study with what was there before."""
+    config = pacs.service.config
+    since = today - timedelta(days=config.poll_days)
+    wanted = {
+        "StudyDate": f"{since:%Y%m%d}-",
+        "ModalitiesInStudy": config.modality,
+        "includefield": STUDY_INSTANCES,
+    }
+    found = search(pacs, "/studies", wanted, STUDY)
+    there = {uid: number_in(item, STUDY_INSTANCES) or 0 for item in found if is_uid(uid := text_in(item, STUDY))}
+    return [uid for uid, n in there.items() if position.seen.get(uid) != n], Position(seen=there)

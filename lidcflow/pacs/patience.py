@@ -1,0 +1,78 @@
+"""How often a PACS is asked again, and how a failure is told: bounded, with growing delays."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+
+from lidcflow.errors import PacsError
+from lidcflow.pacs.places import Service
+
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 30.0
+
+
+class Passing(Exception):
+    """A failure that may pass; the text is what was got, `wait_s` what the service asks to wait."""
+
+    def __init__(self, found: str, wait_s: float = 0.0) -> None:
+        super().__init__(found)
+        self.wait_s = wait_s
+
+
+PASSING = (Passing, httpx.TransportError, httpx.DecodingError)
+"""What is asked for again: everything that is asked of a PACS here may be asked twice."""
+
+
+class Patience:
+    """Counts failures, and waits after each until there were too many.
+
+    Parameters
+    ----------
+    service : Service
+        Whose settings count.
+    retries : int, optional
+        Instead of the service's.
+    """
+
+    def __init__(self, service: Service, retries: int | None = None) -> None:
+        self._service = service
+        self._left = service.config.retries if retries is None else retries
+        self._delay_s = FIRST_DELAY_S
+
+    def wait(self, error: Exception) -> None:
+        """Wait for the next try.
+
+        Raises
+        ------
+        PacsError
+            If there is none left, or the failure does not pass.
+        """
+        if "CERTIFICATE" in str(error):
+            raise PacsError(
+                f"{self._service.title}: its certificate must be one that can be verified, got another; set ca_bundle"
+            ) from None
+        if self._left == 0:
+            raise away(self._service, _found(error, self._service.config.timeout_s)) from None
+        self._left -= 1
+        time.sleep(min(max(self._delay_s, getattr(error, "wait_s", 0.0)), LONGEST_DELAY_S))
+        self._delay_s *= 2
+
+
+def away(service: Service, found: str) -> PacsError:
+    """Say that a service did not answer as it must."""
+    return PacsError(
+        f"{service.title}: the PACS must answer, got {found}; check the network and the service, and run again: "
+        "what is finished is kept"
+    )
+
+
+def _found(error: Exception, timeout_s: float) -> str:
+    """Name what was got; what a library says of it may hold addresses."""
+    if isinstance(error, Passing):
+        return str(error)
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return "no connection"
+    if isinstance(error, httpx.TimeoutException):
+        return f"nothing for {timeout_s:g} s"
+    return "an answer that broke off"

@@ -1,0 +1,24 @@
+"""A tiny PACS with faults to order."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.dicomweb_server import DicomwebServer, dicomweb_server
+
+
+@pytest.fixture(scope="session")
+def tiny_server() -> Iterator[DicomwebServer]:
+    """Run one tiny PACS for all tests that ask for it."""
+    with dicomweb_server() as server:
+        yield server
+
+
+@pytest.fixture
+def tiny(tiny_server: DicomwebServer) -> DicomwebServer:
+    """Give a tiny PACS that holds nothing, and a clean page."""
+    tiny_server.instances.clear()
+    tiny_server.requests.clear()
+    tiny_server.authorizations.clear()
+    tiny_server.page = 100
+    return tiny_server

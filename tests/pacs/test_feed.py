@@ -1,0 +1,92 @@
+from datetime import date
+
+import pydicom
+import pytest
+
+from lidcflow.errors import PacsError
+from lidcflow.pacs.feed import Position, read_feed
+from tests.dicomweb_server import every
+
+TODAY = date(2026, 1, 10)
+
+
+def study_of(folder):
+    return str(pydicom.dcmread(next(folder.iterdir())).StudyInstanceUID)
+
+
+def series_of(folder):
+    return str(pydicom.dcmread(next(folder.iterdir())).SeriesInstanceUID)
+
+
+def test_a_study_that_becomes_stable_is_told_once(ct_series, tmp_path, pacs):
+    folder = ct_series(tmp_path / "ct", n=2)
+    pacs.send(folder)
+    pacs.wait_until_stable(1)
+
+    with pacs.connect() as connection:
+        (change,), reached = read_feed(connection, Position(), TODAY)
+        again, still = read_feed(connection, reached, TODAY)
+
+    assert (change.study_instance_uid, change.series_instance_uids) == (study_of(folder), (series_of(folder),))
+    assert change.stable
+    assert (again, still) == ([], reached)
+
+
+def test_a_study_that_grows_becomes_stable_again_and_one_that_was_deleted_is_left_out(ct_series, tmp_path, pacs):
+    grown = ct_series(tmp_path / "grown", n=2)
+    deleted = pacs.send(ct_series(tmp_path / "deleted", n=2))
+    pacs.send(grown)
+    pacs.wait_until_stable(2)
+    with pacs.connect() as connection:
+        first, reached = read_feed(connection, Position(), TODAY)
+
+        pacs.delete("studies", deleted)
+        ct_series(tmp_path / "grown", n=3)
+        pacs.send(grown)
+        pacs.wait_until_stable(2)
+        second, _ = read_feed(connection, reached, TODAY)
+        from_the_start, _ = read_feed(connection, Position(), TODAY)
+
+    assert {change.study_instance_uid for change in first} == {study_of(grown), deleted}
+    assert [change.study_instance_uid for change in second] == [study_of(grown)]
+    assert [change.study_instance_uid for change in from_the_start] == [study_of(grown)]
+
+
+def test_a_feed_that_counts_from_one_again_is_read_from_its_start(ct_series, tmp_path, pacs):
+    pacs.send(ct_series(tmp_path / "ct", n=2))
+    pacs.wait_until_stable(1)
+
+    with pacs.connect() as connection:
+        changes, reached = read_feed(connection, Position(sequence=10**6), TODAY)
+
+    assert len(changes) == 1
+    assert 0 < reached.sequence < 10**6
+
+
+def test_a_pacs_without_a_feed_is_polled_for_studies_that_grew(ct_series, tmp_path, pacs):
+    for name, day in (("new", "20260109"), ("old", "20250101")):
+        pacs.send(ct_series(tmp_path / name, n=2, StudyDate=day))
+    pacs.send(ct_series(tmp_path / "mr", n=2, StudyDate="20260109", Modality="MR"))
+    with pacs.connect(changes=None) as connection:
+        first, reached = read_feed(connection, Position(), TODAY)
+        nothing, _ = read_feed(connection, reached, TODAY)
+        pacs.send(ct_series(tmp_path / "new", n=3, StudyDate="20260109"))
+        grown, last = read_feed(connection, reached, TODAY)
+
+    new = study_of(tmp_path / "new")
+    assert [change.study_instance_uid for change in first] == [new]
+    assert not first[0].stable
+    assert nothing == []
+    assert [change.study_instance_uid for change in grown] == [new]
+    assert last.seen == {new: 3}
+
+
+def test_a_position_survives_as_json():
+    position = Position(sequence=3, seen={"1.2": 4})
+
+    assert Position.model_validate_json(position.model_dump_json()) == position
+
+
+def test_a_pacs_that_is_away_moves_no_position(tiny):
+    with tiny.faulty(every(1, 503)), tiny.connect(retries=0) as connection, pytest.raises(PacsError):
+        read_feed(connection, Position(), TODAY)
