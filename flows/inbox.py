@@ -18,9 +18,9 @@ from lidcflow.errors import LidcflowError, PacsError, ResourceError
 from lidcflow.inbox.delivery import UNFINISHED, Delivery, Patience, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.lock import alone
+from lidcflow.inbox.targets import check_target
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.source.files import SourceFile
-from lidcflow.inbox.targets import check_target
 from tasks.cluster import open_cluster
 from tasks.deliver import deliver
 from tasks.documents import example_files

@@ -49,7 +49,9 @@ def unchanged(deliveries: list[Delivery], source: str, config: Config, ledger: L
     with Pacs(place_of(source, config.access).service) as pacs:
         keys = [(one.study_instance_uid, one.series_instance_uid) for one in deliveries]
         now = {shown.series_instance_uid: shown for shown in pacs_sightings(pacs, keys)}
-    grown = [one for one in deliveries if (shown := now.get(one.series_instance_uid)) and shown.instances != one.instances]
+    grown = [
+        one for one in deliveries if (shown := now.get(one.series_instance_uid)) and shown.instances != one.instances
+    ]
     for one in grown:
         ledger.see(source, [now[one.series_instance_uid]], one.release)
     return [one for one in deliveries if one not in grown]

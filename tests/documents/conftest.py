@@ -19,7 +19,9 @@ def documented(tmp_path: Path) -> Callable[..., tuple[Path, Recommendation]]:
     def write(source: Path, verdict: str = "ranges", name: str = "documents") -> tuple[Path, Recommendation]:
         series = series_in(source)
         said = answer(series, verdict)
-        write_documents(made_documents(said, header_of(series), created_ns=CREATED_NS), tmp_path / name, created_ns=CREATED_NS)
+        write_documents(
+            made_documents(said, header_of(series), created_ns=CREATED_NS), tmp_path / name, created_ns=CREATED_NS
+        )
         return tmp_path / name, said
 
     return write

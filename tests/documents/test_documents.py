@@ -235,5 +235,3 @@ def meaning(item):
 def text_of(document, name):
     """Give the first text of a name."""
     return next(item.TextValue for item in items(document, "TEXT") if meaning(item) == name)
-
-
