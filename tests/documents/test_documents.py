@@ -126,7 +126,7 @@ def test_a_series_that_was_not_evaluated_is_named_by_one_image_and_the_reason(do
 
 
 def test_the_report_holds_the_probabilities_of_each_range_and_of_its_slices(documented, source):
-    folder, said = documented(source)
+    folder, _ = documented(source)
 
     groups = srread(folder / STRUCTURED_REPORT).content.get_image_measurement_groups()
 

@@ -134,13 +134,13 @@ def test_documents_are_for_their_owner_alone(documented, tmp_path, ct_series):
 
 def test_a_document_that_can_not_be_written_leaves_the_earlier_ones(documented, tmp_path, ct_series, monkeypatch):
     source = ct_series(tmp_path / "source")
-    folder, said = documented(source)
+    folder, _ = documented(source)
     before = {name: (folder / name).read_bytes() for name in FILES}
     series = series_in(source)
     monkeypatch.setattr(os, "utime", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
 
+    made = made_documents(answer(series, "not-evaluated"), header_of(series), created_ns=CREATED_NS)
     with pytest.raises(OSError, match="No space"):
-        made = made_documents(answer(series, "not-evaluated"), header_of(series), created_ns=CREATED_NS)
         write_documents(made, folder, created_ns=CREATED_NS)
 
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
