@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -64,6 +65,8 @@ class DicomwebServer:
         The header of every request, None where there was none.
     page : int
         Results that it gives at most in one answer, with a warning when there are more.
+    timeout_s : float
+        How long those who reach it wait for an answer.
     """
 
     url: str = ""
@@ -71,12 +74,13 @@ class DicomwebServer:
     requests: list[str] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
     page: int = 100
+    timeout_s: float = 20.0
     faults: list[Fault] = field(default_factory=list)
 
     @property
     def config(self) -> PacsConfig:
-        """How to reach it, with little patience."""
-        return PacsConfig(url=self.url, timeout_s=0.5, retries=2)
+        """How to reach it, with two tries more."""
+        return PacsConfig(url=self.url, timeout_s=self.timeout_s, retries=2)
 
     @property
     def access(self) -> Access:
@@ -156,12 +160,13 @@ def _json(dataset: Dataset) -> dict[str, Any]:
 
 
 def _summaries(level: str, headers: list[Dataset]) -> list[dict[str, Any]]:
-    keyword = {"studies": "StudyInstanceUID", "series": "SeriesInstanceUID", "instances": "SOPInstanceUID"}[level]
-    found: dict[str, list[Dataset]] = {}
+    keywords = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
+    depth = ["studies", "series", "instances"].index(level)
+    found: dict[tuple[str, ...], list[Dataset]] = {}
     for dataset in headers:
-        found.setdefault(dataset[keyword].value, []).append(dataset)
-    counts = {"studies": "00201208", "series": "00201209", "instances": "00201209"}
-    return [{**_json(own[0]), counts[level]: {"vr": "IS", "Value": [len(own)]}} for _, own in sorted(found.items())]
+        found.setdefault(tuple(str(dataset[keyword].value) for keyword in keywords[: depth + 1]), []).append(dataset)
+    count = "00201208" if level == "studies" else "00201209"
+    return [{**_json(own[0]), count: {"vr": "IS", "Value": [len(own)]}} for _, own in sorted(found.items())]
 
 
 def _parts(contents: list[bytes]) -> bytes:
@@ -198,7 +203,7 @@ def cut(n_bytes: int, *, told: bool) -> Fault:
 
 
 @contextmanager
-def dicomweb_server() -> Iterator[DicomwebServer]:
+def dicomweb_server(tls: ssl.SSLContext | None = None) -> Iterator[DicomwebServer]:
     """Run a server on a free port of loopback."""
     tiny = DicomwebServer()
 
@@ -233,9 +238,12 @@ def dicomweb_server() -> Iterator[DicomwebServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.handle_error = lambda *_: None  # a client that turns away is no error here
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True)
     thread.start()
-    tiny.url = f"http://127.0.0.1:{server.server_port}/dicom-web"
+    tiny.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}/dicom-web"
     try:
         yield tiny
     finally:

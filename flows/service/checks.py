@@ -218,6 +218,20 @@ def serving(config: Config) -> Result:
     return ok(f"{free}; not configured yet: {', '.join(unset)}" if unset else free)
 
 
+def pacs(config: Config) -> Result:
+    """Every PACS of the configuration answers, its feed of changes too; a `PacsError` or `SourceError` otherwise."""
+    from lidcflow.pacs.client import Pacs
+    from lidcflow.pacs.feed import check_feed
+    from lidcflow.pacs.places import Service
+
+    for name, reached in config.access.pacs.items():
+        with Pacs(Service(name, reached)) as connection:
+            connection.check_answers()
+            check_feed(connection)
+    names = ", ".join(config.access.pacs)
+    return ok(f"answers: {names}" if names else "none configured; needed only for sources as pacs:main")
+
+
 def silence(config: Config) -> Result:
     """Nothing is reported to anyone."""
     settings = {**variables(config), **os.environ}

@@ -22,6 +22,7 @@ CHECKS: dict[str, Callable[[Config], Result]] = {
     "workspace": checks.workspace,
     "patient key": checks.patient_key,
     "lidcflow up": checks.serving,
+    "PACS": checks.pacs,
     "network": checks.silence,
 }
 

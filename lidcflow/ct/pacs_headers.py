@@ -132,8 +132,11 @@ def _from_metadata(pacs: Pacs, series: PacsSeries, secret: bytes) -> list[Outcom
     if first is None:
         return None
     known: dict[Any, Facts] = {}
-    headers = [_header(item, series, first, secret, known) for item in items]
-    return list(headers) if _agree(headers[0], first) else None
+    try:
+        headers: list[Outcome] = [_header(item, series, first, secret, known) for item in items]
+    except Exception:  # anything can stand in metadata, and make pydicom raise anything
+        return None
+    return headers if _agree(_header(items[0], series, first, secret, known), first) else None
 
 
 def _tells_enough(item: Item) -> bool:

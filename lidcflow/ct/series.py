@@ -13,6 +13,7 @@ from lidcflow.ct.judge import DEFAULT, judge
 from lidcflow.ct.records import Acquisition, PixelFormat, Reason, Series, SourceSlice
 from lidcflow.ct.verdicts import Beside, Index, Verdict
 from lidcflow.errors import EmptySource, SourceError
+from lidcflow.pacs.places import is_pacs
 from lidcflow.source.files import Listing, folder_of
 from lidcflow.source.folder import list_folder
 from lidcflow.source.reader import HeaderReader
@@ -122,6 +123,8 @@ def index_files(
 
 
 def _nothing_found(listing: Listing, beside: Beside) -> str:
+    if is_pacs(listing.name):
+        return f"source {listing.name}: must hold series of the modality that is looked for, got none; check its UIDs"
     must = f"source {listing.name}: must hold DICOM images, got"
     if not beside.line:
         return f"{must} an empty folder, list or prefix; check its name"
@@ -161,7 +164,7 @@ def _read_series(
     for found in reader.read_series(listing.series) if listing.series else ():
         headers += [outcome for outcome in found.outcomes if isinstance(outcome, Header)]
         unread.update(outcome for outcome in found.outcomes if isinstance(outcome, Unread))
-        lacking |= {found.series.url.rpartition("/")[2]: found.lacking} if found.lacking else {}
+        lacking |= {found.series.series_instance_uid: found.lacking} if found.lacking else {}
         done += found.series.n_instances or 0
         if on_progress:
             on_progress(done, listing.n_files)
@@ -181,11 +184,13 @@ def _judge_all(
 
 
 def _with_provenance(judged: dict[str, Verdict], listing: Listing) -> Iterator[Verdict]:
-    """Add what the public archive says of its series, and refuse those that it does not give whole."""
+    """Add what the public archive says of its series, and refuse those that it or a PACS does not give whole."""
+    studies = {series.series_instance_uid: series.study_instance_uid for series in listing.series}
     for uid in sorted({*judged, *listing.incomplete}):
         if uid in listing.incomplete:
             n_files = judged[uid].n_files if uid in judged else 0
-            yield Verdict(uid, Reason.INCOMPLETE, f"series {uid}: {listing.incomplete[uid]}", n_files)
+            sentence = f"series {uid}: {listing.incomplete[uid]}"
+            yield Verdict(uid, Reason.INCOMPLETE, sentence, n_files, study_instance_uid=studies.get(uid))
             continue
         verdict = _attributed(judged[uid], listing)
         yield _flagged(verdict, "size-differs-from-archive-index") if uid in listing.resized else verdict

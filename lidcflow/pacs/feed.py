@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from lidcflow.ct.values import is_uid
+from lidcflow.errors import SourceError
 from lidcflow.pacs.client import Gone, Pacs
 from lidcflow.pacs.places import Place
-from lidcflow.pacs.query import STUDY, find_series, number_in, search, text_in
+from lidcflow.pacs.query import INSTANCE, STUDY, Item, find_series, number_in, search, text_in
 
 STUDY_INSTANCES = "00201208"
 """Number of Study Related Instances."""
@@ -86,6 +87,28 @@ def read_feed(pacs: Pacs, position: Position, today: date) -> tuple[list[StudyCh
     return [_change(pacs, study, stable=stable) for study in studies], reached
 
 
+def check_feed(pacs: Pacs) -> None:
+    """Ask the feed of changes, where the settings name one, for how far it is.
+
+    Raises
+    ------
+    PacsError
+        If it is away, or refuses access.
+    SourceError
+        If it is no such feed.
+    """
+    if pacs.service.config.changes:
+        _newest(pacs, pacs.service.config.changes)
+
+
+def _newest(pacs: Pacs, feed: str) -> int:
+    """Return the sequence number of the last change."""
+    page, _ = pacs.get_json(feed, {"last": ""})
+    if not isinstance(page, Mapping) or not isinstance(page.get("Last"), int):
+        raise SourceError(f"{pacs.service.title}: changes must be Orthanc's feed, got other JSON; check its URL")
+    return int(page["Last"])
+
+
 def _change(pacs: Pacs, study: str, *, stable: bool) -> StudyChange:
     found = find_series(pacs, Place(pacs.service, study))
     uids = tuple(series.series_instance_uid for series in found)
@@ -95,8 +118,7 @@ def _change(pacs: Pacs, study: str, *, stable: bool) -> StudyChange:
 def _stable_studies(pacs: Pacs, position: Position) -> tuple[list[str], Position]:
     """Read Orthanc's feed to its end; a database that was made anew counts from one again."""
     feed = (pacs.service.config.changes or "").rstrip("/")
-    newest, _ = pacs.get_json(feed, {"last": ""})
-    at = position.sequence if position.sequence <= _number(newest, "Last") else 0
+    at = position.sequence if position.sequence <= _newest(pacs, feed) else 0
     stable: dict[str, None] = {}
     done = False
     while not done:
@@ -146,5 +168,16 @@ def _grown_studies(pacs: Pacs, position: Position, today: date) -> tuple[list[st
         "includefield": STUDY_INSTANCES,
     }
     found = search(pacs, "/studies", wanted, STUDY)
-    there = {uid: number_in(item, STUDY_INSTANCES) or 0 for item in found if is_uid(uid := text_in(item, STUDY))}
+    there = {uid: _n_instances(pacs, uid, item) for item in found if is_uid(uid := text_in(item, STUDY))}
     return [uid for uid, n in there.items() if position.seen.get(uid) != n], Position(seen=there)
+
+
+def _n_instances(pacs: Pacs, uid: str, item: Item) -> int:
+    """Return how many instances a study has, counted where the service does not tell."""
+    told = number_in(item, STUDY_INSTANCES)
+    if told is not None:
+        return told
+    try:
+        return sum(1 for _ in search(pacs, f"/studies/{uid}/instances", {}, INSTANCE))
+    except Gone:
+        return 0

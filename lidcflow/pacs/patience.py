@@ -23,6 +23,12 @@ class Passing(Exception):
 PASSING = (Passing, httpx.TransportError, httpx.DecodingError)
 """What is asked for again: everything that is asked of a PACS here may be asked twice."""
 
+_CERTIFICATES = {
+    "CERTIFICATE_VERIFY_FAILED": "its certificate must be one that can be verified, got another; set ca_bundle",
+    "CERTIFICATE": "the PACS must know this client's certificate, got a refusal; set client_certificate",
+}
+"""What OpenSSL says of certificates, the first that applies: that does not pass."""
+
 
 class Patience:
     """Counts failures, and waits after each until there were too many.
@@ -48,10 +54,9 @@ class Patience:
         PacsError
             If there is none left, or the failure does not pass.
         """
-        if "CERTIFICATE" in str(error):
-            raise PacsError(
-                f"{self._service.title}: its certificate must be one that can be verified, got another; set ca_bundle"
-            ) from None
+        for mark, sentence in _CERTIFICATES.items():
+            if mark in str(error):
+                raise PacsError(f"{self._service.title}: {sentence}") from None
         if self._left == 0:
             raise away(self._service, _found(error, self._service.config.timeout_s)) from None
         self._left -= 1

@@ -51,7 +51,7 @@ def number_in(item: Item, tag: str) -> int | None:
     return next((integer_of(value) for value in values_of(item, tag)), None)
 
 
-def search(pacs: Pacs, path: str, params: Mapping[str, str], key: str) -> Iterator[Item]:
+def search(pacs: Pacs, path: str, params: Mapping[str, str], *keys: str) -> Iterator[Item]:
     """Yield what a query finds, page by page, each once.
 
     Parameters
@@ -62,8 +62,8 @@ def search(pacs: Pacs, path: str, params: Mapping[str, str], key: str) -> Iterat
         ``/studies``, ``/series``, ...
     params : mapping
         What is looked for.
-    key : str
-        Tag of the UID that tells items apart.
+    *keys : str
+        Tags of the UIDs that tell items apart.
 
     Raises
     ------
@@ -78,15 +78,15 @@ def search(pacs: Pacs, path: str, params: Mapping[str, str], key: str) -> Iterat
     ----------
     DICOM PS3.18 section 8.3.4: a server that gives fewer results than there are says so with a warning.
     """
-    seen: set[str] = set()
+    seen: set[tuple[str, ...]] = set()
     offset = 0
     while True:
         page = {"limit": str(PAGE), "offset": str(offset)}
         items, headers = pacs.get_json(f"{pacs.service.url}{path}", {**params, **page})
         found = _items(pacs, items)
-        fresh = [item for item in found if text_in(item, key) not in seen]
-        yield from fresh
-        seen |= {text_in(item, key) for item in fresh}
+        fresh = {uids: item for item in found if (uids := tuple(text_in(item, key) for key in keys)) not in seen}
+        yield from fresh.values()
+        seen |= fresh.keys()
         offset += len(found)
         if not fresh or (len(found) < PAGE and "Warning" not in headers):
             return
@@ -103,7 +103,7 @@ def find_series(pacs: Pacs, place: Place) -> list[FoundSeries]:
     wanted = {"SeriesInstanceUID": place.series} if place.series else {"Modality": place.service.config.modality}
     path = f"/studies/{place.study}/series" if place.study else "/series"
     try:
-        found = list(search(pacs, path, {**wanted, "includefield": SERIES_INSTANCES}, SERIES))
+        found = list(search(pacs, path, {**wanted, "includefield": SERIES_INSTANCES}, STUDY, SERIES))
     except Gone:
         if place.study is None:
             raise

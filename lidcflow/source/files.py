@@ -33,13 +33,23 @@ class PacsSeries(NamedTuple):
     Parameters
     ----------
     url : str
-        Its address in DICOMweb.
+        Its address in DICOMweb, ``.../studies/STUDY/series/SERIES``.
     n_instances : int, optional
         How many instances it has, where the PACS tells.
     """
 
     url: str
     n_instances: int | None
+
+    @property
+    def study_instance_uid(self) -> str:
+        """Study that it is of."""
+        return self.url.rsplit("/", 3)[1]
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Which one it is."""
+        return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True)

@@ -21,4 +21,5 @@ def tiny(tiny_server: DicomwebServer) -> DicomwebServer:
     tiny_server.requests.clear()
     tiny_server.authorizations.clear()
     tiny_server.page = 100
+    tiny_server.timeout_s = 20.0
     return tiny_server

@@ -1,7 +1,14 @@
 import base64
+import ssl
 import time
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from pydicom.uid import generate_uid
 
 from lidcflow.errors import ConfigError, PacsError, SourceError
@@ -10,7 +17,7 @@ from lidcflow.pacs.client import Gone, Pacs
 from lidcflow.pacs.config import PacsConfig
 from lidcflow.pacs.places import Place, Service
 from lidcflow.pacs.query import find_series, instance_uids
-from tests.dicomweb_server import Answer, cut, every, first, hanging
+from tests.dicomweb_server import Answer, cut, dicomweb_server, every, first, hanging
 
 
 @pytest.fixture(autouse=True)
@@ -67,11 +74,10 @@ def test_the_instances_of_a_series_are_a_set_of_uids(ct_series, tmp_path, tiny):
         every(2, 503),
         first(2, lambda *_: Answer(500)),
         first(1, lambda *_: Answer(429, headers={"Retry-After": "0"})),
-        first(1, hanging(0.8)),
         first(2, cut(5, told=True)),
         first(2, cut(5, told=False)),
     ],
-    ids=["every second 503", "500s", "429", "hangs once", "cut short", "cut short unnoticed by HTTP"],
+    ids=["every second 503", "500s", "429", "cut short", "cut short unnoticed by HTTP"],
 )
 def test_what_passes_is_asked_for_again(ct_series, tmp_path, tiny, fault):
     tiny.hold(ct_series(tmp_path / "ct", n=2))
@@ -86,7 +92,6 @@ def test_what_passes_is_asked_for_again(ct_series, tmp_path, tiny, fault):
     ("fault", "error", "sentence"),
     [
         (every(1, 503), PacsError, "pacs tiny: the PACS must answer, got status 503; check the network"),
-        (hanging(0.8), PacsError, "got nothing for 0.5 s"),
         (cut(5, told=True), PacsError, "got an answer that broke off"),
         (cut(5, told=False), PacsError, "got JSON that is cut short"),
         (every(1, 401), PacsError, "must grant access, got status 401; set PACS_NAME_USER"),
@@ -101,6 +106,18 @@ def test_what_passes_is_asked_for_again(ct_series, tmp_path, tiny, fault):
 def test_a_service_that_fails_is_told_in_one_sentence(tiny, fault, error, sentence):
     with tiny.faulty(fault), pytest.raises(error, match=sentence):
         series_of(tiny, retries=1)
+
+
+def test_an_answer_that_takes_too_long_is_asked_for_again(ct_series, tmp_path, tiny):
+    tiny.hold(ct_series(tmp_path / "ct", n=2))
+
+    with tiny.faulty(first(1, hanging(2))):
+        assert len(series_of(tiny, timeout_s=1)) == 1
+
+
+def test_a_service_that_hangs_is_told_in_one_sentence(tiny):
+    with tiny.faulty(hanging(1)), pytest.raises(PacsError, match=r"the PACS must answer, got nothing for 0\.1 s"):
+        series_of(tiny, timeout_s=0.1, retries=1)
 
 
 def test_a_redirect_within_the_service_is_followed(ct_series, tmp_path, tiny):
@@ -162,3 +179,46 @@ def test_a_bundle_of_certificates_that_is_not_there_is_told(tmp_path):
 
     with pytest.raises(ConfigError, match="pacs main: ca_bundle, client_certificate and client_key must be PEM files"):
         Pacs(Service("main", config))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate of 127.0.0.1 that nobody vouches for, and its key, in one PEM file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tiny")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("tls") / "tiny.pem"
+    plain = serialization.NoEncryption()
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
+    return file
+
+
+@pytest.fixture
+def secure(certificate):
+    """A tiny PACS that speaks TLS, and asks for the client's certificate."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificate)
+    context.load_cert_chain(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with dicomweb_server(context) as server:
+        yield server
+
+
+def test_a_service_is_known_by_its_certificate_and_knows_the_client_by_his(secure, certificate):
+    assert series_of(secure, ca_bundle=certificate, client_certificate=certificate) == []
+
+
+def test_a_service_that_no_one_vouches_for_is_told_at_once(secure):
+    with pytest.raises(PacsError, match="its certificate must be one that can be verified, got another; set ca_bundle"):
+        series_of(secure)
+
+
+def test_a_client_without_a_certificate_is_told(secure, certificate):
+    with pytest.raises(PacsError, match="must know this client's certificate, got a refusal; set client_cert"):
+        series_of(secure, ca_bundle=certificate)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import pydicom
@@ -79,6 +80,18 @@ def test_a_pacs_without_a_feed_is_polled_for_studies_that_grew(ct_series, tmp_pa
     assert nothing == []
     assert [change.study_instance_uid for change in grown] == [new]
     assert last.seen == {new: 3}
+
+
+def test_instances_are_counted_where_a_pacs_does_not_tell_how_many_there_are(ct_series, tmp_path, tiny):
+    tiny.hold(ct_series(tmp_path / "ct", n=3, StudyDate="20260109"))
+
+    def untold(asked, answer):
+        return replace(answer, body=answer.body.replace(b"00201208", b"00201200"))
+
+    with tiny.faulty(untold), tiny.connect() as connection:
+        (change,), reached = read_feed(connection, Position(), TODAY)
+
+    assert reached.seen == {change.study_instance_uid: 3}
 
 
 def test_a_position_survives_as_json():

@@ -19,7 +19,7 @@ from lidcflow.source.places import list_source
 from lidcflow.source.reader import HeaderReader
 from tests.ct.conftest import ENCODED, encode_folder
 from tests.ct.enhanced import to_enhanced
-from tests.dicomweb_server import Answer, cut, dicomweb_server, every, first, hanging
+from tests.dicomweb_server import Answer, cut, dicomweb_server, every, first
 
 CONFIG = PreprocessConfig(slices=8, size=16)
 
@@ -125,11 +125,22 @@ def test_a_study_and_a_series_are_sources_of_their_own(ct_series, tmp_path, pacs
     assert only_series(f"{pacs.url}/studies/{study}/series/{series.series_instance_uid}", pacs) == series
 
 
+def test_two_studies_that_share_a_series_are_refused_as_they_are_in_a_folder(ct_series, tmp_path, tiny):
+    for name, study in (("a", "1.2.3"), ("b", "1.2.4")):
+        uids = {"StudyInstanceUID": study, "SOPInstanceUID": lambda i, name=name: f"1.2.{ord(name)}.{i}"}
+        ct_series(tmp_path / "both" / name, series_uid="1.2.5", n=8, **uids)
+
+    tiny.hold(tmp_path / "both")
+
+    assert index("pacs:tiny", tiny)[0].reason == "mixed-identity"
+    assert_same(tmp_path / "both", "pacs:tiny", tiny)
+
+
 def test_other_modalities_are_judged_only_when_they_are_named(ct_series, tmp_path, pacs):
     study = pacs.send(ct_series(tmp_path / "mr", n=8, Modality="MR"))
     (uid,) = {str(pydicom.dcmread(path).SeriesInstanceUID) for path in (tmp_path / "mr").iterdir()}
 
-    with pytest.raises(EmptySource):
+    with pytest.raises(EmptySource, match="must hold series of the modality that is looked for, got none"):
         index(f"pacs:main/{study}", pacs)
 
     assert index(f"pacs:main/{study}/{uid}", pacs)[0].reason == "not-ct"
@@ -160,15 +171,39 @@ def test_metadata_that_say_something_else_than_the_images_are_not_believed(ct_se
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"[1, 2]",
+        b'{"a": 1}',
+        b'[{"00080018": 5}]',
+        b'[{"00080018": {"Value": [{}]}}]',
+        lambda body: body.replace(b'"vr": "DS"', b'"vr": "XX"'),
+        lambda body: body.replace(b'"vr": "DS"', b'"vr": "SQ"'),
+        lambda body: body.replace(b'"vr": "UI", "Value": ["', b'"vr": "UI", "Value": ["../'),
+        lambda body: body.replace(b'"00280030"', b'"00280031"'),
+    ],
+)
+def test_metadata_that_make_no_sense_are_not_needed(ct_series, tmp_path, tiny, body):
+    folder = ct_series(tmp_path / "ct", n=8)
+    tiny.hold(folder)
+
+    def senseless(asked, answer):
+        return Answer(body=body(answer.body) if callable(body) else body) if asked.endswith("metadata") else answer
+
+    with tiny.faulty(senseless):
+        assert_same(folder, "pacs:tiny", tiny)
+
+
+@pytest.mark.parametrize(
     "fault",
     [
         every(2, 503),
-        first(1, hanging(0.8)),
         first(1, cut(1000, told=True), "/series/"),
         first(1, cut(1000, told=False), "/series/"),
         every(1, 500, "metadata"),
     ],
-    ids=["503s", "hangs once", "cut short", "cut short unnoticed by HTTP", "no metadata"],
+    ids=["503s", "cut short", "cut short unnoticed by HTTP", "no metadata"],
 )
 def test_a_pacs_that_stumbles_changes_nothing(ct_series, tmp_path, tiny, fault):
     folder = ct_series(tmp_path / "ct", n=8)
@@ -211,7 +246,7 @@ def test_a_study_that_is_deleted_under_way_is_gone(ct_series, tmp_path, pacs):
         reduce_series(series, CONFIG, pacs.access)
     assert refused.value.reason == "gone"
     (verdict,) = index_files(listing, HeaderReader(PUBLIC_KEY, access=pacs.access))
-    assert (verdict.reason, verdict.series) == ("incomplete", None)
+    assert (verdict.reason, verdict.study_instance_uid, verdict.series) == ("incomplete", study, None)
 
 
 def test_an_instance_that_is_deleted_under_way_refuses_its_series(ct_series, tmp_path, pacs):

@@ -43,6 +43,30 @@ def test_doctor_finds_this_machine_well(name, tmp_path):
     assert (finding.level, finding.way_out) == (Level.OK, "")
 
 
+def test_doctor_asks_every_pacs_and_its_feed(tmp_path, pacs):
+    finding = examine("PACS", Config(workspace=tmp_path, access=pacs.access))
+
+    assert (finding.level, finding.found) == (Level.OK, "answers: main")
+
+
+@pytest.mark.parametrize("changes", ["nowhere", "dicom-web/studies"])
+def test_a_feed_that_is_none_is_a_failure(tmp_path, pacs, changes):
+    reached = pacs.config.model_copy(update={"changes": f"{pacs.root}/{changes}"})
+
+    finding = examine("PACS", Config(workspace=tmp_path, access={"pacs": {"main": reached}}))
+
+    assert finding.level is Level.FAIL
+
+
+def test_a_pacs_that_does_not_answer_is_a_failure_with_its_way_out(tmp_path):
+    access = {"pacs": {"main": {"url": "http://127.0.0.1:9/dicom-web"}}}
+
+    finding = examine("PACS", Config(workspace=tmp_path, access=access))
+
+    assert (finding.level, finding.found) == (Level.FAIL, "pacs main: the PACS must answer, got no connection")
+    assert finding.way_out.startswith("check the network and the service")
+
+
 def test_a_missing_weight_file_is_a_failure_with_its_way_out(tmp_path):
     train = {"backbone": "resnet50", "backbone_weights": str(tmp_path / "none.h5")}
 
