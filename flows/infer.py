@@ -38,8 +38,10 @@ class InferReport(BaseModel):
         Name and version of the release that read them.
     readings : list of SeriesReading
         One for each series, ordered by study and series.
-    reused, refused, undocumented : int
-        Readings that were there already; series that could not be evaluated; those that lack documents asked for.
+    reused, refused : int
+        Readings that were there already; series that could not be evaluated.
+    undocumented : int
+        Readings that lack the DICOM documents that were asked for.
     """
 
     release: str
@@ -47,8 +49,8 @@ class InferReport(BaseModel):
     readings: list[SeriesReading]
     reused: int
     refused: int
-    undocumented: int
     seconds: float
+    undocumented: int = 0
     notice: str = "Research use only."
 
 

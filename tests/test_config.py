@@ -122,3 +122,9 @@ def test_what_a_release_keeps_of_the_labels_names_no_path():
     assert LabelConfig(source="/ct/Lovelace.csv").portable.source == "own"
     assert LabelConfig(source=("lidc", "/ct/Lovelace.csv")).portable.source == ("lidc", "own")
     assert LabelConfig().portable == LabelConfig()
+
+
+def test_documents_that_name_patients_stay_out_of_the_workspace(tmp_path):
+    with pytest.raises(ConfigError, match="must lie outside the workspace"):
+        load_config(workspace=tmp_path, infer={"documents": tmp_path / "documents"})
+    assert load_config(workspace=tmp_path / "work", infer={"documents": tmp_path}).infer.documents == tmp_path

@@ -44,18 +44,17 @@ def description(said: Recommendation) -> str:
 def range_words(one: SliceRange, volume: VolumeFacts) -> str:
     """Say where a range is, in the numbers of the source and of the volume."""
     word = "slice" if one.first_slice == one.last_slice else "slices"
-    return ascii_of(
-        f"{_images(one.source_images)}; {word} {wording.slices(one)} of {volume.slices}, "
-        f"z {wording.number(one.z_top_mm)} to {wording.mm(one.z_bottom_mm)}"
-    )
+    return _place_words(one, f"{word} {wording.slices(one)}", volume)
 
 
 def slice_words(one: SliceReading, volume: VolumeFacts) -> str:
     """Say where a slice is, in the numbers of the source and of the volume."""
-    return ascii_of(
-        f"{_images(one.source_images)}; slice {one.slice_number} of {volume.slices}, "
-        f"z {wording.number(one.z_top_mm)} to {wording.mm(one.z_bottom_mm)}"
-    )
+    return _place_words(one, f"slice {one.slice_number}", volume)
+
+
+def _place_words(one: SliceRange | SliceReading, slices: str, volume: VolumeFacts) -> str:
+    z_mm = f"z {wording.number(one.z_top_mm)} to {wording.mm(one.z_bottom_mm)}"
+    return ascii_of(f"{_images(one.source_images).capitalize()}; {slices} of {volume.slices}, {z_mm}")
 
 
 def _lines(said: Recommendation) -> Iterable[str]:
@@ -85,7 +84,8 @@ def _range_lines(said: Recommendation) -> Iterable[str]:
 
 def _highest_lines(said: Recommendation) -> Iterable[str]:
     threshold = wording.percent(said.release.threshold_nodule)
-    yield f"Nothing above the threshold of {threshold} for P(nodule). The highest slices:"
+    yield f"Nothing above the threshold of {threshold} for P(nodule); that does not say that there is no nodule."
+    yield "The highest slices:"
     for one in said.highest_slices:
         odds = _odds(one.probabilities.nodule, one.probabilities.malignant)
         yield f"{one.rank}. {_images(one.source_images)}: {odds}"

@@ -102,7 +102,7 @@ def left(tmp_path_factory):
         lidcflow(folder, "train"),
         lidcflow(folder, "promote", "1", "--force", "--reason", "a test"),
         lidcflow(folder, "evaluate", "1"),
-        lidcflow(folder, "infer", "source", codes=(3,)),
+        lidcflow(folder, "infer", "source", "--documents", "documents", codes=(3,)),
         lidcflow(folder, "repair", "--verify"),
         lidcflow(folder, "status"),
     ]
@@ -127,6 +127,16 @@ def test_the_source_holds_the_planted_values_and_series_that_are_refused(left):
         refused = {row.reason for row in catalog.rows() if row.state in (State.REFUSED, State.FAILED)}
     assert refused == {"not-ct", "truncated"}
     assert any(CANARY in path.read_bytes() for path in (workspace.parent / "source").rglob("*.dcm"))
+
+
+def test_documents_for_the_pacs_hold_the_patient_they_are_of(left):
+    workspace, _ = left
+
+    documents = list((workspace.parent / "documents").rglob("*.dcm"))
+
+    assert len(documents) >= 24
+    assert all(b"CANARY1^NAME" in path.read_bytes() for path in documents)
+    assert not any(b"CANARY9" in path.read_bytes() for path in documents)
 
 
 def test_no_file_of_the_workspace_holds_a_planted_value(left):

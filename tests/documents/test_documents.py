@@ -1,5 +1,7 @@
 """Key objects and structured reports, judged by dcmtk, by David Clunie's validator and by what they refer to."""
 
+import subprocess
+import sys
 from datetime import datetime
 
 import pydicom
@@ -226,6 +228,12 @@ def test_a_series_number_too_long_for_the_description_is_left_out(documented, tm
 
     assert report.SeriesDescription == "lidcflow: none above threshold (research use only)"
     assert report.SeriesNumber == 9002
+
+
+def test_highdicom_is_imported_by_those_who_write_documents_alone():
+    program = "import sys, lidcflow.documents.write; print('highdicom' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"False\n"
 
 
 def meaning(item):

@@ -382,6 +382,25 @@ def test_the_command_exits_3_when_a_series_could_not_be_evaluated(config, read, 
     assert (report["refused"], report["notice"]) == (1, "Research use only.")
 
 
+def test_the_command_writes_documents_of_every_reading_and_nothing_of_the_patient_elsewhere(
+    config, read, source, tmp_path
+):
+    file, folder = str(config_file(config, tmp_path)), tmp_path / "documents"
+
+    options = ["--release", "1", "--config", file, "--documents", str(folder), "--json"]
+    report = json.loads(CliRunner().invoke(app, ["infer", str(source), *options]).stdout)
+
+    assert report["undocumented"] == 0
+    for reading in report["readings"]:
+        place = folder / reading["study_instance_uid"] / reading["series_instance_uid"]
+        assert reading["documents"] == str(place)
+        assert {path.name for path in place.iterdir()} == {"key-objects.dcm", "structured-report.dcm"}
+    names = [path for path in folder.rglob("*.dcm") if b"Lovelace" in path.read_bytes()]
+    assert len(names) == 4
+    left = [path for path in config.workspace.rglob("*") if path.is_file()]
+    assert [path for path in left if b"Lovelace" in path.read_bytes()] == []
+
+
 def test_sectors_that_all_fail_leave_no_release_and_say_why(config, trained):
     diverging = config.train.model_copy(update={"learning_rate": 1e30, "epochs": 3})
     before = len(list_releases(Tracking.of(config)))
