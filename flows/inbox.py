@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from prefect import flow
 from pydantic import BaseModel
@@ -15,17 +16,19 @@ from flows.preprocess import bring_all
 from lidcflow.config import Config
 from lidcflow.ct.series import Index
 from lidcflow.errors import LidcflowError, PacsError, ResourceError
-from lidcflow.inbox.delivery import UNFINISHED, Delivery, Patience, Step
+from lidcflow.inbox.delivery import GONE, UNFINISHED, Delivery, Patience, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.lock import alone
 from lidcflow.inbox.targets import check_target
 from lidcflow.learn.release import ReleaseRecord
+from lidcflow.pacs.places import is_pacs
 from lidcflow.source.files import SourceFile
 from tasks.cluster import open_cluster
 from tasks.deliver import deliver
-from tasks.documents import example_files
+from tasks.documents import check_documents, example_files
 from tasks.infer import SeriesReading, config_for
 from tasks.look import index_deliveries, look, unchanged
+from tasks.preprocess import place_of_error
 from tasks.publish import publish_table
 from tasks.tracking.connection import Tracking
 from tasks.tracking.registry import load_release
@@ -78,14 +81,29 @@ class Desk:
 def inbox(sources: tuple[str, ...], config: Config) -> InboxReport:
     """Look into every source, and answer each series that has settled: once for its images and the release."""
     started_s = time.monotonic()
-    for target in config.delivery.to:
-        check_target(target, config.access)
+    check_delivery(sources, config)
     release = load_release(Tracking.of(config), config.infer.release)
     with alone(config.workspace), Ledger(config.catalog) as ledger:
         desk = Desk(ledger, release, config_for(release, config))
         indexes, unreachable = look_into(sources, desk)
         answered = answer_all(sources, indexes, desk)
         return publish(answered, desk, unreachable, seconds=time.monotonic() - started_s)
+
+
+def check_delivery(sources: Sequence[str], config: Config) -> None:
+    """Tell of a wrong target before anything starts.
+
+    Raises
+    ------
+    ConfigError
+        If one is missing, or lies in a source: answers would be read as new series.
+    SourceError
+        If a PACS is not in the configuration.
+    """
+    for target in config.delivery.to:
+        check_target(target, config.access)
+        for source in [] if is_pacs(target) else sources:
+            check_documents(source, Path(target), key="delivery.to")
 
 
 def look_into(sources: Sequence[str], desk: Desk) -> tuple[dict[str, Index | None], list[str]]:
@@ -129,14 +147,26 @@ def portions(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
 
 
 def answer(deliveries: list[Delivery], source: str, index: Index | None, desk: Desk) -> None:
-    """Answer a portion; an error that is not one series' own is told of all, and each is tried again by itself."""
+    """Answer a portion; an error that is not one series' own is told of all, and each is tried again by itself.
+
+    Nobody watches: an error that was not foreseen is told in the same way, lest one series stops all others for good.
+    """
     try:
         unchanged_ones = unchanged(deliveries, source, desk.config, desk.ledger)
         found = index_deliveries(unchanged_ones, source, desk.config) if index is None else index
         read_and_deliver(unchanged_ones, found, desk)
     except LidcflowError as error:
-        for one in deliveries:
-            desk.ledger.fail(one, reason_of(error), str(error), desk.patience)
+        put_off(deliveries, error, desk)
+    except Exception as error:  # what it says may hold a path or a name
+        found = f"{type(error).__name__} in {place_of_error(error)}"
+        sentence = f"inbox: series must be answered without an error, got {found}; look at disk and log, or report this"
+        put_off(deliveries, LidcflowError(sentence), desk)
+
+
+def put_off(deliveries: Sequence[Delivery], error: LidcflowError, desk: Desk) -> None:
+    """Say of what has no answer yet that it failed, and why."""
+    for one in deliveries:
+        desk.ledger.fail(one, reason_of(error), str(error), desk.patience)
 
 
 def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -> None:
@@ -145,7 +175,7 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
     mine = Index(tuple(verdict for verdict in index if verdict.series_instance_uid in by_uid), index.beside)
     for uid in by_uid.keys() - {verdict.series_instance_uid for verdict in mine}:
         sentence = f"series {uid}: must be in its source until it is answered, got no image of it; send it again"
-        desk.ledger.refuse(by_uid[uid], "gone", sentence)
+        desk.ledger.refuse(by_uid[uid], GONE, sentence)
     brought = bring_all(mine, desk.config)
     for uid in brought.stored:
         desk.ledger.advance(by_uid[uid], Step.PREPROCESSED)
@@ -158,11 +188,19 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
 
 
 def hand_over(reading: SeriesReading, delivery: Delivery, file: SourceFile | None, desk: Desk) -> None:
-    """Deliver one answer, and say so; one that can't be delivered now is tried again, and the others go on."""
+    """Deliver one answer, and say so; one that can't be delivered is tried again, and the others go on.
+
+    Raises
+    ------
+    PacsError
+        If a PACS is away: the others would wait for it in vain too.
+    """
     try:
         deliver(reading, file, desk.config)
+    except PacsError:
+        raise
     except LidcflowError as error:
-        desk.ledger.fail(delivery, reason_of(error), str(error), desk.patience)
+        put_off([delivery], error, desk)
         return
     if reading.verdict == "not-evaluated":
         desk.ledger.refuse(delivery, reading.reason or "", reading.sentence or "")

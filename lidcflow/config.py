@@ -171,7 +171,7 @@ class DeliveryConfig(_Settings):
         (), description="where DICOM documents go: pacs:NAME, or folders outside the workspace; none: reports alone"
     )
     settle_s: float = Field(60, ge=0, description="time without anything new after which a study is complete")
-    attempts: int = Field(8, ge=1, le=100, description="failures after which somebody has to look at a series")
+    attempts: int = Field(72, ge=1, le=1000, description="failures after which somebody has to look at a series")
     first_delay_s: float = Field(30, gt=0, description="delay after the first failure; each further one doubles it")
     longest_delay_s: float = Field(3600, gt=0, description="longest delay between two attempts")
 

@@ -14,7 +14,9 @@ from tasks.infer import SeriesReading, page_folder
 
 
 def deliver(reading: SeriesReading, file: SourceFile | None, config: Config) -> None:
-    """Bring the documents of a reading to every target; without targets the page is the delivery.
+    """Bring the documents of a reading to every target; without targets or documents the page is the delivery.
+
+    A refusal whose source is gone, or does not say whose it is, gets no documents: they name patient and study.
 
     Raises
     ------
@@ -32,6 +34,9 @@ def deliver(reading: SeriesReading, file: SourceFile | None, config: Config) -> 
         for target in config.delivery.to if made else ():
             place = page_folder(Path(), reading.study_instance_uid, uid)
             bring(made or {}, target, place, created_ns=data.stat().st_mtime_ns, access=config.access)
+    except DocumentError:
+        if reading.verdict != "not-evaluated":
+            raise
     except LidcflowError:
         raise
     except OSError as error:

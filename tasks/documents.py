@@ -18,7 +18,7 @@ from tasks.infer import SeriesReading, page_folder
 from tasks.progress import stage
 
 
-def check_documents(source: str, folder: Path | None) -> None:
+def check_documents(source: str, folder: Path | None, *, key: str = "infer.documents") -> None:
     """Tell of a wrong folder before anything starts.
 
     Raises
@@ -29,7 +29,7 @@ def check_documents(source: str, folder: Path | None) -> None:
     place = Path(source)
     if folder and place.is_dir() and folder.resolve().is_relative_to(place.resolve()):
         raise ConfigError(
-            "infer.documents: the folder must lie outside the source, or documents are read as new series, "
+            f"{key}: the folder must lie outside the source, or documents are read as new series, "
             "got one in it; name another"
         )
 

@@ -29,8 +29,15 @@ UNDER_WAY = (Step.SETTLED, Step.PREPROCESSED, Step.SCORED)
 UNFINISHED = (Step.SEEN, *UNDER_WAY, Step.FAILED)
 """What still waits for its answer."""
 
+OPEN = (*UNFINISHED, Step.DEAD)
+"""What has no answer yet: another instance set of the same series takes its place."""
+
 ANSWERED = (Step.DELIVERED, Step.REFUSED)
 """What has its answer: a refusal is one, and is delivered as any other."""
+
+
+GONE = "gone"
+"""Reason of a refusal that holds until the series is there again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,7 @@ class Patience:
         Delay after the first failure; each further one doubles it, up to the longest.
     """
 
-    attempts: int = 8
+    attempts: int = 72
     first_s: float = 30.0
     longest_s: float = 3600.0
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from sqlalchemy import JSON, ColumnElement, String, UniqueConstraint, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from lidcflow.inbox.delivery import ANSWERED, UNDER_WAY, UNFINISHED, Delivery, Patience, Sighting, Step
+from lidcflow.inbox.delivery import ANSWERED, GONE, OPEN, UNDER_WAY, UNFINISHED, Delivery, Patience, Sighting, Step
 from lidcflow.store.database import Base, Database, utc_now
 
 _LONGEST_UID = 64
@@ -98,8 +98,9 @@ class Ledger:
     ) -> int:
         """Take note of what a source shows, and in the same transaction of how far it has been read.
 
-        A series whose instance set is in the ledger is known, whichever release answered it. Another instance set of
-        a series, as when a study grows, is a new delivery, and an unfinished older one is superseded.
+        A series whose instance set is in the ledger is known, whichever release answered it, unless it was gone in
+        between. Another instance set of a series, as when a study grows, is a new delivery, and one that has no
+        answer yet is superseded.
 
         Returns
         -------
@@ -218,13 +219,13 @@ def _rows_of(session: Session, uids: Sequence[str]) -> dict[str, list[DeliveryRo
 def _note(session: Session, source: str, one: Sighting, known: list[DeliveryRow], release: int, at: datetime) -> bool:
     """Write a sighting down unless it is known; tell whether it was new."""
     same = next((row for row in known if row.instances == one.instances), None)
-    if same is not None and same.step != Step.SUPERSEDED:
-        return False
     for row in known:
-        if row.step in UNFINISHED:
+        if row is not same and row.step in OPEN:
             _move(row, Step.SUPERSEDED, at)
-    row = same or DeliveryRow(**_facts(one), source=source, release=release, attempts=0, reason="", sentence="")
-    row.seen = at
+    if same is not None and same.step != Step.SUPERSEDED and same.reason != GONE:
+        return False
+    row = same or DeliveryRow(**_facts(one), source=source, release=release)
+    row.seen, row.attempts, row.reason, row.sentence = at, 0, "", ""
     _move(row, Step.SEEN, at)
     session.add(row)
     return True

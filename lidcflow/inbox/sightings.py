@@ -23,8 +23,8 @@ def indexed_sightings(index: Index) -> list[Sighting]:
     Returns
     -------
     list of Sighting
-        A usable one is known by its source, files and all, see `Series.fingerprint`; a refused one by its reason
-        and the number of its files.
+        A usable one is known by its images, as in a PACS, so that it is answered once wherever it lies; a refused
+        one by its reason and the number of its files.
     """
     return [_indexed(verdict) for verdict in index if is_uid(verdict.series_instance_uid)]
 
@@ -50,8 +50,7 @@ def pacs_sightings(pacs: Pacs, series: Iterable[tuple[str, str]]) -> Iterator[Si
 
 def _indexed(verdict: Verdict) -> Sighting:
     if series := verdict.series:
-        return Sighting(
-            series.series_instance_uid, series.study_instance_uid, instance_set([series.fingerprint]), verdict.n_files
-        )
+        images = {one.sop_instance_uid for one in series.slices}
+        return Sighting(series.series_instance_uid, series.study_instance_uid, instance_set(images), len(images))
     known_by = instance_set([str(verdict.reason), str(verdict.n_files)])
     return Sighting(verdict.series_instance_uid, verdict.study_instance_uid or "", known_by, verdict.n_files)

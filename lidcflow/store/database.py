@@ -105,8 +105,9 @@ class Database:
         with self.session() as session:
             if self._engine.dialect.name == "postgresql":
                 session.execute(select(func.pg_advisory_xact_lock(_FIRST_RUN_LOCK)))
-            if not inspect(session.connection()).has_table(_Schema.__tablename__):
-                Base.metadata.create_all(session.connection())
+            fresh = not inspect(session.connection()).has_table(_Schema.__tablename__)
+            Base.metadata.create_all(session.connection())  # a table that came later is added
+            if fresh:
                 session.add(_Schema(version=SCHEMA_VERSION))
             version = session.scalars(select(_Schema.version)).one()
         if version != SCHEMA_VERSION:
