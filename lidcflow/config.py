@@ -231,6 +231,18 @@ class RetrainConfig(_Settings):
     at_least_every_days: float = Field(7, gt=0, description="days after which any change is enough")
 
 
+class DeliveryConfig(_Settings):
+    """How the answers on what comes into the inbox are delivered, and how patiently."""
+
+    to: tuple[str, ...] = Field(
+        (), description="where DICOM documents go: pacs:NAME, or folders outside the workspace; none: reports alone"
+    )
+    settle_s: float = Field(60, ge=0, description="time without anything new after which a study is complete")
+    attempts: int = Field(72, ge=1, le=1000, description="failures after which somebody has to look at a series")
+    first_delay_s: float = Field(30, gt=0, description="delay after the first failure; each further one doubles it")
+    longest_delay_s: float = Field(3600, gt=0, description="longest delay between two attempts")
+
+
 class ServeConfig(_Settings):
     """What `lidcflow up` and `lidcflow reports` serve; servers listen on loopback unless host says otherwise."""
 
@@ -251,7 +263,7 @@ class Config(_Settings):
 
     workspace: Path = Field(Path("lidcflow-workspace"), description="folder of store, catalog, MLflow and reports")
     archive: str | None = Field(None, description="source of the scheduled preprocessing")
-    inbox: str | None = Field(None, description="source of the scheduled inference")
+    inbox: str | tuple[str, ...] | None = Field(None, description="source of the scheduled inference, or several")
     store: str = Field(
         "store",
         pattern=STORE_PLACE,
@@ -274,6 +286,7 @@ class Config(_Settings):
     tracking: TrackingConfig = TrackingConfig()
     infer: InferConfig = InferConfig()
     retrain: RetrainConfig = RetrainConfig()
+    delivery: DeliveryConfig = DeliveryConfig()
     serve: ServeConfig = ServeConfig()
     experiments: dict[ExperimentName, ExperimentConfig] = Field({}, description="one's own, by name")
 
@@ -295,12 +308,14 @@ class Config(_Settings):
 
     @model_validator(mode="after")
     def _keeps_identities_out_of_the_workspace(self) -> Config:
-        documents, workspace = self.infer.documents, self.workspace.resolve()
-        if documents and documents.resolve().is_relative_to(workspace):
-            raise ValueError(
-                "infer.documents must lie outside the workspace, where no file names a patient, "
-                "got a folder in it; name another"
-            )
+        folders = {"infer.documents": [self.infer.documents] if self.infer.documents else []}
+        folders["delivery.to"] = [Path(place) for place in self.delivery.to if not place.startswith("pacs:")]
+        for key, named in folders.items():
+            if any(folder.resolve().is_relative_to(self.workspace.resolve()) for folder in named):
+                raise ValueError(
+                    f"{key} must lie outside the workspace, where no file names a patient, "
+                    "got a folder in it; name another"
+                )
         return self
 
     @model_validator(mode="after")
@@ -330,6 +345,13 @@ class Config(_Settings):
         for key, value in settings.items():
             nested = _with(nested, key.split("."), value)
         return Config.model_validate(nested)
+
+    @property
+    def inboxes(self) -> tuple[str, ...]:
+        """Sources of the scheduled inference."""
+        if self.inbox is None:
+            return ()
+        return (self.inbox,) if isinstance(self.inbox, str) else self.inbox
 
     @property
     def store_root(self) -> str:

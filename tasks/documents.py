@@ -18,7 +18,7 @@ from tasks.infer import SeriesReading, page_folder
 from tasks.progress import stage
 
 
-def check_documents(source: str, folder: Path | None) -> None:
+def check_documents(source: str, folder: Path | None, *, key: str = "infer.documents") -> None:
     """Tell of a wrong folder before anything starts.
 
     Raises
@@ -29,7 +29,7 @@ def check_documents(source: str, folder: Path | None) -> None:
     place = Path(source)
     if folder and place.is_dir() and folder.resolve().is_relative_to(place.resolve()):
         raise ConfigError(
-            "infer.documents: the folder must lie outside the source, or documents are read as new series, "
+            f"{key}: the folder must lie outside the source, or documents are read as new series, "
             "got one in it; name another"
         )
 
@@ -78,13 +78,34 @@ def document(
 
 def _written(data: Path, file: SourceFile | None, place: Path, access: Access) -> bool:
     """Write what is not there yet; False for a series that gets none."""
-    from lidcflow.documents.source import check_one_subject, source_header
-    from lidcflow.documents.write import are_written, gets_documents, write_documents
+    from lidcflow.documents.write import are_written, write_documents
 
-    said, made_ns = Recommendation.model_validate_json(data.read_bytes()), data.stat().st_mtime_ns
-    if not gets_documents(said):
+    made_ns = data.stat().st_mtime_ns
+    if are_written(place, created_ns=made_ns):
+        return True
+    made = documents_of(data, file, access)
+    if made is None:
         return False
-    if not are_written(place, created_ns=made_ns):
-        check_one_subject(said)
-        write_documents(said, source_header(file, access), place, created_ns=made_ns)
+    write_documents(made, place, created_ns=made_ns)
     return True
+
+
+def documents_of(data: Path, file: SourceFile | None, access: Access) -> dict[str, bytes] | None:
+    """Make the documents of the recommendation in a file; None for a series that gets none.
+
+    Raises
+    ------
+    DocumentError
+        If the headers of its source lack what documents need, or its source is gone.
+    ResourceError
+        If the source does not answer.
+    """
+    # highdicom takes a second to import, and most flows make no documents.
+    from lidcflow.documents.source import check_one_subject, source_header
+    from lidcflow.documents.write import gets_documents, made_documents
+
+    said = Recommendation.model_validate_json(data.read_bytes())
+    if not gets_documents(said):
+        return None
+    check_one_subject(said)
+    return made_documents(said, source_header(file, access), created_ns=data.stat().st_mtime_ns)

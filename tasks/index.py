@@ -1,12 +1,14 @@
 """Index a source: every series with its verdict."""
 
+from collections.abc import Sequence
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Config
 from lidcflow.ct.series import Index
 from lidcflow.errors import EmptySource
-from tasks.source import find_series
+from tasks.source import find_in_places, find_series
 
 
 @task(name="index", cache_policy=NO_CACHE)
@@ -17,4 +19,13 @@ def index_source(source: str, config: Config, *, allow_empty: bool = False) -> I
     except EmptySource:
         if not allow_empty:
             raise
+        return Index(())
+
+
+@task(name="index-places", cache_policy=NO_CACHE)
+def index_places(name: str, places: Sequence[str], config: Config) -> Index:
+    """Read the headers of several places of a source; places that hold nothing any more are no error."""
+    try:
+        return find_in_places(name, places, config)
+    except EmptySource:
         return Index(())

@@ -130,12 +130,12 @@ def _refusal(uid: str, error: Exception) -> SeriesRefused:
         return error
     return SeriesRefused(
         "failed",
-        f"series {uid}: must be preprocessed without an error, got {type(error).__name__} in {_place(error)}; "
+        f"series {uid}: must be preprocessed without an error, got {type(error).__name__} in {place_of_error(error)}; "
         "look at its files, or report this with the type and the place",
     )
 
 
-def _place(error: Exception) -> str:
+def place_of_error(error: Exception) -> str:
     """Name the file and line that raised; the message is left out, for it may hold a path or a name."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "a worker"

@@ -1,5 +1,6 @@
 """Where series come from: folders, list files, buckets, the public archive. Prefect is not imported here."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lidcflow.config import Config
@@ -10,6 +11,7 @@ from lidcflow.erasure.verdicts import erased_uids, without_erased
 from lidcflow.privacy import load_secret
 from lidcflow.source.cache import HeaderCache
 from lidcflow.source.download import Downloaded, download
+from lidcflow.source.files import Listing, joined
 from lidcflow.source.forget import forget_series
 from lidcflow.source.places import check_source, list_source
 from lidcflow.source.reader import HeaderReader
@@ -18,7 +20,7 @@ from lidcflow.store.tombstones import tombstones_in
 from tasks.cluster import local_workers
 from tasks.progress import stage
 
-__all__ = ["check_source", "erased_subjects", "fetch_files", "find_series", "plan_files"]
+__all__ = ["check_source", "erased_subjects", "fetch_files", "find_in_places", "find_series", "plan_files"]
 
 CACHE_FILE = "headers.db"
 
@@ -38,6 +40,21 @@ def find_series(source: str, config: Config, *, fresh: bool = False) -> Index:
         found = list_source(source, config.access, listing.reach)
         if listing.total is None:
             listing.reach(found.n_files, None)
+    return _judged(found, config, fresh=fresh)
+
+
+def find_in_places(name: str, places: Sequence[str], config: Config) -> Index:
+    """Read every header in some places of a source, and judge each series.
+
+    Raises
+    ------
+    SourceError, ResourceError
+        As for `find_series`.
+    """
+    return _judged(joined(name, [list_source(place, config.access) for place in places]), config)
+
+
+def _judged(found: Listing, config: Config, *, fresh: bool = False) -> Index:
     secret = load_secret(config.patient_key, config.workspace)
     with HeaderCache(config.workspace / CACHE_FILE, secret, fresh=fresh) as cache, stage("index") as indexing:
         reader = HeaderReader(secret, access=config.access, workers=local_workers(config.cluster), cache=cache)

@@ -25,6 +25,7 @@ from lidcflow.objects import bucket_of
 from tests.object_sources import archive, upload  # noqa: F401, fixtures for all tests
 from tests.object_storage import ObjectStorage, object_storage
 from tests.orthanc import Orthanc, is_installed, orthanc
+from tests.released import released  # noqa: F401, a fixture for all tests
 
 settings.register_profile("lidcflow", deadline=None)
 settings.load_profile("lidcflow")

@@ -19,6 +19,7 @@ PARTS = (
     "evaluating",
     "reading",
     "reports",
+    "inbox",
     "service",
     "repair",
     "erasing",

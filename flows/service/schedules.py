@@ -114,22 +114,22 @@ def anchored(config: Config) -> Config:
     return config.model_copy(
         update={
             "workspace": config.workspace.absolute(),
-            "archive": _anchored_source(config.archive),
-            "inbox": _anchored_source(config.inbox),
+            "archive": _anchored_source(config.archive) if config.archive else None,
+            "inbox": tuple(_anchored_source(source) for source in config.inboxes) or None,
             "train": train,
         }
     )
 
 
-def _anchored_source(source: str | None) -> str | None:
+def _anchored_source(source: str) -> str:
     """Make a folder absolute; URLs and names such as ``idc:lidc_idri`` stay."""
-    if source is None or re.match(r"[a-z][a-z0-9+.-]*:", source):
+    if re.match(r"[a-z][a-z0-9+.-]*:", source):
         return source
     return str(Path(source).absolute())
 
 
 def _filled(deployment: Deployment, config: Config) -> Deployment:
-    values = {"archive": config.archive, "inbox": config.inbox, "config": config.model_dump(mode="json")}
+    values = {"archive": config.archive, "inbox": config.inboxes or None, "config": config.model_dump(mode="json")}
     keys = {name: _key(text) for name, text in deployment.parameters.items() if not isinstance(text, bool)}
     missing = [key for key in keys.values() if values[key] is None]
     filled = {name: values[key] for name, key in keys.items() if values[key] is not None}

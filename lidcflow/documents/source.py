@@ -18,6 +18,9 @@ from lidcflow.ct.values import integer_of, is_uid, text_of
 from lidcflow.documents.identity import KEYWORDS
 from lidcflow.errors import DocumentError, ResourceError
 from lidcflow.objects import is_object_url
+from lidcflow.pacs.client import Pacs
+from lidcflow.pacs.places import is_pacs, place_of, split_instance
+from lidcflow.pacs.retrieve import metadata
 from lidcflow.read.recommendation import Recommendation
 from lidcflow.source.files import SourceFile
 from lidcflow.source.ranges import open_object
@@ -30,6 +33,7 @@ OWN_KEYWORDS = (
     "SeriesNumber",
     "Rows",
 )
+UTF_8 = "ISO_IR 192"
 AMBIGUOUS = frozenset({Reason.MIXED_IDENTITY, Reason.BAD_UID})
 TAGS = sorted(tag_for_keyword(keyword) for keyword in (*KEYWORDS, *OWN_KEYWORDS))
 
@@ -81,9 +85,10 @@ def source_header(file: SourceFile | None, access: Access) -> Dataset:
     Parameters
     ----------
     file : SourceFile or None
-        As it was listed: a file of this machine, or an object; none where the source has none of the series.
+        As it was listed: a file of this machine, an object, or an instance of a PACS; none where the source has none
+        of the series.
     access : Access
-        How buckets are reached.
+        How buckets and services are reached.
 
     Returns
     -------
@@ -95,11 +100,13 @@ def source_header(file: SourceFile | None, access: Access) -> Dataset:
     DocumentError
         If it is gone, or is not DICOM.
     ResourceError
-        If the storage of objects does not answer.
+        If the storage of objects or the PACS does not answer.
     """
     if file is None:
         raise DocumentError("an image must be there when documents are written, got none; keep the source until then")
     try:
+        if is_pacs(file.path):
+            return _pacs_header(file.path, access)
         with quiet(), _opened(file, access) as stream:
             return Dataset(parse_stream(stream, TAGS, Budget()).elements)
     except ResourceError:
@@ -156,6 +163,16 @@ def local_time(moment: datetime, header: Dataset) -> datetime:
         return moment.astimezone(datetime.strptime(text, "%z").tzinfo)
     except ValueError:
         return moment.astimezone()
+
+
+def _pacs_header(instance: str, access: Access) -> Dataset:
+    """Take the elements that documents need of an instance's metadata; what is JSON there is UTF-8."""
+    with Pacs(place_of(split_instance(instance)[0], access).service) as pacs:
+        item = metadata(pacs, instance)[0]
+    wanted = {f"{tag:08X}" for tag in TAGS}
+    header = Dataset.from_json({tag: element for tag, element in item.items() if tag in wanted})
+    header.SpecificCharacterSet = UTF_8
+    return header
 
 
 def _opened(file: SourceFile, access: Access) -> BinaryIO:

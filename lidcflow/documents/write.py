@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,8 +29,8 @@ def gets_documents(said: Recommendation) -> bool:
     return said.reason is None or said.reason.code not in PASSED_OVER
 
 
-def write_documents(said: Recommendation, header: Dataset, folder: Path, *, created_ns: int) -> None:
-    """Write ``key-objects.dcm`` and ``structured-report.dcm``; documents of an earlier reading are replaced.
+def made_documents(said: Recommendation, header: Dataset, *, created_ns: int) -> dict[str, bytes]:
+    """Make the documents of a recommendation; the same recommendation gives the same bytes.
 
     Parameters
     ----------
@@ -37,10 +38,13 @@ def write_documents(said: Recommendation, header: Dataset, folder: Path, *, crea
         The answer for one series.
     header : Dataset
         Of an image of that series, without pixels.
-    folder : Path
-        Made if need be, for its owner alone.
     created_ns : int
-        When the recommendation was made, in ns since 1970; the files get this time too.
+        When the recommendation was made, in ns since 1970.
+
+    Returns
+    -------
+    dict of str to bytes
+        ``key-objects.dcm`` and ``structured-report.dcm``.
 
     Raises
     ------
@@ -50,10 +54,24 @@ def write_documents(said: Recommendation, header: Dataset, folder: Path, *, crea
     source = source_of(header, said)
     created = datetime.fromtimestamp(created_ns // 10**9, UTC)
     with quiet():
-        made = {
+        return {
             KEY_OBJECTS: _encoded(key_objects(said, source, created)),
             STRUCTURED_REPORT: _encoded(structured_report(said, source, created)),
         }
+
+
+def write_documents(made: Mapping[str, bytes], folder: Path, *, created_ns: int) -> None:
+    """Write documents; those of an earlier reading are replaced.
+
+    Parameters
+    ----------
+    made : mapping of str to bytes
+        From `made_documents`.
+    folder : Path
+        Made if need be, for its owner alone.
+    created_ns : int
+        When the recommendation was made, in ns since 1970; the files get this time.
+    """
     _make_private(folder)
     _write_together(made, folder, created_ns)
 
@@ -79,7 +97,7 @@ def _encoded(document: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _write_together(contents: dict[str, bytes], folder: Path, mtime_ns: int) -> None:
+def _write_together(contents: Mapping[str, bytes], folder: Path, mtime_ns: int) -> None:
     """Write every draft before the first rename, so that a full disk leaves the earlier files as they were."""
     drafts = {name: folder / f".{name}.{secrets.token_hex(4)}" for name in contents}
     try:

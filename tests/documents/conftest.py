@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lidcflow.documents.write import write_documents
+from lidcflow.documents.write import made_documents, write_documents
 from lidcflow.read.recommendation import Recommendation
 from tests.documents.small_study import CREATED_NS, answer, header_of, series_in
 
@@ -19,7 +19,9 @@ def documented(tmp_path: Path) -> Callable[..., tuple[Path, Recommendation]]:
     def write(source: Path, verdict: str = "ranges", name: str = "documents") -> tuple[Path, Recommendation]:
         series = series_in(source)
         said = answer(series, verdict)
-        write_documents(said, header_of(series), tmp_path / name, created_ns=CREATED_NS)
+        write_documents(
+            made_documents(said, header_of(series), created_ns=CREATED_NS), tmp_path / name, created_ns=CREATED_NS
+        )
         return tmp_path / name, said
 
     return write

@@ -13,7 +13,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 from lidcflow.config import Access
 from lidcflow.ct.quiet import quiet
 from lidcflow.documents.source import check_one_subject, source_header, source_of
-from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT, gets_documents, write_documents
+from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT, gets_documents, made_documents, write_documents
 from lidcflow.errors import DocumentError
 from lidcflow.source.files import SourceFile
 from tests.documents.small_study import CREATED_NS, answer, header_of, series_in
@@ -90,7 +90,8 @@ def test_the_encoding_of_the_source_does_not_matter(tmp_path, ct_series, syntax)
     encoding = {"implicit_vr": syntax.is_implicit_VR, "little_endian": syntax.is_little_endian}
     pydicom.dcmwrite(series.slices[0].path, image, **encoding, force_encoding=True)
 
-    write_documents(answer(series, "not-evaluated"), header_of(series), tmp_path / "out", created_ns=CREATED_NS)
+    made = made_documents(answer(series, "not-evaluated"), header_of(series), created_ns=CREATED_NS)
+    write_documents(made, tmp_path / "out", created_ns=CREATED_NS)
 
     report = pydicom.dcmread(tmp_path / "out" / STRUCTURED_REPORT)
     assert (report.PatientName, report.PatientBirthDate, report.SeriesNumber) == ("Lovelace^Ada", "18151210", 3002)
@@ -138,8 +139,9 @@ def test_a_document_that_can_not_be_written_leaves_the_earlier_ones(documented, 
     series = series_in(source)
     monkeypatch.setattr(os, "utime", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
 
+    made = made_documents(answer(series, "not-evaluated"), header_of(series), created_ns=CREATED_NS)
     with pytest.raises(OSError, match="No space"):
-        write_documents(answer(series, "not-evaluated"), header_of(series), folder, created_ns=CREATED_NS)
+        write_documents(made, folder, created_ns=CREATED_NS)
 
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 

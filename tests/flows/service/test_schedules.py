@@ -26,7 +26,7 @@ def test_local_paths_do_not_depend_on_the_working_folder_and_urls_stay(tmp_path,
     preprocess, retrain, infer = scheduled(config)
 
     assert preprocess.parameters["source"] == str(tmp_path / "ct")
-    assert infer.parameters["source"] == "s3://bucket/inbox"
+    assert infer.parameters["sources"] == ("s3://bucket/inbox",)
     assert retrain.parameters["config"]["workspace"] == str(tmp_path / "lidcflow-workspace")
     assert retrain.parameters["config"]["train"]["backbone_weights"] == str(tmp_path / "weights.h5")
 

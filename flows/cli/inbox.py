@@ -1,0 +1,131 @@
+"""Commands of the inbox: what has come, how far it is, one round through it, and another try."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.output import NOTICE, print_json, print_line, print_table
+from flows.cli.session import flow_session
+from lidcflow.config import Config
+from lidcflow.errors import ConfigError
+from lidcflow.inbox.delivery import Delivery, Step
+from lidcflow.inbox.ledger import Ledger
+
+if TYPE_CHECKING:
+    from flows.inbox import InboxReport
+
+SOME_NOT_DELIVERED = 3
+"""Exit code: done, with series that were refused or failed, or a source that could not be looked into."""
+
+MOST_ROWS = 100
+
+app = typer.Typer()
+inbox = typer.Typer(help="What has come, how far it is, and what was delivered.", invoke_without_command=True)
+app.add_typer(inbox, name="inbox")
+Steps = Annotated[list[Step] | None, typer.Option("--step", help="Only what stands at this step; may be repeated.")]
+Uids = Annotated[list[str] | None, typer.Argument(metavar="[SERIES...]", help="SeriesInstanceUIDs; by default all.")]
+Answered = Annotated[bool, typer.Option("--answered", help="Also what has its answer: it is read and delivered again.")]
+
+
+@inbox.callback()
+def listed(
+    context: typer.Context,
+    step: Steps = None,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what has come, newest first."""
+    if context.invoked_subcommand:
+        return
+    with Ledger(configured(config_file, workspace).catalog) as ledger:
+        rows, counts = ledger.rows(step)[::-1], ledger.counts()
+    if as_json:
+        print_json({"counts": counts, "deliveries": [_facts(row) for row in rows], "notice": NOTICE})
+    elif rows:
+        _print_rows(rows)
+        print_line(", ".join(f"{count} {name}" for name, count in counts.items()) + ".")
+    else:
+        print_line("Nothing has come into the inbox; `lidcflow inbox run` looks into it.")
+
+
+@inbox.command()
+def run(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
+    """Look into every source now, and answer what has settled, as the schedule does."""
+    config = configured(config_file, workspace)
+    _check_inbox(config)
+    with flow_session(config):
+        from flows.inbox import inbox as round_through
+
+        report = round_through(config.inboxes, config)
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
+    if report.refused or report.failed or report.unreachable:
+        raise typer.Exit(SOME_NOT_DELIVERED)
+
+
+@inbox.command()
+def retry(
+    series: Uids = None,
+    answered: Answered = False,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+) -> None:
+    """Let the next round try again what failed, now and from the start."""
+    if answered and not series:
+        raise ConfigError("inbox retry: --answered must come with the series that are to be read again; name them")
+    with Ledger(configured(config_file, workspace).catalog) as ledger:
+        count = ledger.retry(series, answered=answered)
+    print_line(f"{count} series go round again with the next `lidcflow inbox run`, scheduled or not.")
+
+
+def _check_inbox(config: Config) -> None:
+    if not config.inboxes:
+        raise ConfigError(
+            'inbox: a source must be configured, got none; set inbox = "pacs:main" or a folder in lidcflow.toml'
+        )
+
+
+def _print_rows(rows: list[Delivery]) -> None:
+    columns = ("seen (UTC)", "study", "series", "images", "step", "attempts", "next try (UTC)", "reason")
+    shown = [
+        (
+            _time(row.seen),
+            row.study_instance_uid,
+            row.series_instance_uid,
+            row.n_instances,
+            str(row.step),
+            row.attempts,
+            _time(row.next_try),
+            row.sentence or None,
+        )
+        for row in rows[:MOST_ROWS]
+    ]
+    more = f", the newest {MOST_ROWS} of {len(rows)}; --json has all" if len(rows) > MOST_ROWS else ""
+    print_table(f"Inbox{more}", columns, shown)
+
+
+def _print_report(report: InboxReport) -> None:
+    print_line(
+        f"{report.delivered} delivered, {report.refused} refused, {report.failed} failed, {report.waiting} waiting, "
+        f"with {report.release} in {report.seconds:.0f} s. `lidcflow inbox` lists them. {report.notice}"
+    )
+    for sentence in report.unreachable:
+        print_line(f"Not looked into: {sentence}")
+
+
+def _facts(row: Delivery) -> dict[str, Any]:
+    values = {field.name: getattr(row, field.name) for field in fields(row)}
+    return json.loads(json.dumps(values, default=lambda value: value.isoformat()))
+
+
+def _time(at: datetime | None) -> str | None:
+    return at and f"{at:%Y-%m-%d %H:%M:%S}"

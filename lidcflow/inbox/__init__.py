@@ -1,0 +1,1 @@
+"""The inbox: which series have come, how far each has got, and what was delivered."""

@@ -1,0 +1,255 @@
+"""The ledger: one row for each series, instance set and release, in the catalog's database.
+
+Whatever a step does is done before the ledger says so, and can be done again without harm: a process that is killed
+in between repeats one step, and nothing is lost or delivered twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import JSON, ColumnElement, String, UniqueConstraint, func, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from lidcflow.inbox.delivery import ANSWERED, GONE, OPEN, UNDER_WAY, UNFINISHED, Delivery, Patience, Sighting, Step
+from lidcflow.store.database import Base, Database, utc_now
+
+_LONGEST_UID = 64
+_DIGEST = 64
+_SERIES_PER_QUERY = 500
+
+
+class DeliveryRow(Base):
+    """A row of the ledger, see `Delivery`."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (UniqueConstraint("series_instance_uid", "instances", "release"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    series_instance_uid: Mapped[str] = mapped_column(String(_LONGEST_UID), index=True)
+    study_instance_uid: Mapped[str] = mapped_column(String(_LONGEST_UID), index=True)
+    instances: Mapped[str] = mapped_column(String(_DIGEST))
+    n_instances: Mapped[int]
+    source: Mapped[str]
+    release: Mapped[int]
+    step: Mapped[str] = mapped_column(index=True)
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_try: Mapped[datetime | None]
+    reason: Mapped[str] = mapped_column(default="")
+    sentence: Mapped[str] = mapped_column(default="")
+    seen: Mapped[datetime]
+    updated: Mapped[datetime]
+    delivered: Mapped[datetime | None]
+
+
+class FeedRow(Base):
+    """How far a source has been read."""
+
+    __tablename__ = "feeds"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[dict[str, Any]] = mapped_column(JSON)
+    polled: Mapped[datetime]
+
+
+class Ledger:
+    """The deliveries behind a SQLAlchemy URL, in the database of the catalog; only the flow's own process writes it.
+
+    Raises
+    ------
+    StoreError
+        If the database can't be opened.
+
+    Examples
+    --------
+    >>> with Ledger("sqlite://") as ledger:
+    ...     ledger.counts()
+    {}
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    def position(self, source: str) -> dict[str, Any] | None:
+        """Return how far a source has been read; None before the first time."""
+        with self._database.session(reads_only=True) as session:
+            row = session.get(FeedRow, source)
+            return None if row is None else row.position
+
+    def see(
+        self,
+        source: str,
+        sightings: Iterable[Sighting],
+        release: int,
+        *,
+        position: dict[str, Any] | None = None,
+        now: datetime | None = None,
+    ) -> int:
+        """Take note of what a source shows, and in the same transaction of how far it has been read.
+
+        A series whose instance set is in the ledger is known, whichever release answered it, unless it was gone in
+        between. Another instance set of a series, as when a study grows, is a new delivery, and one that has no
+        answer yet is superseded.
+
+        Returns
+        -------
+        int
+            New deliveries.
+        """
+        at, shown = now or utc_now(), list(sightings)
+        with self._database.session() as session:
+            known = _rows_of(session, [one.series_instance_uid for one in shown])
+            new = sum(_note(session, source, one, known[one.series_instance_uid], release, at) for one in shown)
+            if position is not None:
+                session.merge(FeedRow(source=source, position=position, polled=at))
+        return new
+
+    def settle(self, source: str, quiet_s: float, *, now: datetime | None = None) -> int:
+        """Let studies go on in which nothing new was seen for `quiet_s`; return how many series that are."""
+        at = now or utc_now()
+        with self._database.session() as session:
+            rows = _in_steps(session, [Step.SEEN], DeliveryRow.source == source)
+            newest: dict[str, datetime] = {}
+            for row in rows:
+                newest[row.study_instance_uid] = max(row.seen, newest.get(row.study_instance_uid, row.seen))
+            quiet = [row for row in rows if at - newest[row.study_instance_uid] >= timedelta(seconds=quiet_s)]
+            for row in quiet:
+                _move(row, Step.SETTLED, at)
+        return len(quiet)
+
+    def waiting(self, source: str, *, now: datetime | None = None) -> list[Delivery]:
+        """Return what is to be worked on now, in the order it was seen: what is under way, and what is tried again."""
+        at = now or utc_now()
+        with self._database.session(reads_only=True) as session:
+            rows = _in_steps(session, [*UNDER_WAY, Step.FAILED], DeliveryRow.source == source)
+            return [_delivery(row) for row in rows if row.next_try is None or row.next_try <= at]
+
+    def advance(self, delivery: Delivery, step: Step, *, release: int | None = None) -> None:
+        """Say that a step is done; with another release than before, the answer is that one's."""
+        with self._database.session() as session:
+            row = _row_of(session, delivery)
+            row.release = row.release if release is None else release
+            _move(row, step, utc_now())
+
+    def refuse(self, delivery: Delivery, reason: str, sentence: str) -> None:
+        """Say that a series was answered with a refusal."""
+        with self._database.session() as session:
+            row = _row_of(session, delivery)
+            _move(row, Step.REFUSED, utc_now())
+            row.reason, row.sentence = reason, sentence
+
+    def fail(
+        self, delivery: Delivery, reason: str, sentence: str, patience: Patience, *, now: datetime | None = None
+    ) -> Step:
+        """Say that a step failed: it is tried again after a delay, or the delivery is dead; an answer stays one."""
+        at = now or utc_now()
+        with self._database.session() as session:
+            row = _row_of(session, delivery)
+            if row.step not in UNFINISHED:
+                return Step(row.step)
+            attempts = row.attempts + 1
+            next_try = patience.next_try(attempts, at)
+            step = Step.DEAD if next_try is None else Step.FAILED
+            _move(row, step, at)
+            row.attempts, row.next_try, row.reason, row.sentence = attempts, next_try, reason, sentence
+        return step
+
+    def retry(self, series_instance_uids: Sequence[str] | None = None, *, answered: bool = False) -> int:
+        """Send deliveries round again from the start: those that failed, or are dead; with `answered` also others.
+
+        Parameters
+        ----------
+        series_instance_uids : sequence of str, optional
+            All by default.
+        answered : bool
+            Whether those that have their answer are read again too.
+
+        Returns
+        -------
+        int
+            Deliveries that are.
+        """
+        steps = [Step.FAILED, Step.DEAD, *(ANSWERED if answered else ())]
+        with self._database.session() as session:
+            rows = _in_steps(session, steps)
+            asked = None if series_instance_uids is None else set(series_instance_uids)
+            wanted = [row for row in rows if asked is None or row.series_instance_uid in asked]
+            for row in wanted:
+                _move(row, Step.SETTLED, utc_now())
+                row.attempts, row.reason, row.sentence = 0, "", ""
+        return len(wanted)
+
+    def rows(self, steps: Sequence[Step] | None = None) -> list[Delivery]:
+        """Return deliveries, those of all steps by default, in the order they were seen."""
+        with self._database.session(reads_only=True) as session:
+            return [_delivery(row) for row in _in_steps(session, list(steps or Step))]
+
+    def counts(self) -> dict[Step, int]:
+        """Count the deliveries in each step that occurs."""
+        query = select(DeliveryRow.step, func.count()).group_by(DeliveryRow.step).order_by(DeliveryRow.step)
+        with self._database.session(reads_only=True) as session:
+            return {Step(step): count for step, count in session.execute(query)}
+
+    def last_delivered(self) -> datetime | None:
+        """Return when the newest answer was delivered, in UTC."""
+        with self._database.session(reads_only=True) as session:
+            return session.scalars(select(DeliveryRow.delivered).order_by(DeliveryRow.delivered.desc())).first()
+
+
+def _rows_of(session: Session, uids: Sequence[str]) -> dict[str, list[DeliveryRow]]:
+    found: dict[str, list[DeliveryRow]] = {uid: [] for uid in uids}
+    for start in range(0, len(uids), _SERIES_PER_QUERY):
+        chunk = uids[start : start + _SERIES_PER_QUERY]
+        for row in session.scalars(select(DeliveryRow).where(DeliveryRow.series_instance_uid.in_(chunk))):
+            found[row.series_instance_uid].append(row)
+    return found
+
+
+def _note(session: Session, source: str, one: Sighting, known: list[DeliveryRow], release: int, at: datetime) -> bool:
+    """Write a sighting down unless it is known; tell whether it was new."""
+    same = next((row for row in known if row.instances == one.instances), None)
+    for row in known:
+        if row is not same and row.step in OPEN:
+            _move(row, Step.SUPERSEDED, at)
+    if same is not None and same.step != Step.SUPERSEDED and same.reason != GONE:
+        return False
+    row = same or DeliveryRow(**_facts(one), source=source, release=release)
+    row.seen, row.attempts, row.reason, row.sentence = at, 0, "", ""
+    _move(row, Step.SEEN, at)
+    session.add(row)
+    return True
+
+
+def _facts(one: Sighting) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in Sighting.__dataclass_fields__}
+
+
+def _move(row: DeliveryRow, step: Step, at: datetime) -> None:
+    row.step, row.updated, row.next_try = step, at, None
+    if step in ANSWERED:
+        row.delivered = at
+
+
+def _in_steps(session: Session, steps: Sequence[Step], *conditions: ColumnElement[bool]) -> list[DeliveryRow]:
+    query = select(DeliveryRow).where(DeliveryRow.step.in_(steps), *conditions)
+    return list(session.scalars(query.order_by(DeliveryRow.seen, DeliveryRow.id)))
+
+
+def _row_of(session: Session, delivery: Delivery) -> DeliveryRow:
+    return session.get_one(DeliveryRow, delivery.id)
+
+
+def _delivery(row: DeliveryRow) -> Delivery:
+    values = {name: getattr(row, name) for name in Delivery.__dataclass_fields__}
+    return Delivery(**{**values, "step": Step(row.step)})

@@ -1,0 +1,144 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lidcflow.inbox.delivery import Patience, Sighting, Step
+from lidcflow.inbox.ledger import Ledger
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ONE = Sighting("1.1", "1", "a", 10)
+GROWN = Sighting("1.1", "1", "b", 12)
+OTHER_OF_STUDY = Sighting("1.2", "1", "c", 10)
+OTHER_STUDY = Sighting("2.1", "2", "d", 10)
+PATIENCE = Patience(attempts=3, first_s=30, longest_s=45)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path}/catalog.db") as ledger:
+        yield ledger
+
+
+def settled(ledger, *sightings):
+    ledger.see("pacs", sightings, release=1, now=NOON)
+    ledger.settle("pacs", 0, now=NOON)
+    return ledger.waiting("pacs", now=NOON)
+
+
+def after(seconds):
+    return NOON + timedelta(seconds=seconds)
+
+
+def test_what_is_seen_again_is_not_new(ledger):
+    first = ledger.see("pacs", [ONE, OTHER_STUDY], release=1)
+
+    again = ledger.see("pacs", [ONE, OTHER_STUDY], release=2)
+
+    assert (first, again) == (2, 0)
+
+
+def test_a_series_is_known_to_all_sources(ledger):
+    ledger.see("pacs", [ONE], release=1)
+
+    assert ledger.see("folder", [ONE], release=1) == 0
+
+
+def test_a_study_settles_when_nothing_new_was_seen_for_a_while(ledger):
+    ledger.see("pacs", [ONE, OTHER_STUDY], release=1, now=NOON)
+    ledger.see("pacs", [OTHER_OF_STUDY], release=1, now=after(50))
+
+    assert ledger.settle("pacs", 60, now=after(70)) == 1
+    assert [row.series_instance_uid for row in ledger.rows([Step.SETTLED])] == ["2.1"]
+    assert ledger.settle("pacs", 60, now=after(110)) == 2
+
+
+def test_a_series_that_grows_is_read_with_all_its_images(ledger):
+    settled(ledger, ONE)
+
+    ledger.see("pacs", [GROWN], release=1)
+
+    assert ledger.counts() == {Step.SEEN: 1, Step.SUPERSEDED: 1}
+    assert ledger.rows([Step.SEEN])[0].instances == "b"
+
+
+def test_a_series_that_grows_after_its_answer_gets_another(ledger):
+    (delivery,) = settled(ledger, ONE)
+    ledger.advance(delivery, Step.DELIVERED)
+
+    assert ledger.see("pacs", [GROWN], release=1) == 1
+    assert ledger.counts() == {Step.DELIVERED: 1, Step.SEEN: 1}
+
+
+def test_an_instance_set_that_comes_back_unanswered_is_new_again(ledger):
+    ledger.see("pacs", [ONE], release=1)
+    ledger.see("pacs", [GROWN], release=1)
+
+    assert ledger.see("pacs", [ONE], release=1) == 1
+    assert [(row.instances, row.step) for row in ledger.rows()] == [("b", Step.SUPERSEDED), ("a", Step.SEEN)]
+
+
+@pytest.mark.parametrize("step", [Step.SETTLED, Step.PREPROCESSED, Step.SCORED])
+def test_what_was_under_way_waits_for_the_next_run(ledger, step):
+    (delivery,) = settled(ledger, ONE)
+
+    ledger.advance(delivery, step)
+
+    assert [one.step for one in ledger.waiting("pacs")] == [step]
+
+
+def test_what_is_answered_does_not_wait(ledger):
+    delivered, refused = settled(ledger, ONE, OTHER_STUDY)
+
+    ledger.advance(delivered, Step.DELIVERED)
+    ledger.refuse(refused, "too-few-slices", "series 2.1: too few")
+
+    assert ledger.waiting("pacs") == []
+    assert ledger.rows([Step.REFUSED])[0].sentence == "series 2.1: too few"
+    assert ledger.last_delivered() is not None
+
+
+def test_failures_are_tried_again_after_growing_delays_and_then_left(ledger):
+    steps, delays_s = [], []
+    for _ in range(3):
+        (delivery,) = settled(ledger, ONE) if not steps else ledger.waiting("pacs", now=after(1000))
+        steps.append(ledger.fail(delivery, "unreachable", "pacs: no answer", PATIENCE, now=NOON))
+        (row,) = ledger.rows()
+        delays_s.append(row.next_try and (row.next_try - NOON).total_seconds())
+
+    assert steps == [Step.FAILED, Step.FAILED, Step.DEAD]
+    assert delays_s == [30, 45, None]
+    assert ledger.waiting("pacs", now=after(1000)) == []
+
+
+def test_a_failure_waits_for_its_time(ledger):
+    (delivery,) = settled(ledger, ONE)
+    ledger.fail(delivery, "unreachable", "pacs: no answer", PATIENCE, now=NOON)
+
+    assert ledger.waiting("pacs", now=after(29)) == []
+    assert len(ledger.waiting("pacs", now=after(30))) == 1
+
+
+def test_retry_wakes_what_is_dead_and_leaves_what_is_answered(ledger):
+    dead, delivered = settled(ledger, ONE, OTHER_STUDY)
+    ledger.fail(dead, "unreachable", "pacs: no answer", Patience(attempts=1))
+    ledger.advance(delivered, Step.DELIVERED)
+
+    assert ledger.retry() == 1
+    assert [one.series_instance_uid for one in ledger.waiting("pacs")] == ["1.1"]
+    assert ledger.retry(["2.1"], answered=True) == 1
+
+
+def test_the_position_of_a_feed_moves_with_what_was_seen(ledger):
+    assert ledger.position("pacs") is None
+
+    ledger.see("pacs", [ONE], release=1, position={"last": 7})
+
+    assert ledger.position("pacs") == {"last": 7}
+
+
+def test_an_answer_of_another_release_is_that_ones(ledger):
+    (delivery,) = settled(ledger, ONE)
+
+    ledger.advance(delivery, Step.SCORED, release=4)
+
+    assert ledger.waiting("pacs")[0].release == 4
