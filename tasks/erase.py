@@ -12,6 +12,7 @@ from lidcflow.erasure.files import delete_folders, files_that_name, kept_trainin
 from lidcflow.erasure.snapshots import series_of_patient, snapshot_files
 from lidcflow.erasure.subject import Subject, Target, merged
 from lidcflow.errors import StoreError
+from lidcflow.inbox.ledger import Ledger
 from lidcflow.source.forget import cached_series, forget_series
 from lidcflow.store.catalog import Catalog
 from lidcflow.store.feedback import FeedbackTable
@@ -78,9 +79,9 @@ def delete_arms(uids: Collection[str], config: Config, *, dry: bool) -> int:
 
 
 def delete_rows(uids: Collection[str], config: Config, *, dry: bool) -> int:
-    """Delete the rows of series from the catalogs, and readers' marks on them."""
-    with FeedbackTable(config.catalog) as marks:
-        count = marks.delete(uids, only_count=dry)
+    """Delete the rows of series from the catalogs, and readers' marks and deliveries of them."""
+    with FeedbackTable(config.catalog) as marks, Ledger(config.catalog) as ledger:
+        count = marks.delete(uids, only_count=dry) + ledger.delete(uids, only_count=dry)
     for url in catalogs_of(config):
         with Catalog(url) as catalog:
             known = {row.series_instance_uid for row in catalog.rows()} & set(uids)

@@ -6,12 +6,12 @@ in between repeats one step, and nothing is lost or delivered twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import JSON, ColumnElement, String, UniqueConstraint, func, select
+from sqlalchemy import JSON, ColumnElement, String, UniqueConstraint, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from lidcflow.inbox.delivery import ANSWERED, GONE, OPEN, UNDER_WAY, UNFINISHED, Delivery, Patience, Sighting, Step
@@ -189,6 +189,15 @@ class Ledger:
                 _move(row, Step.SETTLED, utc_now())
                 row.attempts, row.reason, row.sentence = 0, "", ""
         return len(wanted)
+
+    def delete(self, series_instance_uids: Collection[str], *, only_count: bool = False) -> int:
+        """Delete the deliveries of series, or only count them."""
+        wanted = DeliveryRow.series_instance_uid.in_(list(series_instance_uids))
+        with self._database.session(reads_only=only_count) as session:
+            count = session.scalar(select(func.count()).select_from(DeliveryRow).where(wanted)) or 0
+            if not only_count:
+                session.execute(delete(DeliveryRow).where(wanted))
+        return count
 
     def rows(self, steps: Sequence[Step] | None = None) -> list[Delivery]:
         """Return deliveries, those of all steps by default, in the order they were seen."""

@@ -142,3 +142,12 @@ def test_an_answer_of_another_release_is_that_ones(ledger):
     ledger.advance(delivery, Step.SCORED, release=4)
 
     assert ledger.waiting("pacs")[0].release == 4
+
+
+def test_the_deliveries_of_erased_series_are_counted_and_deleted(ledger):
+    ledger.see("pacs", [ONE, OTHER_STUDY], release=1)
+    ledger.see("pacs", [GROWN], release=1)
+
+    assert ledger.delete(["1.1"], only_count=True) == 2
+    assert ledger.delete(["1.1"]) == 2
+    assert [row.series_instance_uid for row in ledger.rows()] == ["2.1"]
