@@ -7,11 +7,13 @@ from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
 from lidcflow.config import Config
+from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.release import BackbonePin, ReleaseRecord
 from tasks.backbone import is_in_the_package, register_backbone
 from tasks.cluster import gpu_resources, open_cluster, task_runner
 from tasks.evaluate import Evaluation, evaluate_release
 from tasks.features import compute_features
+from tasks.profile import keep_profile
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact, publish_table
 from tasks.release import choose_models, jobs_of, publish_release, sector_table
@@ -79,6 +81,7 @@ def train_release(plan: TrainingPlan) -> ReleaseRecord:
         results, evaluation, backbone = on_cluster(plan, run.run_id)
         release = publish_release(plan.model_copy(update={"backbone": backbone}), run.run_id, results, evaluation)
         log_release(run, release)
+        keep_profile(release, Snapshot.load(plan.snapshot_path), config, cluster.address)
     publish_table("release", sector_table(release), f"{release.name} version {release.version}, research use only")
     return release
 

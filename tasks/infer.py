@@ -18,12 +18,15 @@ from lidcflow.learn.engines import load_engine, require_engine
 from lidcflow.learn.features import volume_features
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommend import recommend
-from lidcflow.read.recommendation import GeneratedBy, Recommendation, ReleaseFacts, SliceRange, Verdict
+from lidcflow.read.recommendation import GeneratedBy, Recommendation, ReleaseFacts, SeriesWarning, SliceRange, Verdict
 from lidcflow.read.report import DATA, PAGE, write_report
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeRecord, VolumeStore
+from lidcflow.watch.outlying import NO_PROFILE, warnings_of
+from lidcflow.watch.series import measure_series
 from tasks.cluster import map_series
 from tasks.features import keep_features
+from tasks.profile import known_to_release
 from tasks.progress import stage
 from tasks.tracking.connection import Tracking
 
@@ -52,6 +55,7 @@ class SeriesReading(BaseModel):
     reason: str | None = None
     sentence: str | None = None
     ranges: tuple[RecommendedRange, ...] = ()
+    warnings: tuple[str, ...] = ()
     page: Path
     reused: bool
 
@@ -117,7 +121,8 @@ def read_series(uid: str, release: ReleaseRecord, config: Config, folder: Path) 
     features = _features(store, record, hu, config)
     sectors = list(zip([pin.slices for pin in release.sectors], _models(release, Tracking.of(config)), strict=True))
     probabilities = release_probabilities(sectors, features[None])[0]
-    said = recommend(probabilities, record, release.facts(), config.infer)
+    warnings = _warnings(release, record, hu, features, Tracking.of(config))
+    said = recommend(probabilities, record, release.facts(), config.infer, warnings)
     page = write_report(said, hu, page_folder(folder, record.study_instance_uid, uid))
     return reading_of(said, page, reused=False)
 
@@ -139,6 +144,7 @@ def reading_of(said: Recommendation, page: Path, *, reused: bool) -> SeriesReadi
         reason=said.reason.code if said.reason else None,
         sentence=said.reason.sentence if said.reason else None,
         ranges=tuple(_range_of(found) for found in said.ranges),
+        warnings=tuple(one.sentence for one in said.warnings),
         page=page,
         reused=reused,
     )
@@ -187,6 +193,16 @@ def _features(store: VolumeStore, record: VolumeRecord, hu: Any, config: Config)
         (features,) = volume_features(engine, [hu])
         keep_features(store, record, features, engine)
     return features
+
+
+def _warnings(
+    release: ReleaseRecord, record: VolumeRecord, hu: Any, features: Any, tracking: Tracking
+) -> tuple[SeriesWarning, ...]:
+    """Tell in what a series is unlike those that the release was trained on."""
+    known = known_to_release(release.version, tracking)
+    if known is None:
+        return (NO_PROFILE,)
+    return warnings_of(measure_series(record, hu[0]), features.mean(axis=0, dtype="float32"), known)
 
 
 @functools.lru_cache(maxsize=2)

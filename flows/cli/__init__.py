@@ -16,6 +16,7 @@ PARTS = (
     "experiments",
     "evaluating",
     "reading",
+    "watching",
     "service",
     "repair",
     "demo",
