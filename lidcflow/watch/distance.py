@@ -15,6 +15,7 @@ Ramdas, García Trillos & Cuturi, "On Wasserstein two-sample testing", Entropy 1
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,7 @@ def compare(reference: NDArray[np.float64], now: NDArray[np.float64], *, false_a
         raise ValueError(f"compare: both groups must hold a patient, got {len(reference)} and {len(now)}")
     distance = float(np.abs(reference.mean(axis=0) - now.mean(axis=0)).sum())
     draws = int(np.ceil(DRAWS_PER_TAIL / false_alarms)) - 1
-    drawn = _permuted(np.concatenate([reference, now]), len(now), draws, np.random.default_rng(seed))
+    drawn = _permuted(np.concatenate([reference, now]), len(now), draws, seed)
     as_far = int((drawn >= distance * (1 - _ROUNDING) - _ROUNDING).sum())
     by_chance = float(np.sort(drawn)[-int(false_alarms * (draws + 1) + 1e-9)])
     return Apart(distance, max(by_chance, SMALLEST * spread(reference)), (1 + as_far) / (1 + draws))
@@ -112,17 +113,26 @@ def spread(patients: NDArray[np.float64]) -> float:
     return float(np.abs(patients - patients.mean(axis=0)).sum(axis=1).mean())
 
 
-def _permuted(patients: NDArray[np.float64], n_now: int, draws: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _permuted(patients: NDArray[np.float64], n_now: int, draws: int, seed: int) -> NDArray[np.float64]:
     """Draw which patients are the recent ones, again and again, and measure."""
-    total, n = patients.sum(axis=0), len(patients)
-    distances = [
-        _of_draw(patients, total, rng.random((min(_BATCH, draws - start), n)).argsort(axis=1) < n_now, n_now)
-        for start in range(0, draws, _BATCH)
-    ]
-    return np.concatenate(distances)
+    total = patients.sum(axis=0)
+    chosen = _choices(len(patients), n_now, draws, seed)
+    batches = (chosen[start : start + _BATCH] for start in range(0, draws, _BATCH))
+    return np.concatenate([_of_draws(patients, total, batch, n_now) for batch in batches])
 
 
-def _of_draw(
+@lru_cache(maxsize=2)
+def _choices(n: int, n_now: int, draws: int, seed: int) -> NDArray[np.bool_]:
+    """Choose `n_now` of `n` patients in each row; most quantities of a check share the choices."""
+    rng, chosen = np.random.default_rng(seed), np.zeros((draws, n), dtype=np.bool_)
+    for start in range(0, draws, _BATCH):
+        batch = chosen[start : start + _BATCH]
+        first = np.argpartition(rng.random(batch.shape, dtype=np.float32), n_now - 1, axis=1)[:, :n_now]
+        np.put_along_axis(batch, first, True, axis=1)
+    return chosen
+
+
+def _of_draws(
     patients: NDArray[np.float64], total: NDArray[np.float64], chosen: NDArray[np.bool_], n_now: int
 ) -> NDArray[np.float64]:
     inside = chosen.astype(np.float64) @ patients

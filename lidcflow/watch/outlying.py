@@ -1,7 +1,7 @@
 """Tell a series that is unlike those its release was trained on; the answer stays, with a warning to it.
 
-Limits come from the training series themselves, each measured against those of other patients. A margin keeps
-small training sets, whose extremes the next patient passes by chance, from warning all the time.
+Limits come from the training series themselves, each measured against those of other patients. Few of them tell
+little of what the next one may be like: ranges have a margin, and limits of distances are prediction limits.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from lidcflow.read.recommendation import SeriesWarning
 from lidcflow.watch.distance import coordinates
@@ -19,14 +20,20 @@ from lidcflow.watch.quantities import centres
 from lidcflow.watch.series import HU_EDGES, NUMBERS, WORDS, Measured
 
 QUANTILE = 0.995
-"""Share of training series whose own distances lie within the limit."""
+"""Probability that the next series like those of training lies within the limit of a distance."""
 
 MARGIN = 1.1
-"""Factor by which a series may pass what training has seen."""
+"""Factor by which a number may pass what training has seen."""
 
 NEIGHBOURS = 3
+FEWEST = 8
+"""Training series that a limit of distances takes."""
+
 KNOWN_WORDS = ("manufacturer", "kernel")
 """What a release must have seen; new models of a manufacturer are for drift to tell."""
+
+LIMITED = ("slice_spacing_mm", "slice_thickness_mm", "field_of_view_mm", "scan_length_mm", "kvp")
+"""Numbers that must be like those of training; the pixel spacing follows the field of view, all a network sees."""
 
 NO_PROFILE = SeriesWarning(
     code="not-compared",
@@ -72,7 +79,7 @@ def known_to(profile: Profile) -> Known:
     own = [_from_mean(hu[i], hu[other]) for i, other in enumerate(others) if other.any()]
     near = [_nearest(features[i], features[other], scale) for i, other in enumerate(others) if other.any()]
     return Known(
-        ranges={key: _range(values) for key, values in profile.numbers.items() if any(v is not None for v in values)},
+        ranges={key: told for key in LIMITED if (told := _range(profile.numbers[key]))},
         words={key: frozenset(word for word in profile.words[key] if word is not None) for key in KNOWN_WORDS},
         hu=hu,
         features=features,
@@ -136,9 +143,9 @@ def _far(measured: Measured, mean_features: NDArray[np.floating], known: Known) 
         )
 
 
-def _range(values: tuple[float | None, ...]) -> tuple[float, float]:
+def _range(values: tuple[float | None, ...]) -> tuple[float, float] | None:
     told = [value for value in values if value is not None]
-    return min(told), max(told)
+    return (min(told), max(told)) if told else None
 
 
 def _from_mean(one: NDArray[np.float64], others: NDArray[np.float64]) -> float:
@@ -154,5 +161,15 @@ def _nearest(one: NDArray[np.float64], others: NDArray[np.float64], scale: NDArr
 
 
 def _limit(distances: list[float]) -> float:
-    """Return the distance that `QUANTILE` of the series keep, with the margin; one patient alone sets none."""
-    return MARGIN * float(np.quantile(distances, QUANTILE, method="higher")) if distances else float("inf")
+    """Return the upper prediction limit of log-normal distances, and at least what training itself keeps.
+
+    References
+    ----------
+    Hahn & Meeker, "Statistical Intervals", section 4.8: one future observation.
+    """
+    if len(distances) < FEWEST:
+        return float("inf")
+    logs = np.log(np.maximum(distances, _TINY))
+    n = len(logs)
+    reach = stats.t.ppf(QUANTILE, n - 1) * logs.std(ddof=1) * np.sqrt(1 + 1 / n)
+    return max(float(np.exp(logs.mean() + reach)), float(np.quantile(distances, QUANTILE, method="higher")))

@@ -115,7 +115,7 @@ class DriftCheck(Record):
                 f"{self.patients} patients were read {when}: {self.minimum} are needed for {self.release} version "
                 f"{self.version} to be compared with its training."
             )
-        which = ", ".join(one.name for one in self.alarms)
+        which = "; ".join(one.name for one in self.alarms)
         found = f"{len(self.alarms)} of {compared} quantities drifted: {which}" if which else "nothing drifted"
         return (
             f"{self.patients} patients read {when} beside those that {self.release} version {self.version} was made "

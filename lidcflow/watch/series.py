@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from lidcflow.store.record import VolumeRecord
 
 HU_STEP = 20
-HU_EDGES = np.append(np.arange(-1024, 980, HU_STEP), 3072).astype(np.float64)
-"""Bins of the HU histogram: 20 HU up to dense bone, one for the rest."""
+HU_EDGES = np.append(np.arange(-950, 1000, HU_STEP), 3072).astype(np.float64)
+"""Bins of the HU histogram: 20 HU from lung to dense bone, one for the rest. The air around the patient is below: its
+share follows the field of view."""
 
 _LOWEST_HU, _HIGHEST_HU = -1024, 3071
-_BIN_OF_HU = np.digitize(np.arange(_LOWEST_HU, _HIGHEST_HU + 1), HU_EDGES) - 1
+_BIN_OF_HU = np.digitize(np.arange(_LOWEST_HU, _HIGHEST_HU + 1), HU_EDGES)
 _DIGITS = 3
 
 NUMBERS = {
@@ -44,7 +45,7 @@ class Measured:
     words : dict
         Of each key of `WORDS`.
     hu : (bins,) array of float64
-        Share of the volume's voxels in each bin of `HU_EDGES`.
+        Share of the voxels that are not air in each bin of `HU_EDGES`.
     """
 
     numbers: dict[str, float | None]
@@ -79,15 +80,18 @@ def measure_series(record: VolumeRecord, mean_hu: NDArray[np.int16]) -> Measured
 
 
 def hu_histogram(mean_hu: NDArray[np.int16]) -> NDArray[np.float64]:
-    """Return the share of voxels in each bin of `HU_EDGES`.
+    """Return the share of the voxels that are not air in each bin of `HU_EDGES`; of air alone, all in the first.
 
     Examples
     --------
-    >>> hu_histogram(np.full((2, 4, 4), -1010, dtype=np.int16))[:2]
-    array([1., 0.])
+    >>> hu_histogram(np.array([[[-1010, -940], [-920, -920]]], dtype=np.int16))[:2].round(2)
+    array([0.33, 0.67])
     """
     counts = np.bincount(mean_hu.ravel().astype(np.int64) - _LOWEST_HU, minlength=len(_BIN_OF_HU))
-    return np.asarray(np.bincount(_BIN_OF_HU, weights=counts) / counts.sum())
+    inside = np.bincount(_BIN_OF_HU, weights=counts)[1:]
+    if not inside.sum():
+        inside[0] = 1.0
+    return np.asarray(inside / inside.sum())
 
 
 def _word(value: object) -> str | None:
