@@ -166,12 +166,17 @@ def _range_of(found: SliceRange) -> RecommendedRange:
 def _known_reading(record: VolumeRecord, release: ReleaseFacts, config: Config, folder: Path) -> SeriesReading | None:
     place = page_folder(folder, record.study_instance_uid, record.series_instance_uid)
     said = _stored(place)
-    if said is None or said.volume is None:
+    if said is None or said.volume is None or _can_be_compared_now(said, Tracking.of(config)):
         return None
     shown = min(len(said.ranges) + said.ranges_left_out, config.infer.ranges)
     same = (said.release, said.volume.volume_digest, len(said.ranges), said.generated_by)
     wanted = (release, record.volume_digest, shown, GeneratedBy())
     return reading_of(said, place / PAGE, reused=True) if same == wanted else None
+
+
+def _can_be_compared_now(said: Recommendation, tracking: Tracking) -> bool:
+    """Tell whether the release has got a profile since a reading that had none to be compared with."""
+    return NO_PROFILE in said.warnings and known_to_release(said.release.version, tracking) is not None
 
 
 def _stored(place: Path) -> Recommendation | None:

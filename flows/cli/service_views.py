@@ -102,7 +102,7 @@ def _status_rows(found: Status) -> dict[str, str]:
         "store": _store(store) if store else "none yet",
         "catalog": ", ".join(f"{count} {state}" for state, count in (found.catalog or {}).items()) or "empty",
         "releases": f"{releases.releases}, {_champion(releases)}" if releases else "none yet",
-        "last reading": _reading(found.reading) if found.reading else "none yet",
+        "last read": _reading(found.reading) if found.reading else "none yet",
         "drift": _drift(found.drift) if found.drift else "not checked yet",
         "lidcflow up": _service(service) if service else "not running; it keeps the schedules and shows the runs",
         "disk": f"{found.disk_free_bytes / 2**30:.1f} GiB free",

@@ -54,7 +54,8 @@ def _histograms(axis: Axes, one: QuantityDrift) -> None:
 def _cumulated(axis: Axes, one: QuantityDrift) -> None:
     for group, colour, label in ((one.reference, GREY, "reference"), (one.now, _colour(one), "now")):
         if group.patients:
-            axis.step(one.support, np.cumsum(group.shares), where="post", color=colour, label=label, linewidth=1.6)
+            at, reached = [one.support[0], *one.support], [0.0, *np.cumsum(group.shares)]
+            axis.step(at, reached, where="post", color=colour, label=label, linewidth=1.6)
     axis.set_ylim(0, 1.03)
     axis.set_xlabel(one.name, fontsize=8)
     axis.set_ylabel("share at or below", fontsize=8)

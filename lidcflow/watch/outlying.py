@@ -37,7 +37,8 @@ LIMITED = ("slice_spacing_mm", "slice_thickness_mm", "field_of_view_mm", "scan_l
 
 NO_PROFILE = SeriesWarning(
     code="not-compared",
-    sentence="The release keeps no profile of its training series: whether this one is like them was not checked.",
+    sentence="The release keeps no profile of its training series: whether this one is like them was not checked; "
+    "`lidcflow drift` makes one.",
 )
 
 _TINY = 1e-6

@@ -38,7 +38,7 @@ def test_status_warns_of_a_disk_that_is_nearly_full_and_tells_that_nothing_was_r
 
     assert result.exit_code == 0
     assert "problem: disk of the workspace: must have 1e+09 GiB free" in result.stdout
-    assert "last reading none yet" in result.stdout
+    assert "last read    none yet" in result.stdout
     assert "drift        not checked yet" in result.stdout
 
 
