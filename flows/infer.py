@@ -150,4 +150,5 @@ def _row(reading: SeriesReading) -> dict[str, str]:
         "verdict": reading.verdict,
         "slices": ", ".join(f"{found.first_slice}-{found.last_slice}" for found in reading.ranges),
         "reason": reading.sentence or "",
+        "warnings": " ".join(reading.warnings),
     }

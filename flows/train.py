@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from lidcflow.config import Config
 from lidcflow.errors import TrackingAway
+from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.release import BackbonePin, ReleaseRecord
 from lidcflow.store.turns import at_work
 from tasks.backbone import is_in_the_package, register_backbone
@@ -18,6 +19,7 @@ from tasks.cluster import gpu_resources, open_cluster, task_runner
 from tasks.evaluate import Evaluation, evaluate_release
 from tasks.features import features_of_plan
 from tasks.kept import forget, held, in_short, kept_run
+from tasks.profile import keep_profile
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact, publish_table
 from tasks.release import choose_models, jobs_of, publish_release, sector_table
@@ -159,6 +161,7 @@ def finish_release(
         elif release.gate.passed:
             registry.set_champion(tracking, release.version, release.gate.reason)
         log_release(run, release)
+        keep_profile(release, Snapshot.load(plan.snapshot_path), plan.config, address)
         end_run(tracking, run.run_id)
     return release, False
 

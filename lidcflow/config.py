@@ -243,6 +243,16 @@ class DeliveryConfig(_Settings):
     longest_delay_s: float = Field(3600, gt=0, description="longest delay between two attempts")
 
 
+class DriftConfig(_Settings):
+    """How what was read lately is compared with what its release was made on."""
+
+    days: float = Field(30, gt=0, description="how far back readings count")
+    minimum: int = Field(20, ge=2, description="fewest patients that are compared")
+    false_alarms: float = Field(
+        0.01, ge=1e-4, le=0.5, description="probability that a check raises any alarm where nothing drifts"
+    )
+
+
 class ServeConfig(_Settings):
     """What `lidcflow up` and `lidcflow reports` serve; servers listen on loopback unless host says otherwise."""
 
@@ -255,6 +265,8 @@ class ServeConfig(_Settings):
         None, description="when to look whether it is time to retrain; none: as the YAML says"
     )
     infer_every_s: int | None = Field(None, ge=10, description="seconds between inferences; none: as the YAML says")
+    drift_cron: str | None = Field(None, description="when to look for drift; none: as deployments/prefect.yaml says")
+    disk_low_gib: float = Field(10, ge=0, description="free space of the workspace below which status warns, in GiB")
     timezone: str | None = Field(None, description="time zone of the crons, as Europe/Berlin; none: as the YAML says")
 
 
@@ -287,6 +299,7 @@ class Config(_Settings):
     infer: InferConfig = InferConfig()
     retrain: RetrainConfig = RetrainConfig()
     delivery: DeliveryConfig = DeliveryConfig()
+    drift: DriftConfig = DriftConfig()
     serve: ServeConfig = ServeConfig()
     experiments: dict[ExperimentName, ExperimentConfig] = Field({}, description="one's own, by name")
 
@@ -372,6 +385,11 @@ class Config(_Settings):
     def reports_path(self) -> Path:
         """Folder of recommendations and pages."""
         return self.workspace / "reports"
+
+    @property
+    def drift_path(self) -> Path:
+        """Folder of the checks for drift; each day has one of its own."""
+        return self.reports_path / "drift"
 
     @property
     def catalog(self) -> str:

@@ -24,7 +24,8 @@ class Training:
     file : Path, optional
         Its file in the workspace.
     copies, pictures : list of Kept
-        Its copies in MLflow, and pictures of slices of validation patients where those are among the erased.
+        Its copies in MLflow; and what is deleted there: the profile of its series, and pictures of slices of
+        validation patients where those are among the erased.
     releases : list of int
         Versions that were trained on it.
     """
@@ -84,7 +85,10 @@ def _trainings(uids: Collection[str], config: Config) -> Iterator[Training]:
                 share=share,
                 file=files.get(digest),
                 copies=copies,
-                pictures=erasure.kept_pictures(tracking, runs.get(digest, [])) if in_validation else [],
+                pictures=[
+                    *(erasure.kept_pictures(tracking, runs.get(digest, [])) if in_validation else []),
+                    *erasure.kept_profiles(tracking, runs.get(digest, [])),
+                ],
                 releases=[version for version, record in releases.items() if record.snapshot_name == digest],
             )
 

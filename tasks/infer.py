@@ -18,13 +18,16 @@ from lidcflow.learn.engines import load_engine, require_engine
 from lidcflow.learn.features import volume_features
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommend import recommend
-from lidcflow.read.recommendation import GeneratedBy, Recommendation, ReleaseFacts, SliceRange, Verdict
+from lidcflow.read.recommendation import GeneratedBy, Recommendation, ReleaseFacts, SeriesWarning, SliceRange, Verdict
 from lidcflow.read.report import DATA, PAGE, write_report
 from lidcflow.read.reports import UNKNOWN_STUDY
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeRecord, VolumeStore
+from lidcflow.watch.outlying import NO_PROFILE, warnings_of
+from lidcflow.watch.series import mean_features, measure_series
 from tasks.cluster import map_series
 from tasks.features import keep_features
+from tasks.profile import known_to_release
 from tasks.progress import stage
 from tasks.tracking.connection import Tracking
 
@@ -50,6 +53,7 @@ class SeriesReading(BaseModel):
     reason: str | None = None
     sentence: str | None = None
     ranges: tuple[RecommendedRange, ...] = ()
+    warnings: tuple[str, ...] = ()
     page: Path
     documents: Path | None = None
     undocumented: str | None = None
@@ -117,7 +121,8 @@ def read_series(uid: str, release: ReleaseRecord, config: Config, folder: Path) 
     features = _features(store, record, hu, config)
     sectors = list(zip([pin.slices for pin in release.sectors], _models(release, Tracking.of(config)), strict=True))
     probabilities = release_probabilities(sectors, features[None])[0]
-    said = recommend(probabilities, record, release.facts(), config.infer)
+    warnings = _warnings(release, record, hu, features, Tracking.of(config))
+    said = recommend(probabilities, record, release.facts(), config.infer, warnings)
     page = write_report(said, hu, page_folder(folder, record.study_instance_uid, uid))
     return reading_of(said, page, reused=False)
 
@@ -139,6 +144,7 @@ def reading_of(said: Recommendation, page: Path, *, reused: bool) -> SeriesReadi
         reason=said.reason.code if said.reason else None,
         sentence=said.reason.sentence if said.reason else None,
         ranges=tuple(_range_of(found) for found in said.ranges),
+        warnings=tuple(one.sentence for one in said.warnings),
         page=page,
         reused=reused,
     )
@@ -160,12 +166,17 @@ def _range_of(found: SliceRange) -> RecommendedRange:
 def _known_reading(record: VolumeRecord, release: ReleaseFacts, config: Config, folder: Path) -> SeriesReading | None:
     place = page_folder(folder, record.study_instance_uid, record.series_instance_uid)
     said = _stored(place)
-    if said is None or said.volume is None:
+    if said is None or said.volume is None or _can_be_compared_now(said, Tracking.of(config)):
         return None
     shown = min(len(said.ranges) + said.ranges_left_out, config.infer.ranges)
     same = (said.release, said.volume.volume_digest, len(said.ranges), said.generated_by)
     wanted = (release, record.volume_digest, shown, GeneratedBy())
     return reading_of(said, place / PAGE, reused=True) if same == wanted else None
+
+
+def _can_be_compared_now(said: Recommendation, tracking: Tracking) -> bool:
+    """Tell whether the release has got a profile since a reading that had none to be compared with."""
+    return NO_PROFILE in said.warnings and known_to_release(said.release.version, tracking) is not None
 
 
 def _stored(place: Path) -> Recommendation | None:
@@ -188,6 +199,16 @@ def _features(store: VolumeStore, record: VolumeRecord, hu: Any, config: Config)
         if features.ndim == 2:  # maps take more room than the volume, and a series is read once by a release
             keep_features(store, record, features, engine, feature_id=feature_id)
     return features
+
+
+def _warnings(
+    release: ReleaseRecord, record: VolumeRecord, hu: Any, features: Any, tracking: Tracking
+) -> tuple[SeriesWarning, ...]:
+    """Tell in what a series is unlike those that the release was trained on."""
+    known = known_to_release(release.version, tracking)
+    if known is None:
+        return (NO_PROFILE,)
+    return warnings_of(measure_series(record, hu[0]), mean_features(features), known)
 
 
 @functools.lru_cache(maxsize=2)

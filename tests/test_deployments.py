@@ -12,7 +12,7 @@ from flows.service.servers import WORK_POOL
 from lidcflow.config import Config
 
 FILE = Path(__file__).parents[1] / "deployments" / "prefect.yaml"
-NAMES = ["preprocess", "retrain", "infer"]
+NAMES = ["preprocess", "retrain", "infer", "drift"]
 
 
 def filled(name, **settings):

@@ -20,6 +20,7 @@ PARTS = (
     "reading",
     "reports",
     "inbox",
+    "watching",
     "service",
     "repair",
     "erasing",

@@ -37,7 +37,7 @@ def up(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
 
 @app.command()
 def status(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
-    """Tell how the workspace stands: volumes, catalog, releases, last runs, disk."""
+    """Tell how the workspace stands: volumes, catalog, releases, last runs and reading, drift, disk."""
     from flows.service.status import status_of
 
     config = configured(config_file, workspace)

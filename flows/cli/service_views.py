@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flows.service.doctor import Finding
+    from flows.service.health import LastDrift, LastReading
     from flows.service.lock import Served
     from flows.service.status import ReleasesStatus, RunStatus, Status, StoreStatus
     from flows.service.up import Serving
@@ -103,6 +104,8 @@ def _status_rows(found: Status) -> dict[str, str]:
         "releases": f"{releases.releases}, {_champion(releases)}" if releases else "none yet",
         "retraining": f"{_moment(last.checked)}: {escape(last.why)}" if (last := found.retraining) else "never checked",
         "erased": f"{found.erasures.done} patients, studies or series" if found.erasures else "nothing",
+        "last read": _reading(found.reading) if found.reading else "none yet",
+        "drift": _drift(found.drift) if found.drift else "not checked yet",
         "lidcflow up": _service(service) if service else "not running; it keeps the schedules and shows the runs",
         "disk": f"{found.disk_free_bytes / 2**30:.1f} GiB free",
         "versions": ", ".join(f"{name} {number}" for name, number in found.versions.items()),
@@ -129,6 +132,15 @@ def _champion(releases: ReleasesStatus) -> str:
         f"{' (synthetic data)' if releases.champion_synthetic else ''}"
         f"{f', made {_moment(releases.champion_created)}' if releases.champion_created else ''}"
     )
+
+
+def _reading(reading: LastReading) -> str:
+    return f"{_moment(reading.when)}, {reading.reports} reports"
+
+
+def _drift(drift: LastDrift) -> str:
+    found = f": {', '.join(drift.drifted)}" if drift.drifted else ""
+    return f"{drift.verdict}{found} ({_moment(drift.when)}, {drift.patients} patients, {drift.release})"
 
 
 def _runs_table(runs: list[RunStatus]) -> Table:

@@ -43,6 +43,8 @@ def print_readings(report: InferReport) -> None:
             print_table("Slices to look at", columns, _range_rows(reading))
         else:
             print_line(reading.sentence or "Nothing above the threshold; the page shows the five highest slices.")
+        for warning in reading.warnings:
+            print_line(f"Warning: {warning}")
         print_line(str(reading.page))
         if beside := reading.undocumented or reading.documents:
             print_line(f"DICOM documents: {beside}")

@@ -1,4 +1,4 @@
-"""How a workspace stands: store, catalog, releases, runs, disk. Reads only, and makes nothing."""
+"""How a workspace stands: store, catalog, releases, runs, reading, drift, disk. Reads only, and makes nothing."""
 
 import shutil
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, Field
 from sqlalchemy import make_url
 
+from flows.service.health import LastDrift, LastReading, last_drift, last_reading, low_disk
 from flows.service.lock import Served, served
 from flows.service.servers import has_remote_tracking
 from lidcflow.config import Config
@@ -80,6 +81,8 @@ class Status(BaseModel):
     retraining: RetrainStatus | None
     erasures: ErasureStatus | None
     runs: list[RunStatus] | None
+    reading: LastReading | None
+    drift: LastDrift | None
     disk_free_bytes: int
     versions: dict[str, str]
     problems: list[str] = Field(default_factory=list)
@@ -93,6 +96,9 @@ def status_of(config: Config) -> Status:
     releases = _or_problem(lambda: _releases(config), problems)
     erasures = _or_problem(lambda: _erasures(config), problems)
     problems += _remarks(releases, erasures)
+    free_bytes = shutil.disk_usage(nearest_folder(config.workspace)).free
+    if low := low_disk(free_bytes, config):
+        problems.append(low)
     return Status(
         workspace=config.workspace.absolute(),
         exists=config.workspace.is_dir(),
@@ -103,7 +109,9 @@ def status_of(config: Config) -> Status:
         retraining=_retraining(config),
         erasures=erasures,
         runs=_or_problem(lambda: _runs(service), problems),
-        disk_free_bytes=shutil.disk_usage(nearest_folder(config.workspace)).free,
+        reading=last_reading(config),
+        drift=last_drift(config),
+        disk_free_bytes=free_bytes,
         versions={package: version(package) for package in PACKAGES},
         problems=problems,
     )

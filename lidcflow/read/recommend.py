@@ -16,6 +16,7 @@ from lidcflow.read.recommendation import (
     Reason,
     Recommendation,
     ReleaseFacts,
+    SeriesWarning,
     SliceRange,
     SliceReading,
     SourceImage,
@@ -32,7 +33,11 @@ SUM_TOLERANCE = 1e-3
 
 
 def recommend(
-    probabilities: NDArray[np.floating], record: VolumeRecord, release: ReleaseFacts, config: InferConfig
+    probabilities: NDArray[np.floating],
+    record: VolumeRecord,
+    release: ReleaseFacts,
+    config: InferConfig,
+    warnings: Sequence[SeriesWarning] = (),
 ) -> Recommendation:
     """Rank the slices of a volume and join neighbours at or above the threshold into ranges.
 
@@ -46,6 +51,8 @@ def recommend(
         The release that made the probabilities; its threshold decides.
     config : InferConfig
         `ranges` is the most that are recommended; the rest is counted.
+    warnings : sequence of SeriesWarning
+        In what the series is unlike those of training.
 
     Returns
     -------
@@ -70,6 +77,7 @@ def recommend(
         release=release,
         verdict="ranges" if ranges else "nothing-above-threshold",
         volume=_volume_facts(record),
+        warnings=tuple(warnings),
         ranges=tuple(ranges[: config.ranges]),
         ranges_left_out=max(0, len(ranges) - config.ranges),
         highest_slices=() if ranges else tuple(sorted(slices, key=lambda one: one.rank)[:HIGHEST_SLICES]),

@@ -40,6 +40,10 @@ def _is_absent(value: object) -> bool:
     return value is None
 
 
+def _is_empty(value: tuple[object, ...]) -> bool:
+    return not value
+
+
 class SourceImage(_Part):
     """One DICOM instance of the series, or one frame of its multi-frame instance."""
 
@@ -123,6 +127,13 @@ class VolumeFacts(_Part):
     volume_digest: str = Field(description="SHA-256 of the voxels and slice edges")
 
 
+class SeriesWarning(_Part):
+    """Something in which the series is unlike those that the release was trained on."""
+
+    code: str = Field(description="such as unlike-training-kernel")
+    sentence: str
+
+
 class Reason(_Part):
     """Why a series was not evaluated."""
 
@@ -150,6 +161,9 @@ class Recommendation(_Part):
     verdict: Verdict
     reason: Reason | None = Field(None, description="only with not-evaluated")
     volume: VolumeFacts | None = Field(None, description="none with not-evaluated")
+    warnings: tuple[SeriesWarning, ...] = Field(
+        (), exclude_if=_is_empty, description="why the series may be unlike those of training; left out when it is not"
+    )
     ranges: tuple[SliceRange, ...] = Field((), description="only with ranges; best first")
     ranges_left_out: int = Field(0, ge=0, description="further ranges beyond the configured most")
     highest_slices: tuple[SliceReading, ...] = Field((), description="only with nothing-above-threshold; best first")

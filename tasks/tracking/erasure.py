@@ -18,6 +18,7 @@ from tasks.tracking.connection import Tracking, connect, is_there
 from tasks.tracking.registry import ERASED_TAG
 
 SNAPSHOT_FOLDER = "snapshot"
+PROFILE_FOLDER = "profile"
 PICTURES = ("slices.png",)
 """Artifacts of a sector's run that show slices of its validation patients."""
 
@@ -53,6 +54,12 @@ def kept_pictures(tracking: Tracking, run_ids: list[str]) -> list[Kept]:
         run.info.run_id for run_id in run_ids for run in _runs(client, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}'")
     ]
     return [kept for one in [*run_ids, *below] for kept in _artifacts(client, one, None) if kept.path in PICTURES]
+
+
+def kept_profiles(tracking: Tracking, run_ids: list[str]) -> list[Kept]:
+    """List the profiles among the artifacts of runs: figures of every training series, without any name."""
+    client = connect(tracking)
+    return [kept for run_id in run_ids for kept in _artifacts(client, run_id, PROFILE_FOLDER)]
 
 
 def fetch(tracking: Tracking, kept: Kept, folder: Path) -> Path:

@@ -13,13 +13,16 @@ import zarr
 from typer.testing import CliRunner
 
 from flows.cli import app
+from flows.drift import drift
 from flows.evaluate import evaluate
 from flows.experiment import bring_volumes, experiment
 from flows.infer import infer
+from flows.service.health import last_drift, last_reading
 from flows.train import train
 from lidcflow.config import (
     ClusterConfig,
     Config,
+    DriftConfig,
     InferConfig,
     LabelConfig,
     PreprocessConfig,
@@ -52,12 +55,14 @@ from lidcflow.read.feedback import Saying, add_mark
 from lidcflow.read.recommendation import Recommendation
 from lidcflow.store.feedback import FeedbackTable
 from lidcflow.store.volumes import VolumeStore
+from lidcflow.watch.record import DriftCheck
 from tasks.champions import ask_champion, champions_of
 from tasks.cluster import open_cluster
 from tasks.features import compute_features
 from tasks.held_out import config_of_release, lacking_features, load_snapshot, read_split
 from tasks.infer import config_for
 from tasks.predict import fit_and_predict, predict_globally, predict_release
+from tasks.profile import FILE, check_volumes, find_profile
 from tasks.promote import promote
 from tasks.snapshot import plan_training
 from tasks.tracking.connection import Tracking, connect
@@ -409,6 +414,68 @@ def test_a_snapshot_that_left_the_workspace_comes_from_the_run_of_the_training(c
     assert load_snapshot(trained.release, elsewhere, run_id).digest == snapshot.digest
     with pytest.raises(TrainingError, match="the file must exist"):
         load_snapshot(trained.release.model_copy(update={"snapshot_id": "ab" * 32}), elsewhere, run_id)
+
+
+def test_a_training_keeps_a_profile_of_its_patients_that_names_none(config, trained, snapshot):
+    profile = find_profile(1, Tracking.of(config))
+
+    kept = profile.model_dump_json()
+    assert len(set(profile.patients)) == snapshot.rows("train")["patient_key"].nunique()
+    assert profile.scores.shape == (snapshot.rows("validation")["series_instance_uid"].nunique(), SLICES)
+    assert profile.features.shape == (len(profile.patients), 384)
+    assert profile.numbers["slice_spacing_mm"][0] > 0
+    assert not [key for key in set(snapshot.table["patient_key"]) if key in kept]
+
+
+def test_a_profile_that_is_lost_is_made_again_from_the_snapshot(config, trained, tmp_path):
+    tracking = Tracking.of(config)
+    before = find_profile(1, tracking)
+    run_id = training_of(tracking, 1)
+    (kept,) = (config.workspace / "mlflow" / "artifacts").rglob(f"{run_id}/artifacts/{FILE}")
+    kept.unlink()
+
+    assert find_profile(1, tracking) is None
+    drift(config, "1", tmp_path)
+    assert find_profile(1, tracking) == before
+
+
+def test_a_profile_is_made_of_the_volumes_of_the_training_alone(config, trained, snapshot, stored):
+    changed = Snapshot(snapshot.table.assign(volume_digest="0" * 64), snapshot.digest)
+
+    with pytest.raises(ReleaseError, match="must be the one that it was trained with"):
+        check_volumes(trained.release, changed, stored.series_uids(), config)
+
+
+def test_series_unlike_those_of_training_are_answered_with_a_warning(read):
+    reading = next(reading for reading in read.readings if reading.verdict != "not-evaluated")
+    said = json.loads((reading.page.parent / "recommendations.json").read_text())
+
+    codes = [one["code"] for one in said["warnings"]]
+    assert {"unlike-training-scan-length", "unlike-training-features"} <= set(codes)
+    assert reading.warnings == tuple(one["sentence"] for one in said["warnings"])
+    assert "Unlike what the release was trained on" in reading.page.read_text()
+
+
+def test_a_check_for_drift_leaves_a_page_and_its_verdict_for_status(config, read, tmp_path):
+    file = str(config_file(config, tmp_path))
+
+    done = CliRunner().invoke(app, ["drift", "--release", "1", "--config", file, "--json"])
+
+    report = json.loads(done.stdout)
+    check = DriftCheck.model_validate(report["check"])
+    assert (done.exit_code, check.verdict) == (0, "too few")
+    assert (check.patients, check.series, check.not_evaluated, check.without_volume) == (1, 2, 1, 0)
+    assert report["page"].endswith("report.html")
+    assert (last_drift(config).verdict, last_drift(config).release) == ("too few", "lidcflow version 1")
+    assert last_reading(config).reports == 3
+
+
+def test_readings_before_the_window_do_not_count(config, read, tmp_path):
+    shortly = config.model_copy(update={"drift": DriftConfig(days=1e-9)})
+
+    report = drift(shortly, "1", tmp_path)
+
+    assert (report.check.series, report.page) == (0, tmp_path / "report.html")
 
 
 def test_every_series_of_a_source_gets_an_answer(read, source):

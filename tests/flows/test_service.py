@@ -30,6 +30,18 @@ def test_status_tells_of_a_store_of_another_configuration_and_goes_on(tmp_path):
     assert "catalog      empty" in result.stdout
 
 
+def test_status_warns_of_a_disk_that_is_nearly_full_and_tells_that_nothing_was_read_or_checked(tmp_path):
+    (tmp_path / "lidcflow.toml").write_text("[serve]\ndisk_low_gib = 1e9\n")
+    options = ["--config", str(tmp_path / "lidcflow.toml"), "--workspace", str(tmp_path)]
+
+    result = CliRunner().invoke(app, ["status", *options])
+
+    assert result.exit_code == 0
+    assert "problem: disk of the workspace: must have 1e+09 GiB free" in result.stdout
+    assert "last read    none yet" in result.stdout
+    assert "drift        not checked yet" in result.stdout
+
+
 def test_doctor_ends_with_exit_code_1_and_the_way_out_when_something_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "CHECKS", {"patient key": checks.patient_key, "disk": checks.disk})
     (tmp_path / "patient.key").touch(mode=0o644)

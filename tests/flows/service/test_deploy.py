@@ -47,9 +47,9 @@ def test_deployments_are_made_once_and_keep_a_pause_by_hand(client, tmp_path):
     second = deploy(config)
     with_inbox = deploy(Config(workspace=tmp_path, archive="a", inbox="i", serve={"retrain_cron": "5 4 * * 6"}))
 
-    assert first == {"preprocess": False, "retrain": False, "infer": True}
-    assert second == {"preprocess": False, "retrain": True, "infer": True}
-    assert with_inbox == {"preprocess": False, "retrain": True, "infer": False}
+    assert first == {"preprocess": False, "retrain": False, "infer": True, "drift": False}
+    assert second == {"preprocess": False, "retrain": True, "infer": True, "drift": False}
+    assert with_inbox == {"preprocess": False, "retrain": True, "infer": False, "drift": False}
     assert [one.schedule.cron for one in client.read_deployment(by_hand.id).schedules] == ["5 4 * * 6"]
 
 

@@ -8,7 +8,7 @@ from lidcflow.errors import ConfigError
 
 
 def test_the_configuration_overrides_schedules(tmp_path):
-    serve = {"infer_every_s": 60, "retrain_cron": "0 4 * * 6", "timezone": "Europe/Berlin"}
+    serve = {"infer_every_s": 60, "retrain_cron": "0 4 * * 6", "drift_cron": "0 7 * * *", "timezone": "Europe/Berlin"}
 
     deployments = scheduled(Config(workspace=tmp_path, serve=serve))
 
@@ -16,6 +16,7 @@ def test_the_configuration_overrides_schedules(tmp_path):
         "0 1 * * * (Europe/Berlin)",
         "0 4 * * 6 (Europe/Berlin)",
         "every 60 s",
+        "0 7 * * * (Europe/Berlin)",
     ]
 
 
@@ -23,7 +24,7 @@ def test_local_paths_do_not_depend_on_the_working_folder_and_urls_stay(tmp_path,
     monkeypatch.chdir(tmp_path)
     config = Config(archive="ct", inbox="s3://bucket/inbox", train={"backbone_weights": "weights.h5"})
 
-    preprocess, retrain, infer = scheduled(config)
+    preprocess, retrain, infer, _ = scheduled(config)
 
     assert preprocess.parameters["source"] == str(tmp_path / "ct")
     assert infer.parameters["sources"] == ("s3://bucket/inbox",)
@@ -32,9 +33,10 @@ def test_local_paths_do_not_depend_on_the_working_folder_and_urls_stay(tmp_path,
 
 
 def test_a_deployment_without_its_source_is_paused_and_names_the_key():
-    preprocess, retrain, infer = scheduled(Config())
+    preprocess, retrain, infer, drift = scheduled(Config())
 
     assert (preprocess.missing, retrain.missing, infer.missing) == ("archive", None, "inbox")
+    assert drift.missing is None
     assert preprocess.paused
     assert "source" not in preprocess.parameters
 

@@ -1,0 +1,74 @@
+"""Compare what inference read lately with what its release was made on, and leave a page."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from prefect import flow
+from pydantic import BaseModel
+
+from lidcflow.config import Config
+from lidcflow.learn.release import ReleaseRecord
+from lidcflow.watch.drift import check_drift
+from lidcflow.watch.page import write_drift
+from lidcflow.watch.profile import Profile
+from lidcflow.watch.record import DriftCheck
+from tasks.cluster import open_cluster
+from tasks.drift import announce, read_recent
+from tasks.features import compute_features
+from tasks.held_out import config_of_release, lacking_features, load_snapshot
+from tasks.profile import check_volumes, find_profile, keep_profile, patients_of
+from tasks.progress import listening
+from tasks.publish import ProgressArtifact
+from tasks.tracking import registry
+from tasks.tracking.connection import Tracking
+
+
+class DriftReport(BaseModel):
+    """What a check found, and the page that shows it."""
+
+    check: DriftCheck
+    page: Path
+    seconds: float
+    notice: str = "Research use only."
+
+
+@flow(name="drift")
+def drift(config: Config, release: str | None = None, out: Path | None = None) -> DriftReport:
+    """Look for drift; a release by version or alias, by default the one that inference reads with."""
+    started_s, now = time.monotonic(), datetime.now(UTC)
+    record = registry.load_release(Tracking.of(config), release or config.infer.release)
+    profile = profile_for(record, config)
+    with listening(ProgressArtifact()):
+        recent = read_recent(record, config, now - timedelta(days=config.drift.days))
+    check = check_drift(record, profile, recent, config.drift, now)
+    page = write_drift(check, (out or config.drift_path / f"{now:%Y-%m-%d}").absolute())
+    announce(check)
+    return DriftReport(check=check, page=page, seconds=round(time.monotonic() - started_s, 3))
+
+
+def profile_for(record: ReleaseRecord, config: Config) -> Profile:
+    """Return the profile of a release, making it from the snapshot if its training kept none.
+
+    Raises
+    ------
+    ReleaseError, TrainingError
+        If there is none, and the snapshot or its volumes are no longer those of the training.
+    """
+    tracking = Tracking.of(config)
+    if known := find_profile(record.version, tracking):
+        return known
+    trained = config_of_release(record, config)
+    snapshot = load_snapshot(record, trained, registry.training_of(tracking, record.version))
+    uids = [*patients_of(snapshot, "train"), *patients_of(snapshot, "validation")]
+    check_volumes(record, snapshot, uids, trained)
+    lacking = lacking_features(record, uids, trained)
+    with (
+        listening(ProgressArtifact()),
+        open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
+    ):
+        if lacking:
+            compute_features(lacking, record.backbone.id, trained, cluster.address)
+        return keep_profile(record, snapshot, trained, cluster.address)

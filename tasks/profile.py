@@ -1,0 +1,117 @@
+"""The profile of a release: made when it is trained, kept on the run of its training, read wherever it reads."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import ValidationError
+
+from lidcflow.config import Config
+from lidcflow.errors import ReleaseError
+from lidcflow.learn.dataset import Snapshot
+from lidcflow.learn.release import ReleaseRecord
+from lidcflow.learn.splits import Split
+from lidcflow.store.volumes import VolumeStore
+from lidcflow.watch.outlying import Known, known_to
+from lidcflow.watch.profile import MOST_PATIENTS, Profile, profile_of
+from lidcflow.watch.series import Measured, mean_features, measure_series
+from tasks.cluster import map_series
+from tasks.features import feature_reader
+from tasks.predict import predict_release
+from tasks.progress import stage
+from tasks.tracking import registry
+from tasks.tracking.connection import Tracking
+from tasks.tracking.runs import run_of
+
+FILE = "profile/profile.json"
+BATCH = 16
+"""Series of one task on the cluster: each takes some 20 ms."""
+
+Facts = tuple[Measured, NDArray[np.float32]]
+
+
+@task(task_run_name="profile of {release.name} version {release.version}", cache_policy=NO_CACHE)
+def keep_profile(release: ReleaseRecord, snapshot: Snapshot, config: Config, address: str) -> Profile:
+    """Measure the training series on the cluster, let the release score its validation series, keep both on the run."""
+    training, held_out = patients_of(snapshot, "train"), patients_of(snapshot, "validation")
+    facts = _measured(tuple(training), release.backbone.id, config, address)
+    scores = predict_release.fn(release, tuple(held_out), config, address)[..., 1:].sum(axis=-1)
+    profile = profile_of(release, [(training[uid], *facts[uid]) for uid in training], list(held_out.values()), scores)
+    tracking = Tracking.of(config)
+    run = run_of(tracking, registry.training_of(tracking, release.version))
+    run.text(profile.model_dump_json(), FILE)
+    return profile
+
+
+def find_profile(version: int, tracking: Tracking) -> Profile | None:
+    """Return the profile of a release; None where its training kept none that can be read."""
+    run = run_of(tracking, registry.training_of(tracking, version))
+    with tempfile.TemporaryDirectory() as folder:
+        fetched = run.fetch(FILE, Path(folder))
+        try:
+            return fetched and Profile.model_validate_json(fetched.read_bytes())
+        except ValidationError:
+            return None
+
+
+@functools.lru_cache(maxsize=2)
+def known_to_release(version: int, tracking: Tracking) -> Known | None:
+    """Return what a release was trained on, fetched once in a process."""
+    profile = find_profile(version, tracking)
+    return None if profile is None else known_to(profile)
+
+
+def check_volumes(release: ReleaseRecord, snapshot: Snapshot, uids: Sequence[str], config: Config) -> None:
+    """Check that stored volumes are those of a snapshot.
+
+    Raises
+    ------
+    ReleaseError
+        If one has changed since.
+    StoreError
+        If one is gone.
+    """
+    digests = snapshot.table.groupby("series_instance_uid")["volume_digest"].first()
+    for record in VolumeStore.of(config).records(uids):
+        if record.volume_digest != digests[record.series_instance_uid]:
+            raise ReleaseError(
+                f"release {release.name} version {release.version}: the volume of series {record.series_instance_uid} "
+                "must be the one that it was trained with, got another; train again"
+            )
+
+
+def patients_of(snapshot: Snapshot, split: Split) -> dict[str, str]:
+    """Return the patient key of each series of a split, of at most `MOST_PATIENTS`.
+
+    Keys are hashes: the first ones in their order are a random choice, and the same each time.
+    """
+    keys = snapshot.rows(split).groupby("series_instance_uid", sort=True)["patient_key"].first()
+    chosen = set(sorted(keys.unique())[:MOST_PATIENTS])
+    return {str(uid): str(key) for uid, key in keys.items() if key in chosen}
+
+
+def measure_stored(uids: tuple[str, ...], feature_id: str, config: Config) -> list[Facts]:
+    """Measure stored series, each with its features averaged over the slices."""
+    store = VolumeStore.of(config)
+    read = feature_reader(store, feature_id)
+    return [(measure_series(store.record(uid), store.read_hu(uid)[0]), mean_features(read(uid))) for uid in uids]
+
+
+def _measured(uids: tuple[str, ...], feature_id: str, config: Config, address: str) -> dict[str, Facts]:
+    work = functools.partial(measure_stored, feature_id=feature_id, config=config)
+    batches = [uids[start : start + BATCH] for start in range(0, len(uids), BATCH)]
+    facts: dict[str, Facts] = {}
+    with stage("profile", total=len(uids)) as progress:
+        for batch, outcome in map_series(address, work, batches, window=2):
+            if isinstance(outcome, Exception):
+                raise outcome
+            facts |= dict(zip(batch, outcome, strict=True))
+            progress.advance(len(batch))
+    return facts

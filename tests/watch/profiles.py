@@ -1,0 +1,49 @@
+"""Profiles and readings of patients who differ by chance alone, unless a test says otherwise."""
+
+import numpy as np
+
+from lidcflow.watch.profile import profile_of
+from lidcflow.watch.quantities import Recent
+from lidcflow.watch.series import HU_EDGES, Measured
+
+SLICES = 8
+
+
+def measured(rng, **changes):
+    """A chest: a third of it lung; spacing, scanner and kernel drawn at random."""
+    spread_hu = np.exp(-((HU_EDGES[:-1] + rng.normal(850, 15)) ** 2) / 2e4)
+    body_hu = 2 * np.exp(-((HU_EDGES[:-1] - rng.normal(40, 5)) ** 2) / 2e3)
+    numbers = {
+        "slice_spacing_mm": float(rng.choice([1.25, 2.5])),
+        "slice_thickness_mm": float(rng.choice([1.25, 2.5])),
+        "pixel_spacing_mm": round(float(rng.uniform(0.6, 0.9)), 3),
+        "field_of_view_mm": round(float(rng.uniform(300, 450)), 3),
+        "scan_length_mm": round(float(rng.uniform(280, 360)), 3),
+        "kvp": float(rng.choice([120.0, 140.0])),
+    }
+    words = {
+        "manufacturer": str(rng.choice(["A", "B"])),
+        "model": "M",
+        "kernel": str(rng.choice(["SOFT", "LUNG"])),
+        "contrast": None,
+    }
+    return Measured(
+        numbers={key: changes.get(key, value) for key, value in numbers.items()},
+        words={key: changes.get(key, value) for key, value in words.items()},
+        hu=(spread_hu + body_hu) / (spread_hu + body_hu).sum(),
+    )
+
+
+def profile(release, rng, patients=60):
+    """The profile of a release, one series for each patient."""
+    keys = [f"key{number:03d}" for number in range(patients)]
+    training = [(key, measured(rng), rng.normal(size=16)) for key in keys]
+    held_out = keys[:40]
+    return profile_of(release, training, held_out, rng.beta(1, 12, (len(held_out), SLICES)))
+
+
+def recent(rng, patients=30, *, scores=None, **changes):
+    """What was read lately."""
+    keys = [f"now{number:03d}" for number in range(patients)]
+    read = [measured(rng, **changes) for _ in keys]
+    return Recent(keys, read, keys, rng.beta(1, 12, (patients, SLICES)) if scores is None else scores)
