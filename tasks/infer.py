@@ -176,7 +176,8 @@ def _known_reading(record: VolumeRecord, release: ReleaseFacts, config: Config, 
 
 def _can_be_compared_now(said: Recommendation, tracking: Tracking) -> bool:
     """Tell whether the release has got a profile since a reading that had none to be compared with."""
-    return NO_PROFILE in said.warnings and known_to_release(said.release.version, tracking) is not None
+    without = any(one.code == NO_PROFILE.code for one in said.warnings)
+    return without and known_to_release(said.release.version, tracking) is not None
 
 
 def _stored(place: Path) -> Recommendation | None:

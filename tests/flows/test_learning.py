@@ -453,7 +453,7 @@ def test_series_unlike_those_of_training_are_answered_with_a_warning(read):
     codes = [one["code"] for one in said["warnings"]]
     assert {"unlike-training-scan-length", "unlike-training-features"} <= set(codes)
     assert reading.warnings == tuple(one["sentence"] for one in said["warnings"])
-    assert "Unlike what the release was trained on" in reading.page.read_text()
+    assert "Warnings about this series" in reading.page.read_text()
 
 
 def test_a_check_for_drift_leaves_a_page_and_its_verdict_for_status(config, read, tmp_path):
