@@ -30,7 +30,7 @@ class FinetuneConfig(BaseModel):
     offset_hu: float = Field(20, ge=0, le=200, description="most that is added to or taken from a variation, in HU")
     gain: float = Field(0.03, ge=0, le=0.5, description="most that a variation's HU are stretched, as a share")
     view_seed: int = Field(0, ge=0, description="seed of the variations; train.seed leaves them alone, to share them")
-    learning_rate: float = Field(1e-4, gt=0)
+    learning_rate: float = Field(1e-5, gt=0)
     epochs: int = Field(20, ge=1, le=1000)
     patience: int = Field(4, ge=1, description="epochs without a lower validation loss after which training ends")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: mixed precision, for GPUs that have it")

@@ -753,7 +753,9 @@ def test_a_finetuned_release_pins_the_part_below_the_block_and_models_of_the_res
     mlflow.set_tracking_uri(tracking.uri)
     maps = np.zeros((2, 8, 8, 64), np.float32)
     np.testing.assert_allclose(mlflow.pyfunc.load_model(release.sectors[0].uri).predict(maps).sum(axis=1), 1, rtol=1e-5)
-    (run,) = mlflow.search_runs(["lidcflow"], filter_string="tags.finetuned LIKE '%'", output_format="list")
+    (run,) = mlflow.search_runs(
+        experiment_names=["lidcflow"], filter_string="tags.finetuned LIKE '%'", output_format="list"
+    )
     assert "finetuning" in run.data.tags["finetuned"]
     assert run.data.params["finetune_from_block"] == "stage3"
 
@@ -786,7 +788,7 @@ def test_an_experiment_compares_frozen_and_finetuned_arms_on_the_same_patients(t
 
     frozen, finetuned = report.comparison.arms
     assert report.comparison.failed == {}
-    assert 1 <= finetuned.slices_seen / frozen.slices_seen - 1 <= 2 / 3 * tuning.train.epochs
+    assert round(3 * finetuned.slices_seen / frozen.slices_seen) in (4, 5)
     assert finetuned.figures["validation"].keys() == frozen.figures["validation"].keys()
 
 

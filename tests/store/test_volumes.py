@@ -94,17 +94,26 @@ def test_features_are_replaced_whole(store, series, volume):
     np.testing.assert_array_equal(store.read_features("1.2.3", "compact-1"), FEATURES[:, :2] + 1)
 
 
-def test_maps_are_read_slice_by_slice(store, series, volume, tmp_path):
-    maps = np.arange(5 * 4 * 4 * 8, dtype=np.float16).reshape(5, 4, 4, 8)
-    store.write_features("1.2.3", "compact-1", maps, store.write(series, volume))
-    np.testing.assert_array_equal(store.read_features("1.2.3", "compact-1"), maps)
-    (shard,) = [file for file in tmp_path.rglob("compact-1/c/**/*") if file.is_file()]
+MAPS = np.arange(5 * 4 * 4 * 8, dtype=np.float16).reshape(5, 4, 4, 8)
+
+
+def test_maps_are_read_whole_and_slice_by_slice(store, series, volume):
+    store.write_features("1.2.3", "compact-1", MAPS, store.write(series, volume))
+
+    np.testing.assert_array_equal(store.read_features("1.2.3", "compact-1"), MAPS)
+    np.testing.assert_array_equal(store.read_features("1.2.3", "compact-1", slice(1, 3)), MAPS[1:3])
+
+
+def test_maps_of_damaged_slices_are_to_be_computed_anew_and_those_of_others_are_read(folder_store, series, volume):
+    folder_store.write_features("1.2.3", "compact-1", MAPS, folder_store.write(series, volume))
+    shard = Path(folder_store.root) / "series" / "1.2.3" / "features" / "compact-1" / "c" / "0" / "0" / "0" / "0"
 
     shard.write_bytes(bytes(8) + shard.read_bytes()[8:])
 
-    np.testing.assert_array_equal(store.read_features("1.2.3", "compact-1", slice(1, 3)), maps[1:3])
-    assert store.read_features("1.2.3", "compact-1", slice(0, 1)) is None
-    assert store.read_features("1.2.3", "compact-1") is None
+    np.testing.assert_array_equal(folder_store.read_features("1.2.3", "compact-1", slice(1, 3)), MAPS[1:3])
+    assert folder_store.read_features("1.2.3", "compact-1", slice(0, 1)) is None
+    shard.write_bytes(shard.read_bytes()[:-50])
+    assert folder_store.read_features("1.2.3", "compact-1", slice(1, 3)) is None
 
 
 def test_features_need_a_volume(store):
