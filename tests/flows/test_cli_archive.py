@@ -101,14 +101,14 @@ def test_a_missing_source_is_one_sentence_and_leaves_nothing_behind(lidcflow, tm
     assert left.value.code == 1
     assert capsys.readouterr().err.strip().splitlines() == [
         f"error: source {tmp_path / 'nowhere'}: must be a folder or a list file of this machine, "
-        "s3://bucket/prefix or idc:name, got nothing; check the path"
+        "s3://bucket/prefix, pacs:name, https://host/dicom-web or idc:name, got nothing; check the path"
     ]
     assert not (tmp_path / "workspace").exists()
 
 
 @pytest.mark.usefixtures("lidcflow", "prefect_server")
 def test_ctrl_c_ends_every_process_and_leaves_whole_volumes(tmp_path, ct_series):
-    for number in range(40):
+    for number in range(120):
         ct_series(tmp_path / "source" / str(number))
     folder = tmp_path / "workspace" / "store"
     environment = {**os.environ, "PREFECT_API_URL": str(get_current_settings().api.url)}

@@ -321,7 +321,7 @@ def test_a_release_in_force_and_the_best_before_it_are_what_the_next_one_is_comp
     tracking = Tracking.of(config)
     for version in (1, 2):
         promote(tracking, version, force=True, reason="a test")
-    plan = plan_training(config.model_copy(update={"train": config.train.model_copy(update={"epochs": 2})}))
+    plan = plan_training.fn(config.model_copy(update={"train": config.train.model_copy(update={"epochs": 2})}))
     uids = Snapshot.load(plan.snapshot_path).rows("validation")["series_instance_uid"].unique().tolist()
 
     both = champions_of(plan)

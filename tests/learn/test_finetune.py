@@ -10,7 +10,7 @@ from lidcflow.config import SplitConfig, TrainConfig
 from lidcflow.config_finetune import FinetuneConfig
 from lidcflow.errors import TrainingError
 from lidcflow.learn.backbones import load_backbone
-from lidcflow.learn.dataset import build_snapshot
+from lidcflow.learn.dataset import Snapshot, build_snapshot
 from lidcflow.learn.feature_source import FeatureSource
 from lidcflow.learn.features import series_features
 from lidcflow.learn.training import train_sector
@@ -111,7 +111,7 @@ def test_a_sector_without_a_nodule_to_validate_on_keeps_the_pretrained_blocks(sn
     table = snapshot.table.copy()
     table.loc[table["split"] == "validation", "label"] = 0
 
-    kept = train(SimpleNamespace(table=table, rows=lambda split: table[table["split"] == split]), source, settings())
+    kept = train(Snapshot(table, ""), source, settings())
 
     assert kept.remark.startswith("not finetuned: no validation slice of the sector holds a nodule")
     assert len(kept.history["loss"]) == 2
@@ -121,7 +121,7 @@ def test_a_class_that_is_absent_from_training_is_told(snapshot, source):
     table = snapshot.table[snapshot.table["label"] != 2]
 
     with pytest.raises(TrainingError, match=r"training set: must hold non-nodule, benign and malignant slices"):
-        train(SimpleNamespace(table=table, rows=lambda split: table[table["split"] == split]), source, settings())
+        train(Snapshot(table, ""), source, settings())
 
 
 def test_mixed_precision_trains_a_model_of_float32(snapshot, source):
