@@ -17,7 +17,7 @@ demo: setup
 	$(BIN)/lidcflow demo
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 test-cluster: setup
 	$(BIN)/pytest tests/cluster
