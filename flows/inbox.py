@@ -14,9 +14,10 @@ from pydantic import BaseModel
 from flows.infer import read_all
 from flows.preprocess import bring_all
 from lidcflow.config import Config
+from lidcflow.ct.records import Reason
 from lidcflow.ct.series import Index
 from lidcflow.errors import LidcflowError, PacsError, ResourceError
-from lidcflow.inbox.delivery import GONE, UNFINISHED, Delivery, Patience, Step
+from lidcflow.inbox.delivery import UNFINISHED, Delivery, Patience, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.lock import alone
 from lidcflow.inbox.targets import check_target
@@ -175,7 +176,7 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
     mine = Index(tuple(verdict for verdict in index if verdict.series_instance_uid in by_uid), index.beside)
     for uid in by_uid.keys() - {verdict.series_instance_uid for verdict in mine}:
         sentence = f"series {uid}: must be in its source until it is answered, got no image of it; send it again"
-        desk.ledger.refuse(by_uid[uid], GONE, sentence)
+        desk.ledger.refuse(by_uid[uid], Reason.GONE, sentence)
     brought = bring_all(mine, desk.config)
     for uid in brought.stored:
         desk.ledger.advance(by_uid[uid], Step.PREPROCESSED)
@@ -236,5 +237,5 @@ def _row(one: Delivery) -> dict[str, str]:
         "study": one.study_instance_uid,
         "series": one.series_instance_uid,
         "step": one.step,
-        "reason": "" if one.step == Step.DELIVERED else one.sentence,
+        "reason": one.sentence,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from lidcflow.ct.records import Reason
 from lidcflow.ct.series import Index
 from lidcflow.ct.values import is_uid
 from lidcflow.ct.verdicts import Verdict
@@ -13,7 +14,7 @@ from lidcflow.pacs.query import instance_uids
 
 
 def indexed_sightings(index: Index) -> list[Sighting]:
-    """Return the series of an index that a report can name.
+    """Return the CT series of an index that a report can name, as a PACS shows no others.
 
     Parameters
     ----------
@@ -26,7 +27,8 @@ def indexed_sightings(index: Index) -> list[Sighting]:
         A usable one is known by its images, as in a PACS, so that it is answered once wherever it lies; a refused
         one by its reason and the number of its files.
     """
-    return [_indexed(verdict) for verdict in index if is_uid(verdict.series_instance_uid)]
+    named = (verdict for verdict in index if is_uid(verdict.series_instance_uid))
+    return [_indexed(verdict) for verdict in named if verdict.reason != Reason.NOT_CT]
 
 
 def pacs_sightings(pacs: Pacs, series: Iterable[tuple[str, str]]) -> Iterator[Sighting]:
