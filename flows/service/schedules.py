@@ -47,6 +47,12 @@ class Schedule(_Values):
         return f"every {self.interval} s" if self.interval else f"{self.cron} ({self.timezone or 'UTC'})"
 
 
+class Trigger(_Values):
+    """Events that start a run at once."""
+
+    expect: list[str]
+
+
 class ConcurrencyLimit(_Values):
     """How many runs of a deployment may overlap, and what happens to one more."""
 
@@ -69,6 +75,7 @@ class Deployment(_Values):
     tags: list[str]
     parameters: dict[str, Any]
     schedules: list[Schedule]
+    triggers: list[Trigger] = []
     concurrency_limit: ConcurrencyLimit
     work_pool: WorkPool
     missing: str | None = None

@@ -52,6 +52,13 @@ class RunStatus(BaseModel):
     next: datetime | None = None
 
 
+class InboxStatus(BaseModel):
+    """The inbox: series in each step, and when the newest answer was delivered."""
+
+    steps: dict[str, int]
+    last_delivered: datetime | None
+
+
 class Status(BaseModel):
     """Everything that `lidcflow status` tells; None where there is nothing yet."""
 
@@ -62,6 +69,7 @@ class Status(BaseModel):
     catalog: dict[str, int] | None
     releases: ReleasesStatus | None
     runs: list[RunStatus] | None
+    inbox: InboxStatus | None
     disk_free_bytes: int
     versions: dict[str, str]
     problems: list[str] = Field(default_factory=list)
@@ -80,6 +88,7 @@ def status_of(config: Config) -> Status:
         catalog=_or_problem(lambda: _catalog(config), problems),
         releases=_or_problem(lambda: _releases(config), problems),
         runs=_or_problem(lambda: _runs(service), problems),
+        inbox=_or_problem(lambda: _inbox(config), problems),
         disk_free_bytes=shutil.disk_usage(nearest_folder(config.workspace)).free,
         versions={package: version(package) for package in PACKAGES},
         problems=problems,
@@ -123,6 +132,16 @@ def _catalog(config: Config) -> dict[str, int] | None:
         return None
     with Catalog(config.catalog) as catalog:
         return {state.value: count for state, count in catalog.counts().items()}
+
+
+def _inbox(config: Config) -> InboxStatus | None:
+    from lidcflow.inbox.ledger import Ledger
+
+    if _is_missing_sqlite(config.catalog):
+        return None
+    with Ledger(config.catalog) as ledger:
+        steps = {step.value: count for step, count in ledger.counts().items()}
+        return InboxStatus(steps=steps, last_delivered=ledger.last_delivered()) if steps else None
 
 
 def _releases(config: Config) -> ReleasesStatus | None:

@@ -1,5 +1,6 @@
 """Rounds through the inbox: each series gets one answer; what goes wrong is told, tried again, and costs no other."""
 
+import json
 import shutil
 from collections import namedtuple
 from itertools import count
@@ -12,7 +13,7 @@ from flows.cli import app
 from flows.inbox import inbox
 from lidcflow.config import DeliveryConfig, InferConfig
 from lidcflow.errors import ConfigError, ReleaseError, ResourceError
-from lidcflow.inbox.delivery import Step
+from lidcflow.inbox.delivery import Sighting, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.lock import alone
 from lidcflow.pacs import patience
@@ -257,6 +258,17 @@ def test_the_commands_list_what_is_dead_wake_it_and_exit_3_where_something_was_n
     assert "1 series go round again" in woken.stdout
     assert (done.exit_code, "1 delivered" in done.stdout) == (0, True)
     assert "1 delivered." in invoke("--config", file).stdout
+
+
+def test_the_status_tells_of_the_queue_and_of_a_service_that_is_not_there_to_be_notified(config):
+    with Ledger(config.catalog) as ledger:
+        ledger.see("pacs:main", [Sighting("1.1", "1", "a", 10)], release=1)
+
+    told = CliRunner().invoke(app, ["status", "--json", "--workspace", str(config.workspace)])
+    notified = invoke("notify", "--workspace", str(config.workspace))
+
+    assert json.loads(told.stdout)["inbox"] == {"steps": {"seen": 1}, "last_delivered": None}
+    assert isinstance(notified.exception, ResourceError)
 
 
 def invoke(*arguments):
