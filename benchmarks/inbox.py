@@ -55,15 +55,16 @@ def study(scratch: Path, options: argparse.Namespace) -> None:
     """Compare the ways to read one study."""
     folder, config = write(scratch, options.slices), Config(workspace=scratch / "workspace")
     ours, parts = ways(folder, config, scratch)
-    times = {name: fastest(work, options.repeats) for name, work in {"folder to report": ours, **parts}.items()}
+    whole = {"folder to JSON": ours, "folder to JSON and page": lambda: ours(page=True)}
+    times = {name: fastest(work, options.repeats) for name, work in {**whole, **parts}.items()}
     times[f"{SECTORS} ResNet-50 models, loaded and asked"] = fastest(many_models(scratch), 1)
     for name, seconds in times.items():
         print(f"{name:45} {seconds:8.3f} s")
-    ours_s, least_s, old_s = times["folder to report"], sum(times[name] for name in parts), list(times.values())[-1]
+    ours_s, least_s, old_s = times["folder to JSON"], sum(times[name] for name in parts), list(times.values())[-1]
     print(f"the models take {old_s / ours_s:.1f} times ours; ours {ours_s / least_s:.2f} times the sum of its parts")
 
 
-def ways(folder: Path, config: Config, scratch: Path) -> tuple[Callable[[], Any], dict[str, Callable[[], Any]]]:
+def ways(folder: Path, config: Config, scratch: Path) -> tuple[Callable[..., Any], dict[str, Callable[[], Any]]]:
     """Give what reads a study as the flow does, and preprocessing and the backbone alone; the network is loaded."""
     import keras
 
@@ -97,14 +98,17 @@ def ways(folder: Path, config: Config, scratch: Path) -> tuple[Callable[[], Any]
         synthetic=True,
     )
 
-    def ours() -> None:
+    def ours(*, page: bool = False) -> None:
         store = VolumeStore(str(Path(tempfile.mkdtemp(dir=scratch)) / "store"), shape)
         (found,) = usable(str(folder), Access())
         uid = found.series_instance_uid
         preprocess_series(found, store_root=store.root, config=shape, access=Access())
         record, volume = store.record(uid), store.read_hu(uid)
         probabilities = release_probabilities(sectors, volume_features(engine, [volume])[0][None])[0]
-        write_report(recommend(probabilities, record, release, InferConfig()), volume, scratch / "report")
+        said = recommend(probabilities, record, release, InferConfig())
+        (scratch / "recommendations.json").write_text(said.to_json())
+        if page:
+            write_report(said, volume, scratch / "report")
 
     parts = {
         "index and preprocessing alone": lambda: reduce_series(usable(str(folder), Access())[0], shape),

@@ -135,7 +135,7 @@ def answer_all(sources: Sequence[str], indexes: Mapping[str, Index | None], desk
 def warm(desk: Desk) -> Iterator[Desk]:
     """Keep one cluster for the whole round: its processes load Keras and the models once."""
     config = desk.config
-    with open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster:
+    with open_cluster(config.cluster, "read", scratch=config.scratch_path) as cluster:
         here = config.cluster.model_copy(update={"address": cluster.address})
         yield Desk(desk.ledger, desk.release, config.model_copy(update={"cluster": here}))
 

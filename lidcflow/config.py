@@ -185,6 +185,12 @@ class ServeConfig(_Settings):
     preprocess_cron: str | None = Field(None, description="when to preprocess; none: as deployments/prefect.yaml says")
     retrain_cron: str | None = Field(None, description="when to retrain; none: as deployments/prefect.yaml says")
     infer_every_s: int | None = Field(None, ge=10, description="seconds between inferences; none: as the YAML says")
+    readers_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="port of a cluster that keeps models loaded; none: each inference starts its own",
+    )
     timezone: str | None = Field(None, description="time zone of the crons, as Europe/Berlin; none: as the YAML says")
 
 

@@ -11,6 +11,7 @@ import yaml
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from flows.service.servers import with_readers
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError
 
@@ -21,6 +22,9 @@ OVERRIDES = {
     "infer": ("interval", "infer_every_s"),
 }
 """Deployment -> the field of its schedule and the key of [serve] that overrides it."""
+
+READS = "infer"
+"""Name of the deployment that works on the cluster which keeps the models loaded, where there is one."""
 
 
 class _Values(BaseModel):
@@ -136,7 +140,8 @@ def _anchored_source(source: str) -> str:
 
 
 def _filled(deployment: Deployment, config: Config) -> Deployment:
-    values = {"archive": config.archive, "inbox": config.inboxes or None, "config": config.model_dump(mode="json")}
+    own = with_readers(config) if deployment.name == READS else config
+    values = {"archive": config.archive, "inbox": config.inboxes or None, "config": own.model_dump(mode="json")}
     keys = {name: _key(text) for name, text in deployment.parameters.items() if not isinstance(text, bool)}
     missing = [key for key in keys.values() if values[key] is None]
     filled = {name: values[key] for name, key in keys.items() if values[key] is not None}

@@ -12,6 +12,7 @@ from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 
 WORK_POOL = "lidcflow"
+READERS_HOST = "127.0.0.1"
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 """Addresses to listen on that nobody can connect to, and what a process of this machine connects to instead."""
 
@@ -59,6 +60,8 @@ def check_ports(config: Config) -> None:
         raise ResourceError(
             f"serve.prefect_port and serve.mlflow_port must differ, got {config.serve.mlflow_port} twice; change one"
         )
+    if readers(config) and config.serve.readers_port:
+        check_port(READERS_HOST, config.serve.readers_port, "readers", "serve.readers_port")
     for server, (key, port) in ports.items():
         check_port(config.serve.host, port, server, key)
 
@@ -136,6 +139,26 @@ def worker(config: Config) -> Service:
         log=log_folder(config) / "worker.log",
         stop_signal="SIGKILL",
     )
+
+
+def readers(config: Config) -> Service | None:
+    """Return the cluster that keeps the models loaded, or None when each inference starts its own."""
+    if config.serve.readers_port is None or config.cluster.address:
+        return None
+    return Service(
+        name="readers",
+        arguments=("-m", "flows.service.readers", config.model_dump_json()),
+        environment=environment(config),
+        log=log_folder(config) / "readers.log",
+    )
+
+
+def with_readers(config: Config) -> Config:
+    """Return a configuration that reads on the cluster of `readers`, where there is one."""
+    if readers(config) is None:
+        return config
+    address = f"tcp://{READERS_HOST}:{config.serve.readers_port}"
+    return config.model_copy(update={"cluster": config.cluster.model_copy(update={"address": address})})
 
 
 def log_folder(config: Config) -> Path:
