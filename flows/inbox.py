@@ -14,15 +14,17 @@ from pydantic import BaseModel
 from flows.infer import read_all
 from flows.preprocess import bring_all
 from lidcflow.config import Config
+from lidcflow.ct.records import Reason
 from lidcflow.ct.series import Index
+from lidcflow.erasure.verdicts import erased_uids
 from lidcflow.errors import LidcflowError, PacsError, ResourceError
-from lidcflow.inbox.delivery import GONE, UNFINISHED, Delivery, Patience, Step
+from lidcflow.inbox.delivery import UNFINISHED, Delivery, Patience, Step
 from lidcflow.inbox.ledger import Ledger
-from lidcflow.inbox.lock import alone
 from lidcflow.inbox.targets import check_target
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.pacs.places import is_pacs
 from lidcflow.source.files import SourceFile
+from lidcflow.store.turns import at_work
 from tasks.cluster import open_cluster
 from tasks.deliver import deliver
 from tasks.documents import check_documents, example_files
@@ -83,7 +85,7 @@ def inbox(sources: tuple[str, ...], config: Config) -> InboxReport:
     started_s = time.monotonic()
     check_delivery(sources, config)
     release = load_release(Tracking.of(config), config.infer.release)
-    with alone(config.workspace), Ledger(config.catalog) as ledger:
+    with at_work(config.workspace, "inbox", alone=True), Ledger(config.catalog) as ledger:
         desk = Desk(ledger, release, config_for(release, config))
         indexes, unreachable = look_into(sources, desk)
         answered = answer_all(sources, indexes, desk)
@@ -134,7 +136,7 @@ def answer_all(sources: Sequence[str], indexes: Mapping[str, Index | None], desk
 def warm(desk: Desk) -> Iterator[Desk]:
     """Keep one cluster for the whole round: its processes load Keras and the models once."""
     config = desk.config
-    with open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster:
+    with open_cluster(config.cluster, "read", scratch=config.scratch_path) as cluster:
         here = config.cluster.model_copy(update={"address": cluster.address})
         yield Desk(desk.ledger, desk.release, config.model_copy(update={"cluster": here}))
 
@@ -175,7 +177,8 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
     mine = Index(tuple(verdict for verdict in index if verdict.series_instance_uid in by_uid), index.beside)
     for uid in by_uid.keys() - {verdict.series_instance_uid for verdict in mine}:
         sentence = f"series {uid}: must be in its source until it is answered, got no image of it; send it again"
-        desk.ledger.refuse(by_uid[uid], GONE, sentence)
+        desk.ledger.refuse(by_uid[uid], Reason.GONE, sentence)
+    desk.ledger.delete(erased_uids(mine))  # nothing is kept of what was erased here and came again
     brought = bring_all(mine, desk.config)
     for uid in brought.stored:
         desk.ledger.advance(by_uid[uid], Step.PREPROCESSED)
@@ -236,5 +239,5 @@ def _row(one: Delivery) -> dict[str, str]:
         "study": one.study_instance_uid,
         "series": one.series_instance_uid,
         "step": one.step,
-        "reason": "" if one.step == Step.DELIVERED else one.sentence,
+        "reason": one.sentence,
     }

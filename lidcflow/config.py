@@ -267,6 +267,12 @@ class ServeConfig(_Settings):
     infer_every_s: int | None = Field(None, ge=10, description="seconds between inferences; none: as the YAML says")
     drift_cron: str | None = Field(None, description="when to look for drift; none: as deployments/prefect.yaml says")
     disk_low_gib: float = Field(10, ge=0, description="free space of the workspace below which status warns, in GiB")
+    readers_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="port of a cluster that keeps models loaded; none: each inference starts its own",
+    )
     timezone: str | None = Field(None, description="time zone of the crons, as Europe/Berlin; none: as the YAML says")
 
 

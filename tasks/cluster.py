@@ -39,7 +39,9 @@ class Cluster:
 
 
 @contextmanager
-def open_cluster(config: ClusterConfig, purpose: Purpose, *, scratch: Path | None = None) -> Iterator[Cluster]:
+def open_cluster(
+    config: ClusterConfig, purpose: Purpose, *, scratch: Path | None = None, port: int = 0
+) -> Iterator[Cluster]:
     """Connect to the configured scheduler, or start a local cluster for as long as the block runs.
 
     Local workers are spawned processes of one thread each on the loopback interface, watched by a nanny that
@@ -49,10 +51,13 @@ def open_cluster(config: ClusterConfig, purpose: Purpose, *, scratch: Path | Non
     ----------
     config : ClusterConfig
         With an address nothing is started, and nothing is stopped at the end.
-    purpose : "preprocess" or "train"
-        ``train`` gives one worker to each configured GPU and lets TensorFlow use the idle cores.
+    purpose : "preprocess", "train" or "read"
+        All but ``preprocess`` give one worker to each configured GPU and let TensorFlow use the idle cores; all but
+        ``train`` suspect what ended its worker once.
     scratch : Path, optional
         Folder for the workers' temporary files; by default the system's.
+    port : int
+        Where a local scheduler listens; by default one that is free.
 
     Raises
     ------
@@ -73,11 +78,11 @@ def open_cluster(config: ClusterConfig, purpose: Purpose, *, scratch: Path | Non
             workers = _check_workers(client, config)
         yield Cluster(config.address, workers)
         return
-    count = config.gpus if purpose == "train" and config.gpus else local_workers(config)
+    count = config.gpus if purpose != "preprocess" and config.gpus else local_workers(config)
     with dask.config.set(local_settings(purpose, count)), ExitStack() as stack:
         try:
             with shielding_children():
-                local = stack.enter_context(local_cluster(config, purpose, count, scratch))
+                local = stack.enter_context(local_cluster(config, purpose, count, scratch, port=port))
         except RuntimeError:
             raise ResourceError(
                 f"local cluster: {count} worker processes must start, but one did not; what it said is above, "

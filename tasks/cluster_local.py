@@ -13,7 +13,7 @@ from distributed.diskutils import WorkSpace
 
 from lidcflow.config import ClusterConfig
 
-Purpose = Literal["preprocess", "train"]
+Purpose = Literal["preprocess", "train", "read"]
 
 LOOPBACK = "127.0.0.1"
 SCRATCH_FOLDER = "dask-scratch-space"
@@ -27,7 +27,7 @@ WORKERS_WITHIN_S = 120
 
 def local_settings(purpose: Purpose, workers: int) -> dict[str, Any]:
     """Settings that Dask reads from its own configuration only, not from arguments."""
-    tensorflow_threads = max(1, CPU_COUNT // workers) if purpose == "train" else 1
+    tensorflow_threads = max(1, CPU_COUNT // workers) if purpose != "preprocess" else 1
     before_start = {
         **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
         "TF_NUM_INTRAOP_THREADS": str(tensorflow_threads),
@@ -37,7 +37,7 @@ def local_settings(purpose: Purpose, workers: int) -> dict[str, Any]:
     return {
         # One death is enough to make a suspect, which map_groups runs once more alone: with two allowed, a file that
         # hangs would cost six times cluster.series_within_s.
-        "distributed.scheduler.allowed-failures": 0 if purpose == "preprocess" else 2,
+        "distributed.scheduler.allowed-failures": 2 if purpose == "train" else 0,
         "distributed.scheduler.no-workers-timeout": f"{WORKERS_WITHIN_S} s",
         "distributed.worker.multiprocessing-method": "spawn",
         # Results are a few bytes, so there is nothing to spill; a worker that pauses near its limit, because memory
@@ -50,7 +50,9 @@ def local_settings(purpose: Purpose, workers: int) -> dict[str, Any]:
     }
 
 
-def local_cluster(config: ClusterConfig, purpose: Purpose, workers: int, scratch: Path | None) -> SpecCluster:
+def local_cluster(
+    config: ClusterConfig, purpose: Purpose, workers: int, scratch: Path | None, *, port: int = 0
+) -> SpecCluster:
     """Start a scheduler and workers on the loopback interface; open it under `local_settings`."""
     options = {
         "host": LOOPBACK,
@@ -60,9 +62,9 @@ def local_cluster(config: ClusterConfig, purpose: Purpose, workers: int, scratch
         "dashboard": False,
         "silence_logs": logging.CRITICAL,
     }
-    gpus = config.gpus if purpose == "train" else 0
+    gpus = config.gpus if purpose != "preprocess" else 0
     specs = {i: {"cls": Nanny, "options": {**options, **_gpu_options(i, gpus)}} for i in range(workers)}
-    scheduler = {"host": LOOPBACK, "dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
+    scheduler = {"host": LOOPBACK, "port": port, "dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
     return SpecCluster(
         workers=specs,
         scheduler={"cls": Scheduler, "options": scheduler},

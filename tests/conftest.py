@@ -26,6 +26,7 @@ from tests.object_sources import archive, upload  # noqa: F401, fixtures for all
 from tests.object_storage import ObjectStorage, object_storage
 from tests.orthanc import Orthanc, is_installed, orthanc
 from tests.released import released  # noqa: F401, a fixture for all tests
+from tests.validators import dciodvfy, dsrdump  # noqa: F401, fixtures for all tests
 
 settings.register_profile("lidcflow", deadline=None)
 settings.load_profile("lidcflow")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,14 +17,20 @@ PATIENTS = 16
 
 @pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Iterator[Config]:
-    """Give the configuration of a workspace whose champion reads 8 slices of 32 x 32, and a worker for all tests.
+    """Give what `release_in` gives."""
+    with release_in(tmp_path_factory.mktemp("released")) as config:
+        yield config
+
+
+@contextmanager
+def release_in(workspace: Path) -> Iterator[Config]:
+    """Give the configuration of a workspace whose champion reads 8 slices of 32 x 32, and a worker.
 
     With another workspace it stays the champion: the tracking server is named.
     """
     from tasks.cluster import open_cluster
 
     with open_cluster(ClusterConfig(workers=1), "train") as cluster:
-        workspace = tmp_path_factory.mktemp("released")
         config = Config(
             workspace=workspace,
             patient_key="public",

@@ -7,6 +7,7 @@ import yaml
 from prefect.flows import load_flow_from_entrypoint
 
 from flows.service.deploy import to_prefect
+from flows.service.events import STUDY_ARRIVED
 from flows.service.schedules import read_deployments, scheduled
 from flows.service.servers import WORK_POOL
 from lidcflow.config import Config
@@ -67,6 +68,15 @@ def test_prefect_takes_the_deployment_and_imports_it_from_the_package(name):
     assert taken.entrypoint == deployment.entrypoint
     assert (taken.concurrency_limit, taken.concurrency_options.collision_strategy.value) == (1, "CANCEL_NEW")
     assert len(taken.schedules) == len(deployment.schedules) == 1
+
+
+def test_the_event_that_the_command_sends_starts_inference_where_an_inbox_is_configured():
+    deployment = filled("infer", inbox="inbox")
+
+    (trigger,) = to_prefect(deployment, flow_of(deployment), paused=False).triggers
+    none = to_prefect(deployment, flow_of(deployment), paused=True).triggers
+
+    assert (trigger.expect, none) == ({STUDY_ARRIVED}, [])
 
 
 @pytest.mark.parametrize("name", NAMES)

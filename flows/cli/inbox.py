@@ -12,8 +12,10 @@ import typer
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.session import flow_session
+from flows.service.events import STUDY_ARRIVED, send_event
+from flows.service.lock import served
 from lidcflow.config import Config
-from lidcflow.errors import ConfigError
+from lidcflow.errors import ConfigError, ResourceError
 from lidcflow.inbox.delivery import Delivery, Step
 from lidcflow.inbox.ledger import Ledger
 
@@ -85,6 +87,20 @@ def retry(
     with Ledger(configured(config_file, workspace).catalog) as ledger:
         count = ledger.retry(series, answered=answered)
     print_line(f"{count} series go round again with the next `lidcflow inbox run`, scheduled or not.")
+
+
+@inbox.command()
+def notify(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
+    """Let a running `lidcflow up` look into the inbox now, not only on schedule; a PACS may call it."""
+    config = configured(config_file, workspace)
+    serving = served(config)
+    if serving is None:
+        raise ResourceError(
+            f"workspace {config.workspace}: `lidcflow up` must serve it to be notified, got none; start it, "
+            "or use `lidcflow inbox run`"
+        )
+    send_event(serving.prefect_api_url, STUDY_ARRIVED)
+    print_line("Told; a round starts unless one is under way.")
 
 
 def _check_inbox(config: Config) -> None:

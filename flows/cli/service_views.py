@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flows.service.doctor import Finding
     from flows.service.health import LastDrift, LastReading
     from flows.service.lock import Served
-    from flows.service.status import ReleasesStatus, RunStatus, Status, StoreStatus
+    from flows.service.status import InboxStatus, ReleasesStatus, RunStatus, Status, StoreStatus
     from flows.service.up import Serving
     from lidcflow.config import Config
 
@@ -101,6 +101,7 @@ def _status_rows(found: Status) -> dict[str, str]:
         "workspace": f"{found.workspace}{'' if found.exists else ' (not made yet)'}",
         "store": _store(store) if store else "none yet",
         "catalog": ", ".join(f"{count} {state}" for state, count in (found.catalog or {}).items()) or "empty",
+        "inbox": _inbox(found.inbox) if found.inbox else "nothing has come",
         "releases": f"{releases.releases}, {_champion(releases)}" if releases else "none yet",
         "retraining": f"{_moment(last.checked)}: {escape(last.why)}" if (last := found.retraining) else "never checked",
         "erased": f"{found.erasures.done} patients, studies or series" if found.erasures else "nothing",
@@ -115,6 +116,11 @@ def _status_rows(found: Status) -> dict[str, str]:
 def _store(store: StoreStatus) -> str:
     size = "" if store.size_bytes is None else f", {store.size_bytes / 2**20:.1f} MiB"
     return f"{store.series} series{size}"
+
+
+def _inbox(inbox: InboxStatus) -> str:
+    queue = ", ".join(f"{count} {step}" for step, count in inbox.steps.items())
+    return f"{queue}; last delivery {_moment(inbox.last_delivered) or 'none yet'}"
 
 
 def _service(service: Served) -> str:

@@ -24,6 +24,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments.runner import RunnerDeployment
+from prefect.events import DeploymentEventTrigger
 from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.schedules import Schedule as PrefectSchedule
@@ -31,7 +32,7 @@ from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
-from flows.service.schedules import Deployment, Schedule, scheduled
+from flows.service.schedules import Deployment, Schedule, Trigger, scheduled
 from lidcflow.config import Config
 
 OWN_TAG = "lidcflow"
@@ -110,6 +111,7 @@ def to_prefect(deployment: Deployment, flow: Flow[..., Any], *, paused: bool) ->
         tags=deployment.tags,
         parameters=deployment.parameters,
         schedules=[_prefect_schedule(schedule) for schedule in deployment.schedules],
+        triggers=[] if paused else [_prefect_trigger(deployment.name, trigger) for trigger in deployment.triggers],
         concurrency_limit=_prefect_limit(deployment),
         work_pool_name=deployment.work_pool.name,
         paused=paused,
@@ -141,6 +143,10 @@ def _stays_paused(client: SyncPrefectClient, flow: Flow[..., Any], deployment: D
         return deployment.paused
     was_complete = set(before.parameters) == set(deployment.parameters)
     return deployment.paused or (before.paused and was_complete)
+
+
+def _prefect_trigger(name: str, trigger: Trigger) -> DeploymentEventTrigger:
+    return DeploymentEventTrigger(name=f"{name} on {', '.join(trigger.expect)}", expect=set(trigger.expect))
 
 
 def _prefect_schedule(schedule: Schedule) -> PrefectSchedule:

@@ -11,6 +11,7 @@ import yaml
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from flows.service.servers import with_readers
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError
 
@@ -22,6 +23,9 @@ OVERRIDES = {
     "drift": ("cron", "drift_cron"),
 }
 """Deployment -> the field of its schedule and the key of [serve] that overrides it."""
+
+READS = "infer"
+"""Name of the deployment that works on the cluster which keeps the models loaded, where there is one."""
 
 
 class _Values(BaseModel):
@@ -48,6 +52,12 @@ class Schedule(_Values):
         return f"every {self.interval} s" if self.interval else f"{self.cron} ({self.timezone or 'UTC'})"
 
 
+class Trigger(_Values):
+    """Events that start a run at once."""
+
+    expect: list[str]
+
+
 class ConcurrencyLimit(_Values):
     """How many runs of a deployment may overlap, and what happens to one more."""
 
@@ -70,6 +80,7 @@ class Deployment(_Values):
     tags: list[str]
     parameters: dict[str, Any]
     schedules: list[Schedule]
+    triggers: list[Trigger] = []
     concurrency_limit: ConcurrencyLimit
     work_pool: WorkPool
     missing: str | None = None
@@ -130,7 +141,8 @@ def _anchored_source(source: str) -> str:
 
 
 def _filled(deployment: Deployment, config: Config) -> Deployment:
-    values = {"archive": config.archive, "inbox": config.inboxes or None, "config": config.model_dump(mode="json")}
+    own = with_readers(config) if deployment.name == READS else config
+    values = {"archive": config.archive, "inbox": config.inboxes or None, "config": own.model_dump(mode="json")}
     keys = {name: _key(text) for name, text in deployment.parameters.items() if not isinstance(text, bool)}
     missing = [key for key in keys.values() if values[key] is None]
     filled = {name: values[key] for name, key in keys.items() if values[key] is not None}

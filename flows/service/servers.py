@@ -17,6 +17,7 @@ REPORTS_CONFIG = "LIDCFLOW_REPORTS_CONFIG"
 """Not an argument: the catalog's URL may hold a password, and every user of a machine can read arguments."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+READERS_HOST = "127.0.0.1"
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 """Addresses to listen on that nobody can connect to, and what a process of this machine connects to instead."""
 
@@ -66,6 +67,8 @@ def check_ports(config: Config) -> None:
     for (one, port), (other, same) in combinations(chosen.values(), 2):
         if port == same:
             raise ResourceError(f"{one} and {other} must differ, got {port} twice; change one")
+    if readers(config) and config.serve.readers_port:
+        check_port(READERS_HOST, config.serve.readers_port, "readers", "serve.readers_port")
     for server, (key, port) in chosen.items():
         check_port(config.serve.host, port, server, key)
 
@@ -154,6 +157,26 @@ def worker(config: Config) -> Service:
         log=log_folder(config) / "worker.log",
         stop_signal="SIGKILL",
     )
+
+
+def readers(config: Config) -> Service | None:
+    """Return the cluster that keeps the models loaded, or None when each inference starts its own."""
+    if config.serve.readers_port is None or config.cluster.address:
+        return None
+    return Service(
+        name="readers",
+        arguments=("-m", "flows.service.readers", config.model_dump_json()),
+        environment=environment(config),
+        log=log_folder(config) / "readers.log",
+    )
+
+
+def with_readers(config: Config) -> Config:
+    """Return a configuration that reads on the cluster of `readers`, where there is one."""
+    if readers(config) is None:
+        return config
+    address = f"tcp://{READERS_HOST}:{config.serve.readers_port}"
+    return config.model_copy(update={"cluster": config.cluster.model_copy(update={"address": address})})
 
 
 def log_folder(config: Config) -> Path:

@@ -69,6 +69,13 @@ class RunStatus(BaseModel):
     next: datetime | None = None
 
 
+class InboxStatus(BaseModel):
+    """The inbox: series in each step, and when the newest answer was delivered."""
+
+    steps: dict[str, int]
+    last_delivered: datetime | None
+
+
 class Status(BaseModel):
     """Everything that `lidcflow status` tells; None where there is nothing yet."""
 
@@ -82,6 +89,7 @@ class Status(BaseModel):
     erasures: ErasureStatus | None
     runs: list[RunStatus] | None
     reading: LastReading | None
+    inbox: InboxStatus | None
     drift: LastDrift | None
     disk_free_bytes: int
     versions: dict[str, str]
@@ -110,6 +118,7 @@ def status_of(config: Config) -> Status:
         erasures=erasures,
         runs=_or_problem(lambda: _runs(service), problems),
         reading=last_reading(config),
+        inbox=_or_problem(lambda: _inbox(config), problems),
         drift=last_drift(config),
         disk_free_bytes=free_bytes,
         versions={package: version(package) for package in PACKAGES},
@@ -154,6 +163,16 @@ def _catalog(config: Config) -> dict[str, int] | None:
         return None
     with Catalog(config.catalog) as catalog:
         return {state.value: count for state, count in catalog.counts().items()}
+
+
+def _inbox(config: Config) -> InboxStatus | None:
+    from lidcflow.inbox.ledger import Ledger
+
+    if _is_missing_sqlite(config.catalog):
+        return None
+    with Ledger(config.catalog) as ledger:
+        steps = {step.value: count for step, count in ledger.counts().items()}
+        return InboxStatus(steps=steps, last_delivered=ledger.last_delivered()) if steps else None
 
 
 def _releases(config: Config) -> ReleasesStatus | None:

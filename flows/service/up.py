@@ -17,6 +17,7 @@ from flows.service.servers import (
     log_folder,
     mlflow_server,
     prefect_server,
+    readers,
     reports_server,
     worker,
 )
@@ -73,7 +74,7 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
 def _start(config: Config, supervisor: Supervisor) -> dict[str, bool]:
     """Start the servers, then what needs them; return which deployments are paused."""
     paused: dict[str, bool] = {}
-    for server in (prefect_server(config), mlflow_server(config), reports_server(config)):
+    for server in (prefect_server(config), mlflow_server(config), reports_server(config), readers(config)):
         if server is not None:
             supervisor.start(server)
     supervisor.wait_until_healthy()

@@ -42,6 +42,10 @@ class Reason(StrEnum):
     ERASED = "erased"
 
 
+PASSED_OVER = frozenset({Reason.NOT_CT, Reason.LOCALIZER})
+"""Reasons of what is no CT volume at all: nobody waits for an answer on it."""
+
+
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
     """What the pixels of a slice are.

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from lidcflow.ct.quiet import quiet
-from lidcflow.ct.records import Reason
+from lidcflow.ct.records import PASSED_OVER
 from lidcflow.documents.key_objects import key_objects
 from lidcflow.documents.source import source_of
 from lidcflow.documents.structured_report import structured_report
@@ -20,12 +20,12 @@ from lidcflow.read.recommendation import Recommendation
 
 KEY_OBJECTS, STRUCTURED_REPORT = "key-objects.dcm", "structured-report.dcm"
 
-PASSED_OVER = frozenset({Reason.NOT_CT, Reason.LOCALIZER})
-"""A study holds localizers, dose reports and these documents: notes on each would bury those on its CT."""
-
 
 def gets_documents(said: Recommendation) -> bool:
-    """Tell whether documents are made of an answer: those on what is no CT volume at all stay in the reports."""
+    """Tell whether documents are made of an answer: those on what is no CT volume at all stay in the reports.
+
+    A study holds localizers, dose reports and these documents: notes on each would bury those on its CT.
+    """
     return said.reason is None or said.reason.code not in PASSED_OVER
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Step(StrEnum):
-    """How far a series has come; the last five are where a way ends or waits."""
+    """How far a series has come; the last six are where a way ends or waits."""
 
     SEEN = "seen"
     SETTLED = "settled"
@@ -18,6 +18,7 @@ class Step(StrEnum):
     SCORED = "scored"
     DELIVERED = "delivered"
     REFUSED = "refused"
+    PASSED_OVER = "passed-over"
     FAILED = "failed"
     DEAD = "dead"
     SUPERSEDED = "superseded"
@@ -35,9 +36,8 @@ OPEN = (*UNFINISHED, Step.DEAD)
 ANSWERED = (Step.DELIVERED, Step.REFUSED)
 """What has its answer: a refusal is one, and is delivered as any other."""
 
-
-GONE = "gone"
-"""Reason of a refusal that holds until the series is there again."""
+DONE = (*ANSWERED, Step.PASSED_OVER)
+"""What is not worked on again by itself; localizers and the like are passed over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Any, Self
 from sqlalchemy import JSON, ColumnElement, String, UniqueConstraint, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from lidcflow.inbox.delivery import ANSWERED, GONE, OPEN, UNDER_WAY, UNFINISHED, Delivery, Patience, Sighting, Step
+from lidcflow.ct.records import PASSED_OVER, Reason
+from lidcflow.inbox.delivery import ANSWERED, DONE, OPEN, UNDER_WAY, UNFINISHED, Delivery, Patience, Sighting, Step
 from lidcflow.store.database import Base, Database, utc_now
 
 _LONGEST_UID = 64
@@ -140,13 +141,14 @@ class Ledger:
         with self._database.session() as session:
             row = _row_of(session, delivery)
             row.release = row.release if release is None else release
+            row.reason, row.sentence = "", ""
             _move(row, step, utc_now())
 
     def refuse(self, delivery: Delivery, reason: str, sentence: str) -> None:
-        """Say that a series was answered with a refusal."""
+        """Say that a series was answered with a refusal, or passed over where nobody waits for an answer."""
         with self._database.session() as session:
             row = _row_of(session, delivery)
-            _move(row, Step.REFUSED, utc_now())
+            _move(row, Step.PASSED_OVER if reason in PASSED_OVER else Step.REFUSED, utc_now())
             row.reason, row.sentence = reason, sentence
 
     def fail(
@@ -180,7 +182,7 @@ class Ledger:
         int
             Deliveries that are.
         """
-        steps = [Step.FAILED, Step.DEAD, *(ANSWERED if answered else ())]
+        steps = [Step.FAILED, Step.DEAD, *(DONE if answered else ())]
         with self._database.session() as session:
             rows = _in_steps(session, steps)
             asked = None if series_instance_uids is None else set(series_instance_uids)
@@ -231,7 +233,7 @@ def _note(session: Session, source: str, one: Sighting, known: list[DeliveryRow]
     for row in known:
         if row is not same and row.step in OPEN:
             _move(row, Step.SUPERSEDED, at)
-    if same is not None and same.step != Step.SUPERSEDED and same.reason != GONE:
+    if same is not None and same.step != Step.SUPERSEDED and same.reason != Reason.GONE:
         return False
     row = same or DeliveryRow(**_facts(one), source=source, release=release)
     row.seen, row.attempts, row.reason, row.sentence = at, 0, "", ""

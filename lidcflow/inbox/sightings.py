@@ -12,9 +12,11 @@ from lidcflow.inbox.delivery import Sighting, instance_set
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.query import instance_uids
 
+PASSED_OVER = frozenset({Reason.NOT_CT, Reason.ERASED})
+
 
 def indexed_sightings(index: Index) -> list[Sighting]:
-    """Return the series of an index that a report can name; of what was erased here nothing is kept.
+    """Return the CT series of an index that a report can name, as a PACS shows no others; none that was erased here.
 
     Parameters
     ----------
@@ -28,7 +30,7 @@ def indexed_sightings(index: Index) -> list[Sighting]:
         one by its reason and the number of its files.
     """
     named = (verdict for verdict in index if is_uid(verdict.series_instance_uid))
-    return [_indexed(verdict) for verdict in named if verdict.reason is not Reason.ERASED]
+    return [_indexed(verdict) for verdict in named if verdict.reason not in PASSED_OVER]
 
 
 def pacs_sightings(pacs: Pacs, series: Iterable[tuple[str, str]]) -> Iterator[Sighting]:

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from lidcflow.errors import ResourceError
 
-Stage = Literal["preprocess", "train", "infer", "evaluate", "experiment"]
+Stage = Literal["preprocess", "train", "infer", "inbox", "evaluate", "experiment"]
 FOLDER = "locks"
 PATIENCE_S = 1.0
 """Time to wait for one who only looks whether a turn is taken."""

@@ -1,3 +1,4 @@
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -84,6 +85,43 @@ def test_what_was_under_way_waits_for_the_next_run(ledger, step):
     ledger.advance(delivery, step)
 
     assert [one.step for one in ledger.waiting("pacs")] == [step]
+
+
+def test_what_came_to_nothing_because_it_was_gone_is_new_when_it_is_back(ledger):
+    (delivery,) = settled(ledger, ONE)
+    ledger.refuse(delivery, "gone", "series 1.1: gone")
+
+    assert ledger.see("pacs", [ONE], release=1) == 1
+    assert [(row.step, row.reason) for row in ledger.rows()] == [(Step.SEEN, "")]
+
+
+def test_what_is_dead_is_superseded_when_its_study_grows(ledger):
+    (delivery,) = settled(ledger, ONE)
+    ledger.fail(delivery, "pacs", "pacs: no answer", Patience(attempts=1))
+
+    ledger.see("pacs", [GROWN], release=1)
+
+    assert ledger.retry() == 0
+    assert ledger.counts() == {Step.SEEN: 1, Step.SUPERSEDED: 1}
+
+
+def test_a_localizer_is_passed_over_and_is_no_answer(ledger):
+    (delivery,) = settled(ledger, ONE)
+
+    ledger.refuse(delivery, "localizer", "series 1.1: a localizer")
+
+    assert ledger.counts() == {Step.PASSED_OVER: 1}
+    assert (ledger.waiting("pacs"), ledger.last_delivered()) == ([], None)
+
+
+def test_a_catalog_that_was_made_before_there_was_a_ledger_gets_one(tmp_path):
+    with sqlite3.connect(tmp_path / "catalog.db") as database:
+        database.execute("CREATE TABLE lidcflow_schema (version INTEGER PRIMARY KEY)")
+        database.execute("INSERT INTO lidcflow_schema VALUES (1)")
+    database.close()
+
+    with Ledger(f"sqlite:///{tmp_path}/catalog.db") as ledger:
+        assert ledger.see("pacs", [ONE], release=1) == 1
 
 
 def test_what_is_answered_does_not_wait(ledger):

@@ -1,0 +1,18 @@
+"""A cluster that keeps the models loaded between inferences: ``python -P -m flows.service.readers CONFIG_JSON``."""
+
+import signal
+import sys
+
+from lidcflow.config import Config
+from tasks.cluster import open_cluster
+
+
+def main(config: Config) -> None:
+    """Keep the cluster until SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with open_cluster(config.cluster, "read", scratch=config.scratch_path, port=config.serve.readers_port or 0):
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main(Config.model_validate_json(sys.argv[1]))
