@@ -1,0 +1,11 @@
+"""What all settings have in common."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """Immutable settings that refuse unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,119 @@
+"""Settings of where and when things run: cluster, storage, PACS, MLflow, inference, schedules, servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from lidcflow.config_base import Settings
+from lidcflow.pacs.config import PacsConfig, PacsName
+
+
+class ClusterConfig(Settings):
+    """Where series are worked on."""
+
+    address: str | None = Field(None, description="address of a Dask scheduler; none starts a local cluster")
+    workers: int | None = Field(None, ge=1, description="processes of the local cluster; none: one per core")
+    memory_limit: str = Field("4GiB", description="memory at which a local worker is restarted")
+    gpus: int = Field(0, ge=0, description="GPUs offered by the local cluster, one training task each")
+    batch_size: int = Field(256, ge=1, description="series in one Prefect task")
+    window: int = Field(4, ge=1, description="series in flight per worker")
+    feature_batch: int | None = Field(
+        None, ge=1, le=256, description="volumes in one pass through the backbone; none: 1, or 8 where there are GPUs"
+    )
+    series_within_s: float = Field(
+        900, gt=0, description="time for one series, after which its worker process ends and its nanny starts another"
+    )
+
+
+class ObjectsConfig(Settings):
+    """How S3-like storage is reached; keys come from the environment, as AWS_ACCESS_KEY_ID, never from here."""
+
+    endpoint: str | None = Field(None, description="URL of the storage; none: Amazon's")
+    region: str | None = Field(None, description="region of the buckets; none: as the environment says")
+    anonymous: bool = Field(False, description="send no keys: the bucket is public")
+    connections: int = Field(32, ge=1, le=512, description="requests in flight of one process")
+    retries: int = Field(6, ge=0, le=100, description="times that a request is sent again, with growing delays")
+    timeout_s: float = Field(30, gt=0, description="time that an answer may take")
+
+
+class Access(Settings):
+    """How buckets are reached, ``s3://`` ones and the public ones behind ``idc:``, and each PACS."""
+
+    s3: ObjectsConfig = ObjectsConfig()
+    idc: ObjectsConfig = ObjectsConfig(anonymous=True, region="us-east-1")
+    pacs: dict[PacsName, PacsConfig] = Field({}, description="DICOMweb services by name, as pacs:main")
+
+
+class TrackingConfig(Settings):
+    """Where MLflow keeps runs and models."""
+
+    uri: str | None = Field(None, description="MLflow tracking URI; none: SQLite in the workspace")
+    experiment: str = Field("lidcflow", min_length=1)
+    registry_name: str = Field("lidcflow", pattern="^[A-Za-z0-9_-]+$", description="name of the registered release")
+    wait_s: float = Field(
+        300, ge=0, description="time that a server may stay away before a flow gives up logging; its work is kept"
+    )
+
+
+class InferConfig(Settings):
+    """How new studies are read."""
+
+    release: str = Field("champion", description="alias or version of the release")
+    ranges: int = Field(10, ge=1, description="most slice ranges recommended for a study")
+    documents: Path | None = Field(
+        None, description="folder of DICOM documents, which name the patient: outside the workspace; none: no documents"
+    )
+
+
+class RetrainConfig(Settings):
+    """When a scheduled check trains again; one that finds nothing changed never does."""
+
+    new_series: int = Field(50, ge=1, description="new labelled series after which it is time")
+    at_least_every_days: float = Field(7, gt=0, description="days after which any change is enough")
+
+
+class DeliveryConfig(Settings):
+    """How the answers on what comes into the inbox are delivered, and how patiently."""
+
+    to: tuple[str, ...] = Field(
+        (), description="where DICOM documents go: pacs:NAME, or folders outside the workspace; none: reports alone"
+    )
+    settle_s: float = Field(60, ge=0, description="time without anything new after which a study is complete")
+    attempts: int = Field(72, ge=1, le=1000, description="failures after which somebody has to look at a series")
+    first_delay_s: float = Field(30, gt=0, description="delay after the first failure; each further one doubles it")
+    longest_delay_s: float = Field(3600, gt=0, description="longest delay between two attempts")
+
+
+class DriftConfig(Settings):
+    """How what was read lately is compared with what its release was made on."""
+
+    days: float = Field(30, gt=0, description="how far back readings count")
+    minimum: int = Field(20, ge=2, description="fewest patients that are compared")
+    false_alarms: float = Field(
+        0.01, ge=1e-4, le=0.5, description="probability that a check raises any alarm where nothing drifts"
+    )
+
+
+class ServeConfig(Settings):
+    """What `lidcflow up` and `lidcflow reports` serve; servers listen on loopback unless host says otherwise."""
+
+    host: str = "127.0.0.1"
+    prefect_port: int = Field(4200, ge=1, le=65535)
+    mlflow_port: int = Field(5000, ge=1, le=65535)
+    reports_port: int = Field(8765, ge=1, le=65535)
+    preprocess_cron: str | None = Field(None, description="when to preprocess; none: as deployments/prefect.yaml says")
+    retrain_cron: str | None = Field(
+        None, description="when to look whether it is time to retrain; none: as the YAML says"
+    )
+    infer_every_s: int | None = Field(None, ge=10, description="seconds between inferences; none: as the YAML says")
+    drift_cron: str | None = Field(None, description="when to look for drift; none: as deployments/prefect.yaml says")
+    disk_low_gib: float = Field(10, ge=0, description="free space of the workspace below which status warns, in GiB")
+    readers_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="port of a cluster that keeps models loaded; none: each inference starts its own",
+    )
+    timezone: str | None = Field(None, description="time zone of the crons, as Europe/Berlin; none: as the YAML says")
