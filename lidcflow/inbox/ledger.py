@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, String, UniqueConstraint, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from lidcflow.ct.records import PASSED_OVER, Reason
 from lidcflow.inbox.delivery import ANSWERED, DONE, OPEN, UNDER_WAY, UNFINISHED, Delivery, Patience, Sighting, Step
-from lidcflow.store.database import Base, Database, utc_now
+from lidcflow.store.database import Base, Tables, utc_now
 
 _LONGEST_UID = 64
 _DIGEST = 64
@@ -56,7 +55,7 @@ class FeedRow(Base):
     polled: Mapped[datetime]
 
 
-class Ledger:
+class Ledger(Tables):
     """The deliveries behind a SQLAlchemy URL, in the database of the catalog; only the flow's own process writes it.
 
     Raises
@@ -70,17 +69,6 @@ class Ledger:
     ...     ledger.counts()
     {}
     """
-
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._database.close()
 
     def position(self, source: str) -> dict[str, Any] | None:
         """Return how far a source has been read; None before the first time."""

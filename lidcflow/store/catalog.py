@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import String, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from lidcflow.ct.records import Reason
 from lidcflow.errors import SeriesRefused
-from lidcflow.store.database import Base, Database, utc_now
+from lidcflow.store.database import Base, Tables, utc_now
 
 if TYPE_CHECKING:
     from lidcflow.ct.verdicts import Verdict
@@ -55,7 +54,7 @@ class SeriesRow(Base):
     updated: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
 
 
-class Catalog:
+class Catalog(Tables):
     """The table of series behind a SQLAlchemy URL; made on first use.
 
     Parameters
@@ -74,21 +73,6 @@ class Catalog:
     ...     catalog.counts()
     {}
     """
-
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the database back."""
-        self._database.close()
 
     def record_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         """Write what the index says; a series that was committed and is still usable stays committed.

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from types import TracebackType
+from typing import Any, ClassVar, Self
 
 from sqlalchemy import (
     JSON,
@@ -117,6 +118,25 @@ class Database:
                 f"{self._where}: schema version must be {SCHEMA_VERSION}, got {version}; use the lidcflow that made "
                 "it, or move it away and run `lidcflow preprocess` again: volumes are kept and reused"
             )
+
+
+class Tables:
+    """Some of the catalog's tables, for as long as a ``with`` block lasts; parameters and errors as of `Database`."""
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the database back."""
+        self._database.close()
 
 
 def _engine(url: str) -> Engine:

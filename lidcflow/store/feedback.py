@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from types import TracebackType
-from typing import Self
 
 from sqlalchemy import String, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lidcflow.read.feedback import Mark
-from lidcflow.store.database import Base, Database
+from lidcflow.store.database import Base, Tables
 
 _LONGEST_UID = 64
 
@@ -42,7 +40,7 @@ class FeedbackRow(Base):
         return Mark.model_validate({name: getattr(self, name) for name in Mark.model_fields})
 
 
-class FeedbackTable:
+class FeedbackTable(Tables):
     """The table of marks behind a SQLAlchemy URL; parameters and errors as of `lidcflow.store.catalog.Catalog`.
 
     Examples
@@ -51,17 +49,6 @@ class FeedbackTable:
     ...     table.marks("lidcflow", 3)
     []
     """
-
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._database.close()
 
     def replace(self, series_instance_uid: str, study_instance_uid: str | None, marks: Iterable[Mark]) -> None:
         """Write the whole history of a series, as its file has it, in place of what was there."""

@@ -7,15 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self, get_args
+from typing import get_args
 
 from sqlalchemy import make_url, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lidcflow.erasure.subject import Kind, Subject, Target, merged
 from lidcflow.errors import ErasureError
-from lidcflow.store.database import Base, Database, utc_now
+from lidcflow.store.database import Base, Tables, utc_now
 
 
 class TombstoneRow(Base):
@@ -43,7 +42,7 @@ class Tombstone:
     waiting: tuple[Target, ...]
 
 
-class Tombstones:
+class Tombstones(Tables):
     """The table of tombstones behind the catalog's URL.
 
     Parameters
@@ -62,17 +61,6 @@ class Tombstones:
     ...     tombstones.begin(Subject("series", "1.2.3"), []).done is None
     True
     """
-
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._database.close()
 
     def begin(self, subject: Subject, targets: Iterable[Target]) -> Tombstone:
         """Keep a subject out from now on, and note which series are to be deleted; a begun erasure goes on."""
