@@ -183,7 +183,7 @@ def queue(scratch: Path, options: argparse.Namespace) -> None:
         server.wait_until_stable(options.studies)
         started_s = time.perf_counter()
         for _ in range(options.kills):
-            go_round(config, kill_after_s=random.uniform(5, 40))
+            go_round(config, kill_after_s=random.uniform(4, 25))
         go_round(config)
         seconds = time.perf_counter() - started_s
         found = Counter(documents_in(server))

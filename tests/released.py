@@ -38,10 +38,9 @@ def release_in(workspace: Path) -> Iterator[Config]:
             split=SplitConfig(validation=0.3, test=0.2),
             train=TrainConfig(sector_num=2, epochs=2),
             cluster=ClusterConfig(address=cluster.address),
-            tracking=TrackingConfig(uri=f"sqlite:///{workspace}/mlflow/mlflow.db"),
         )
-        _release(config)
-        yield config
+        _release(config)  # before the server is named: MLflow would put artifacts into the working folder
+        yield config.model_copy(update={"tracking": TrackingConfig(uri=config.tracking_uri)})
 
 
 def _release(config: Config) -> None:
