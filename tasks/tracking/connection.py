@@ -55,7 +55,8 @@ class Tracking:
     @classmethod
     def of(cls, config: Config) -> Tracking:
         """Take what `config` says of MLflow."""
-        artifacts = None if config.tracking.uri else config.mlflow_artifacts.as_uri()
+        served = config.tracking_uri.startswith(("http://", "https://"))
+        artifacts = None if served else config.mlflow_artifacts.as_uri()  # MLflow's own choice is the working folder
         return cls(config.tracking_uri, artifacts, config.tracking.experiment, config.tracking.registry_name)
 
 

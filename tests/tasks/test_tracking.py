@@ -225,3 +225,12 @@ def test_a_server_that_is_away_has_no_champion_to_be_without():
 
     with pytest.raises(TrackingAway), reaching(tracking):
         registry.champion_version(tracking)
+
+
+@pytest.mark.parametrize(
+    ("uri", "own"), [(None, True), ("sqlite:///elsewhere.db", True), ("http://127.0.0.1:9", False)]
+)
+def test_artifacts_lie_in_the_workspace_unless_a_server_keeps_them(uri, own, tmp_path):
+    tracking = Tracking.of(Config(workspace=tmp_path, tracking=TrackingConfig(uri=uri)))
+
+    assert tracking.artifacts == ((tmp_path / "mlflow" / "artifacts").as_uri() if own else None)
