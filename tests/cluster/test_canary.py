@@ -12,6 +12,7 @@ import pydicom
 import pytest
 from pydicom.config import disable_value_validation
 
+from lidcflow.privacy import KEY_FILE
 from lidcflow.store.catalog import Catalog, State
 
 LIDCFLOW = Path(sys.executable).with_name("lidcflow")
@@ -88,11 +89,19 @@ def spoil(folder):
     (series[2] / "CANARY15.dcm").write_bytes(whole[:600] + b"\xff" * 100)
 
 
+def write_key(workspace):
+    """Write the key of the patient hash: a fresh one may leave a split of twelve patients without a class."""
+    workspace.mkdir()
+    (workspace / KEY_FILE).write_bytes(bytes([*[0] * 31, 0x1B]))
+    (workspace / KEY_FILE).chmod(0o600)
+
+
 @pytest.fixture(scope="module")
 def left(tmp_path_factory):
     """What the whole job left and said: the workspace, and the output of all commands."""
     folder = tmp_path_factory.mktemp("canary")
     (folder / "lidcflow.toml").write_text(SETTINGS)
+    write_key(folder / "workspace")
     lidcflow(folder, "phantom", "source", "--series", "14", "--max-slices", "110", "--seed", "3")
     plant(folder / "source")
     spoil(folder / "source")
