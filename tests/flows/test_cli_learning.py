@@ -98,7 +98,8 @@ def test_a_release_whose_data_were_erased_says_so_in_the_list(lidcflow, figured)
     refused = lidcflow("promote", 1)
 
     assert listed["erased"] == ["1 series of 1 patient in its snapshot were erased on 2026-11-24"]
-    assert "erased" in lidcflow("releases").stdout
+    rows = [line.split("│") for line in lidcflow("releases").stdout.splitlines() if line.count("│") > 2]
+    assert "were erased on 2026-11-24" in " ".join(cells[-2].strip() for cells in rows)
     assert isinstance(refused.exception, ReleaseError)
 
 
