@@ -4,10 +4,14 @@ import sys
 
 from lidcflow.learn.runtime import without_chatter
 
+SET_BY_RUNTIME = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC")
+"""What the module sets for its process, and so for the tests after the first that imports it there."""
+
 
 def imported(**variables: str) -> subprocess.CompletedProcess[str]:
     code = "import lidcflow.learn.runtime, os; print(os.environ['TF_NUM_INTRAOP_THREADS'])"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | variables)
+    inherited = {name: value for name, value in os.environ.items() if name not in SET_BY_RUNTIME}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=inherited | variables)
 
 
 def test_a_backend_takes_the_threads_of_its_process_and_starts_silently():
