@@ -257,7 +257,9 @@ def test_feedback_is_kept_shown_again_and_taken_back(browse, reports):
         "undone",
         "undone",
     ]
-    assert driver.find_elements(By.CSS_SELECTOR, ".given li, .judge [aria-pressed=true]") == []
+    WebDriverWait(driver, 20).until_not(
+        lambda _: driver.find_elements(By.CSS_SELECTOR, ".given li, .judge [aria-pressed=true]")
+    )
 
 
 def test_the_index_is_filtered_and_leads_to_the_study(browse):
