@@ -123,17 +123,17 @@ def loop_s(config: Config) -> float:
     from lidcflow.learn.dataset import Snapshot, lacking_classes
     from lidcflow.learn.sectors import sector_slices
     from lidcflow.learn.training import train_sector
-    from tasks.features import feature_reader
+    from tasks.features import feature_source
     from tasks.release import jobs_of
     from tasks.snapshot import plan_training
 
     plan = plan_training.fn(config)
     snapshot = Snapshot.load(plan.snapshot_path)
-    features_of = feature_reader(VolumeStore.of(config), plan.backbone.id)
+    source = feature_source(config, plan.backbone.id)
     for job in jobs_of(config.train.sector_num):
         slices = sector_slices(config.preprocess.slices, job.sector_num)[job.sector - 1]
         if not lacking_classes(snapshot, slices):
-            train_sector(snapshot, slices, features_of, config.train, config.train.seed + job.sector)
+            train_sector(snapshot, slices, source, config.train, config.train.seed + job.sector)
     return time.monotonic() - started_s
 
 
