@@ -173,7 +173,7 @@ def aurocs(volumes: int) -> dict[str, float]:
 def head_auroc(engine, hu: list[np.ndarray], labels: np.ndarray) -> float:
     """Train on the first half of the chests, stop by the next sixth, and score nodule or not on the last third."""
     from lidcflow.learn.features import series_features
-    from lidcflow.learn.heads import fit_head
+    from lidcflow.learn.fitting import fit_head
     from lidcflow.learn.predict import outputs_of
 
     features = np.stack([series_features(engine.network, chest, engine.backbone) for chest in hu])

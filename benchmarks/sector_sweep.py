@@ -20,9 +20,11 @@ import pandas as pd
 
 from lidcflow.config import SplitConfig, TrainConfig
 from lidcflow.learn.backbones import load_backbone
+from lidcflow.learn.class_weights import class_weights
 from lidcflow.learn.dataset import Snapshot, build_snapshot, lacking_classes, sector_rows
 from lidcflow.learn.features import model_input, series_features
-from lidcflow.learn.heads import build_head, class_weights, fit_head
+from lidcflow.learn.fitting import fit_head
+from lidcflow.learn.heads import build_head
 from lidcflow.learn.practice import SIZE, PracticeSet, make_practice_set
 from lidcflow.learn.runtime import keras
 from lidcflow.learn.sectors import sector_slices

@@ -13,7 +13,8 @@ from lidcflow.errors import TrainingError
 from lidcflow.learn.ahead import ahead
 from lidcflow.learn.backbones import load_top
 from lidcflow.learn.class_weights import class_weights
-from lidcflow.learn.heads import FittedHead, fit_head
+from lidcflow.learn.epochs import figures_of, mean_figures
+from lidcflow.learn.fitting import FittedHead, fit_head
 from lidcflow.learn.maps import StoredMaps
 from lidcflow.learn.runtime import COMPILED, keras
 
@@ -134,13 +135,13 @@ def _train(
 def _train_epoch(
     network: keras.Model, training: StoredMaps, weights: NDArray[np.float64], size: int, rng: np.random.Generator
 ) -> dict[str, float]:
-    network.reset_metrics()
-    figures = {}
+    seen = []
     for maps, places in ahead(training.batches(size, rng)):
         labels = training.labels[places].astype(np.int32)
         weight = weights[labels].astype(np.float32)
-        figures = network.train_on_batch(maps, labels, sample_weight=weight, return_dict=True)
-    return {name: float(figures[name]) for name in ("loss", "accuracy")}
+        seen.append(figures_of(network.train_on_batch(maps, labels, sample_weight=weight, return_dict=True)))
+    loss, accuracy = mean_figures(seen)
+    return {"loss": loss, "accuracy": accuracy}
 
 
 def _measure(network: keras.Model, maps: StoredMaps, weights: NDArray[np.float64]) -> tuple[float, float]:

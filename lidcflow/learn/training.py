@@ -16,7 +16,8 @@ from lidcflow.learn.dataset import Snapshot, class_counts, sector_rows
 from lidcflow.learn.evaluation import slice_figures
 from lidcflow.learn.feature_source import FeatureReader, FeatureSource
 from lidcflow.learn.finetune import finetune
-from lidcflow.learn.heads import FittedHead, calibrated_model, fit_head
+from lidcflow.learn.fitting import FittedHead, fit_head
+from lidcflow.learn.heads import calibrated_model
 from lidcflow.learn.maps import StoredMaps
 from lidcflow.learn.metrics import confusion
 from lidcflow.learn.predict import outputs_of

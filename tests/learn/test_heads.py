@@ -5,7 +5,9 @@ import pytest
 from lidcflow.config import TrainConfig
 from lidcflow.errors import TrainingError
 from lidcflow.learn.calibration import Calibration
-from lidcflow.learn.heads import build_head, calibrated_model, class_weights, fit_head
+from lidcflow.learn.class_weights import class_weights
+from lidcflow.learn.fitting import fit_head
+from lidcflow.learn.heads import build_head, calibrated_model
 
 FAST = TrainConfig(epochs=3, learning_rate=0.02)
 UNMOVED = Calibration(scale=1.0, offsets=(0.0, 0.0, 0.0))
@@ -41,6 +43,18 @@ def test_history_has_one_figure_an_epoch(fitted):
         "val_loss": 3,
         "val_accuracy": 3,
     }
+
+
+@pytest.mark.parametrize("kind", ["linear", "paper"])
+def test_the_curves_show_all_batches_of_an_epoch(kind):
+    config = TrainConfig(head=kind, epochs=1, batch_size=32, learning_rate=1e-12)
+    features, _ = easy_slices(96, 0)
+    rare_ones_first = np.repeat([2, 1, 0], [8, 24, 64])
+
+    head = fit_head(features, rare_ones_first, features, rare_ones_first, config, seed=0)
+
+    assert head.history["loss"] == pytest.approx([np.log(3)], rel=1e-4)  # of logits that are zero, weights' mean is 1
+    assert head.history["loss"] == pytest.approx(head.history["val_loss"], rel=1e-4)
 
 
 def test_the_same_seed_gives_the_same_head(fitted):

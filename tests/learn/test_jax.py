@@ -23,7 +23,8 @@ from lidcflow.learn.calibration import fit_calibration
 from lidcflow.learn.engines import load_engine
 from lidcflow.learn.features import series_features
 from lidcflow.learn.finetune import finetune
-from lidcflow.learn.heads import calibrated_model, fit_head
+from lidcflow.learn.fitting import fit_head
+from lidcflow.learn.heads import calibrated_model
 from lidcflow.learn.maps import StoredMaps
 from lidcflow.learn.predict import outputs_of, release_probabilities
 from lidcflow.learn.runtime import keras

@@ -1,0 +1,53 @@
+"""The linear head as arithmetic is the one that Keras trains."""
+
+import keras
+import numpy as np
+import pytest
+
+from lidcflow.learn.heads import LOGITS_L2
+from lidcflow.learn.linear import LinearHead
+
+RATE = 0.01
+
+
+def slices(n, seed):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, n)
+    x = rng.normal(size=(n, 20)) + np.eye(3, 20)[y]
+    return x.astype(np.float32), y, rng.uniform(0.5, 2, n).astype(np.float32)
+
+
+@pytest.fixture
+def by_keras():
+    inputs = keras.Input((20,))
+    dense = keras.layers.Dense(3, kernel_initializer="zeros", kernel_regularizer=keras.regularizers.L2(LOGITS_L2))
+    network = keras.Model(inputs, dense(inputs))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile(optimizer=keras.optimizers.Adam(RATE), loss=loss, metrics=["accuracy"])
+    return network
+
+
+def test_steps_and_figures_are_those_of_keras(by_keras):
+    head = LinearHead(20, learning_rate=RATE, l2=LOGITS_L2)
+    (x, y, weight), held_out = slices(96, 0), slices(40, 1)
+    batches = [np.arange(first, first + 32) for first in (0, 32, 64)] * 7
+
+    trained = head.train_epoch(x, y, weight, batches)
+    steps = [by_keras.train_on_batch(x[rows], y[rows], sample_weight=weight[rows]) for rows in batches]
+    measured = by_keras.test_on_batch(*held_out[:2], sample_weight=held_out[2])
+
+    assert trained == pytest.approx(tuple(np.mean(steps, axis=0)), rel=1e-5)
+    assert head.measure(*held_out) == pytest.approx(tuple(measured), rel=1e-5)
+    for own, other in zip(head.get_weights(), by_keras.get_weights(), strict=True):
+        np.testing.assert_allclose(own, other, atol=1e-5)
+
+
+def test_kept_weights_do_not_move_with_later_steps():
+    head = LinearHead(20, learning_rate=RATE, l2=LOGITS_L2)
+    x, y, weight = slices(32, 0)
+
+    kept = head.get_weights()
+    head.train_epoch(x, y, weight, [np.arange(32)])
+
+    assert not kept[0].any()
+    assert head.get_weights()[0].any()
