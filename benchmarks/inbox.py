@@ -6,17 +6,13 @@
 
 `study`: everything is loaded before. Against 13 ResNet-50 models with random weights that are loaded and asked sector
 by sector (page cache warm), and against preprocessing and one pass through the backbone alone.
-`stages` and `queue` start an Orthanc on loopback and train a release of 8 slices of 32 x 32 first. `queue` goes round
-in processes that are killed at random times, then once more, and counts what the PACS holds.
+`stages` and `queue` start an Orthanc on loopback and train a release of 8 slices of 32 x 32 first; `queue` is in
+`benchmarks.inbox_queue`.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -26,17 +22,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
+from numpy.typing import NDArray
 
+from benchmarks.inbox_queue import queue, serving
 from benchmarks.pacs import usable, write
 from flows.environment import prepare
-from lidcflow.config import Access, Config, DeliveryConfig, InferConfig
+from lidcflow.config import Access, Config, InferConfig
 from lidcflow.ct.reduce import reduce_series
 from lidcflow.read.recommendation import ReleaseFacts
 from tests.conftest import write_ct_series
-from tests.orthanc import Orthanc, orthanc
 
 SECTORS = 13
+Times = tuple[float, float]
+"""Wall and CPU seconds."""
+
 STAGES = ("look", "bring_all", "read_all", "deliver")
 
 
@@ -48,46 +47,64 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         prepare(Config(workspace=Path(scratch) / "prefect"))
-        {"study": study, "stages": stages, "queue": queue}[options.what](Path(scratch), options)
+        if options.what == "queue":
+            queue(Path(scratch), options.studies, options.kills)
+        else:
+            {"study": study, "stages": stages}[options.what](Path(scratch), options)
 
 
 def study(scratch: Path, options: argparse.Namespace) -> None:
-    """Compare the ways to read one study."""
+    """Compare the ways to read one study, and tell where the time of ours goes."""
     folder, config = write(scratch, options.slices), Config(workspace=scratch / "workspace")
     ours, parts = ways(folder, config, scratch)
     whole = {"folder to JSON": ours, "folder to JSON and page": lambda: ours(page=True)}
-    times = {name: fastest(work, options.repeats) for name, work in {**whole, **parts}.items()}
-    times[f"{SECTORS} ResNet-50 models, loaded and asked"] = fastest(many_models(scratch), 1)
-    for name, seconds in times.items():
-        print(f"{name:45} {seconds:8.3f} s")
-    ours_s, least_s, old_s = times["folder to JSON"], sum(times[name] for name in parts), list(times.values())[-1]
-    print(f"the models take {old_s / ours_s:.1f} times ours; ours {ours_s / least_s:.2f} times the sum of its parts")
+    old = {f"{SECTORS} ResNet-50 models, loaded and asked": many_models(scratch)}
+    times: dict[str, Times] = {}
+    for ways_of, repeats in (({**whole, **parts}, options.repeats), (old, 2)):
+        times |= fastest_in_turn(ways_of, repeats)
+    print(f"{'the fastest of each':45} {'wall':>8} {'CPU':>8}")
+    for name, (wall_s, cpu_s) in times.items():
+        print(f"{name:45} {wall_s:6.3f} s {cpu_s:6.3f} s")
+    least = [sum(times[name][clock] for name in parts) for clock in (0, 1)]
+    (old_s, _), mine = list(times.values())[-1], times["folder to JSON"]
+    print(f"ours takes {mine[0] / least[0]:.2f} times the sum of its parts, {mine[1] / least[1]:.2f} times in CPU time")
+    print(f"the models take {old_s / mine[0]:.1f} times as long as ours")
+    print_stages(ours, options.repeats)
 
 
-def ways(folder: Path, config: Config, scratch: Path) -> tuple[Callable[..., Any], dict[str, Callable[[], Any]]]:
+def print_stages(ours: Callable[..., None], repeats: int) -> None:
+    """Print the fastest time of each stage."""
+    runs: list[dict[str, Times]] = [{} for _ in range(repeats)]
+    for spent in runs:
+        ours(page=True, spent=spent)
+    for name in runs[0]:
+        wall_s, cpu_s = (min(spent[name][clock] for spent in runs) for clock in (0, 1))
+        print(f"    {name:30} {1000 * wall_s:7.1f} ms {1000 * cpu_s:7.1f} ms")
+
+
+@contextmanager
+def clocked(spent: dict[str, Times], name: str) -> Iterator[None]:
+    started_s = time.perf_counter(), time.process_time()
+    yield
+    spent[name] = time.perf_counter() - started_s[0], time.process_time() - started_s[1]
+
+
+def ways(folder: Path, config: Config, scratch: Path) -> tuple[Callable[..., None], dict[str, Callable[[], Any]]]:
     """Give what reads a study as the flow does, and preprocessing and the backbone alone; the network is loaded."""
-    import keras
-
     from lidcflow.learn.backbones import describe_backbone
     from lidcflow.learn.engines import load_engine
     from lidcflow.learn.features import volume_features
-    from lidcflow.learn.heads import build_head
     from lidcflow.learn.predict import release_probabilities
     from lidcflow.read.recommend import recommend
     from lidcflow.read.report import write_report
     from lidcflow.store.volumes import VolumeStore
+    from tasks.features import keep_features
     from tasks.worker import preprocess_series
 
     shape, engine = config.preprocess, load_engine(config.train, config.preprocess.size)
     (series,) = usable(str(folder), Access())
     hu = reduce_series(series, shape).hu
-    (features,) = volume_features(engine, [hu])
-    heads = [
-        keras.Sequential([build_head("linear", features.astype("float32"), n), keras.layers.Softmax()])
-        for n in range(SECTORS)
-    ]
-    per = shape.slices // SECTORS
-    sectors = [(range(n * per, (n + 1) * per), head) for n, head in enumerate(heads)]
+    sectors = untrained_sectors(volume_features(engine, [hu])[0])
     release = ReleaseFacts(
         name="lidcflow",
         version=1,
@@ -98,23 +115,46 @@ def ways(folder: Path, config: Config, scratch: Path) -> tuple[Callable[..., Any
         synthetic=True,
     )
 
-    def ours(*, page: bool = False) -> None:
+    def ours(*, page: bool = False, spent: dict[str, Times] | None = None) -> None:
+        spent = {} if spent is None else spent
         store = VolumeStore(str(Path(tempfile.mkdtemp(dir=scratch)) / "store"), shape)
-        (found,) = usable(str(folder), Access())
-        uid = found.series_instance_uid
-        preprocess_series(found, store_root=store.root, config=shape, access=Access())
-        record, volume = store.record(uid), store.read_hu(uid)
-        probabilities = release_probabilities(sectors, volume_features(engine, [volume])[0][None])[0]
-        said = recommend(probabilities, record, release, InferConfig())
-        (scratch / "recommendations.json").write_text(said.to_json())
+        with clocked(spent, "headers and verdict"):
+            (found,) = usable(str(folder), Access())
+        with clocked(spent, "voxels to the stored volume"):
+            preprocess_series(found, store_root=store.root, config=shape, access=Access())
+        with clocked(spent, "volume read back"):
+            record, volume = store.record(found.series_instance_uid), store.read_hu(found.series_instance_uid)
+        with clocked(spent, "backbone"):
+            (features,) = volume_features(engine, [volume])
+        with clocked(spent, "features stored"):
+            keep_features(store, record, features, engine, feature_id=engine.backbone.id)
+        with clocked(spent, f"{SECTORS} heads"):
+            probabilities = release_probabilities(sectors, features[None])[0]
+        with clocked(spent, "recommendation and JSON"):
+            said = recommend(probabilities, record, release, InferConfig())
+            (scratch / "recommendations.json").write_text(said.to_json())
         if page:
-            write_report(said, volume, scratch / "report")
+            with clocked(spent, "page"):
+                write_report(said, volume, scratch / "report")
 
     parts = {
         "index and preprocessing alone": lambda: reduce_series(usable(str(folder), Access())[0], shape),
         "one pass through the backbone alone": lambda: volume_features(engine, [hu]),
     }
     return ours, parts
+
+
+def untrained_sectors(features: NDArray[np.float16]) -> list[tuple[range, Any]]:
+    """Give a calibrated head for each sector, loaded as the heads of a release are."""
+    from lidcflow.learn.calibration import Calibration
+    from lidcflow.learn.heads import build_head, calibrated_model
+    from lidcflow.learn.plain import plain_head
+
+    per, unmoved = len(features) // SECTORS, Calibration(1.0, (0.0, 0.0, 0.0))
+    heads = (build_head("linear", features.astype(np.float32), n) for n in range(SECTORS))
+    return [
+        (range(n * per, (n + 1) * per), plain_head(calibrated_model(head, unmoved))) for n, head in enumerate(heads)
+    ]
 
 
 def many_models(scratch: Path) -> Callable[[], None]:
@@ -132,13 +172,14 @@ def many_models(scratch: Path) -> Callable[[], None]:
     return work
 
 
-def fastest(work: Callable[[], Any], repeats: int) -> float:
-    seconds = []
-    for _ in range(repeats):
-        started_s = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - started_s)
-    return min(seconds)
+def fastest_in_turn(ways: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Times]:
+    """Run all ways in turn, and return the least wall and CPU time of each."""
+    runs: list[dict[str, Times]] = [{} for _ in range(repeats)]
+    for spent in runs:
+        for name, work in ways.items():
+            with clocked(spent, name):
+                work()
+    return {name: (min(one[name][0] for one in runs), min(one[name][1] for one in runs)) for name in ways}
 
 
 def stages(scratch: Path, options: argparse.Namespace) -> None:
@@ -173,71 +214,6 @@ def timed(work: Callable[..., Any], name: str, spent: Counter[str]) -> Callable[
             spent[name] += time.perf_counter() - started_s
 
     return call
-
-
-def queue(scratch: Path, options: argparse.Namespace) -> None:
-    """Go round, killed at random, then to the end, and tell what the PACS holds."""
-    with serving(scratch) as (config, server):
-        for number in range(options.studies):
-            server.send(write_ct_series(scratch / "in" / str(number), patient_id=str(number)))
-        server.wait_until_stable(options.studies)
-        started_s = time.perf_counter()
-        for _ in range(options.kills):
-            go_round(config, kill_after_s=random.uniform(4, 25))
-        go_round(config)
-        seconds = time.perf_counter() - started_s
-        found = Counter(documents_in(server))
-    print(
-        f"{options.studies} studies in {seconds:.0f} s, {60 * options.studies / seconds:.1f} a minute, kills included"
-    )
-    print(f"documents: {found}; each of KO and SR must be {options.studies}")
-
-
-def go_round(config: Config, kill_after_s: float = 7200) -> None:
-    """Go round in a process of its own, and print its memory over time."""
-    process = subprocess.Popen([sys.executable, "-m", "tests.inbox_round", "0"], stdin=subprocess.PIPE, text=True)
-    assert process.stdin
-    process.stdin.write(config.model_dump_json())
-    process.stdin.close()
-    started_s, rss_mib = time.perf_counter(), []
-    while process.poll() is None and time.perf_counter() - started_s < kill_after_s:
-        time.sleep(1)
-        rss_mib.append(psutil.Process(process.pid).memory_info().rss / 2**20)
-    killed = process.poll() is None
-    process.kill()
-    process.wait()
-    tenths = [round(rss_mib[len(rss_mib) * k // 10]) for k in range(10)] if rss_mib else []
-    print(f"{'killed' if killed else 'ended'} after {time.perf_counter() - started_s:.0f} s, MiB over time {tenths}")
-
-
-def documents_in(server: Orthanc) -> list[str]:
-    """Return the modality of each document in the PACS."""
-    series = server.ask("GET", "/series?expand")
-    return [
-        one["MainDicomTags"]["Modality"]
-        for one in series
-        if one["MainDicomTags"]["Modality"] in ("KO", "SR")
-        for _ in one["Instances"]
-    ]
-
-
-@contextmanager
-def serving(scratch: Path) -> Iterator[tuple[Config, Orthanc]]:
-    """Give a release, a cluster, and a PACS that is inbox and target."""
-    from prefect.settings import PREFECT_API_URL
-    from prefect.testing.utilities import prefect_test_harness
-
-    from tests.released import release_in
-
-    with (
-        orthanc() as server,
-        prefect_test_harness(server_startup_timeout=120),
-        release_in(scratch / "released") as made,
-    ):
-        os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
-        delivery = DeliveryConfig(to=("pacs:main",), settle_s=0)
-        own = {"workspace": scratch / "workspace", "inbox": "pacs:main", "access": server.access, "delivery": delivery}
-        yield made.model_copy(update=own), server
 
 
 if __name__ == "__main__":

@@ -214,9 +214,10 @@ def _warnings(
 
 @functools.lru_cache(maxsize=2)
 def _load_models(uris: tuple[str, ...], tracking: Tracking) -> dict[str, Any]:
+    from lidcflow.learn.plain import plain_head
     from tasks.tracking.models import load_model
 
-    return {uri: load_model(tracking, uri) for uri in dict.fromkeys(uris)}
+    return {uri: plain_head(load_model(tracking, uri)) for uri in dict.fromkeys(uris)}
 
 
 def _models(release: ReleaseRecord, tracking: Tracking) -> Iterator[Any]:

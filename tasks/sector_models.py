@@ -34,7 +34,8 @@ def sectors_of(release: ReleaseRecord) -> tuple[SectorModel, ...]:
 def load_sectors(models: Sequence[SectorModel], tracking: Tracking) -> list[tuple[range, Any]]:
     """Load the model of each sector, one that answers for several only once."""
     # Keras is for the workers: the flow's process, which imports this module too, stays small.
+    from lidcflow.learn.plain import plain_head
     from tasks.tracking.models import load_model
 
-    by_uri = {uri: load_model(tracking, uri) for uri in {model.uri for model in models}}
+    by_uri = {uri: plain_head(load_model(tracking, uri)) for uri in {model.uri for model in models}}
     return [(model.slices, by_uri[model.uri]) for model in models]

@@ -24,8 +24,9 @@ def release_probabilities(sectors: Sequence[tuple[range, Any]], features: NDArra
 
     Parameters
     ----------
-    sectors : sequence of (range, keras.Model)
-        Slices of each sector, from 0, and its model; together they cover every slice once.
+    sectors : sequence of (range, keras.Model or callable)
+        Slices of each sector, from 0, and its model, or what `lidcflow.learn.plain` makes of it; together they cover
+        every slice once.
     features : (studies, slices, d) or (studies, slices, rows, columns, channels) array
         Features of whole volumes, or activation maps.
 
@@ -86,7 +87,7 @@ def series_probabilities(
 def outputs_of(model: Any, features: NDArray[np.floating]) -> NDArray[np.float32]:
     """Apply a model to `(n, d)` features or `(n, rows, columns, channels)` maps, these a few at a time.
 
-    It is called eagerly, as tracing a graph costs more than a head itself.
+    A Keras model is called eagerly, as tracing a graph costs more than a head itself.
     """
     step = len(features) if features.ndim == 2 else max(1, MAPS_AT_ONCE // math.prod(features.shape[1:]))
     parts = [_outputs_of(model, features[start : start + step]) for start in range(0, len(features), max(1, step))]
