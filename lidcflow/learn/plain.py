@@ -14,10 +14,7 @@ from numpy.typing import NDArray
 
 from lidcflow.learn.runtime import keras
 
-Head = Callable[..., Any]
-"""(n, d) features of float32 -> (n, 3) probabilities; a Keras model is one, and takes ``training`` too."""
-
-Rows = NDArray[np.float32]
+Rows = NDArray[np.floating]
 Step = Callable[[Rows], Rows]
 
 MOST_DIFFERENCE = 1e-6
@@ -45,7 +42,7 @@ class PlainHead:
         return features
 
 
-def plain_head(model: Any) -> Head:
+def plain_head(model: Any) -> Any:
     """Turn a loaded head into arithmetic; a model that is more than such a head is returned as it is.
 
     Parameters
@@ -59,17 +56,17 @@ def plain_head(model: Any) -> Head:
         As the model, within `MOST_DIFFERENCE`: both have answered for made-up features.
     """
     if len(model.input_shape) != 2 or not all(type(layer) in _STEPS for layer in model.layers):
-        return model  # type: ignore[no-any-return]
+        return model
     plain = PlainHead([step for layer in model.layers for step in _STEPS[type(layer)](layer)])
     return plain if _agree(plain, model) else model
 
 
-def _agree(plain: Head, model: Any) -> bool:
+def _agree(plain: PlainHead, model: Any) -> bool:
     """Compare on made-up features, spread as those of training where the head standardises them."""
     rows = np.random.default_rng(0).normal(0.0, 1.0, (PROBES, model.input_shape[1])).astype(np.float32)
     for layer in model.layers:
         if isinstance(layer, keras.layers.Normalization):
-            rows = _numbers(layer.mean) + np.sqrt(_numbers(layer.variance)) * rows
+            rows = (_numbers(layer.mean) + np.sqrt(_numbers(layer.variance)) * rows).astype(np.float32)
             break
     expected = keras.ops.convert_to_numpy(model(rows, training=False))
     return bool(np.abs(plain(rows) - expected).max() <= MOST_DIFFERENCE)
@@ -95,8 +92,8 @@ def _rescaling(layer: Any) -> Iterator[Step]:
 
 def _softmax(_: Any) -> Iterator[Step]:
     def softmax(rows: Rows) -> Rows:
-        powers: Rows = np.exp(rows - rows.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        powers = np.exp(rows - rows.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     yield softmax
 

@@ -128,7 +128,7 @@ def _png(grey: NDArray[np.uint8], most_pixels: int | None = None) -> str:
 
 
 def _webp(grey: NDArray[np.uint8], most_pixels: int) -> str:
-    return _uri(_shrunk(grey, most_pixels), "webp", quality=70, method=4)
+    return _uri(_shrunk(grey, most_pixels), "webp", quality=70, method=2)  # 4 takes twice as long for 3% less
 
 
 def _shrunk(grey: NDArray[np.uint8], most_pixels: int) -> Image.Image:
