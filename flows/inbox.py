@@ -38,6 +38,9 @@ from tasks.tracking.registry import load_release
 AT_ONCE = 16
 """Series that are preprocessed, read and delivered together: an answer waits for no more than these."""
 
+NOT_WHOLE = (Reason.INCOMPLETE, Reason.UNREADABLE)
+"""Reasons that lie in how a series comes from a PACS, not only in the series."""
+
 
 class InboxReport(BaseModel):
     """What a round through the inbox came to.
@@ -187,7 +190,20 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
     for reading in readings:
         desk.ledger.advance(by_uid[reading.series_instance_uid], Step.SCORED, release=desk.release.version)
     for reading in readings:
-        hand_over(reading, by_uid[reading.series_instance_uid], files.get(reading.series_instance_uid), desk)
+        delivery = by_uid[reading.series_instance_uid]
+        if may_pass(reading, delivery, desk):
+            put_off([delivery], PacsError(str(reading.sentence)), desk)
+        else:
+            hand_over(reading, delivery, files.get(reading.series_instance_uid), desk)
+
+
+def may_pass(reading: SeriesReading, delivery: Delivery, desk: Desk) -> bool:
+    """Tell whether a PACS may give a series whole the next time: a refusal would be the last word on it.
+
+    A folder that is mended shows another series; what a PACS shows stays the same.
+    """
+    unwhole = reading.verdict == "not-evaluated" and reading.reason in NOT_WHOLE
+    return unwhole and is_pacs(delivery.source) and delivery.attempts + 1 < desk.config.delivery.refuse_after
 
 
 def hand_over(reading: SeriesReading, delivery: Delivery, file: SourceFile | None, desk: Desk) -> None:

@@ -82,6 +82,9 @@ class DeliveryConfig(Settings):
     )
     settle_s: float = Field(60, ge=0, description="time without anything new after which a study is complete")
     attempts: int = Field(72, ge=1, le=1000, description="failures after which somebody has to look at a series")
+    refuse_after: int = Field(
+        5, ge=1, le=1000, description="failures to get a series whole from a PACS after which that is its answer"
+    )
     first_delay_s: float = Field(30, gt=0, description="delay after the first failure; each further one doubles it")
     longest_delay_s: float = Field(3600, gt=0, description="longest delay between two attempts")
 

@@ -80,7 +80,7 @@ class DicomwebServer:
     @property
     def config(self) -> PacsConfig:
         """How to reach it, with two tries more."""
-        return PacsConfig(url=self.url, timeout_s=self.timeout_s, retries=2)
+        return PacsConfig(url=self.url, since="everything", timeout_s=self.timeout_s, retries=2)
 
     @property
     def access(self) -> Access:

@@ -52,7 +52,8 @@ class Orthanc:
     @property
     def config(self) -> PacsConfig:
         """How to reach it, its feed of changes included."""
-        return PacsConfig(url=self.url, changes=f"{self.root}/changes", timeout_s=20, retries=2)
+        changes = f"{self.root}/changes"
+        return PacsConfig(url=self.url, changes=changes, since="everything", timeout_s=20, retries=2)
 
     @property
     def access(self) -> Access:
@@ -104,12 +105,16 @@ def is_installed() -> bool:
 
 
 @contextmanager
-def orthanc() -> Iterator[Orthanc]:
-    """Run an empty Orthanc on free ports of loopback."""
+def orthanc(lua: str | None = None) -> Iterator[Orthanc]:
+    """Run an empty Orthanc on free ports of loopback, with a Lua script if one is given."""
     with tempfile.TemporaryDirectory(prefix="lidcflow-orthanc-", ignore_cleanup_errors=True) as scratch:
         http, dicom = _free_ports(2)
         settings = Path(scratch) / "orthanc.json"
-        settings.write_text(json.dumps(_settings(Path(scratch) / "db", http, dicom)))
+        scripts = [Path(scratch) / "script.lua"] if lua else []
+        for script in scripts:
+            script.write_text(str(lua))
+        own = {"LuaScripts": [str(script) for script in scripts]}
+        settings.write_text(json.dumps({**_settings(Path(scratch) / "db", http, dicom), **own}))
         process = subprocess.Popen(
             ["Orthanc", str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=scratch
         )

@@ -18,6 +18,7 @@ from lidcflow.config import Config
 from lidcflow.errors import ConfigError, ResourceError
 from lidcflow.inbox.delivery import Delivery, Step
 from lidcflow.inbox.ledger import Ledger
+from lidcflow.inbox.sources import left_out
 
 if TYPE_CHECKING:
     from flows.inbox import InboxReport
@@ -46,15 +47,20 @@ def listed(
     """List what has come, newest first."""
     if context.invoked_subcommand:
         return
-    with Ledger(configured(config_file, workspace).catalog) as ledger:
-        rows, counts = ledger.rows(step)[::-1], ledger.counts()
+    config = configured(config_file, workspace)
+    with Ledger(config.catalog) as ledger:
+        rows, counts, omitted = ledger.rows(step)[::-1], ledger.counts(), left_out(ledger, config.inboxes)
     if as_json:
-        print_json({"counts": counts, "deliveries": [_facts(row) for row in rows], "notice": NOTICE})
-    elif rows:
+        shown = [_facts(row) for row in rows]
+        print_json({"counts": counts, "deliveries": shown, "left_out": omitted, "notice": NOTICE})
+        return
+    if rows:
         _print_rows(rows)
         print_line(", ".join(f"{count} {name}" for name, count in counts.items()) + ".")
     else:
         print_line("Nothing has come into the inbox; `lidcflow inbox run` looks into it.")
+    for sentence in omitted:
+        print_line(f"Left out: {sentence}.")
 
 
 @inbox.command()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 SERVICE_URL = r"^https?://[^/@?#\s]+(/[^/@?#\s]+)*/?$"
 """An address without user, password, query or fragment."""
+
+Since = Literal["now", "everything"] | date
+"""What of the studies that a PACS holds already is read: none, all, or those from a day on."""
 
 PacsName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9-]{0,39}$")]
 
@@ -25,6 +29,10 @@ class PacsConfig(BaseModel):
         description="Orthanc's feed of changes, as https://.../changes; none: polling",
     )
     modality: str = Field("CT", pattern="^[A-Z0-9]{2,16}$", description="series that are looked for")
+    since: Since = Field(
+        "now",
+        description="what of the studies that it holds when it is first looked at is read: none, all, or from a day on",
+    )
     poll_days: int = Field(3, ge=1, le=3650, description="age of study dates that QIDO-RS polling looks at, in days")
     timeout_s: float = Field(30, gt=0, description="time that an answer, or the next part of it, may take")
     retries: int = Field(4, ge=0, le=100, description="times that a request is sent again, with growing delays")

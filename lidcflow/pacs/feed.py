@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -30,12 +30,24 @@ class Position(BaseModel):
         Of the last change that was read, where the PACS counts them.
     seen : dict
         Number of instances of each study that was there, where it has to be polled.
+    reach : date, optional
+        Study date from which the next poll looks, where it is to reach back further than usual.
+    since : str, optional
+        What the setting of that name was when the PACS was first looked at.
+    begun : datetime, optional
+        When that was, in UTC.
+    left_out : int, optional
+        Studies that were there then and are not read, if they could be counted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sequence: int = 0
     seen: dict[str, int] = {}
+    reach: date | None = None
+    since: str | None = None
+    begun: datetime | None = None
+    left_out: int | None = None
 
 
 class StudyChange(BaseModel):
@@ -66,7 +78,7 @@ def read_feed(pacs: Pacs, position: Position, today: date) -> tuple[list[StudyCh
     pacs : Pacs
         The service; its settings say whether it has a feed.
     position : Position
-        ``Position()`` the first time: all that is there is told once.
+        From `lidcflow.pacs.beginning.begin` the first time; from ``Position()`` all that is there is told once.
     today : date
         Day of the PACS: polling looks at studies of the last ``poll_days`` days.
 
@@ -82,9 +94,15 @@ def read_feed(pacs: Pacs, position: Position, today: date) -> tuple[list[StudyCh
     PacsError, SourceError
         If the service is away, refuses access, or is none.
     """
-    stable = pacs.service.config.changes is not None
+    stable = feed_of(pacs) is not None
     studies, reached = _stable_studies(pacs, position) if stable else _grown_studies(pacs, position, today)
     return [_change(pacs, study, stable=stable) for study in studies], reached
+
+
+def feed_of(pacs: Pacs) -> str | None:
+    """Return the address of the feed of changes; None where the PACS has to be polled."""
+    changes = pacs.service.config.changes
+    return changes and changes.rstrip("/")
 
 
 def check_feed(pacs: Pacs) -> None:
@@ -97,13 +115,13 @@ def check_feed(pacs: Pacs) -> None:
     SourceError
         If it is no such feed.
     """
-    if pacs.service.config.changes:
-        _newest(pacs, pacs.service.config.changes)
+    if feed_of(pacs):
+        newest_change(pacs)
 
 
-def _newest(pacs: Pacs, feed: str) -> int:
-    """Return the sequence number of the last change."""
-    page, _ = pacs.get_json(feed, {"last": ""})
+def newest_change(pacs: Pacs) -> int:
+    """Return the sequence number of the last change in the feed."""
+    page, _ = pacs.get_json(str(feed_of(pacs)), {"last": ""})
     if not isinstance(page, Mapping) or not isinstance(page.get("Last"), int):
         raise SourceError(f"{pacs.service.title}: changes must be Orthanc's feed, got other JSON; check its URL")
     return int(page["Last"])
@@ -117,8 +135,8 @@ def _change(pacs: Pacs, study: str, *, stable: bool) -> StudyChange:
 
 def _stable_studies(pacs: Pacs, position: Position) -> tuple[list[str], Position]:
     """Read Orthanc's feed to its end; a database that was made anew counts from one again."""
-    feed = (pacs.service.config.changes or "").rstrip("/")
-    at = position.sequence if position.sequence <= _newest(pacs, feed) else 0
+    feed = str(feed_of(pacs))
+    at = position.sequence if position.sequence <= newest_change(pacs) else 0
     stable: dict[str, None] = {}
     done = False
     while not done:
@@ -131,7 +149,7 @@ def _stable_studies(pacs: Pacs, position: Position) -> tuple[list[str], Position
         at = last
     root = feed.rpartition("/")[0]
     uids = [uid for resource in stable if (uid := _study_uid(pacs, f"{root}/studies/{resource}"))]
-    return uids, Position(sequence=at)
+    return uids, position.model_copy(update={"sequence": at})
 
 
 def _stable_resources(page: Any) -> Iterator[str]:
@@ -160,16 +178,26 @@ def _number(page: Any, key: str) -> int:
 
 def _grown_studies(pacs: Pacs, position: Position, today: date) -> tuple[list[str], Position]:
     """Compare the number of instances of each recent study with what was there before."""
-    config = pacs.service.config
-    since = today - timedelta(days=config.poll_days)
-    wanted = {
-        "StudyDate": f"{since:%Y%m%d}-",
-        "ModalitiesInStudy": config.modality,
-        "includefield": STUDY_INSTANCES,
-    }
+    there = studies_there(pacs, position, today)
+    reached = position.model_copy(update={"seen": there, "reach": None})
+    return [uid for uid, n in there.items() if position.seen.get(uid) != n], reached
+
+
+def studies_there(pacs: Pacs, position: Position, today: date) -> dict[str, int]:
+    """Return the number of instances of each study that polling looks at."""
+    wanted = {"ModalitiesInStudy": pacs.service.config.modality, "includefield": STUDY_INSTANCES}
+    first_day = _first_day(pacs, position, today)
+    if first_day != date.min:
+        wanted["StudyDate"] = f"{first_day:%Y%m%d}-"
     found = search(pacs, "/studies", wanted, STUDY)
-    there = {uid: _n_instances(pacs, uid, item) for item in found if is_uid(uid := text_in(item, STUDY))}
-    return [uid for uid, n in there.items() if position.seen.get(uid) != n], Position(seen=there)
+    return {uid: _n_instances(pacs, uid, item) for item in found if is_uid(uid := text_in(item, STUDY))}
+
+
+def _first_day(pacs: Pacs, position: Position, today: date) -> date:
+    """Return the study date that a poll begins at: some days ago, unless the beginning is earlier or later."""
+    config = pacs.service.config
+    usual = today - timedelta(days=config.poll_days)
+    return position.reach or (max(usual, config.since) if isinstance(config.since, date) else usual)
 
 
 def _n_instances(pacs: Pacs, uid: str, item: Item) -> int:

@@ -26,10 +26,13 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from lidcflow.errors import StoreError
+from lidcflow.errors import LidcflowError, ResourceError, StoreError
 
 SCHEMA_VERSION = 1
 _BUSY_TIMEOUT_MS = 30_000
+_FULL = ("disk is full", "No space left on device")
+"""What SQLite and PostgreSQL say when the disk has no room."""
+
 _FIRST_RUN_LOCK = 0x6C696463
 """Of two first runs at once on PostgreSQL, the second waits until the tables are there."""
 
@@ -80,7 +83,7 @@ class Database:
         self._where = f"catalog {self._engine.url.render_as_string(hide_password=True)}"
         try:
             self._open()
-        except StoreError:
+        except LidcflowError:
             self.close()
             raise
 
@@ -97,6 +100,8 @@ class Database:
                 yield session
         except SQLAlchemyError as error:
             cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+            if any(words in cause for words in _FULL):
+                raise ResourceError(f"{self._where}: the disk must have room, got none; free some space") from error
             raise StoreError(
                 f"{self._where}: must be a database that can be read and written, got '{cause}'; check catalog_url"
             ) from error
