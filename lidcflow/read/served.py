@@ -33,6 +33,7 @@ UPRIGHT = 0.8
 STATIC = {
     "report.css": "text/css",
     "served.css": "text/css",
+    "keys.js": "text/javascript",
     "stack.js": "text/javascript",
     "marks.js": "text/javascript",
 }

@@ -115,6 +115,20 @@ def test_j_and_k_move_between_ranges_and_show_their_peaks(open_page, whole_study
     assert shown_slide(driver) == "slice-7"
 
 
+def test_letters_can_be_switched_off_as_keys(open_page, whole_study, whole_hu, shown_slide):
+    driver = open_page(whole_study, whole_hu)
+    first = shown_slide(driver)
+
+    driver.find_element(By.CSS_SELECTOR, ".letter-keys input").click()
+    press(driver, "j", "k")
+    unmoved = shown_slide(driver)
+    press(driver, Keys.ARROW_LEFT)
+    moved = shown_slide(driver)
+    driver.find_element(By.CSS_SELECTOR, ".letter-keys input").click()  # for the pages of the tests after this one
+
+    assert (unmoved, moved != first) == (first, True)
+
+
 def test_tab_reaches_every_range_and_shows_where_it_is(open_page, whole_study, whole_hu):
     driver = open_page(whole_study, whole_hu)
     reached = []

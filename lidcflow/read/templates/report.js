@@ -1,4 +1,6 @@
 "use strict";
+{% include "keys.js" %}
+
 (() => {
   const slides = [...document.querySelectorAll(".slide")].map((slide) => slide.id);
   const thumbs = new Map([...document.querySelectorAll(".thumb")].map((thumb) => [thumb.hash.slice(1), thumb]));
@@ -49,6 +51,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey || !Object.hasOwn(keys, event.key)) return;
+    if (!answersKey(event.key)) return;
     event.preventDefault();
     keys[event.key]();
   });

@@ -149,7 +149,8 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || !Object.hasOwn(keys, event.key)) return;
-    if (event.target.matches("input:not(.slider), select, textarea")) return;
+    if (!answersKey(event.key)) return;
+    if (event.target.matches("input:not(.slider, [type=checkbox]), select, textarea")) return;
     event.preventDefault();
     keys[event.key]();
   });

@@ -109,6 +109,36 @@ def test_keys_scroll_through_the_slices_and_stop_at_the_ends(browse):
     assert driver.current_url.endswith("#slice-1")
 
 
+def test_letters_and_digits_can_be_switched_off_as_keys_and_stay_so(browse):
+    driver = browse(RANGES)
+    box = driver.find_element(By.CSS_SELECTOR, ".letter-keys input")
+    before = slice_of(driver), view_and_window(driver)
+
+    box.click()
+    driver.find_element(By.CSS_SELECTOR, ".stage").click()
+    press(driver, "j", "k", "m", "2")
+    unmoved = slice_of(driver), view_and_window(driver)
+    press(driver, Keys.ARROW_DOWN)
+    moved = slice_of(driver)
+    driver = browse(NOTHING)
+    again = driver.find_element(By.CSS_SELECTOR, ".letter-keys input")
+    press(driver, "m")
+    still = view_and_window(driver)
+    again.click()
+    press(driver, "m")
+
+    assert unmoved == before
+    assert moved == before[0] + 1
+    assert still == before[1]
+    assert view_and_window(driver) != still
+
+
+def view_and_window(driver):
+    """Return the view and the window's level."""
+    level = driver.find_element(By.CSS_SELECTOR, ".level-hu").get_attribute("value")
+    return driver.find_element(By.CSS_SELECTOR, ".stack").get_attribute("data-view"), level
+
+
 def test_a_notch_of_the_wheel_is_a_slice_and_the_page_stays(browse):
     driver = browse(RANGES)
     stage = driver.find_element(By.CSS_SELECTOR, ".stage")
