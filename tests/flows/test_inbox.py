@@ -15,6 +15,7 @@ from lidcflow.config import DeliveryConfig, InferConfig
 from lidcflow.errors import ConfigError, ReleaseError, ResourceError
 from lidcflow.inbox.delivery import Sighting, Step
 from lidcflow.inbox.ledger import Ledger
+from lidcflow.inbox.sources import left_out
 from lidcflow.pacs import patience
 from lidcflow.pacs.config import PacsConfig
 from lidcflow.store.turns import at_work
@@ -168,6 +169,29 @@ def test_a_study_that_is_deleted_under_way_is_refused_and_answered_when_it_is_ba
 
     assert (deleted, away, back) == ((0, 1, 0, 0), (0, 0, 0, 0), (1, 0, 0, 0))
     assert documents_in(tmp_path / "out") == ["KO", "SR"]
+
+
+def test_what_a_pacs_held_before_the_first_round_is_left_out_and_told_until_it_is_asked_for(
+    config, ct_series, tmp_path
+):
+    with dicomweb_server() as tiny:
+        tiny.hold(ct_series(tmp_path / "study"))
+
+        def reading_since(since):
+            access = tiny.access.model_copy(update={"pacs": {"tiny": tiny.config.model_copy(update={"since": since})}})
+            return config.model_copy(update={"access": access, "inbox": "pacs:tiny"})
+
+        rounds = [go_round(reading_since("now")), go_round(reading_since("now"))]
+        with Ledger(config.catalog) as ledger:
+            told = left_out(ledger, ("pacs:tiny", "/a/folder"))
+        rounds += [go_round(reading_since("everything")), go_round(reading_since("everything"))]
+        with Ledger(config.catalog) as ledger:
+            told_later = left_out(ledger, ("pacs:tiny",))
+
+    assert rounds == [(0, 0, 0, 0), (0, 0, 0, 0), (1, 0, 0, 0), (0, 0, 0, 0)]
+    assert len(told) == 1
+    assert "UTC are left out, 1 of them" in told[0]
+    assert told_later == []
 
 
 def test_what_grew_since_it_was_seen_waits_for_its_next_look(config, ct_series, tmp_path, monkeypatch):
