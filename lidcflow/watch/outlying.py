@@ -15,6 +15,7 @@ from scipy import stats
 
 from lidcflow.read.recommendation import SeriesWarning
 from lidcflow.watch.distance import coordinates
+from lidcflow.watch.heights import TURNED, Heights
 from lidcflow.watch.profile import Profile
 from lidcflow.watch.quantities import centres
 from lidcflow.watch.series import HU_EDGES, NUMBERS, WORDS, Measured
@@ -28,6 +29,9 @@ MARGIN = 1.1
 NEIGHBOURS = 3
 FEWEST = 8
 """Training series that a limit of distances takes."""
+
+FEW = 0.02
+"""Share of training series that may look upside down; where more do, nobody can be told to be."""
 
 KNOWN_WORDS = ("manufacturer", "kernel")
 """What a release must have seen; new models of a manufacturer are for drift to tell."""
@@ -60,6 +64,10 @@ class Known:
         Standard deviation of each feature.
     hu_limit, feature_limit : float
         Distances beyond which a series is unlike training.
+    heights : Heights, optional
+        Lung and bone along the height of the training series.
+    heights_limit, turned_limit : float
+        Of its distance, and from which factor on a series counts as upside down.
     """
 
     ranges: dict[str, tuple[float, float]]
@@ -69,6 +77,9 @@ class Known:
     scale: NDArray[np.float64]
     hu_limit: float
     feature_limit: float
+    heights: Heights | None
+    heights_limit: float
+    turned_limit: float
 
 
 def known_to(profile: Profile) -> Known:
@@ -79,6 +90,8 @@ def known_to(profile: Profile) -> Known:
     others = [patients != patient for patient in patients]
     own = [_from_mean(hu[i], hu[other]) for i, other in enumerate(others) if other.any()]
     near = [_nearest(features[i], features[other], scale) for i, other in enumerate(others) if other.any()]
+    heights = None if profile.heights is None else profile.heights.array
+    along, turned = _along_height(heights, others) if heights is not None else ([], [])
     return Known(
         ranges={key: told for key in LIMITED if (told := _range(profile.numbers[key]))},
         words={key: frozenset(word for word in profile.words[key] if word is not None) for key in KNOWN_WORDS},
@@ -87,6 +100,9 @@ def known_to(profile: Profile) -> Known:
         scale=scale,
         hu_limit=_limit(own),
         feature_limit=_limit(near),
+        heights=None if heights is None else Heights.of(heights),
+        heights_limit=_limit(along),
+        turned_limit=TURNED if _share_above(turned, TURNED) <= FEW else float("inf"),
     )
 
 
@@ -102,7 +118,12 @@ def warnings_of(measured: Measured, mean_features: NDArray[np.floating], known: 
     known : Known
         What the release was trained on.
     """
-    return (*_unlike_numbers(measured, known), *_unseen_words(measured, known), *_far(measured, mean_features, known))
+    return (
+        *_unlike_numbers(measured, known),
+        *_unseen_words(measured, known),
+        *_far(measured, mean_features, known),
+        *_elsewhere(measured, known),
+    )
 
 
 def _unlike_numbers(measured: Measured, known: Known) -> Iterator[SeriesWarning]:
@@ -142,6 +163,36 @@ def _far(measured: Measured, mean_features: NDArray[np.floating], known: Known) 
             sentence=f"To the network it looks unlike any series of training: its features are {features:.2f} from the "
             f"nearest ones, where series of training keep within {known.feature_limit:.2f}.",
         )
+
+
+def _elsewhere(measured: Measured, known: Known) -> Iterator[SeriesWarning]:
+    """Tell a series whose lungs and bones lie elsewhere along its height, or as in one that is turned upside down."""
+    if known.heights is None or np.isinf(known.heights_limit):
+        return
+    turned_is_like = known.heights.distance(measured.heights[:, ::-1]) <= known.heights_limit
+    if turned_is_like and known.heights.turned(measured.heights) > known.turned_limit:
+        yield SeriesWarning(
+            code="upside-down",
+            sentence="Lungs and bones lie along its height as in series of training that are turned upside down: "
+            "its slices may be in the wrong order.",
+        )
+    elif (distance := known.heights.distance(measured.heights)) > known.heights_limit:
+        yield SeriesWarning(
+            code="unlike-training-heights",
+            sentence="Its lungs and bones lie along its height otherwise than in training "
+            f"({distance:.1f}, where series of training keep within {known.heights_limit:.1f}): it may show a part "
+            "of the chest, or more than it.",
+        )
+
+
+def _along_height(heights: NDArray[np.float64], others: list[NDArray[np.bool_]]) -> tuple[list[float], list[float]]:
+    """Measure each training series against those of other patients: its distance, and as upside down."""
+    of_others = [(one, Heights.of(heights[other])) for one, other in zip(heights, others, strict=True) if other.any()]
+    return [known.distance(one) for one, known in of_others], [known.turned(one) for one, known in of_others]
+
+
+def _share_above(values: list[float], limit: float) -> float:
+    return sum(value > limit for value in values) / max(1, len(values))
 
 
 def _range(values: tuple[float | None, ...]) -> tuple[float, float] | None:

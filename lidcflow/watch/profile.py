@@ -55,6 +55,8 @@ class Profile(Record):
         (series, bins), their HU histograms.
     features : Packed
         (series, d), their features, averaged over the slices.
+    heights : Packed, optional
+        (series, 2, 10), lung and bone along their height; profiles of earlier versions have none.
     held_out_patients : tuple of int
         For each validation series its patient, from 0.
     scores : Packed
@@ -70,13 +72,14 @@ class Profile(Record):
     words: dict[str, tuple[str | None, ...]]
     hu: Packed
     features: Packed
+    heights: Packed | None = None
     held_out_patients: tuple[int, ...]
     scores: Packed
 
     @model_validator(mode="after")
     def _holds_every_series_everywhere(self) -> Profile:
         lengths = {len(values) for values in (*self.numbers.values(), *self.words.values())}
-        lengths |= {self.hu.shape[0], self.features.shape[0]}
+        lengths |= {one.shape[0] for one in (self.hu, self.features, self.heights) if one is not None}
         if lengths != {len(self.patients)} or self.scores.shape[0] != len(self.held_out_patients):
             raise ValueError("profile: each quantity must have one value for each series")
         return self
@@ -111,6 +114,7 @@ def profile_of(
         words={key: tuple(one.words[key] for one in measured) for key in WORDS},
         hu=Packed.of(np.stack([one.hu for one in measured]), "<f4"),
         features=Packed.of(np.stack([features for _, _, features in training]), "<f2"),
+        heights=Packed.of(np.stack([one.heights for one in measured]), "<f2"),
         held_out_patients=_numbered(held_out),
         scores=Packed.of(scores, "<f4"),
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.store.record import VolumeRecord
+from lidcflow.watch.heights import heights_of
 
 HU_STEP = 20
 HU_EDGES = np.append(np.arange(-950, 1000, HU_STEP), 3072).astype(np.float64)
@@ -46,11 +47,14 @@ class Measured:
         Of each key of `WORDS`.
     hu : (bins,) array of float64
         Share of the voxels that are not air in each bin of `HU_EDGES`.
+    heights : (2, 10) array of float64
+        From `lidcflow.watch.heights`.
     """
 
     numbers: dict[str, float | None]
     words: dict[str, str | None]
     hu: NDArray[np.float64]
+    heights: NDArray[np.float64]
 
 
 def measure_series(record: VolumeRecord, mean_hu: NDArray[np.int16]) -> Measured:
@@ -76,6 +80,7 @@ def measure_series(record: VolumeRecord, mean_hu: NDArray[np.int16]) -> Measured
         numbers={key: None if value is None else round(float(value), _DIGITS) for key, value in numbers.items()},
         words={key: _word(told.get(key)) for key in WORDS},
         hu=hu_histogram(mean_hu),
+        heights=heights_of(mean_hu),
     )
 
 

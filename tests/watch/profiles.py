@@ -7,6 +7,9 @@ from lidcflow.watch.quantities import Recent
 from lidcflow.watch.series import HU_EDGES, Measured
 
 SLICES = 8
+LUNG = np.array([0.2, 0.4, 0.5, 0.6, 0.6, 0.5, 0.5, 0.4, 0.3, 0.1])
+BONE = np.array([0.16, 0.1, 0.08, 0.06, 0.05, 0.05, 0.04, 0.04, 0.04, 0.04])
+"""Shares of what is not air, from the shoulders down."""
 
 
 def measured(rng, **changes):
@@ -31,6 +34,7 @@ def measured(rng, **changes):
         numbers={key: changes.get(key, value) for key, value in numbers.items()},
         words={key: changes.get(key, value) for key, value in words.items()},
         hu=(spread_hu + body_hu) / (spread_hu + body_hu).sum(),
+        heights=np.stack([LUNG, BONE]) * (1 + rng.normal(0, 0.1, (2, 10))),
     )
 
 

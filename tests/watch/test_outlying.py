@@ -36,7 +36,7 @@ def test_few_of_many_ordinary_series_get_a_warning(known):
 
     warned = [bool(warnings_of(measured(rng), rng.normal(size=16), known)) for _ in range(200)]
 
-    assert np.mean(warned) <= 0.02
+    assert np.mean(warned) <= 0.03
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,36 @@ def test_features_far_from_all_of_training_are_told(known, ordinary):
     assert list(sentences(warnings_of(series, features + 8, known))) == ["unlike-training-features"]
 
 
+def test_a_series_that_is_upside_down_is_told(known, ordinary):
+    series, features = ordinary
+
+    found = sentences(warnings_of(replace(series, heights=series.heights[:, ::-1]), features, known))
+
+    assert list(found) == ["upside-down"]
+
+
+@pytest.mark.parametrize("part", [slice(0, 4), slice(6, 10)])
+def test_a_part_of_a_chest_is_told(known, ordinary, part):
+    series, features = ordinary
+    stretched = np.repeat(series.heights[:, part], 3, axis=1)[:, 1:11]
+
+    found = sentences(warnings_of(replace(series, heights=stretched), features, known))
+
+    assert list(found) == ["unlike-training-heights"]
+
+
+def test_a_training_set_of_both_ways_up_and_a_profile_without_heights_tell_nothing_of_them(release_record, ordinary):
+    series, features = ordinary
+    own = profile(release_record, np.random.default_rng(0))
+    both_ways = own.heights.array
+    both_ways[::10] = both_ways[::10, :, ::-1]
+    turned = replace(series, heights=series.heights[:, ::-1])
+
+    for changed in (None, type(own.heights).of(both_ways, "<f2")):
+        known = known_to(own.model_copy(update={"heights": changed}))
+        assert "upside-down" not in sentences(warnings_of(turned, features, known))
+
+
 def test_a_handful_of_training_series_sets_no_limit_to_distances(release_record, ordinary):
     known = known_to(profile(release_record, np.random.default_rng(0), patients=7))
 
@@ -100,6 +130,7 @@ def test_series_of_one_patient_do_not_vouch_for_each_other(release_record):
             "numbers": twins,
             "words": words,
             "hu": type(alone.hu).of(np.tile(alone.hu.array, (2, 1)), "<f4"),
+            "heights": type(alone.hu).of(np.tile(alone.heights.array, (2, 1, 1)), "<f2"),
             "features": type(alone.hu).of(np.tile(alone.features.array, (2, 1)), "<f2"),
         }
     )
