@@ -120,7 +120,7 @@ def test_letters_can_be_switched_off_as_keys(open_page, whole_study, whole_hu, s
     first = shown_slide(driver)
 
     driver.find_element(By.CSS_SELECTOR, ".letter-keys input").click()
-    press(driver, "j", "k")
+    press(driver, "j", "j")
     unmoved = shown_slide(driver)
     press(driver, Keys.ARROW_LEFT)
     moved = shown_slide(driver)
