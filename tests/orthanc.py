@@ -118,7 +118,8 @@ def orthanc(lua: str | None = None) -> Iterator[Orthanc]:
         process = subprocess.Popen(
             ["Orthanc", str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=scratch
         )
-        with httpx.Client(trust_env=False, timeout=60) as client:
+        unkept = httpx.Limits(max_keepalive_connections=0)  # a busy Orthanc closes one that is about to be used
+        with httpx.Client(trust_env=False, timeout=60, limits=unkept) as client:
             try:
                 server = Orthanc(f"http://127.0.0.1:{http}", process, client)
                 _wait(server)
