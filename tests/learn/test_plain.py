@@ -6,7 +6,8 @@ import pytest
 
 from lidcflow.config import TrainConfig
 from lidcflow.learn.calibration import Calibration
-from lidcflow.learn.heads import calibrated_model, fit_head
+from lidcflow.learn.fitting import fit_head
+from lidcflow.learn.heads import calibrated_model
 from lidcflow.learn.plain import MOST_DIFFERENCE, PlainHead, plain_head
 
 CALIBRATION = Calibration(scale=0.7, offsets=(0.4, -0.3, 0.1))
