@@ -26,6 +26,7 @@ from lidcflow.objects import bucket_of, reaching, split_url
 from lidcflow.store.arrays import Present
 from lidcflow.store.commit import read_whole
 from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
+from lidcflow.store.side_by_side import AtOnce
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -46,6 +47,10 @@ class HeldObjects:
     zarr: Any
     bucket: S3Store
     key: str
+
+    def whole(self, name: str) -> bytes:
+        """Return an object."""
+        return bytes(self.bucket.get(f"{self.key}/{name}").bytes())
 
     def tail(self, name: str, n_bytes: int) -> bytes:
         """Return the end of an object."""
@@ -121,10 +126,16 @@ class BucketPlace:
         """List the features of a series, in order."""
         return self._folders(f"{SERIES}/{uid}/features")
 
-    def facts(self, uid: str) -> bytes:
+    @property
+    def at_once(self) -> AtOnce:
+        """How many descriptions are read side by side: as many as the process may have requests."""
+        return AtOnce(readers=self._connections)
+
+    def facts(self, uid: str, *, listed: bool = False) -> bytes:
         """Return the description of a committed series' group."""
         with reaching(self.name):
-            self._bucket.head(self._at(COMMITTED, uid))
+            if not listed:
+                self._bucket.head(self._at(COMMITTED, uid))
         return self._get(f"{SERIES}/{uid}/{FACTS}")
 
     def read(self, key: str, read: Callable[[Held], Result]) -> Result:
@@ -164,13 +175,20 @@ class BucketPlace:
                 if self._is_committed(uid, objects):
                     return
                 self.remove(key)
-                if self._is_all_there(key, self._put_all(key, objects)):
-                    self._bucket.put(self._at(COMMITTED, uid), b"")
+                if self._is_all_there(key, self._put_all(key, objects)) and self._mark(uid):
                     return
                 time.sleep(random.uniform(0, 0.2 * 2**attempt))  # noqa: S311
         raise ResourceError(
             f"{self.name}: series {uid} must have one writer at a time, got others each of {ATTEMPTS} times; run again"
         )
+
+    def _mark(self, uid: str) -> bool:
+        """Set the marker of a series unless another writer did: tell whether it was this one."""
+        try:
+            self._bucket.put(self._at(COMMITTED, uid), b"", mode="create")
+        except AlreadyExistsError:
+            return False
+        return True
 
     def _is_committed(self, uid: str, objects: Objects) -> bool:
         """Tell whether another writer has committed the very same volume."""
