@@ -13,6 +13,7 @@ from tests.infra.manifests import KUBERNETES, build, config_maps, containers, na
 
 DASK = json.loads((Path(__file__).parent / "schemas/dask.json").read_text())
 OVERLAYS = ("base", "gpu")
+POSTGRES = ("postgres/roles.sh", "postgres/dump.sh", "postgres/restore.sh")
 REACH = "lidcflow.reach/"
 NETWORKS = {
     "postgres": "database",
@@ -111,7 +112,7 @@ def test_it_checks_their_health_alike():
                 assert tuple(container.document[probe]["exec"]["command"]) == services()[name].health, name
 
 
-@pytest.mark.parametrize("file", ["lidcflow.toml", "orthanc.json", "postgres/roles.sh"])
+@pytest.mark.parametrize("file", ["lidcflow.toml", "orthanc.json", *POSTGRES])
 def test_what_it_mounts_is_what_compose_mounts(file):
     assert (KUBERNETES / "base/files" / Path(file).name).read_text() == (INFRA / file).read_text()
 
