@@ -137,8 +137,8 @@ def warm(desk: Desk) -> Iterator[Desk]:
     """Keep one cluster for the whole round: its processes load Keras and the models once."""
     config = desk.config
     with open_cluster(config.cluster, "read", scratch=config.scratch_path) as cluster:
-        here = config.cluster.model_copy(update={"address": cluster.address})
-        yield Desk(desk.ledger, desk.release, config.model_copy(update={"cluster": here}))
+        here = config.model_copy(update={"cluster": config.cluster.at(cluster.address)})
+        yield Desk(desk.ledger, desk.release, here)
 
 
 def portions(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:

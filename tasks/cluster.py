@@ -16,7 +16,9 @@ from distributed import Client, Future, KilledWorker, as_completed
 from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
 from lidcflow.config import ClusterConfig
+from lidcflow.config_cluster import LOCAL, Pool, is_class
 from lidcflow.errors import ResourceError, SeriesRefused
+from tasks.cluster_class import class_cluster
 from tasks.cluster_local import WORKERS_WITHIN_S, Purpose, local_cluster, local_settings
 from tasks.interrupts import shielding_children
 from tasks.limits import within
@@ -42,7 +44,7 @@ class Cluster:
 def open_cluster(
     config: ClusterConfig, purpose: Purpose, *, scratch: Path | None = None, port: int = 0
 ) -> Iterator[Cluster]:
-    """Connect to the configured scheduler, or start a local cluster for as long as the block runs.
+    """Connect to the configured scheduler, or start a cluster for as long as the block runs.
 
     Local workers are spawned processes of one thread each on the loopback interface, watched by a nanny that
     restarts them when they die or outgrow their memory.
@@ -50,7 +52,8 @@ def open_cluster(
     Parameters
     ----------
     config : ClusterConfig
-        With an address nothing is started, and nothing is stopped at the end.
+        Its pool for the purpose says where: on this machine, on what a class starts, or on a scheduler that runs
+        already, where nothing is started, and nothing is stopped at the end.
     purpose : "preprocess", "train" or "read"
         All but ``preprocess`` give one worker to each configured GPU and let TensorFlow use the idle cores; all but
         ``train`` suspect what ended its worker once.
@@ -61,6 +64,8 @@ def open_cluster(
 
     Raises
     ------
+    ConfigError
+        If the configured class is not there, or does not take its arguments.
     ResourceError
         If the scheduler does not answer, has no worker, or lacks the configured GPUs; if a local worker does not
         start.
@@ -73,12 +78,20 @@ def open_cluster(
             for series, outcome in map_series(cluster.address, reduce, found, window=config.cluster.window):
                 ...
     """
-    if config.address:
-        with _connected(config.address) as client:
-            workers = _check_workers(client, config)
-        yield Cluster(config.address, workers)
-        return
-    count = config.gpus if purpose != "preprocess" and config.gpus else local_workers(config)
+    pool = config.pool("preprocess" if purpose == "preprocess" else "train")
+    if pool.place == LOCAL:
+        opened = _local(config, pool, purpose, scratch, port)
+    elif is_class(pool.place):
+        opened = _started(config, pool, purpose)
+    else:
+        opened = _running(config, pool)
+    with opened as cluster:
+        yield cluster
+
+
+@contextmanager
+def _local(config: ClusterConfig, pool: Pool, purpose: Purpose, scratch: Path | None, port: int) -> Iterator[Cluster]:
+    count = _workers_asked_for(config, pool) or CPU_COUNT
     with dask.config.set(local_settings(purpose, count)), ExitStack() as stack:
         try:
             with shielding_children():
@@ -89,6 +102,28 @@ def open_cluster(
                 "and fewer may fit: set cluster.workers"
             ) from None
         yield Cluster(local.scheduler_address, count)
+
+
+@contextmanager
+def _started(config: ClusterConfig, pool: Pool, purpose: Purpose) -> Iterator[Cluster]:
+    """Start a cluster by its class; its scheduler may be in this process, and reads its settings here then."""
+    count = _workers_asked_for(config, pool)
+    with dask.config.set(local_settings(purpose, count or 1)), class_cluster(pool, count) as started:
+        with _connected(started.scheduler_address) as client:
+            workers = _check_workers(client, config, pool)
+        yield Cluster(started.scheduler_address, workers)
+
+
+@contextmanager
+def _running(config: ClusterConfig, pool: Pool) -> Iterator[Cluster]:
+    with _connected(pool.place) as client:
+        workers = _check_workers(client, config, pool)
+    yield Cluster(pool.place, workers)
+
+
+def _workers_asked_for(config: ClusterConfig, pool: Pool) -> int | None:
+    """Return how many workers the configuration wants; one for each GPU where there are any."""
+    return config.gpus if pool.name == "train" and config.gpus else pool.workers
 
 
 def map_series(
@@ -180,23 +215,23 @@ def _connected(address: str) -> Iterator[Client]:
     except (OSError, ValueError):
         raise ResourceError(
             f"Dask scheduler {address}: must be running, got no answer within {SCHEDULER_WITHIN_S} s; start it, or "
-            "leave cluster.address out of the configuration to work on this machine"
+            "leave cluster.place out of the configuration to work on this machine"
         ) from None
     with client:
         yield client
 
 
-def _check_workers(client: Client, config: ClusterConfig) -> int:
+def _check_workers(client: Client, config: ClusterConfig, pool: Pool) -> int:
     try:
         client.wait_for_workers(1, timeout=WORKERS_WITHIN_S)
     except TimeoutError:
         raise ResourceError(
-            f"Dask scheduler {config.address}: must have a worker, got none within {WORKERS_WITHIN_S} s; start one"
+            f"Dask scheduler {pool.place}: must have a worker, got none within {WORKERS_WITHIN_S} s; start one"
         ) from None
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    if config.gpus and not any("GPU" in worker["resources"] for worker in workers):
+    if pool.name == "train" and config.gpus and not any("GPU" in worker["resources"] for worker in workers):
         raise ResourceError(
-            f"Dask scheduler {config.address}: a worker must offer the resource GPU as cluster.gpus is {config.gpus}, "
+            f"Dask scheduler {pool.place}: a worker must offer the resource GPU as cluster.gpus is {config.gpus}, "
             "got none; start workers with --resources GPU=1, or set cluster.gpus to 0"
         )
     return len(workers)
