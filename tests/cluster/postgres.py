@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -19,17 +20,29 @@ WITHIN_S = 60.0
 
 
 class Postgres:
-    """A server that can be stopped, killed and started again; its data outlive that."""
+    """A server that can be stopped, killed and started again; its data outlive that.
 
-    def __init__(self, folder: Path, host: str) -> None:
-        self.folder, self.host, self.port = folder, host, free_port(host)
-        self.data = folder / "data"
-        self.password = "secret-of-postgres"
+    Parameters
+    ----------
+    folder : Path
+        Of its data, its socket and its log; a user other than root must be able to reach it.
+    host, port : str and int
+        Where it is reached.
+    command : sequence of str
+        What is run, with its exact options; where it listens stands in a file.
+    wrapper : sequence of str
+        What it runs under.
+    """
+
+    def __init__(
+        self, folder: Path, host: str, port: int, command: Sequence[str] = (OWNER,), wrapper: Sequence[str] = ()
+    ) -> None:
+        self.folder, self.host, self.port = folder, host, port
+        self.data, self.password = folder / "data", secrets.token_hex(8)
         self._initialize()
-        options = ["-D", self.data, "-h", host, "-p", self.port, "-k", folder, "-c", "fsync=off"]
-        self.server = Server(
-            "postgres", [*_as_owner(), _program("postgres"), *map(str, options)], environment(), folder, self.answers
-        )
+        program = [*_as_owner(), _program(command[0]), *command[1:]]
+        where = environment(PGDATA=str(self.data))
+        self.server = Server("postgres", program, where, folder, self.answers, wrapper)
 
     def _initialize(self) -> None:
         secret = self.folder / "secret"
@@ -39,18 +52,21 @@ class Postgres:
                 shutil.chown(path, OWNER, OWNER)
         options = ["-D", self.data, "-U", OWNER, "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--no-sync"]
         self.run("initdb", *map(str, options))
+        settings = {"listen_addresses": self.host, "unix_socket_directories": self.folder, "port": self.port}
+        with (self.data / "postgresql.conf").open("a") as stream:
+            stream.writelines(f"{key} = '{value}'\n" for key, value in {**settings, "fsync": "off"}.items())
 
-    def run(self, program: str, *arguments: str, **options: str) -> str:
+    def run(self, program: str, *arguments: str, said: str | None = None) -> str:
         """Run one of PostgreSQL's programs as the owner of the data, and return what it says."""
         done = subprocess.run(
             [*_as_owner(), _program(program), *arguments],
+            input=said,
             env=environment(PGPASSWORD=self.password),
             cwd=self.folder,
             capture_output=True,
             text=True,
             timeout=WITHIN_S,
             check=False,
-            **options,
         )
         assert done.returncode == 0, f"{program}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -58,7 +74,7 @@ class Postgres:
     def sql(self, text: str, database: str = OWNER) -> str:
         """Run SQL as the superuser, and return bare rows."""
         where = ["-h", self.host, "-p", str(self.port), "-U", OWNER, "-d", database]
-        return self.run("psql", *where, "-v", "ON_ERROR_STOP=1", "-q", "-A", "-t", "-f", "-", input=text).strip()
+        return self.run("psql", *where, "-v", "ON_ERROR_STOP=1", "-q", "-A", "-t", "-f", "-", said=text).strip()
 
     def make(self, name: str) -> None:
         """Make a role and a database of the same name, its own, with the password that `url` has."""
@@ -88,7 +104,7 @@ def is_installed() -> bool:
 def postgres(host: str, databases: Sequence[str]) -> Iterator[Postgres]:
     """Run a PostgreSQL with some databases for as long as the block runs."""
     folder = Path(tempfile.mkdtemp(prefix="lidcflow-postgres-"))  # not below pytest's folder, which is root's alone
-    server = Postgres(folder, host)
+    server = Postgres(folder, host, free_port(host))
     try:
         server.server.start()
         for database in databases:
