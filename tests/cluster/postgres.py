@@ -39,12 +39,12 @@ class Postgres:
     ) -> None:
         self.folder, self.host, self.port = folder, host, port
         self.data, self.password = folder / "data", secrets.token_hex(8)
-        self._initialize()
+        self._initialize("*" if wrapper else host)
         program = [*_as_owner(), _program(command[0]), *command[1:]]
         where = environment(PGDATA=str(self.data))
         self.server = Server("postgres", program, where, folder, self.answers, wrapper)
 
-    def _initialize(self) -> None:
+    def _initialize(self, listens_on: str) -> None:
         secret = self.folder / "secret"
         secret.write_text(self.password)
         if os.geteuid() == 0:
@@ -52,9 +52,11 @@ class Postgres:
                 shutil.chown(path, OWNER, OWNER)
         options = ["-D", self.data, "-U", OWNER, "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--no-sync"]
         self.run("initdb", *map(str, options))
-        settings = {"listen_addresses": self.host, "unix_socket_directories": self.folder, "port": self.port}
+        settings = {"listen_addresses": listens_on, "unix_socket_directories": self.folder, "port": self.port}
         with (self.data / "postgresql.conf").open("a") as stream:
             stream.writelines(f"{key} = '{value}'\n" for key, value in {**settings, "fsync": "off"}.items())
+        with (self.data / "pg_hba.conf").open("a") as stream:
+            stream.write("host all all all scram-sha-256\n")  # as PostgreSQL's image has it
 
     def run(self, program: str, *arguments: str, said: str | None = None) -> str:
         """Run one of PostgreSQL's programs as the owner of the data, and return what it says."""
