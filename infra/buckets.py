@@ -1,4 +1,4 @@
-"""Make buckets where they are missing: ``python buckets.py NAME...``; address and keys as AWS_ENDPOINT_URL and the like."""
+"""Make buckets where they are missing: ``python buckets.py NAME...``; AWS_ENDPOINT_URL and the like say where."""
 
 import sys
 from collections.abc import Sequence
