@@ -6,14 +6,16 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
-STARTS_WITHIN_S, ENDS_WITHIN_S = 120.0, 20.0
+STARTS_WITHIN_S, ENDS_WITHIN_S = 180.0, 20.0
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Server:
     answers: Callable[[], bool] = lambda: True
     wrapper: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    wanted: bool = field(default=False, init=False)
 
     @property
     def log(self) -> Path:
@@ -56,7 +59,7 @@ class Server:
         return self.process.pid
 
     def start(self, *, wait: bool = True) -> Server:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers; from now on a keeper starts it again when it ends by itself."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.wrapper, "setpriv", "--pdeathsig", "KILL", *self.command],
@@ -67,6 +70,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.wanted = True
         if wait:
             self.wait()
         return self
@@ -87,7 +91,8 @@ class Server:
         return [first, *first.children(recursive=True)]
 
     def kill(self) -> None:
-        """End all of its processes at once, as a power cut does."""
+        """End all of its processes at once, as a power cut does, and leave it so."""
+        self.wanted = False
         family = self.family()
         for process in family:
             _send(process, signal.SIGKILL)
@@ -96,7 +101,8 @@ class Server:
             self.process.wait(ENDS_WITHIN_S)
 
     def stop(self) -> None:
-        """End it politely, and what does not end then at once."""
+        """End it politely, and what does not end then at once; leave it so."""
+        self.wanted = False
         family = self.family()
         if family:
             _send(family[0], signal.SIGTERM)
@@ -110,6 +116,26 @@ class Server:
     def tail(self, size: int = 4000) -> str:
         """Return the end of its log."""
         return self.log.read_text(errors="replace")[-size:] if self.log.exists() else ""
+
+
+@contextmanager
+def keeper(servers: Mapping[str, Server]) -> Iterator[None]:
+    """Start again what ends by itself, as a container engine does, while the block runs."""
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.wait(0.5):
+            for server in list(servers.values()):
+                if server.wanted and not server.is_running():
+                    server.start(wait=False)
+
+    thread = threading.Thread(target=keep, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _send(process: psutil.Process, number: int) -> None:

@@ -17,16 +17,16 @@ import httpx
 
 from tests.cluster.network import Network, network
 from tests.cluster.postgres import BINARIES, Postgres
-from tests.cluster.processes import Server, environment, listens
+from tests.cluster.processes import Server, environment, keeper, listens
 from tests.infra.compose import INFRA, Service, services
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
 JOBS = ("buckets", "accounts", "deploy")
-REPLICAS = {"cpu-worker": 2}
-HOSTS = ("postgres", "storage", "prefect", "mlflow", "scheduler", "cpu-worker-1", "cpu-worker-2", "train-worker")
-HOSTS += ("flows", "reports", "orthanc", *JOBS, "user")
+WORKERS = ("cpu-worker-1", "cpu-worker-2", "train-worker")
+HOSTS = ("postgres", "storage", "prefect", "mlflow", "scheduler", *WORKERS, "flows", "reports", "orthanc", "user")
+HOSTS += JOBS
 PORTS = {"prefect": 4200, "mlflow": 5000, "scheduler": 8786, "storage": 8333, "reports": 8765, "orthanc": 8042}
 JOB_WITHIN_S = 240
 KEY_OF_PATIENTS = bytes([*[0] * 31, 0x1B]).hex()
@@ -206,7 +206,7 @@ def _service_of(host: str) -> str:
 
 @contextmanager
 def stack(folder: Path) -> Iterator[Stack]:
-    """Run everything but the worker of flows for as long as the block runs: deployments come before that one."""
+    """Run the servers for as long as the block runs; the worker of flows waits for deployments, which tests make."""
     folder.chmod(0o755)
     with network(HOSTS, folder) as net, ExitStack() as ends:
         made = Stack(folder, net, _postgres(folder, net))
@@ -217,8 +217,9 @@ def stack(folder: Path) -> Iterator[Stack]:
         made.start("postgres", "storage", "scheduler")
         _roles(made)
         made.do("buckets")
-        made.start("prefect", "mlflow", "cpu-worker-1", "cpu-worker-2", "train-worker")
+        made.start("prefect", "mlflow", *WORKERS)
         made.do("accounts")
+        ends.enter_context(keeper(made.servers))
         yield made
 
 
@@ -229,8 +230,6 @@ def _prepare(made: Stack) -> None:
     subprocess.run([INFRA / "secrets.sh", secrets, made.folder / "authority"], check=True, capture_output=True)
     for place in (made.workspace, made.archive, made.inbox):
         place.mkdir()
-    written = made._here(services()["deploy"], "deploy")
-    del written
     text = (INFRA / "lidcflow.toml").read_text() + SETTINGS
     for there, here in {
         "/run/secrets": secrets,
