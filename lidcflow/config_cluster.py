@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -51,7 +52,7 @@ class PoolConfig(Settings):
 class ElasticPoolConfig(PoolConfig):
     """Workers that come and go with the work."""
 
-    minimum: int | None = Field(None, ge=0, description="fewest workers of a class that adapts to the work; none: 0")
+    minimum: int | None = Field(None, ge=1, description="fewest workers of a class that adapts to the work; none: 1")
     maximum: int | None = Field(None, ge=1, description="most workers of a class that adapts to the work")
 
     @model_validator(mode="after")
@@ -59,6 +60,14 @@ class ElasticPoolConfig(PoolConfig):
         if self.minimum is not None and self.minimum > (self.maximum or 0):
             raise ValueError(f"minimum must be at most maximum, got {self.minimum} and {self.maximum}")
         return self
+
+
+class TlsConfig(Settings):
+    """Certificates of Dask's processes, as PEM files; all of them are of one authority."""
+
+    ca: Path = Field(description="certificate of the authority")
+    certificate: Path = Field(description="certificate of this machine's processes")
+    key: Path = Field(description="its private key, which others must not be able to read")
 
 
 class Pool(Settings):
@@ -88,6 +97,7 @@ class ClusterConfig(Settings):
     gpus: int = Field(0, ge=0, description="GPUs offered by the workers, one training task each")
     preprocess: ElasticPoolConfig = Field(ElasticPoolConfig(), description="workers that preprocess")
     train: PoolConfig = Field(PoolConfig(), description="workers that compute features, train, evaluate and read")
+    tls: TlsConfig | None = Field(None, description="encryption between Dask's processes; none: no encryption")
     batch_size: int = Field(256, ge=1, description="series in one Prefect task")
     window: int = Field(4, ge=1, description="series in flight per worker")
     feature_batch: int | None = Field(

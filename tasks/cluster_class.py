@@ -9,15 +9,16 @@ from typing import Any
 
 from distributed.deploy import Cluster as DaskCluster
 
-from lidcflow.config_cluster import Pool
+from lidcflow.config_cluster import Pool, TlsConfig
 from lidcflow.errors import ConfigError, ResourceError
+from tasks.cluster_security import security_argument
 
 PACKAGES = {"dask_jobqueue": "lidcflow[slurm]", "dask_kubernetes": "lidcflow[kubernetes]"}
 """Module -> what brings it, where that is one of lidcflow's own extras."""
 
 
 @contextmanager
-def class_cluster(pool: Pool, workers: int | None) -> Iterator[DaskCluster]:
+def class_cluster(pool: Pool, workers: int | None, tls: TlsConfig | None = None) -> Iterator[DaskCluster]:
     """Start the cluster of a pool's class for as long as the block runs, and ask it for its workers.
 
     Parameters
@@ -26,6 +27,8 @@ def class_cluster(pool: Pool, workers: int | None) -> Iterator[DaskCluster]:
         With `maximum` the class adapts the number of workers to the work.
     workers : int, optional
         How many to ask for; by default as many as the class starts by itself.
+    tls : TlsConfig, optional
+        Certificates for the class' own scheduler and workers.
 
     Raises
     ------
@@ -34,10 +37,11 @@ def class_cluster(pool: Pool, workers: int | None) -> Iterator[DaskCluster]:
     ResourceError
         If it can't start its cluster.
     """
-    started = _made(cluster_class(pool.place), pool)
+    kind = cluster_class(pool.place)
+    started = _made(kind, pool, security_argument(kind, tls))
     with started:
         if pool.maximum is not None:
-            started.adapt(minimum=pool.minimum or 0, maximum=pool.maximum)
+            started.adapt(minimum=pool.minimum or 1, maximum=pool.maximum)
         elif workers is not None:
             started.scale(workers)
         yield started
@@ -77,9 +81,9 @@ def _imported(module: str, name: str) -> Any:
         ) from None
 
 
-def _made(kind: type[DaskCluster], pool: Pool) -> DaskCluster:
+def _made(kind: type[DaskCluster], pool: Pool, security: dict[str, Any]) -> DaskCluster:
     try:
-        return kind(**pool.arguments)
+        return kind(**security, **pool.arguments)
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"cluster.place {pool.place}: the class must take cluster.arguments, got {_in_short(error)}; "

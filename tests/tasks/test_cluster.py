@@ -8,7 +8,7 @@ import pytest
 from flows.environment import prepare
 from lidcflow.config import ClusterConfig, Config
 from lidcflow.errors import ResourceError, SeriesRefused
-from tasks import cluster as cluster_module
+from tasks import cluster_connect
 from tasks.cluster import map_series, open_cluster
 
 OWN_PROCESS = "__import__('os').getpid()"
@@ -142,7 +142,7 @@ def test_a_scheduler_without_the_configured_gpu_is_refused(cluster):
 
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setattr(cluster_module, "SCHEDULER_WITHIN_S", 0.5)
+    monkeypatch.setattr(cluster_connect, "SCHEDULER_WITHIN_S", 0.5)
     config = ClusterConfig(place="tcp://127.0.0.1:9")
 
     with pytest.raises(ResourceError, match="127\\.0\\.0\\.1:9: must be running"), open_cluster(config, "train"):
