@@ -10,8 +10,23 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import postgres
+from tests.cluster.fault_table import FaultTable
 from tests.cluster.network import why_not
 from tests.cluster.stack import Stack, stack
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that keeps what the faults did."""
+    parser.addoption("--write-table", action="store_true", help="write docs/faults.md from the faults of this run")
+
+
+@pytest.fixture(scope="session")
+def fault_table(request: pytest.FixtureRequest) -> Iterator[FaultTable]:
+    """Give the table that tests of faults fill in."""
+    table = FaultTable()
+    yield table
+    if request.config.getoption("--write-table"):
+        table.write()
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,7 @@ class Postgres:
 
     def stop_at_once(self) -> None:
         """Stop without grace: open transactions are lost, and the next start recovers, as after a crash."""
+        self.server.wanted = False
         self.run("pg_ctl", "stop", "-D", str(self.data), "-m", "immediate", "-w")
         self.server.kill()
 

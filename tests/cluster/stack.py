@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from lidcflow.config import Config
+from lidcflow.config_file import load_config
 from tests.cluster.network import Network, network
 from tests.cluster.postgres import BINARIES, Postgres
 from tests.cluster.processes import Server, environment, keeper, listens
@@ -88,6 +91,19 @@ class Stack:
         """The configuration of all that work."""
         return self.folder / "lidcflow.toml"
 
+    @property
+    def config(self) -> Config:
+        """The same for this process, which knows hosts by their addresses; secrets are the stack's."""
+        text = self.config_file.read_text()
+        for host, port in PORTS.items():
+            text = text.replace(f"//{host}:{port}", f"//{self.net.addresses[host]}:{port}")
+        file = self.folder / "here.toml"
+        file.write_text(text)
+        catalog = self.secret("lidcflow_catalog_url").replace("@postgres:", f"@{self.postgres.host}:")
+        found = load_config(file, environ={}, catalog_url=catalog)
+        s3 = found.access.s3.model_copy(update={"anonymous": True})
+        return found.model_copy(update={"access": found.access.model_copy(update={"s3": s3})})
+
     def url(self, host: str) -> str:
         """Return the address of a server as this process reaches it."""
         return f"http://{self.net.addresses[host]}:{PORTS[host]}"
@@ -117,18 +133,32 @@ class Stack:
         environ: Mapping[str, str] | None = None,
     ) -> str:
         """Run a command of a user on a host, and return all that it says."""
-        done = subprocess.run(
+        with self.running(*command, host=host, environ=environ) as process:
+            said, _ = process.communicate(timeout=limit_s)
+        assert process.returncode in codes, f"{command}: exit code {process.returncode}\n{said}"
+        return str(said)
+
+    @contextmanager
+    def running(
+        self, *command: str, host: str = "user", environ: Mapping[str, str] | None = None
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Start a command of a user on a host; it is gone, with all that it started, when the block ends."""
+        process = subprocess.Popen(
             [*self.net.inside(host), "setpriv", "--pdeathsig", "KILL", str(INFRA / "entrypoint.sh"), *command],
             cwd=self._room(host),
             env=self._environment(self._here(services()["deploy"], host)) | dict(environ or {}),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=limit_s,
-            check=False,
+            start_new_session=True,
         )
-        assert done.returncode in codes, f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout + done.stderr
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
     def start(self, *hosts: str) -> None:
         """Start servers of the file, all at once, and wait until they answer."""
