@@ -169,6 +169,25 @@ class Stack:
         for host in hosts:
             self.servers[host].wait()
 
+    def cut_power(self) -> None:
+        """Kill every process at once, all but the storage: the one of the tests keeps its objects in memory."""
+        for server in self._losing_power():
+            server.wanted = False
+        for server in self._losing_power():
+            server.kill()
+
+    def restore_power(self) -> None:
+        """Start again what ran, the database first."""
+        self.servers["postgres"].start()
+        for server in self._losing_power():
+            if not server.is_running():
+                server.start(wait=False)
+        for server in self._losing_power():
+            server.wait()
+
+    def _losing_power(self) -> list[Server]:
+        return [server for name, server in self.servers.items() if name != "storage"]
+
     def do(self, job: str) -> str:
         """Do a job of the file, one that ends by itself."""
         service = self._here(services()[job], job)
