@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ WORKERS = ("cpu-worker-1", "cpu-worker-2", "train-worker")
 HOSTS = ("postgres", "storage", "prefect", "mlflow", "scheduler", *WORKERS, "flows", "reports", "orthanc", "user")
 HOSTS += JOBS
 PORTS = {"prefect": 4200, "mlflow": 5000, "scheduler": 8786, "storage": 8333, "reports": 8765, "orthanc": 8042}
-JOB_WITHIN_S = 240
+JOB_WITHIN_S = 600
 KEY_OF_PATIENTS = bytes([*[0] * 31, 0x1B]).hex()
 """A fresh key may leave a split of so few patients without a class."""
 
@@ -193,6 +194,11 @@ class Stack:
         service = self._here(services()[job], job)
         return self.run(*service.argv[1:], host=job, environ=self._environment(service))
 
+    def deploy(self) -> str:
+        """Tell the Prefect server what runs when, with this configuration."""
+        told = "python -c 'from lidcflow.config_file import load_config as l; print(l().model_dump_json())'"
+        return self.run("sh", "-c", f"{told} | python -P -m flows.service.deploy", host="deploy")
+
     def health(self, host: str) -> tuple[int, str]:
         """Do what the file says to find out whether a service is healthy."""
         service = self._here(services()[_service_of(host)], host)
@@ -288,6 +294,18 @@ def _prepare(made: Stack) -> None:
     }.items():
         text = text.replace(there, str(here))
     made.config_file.write_text(text)
+    _prepare_orthanc(made)
+
+
+def _prepare_orthanc(made: Stack) -> None:
+    """Write what compose mounts; plug-ins lie in one folder here."""
+    folder, database = made.folder / "orthanc", made.folder / "orthanc.db"
+    folder.mkdir()
+    database.mkdir()
+    settings = json.loads((INFRA / "orthanc.json").read_text().replace("/var/lib/orthanc/db", str(database)))
+    settings["Plugins"] = [folder for folder in settings["Plugins"] if Path(folder).is_dir()]
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    shutil.copy(made.folder / "secrets" / "orthanc_users.json", folder / "users.json")
 
 
 def _postgres(folder: Path, net: Network) -> Postgres:
