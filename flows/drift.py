@@ -15,7 +15,7 @@ from lidcflow.watch.drift import check_drift
 from lidcflow.watch.page import write_drift
 from lidcflow.watch.profile import Profile
 from lidcflow.watch.record import DriftCheck
-from tasks.cluster import open_cluster
+from tasks.cluster import cluster_for
 from tasks.drift import announce, read_recent
 from tasks.features import compute_features
 from tasks.held_out import config_of_release, lacking_features, load_snapshot
@@ -67,7 +67,7 @@ def profile_for(record: ReleaseRecord, config: Config) -> Profile:
     lacking = lacking_features(record, uids, trained)
     with (
         listening(ProgressArtifact()),
-        open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
+        cluster_for(config, "train") as cluster,
     ):
         if lacking:
             compute_features(lacking, record.backbone.id, trained, cluster.address)

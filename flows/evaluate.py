@@ -19,7 +19,7 @@ from lidcflow.evaluate.record import ReleaseEvaluation
 from lidcflow.learn.dataset import Snapshot, class_counts
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.store.turns import at_work
-from tasks.cluster import open_cluster
+from tasks.cluster import cluster_for
 from tasks.evaluate import prior_of
 from tasks.evaluation_run import log_evaluation
 from tasks.features import compute_features
@@ -84,7 +84,7 @@ def ask(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutSplit, confi
     lacking = lacking_features(record, held_out.uids, config)
     with (
         listening(ProgressArtifact()),
-        open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
+        cluster_for(config, "train") as cluster,
     ):
         if lacking:
             compute_features(lacking, record.backbone.id, config, cluster.address)

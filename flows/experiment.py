@@ -22,7 +22,7 @@ from lidcflow.store.locate import is_store
 from lidcflow.store.turns import at_work
 from lidcflow.store.volumes import VolumeStore
 from tasks.arm import finish_arm, jobs_of_arm, train_share
-from tasks.cluster import gpu_resources, open_cluster, task_runner
+from tasks.cluster import cluster_for, task_runner
 from tasks.experiment import ExperimentPlan, arms_folder, plan_experiment
 from tasks.experiment_run import experiment_run, log_arm, log_comparison, log_failed_arm
 from tasks.features import features_of_plan
@@ -150,7 +150,7 @@ def train_waiting(plan: ExperimentPlan, config: Config) -> tuple[dict[str, ArmRe
         return {}, {}
     with (
         listening(ProgressArtifact()),
-        open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
+        cluster_for(config, "train") as cluster,
     ):
         without = feature_failures(plan.waiting, cluster.address)
         ready = {name: waiting for name, waiting in plan.waiting.items() if name not in without}
@@ -189,10 +189,7 @@ def train_arms(plans: dict[str, TrainingPlan], config: Config) -> tuple[dict[str
     jobs = {name: jobs_of_arm(plan) for name, plan in plans.items()}
     trained: dict[str, ArmResult] = {}
     failed: dict[str, str] = {}
-    with (
-        gpu_resources(config.cluster),
-        stage("train", total=sum(not reason for of in jobs.values() for reason in of.values())) as progress,
-    ):
+    with stage("train", total=sum(not reason for of in jobs.values() for reason in of.values())) as progress:
         futures = {name: _submitted(name, jobs[name], plan) for name, plan in plans.items()}
         for name, plan in plans.items():
             shares, reasons = _outcomes(futures[name], progress.advance)

@@ -25,7 +25,7 @@ from lidcflow.learn.release import ReleaseRecord
 from lidcflow.pacs.places import is_pacs
 from lidcflow.source.files import SourceFile
 from lidcflow.store.turns import at_work
-from tasks.cluster import open_cluster
+from tasks.cluster import cluster_for
 from tasks.deliver import deliver
 from tasks.documents import check_documents, example_files
 from tasks.infer import SeriesReading, config_for
@@ -136,9 +136,9 @@ def answer_all(sources: Sequence[str], indexes: Mapping[str, Index | None], desk
 def warm(desk: Desk) -> Iterator[Desk]:
     """Keep one cluster for the whole round: its processes load Keras and the models once."""
     config = desk.config
-    with open_cluster(config.cluster, "read", scratch=config.scratch_path) as cluster:
-        here = config.cluster.model_copy(update={"address": cluster.address})
-        yield Desk(desk.ledger, desk.release, config.model_copy(update={"cluster": here}))
+    with cluster_for(config, "read") as cluster:
+        here = config.model_copy(update={"cluster": config.cluster.at(cluster.address)})
+        yield Desk(desk.ledger, desk.release, here)
 
 
 def portions(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:

@@ -19,7 +19,7 @@ from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommend import not_evaluated
 from lidcflow.read.recommendation import Recommendation, ReleaseFacts
 from lidcflow.store.turns import at_work
-from tasks.cluster import open_cluster
+from tasks.cluster import cluster_for
 from tasks.documents import check_documents, example_files, write_all_documents
 from tasks.index import index_source
 from tasks.infer import SeriesReading, answer_refused, config_for, known_readings, read_volumes
@@ -98,7 +98,7 @@ def read_waiting(
     if not uids:
         return [], {}
     with (
-        open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
+        cluster_for(config, "train") as cluster,
         listening(ProgressArtifact()),
     ):
         return read_volumes(uids, release, config, folder, cluster.address)

@@ -21,7 +21,7 @@ from lidcflow.objects import is_object_url
 from lidcflow.store.catalog import Catalog
 from lidcflow.store.turns import at_work
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster import open_cluster
+from tasks.cluster import cluster_for
 from tasks.index import index_source
 from tasks.preprocess import Preprocessed, preprocess_batch, preprocessing
 from tasks.progress import listening, stage
@@ -135,7 +135,7 @@ def bring_in(
     check_room(len(waiting), config)
     feed = iter(waiting)
     try:
-        with open_cluster(config.cluster, "preprocess", scratch=config.scratch_path) as cluster:
+        with cluster_for(config, "preprocess", waiting[0]) as cluster:
             _follow(feed, len(waiting), cluster.address, config, record)
     except BaseException:
         # The last ones may have reached the store unheard, before their workers were stopped.

@@ -15,7 +15,7 @@ from lidcflow.learn.release import BackbonePin, ReleaseRecord
 from lidcflow.store.turns import at_work
 from tasks.backbone import is_in_the_package, register_backbone
 from tasks.champions import champions_of
-from tasks.cluster import gpu_resources, open_cluster, task_runner
+from tasks.cluster import cluster_for, task_runner
 from tasks.evaluate import Evaluation, evaluate_release
 from tasks.features import features_of_plan
 from tasks.kept import forget, held, in_short, kept_run
@@ -109,7 +109,7 @@ def train_release(plan: TrainingPlan, *, again: bool) -> tuple[ReleaseRecord, bo
         held(plan),
         failing_with_its_run(plan),
         listening(ProgressArtifact()),
-        open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
+        cluster_for(config, "train") as cluster,
     ):
         run_id = run_if_reachable(plan)
         features_of_plan(plan, cluster.address)
@@ -134,7 +134,7 @@ def run_if_reachable(plan: TrainingPlan) -> str | None:
 def train_sectors(plan: TrainingPlan, run_id: str | None) -> list[SectorResult]:
     """Train all sectors at once, each as a task on the cluster."""
     jobs = jobs_of(plan.config.train.sector_num)
-    with stage("train", total=len(jobs)) as progress, gpu_resources(plan.config.cluster):
+    with stage("train", total=len(jobs)) as progress:
         futures = {job: train_sector.submit(job, plan, run_id) for job in jobs}
         results = []
         for job, future in futures.items():
@@ -175,7 +175,7 @@ def measure_sectors(
     waiting = {result.job: log_sector.submit(result.job, plan, run_id) for result in results if result.waiting}
     logged = [waiting[result.job].result() if result.waiting else result for result in results]
     models = choose_models(logged, config.preprocess.slices, config.train.sector_num)
-    with stage("evaluate", total=1) as progress, gpu_resources(config.cluster):
+    with stage("evaluate", total=1) as progress:
         evaluation = evaluate_release.submit(plan, models, champions_of(plan), run_id).result()
         progress.advance()
     return logged, evaluation, pinned_backbone(plan, run_id)

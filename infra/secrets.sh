@@ -43,6 +43,7 @@ default_permission = READ
 database_uri = $(url pg8000 mlflow mlflow_auth)
 admin_username = admin
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+auth_cache_ttl_seconds = 60
 END
 
 identity() {

@@ -10,6 +10,7 @@ from pathlib import Path
 from flows.environment import variables
 from flows.service.processes import Service
 from lidcflow.config import Config
+from lidcflow.config_cluster import LOCAL
 from lidcflow.errors import ResourceError
 
 WORK_POOL = "lidcflow"
@@ -161,7 +162,7 @@ def worker(config: Config) -> Service:
 
 def readers(config: Config) -> Service | None:
     """Return the cluster that keeps the models loaded, or None when each inference starts its own."""
-    if config.serve.readers_port is None or config.cluster.address:
+    if config.serve.readers_port is None or config.cluster.pool("train").place != LOCAL:
         return None
     return Service(
         name="readers",
@@ -176,7 +177,7 @@ def with_readers(config: Config) -> Config:
     if readers(config) is None:
         return config
     address = f"tcp://{READERS_HOST}:{config.serve.readers_port}"
-    return config.model_copy(update={"cluster": config.cluster.model_copy(update={"address": address})})
+    return config.model_copy(update={"cluster": config.cluster.at(address)})
 
 
 def log_folder(config: Config) -> Path:

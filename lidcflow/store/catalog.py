@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from lidcflow.ct.records import Reason
 from lidcflow.errors import SeriesRefused
+from lidcflow.store.away import persevering
 from lidcflow.store.database import Base, Tables, utc_now
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Catalog(Tables):
     Parameters
     ----------
     url : str
-        Such as ``sqlite:///catalog.db`` or ``postgresql+psycopg://user@host/lidcflow``.
+        Such as ``sqlite:///catalog.db`` or ``postgresql+pg8000://user@host/lidcflow``.
 
     Raises
     ------
@@ -74,6 +75,7 @@ class Catalog(Tables):
     {}
     """
 
+    @persevering
     def record_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         """Write what the index says; a series that was committed and is still usable stays committed.
 
@@ -87,6 +89,7 @@ class Catalog(Tables):
                     del values["state"]
                 _assign(row, values)
 
+    @persevering
     def record_committed(self, volume_digests: Mapping[str, str], config_digest: str) -> None:
         """Mark series as committed to the store.
 
@@ -100,6 +103,7 @@ class Catalog(Tables):
         committed = {"state": State.COMMITTED, "config_digest": config_digest}
         self._update({uid: {**committed, "volume_digest": digest} for uid, digest in volume_digests.items()})
 
+    @persevering
     def record_failed(self, refusals: Mapping[str, SeriesRefused]) -> None:
         """Mark usable series that could not be preprocessed, each with its reason and sentence."""
         self._update(
@@ -109,12 +113,14 @@ class Catalog(Tables):
             }
         )
 
+    @persevering
     def rows(self, state: State | None = None) -> list[SeriesRow]:
         """Return the series, or those in one state, in the order of their UIDs."""
         query = select(SeriesRow).order_by(SeriesRow.series_instance_uid)
         with self._database.session(reads_only=True) as session:
             return list(session.scalars(query if state is None else query.where(SeriesRow.state == state)))
 
+    @persevering
     def delete(self, series_instance_uids: Collection[str]) -> int:
         """Delete the rows of series, and return how many there were."""
         uids, deleted = list(series_instance_uids), 0
@@ -126,12 +132,14 @@ class Catalog(Tables):
                     session.delete(row)
         return deleted
 
+    @persevering
     def counts(self) -> dict[State, int]:
         """Count the series in each state that occurs."""
         query = select(SeriesRow.state, func.count()).group_by(SeriesRow.state).order_by(SeriesRow.state)
         with self._database.session(reads_only=True) as session:
             return {State(state): count for state, count in session.execute(query)}
 
+    @persevering
     def rebuild_from(self, records: Iterable[VolumeRecord], as_of: datetime) -> int:
         """Write every stored volume into the catalog, and take back what claims to be stored and is not.
 

@@ -44,8 +44,8 @@ def test_a_deployment_without_its_source_is_paused_and_names_the_key():
 def test_inference_works_on_the_cluster_that_keeps_the_models_and_the_others_do_not():
     preprocess, _, infer, _ = scheduled(Config(archive="ct", inbox="inbox", serve={"readers_port": 8786}))
 
-    assert infer.parameters["config"]["cluster"]["address"] == "tcp://127.0.0.1:8786"
-    assert preprocess.parameters["config"]["cluster"]["address"] is None
+    assert infer.parameters["config"]["cluster"]["place"] == "tcp://127.0.0.1:8786"
+    assert preprocess.parameters["config"]["cluster"]["place"] == "local"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,166 @@
+"""The whole job on a cluster of real servers, through deployments, as a user does it; and the same on one machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.cluster.processes import environment
+from tests.cluster.stack import BIN, ROOT, SETTINGS, Stack
+
+WITHIN_S = 420
+SERIES = 14
+TOLERANCE = 1e-5
+"""Of weights and probabilities, where the cluster's TensorFlow had another number of threads."""
+
+LOCAL = """
+workspace = "workspace"
+[cluster]
+workers = 1
+"""
+
+
+class Deployed:
+    """The deployments of a Prefect server, as a user starts them."""
+
+    def __init__(self, servers: Stack) -> None:
+        self.servers = servers
+
+    def run(self, name: str) -> dict[str, Any]:
+        """Start a run of a deployment, and return it once it has ended."""
+        run = self.start(name)
+        deadline_s = time.monotonic() + WITHIN_S
+        while (found := self.look(run))["state_type"] not in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+            assert time.monotonic() < deadline_s, f"{name} must end within {WITHIN_S} s, got {found['state']}"
+            time.sleep(1)
+        return found
+
+    def start(self, name: str) -> str:
+        """Start a run of a deployment, and return its number."""
+        with self.servers.prefect() as client:
+            deployment = client.get(f"/deployments/name/{name}").raise_for_status().json()
+            answer = client.post(f"/deployments/{deployment['id']}/create_flow_run", json={})
+            return str(answer.raise_for_status().json()["id"])
+
+    def look(self, run: str) -> dict[str, Any]:
+        """Return a run as it stands."""
+        with self.servers.prefect() as client:
+            return dict(client.get(f"/flow_runs/{run}").raise_for_status().json())
+
+
+class Outcome:
+    """What a run came to, from the file of `tests.cluster.outcome`."""
+
+    def __init__(self, file: Path) -> None:
+        with np.load(file) as held:
+            self.facts = json.loads(str(held["facts"]))
+            self.arrays = {name: held[name] for name in held.files if name != "facts"}
+
+    def of(self, kind: str) -> dict[str, Any]:
+        """Return the arrays of one kind."""
+        return {name: array for name, array in self.arrays.items() if name.startswith(kind)}
+
+
+@pytest.fixture(scope="module")
+def deployed(servers: Stack) -> Deployed:
+    """Deploy as a user does, and start the worker that runs flows."""
+    which = ["--series", str(SERIES), "--max-slices", "110", "--seed", "3"]
+    servers.run("lidcflow", "phantom", str(servers.archive), *which)
+    for patient in sorted(servers.archive.iterdir())[:2]:
+        shutil.copytree(patient, servers.inbox / patient.name)
+    servers.deploy()
+    servers.start("flows", "reports", "orthanc")
+    return Deployed(servers)
+
+
+@pytest.fixture(scope="module")
+def on_cluster(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """Preprocess, train and read with the cluster's deployments."""
+    for name in ("preprocess/preprocess", "retrain/retrain", "infer/infer"):
+        run = deployed.run(name)
+        assert run["state_type"] == "COMPLETED", run["state"]
+    file = tmp_path_factory.mktemp("outcomes") / "cluster.npz"
+    deployed.servers.run(sys.executable, "-m", "tests.cluster.outcome", str(file))
+    return Outcome(file)
+
+
+def run_here(command: list[str], folder: Path, servers: Stack) -> None:
+    """Run a command on this machine, with the cluster's key of patients."""
+    key = servers.secret("patient_key")
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(PYTHONPATH=str(ROOT), LIDCFLOW_PATIENT_KEY_SECRET=key, DO_NOT_TRACK="true"),
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def on_one_machine(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """Do the same on the same series with what is embedded: SQLite, folders, processes of this machine."""
+    servers, folder = deployed.servers, tmp_path_factory.mktemp("local")
+    sources = f'archive = "{servers.archive}"\ninbox = "{servers.inbox}"\n'
+    (folder / "lidcflow.toml").write_text(sources + LOCAL + SETTINGS)
+    lidcflow = str(BIN / "lidcflow")
+    for command in ([lidcflow, "preprocess", str(servers.archive)], [lidcflow, "retrain"], [lidcflow, "inbox", "run"]):
+        run_here(command, folder, servers)
+    run_here([sys.executable, "-m", "tests.cluster.outcome", "local.npz"], folder, servers)
+    return Outcome(folder / "local.npz")
+
+
+def test_every_service_of_the_cluster_is_healthy_by_its_own_check(servers):
+    checked = [host for host in servers.servers if host != "storage"]
+
+    assert {host: servers.health(host) for host in checked} == dict.fromkeys(checked, (0, ""))
+
+
+def test_volumes_and_snapshot_are_the_same_bytes_on_a_cluster_and_on_one_machine(on_cluster, on_one_machine):
+    cluster, local = on_cluster.facts, on_one_machine.facts
+
+    assert len(local["volumes"]["store"]) == SERIES
+    assert cluster["volumes"] == local["volumes"]
+    for digest in ("snapshot_digest", "snapshot_id", "inputs_digest", "preprocess_digest"):
+        assert cluster["release"][digest] == local["release"][digest], digest
+
+
+def test_features_and_weights_are_the_same_on_a_cluster_and_on_one_machine(on_cluster, on_one_machine):
+    assert len(on_cluster.of("features")) == SERIES
+    assert on_cluster.arrays.keys() == on_one_machine.arrays.keys()
+    for name, features in on_cluster.of("features").items():
+        np.testing.assert_array_equal(features, on_one_machine.arrays[name], err_msg=name)
+    for name, weights in on_cluster.of("weights").items():
+        np.testing.assert_allclose(weights, on_one_machine.arrays[name], rtol=0, atol=TOLERANCE, err_msg=name)
+
+
+def test_the_same_slices_are_recommended_on_a_cluster_and_on_one_machine(on_cluster, on_one_machine):
+    cluster, local = on_cluster.facts["readings"], on_one_machine.facts["readings"]
+
+    assert len(local) == 2
+    assert cluster == local
+
+
+def test_a_second_run_of_a_deployment_that_runs_is_cancelled_and_harms_nothing(deployed, fault_table):
+    first = deployed.start("preprocess/preprocess")
+    second = deployed.run("preprocess/preprocess")
+    ended = deployed.look(first)
+
+    assert second["state_type"] == "CANCELLED"
+    del ended
+    fault_table.add(
+        14,
+        "a second run of a deployment that runs",
+        seen=f"{second['state']['name']}: {second['state']['message']}",
+        recovery="at once: the first goes on",
+    )
