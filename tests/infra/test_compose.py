@@ -110,3 +110,10 @@ def test_only_who_needs_the_database_reaches_it():
     reaching = {service.name for service in services().values() if "database" in service.networks}
 
     assert reaching == {"postgres", "prefect", "mlflow", "flows", "deploy", "reports"}
+
+
+@pytest.mark.parametrize("secret", ["lidcflow_catalog_url", "patient_key"])
+def test_workers_know_neither_the_catalog_nor_the_key_of_the_patients(secret):
+    knowing = {service.name for service in services().values() if secret in service.secrets.values()}
+
+    assert knowing == {"flows", "deploy"} | ({"reports"} if secret == "lidcflow_catalog_url" else set())

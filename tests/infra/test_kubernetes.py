@@ -194,14 +194,18 @@ def test_a_gpu_goes_to_the_worker_that_trains_and_to_no_other():
     assert json.dumps(build("gpu")).count('nvidia.com/gpu"') == 3  # requests, limits, toleration
 
 
-def test_workers_and_flows_share_the_workspace():
+def test_what_trains_and_flows_share_the_workspace_and_what_preprocesses_does_without():
     claims = named(build("base"), "PersistentVolumeClaim", "workspace")["spec"]["accessModes"]
     found = containers(build("base"))
 
     assert claims == ["ReadWriteMany"]
-    for name in ("flows", "deploy", "cpu-worker", "train-worker", "reports"):
-        mounts = {mount["mountPath"]: mount["name"] for mount in found[name].document["volumeMounts"]}
-        assert mounts["/workspace"] == "workspace"
+    sharing = {
+        name
+        for name, container in found.items()
+        if {"name": "workspace", "mountPath": "/workspace"} in container.document["volumeMounts"]
+    }
+    assert sharing == {"flows", "deploy", "train-worker", "reports"}
+    assert sharing == {name for name, service in services().items() if "workspace:/workspace" in service.volumes}
 
 
 def test_prefect_schedules_and_kubernetes_does_not():
