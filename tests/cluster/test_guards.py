@@ -8,6 +8,7 @@ from distributed import Client
 from distributed.security import Security
 
 from tests.cluster.stack import PORTS
+from tests.infra.compose import INFRA
 
 PREFECT = ["/api/flows/filter", "/api/admin/version", "/api/deployments/filter", "/api/docs"]
 MLFLOW = [
@@ -89,3 +90,32 @@ def test_dask_takes_work_from_who_has_one(servers):
         f"tls://{servers.net.addresses['scheduler']}:{PORTS['scheduler']}", security=Security(**files)
     ) as client:
         assert client.submit(sum, [1, 2]).result(timeout=60) == 3
+
+
+def test_an_administrator_gives_accounts_and_himself_new_passwords(servers, tmp_path):
+    old = servers.secret("mlflow_admin_password")
+
+    assert signs_in(servers, "reader", set_password(servers, tmp_path, "reader", "of a reader, the first"))
+    assert signs_in(servers, "reader", set_password(servers, tmp_path, "reader", "of a reader, the second"))
+    assert not signs_in(servers, "reader", "of a reader, the first")
+    try:
+        assert signs_in(servers, "admin", set_password(servers, tmp_path, "admin", "of the administrator"))
+        assert not signs_in(servers, "admin", old)
+    finally:
+        set_password(servers, tmp_path, "admin", old, MLFLOW_TRACKING_PASSWORD="of the administrator")
+    assert signs_in(servers, "admin", old)
+
+
+def set_password(servers, folder, name, password, **variables):
+    """Do what docs/operations.md says, as the one-shot service `accounts` does it."""
+    (folder / "new").write_text(f"{password}\n")
+    environ = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD_FILE": ""}
+    environ |= {"MLFLOW_TRACKING_PASSWORD": servers.secret("mlflow_admin_password")} | variables
+    program = str(INFRA / "mlflow_user.py")
+    servers.run("python", program, "http://mlflow:5000", name, str(folder / "new"), host="accounts", environ=environ)
+    return password
+
+
+def signs_in(servers, name, password):
+    users = f"{servers.url('mlflow')}/api/2.0/mlflow/users/get?username={name}"
+    return code(users, auth=(name, password), Host="mlflow:5000") == 200
