@@ -18,8 +18,6 @@ from tests.cluster.stack import BIN, ROOT, SETTINGS, Stack
 
 WITHIN_S = 420
 SERIES = 14
-TOLERANCE = 1e-5
-"""Of weights and probabilities, where the cluster's TensorFlow had another number of threads."""
 
 LOCAL = """
 workspace = "workspace"
@@ -62,7 +60,7 @@ class Outcome:
     def __init__(self, file: Path) -> None:
         with np.load(file) as held:
             self.facts = json.loads(str(held["facts"]))
-            self.arrays = {name: held[name] for name in held.files if name != "facts"}
+                self.arrays = {name: held[name] for name in held.files if name != "facts"}
 
     def of(self, kind: str) -> dict[str, Any]:
         """Return the arrays of one kind."""
@@ -135,13 +133,12 @@ def test_volumes_and_snapshot_are_the_same_bytes_on_a_cluster_and_on_one_machine
         assert cluster["release"][digest] == local["release"][digest], digest
 
 
-def test_features_and_weights_are_the_same_on_a_cluster_and_on_one_machine(on_cluster, on_one_machine):
+def test_features_and_weights_are_the_same_bits_on_a_cluster_and_on_one_machine(on_cluster, on_one_machine):
     assert len(on_cluster.of("features")) == SERIES
     assert on_cluster.arrays.keys() == on_one_machine.arrays.keys()
-    for name, features in on_cluster.of("features").items():
-        np.testing.assert_array_equal(features, on_one_machine.arrays[name], err_msg=name)
-    for name, weights in on_cluster.of("weights").items():
-        np.testing.assert_allclose(weights, on_one_machine.arrays[name], rtol=0, atol=TOLERANCE, err_msg=name)
+    assert len(on_cluster.of("weights")) > 0
+    for name, array in on_cluster.arrays.items():
+        np.testing.assert_array_equal(array, on_one_machine.arrays[name], err_msg=name)
 
 
 def test_the_same_slices_are_recommended_on_a_cluster_and_on_one_machine(on_cluster, on_one_machine):
