@@ -39,7 +39,9 @@ def servers() -> Iterator[Stack]:
         pytest.skip("PostgreSQL is not here (Debian package postgresql)")
     folder = Path(tempfile.mkdtemp(prefix="lidcflow-stack-"))  # not below pytest's folder, which is root's alone
     try:
-        with stack(folder) as running:
+        with stack(folder) as running, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ACCESS_KEY_ID", running.secret("s3_access_key"))
+            patch.setenv("AWS_SECRET_ACCESS_KEY", running.secret("s3_secret_key"))
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)

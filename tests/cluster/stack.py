@@ -101,9 +101,7 @@ class Stack:
         file = self.folder / "here.toml"
         file.write_text(text)
         catalog = self.secret("lidcflow_catalog_url").replace("@postgres:", f"@{self.postgres.host}:")
-        found = load_config(file, environ={}, catalog_url=catalog)
-        s3 = found.access.s3.model_copy(update={"anonymous": True})
-        return found.model_copy(update={"access": found.access.model_copy(update={"s3": s3})})
+        return load_config(file, environ={}, catalog_url=catalog)
 
     def url(self, host: str) -> str:
         """Return the address of a server as this process reaches it."""
