@@ -1,11 +1,12 @@
 #!/bin/sh
 # A role for each service, owner of its own databases and of nothing else; run it again to set changed passwords.
 #
-# PostgreSQL's image runs this once, on an empty volume. By hand: set PGHOST, PGUSER and the like for psql.
+# PostgreSQL's image runs this once, on an empty volume; PGHOST and the like say where it runs by hand.
 set -eu
 
 folder=${SECRETS_FOLDER:-/run/secrets}
 export PGUSER="${PGUSER:-${POSTGRES_USER:-postgres}}" PGDATABASE="${PGDATABASE:-postgres}"
+export PGPASSWORD="${PGPASSWORD:-$(head -n 1 "$folder/postgres_password")}"
 
 provide() { # ROLE DATABASE...
   role=$1
