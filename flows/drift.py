@@ -9,6 +9,7 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel
 
+from flows.given import given
 from lidcflow.config import Config
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.watch.drift import check_drift
@@ -36,9 +37,19 @@ class DriftReport(BaseModel):
 
 
 @flow(name="drift")
-def drift(config: Config, release: str | None = None, out: Path | None = None) -> DriftReport:
-    """Look for drift; a release by version or alias, by default the one that inference reads with."""
-    started_s, now = time.monotonic(), datetime.now(UTC)
+def drift(config: Config | None = None, release: str | None = None, out: Path | None = None) -> DriftReport:
+    """Compare what was read lately with what a release was trained on.
+
+    Parameters
+    ----------
+    config : Config, optional
+        Settings over those of the worker.
+    release : str, optional
+        Version or alias; by default the one that inference reads with.
+    out : Path, optional
+        Folder of the page.
+    """
+    started_s, now, config = time.monotonic(), datetime.now(UTC), given(config)
     record = registry.load_release(Tracking.of(config), release or config.infer.release)
     profile = profile_for(record, config)
     with listening(ProgressArtifact()):

@@ -11,6 +11,7 @@ import numpy as np
 from prefect import flow
 from pydantic import BaseModel
 
+from flows.given import given
 from lidcflow.config import Config
 from lidcflow.evaluate.contestants import Answers
 from lidcflow.evaluate.measure import measure
@@ -48,7 +49,7 @@ class EvaluateReport(BaseModel):
 
 @flow(name="evaluate")
 def evaluate(
-    config: Config,
+    config: Config | None = None,
     release: str = "champion",
     split: HeldOutName = "test",
     out: Path | None = None,
@@ -56,9 +57,20 @@ def evaluate(
 ) -> EvaluateReport:
     """Measure a release, by version or alias; the page goes to the release's folder, or to `out`, and to its run.
 
-    With `feedback`, what readers marked on its reports is summed up too.
+    Parameters
+    ----------
+    config : Config, optional
+        Settings over those of the worker.
+    release : str
+        Version or alias.
+    split : str
+        Which patients: test or validation.
+    out : Path, optional
+        Folder of the page.
+    feedback : bool
+        Whether what readers marked on its reports is summed up too.
     """
-    started_s = time.monotonic()
+    started_s, config = time.monotonic(), given(config)
     tracking = Tracking.of(config)
     record = registry.load_release(tracking, release)
     run_id = registry.training_of(tracking, record.version)

@@ -12,6 +12,7 @@ from prefect import flow
 from prefect.utilities.annotations import quote
 from pydantic import BaseModel
 
+from flows.given import given, source_of
 from lidcflow.config import Config
 from lidcflow.ct.attribution import Collection
 from lidcflow.ct.series import Index, Reason, Series
@@ -23,6 +24,7 @@ from lidcflow.store.turns import at_work
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import cluster_for
 from tasks.index import index_source
+from tasks.labelled import announce_labelled
 from tasks.preprocess import Preprocessed, preprocess_batch, preprocessing
 from tasks.progress import listening, stage
 from tasks.publish import MOST_ROWS, ProgressArtifact, publish_table
@@ -58,13 +60,23 @@ class PreprocessReport(BaseModel):
 
 
 @flow(name="preprocess")
-def preprocess(source: str, config: Config) -> PreprocessReport:
-    """Bring every usable series under `source` into the store of the workspace."""
-    started_s = time.monotonic()
+def preprocess(source: str | None = None, config: Config | None = None) -> PreprocessReport:
+    """Bring every usable series of a source into the store of the workspace.
+
+    Parameters
+    ----------
+    source : str, optional
+        Where the images are; by default the archive of the configuration.
+    config : Config, optional
+        Settings over those of the worker.
+    """
+    started_s, config = time.monotonic(), given(config)
+    source = source_of(source, config.archive, "archive")
     check_places(source, config)
     with at_work(config.workspace, "preprocess"):
         index = index_source(source, config)
         brought = bring_all(index, config)
+    announce_labelled(brought.committed, config)
     return publish(index, brought, seconds=time.monotonic() - started_s)
 
 

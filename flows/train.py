@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
+from flows.given import given
 from lidcflow.config import Config
 from lidcflow.errors import TrackingAway
 from lidcflow.learn.dataset import Snapshot
@@ -60,18 +61,19 @@ class TrainReport(BaseModel):
 
 
 @flow(name="train")
-def train(config: Config, snapshot: str | None = None, again: bool = False) -> TrainReport:
+def train(config: Config | None = None, snapshot: str | None = None, again: bool = False) -> TrainReport:
     """Train every sector on the labelled volumes of the store, unless that has been done.
 
     Parameters
     ----------
-    config : Config
-        All settings.
+    config : Config, optional
+        Settings over those of the worker.
     snapshot : str, optional
         Leading digits of a snapshot, or its file: train from exactly that one, with its settings.
     again : bool
         Train although a release of the same inputs is there.
     """
+    config = given(config)
     with at_work(config.workspace, "train", alone=True):
         plan = plan_training(config, snapshot)
         known = None if again else known_release(plan)
