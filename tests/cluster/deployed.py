@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
 from typing import Any
 
-from tests.cluster.stack import Stack
+from tests.cluster.processes import environment
+from tests.cluster.stack import BIN, ROOT, Stack
 
 WITHIN_S = 600
 SERIES = 14
@@ -44,7 +46,9 @@ class Deployed:
 def deployed(servers: Stack) -> Deployed:
     """Lay series into archive and inbox, deploy as a user does, and start the worker that runs flows."""
     which = ["--series", str(SERIES), "--max-slices", "110", "--seed", "3"]
-    servers.run("lidcflow", "phantom", str(servers.archive), *which)
+    here = environment(PYTHONPATH=str(ROOT), PREFECT_HOME=str(servers.folder / "phantom"))
+    command = [BIN / "lidcflow", "phantom", servers.archive, *which]
+    subprocess.run(command, cwd=servers.folder, env=here, check=True, capture_output=True, timeout=WITHIN_S)
     for patient in sorted(servers.archive.iterdir())[:2]:
         shutil.copytree(patient, servers.inbox / patient.name)
     servers.deploy()
