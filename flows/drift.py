@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.given import given
+from flows.given import Says, Settings, given
 from lidcflow.config import Config
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.watch.drift import check_drift
@@ -37,7 +38,11 @@ class DriftReport(BaseModel):
 
 
 @flow(name="drift")
-def drift(config: Config | None = None, release: str | None = None, out: Path | None = None) -> DriftReport:
+def drift(
+    config: Settings = None,
+    release: Annotated[str | None, Says("Version or alias; nothing: the one that inference reads with.")] = None,
+    out: Annotated[Path | None, Says("Folder of the page; nothing: the day's in the reports.")] = None,
+) -> DriftReport:
     """Compare what was read lately with what a release was trained on.
 
     Parameters

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
-from flows.given import given
+from flows.given import Says, Settings, given
 from flows.preprocess import preprocess
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError, LidcflowError
@@ -60,7 +61,10 @@ class ExperimentReport(BaseModel):
 
 
 @flow(name="experiment")
-def experiment(name: str, config: Config | None = None) -> ExperimentReport:
+def experiment(
+    name: Annotated[str, Says("One that comes with lidcflow, as sectors, or of the configuration's experiments.")],
+    config: Settings = None,
+) -> ExperimentReport:
     """Train every arm of an experiment that has not been trained on the same inputs, and compare all of them.
 
     Parameters

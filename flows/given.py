@@ -7,15 +7,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect.context import FlowRunContext
+from pydantic import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from flows.environment import READERS, WHOLE_CONFIG
 from lidcflow.config import Config
 from lidcflow.config_file import CONFIG_FILE, anchored, load_config
 from lidcflow.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Says:
+    """Text beside a parameter in Prefect's form, which reads no numpy docstrings."""
+
+    text: str
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(core_schema), "description": self.text}
+
+
+Settings = Annotated[
+    Config | None, Says("Only what is set here changes; everything else is as the worker's own configuration says.")
+]
 
 
 def given(config: Config | None, environ: Mapping[str, str] | None = None) -> Config:

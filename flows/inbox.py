@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.given import given, source_of, with_readers
+from flows.given import Says, Settings, given, source_of, with_readers
 from flows.infer import read_all
 from flows.preprocess import bring_all
 from lidcflow.config import Config
@@ -81,7 +82,12 @@ class Desk:
 
 
 @flow(name="inbox")
-def inbox(sources: tuple[str, ...] | None = None, config: Config | None = None) -> InboxReport:
+def inbox(
+    sources: Annotated[
+        tuple[str, ...] | None, Says("Where new studies come; nothing: the inboxes of the configuration.")
+    ] = None,
+    config: Settings = None,
+) -> InboxReport:
     """Look into every source, and answer each series that has settled: once for its images and the release.
 
     Parameters

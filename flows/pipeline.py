@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.given import given, source_of
+from flows.given import Says, Settings, given, source_of
 from flows.infer import InferReport, infer
 from flows.preprocess import PreprocessReport, preprocess
 from flows.train import TrainReport, train
-from lidcflow.config import Config
 
 
 class PipelineReport(BaseModel):
@@ -22,7 +23,11 @@ class PipelineReport(BaseModel):
 
 
 @flow(name="pipeline")
-def pipeline(archive: str | None = None, config: Config | None = None, inbox: str | None = None) -> PipelineReport:
+def pipeline(
+    archive: Annotated[str | None, Says("Where the images are; nothing: the archive of the configuration.")] = None,
+    config: Settings = None,
+    inbox: Annotated[str | None, Says("Series to read with the release that is in force then.")] = None,
+) -> PipelineReport:
     """Bring an archive into the store, train a release on it, and read the series of an inbox with the one in force.
 
     Parameters

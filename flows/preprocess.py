@@ -7,12 +7,13 @@ from contextlib import closing, contextmanager
 from functools import partial
 from operator import length_hint
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 from prefect.utilities.annotations import quote
 from pydantic import BaseModel
 
-from flows.given import given, source_of
+from flows.given import Says, Settings, given, source_of
 from lidcflow.config import Config
 from lidcflow.ct.attribution import Collection
 from lidcflow.ct.series import Index, Reason, Series
@@ -60,7 +61,10 @@ class PreprocessReport(BaseModel):
 
 
 @flow(name="preprocess")
-def preprocess(source: str | None = None, config: Config | None = None) -> PreprocessReport:
+def preprocess(
+    source: Annotated[str | None, Says("Where the images are; nothing: the archive of the configuration.")] = None,
+    config: Settings = None,
+) -> PreprocessReport:
     """Bring every usable series of a source into the store of the workspace.
 
     Parameters

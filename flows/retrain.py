@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow, get_run_logger
 from prefect.states import Completed, State
 from pydantic import BaseModel
 
 from flows.evaluate import evaluate
-from flows.given import given
+from flows.given import Says, Settings, given
 from flows.train import TrainReport, train
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, ResourceError, TrainingError
@@ -52,7 +52,7 @@ class RetrainReport(BaseModel):
 
 
 @flow(name="retrain")
-def retrain(config: Config | None = None, force: bool = False) -> Any:
+def retrain(config: Settings = None, force: Annotated[bool, Says("Train although it is not time.")] = False) -> Any:
     """Train when enough has changed since the newest release, or when forced; a failure leaves all as it was.
 
     Parameters

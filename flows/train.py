@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
 from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
-from flows.given import given
-from lidcflow.config import Config
+from flows.given import Says, Settings, given
 from lidcflow.errors import TrackingAway
 from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.release import BackbonePin, ReleaseRecord
@@ -61,7 +61,11 @@ class TrainReport(BaseModel):
 
 
 @flow(name="train")
-def train(config: Config | None = None, snapshot: str | None = None, again: bool = False) -> TrainReport:
+def train(
+    config: Settings = None,
+    snapshot: Annotated[str | None, Says("Train from exactly this one: leading digits of it, or its file.")] = None,
+    again: Annotated[bool, Says("Train although a release of the same inputs is there.")] = False,
+) -> TrainReport:
     """Train every sector on the labelled volumes of the store, unless that has been done.
 
     Parameters

@@ -39,7 +39,7 @@ from lidcflow.config import Config
 OWN_TAG = "lidcflow"
 LACKS = "lacks "
 ONE_AT_A_TIME = "training"
-"""Queue of what trains: a training fills the GPUs, and two at once would only be slower and judge each other's release."""
+"""Queue of what trains: one training fills the GPUs, and two at once would be judged by the same champion."""
 
 UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 

@@ -1,4 +1,7 @@
-"""A cluster that keeps the models loaded between inferences: ``python -P -m flows.service.readers``, its configuration in a variable."""
+"""A cluster that keeps the models loaded between inferences: ``python -P -m flows.service.readers``.
+
+Its configuration comes in a variable.
+"""
 
 import os
 import signal
