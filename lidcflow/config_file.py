@@ -17,7 +17,8 @@ from lidcflow.errors import ConfigError
 
 DEFAULT_FILE = "lidcflow.toml"
 ENVIRONMENT_PREFIX = "LIDCFLOW_"
-FILE_VARIABLE = "LIDCFLOW_CONFIG"
+
+CONFIG_FILE = "LIDCFLOW_CONFIG"
 """Names the configuration file of processes that are started without options, as workers."""
 
 
@@ -47,7 +48,7 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     13
     """
     environ = os.environ if environ is None else environ
-    path = path or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
+    path = path or (Path(environ[CONFIG_FILE]) if environ.get(CONFIG_FILE) else None)
     settings = _read_file(path)
     _merge(settings, _from_environment(environ))
     _merge(settings, {key: value for key, value in overrides.items() if value is not None})
@@ -86,7 +87,7 @@ def _read_file(path: Path | None) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"configuration {file}: the file must exist; check the path after --config or in {FILE_VARIABLE}"
+            f"configuration {file}: the file must exist; check the path after --config or in {CONFIG_FILE}"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration {file}: must be TOML, got {error}") from None
@@ -134,7 +135,7 @@ FILE_SUFFIX = "_FILE"
 
 RESERVED_VARIABLES = frozenset(
     {
-        FILE_VARIABLE,
+        CONFIG_FILE,
         "LIDCFLOW_PATIENT_KEY_SECRET",
         "LIDCFLOW_READERS",
         "LIDCFLOW_REAL_DATA",

@@ -52,5 +52,6 @@ def deployed(servers: Stack) -> Deployed:
     for patient in sorted(servers.archive.iterdir())[:2]:
         shutil.copytree(patient, servers.inbox / patient.name)
     servers.deploy()
+    servers.do("deploy")
     servers.start("flows", "reports", "orthanc")
     return Deployed(servers)
