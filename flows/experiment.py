@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
+from flows.given import Says, Settings, given
 from flows.preprocess import preprocess
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError, LidcflowError
@@ -59,9 +61,20 @@ class ExperimentReport(BaseModel):
 
 
 @flow(name="experiment")
-def experiment(name: str, config: Config) -> ExperimentReport:
-    """Train every arm of an experiment that has not been trained on the same inputs, and compare all of them."""
-    started_s = time.monotonic()
+def experiment(
+    name: Annotated[str, Says("One that comes with lidcflow, as sectors, or of the configuration's experiments.")],
+    config: Settings = None,
+) -> ExperimentReport:
+    """Train every arm of an experiment that has not been trained on the same inputs, and compare all of them.
+
+    Parameters
+    ----------
+    name : str
+        One that comes with lidcflow, or of the configuration's experiments.
+    config : Config, optional
+        Settings over those of the worker.
+    """
+    started_s, config = time.monotonic(), given(config)
     arms = arms_of(name, config)
     bring_volumes(name, arms, config)
     plan = plan_experiment(name, arms, config)

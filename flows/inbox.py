@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 from pydantic import BaseModel
 
+from flows.given import Says, Settings, given, source_of, with_readers
 from flows.infer import read_all
 from flows.preprocess import bring_all
 from lidcflow.config import Config
@@ -80,9 +82,23 @@ class Desk:
 
 
 @flow(name="inbox")
-def inbox(sources: tuple[str, ...], config: Config) -> InboxReport:
-    """Look into every source, and answer each series that has settled: once for its images and the release."""
-    started_s = time.monotonic()
+def inbox(
+    sources: Annotated[
+        tuple[str, ...] | None, Says("Where new studies come; nothing: the inboxes of the configuration.")
+    ] = None,
+    config: Settings = None,
+) -> InboxReport:
+    """Look into every source, and answer each series that has settled: once for its images and the release.
+
+    Parameters
+    ----------
+    sources : tuple of str, optional
+        Where new studies come; by default the inboxes of the configuration.
+    config : Config, optional
+        Settings over those of the worker.
+    """
+    started_s, config = time.monotonic(), with_readers(given(config))
+    sources = sources or config.inboxes or (source_of(None, None, "inbox"),)
     check_delivery(sources, config)
     release = load_release(Tracking.of(config), config.infer.release)
     with at_work(config.workspace, "inbox", alone=True), Ledger(config.catalog) as ledger:

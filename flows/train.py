@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
 from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
-from lidcflow.config import Config
+from flows.given import Says, Settings, given
 from lidcflow.errors import TrackingAway
 from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.release import BackbonePin, ReleaseRecord
@@ -60,18 +61,23 @@ class TrainReport(BaseModel):
 
 
 @flow(name="train")
-def train(config: Config, snapshot: str | None = None, again: bool = False) -> TrainReport:
+def train(
+    config: Settings = None,
+    snapshot: Annotated[str | None, Says("Train from exactly this one: leading digits of it, or its file.")] = None,
+    again: Annotated[bool, Says("Train although a release of the same inputs is there.")] = False,
+) -> TrainReport:
     """Train every sector on the labelled volumes of the store, unless that has been done.
 
     Parameters
     ----------
-    config : Config
-        All settings.
+    config : Config, optional
+        Settings over those of the worker.
     snapshot : str, optional
         Leading digits of a snapshot, or its file: train from exactly that one, with its settings.
     again : bool
         Train although a release of the same inputs is there.
     """
+    config = given(config)
     with at_work(config.workspace, "train", alone=True):
         plan = plan_training(config, snapshot)
         known = None if again else known_release(plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from lidcflow.errors import ConfigError
 DEFAULT_FILE = "lidcflow.toml"
 ENVIRONMENT_PREFIX = "LIDCFLOW_"
 
-FILE_VARIABLE = "LIDCFLOW_CONFIG"
+CONFIG_FILE = "LIDCFLOW_CONFIG"
 """Names the configuration file of processes that are started without options, as workers."""
 
 
@@ -47,7 +48,7 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     13
     """
     environ = os.environ if environ is None else environ
-    path = path or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
+    path = path or (Path(environ[CONFIG_FILE]) if environ.get(CONFIG_FILE) else None)
     settings = _read_file(path)
     _merge(settings, _from_environment(environ))
     _merge(settings, {key: value for key, value in overrides.items() if value is not None})
@@ -55,6 +56,27 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
         return Config.model_validate(settings)
     except ValidationError as error:
         raise ConfigError(_sentence(error, path)) from None
+
+
+def anchored(config: Config, folder: Path | None = None) -> Config:
+    """Return a configuration whose local paths are absolute, relative ones being taken from a folder."""
+    base = (folder or Path.cwd()).absolute()
+    weights, tls = config.train.backbone_weights, config.cluster.tls
+    files = tls and tls.model_copy(update={name: base / getattr(tls, name) for name in ("ca", "certificate", "key")})
+    return config.model_copy(
+        update={
+            "workspace": base / config.workspace,
+            "archive": _anchored_source(config.archive, base) if config.archive else None,
+            "inbox": tuple(_anchored_source(source, base) for source in config.inboxes) or None,
+            "train": config.train.model_copy(update={"backbone_weights": base / weights if weights else None}),
+            "cluster": config.cluster.model_copy(update={"tls": files}),
+        }
+    )
+
+
+def _anchored_source(source: str, base: Path) -> str:
+    """Make a folder absolute; URLs and names such as ``idc:lidc_idri`` stay."""
+    return source if re.match(r"[a-z][a-z0-9+.-]*:", source) else str(base / source)
 
 
 def _read_file(path: Path | None) -> dict[str, Any]:
@@ -65,7 +87,7 @@ def _read_file(path: Path | None) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"configuration {file}: the file must exist; check the path after --config or in {FILE_VARIABLE}"
+            f"configuration {file}: the file must exist; check the path after --config or in {CONFIG_FILE}"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration {file}: must be TOML, got {error}") from None
@@ -111,7 +133,15 @@ def _read_value(name: str, file: Path, environ: Mapping[str, str]) -> str:
 FILE_SUFFIX = "_FILE"
 """Ends the name of a variable that names the file of a value: no setting's own name ends so."""
 
-RESERVED_VARIABLES = frozenset({"LIDCFLOW_REAL_DATA", "LIDCFLOW_PATIENT_KEY_SECRET", FILE_VARIABLE})
+RESERVED_VARIABLES = frozenset(
+    {
+        CONFIG_FILE,
+        "LIDCFLOW_PATIENT_KEY_SECRET",
+        "LIDCFLOW_READERS",
+        "LIDCFLOW_REAL_DATA",
+        "LIDCFLOW_WHOLE_CONFIG",
+    }
+)
 """Variables with the prefix that are not settings."""
 
 

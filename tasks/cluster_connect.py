@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dask
 from distributed import Client
+from distributed.versions import VersionMismatchWarning
 
 from lidcflow.errors import ResourceError
 from tasks.cluster_local import WORKERS_WITHIN_S, Purpose
@@ -26,7 +28,9 @@ def connected(address: str) -> Iterator[Client]:
         If it does not answer, or one side encrypts and the other does not.
     """
     try:
-        client = Client(address, set_as_default=False, name="lidcflow", timeout=SCHEDULER_WITHIN_S)
+        with warnings.catch_warnings():  # tasks.cluster_members says of a version that differs who has it
+            warnings.simplefilter("ignore", VersionMismatchWarning)
+            client = Client(address, set_as_default=False, name="lidcflow", timeout=SCHEDULER_WITHIN_S)
     except (TypeError, RuntimeError):
         raise ResourceError(
             f"Dask scheduler {address}: both sides must encrypt or neither, got an address that does not go with "

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import postgres
+from tests.cluster.deployed import Deployed, deployed
 from tests.cluster.fault_table import FaultTable
 from tests.cluster.network import why_not
 from tests.cluster.stack import Stack, stack
@@ -38,10 +39,27 @@ def servers() -> Iterator[Stack]:
         pytest.skip("PostgreSQL is not here (Debian package postgresql)")
     folder = Path(tempfile.mkdtemp(prefix="lidcflow-stack-"))  # not below pytest's folder, which is root's alone
     try:
-        with stack(folder) as running:
+        with stack(folder) as running, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ACCESS_KEY_ID", running.secret("s3_access_key"))
+            patch.setenv("AWS_SECRET_ACCESS_KEY", running.secret("s3_secret_key"))
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def deployed_flows(servers: Stack) -> Deployed:
+    """Give the deployments, with a worker that runs them."""
+    return deployed(servers)
+
+
+@pytest.fixture(scope="session")
+def trained(deployed_flows: Deployed) -> Deployed:
+    """Give the deployments after they have preprocessed the archive, trained on it and read the inbox, once."""
+    for name in ("preprocess/preprocess", "retrain/retrain", "infer/infer"):
+        run = deployed_flows.run(name)
+        assert run["state_type"] == "COMPLETED", run["state"]
+    return deployed_flows
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -101,9 +101,7 @@ class Stack:
         file = self.folder / "here.toml"
         file.write_text(text)
         catalog = self.secret("lidcflow_catalog_url").replace("@postgres:", f"@{self.postgres.host}:")
-        found = load_config(file, environ={}, catalog_url=catalog)
-        s3 = found.access.s3.model_copy(update={"anonymous": True})
-        return found.model_copy(update={"access": found.access.model_copy(update={"s3": s3})})
+        return load_config(file, environ={}, catalog_url=catalog)
 
     def url(self, host: str) -> str:
         """Return the address of a server as this process reaches it."""
@@ -194,10 +192,13 @@ class Stack:
         service = self._here(services()[job], job)
         return self.run(*service.argv[1:], host=job, environ=self._environment(service))
 
-    def deploy(self) -> str:
-        """Tell the Prefect server what runs when, with this configuration."""
-        told = "python -c 'from lidcflow.config_file import load_config as l; print(l().model_dump_json())'"
-        return self.run("sh", "-c", f"{told} | python -P -m flows.service.deploy", host="deploy")
+    def deploy(self) -> None:
+        """Deploy as a user does who has Prefect's own commands alone."""
+        self.run("prefect", "work-pool", "create", "lidcflow", "--type", "process")
+        self.run("prefect", "work-queue", "create", "training", "--pool", "lidcflow", "--limit", "1")
+        self.run(
+            "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(ROOT / "deployments" / "prefect.yaml")
+        )
 
     def health(self, host: str) -> tuple[int, str]:
         """Do what the file says to find out whether a service is healthy."""

@@ -55,9 +55,10 @@ class Job:
             return job.end()
 
     def stored(self) -> set[str]:
-        """Return which of its series the store holds."""
+        """Return which of its series the store holds; the first job makes the store."""
         config = self.servers.config
-        return {uid for uid in VolumeStore.of(config).series_uids() if uid.startswith(self.prefix)}
+        store = VolumeStore.found(config.store_root, config.access)
+        return {uid for uid in store.series_uids() if uid.startswith(self.prefix)} if store else set()
 
     def check_whole(self) -> set[str]:
         """Make sure that each volume is whole and the catalog claims no other one; return the UIDs of the volumes."""

@@ -3,57 +3,23 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.cluster.deployed import SERIES, WITHIN_S, Deployed
 from tests.cluster.processes import environment
 from tests.cluster.stack import BIN, ROOT, SETTINGS, Stack
-
-WITHIN_S = 420
-SERIES = 14
-TOLERANCE = 1e-5
-"""Of weights and probabilities, where the cluster's TensorFlow had another number of threads."""
 
 LOCAL = """
 workspace = "workspace"
 [cluster]
 workers = 1
 """
-
-
-class Deployed:
-    """The deployments of a Prefect server, as a user starts them."""
-
-    def __init__(self, servers: Stack) -> None:
-        self.servers = servers
-
-    def run(self, name: str) -> dict[str, Any]:
-        """Start a run of a deployment, and return it once it has ended."""
-        run = self.start(name)
-        deadline_s = time.monotonic() + WITHIN_S
-        while (found := self.look(run))["state_type"] not in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
-            assert time.monotonic() < deadline_s, f"{name} must end within {WITHIN_S} s, got {found['state']}"
-            time.sleep(1)
-        return found
-
-    def start(self, name: str) -> str:
-        """Start a run of a deployment, and return its number."""
-        with self.servers.prefect() as client:
-            deployment = client.get(f"/deployments/name/{name}").raise_for_status().json()
-            answer = client.post(f"/deployments/{deployment['id']}/create_flow_run", json={})
-            return str(answer.raise_for_status().json()["id"])
-
-    def look(self, run: str) -> dict[str, Any]:
-        """Return a run as it stands."""
-        with self.servers.prefect() as client:
-            return dict(client.get(f"/flow_runs/{run}").raise_for_status().json())
 
 
 class Outcome:
@@ -70,25 +36,10 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def deployed(servers: Stack) -> Deployed:
-    """Deploy as a user does, and start the worker that runs flows."""
-    which = ["--series", str(SERIES), "--max-slices", "110", "--seed", "3"]
-    servers.run("lidcflow", "phantom", str(servers.archive), *which)
-    for patient in sorted(servers.archive.iterdir())[:2]:
-        shutil.copytree(patient, servers.inbox / patient.name)
-    servers.deploy()
-    servers.start("flows", "reports", "orthanc")
-    return Deployed(servers)
-
-
-@pytest.fixture(scope="module")
-def on_cluster(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """Preprocess, train and read with the cluster's deployments."""
-    for name in ("preprocess/preprocess", "retrain/retrain", "infer/infer"):
-        run = deployed.run(name)
-        assert run["state_type"] == "COMPLETED", run["state"]
+def on_cluster(trained: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """What the deployments of the cluster came to."""
     file = tmp_path_factory.mktemp("outcomes") / "cluster.npz"
-    deployed.servers.run(sys.executable, "-m", "tests.cluster.outcome", str(file))
+    trained.servers.run(sys.executable, "-m", "tests.cluster.outcome", str(file))
     return Outcome(file)
 
 
@@ -108,9 +59,9 @@ def run_here(command: list[str], folder: Path, servers: Stack) -> None:
 
 
 @pytest.fixture(scope="module")
-def on_one_machine(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def on_one_machine(trained: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """Do the same on the same series with what is embedded: SQLite, folders, processes of this machine."""
-    servers, folder = deployed.servers, tmp_path_factory.mktemp("local")
+    servers, folder = trained.servers, tmp_path_factory.mktemp("local")
     sources = f'archive = "{servers.archive}"\ninbox = "{servers.inbox}"\n'
     (folder / "lidcflow.toml").write_text(sources + LOCAL + SETTINGS)
     lidcflow = str(BIN / "lidcflow")
@@ -120,7 +71,7 @@ def on_one_machine(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory)
     return Outcome(folder / "local.npz")
 
 
-def test_every_service_of_the_cluster_is_healthy_by_its_own_check(servers):
+def test_every_service_of_the_cluster_is_healthy_by_its_own_check(servers, trained):
     checked = [host for host in servers.servers if host != "storage"]
 
     assert {host: servers.health(host) for host in checked} == dict.fromkeys(checked, (0, ""))
@@ -135,13 +86,12 @@ def test_volumes_and_snapshot_are_the_same_bytes_on_a_cluster_and_on_one_machine
         assert cluster["release"][digest] == local["release"][digest], digest
 
 
-def test_features_and_weights_are_the_same_on_a_cluster_and_on_one_machine(on_cluster, on_one_machine):
+def test_features_and_weights_are_the_same_bits_on_a_cluster_and_on_one_machine(on_cluster, on_one_machine):
     assert len(on_cluster.of("features")) == SERIES
     assert on_cluster.arrays.keys() == on_one_machine.arrays.keys()
-    for name, features in on_cluster.of("features").items():
-        np.testing.assert_array_equal(features, on_one_machine.arrays[name], err_msg=name)
-    for name, weights in on_cluster.of("weights").items():
-        np.testing.assert_allclose(weights, on_one_machine.arrays[name], rtol=0, atol=TOLERANCE, err_msg=name)
+    assert len(on_cluster.of("weights")) > 0
+    for name, array in on_cluster.arrays.items():
+        np.testing.assert_array_equal(array, on_one_machine.arrays[name], err_msg=name)
 
 
 def test_the_same_slices_are_recommended_on_a_cluster_and_on_one_machine(on_cluster, on_one_machine):
@@ -149,18 +99,3 @@ def test_the_same_slices_are_recommended_on_a_cluster_and_on_one_machine(on_clus
 
     assert len(local) == 2
     assert cluster == local
-
-
-def test_a_second_run_of_a_deployment_that_runs_is_cancelled_and_harms_nothing(deployed, fault_table):
-    first = deployed.start("preprocess/preprocess")
-    second = deployed.run("preprocess/preprocess")
-    ended = deployed.look(first)
-
-    assert second["state_type"] == "CANCELLED"
-    del ended
-    fault_table.add(
-        14,
-        "a second run of a deployment that runs",
-        seen=f"{second['state']['name']}: {second['state']['message']}",
-        recovery="at once: the first goes on",
-    )
