@@ -51,7 +51,7 @@ def test_a_service_is_confined_and_starts_again(name):
     assert "docker.sock" not in str(entry.get("volumes"))
 
 
-@pytest.mark.parametrize("name", sorted(set(services()) - ONE_SHOT - {"orthanc"}))
+@pytest.mark.parametrize("name", sorted(set(services()) - ONE_SHOT))
 def test_a_service_that_stays_tells_its_health(name):
     assert services()[name].health
 

@@ -23,13 +23,22 @@ HERE = {**default_environment(), "sys_platform": "linux", "platform_system": "Li
 
 
 def requirements(extra=None):
+    """Return what the project asks for; an extra may name others of its own."""
     texts = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
-    return [Requirement(text) for text in texts]
+    for one in map(Requirement, texts):
+        if one.name == PROJECT["name"]:
+            yield from (inner for name in one.extras for inner in requirements(name))
+        else:
+            yield one
 
 
-def closure(wanted):
+def wanted(*extras):
+    return [one for extra in (None, *extras) for one in requirements(extra)]
+
+
+def closure(asked):
     """Return what the requirements bring, as `pip install` on the image's machine finds it."""
-    found, waiting = set(), [(one.name, frozenset(one.extras)) for one in wanted if applies(one, ())]
+    found, waiting = set(), [(one.name, frozenset(one.extras)) for one in asked if applies(one, ())]
     while waiting:
         name, extras = waiting.pop()
         if (canonicalize_name(name), extras) not in found:
@@ -60,21 +69,21 @@ def locked(file):
 
 
 def test_the_image_of_preprocessing_has_no_tensorflow():
-    brought = closure(requirements() + requirements("server"))
+    brought = closure(wanted("server"))
 
     assert {"prefect", "mlflow", "distributed", "zarr", "boto3", "flask-wtf", "pg8000"} <= brought
     assert not [name for name in brought if FORBIDDEN.fullmatch(name)]
 
 
 def test_the_image_of_training_adds_tensorflow_for_processors_alone():
-    brought = closure(requirements() + requirements("server") + requirements("cpu"))
+    brought = closure(wanted("server", "cpu"))
 
     assert "tensorflow-cpu" in brought
     assert not [name for name in brought if name.startswith("nvidia-")]
 
 
 def test_the_lock_file_names_whatever_the_images_install():
-    brought = closure(requirements() + requirements("server") + requirements("cpu"))
+    brought = closure(wanted("server", "cpu"))
 
     assert brought - set(locked(ROOT / "requirements.lock")) == set()
 
