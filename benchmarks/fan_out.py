@@ -79,7 +79,7 @@ def run_stage(config: Config, folder: Path) -> tuple[float, float, float]:
     index = index_folder(folder / "source", secret=PUBLIC_KEY)
     with open_cluster(config.cluster, "preprocess") as cluster:
         list(map_groups(cluster.address, partial(warm, seconds=0.5), range(4 * cluster.workers)))
-        running = config.model_copy(update={"cluster": config.cluster.model_copy(update={"address": cluster.address})})
+        running = config.model_copy(update={"cluster": config.cluster.at(cluster.address)})
         started_s = time.monotonic()
         brought = flow(lambda: stages.bring_all(index, running), name="fan-out")()
         stage_s = time.monotonic() - started_s

@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 from pydantic import BaseModel
 
+from flows.given import Says, Settings, given
 from lidcflow.config import Config
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.watch.drift import check_drift
 from lidcflow.watch.page import write_drift
 from lidcflow.watch.profile import Profile
 from lidcflow.watch.record import DriftCheck
-from tasks.cluster import open_cluster
+from tasks.cluster import cluster_for
 from tasks.drift import announce, read_recent
 from tasks.features import compute_features
 from tasks.held_out import config_of_release, lacking_features, load_snapshot
@@ -36,9 +38,23 @@ class DriftReport(BaseModel):
 
 
 @flow(name="drift")
-def drift(config: Config, release: str | None = None, out: Path | None = None) -> DriftReport:
-    """Look for drift; a release by version or alias, by default the one that inference reads with."""
-    started_s, now = time.monotonic(), datetime.now(UTC)
+def drift(
+    config: Settings = None,
+    release: Annotated[str | None, Says("Version or alias; nothing: the one that inference reads with.")] = None,
+    out: Annotated[Path | None, Says("Folder of the page; nothing: the day's in the reports.")] = None,
+) -> DriftReport:
+    """Compare what was read lately with what a release was trained on.
+
+    Parameters
+    ----------
+    config : Config, optional
+        Settings over those of the worker.
+    release : str, optional
+        Version or alias; by default the one that inference reads with.
+    out : Path, optional
+        Folder of the page.
+    """
+    started_s, now, config = time.monotonic(), datetime.now(UTC), given(config)
     record = registry.load_release(Tracking.of(config), release or config.infer.release)
     profile = profile_for(record, config)
     with listening(ProgressArtifact()):
@@ -67,7 +83,7 @@ def profile_for(record: ReleaseRecord, config: Config) -> Profile:
     lacking = lacking_features(record, uids, trained)
     with (
         listening(ProgressArtifact()),
-        open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
+        cluster_for(config, "train") as cluster,
     ):
         if lacking:
             compute_features(lacking, record.backbone.id, trained, cluster.address)

@@ -22,6 +22,15 @@ _ALWAYS = {
     "MPLBACKEND": "Agg",
 }
 
+WHOLE_CONFIG = "LIDCFLOW_WHOLE_CONFIG"
+"""Variable with a whole configuration as JSON, in place of file and variables: what `lidcflow up` hands its processes.
+
+Not an argument: the catalog's URL may hold a password, and every user of a machine can read arguments.
+"""
+
+READERS = "LIDCFLOW_READERS"
+"""Variable with the address of a cluster that keeps the models loaded."""
+
 _QUIET = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL"}
 """Keeps the terminal for the progress bars; the run's page in Prefect still gets every line."""
 

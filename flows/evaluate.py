@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from prefect import flow
 from pydantic import BaseModel
 
+from flows.given import Says, Settings, given
 from lidcflow.config import Config
 from lidcflow.evaluate.contestants import Answers
 from lidcflow.evaluate.measure import measure
@@ -19,7 +20,7 @@ from lidcflow.evaluate.record import ReleaseEvaluation
 from lidcflow.learn.dataset import Snapshot, class_counts
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.store.turns import at_work
-from tasks.cluster import open_cluster
+from tasks.cluster import cluster_for
 from tasks.evaluate import prior_of
 from tasks.evaluation_run import log_evaluation
 from tasks.features import compute_features
@@ -48,17 +49,28 @@ class EvaluateReport(BaseModel):
 
 @flow(name="evaluate")
 def evaluate(
-    config: Config,
-    release: str = "champion",
-    split: HeldOutName = "test",
-    out: Path | None = None,
-    feedback: bool = False,
+    config: Settings = None,
+    release: Annotated[str, Says("Version or alias.")] = "champion",
+    split: Annotated[HeldOutName, Says("Which patients.")] = "test",
+    out: Annotated[Path | None, Says("Folder of the page; nothing: the release's own.")] = None,
+    feedback: Annotated[bool, Says("Sum up what readers marked on its reports, too.")] = False,
 ) -> EvaluateReport:
     """Measure a release, by version or alias; the page goes to the release's folder, or to `out`, and to its run.
 
-    With `feedback`, what readers marked on its reports is summed up too.
+    Parameters
+    ----------
+    config : Config, optional
+        Settings over those of the worker.
+    release : str
+        Version or alias.
+    split : str
+        Which patients: test or validation.
+    out : Path, optional
+        Folder of the page.
+    feedback : bool
+        Whether what readers marked on its reports is summed up too.
     """
-    started_s = time.monotonic()
+    started_s, config = time.monotonic(), given(config)
     tracking = Tracking.of(config)
     record = registry.load_release(tracking, release)
     run_id = registry.training_of(tracking, record.version)
@@ -84,7 +96,7 @@ def ask(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutSplit, confi
     lacking = lacking_features(record, held_out.uids, config)
     with (
         listening(ProgressArtifact()),
-        open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
+        cluster_for(config, "train") as cluster,
     ):
         if lacking:
             compute_features(lacking, record.backbone.id, config, cluster.address)

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
+from flows.given import Says, Settings, given
 from flows.preprocess import preprocess
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError, LidcflowError
@@ -22,7 +24,7 @@ from lidcflow.store.locate import is_store
 from lidcflow.store.turns import at_work
 from lidcflow.store.volumes import VolumeStore
 from tasks.arm import finish_arm, jobs_of_arm, train_share
-from tasks.cluster import gpu_resources, open_cluster, task_runner
+from tasks.cluster import cluster_for, task_runner
 from tasks.experiment import ExperimentPlan, arms_folder, plan_experiment
 from tasks.experiment_run import experiment_run, log_arm, log_comparison, log_failed_arm
 from tasks.features import features_of_plan
@@ -59,9 +61,20 @@ class ExperimentReport(BaseModel):
 
 
 @flow(name="experiment")
-def experiment(name: str, config: Config) -> ExperimentReport:
-    """Train every arm of an experiment that has not been trained on the same inputs, and compare all of them."""
-    started_s = time.monotonic()
+def experiment(
+    name: Annotated[str, Says("One that comes with lidcflow, as sectors, or of the configuration's experiments.")],
+    config: Settings = None,
+) -> ExperimentReport:
+    """Train every arm of an experiment that has not been trained on the same inputs, and compare all of them.
+
+    Parameters
+    ----------
+    name : str
+        One that comes with lidcflow, or of the configuration's experiments.
+    config : Config, optional
+        Settings over those of the worker.
+    """
+    started_s, config = time.monotonic(), given(config)
     arms = arms_of(name, config)
     bring_volumes(name, arms, config)
     plan = plan_experiment(name, arms, config)
@@ -150,7 +163,7 @@ def train_waiting(plan: ExperimentPlan, config: Config) -> tuple[dict[str, ArmRe
         return {}, {}
     with (
         listening(ProgressArtifact()),
-        open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
+        cluster_for(config, "train") as cluster,
     ):
         without = feature_failures(plan.waiting, cluster.address)
         ready = {name: waiting for name, waiting in plan.waiting.items() if name not in without}
@@ -189,10 +202,7 @@ def train_arms(plans: dict[str, TrainingPlan], config: Config) -> tuple[dict[str
     jobs = {name: jobs_of_arm(plan) for name, plan in plans.items()}
     trained: dict[str, ArmResult] = {}
     failed: dict[str, str] = {}
-    with (
-        gpu_resources(config.cluster),
-        stage("train", total=sum(not reason for of in jobs.values() for reason in of.values())) as progress,
-    ):
+    with stage("train", total=sum(not reason for of in jobs.values() for reason in of.values())) as progress:
         futures = {name: _submitted(name, jobs[name], plan) for name, plan in plans.items()}
         for name, plan in plans.items():
             shares, reasons = _outcomes(futures[name], progress.advance)

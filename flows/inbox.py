@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 from pydantic import BaseModel
 
+from flows.given import Says, Settings, given, source_of, with_readers
 from flows.infer import read_all
 from flows.preprocess import bring_all
 from lidcflow.config import Config
@@ -25,7 +27,7 @@ from lidcflow.learn.release import ReleaseRecord
 from lidcflow.pacs.places import is_pacs
 from lidcflow.source.files import SourceFile
 from lidcflow.store.turns import at_work
-from tasks.cluster import open_cluster
+from tasks.cluster import cluster_for
 from tasks.deliver import deliver
 from tasks.documents import check_documents, example_files
 from tasks.infer import SeriesReading, config_for
@@ -83,9 +85,23 @@ class Desk:
 
 
 @flow(name="inbox")
-def inbox(sources: tuple[str, ...], config: Config) -> InboxReport:
-    """Look into every source, and answer each series that has settled: once for its images and the release."""
-    started_s = time.monotonic()
+def inbox(
+    sources: Annotated[
+        tuple[str, ...] | None, Says("Where new studies come; nothing: the inboxes of the configuration.")
+    ] = None,
+    config: Settings = None,
+) -> InboxReport:
+    """Look into every source, and answer each series that has settled: once for its images and the release.
+
+    Parameters
+    ----------
+    sources : tuple of str, optional
+        Where new studies come; by default the inboxes of the configuration.
+    config : Config, optional
+        Settings over those of the worker.
+    """
+    started_s, config = time.monotonic(), with_readers(given(config))
+    sources = sources or config.inboxes or (source_of(None, None, "inbox"),)
     check_delivery(sources, config)
     release = load_release(Tracking.of(config), config.infer.release)
     with at_work(config.workspace, "inbox", alone=True), Ledger(config.catalog) as ledger:
@@ -138,9 +154,9 @@ def answer_all(sources: Sequence[str], indexes: Mapping[str, Index | None], desk
 def warm(desk: Desk) -> Iterator[Desk]:
     """Keep one cluster for the whole round: its processes load Keras and the models once."""
     config = desk.config
-    with open_cluster(config.cluster, "read", scratch=config.scratch_path) as cluster:
-        here = config.cluster.model_copy(update={"address": cluster.address})
-        yield Desk(desk.ledger, desk.release, config.model_copy(update={"cluster": here}))
+    with cluster_for(config, "read") as cluster:
+        here = config.model_copy(update={"cluster": config.cluster.at(cluster.address)})
+        yield Desk(desk.ledger, desk.release, here)
 
 
 def portions(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:

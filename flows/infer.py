@@ -9,6 +9,7 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel
 
+from flows.given import given
 from flows.preprocess import bring_all, check_places
 from lidcflow.config import Config
 from lidcflow.ct.series import Index, Reason
@@ -19,7 +20,7 @@ from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommend import not_evaluated
 from lidcflow.read.recommendation import Recommendation, ReleaseFacts
 from lidcflow.store.turns import at_work
-from tasks.cluster import open_cluster
+from tasks.cluster import cluster_for
 from tasks.documents import check_documents, example_files, write_all_documents
 from tasks.index import index_source
 from tasks.infer import SeriesReading, answer_refused, config_for, known_readings, read_volumes
@@ -60,12 +61,12 @@ class InferReport(BaseModel):
 
 
 @flow(name="infer")
-def infer(source: str, config: Config, out: Path | None = None, allow_empty: bool = False) -> InferReport:
+def infer(source: str, config: Config | None = None, out: Path | None = None, allow_empty: bool = False) -> InferReport:
     """Recommend slices of every series under `source`; reports go to the workspace, or to `out`.
 
     An inbox that is read on schedule may be empty; with `allow_empty` that is no error.
     """
-    started_s = time.monotonic()
+    started_s, config = time.monotonic(), given(config)
     check_source(source, config.access)
     check_documents(source, config.infer.documents)
     release = load_release(Tracking.of(config), config.infer.release)
@@ -98,7 +99,7 @@ def read_waiting(
     if not uids:
         return [], {}
     with (
-        open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
+        cluster_for(config, "train") as cluster,
         listening(ProgressArtifact()),
     ):
         return read_volumes(uids, release, config, folder, cluster.address)

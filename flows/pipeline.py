@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from prefect import flow
 from pydantic import BaseModel
 
+from flows.given import Says, Settings, given, source_of
 from flows.infer import InferReport, infer
 from flows.preprocess import PreprocessReport, preprocess
 from flows.train import TrainReport, train
-from lidcflow.config import Config
 
 
 class PipelineReport(BaseModel):
@@ -21,8 +23,24 @@ class PipelineReport(BaseModel):
 
 
 @flow(name="pipeline")
-def pipeline(archive: str, config: Config, inbox: str | None = None) -> PipelineReport:
-    """Bring `archive` into the store, train a release on it, and read the series of `inbox` with the one in force."""
+def pipeline(
+    archive: Annotated[str | None, Says("Where the images are; nothing: the archive of the configuration.")] = None,
+    config: Settings = None,
+    inbox: Annotated[str | None, Says("Series to read with the release that is in force then.")] = None,
+) -> PipelineReport:
+    """Bring an archive into the store, train a release on it, and read the series of an inbox with the one in force.
+
+    Parameters
+    ----------
+    archive : str, optional
+        Where the images are; by default the archive of the configuration.
+    config : Config, optional
+        Settings over those of the worker.
+    inbox : str, optional
+        What is read; by default nothing.
+    """
+    config = given(config)
+    archive = source_of(archive, config.archive, "archive")
     preprocessed = preprocess(archive, config)
     trained = train(config)
     return PipelineReport(preprocess=preprocessed, train=trained, infer=None if inbox is None else infer(inbox, config))

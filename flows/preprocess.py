@@ -7,11 +7,13 @@ from contextlib import closing, contextmanager
 from functools import partial
 from operator import length_hint
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 from prefect.utilities.annotations import quote
 from pydantic import BaseModel
 
+from flows.given import Says, Settings, given, source_of
 from lidcflow.config import Config
 from lidcflow.ct.attribution import Collection
 from lidcflow.ct.series import Index, Reason, Series
@@ -21,8 +23,9 @@ from lidcflow.objects import is_object_url
 from lidcflow.store.catalog import Catalog
 from lidcflow.store.turns import at_work
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster import open_cluster
+from tasks.cluster import cluster_for
 from tasks.index import index_source
+from tasks.labelled import announce_labelled
 from tasks.preprocess import Preprocessed, preprocess_batch, preprocessing
 from tasks.progress import listening, stage
 from tasks.publish import MOST_ROWS, ProgressArtifact, publish_table
@@ -58,13 +61,26 @@ class PreprocessReport(BaseModel):
 
 
 @flow(name="preprocess")
-def preprocess(source: str, config: Config) -> PreprocessReport:
-    """Bring every usable series under `source` into the store of the workspace."""
-    started_s = time.monotonic()
+def preprocess(
+    source: Annotated[str | None, Says("Where the images are; nothing: the archive of the configuration.")] = None,
+    config: Settings = None,
+) -> PreprocessReport:
+    """Bring every usable series of a source into the store of the workspace.
+
+    Parameters
+    ----------
+    source : str, optional
+        Where the images are; by default the archive of the configuration.
+    config : Config, optional
+        Settings over those of the worker.
+    """
+    started_s, config = time.monotonic(), given(config)
+    source = source_of(source, config.archive, "archive")
     check_places(source, config)
     with at_work(config.workspace, "preprocess"):
         index = index_source(source, config)
         brought = bring_all(index, config)
+    announce_labelled(brought.committed, config)
     return publish(index, brought, seconds=time.monotonic() - started_s)
 
 
@@ -136,7 +152,7 @@ def bring_in(
     check_room(len(waiting), config)
     feed = iter(waiting)
     try:
-        with open_cluster(config.cluster, "preprocess", scratch=config.scratch_path) as cluster:
+        with cluster_for(config, "preprocess", waiting[0]) as cluster:
             _follow(feed, len(waiting), cluster.address, config, record)
     except BaseException:
         # The last ones may have reached the store unheard, before their workers were stopped.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow, get_run_logger
 from prefect.states import Completed, State
 from pydantic import BaseModel
 
 from flows.evaluate import evaluate
+from flows.given import Says, Settings, given
 from flows.train import TrainReport, train
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, ResourceError, TrainingError
@@ -51,9 +52,17 @@ class RetrainReport(BaseModel):
 
 
 @flow(name="retrain")
-def retrain(config: Config, force: bool = False) -> Any:
-    """Train when enough has changed since the newest release, or when forced; a failure leaves all as it was."""
-    started_s = time.monotonic()
+def retrain(config: Settings = None, force: Annotated[bool, Says("Train although it is not time.")] = False) -> Any:
+    """Train when enough has changed since the newest release, or when forced; a failure leaves all as it was.
+
+    Parameters
+    ----------
+    config : Config, optional
+        Settings over those of the worker.
+    force : bool
+        Train although it is not time.
+    """
+    started_s, config = time.monotonic(), given(config)
     stock = take_stock(config, force=force)
     report = trained_and_judged(stock, config) if stock.decision.due else not_due(stock, config)
     return publish(report.model_copy(update={"seconds": round(time.monotonic() - started_s, 3)}), config)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
 from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
-from lidcflow.config import Config
+from flows.given import Says, Settings, given
 from lidcflow.errors import TrackingAway
 from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.release import BackbonePin, ReleaseRecord
 from lidcflow.store.turns import at_work
 from tasks.backbone import is_in_the_package, register_backbone
 from tasks.champions import champions_of
-from tasks.cluster import gpu_resources, open_cluster, task_runner
+from tasks.cluster import cluster_for, task_runner
 from tasks.evaluate import Evaluation, evaluate_release
 from tasks.features import features_of_plan
 from tasks.kept import forget, held, in_short, kept_run
@@ -60,18 +61,23 @@ class TrainReport(BaseModel):
 
 
 @flow(name="train")
-def train(config: Config, snapshot: str | None = None, again: bool = False) -> TrainReport:
+def train(
+    config: Settings = None,
+    snapshot: Annotated[str | None, Says("Train from exactly this one: leading digits of it, or its file.")] = None,
+    again: Annotated[bool, Says("Train although a release of the same inputs is there.")] = False,
+) -> TrainReport:
     """Train every sector on the labelled volumes of the store, unless that has been done.
 
     Parameters
     ----------
-    config : Config
-        All settings.
+    config : Config, optional
+        Settings over those of the worker.
     snapshot : str, optional
         Leading digits of a snapshot, or its file: train from exactly that one, with its settings.
     again : bool
         Train although a release of the same inputs is there.
     """
+    config = given(config)
     with at_work(config.workspace, "train", alone=True):
         plan = plan_training(config, snapshot)
         known = None if again else known_release(plan)
@@ -109,7 +115,7 @@ def train_release(plan: TrainingPlan, *, again: bool) -> tuple[ReleaseRecord, bo
         held(plan),
         failing_with_its_run(plan),
         listening(ProgressArtifact()),
-        open_cluster(config.cluster, "train", scratch=config.scratch_path) as cluster,
+        cluster_for(config, "train") as cluster,
     ):
         run_id = run_if_reachable(plan)
         features_of_plan(plan, cluster.address)
@@ -134,7 +140,7 @@ def run_if_reachable(plan: TrainingPlan) -> str | None:
 def train_sectors(plan: TrainingPlan, run_id: str | None) -> list[SectorResult]:
     """Train all sectors at once, each as a task on the cluster."""
     jobs = jobs_of(plan.config.train.sector_num)
-    with stage("train", total=len(jobs)) as progress, gpu_resources(plan.config.cluster):
+    with stage("train", total=len(jobs)) as progress:
         futures = {job: train_sector.submit(job, plan, run_id) for job in jobs}
         results = []
         for job, future in futures.items():
@@ -175,7 +181,7 @@ def measure_sectors(
     waiting = {result.job: log_sector.submit(result.job, plan, run_id) for result in results if result.waiting}
     logged = [waiting[result.job].result() if result.waiting else result for result in results]
     models = choose_models(logged, config.preprocess.slices, config.train.sector_num)
-    with stage("evaluate", total=1) as progress, gpu_resources(config.cluster):
+    with stage("evaluate", total=1) as progress:
         evaluation = evaluate_release.submit(plan, models, champions_of(plan), run_id).result()
         progress.advance()
     return logged, evaluation, pinned_backbone(plan, run_id)

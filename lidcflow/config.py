@@ -9,11 +9,11 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from lidcflow.config_base import Settings
+from lidcflow.config_cluster import ClusterConfig
 from lidcflow.config_fault import fault_in
 from lidcflow.config_science import LIDC, GateConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.config_service import (
     Access,
-    ClusterConfig,
     DeliveryConfig,
     DriftConfig,
     InferConfig,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from lidcflow.errors import ConfigError
 DEFAULT_FILE = "lidcflow.toml"
 ENVIRONMENT_PREFIX = "LIDCFLOW_"
 
+CONFIG_FILE = "LIDCFLOW_CONFIG"
+"""Names the configuration file of processes that are started without options, as workers."""
+
 
 def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
     """Read the configuration: defaults, then the file, then the environment, then `overrides`.
@@ -24,29 +28,55 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     Parameters
     ----------
     path : Path, optional
-        TOML file; by default ``lidcflow.toml`` of the working folder, if there is one.
+        TOML file; by default the one that the variable ``LIDCFLOW_CONFIG`` names, or ``lidcflow.toml`` of the working
+        folder, if there is one.
     environ : mapping, optional
-        ``LIDCFLOW_TRAIN__SECTOR_NUM=13`` sets ``train.sector_num``; by default `os.environ`.
+        ``LIDCFLOW_TRAIN__SECTOR_NUM=13`` sets ``train.sector_num``, ``LIDCFLOW_CATALOG_URL_FILE=/run/secrets/url``
+        sets ``catalog_url`` to what the file holds; by default `os.environ`.
     **overrides
         Top-level keys, such as ``workspace``; values that are None are left out.
 
     Raises
     ------
     ConfigError
-        If the file is missing or not TOML, a key is unknown, or a value is out of range.
+        If the file is missing or not TOML, a key is unknown, a value is out of range, or the file of a value can't
+        be read or holds none.
 
     Examples
     --------
     >>> load_config(environ={"LIDCFLOW_TRAIN__SECTOR_NUM": "13"}).train.sector_num
     13
     """
+    environ = os.environ if environ is None else environ
+    path = path or (Path(environ[CONFIG_FILE]) if environ.get(CONFIG_FILE) else None)
     settings = _read_file(path)
-    _merge(settings, _from_environment(os.environ if environ is None else environ))
+    _merge(settings, _from_environment(environ))
     _merge(settings, {key: value for key, value in overrides.items() if value is not None})
     try:
         return Config.model_validate(settings)
     except ValidationError as error:
         raise ConfigError(_sentence(error, path)) from None
+
+
+def anchored(config: Config, folder: Path | None = None) -> Config:
+    """Return a configuration whose local paths are absolute, relative ones being taken from a folder."""
+    base = (folder or Path.cwd()).absolute()
+    weights, tls = config.train.backbone_weights, config.cluster.tls
+    files = tls and tls.model_copy(update={name: base / getattr(tls, name) for name in ("ca", "certificate", "key")})
+    return config.model_copy(
+        update={
+            "workspace": base / config.workspace,
+            "archive": _anchored_source(config.archive, base) if config.archive else None,
+            "inbox": tuple(_anchored_source(source, base) for source in config.inboxes) or None,
+            "train": config.train.model_copy(update={"backbone_weights": base / weights if weights else None}),
+            "cluster": config.cluster.model_copy(update={"tls": files}),
+        }
+    )
+
+
+def _anchored_source(source: str, base: Path) -> str:
+    """Make a folder absolute; URLs and names such as ``idc:lidc_idri`` stay."""
+    return source if re.match(r"[a-z][a-z0-9+.-]*:", source) else str(base / source)
 
 
 def _read_file(path: Path | None) -> dict[str, Any]:
@@ -56,16 +86,16 @@ def _read_file(path: Path | None) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"configuration {file}: the file must exist; check the path after --config") from None
+        raise ConfigError(
+            f"configuration {file}: the file must exist; check the path after --config or in {CONFIG_FILE}"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration {file}: must be TOML, got {error}") from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
-    for name, value in environ.items():
-        if not name.startswith(ENVIRONMENT_PREFIX) or name in RESERVED_VARIABLES:
-            continue
+    for name, value in _values(environ):
         *sections, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
         table = settings
         for section in sections:
@@ -74,7 +104,44 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return settings
 
 
-RESERVED_VARIABLES = frozenset({"LIDCFLOW_REAL_DATA", "LIDCFLOW_PATIENT_KEY_SECRET"})
+def _values(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Give the variables that are settings with their values, those from files as if they were set themselves."""
+    for name, value in environ.items():
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in RESERVED_VARIABLES:
+            continue
+        setting = name.removesuffix(FILE_SUFFIX)
+        if setting == name:
+            yield name, value
+        elif setting not in RESERVED_VARIABLES:
+            yield setting, _read_value(name, Path(value), environ)
+
+
+def _read_value(name: str, file: Path, environ: Mapping[str, str]) -> str:
+    setting = name.removesuffix(FILE_SUFFIX)
+    if setting in environ:
+        raise ConfigError(f"variable {name}: must stand alone, got {setting} as well; unset one of them")
+    try:
+        value = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no text"
+        raise ConfigError(f"variable {name}: {file} must be a readable file, got {reason!r}; check the path") from None
+    if not value:
+        raise ConfigError(f"variable {name}: {file} must hold the value, got an empty file; write it there")
+    return value
+
+
+FILE_SUFFIX = "_FILE"
+"""Ends the name of a variable that names the file of a value: no setting's own name ends so."""
+
+RESERVED_VARIABLES = frozenset(
+    {
+        CONFIG_FILE,
+        "LIDCFLOW_PATIENT_KEY_SECRET",
+        "LIDCFLOW_READERS",
+        "LIDCFLOW_REAL_DATA",
+        "LIDCFLOW_WHOLE_CONFIG",
+    }
+)
 """Variables with the prefix that are not settings."""
 
 

@@ -1,4 +1,4 @@
-"""Settings of where and when things run: cluster, storage, PACS, MLflow, inference, schedules, servers."""
+"""Settings of where and when things run: storage, PACS, MLflow, inference, schedules, servers."""
 
 from __future__ import annotations
 
@@ -8,23 +8,6 @@ from pydantic import Field
 
 from lidcflow.config_base import Settings
 from lidcflow.pacs.config import PacsConfig, PacsName
-
-
-class ClusterConfig(Settings):
-    """Where series are worked on."""
-
-    address: str | None = Field(None, description="address of a Dask scheduler; none starts a local cluster")
-    workers: int | None = Field(None, ge=1, description="processes of the local cluster; none: one per core")
-    memory_limit: str = Field("4GiB", description="memory at which a local worker is restarted")
-    gpus: int = Field(0, ge=0, description="GPUs offered by the local cluster, one training task each")
-    batch_size: int = Field(256, ge=1, description="series in one Prefect task")
-    window: int = Field(4, ge=1, description="series in flight per worker")
-    feature_batch: int | None = Field(
-        None, ge=1, le=256, description="volumes in one pass through the backbone; none: 1, or 8 where there are GPUs"
-    )
-    series_within_s: float = Field(
-        900, gt=0, description="time for one series, after which its worker process ends and its nanny starts another"
-    )
 
 
 class ObjectsConfig(Settings):

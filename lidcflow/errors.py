@@ -45,6 +45,10 @@ class StoreError(LidcflowError):
     """The Zarr store or the catalog can't be used as it is."""
 
 
+class DatabaseAway(StoreError):
+    """The server of the catalog does not answer: it stops, starts, or can't be reached."""
+
+
 class StoreMismatch(StoreError):
     """The store was written with another preprocessing configuration."""
 

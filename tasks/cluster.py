@@ -1,56 +1,72 @@
-"""Series on Dask: beside `tasks.cluster_local` the only module that knows dask, distributed and prefect-dask."""
+"""Where the work runs: on this machine, on a Dask scheduler, or on a cluster that a class starts.
+
+The modules ``tasks.cluster*`` are the only ones that know dask, distributed and prefect-dask.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, Future, KilledWorker, as_completed
-from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
-from lidcflow.config import ClusterConfig
-from lidcflow.errors import ResourceError, SeriesRefused
-from tasks.cluster_local import WORKERS_WITHIN_S, Purpose, local_cluster, local_settings
+from lidcflow.config import ClusterConfig, Config
+from lidcflow.config_cluster import LOCAL, Pool, is_class
+from lidcflow.ct.series import Series
+from lidcflow.errors import ResourceError
+from tasks.cluster_class import class_cluster
+from tasks.cluster_connect import connected, unfit_setting, wait_for_a_worker
+from tasks.cluster_join import GPU, Files
+from tasks.cluster_local import Purpose, local_cluster, local_settings
+from tasks.cluster_map import map_groups, map_series
+from tasks.cluster_members import files_of, flow_log, members, question_for
+from tasks.cluster_security import tls_settings
 from tasks.interrupts import shielding_children
-from tasks.limits import within
 
 if TYPE_CHECKING:
     from prefect_dask import DaskTaskRunner
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-SCHEDULER_WITHIN_S = 10
+__all__ = ["Cluster", "cluster_for", "local_workers", "map_groups", "map_series", "open_cluster", "task_runner"]
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where a scheduler listens and how many workers it had when the cluster was opened."""
+    """Where a scheduler listens, and how many workers could take part when the cluster was opened."""
 
     address: str
     workers: int
 
 
 @contextmanager
-def open_cluster(
-    config: ClusterConfig, purpose: Purpose, *, scratch: Path | None = None, port: int = 0
-) -> Iterator[Cluster]:
-    """Connect to the configured scheduler, or start a local cluster for as long as the block runs.
+def cluster_for(config: Config, purpose: Purpose, series: Series | None = None) -> Iterator[Cluster]:
+    """Open the cluster of a configuration; see `open_cluster`.
 
-    Local workers are spawned processes of one thread each on the loopback interface, watched by a nanny that
-    restarts them when they die or outgrow their memory.
+    Workers of others have to reach its store, and the images of a `series` of the source.
+    """
+    files = files_of(config, series)
+    with open_cluster(config.cluster, purpose, scratch=config.scratch_path, files=files) as cluster:
+        yield cluster
+
+
+@contextmanager
+def open_cluster(
+    config: ClusterConfig, purpose: Purpose, *, scratch: Path | None = None, port: int = 0, files: Files | None = None
+) -> Iterator[Cluster]:
+    """Connect to the configured scheduler, or start a cluster for as long as the block runs.
+
+    All that is submitted in the block goes to workers that can take part: that have this process' packages, reach
+    the files, and offer a GPU where purpose and configuration ask for one. Local workers are spawned processes of one
+    thread each on the loopback interface, watched by a nanny that restarts them when they die or outgrow their memory.
 
     Parameters
     ----------
     config : ClusterConfig
-        With an address nothing is started, and nothing is stopped at the end.
+        Its pool for the purpose says where: on this machine, on what a class starts, or on a scheduler that runs
+        already, where nothing is started, and nothing is stopped at the end.
     purpose : "preprocess", "train" or "read"
         All but ``preprocess`` give one worker to each configured GPU and let TensorFlow use the idle cores; all but
         ``train`` suspect what ended its worker once.
@@ -58,9 +74,13 @@ def open_cluster(
         Folder for the workers' temporary files; by default the system's.
     port : int
         Where a local scheduler listens; by default one that is free.
+    files : Files, optional
+        What workers that others started have to reach.
 
     Raises
     ------
+    ConfigError
+        If the configured class is not there, or does not take its arguments.
     ResourceError
         If the scheduler does not answer, has no worker, or lacks the configured GPUs; if a local worker does not
         start.
@@ -73,12 +93,22 @@ def open_cluster(
             for series, outcome in map_series(cluster.address, reduce, found, window=config.cluster.window):
                 ...
     """
-    if config.address:
-        with _connected(config.address) as client:
-            workers = _check_workers(client, config)
-        yield Cluster(config.address, workers)
-        return
-    count = config.gpus if purpose != "preprocess" and config.gpus else local_workers(config)
+    pool = config.pool("preprocess" if purpose == "preprocess" else "train")
+    gpus = 0 if purpose == "preprocess" else config.gpus
+    with dask.config.set(tls_settings(config.tls)):
+        if pool.place == LOCAL:
+            opened = _local(config, pool, purpose, scratch, port)
+        elif is_class(pool.place):
+            opened = _started(config, pool, purpose, files or Files())
+        else:
+            opened = _taking_part(pool.place, pool.place, purpose, files or Files(), gpus)
+        with opened as cluster:
+            yield cluster
+
+
+@contextmanager
+def _local(config: ClusterConfig, pool: Pool, purpose: Purpose, scratch: Path | None, port: int) -> Iterator[Cluster]:
+    count = _workers_asked_for(config, pool) or CPU_COUNT
     with dask.config.set(local_settings(purpose, count)), ExitStack() as stack:
         try:
             with shielding_children():
@@ -88,72 +118,43 @@ def open_cluster(
                 f"local cluster: {count} worker processes must start, but one did not; what it said is above, "
                 "and fewer may fit: set cluster.workers"
             ) from None
-        yield Cluster(local.scheduler_address, count)
+        with asking_for({GPU: 1} if purpose != "preprocess" and config.gpus else {}):
+            yield Cluster(local.scheduler_address, count)
 
 
-def map_series(
-    address: str,
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    *,
-    window: int = 4,
-    within_s: float | None = None,
-) -> Iterator[tuple[Item, Result | Exception]]:
-    """Apply a function to every item on the cluster and yield each outcome as it comes.
-
-    The parameters and what is raised are those of `map_groups`.
-
-    Yields
-    ------
-    (item, outcome)
-        In the order of completion. The outcome is the result, or the exception the function raised, or
-        `SeriesRefused` with the reason ``"quarantined"``.
-    """
-    for group in map_groups(address, function, items, window=window, within_s=within_s):
-        yield from group
+@contextmanager
+def _started(config: ClusterConfig, pool: Pool, purpose: Purpose, files: Files) -> Iterator[Cluster]:
+    """Start a cluster by its class; its scheduler may be in this process, and reads its settings here then."""
+    count, gpus = _workers_asked_for(config, pool), 0 if purpose == "preprocess" else config.gpus
+    with (
+        dask.config.set(local_settings(purpose, count or 1)),
+        class_cluster(pool, count, config.tls) as started,
+        _taking_part(started.scheduler_address, pool.place, purpose, files, gpus) as cluster,
+    ):
+        yield cluster
 
 
-def map_groups(
-    address: str,
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    *,
-    window: int = 4,
-    within_s: float | None = None,
-) -> Iterator[list[tuple[Item, Result | Exception]]]:
-    """Apply a function to every item on the cluster and yield what has finished, as many at once as there are.
+@contextmanager
+def _taking_part(address: str, place: str, purpose: Purpose, files: Files, gpus: int) -> Iterator[Cluster]:
+    """Let those workers of a scheduler take part that can, as long as the block runs."""
+    with connected(address) as client:
+        wait_for_a_worker(client, place)
+        if sentence := unfit_setting(client, place, purpose):
+            flow_log().warning(sentence)
+        with members(client, place, question_for(purpose, files, gpus=gpus)) as able, asking_for(able.resources):
+            yield Cluster(address, able.workers)
 
-    At most `window` items per worker are in flight, and each result leaves the cluster at once, so that
-    neither side ever holds the whole archive. An item that was in flight when its worker died is run once more at
-    the end with nothing beside it, and only if that ends its worker too is it given up: its neighbours are innocent.
 
-    Parameters
-    ----------
-    address : str
-        Of the Dask scheduler.
-    function : callable
-        Of one item; importable by the workers (a `functools.partial` of a module's function will do).
-    items : iterable
-        Series or other small things that hold paths, never arrays.
-    window : int
-        Items in flight per worker.
-    within_s : float, optional
-        Time for one item, after which its worker process is ended, also in the middle of a call that never returns.
+@contextmanager
+def asking_for(resources: dict[str, float]) -> Iterator[None]:
+    """Let all that is submitted in the block ask for resources of a worker, and for nothing that was asked before."""
+    with dask.annotate(resources=resources):
+        yield
 
-    Raises
-    ------
-    ResourceError
-        If the scheduler goes away, or has no worker any more.
-    """
-    work = function if within_s is None else partial(within, within_s, function)
-    suspects: list[Item] = []
-    with _connected(address) as client:
-        for group in _outcomes(client, work, items, window * max(1, len(client.nthreads()))):
-            suspects += [item for item, outcome in group if isinstance(outcome, KilledWorker)]
-            if innocent := [pair for pair in group if not isinstance(pair[1], KilledWorker)]:
-                yield innocent
-        for group in _outcomes(client, work, suspects, 1):
-            yield [(item, _unless_killed(item, outcome, within_s)) for item, outcome in group]
+
+def _workers_asked_for(config: ClusterConfig, pool: Pool) -> int | None:
+    """Return how many workers the configuration wants; one for each GPU where there are any."""
+    return config.gpus if pool.name == "train" and config.gpus else pool.workers
 
 
 def task_runner(address: str) -> DaskTaskRunner:
@@ -163,106 +164,6 @@ def task_runner(address: str) -> DaskTaskRunner:
     return DaskTaskRunner(address=address)
 
 
-def gpu_resources(config: ClusterConfig) -> AbstractContextManager[Any]:
-    """Give each task that is submitted in the block a GPU of its own, where the cluster offers any."""
-    return dask.annotate(resources={"GPU": 1}) if config.gpus else nullcontext()
-
-
 def local_workers(config: ClusterConfig) -> int:
     """Return how many processes work on this machine: as configured, or one for each core it may use."""
     return config.workers or CPU_COUNT
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[Client]:
-    try:
-        client = Client(address, set_as_default=False, name="lidcflow", timeout=SCHEDULER_WITHIN_S)
-    except (OSError, ValueError):
-        raise ResourceError(
-            f"Dask scheduler {address}: must be running, got no answer within {SCHEDULER_WITHIN_S} s; start it, or "
-            "leave cluster.address out of the configuration to work on this machine"
-        ) from None
-    with client:
-        yield client
-
-
-def _check_workers(client: Client, config: ClusterConfig) -> int:
-    try:
-        client.wait_for_workers(1, timeout=WORKERS_WITHIN_S)
-    except TimeoutError:
-        raise ResourceError(
-            f"Dask scheduler {config.address}: must have a worker, got none within {WORKERS_WITHIN_S} s; start one"
-        ) from None
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    if config.gpus and not any("GPU" in worker["resources"] for worker in workers):
-        raise ResourceError(
-            f"Dask scheduler {config.address}: a worker must offer the resource GPU as cluster.gpus is {config.gpus}, "
-            "got none; start workers with --resources GPU=1, or set cluster.gpus to 0"
-        )
-    return len(workers)
-
-
-def _outcomes(
-    client: Client, function: Callable[[Item], Result], items: Iterable[Item], in_flight: int
-) -> Iterator[list[tuple[Item, Result | Exception]]]:
-    """Keep up to `in_flight` items on the cluster and yield those that are ready with results or exceptions."""
-    waiting = iter(items)
-    flying = _submit(client, function, list(islice(waiting, in_flight)))
-    completed = as_completed(list(flying), loop=client.loop)
-    try:
-        for ready in completed.batches():
-            group = [(flying.pop(future), outcome) for future, outcome in _gather(client, ready)]
-            for future in ready:
-                future.release()
-            successors = _submit(client, function, list(islice(waiting, len(ready))))
-            flying.update(successors)
-            completed.update(list(successors))
-            yield group
-    finally:
-        client.cancel(list(flying), force=True)
-
-
-def _submit(client: Client, function: Callable[[Item], Result], items: list[Item]) -> dict[Future, Item]:
-    """Send items in one message: a message each costs 2 ms of this process, together 1 ms."""
-    return dict(zip(client.map(function, items, pure=False), items, strict=True)) if items else {}
-
-
-def _gather(client: Client, ready: list[Future]) -> Iterator[tuple[Future, Any]]:
-    """Fetch results in one request to each worker, 4 ms cheaper than one by one, and give those that failed singly."""
-    finished = [future for future in ready if future.status == "finished"]
-    results = client.gather(finished, errors="skip")
-    found = dict(zip(finished, results, strict=True)) if len(results) == len(finished) else {}
-    for future in ready:
-        yield future, found[future] if future in found else _outcome(future)
-
-
-def _outcome(future: Future) -> Any:
-    """Return a future's result or its exception; `result` tells of a killed worker, `wait` does not."""
-    if future.cancelled():
-        raise ResourceError(
-            "Dask scheduler: must stay up while series are worked on, but it went away; start it and run again, "
-            "finished series are kept"
-        )
-    try:
-        return future.result()
-    except (NoValidWorkerError, NoWorkerError):
-        raise ResourceError(
-            f"Dask cluster: must have a worker, got none for {WORKERS_WITHIN_S} s; look at memory and disk, and "
-            "run again, finished series are kept"
-        ) from None
-    except Exception as error:
-        return error
-
-
-def _unless_killed(item: object, outcome: Any, within_s: float | None) -> Any:
-    """Return the outcome of an item that ran alone, or why it is given up if its worker died again."""
-    if not isinstance(outcome, KilledWorker):
-        return outcome
-    uid = getattr(item, "series_instance_uid", item)
-    limit = "" if within_s is None else f" within {within_s:g} s"
-    overtime = "" if within_s is None else ", hang in a file (cluster.series_within_s)"
-    return SeriesRefused(
-        "quarantined",
-        f"series {uid}: must be worked on{limit} without ending the process, but ended it each time, alone too; it may "
-        f"need more memory (cluster.memory_limit){overtime}, or crash a decoder; raise the limit, or leave it out",
-    )

@@ -54,8 +54,10 @@ def local_cluster(
     config: ClusterConfig, purpose: Purpose, workers: int, scratch: Path | None, *, port: int = 0
 ) -> SpecCluster:
     """Start a scheduler and workers on the loopback interface; open it under `local_settings`."""
+    protocol = "tls" if config.tls else "tcp"
     options = {
         "host": LOOPBACK,
+        "protocol": protocol,
         "nthreads": 1,
         "memory_limit": config.memory_limit,
         "local_directory": str(scratch) if scratch else None,
@@ -64,7 +66,13 @@ def local_cluster(
     }
     gpus = config.gpus if purpose != "preprocess" else 0
     specs = {i: {"cls": Nanny, "options": {**options, **_gpu_options(i, gpus)}} for i in range(workers)}
-    scheduler = {"host": LOOPBACK, "port": port, "dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
+    scheduler = {
+        "host": LOOPBACK,
+        "protocol": protocol,
+        "port": port,
+        "dashboard": False,
+        "dashboard_address": f"{LOOPBACK}:0",
+    }
     return SpecCluster(
         workers=specs,
         scheduler={"cls": Scheduler, "options": scheduler},

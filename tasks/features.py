@@ -19,7 +19,7 @@ from lidcflow.learn.feature_source import FeatureReader, FeatureSource
 from lidcflow.learn.features import volume_features
 from lidcflow.learn.views import view_of
 from lidcflow.store.volumes import VolumeRecord, VolumeStore
-from tasks.cluster import gpu_resources, map_series
+from tasks.cluster import map_series
 from tasks.progress import Stage, stage
 from tasks.snapshot import TrainingPlan
 
@@ -81,7 +81,7 @@ def compute_features(uids: Iterable[str], feature_id: str, config: Config, addre
     store = VolumeStore.of(config)
     lacking = _lacking(store, list(uids), feature_id, config)
     work = functools.partial(feature_pass, config=config, view=view)
-    with stage("features", total=len(lacking)) as progress, gpu_resources(config.cluster):
+    with stage("features", total=len(lacking)) as progress:
         failed = _computed(passes(lacking, config.cluster), work, config, address, progress)
         failed = _computed([(uid,) for uid in failed], work, config, address, progress)
     if failed:

@@ -37,7 +37,7 @@ def release_in(workspace: Path) -> Iterator[Config]:
             preprocess=PreprocessConfig(slices=8, size=32),
             split=SplitConfig(validation=0.3, test=0.2),
             train=TrainConfig(sector_num=2, epochs=2),
-            cluster=ClusterConfig(address=cluster.address),
+            cluster=ClusterConfig(place=cluster.address),
         )
         _release(config)  # before the server is named: MLflow would put artifacts into the working folder
         yield config.model_copy(update={"tracking": TrackingConfig(uri=config.tracking_uri)})

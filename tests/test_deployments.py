@@ -13,7 +13,8 @@ from flows.service.servers import WORK_POOL
 from lidcflow.config import Config
 
 FILE = Path(__file__).parents[1] / "deployments" / "prefect.yaml"
-NAMES = ["preprocess", "retrain", "infer", "drift"]
+SCHEDULED = ["preprocess", "retrain", "infer", "drift"]
+NAMES = [*SCHEDULED, "train", "pipeline", "experiment", "evaluate"]
 
 
 def filled(name, **settings):
@@ -38,7 +39,7 @@ def test_the_file_holds_values_alone():
     texts = [leaf for leaf in leaves(content) if isinstance(leaf, str)]
     assert list(content) == ["name", "pull", "deployments"]
     assert all(isinstance(leaf, str | int) for leaf in leaves(content))
-    assert {text for text in texts if "{" in text} == {"{{ archive }}", "{{ inbox }}", "{{ config }}"}
+    assert not [text for text in texts if "{" in text]
 
 
 def test_every_deployment_goes_to_the_pool_that_has_a_worker_and_never_overlaps_itself():
@@ -51,12 +52,13 @@ def test_every_deployment_goes_to_the_pool_that_has_a_worker_and_never_overlaps_
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_entrypoint_is_a_flow_and_takes_the_parameters(name):
-    deployment = filled(name, archive="archive", inbox="inbox")
+def test_the_entrypoint_is_a_flow_that_needs_nothing_but_what_an_experiment_is_called(name):
+    deployment = filled(name)
 
-    arguments = flow_of(deployment).validate_parameters(deployment.parameters)
+    arguments = flow_of(deployment).validate_parameters({"name": "sectors"} if name == "experiment" else {})
 
-    assert arguments["config"].archive == str(Path("archive").absolute())
+    assert deployment.parameters == {}
+    assert arguments.get("config") is None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,8 +68,9 @@ def test_prefect_takes_the_deployment_and_imports_it_from_the_package(name):
     taken = to_prefect(deployment, flow_of(deployment), paused=False)
 
     assert taken.entrypoint == deployment.entrypoint
-    assert (taken.concurrency_limit, taken.concurrency_options.collision_strategy.value) == (1, "CANCEL_NEW")
-    assert len(taken.schedules) == len(deployment.schedules) == 1
+    by_clock = name in SCHEDULED
+    assert (taken.concurrency_limit, len(taken.schedules)) == (1, by_clock)
+    assert taken.concurrency_options.collision_strategy.value == ("CANCEL_NEW" if by_clock else "ENQUEUE")
 
 
 def test_the_event_that_the_command_sends_starts_inference_where_an_inbox_is_configured():
@@ -84,4 +87,5 @@ def test_people_can_read_every_setting_in_the_form(name):
     schema = to_prefect(filled(name), flow_of(filled(name)), paused=True)._parameter_openapi_schema
 
     assert schema.properties["config"]["title"] == "config"
+    assert all(known.get("description") for known in schema.properties.values())
     assert "description" in schema.definitions["ServeConfig"]["properties"]["preprocess_cron"]

@@ -22,6 +22,7 @@ PARTS = (
     "inbox",
     "watching",
     "service",
+    "deploying",
     "repair",
     "erasing",
     "demo",

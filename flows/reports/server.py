@@ -7,8 +7,8 @@ import os
 
 import uvicorn
 
+from flows.environment import WHOLE_CONFIG
 from flows.reports.app import make_app
-from flows.service.servers import REPORTS_CONFIG
 from lidcflow.config import Config
 
 STOP_WITHIN_S = 3
@@ -32,4 +32,4 @@ def serve(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    serve(Config.model_validate_json(os.environ[REPORTS_CONFIG]))
+    serve(Config.model_validate_json(os.environ[WHOLE_CONFIG]))

@@ -21,7 +21,7 @@ from flows.environment import variables
 from flows.service.lock import served
 from flows.service.schedules import scheduled
 from flows.service.servers import check_ports
-from flows.service.status import nearest_folder
+from flows.service.status import is_missing_sqlite, nearest_folder
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 from lidcflow.privacy import KEY_FILE, SECRET_VARIABLE
@@ -203,6 +203,16 @@ def patient_key(config: Config) -> Result:
     if mode & 0o077:
         return fail(f"{KEY_FILE} has permissions {mode:04o}, must be 0600", f"chmod 600 {file}")
     return ok(f"{KEY_FILE} has permissions {mode:04o}")
+
+
+def catalog(config: Config) -> Result:
+    """The catalog's database can be opened; a `StoreError` otherwise."""
+    from lidcflow.store.catalog import Catalog
+
+    if is_missing_sqlite(config.catalog):
+        return ok("will be made on first use")
+    with Catalog(config.catalog) as opened:
+        return ok(f"{sum(opened.counts().values())} series")
 
 
 def serving(config: Config) -> Result:

@@ -6,6 +6,7 @@ flows' imports in memory for months.
 
 import json
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,11 +37,25 @@ from flows.service.schedules import Deployment, Schedule, Trigger, scheduled
 from lidcflow.config import Config
 
 OWN_TAG = "lidcflow"
+LACKS = "lacks "
+ONE_AT_A_TIME = "training"
+"""Queue of what trains: one training fills the GPUs, and two at once would be judged by the same champion."""
+
 UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
+def deploy_afresh(config: Config) -> dict[str, bool]:
+    """Deploy to a server whose worker does not run yet: also end what nobody works on any more, and what was missed."""
+    with get_client(sync_client=True) as client:
+        end_abandoned_runs(client)
+        paused = deploy(config)
+        for name in paused:
+            drop_missed_runs(client, name, paused=paused[name])
+    return paused
+
+
 def deploy(config: Config) -> dict[str, bool]:
-    """Make the work pool and the deployments, and end runs that nobody works on any more.
+    """Make the work pool, its queues and the deployments.
 
     Returns
     -------
@@ -48,14 +63,11 @@ def deploy(config: Config) -> dict[str, bool]:
         Name of each deployment, and whether it is paused.
     """
     with get_client(sync_client=True) as client:
-        end_abandoned_runs(client)
         deployments = scheduled(config)
         for pool in {deployment.work_pool.name for deployment in deployments}:
             _make_pool(client, pool)
-        paused = {deployment.name: _apply(client, deployment) for deployment in deployments}
-        for name in paused:
-            drop_missed_runs(client, name, paused=paused[name])
-        return paused
+            _make_queue(client, pool, ONE_AT_A_TIME)
+        return {deployment.name: _apply(client, deployment) for deployment in deployments}
 
 
 def end_abandoned_runs(client: SyncPrefectClient) -> None:
@@ -93,13 +105,26 @@ def superfluous(due: list[FlowRun], *, paused: bool) -> list[FlowRun]:
 
 
 def _make_pool(client: SyncPrefectClient, name: str) -> None:
+    """Make a pool whose worker starts processes; one of another type, which somebody else made, stays as it is."""
+    with suppress(ObjectNotFound):
+        if client.read_work_pool(name).type != ProcessWorker.type:
+            return
     pool = WorkPoolCreate(
         name=name,
         type=ProcessWorker.type,
-        description="Runs lidcflow's scheduled flows as processes of this machine.",
+        description="Runs lidcflow's flows as processes of the machine that its worker is on.",
         base_job_template=ProcessWorker.get_default_base_job_template(),
     )
     client.create_work_pool(pool, overwrite=True)
+
+
+def _make_queue(client: SyncPrefectClient, pool: str, name: str) -> None:
+    """Make a queue whose runs take turns, whichever of its deployments they are of."""
+    try:
+        queue = client.read_work_queue_by_name(name, work_pool_name=pool)
+    except ObjectNotFound:
+        queue = client.create_work_queue(name, work_pool_name=pool)
+    client.update_work_queue(queue.id, concurrency_limit=1)
 
 
 def to_prefect(deployment: Deployment, flow: Flow[..., Any], *, paused: bool) -> RunnerDeployment:
@@ -108,12 +133,13 @@ def to_prefect(deployment: Deployment, flow: Flow[..., Any], *, paused: bool) ->
         flow,
         name=deployment.name,
         description=deployment.description,
-        tags=deployment.tags,
+        tags=[*deployment.tags, *_lack(deployment)],
         parameters=deployment.parameters,
         schedules=[_prefect_schedule(schedule) for schedule in deployment.schedules],
         triggers=[] if paused else [_prefect_trigger(deployment.name, trigger) for trigger in deployment.triggers],
         concurrency_limit=_prefect_limit(deployment),
         work_pool_name=deployment.work_pool.name,
+        work_queue_name=deployment.work_pool.work_queue_name,
         paused=paused,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
@@ -141,8 +167,12 @@ def _stays_paused(client: SyncPrefectClient, flow: Flow[..., Any], deployment: D
         before = client.read_deployment_by_name(f"{flow.name}/{deployment.name}")
     except ObjectNotFound:
         return deployment.paused
-    was_complete = set(before.parameters) == set(deployment.parameters)
-    return deployment.paused or (before.paused and was_complete)
+    return deployment.paused or (before.paused and not any(tag.startswith(LACKS) for tag in before.tags))
+
+
+def _lack(deployment: Deployment) -> list[str]:
+    """Return the tag by which a pause is known that was nobody's choice: it ends once the source is configured."""
+    return [f"{LACKS}{deployment.missing}"] if deployment.missing else []
 
 
 def _prefect_trigger(name: str, trigger: Trigger) -> DeploymentEventTrigger:
@@ -166,4 +196,4 @@ def _prefect_limit(deployment: Deployment) -> ConcurrencyLimitConfig:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(deploy(Config.model_validate_json(sys.stdin.read()))))
+    sys.stdout.write(json.dumps(deploy_afresh(Config.model_validate_json(sys.stdin.read()))))

@@ -21,6 +21,7 @@ CHECKS: dict[str, Callable[[Config], Result]] = {
     "disk": checks.disk,
     "workspace": checks.workspace,
     "patient key": checks.patient_key,
+    "catalog": checks.catalog,
     "lidcflow up": checks.serving,
     "PACS": checks.pacs,
     "network": checks.silence,

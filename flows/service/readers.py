@@ -1,8 +1,13 @@
-"""A cluster that keeps the models loaded between inferences: ``python -P -m flows.service.readers CONFIG_JSON``."""
+"""A cluster that keeps the models loaded between inferences: ``python -P -m flows.service.readers``.
 
+Its configuration comes in a variable.
+"""
+
+import os
 import signal
 import sys
 
+from flows.environment import WHOLE_CONFIG
 from lidcflow.config import Config
 from tasks.cluster import open_cluster
 
@@ -15,4 +20,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(Config.model_validate_json(sys.argv[1]))
+    main(Config.model_validate_json(os.environ[WHOLE_CONFIG]))

@@ -1,9 +1,7 @@
-"""The deployments of deployments/prefect.yaml, with the values of the configuration filled in."""
+"""The deployments of deployments/prefect.yaml, with the schedules of the configuration."""
 
-import re
 from datetime import UTC, datetime
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import available_timezones
 
@@ -11,11 +9,9 @@ import yaml
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from flows.service.servers import with_readers
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError
 
-PLACEHOLDER = re.compile(r"\{\{ (archive|inbox|config) \}\}")
 OVERRIDES = {
     "preprocess": ("cron", "preprocess_cron"),
     "retrain": ("cron", "retrain_cron"),
@@ -24,8 +20,8 @@ OVERRIDES = {
 }
 """Deployment -> the field of its schedule and the key of [serve] that overrides it."""
 
-READS = "infer"
-"""Name of the deployment that works on the cluster which keeps the models loaded, where there is one."""
+SOURCES = {"preprocess": "archive", "infer": "inbox"}
+"""Deployment -> the key without which it has nothing to do on schedule."""
 
 
 class _Values(BaseModel):
@@ -55,6 +51,7 @@ class Schedule(_Values):
 class Trigger(_Values):
     """Events that start a run at once."""
 
+    type: Literal["event"]
     expect: list[str]
 
 
@@ -66,20 +63,21 @@ class ConcurrencyLimit(_Values):
 
 
 class WorkPool(_Values):
-    """Name of the work pool whose worker runs a deployment."""
+    """The work pool whose worker runs a deployment, and the queue in it."""
 
     name: str
+    work_queue_name: str = "default"
 
 
 class Deployment(_Values):
-    """One entry of the file; `parameters` are placeholders in the file and values once filled."""
+    """One entry of the file; without parameters a run takes everything from its worker's configuration."""
 
     name: str
     entrypoint: str
     description: str
     tags: list[str]
-    parameters: dict[str, Any]
-    schedules: list[Schedule]
+    parameters: dict[str, Any] = {}
+    schedules: list[Schedule] = []
     triggers: list[Trigger] = []
     concurrency_limit: ConcurrencyLimit
     work_pool: WorkPool
@@ -98,70 +96,26 @@ def read_deployments() -> list[Deployment]:
 
 
 def scheduled(config: Config) -> list[Deployment]:
-    """Return the deployments with parameters and schedules of a configuration.
-
-    Parameters
-    ----------
-    config : Config
-        Paths in it become absolute: a flow run has a working folder of its own.
+    """Return the deployments with the schedules of a configuration.
 
     Returns
     -------
     list of Deployment
-        One whose source is None lacks that parameter and names the key in `missing`.
+        One whose source is not configured names the key in `missing`.
 
     Raises
     ------
     ConfigError
         If a cron or the time zone can't be read.
     """
-    config = anchored(config)
     return [_filled(deployment, config) for deployment in read_deployments()]
 
 
-def anchored(config: Config) -> Config:
-    """Return a configuration whose local paths don't depend on the working folder."""
-    weights = config.train.backbone_weights
-    train = config.train.model_copy(update={"backbone_weights": weights.absolute() if weights else None})
-    return config.model_copy(
-        update={
-            "workspace": config.workspace.absolute(),
-            "archive": _anchored_source(config.archive) if config.archive else None,
-            "inbox": tuple(_anchored_source(source) for source in config.inboxes) or None,
-            "train": train,
-        }
-    )
-
-
-def _anchored_source(source: str) -> str:
-    """Make a folder absolute; URLs and names such as ``idc:lidc_idri`` stay."""
-    if re.match(r"[a-z][a-z0-9+.-]*:", source):
-        return source
-    return str(Path(source).absolute())
-
-
 def _filled(deployment: Deployment, config: Config) -> Deployment:
-    own = with_readers(config) if deployment.name == READS else config
-    values = {"archive": config.archive, "inbox": config.inboxes or None, "config": own.model_dump(mode="json")}
-    keys = {name: _key(text) for name, text in deployment.parameters.items() if not isinstance(text, bool)}
-    missing = [key for key in keys.values() if values[key] is None]
-    filled = {name: values[key] for name, key in keys.items() if values[key] is not None}
-    return deployment.model_copy(
-        update={
-            "parameters": {name: value for name, value in deployment.parameters.items() if name not in keys} | filled,
-            "schedules": [_overridden(deployment.name, schedule, config) for schedule in deployment.schedules],
-            "missing": missing[0] if missing else None,
-        }
-    )
-
-
-def _key(text: str) -> str:
-    if match := PLACEHOLDER.fullmatch(text):
-        return match[1]
-    raise ConfigError(
-        f"deployments/prefect.yaml: a parameter must be {{{{ archive }}}}, {{{{ inbox }}}} or {{{{ config }}}}, "
-        f"got {text!r}; set values in lidcflow.toml"
-    )
+    key = SOURCES.get(deployment.name)
+    schedules = [_overridden(deployment.name, schedule, config) for schedule in deployment.schedules]
+    lacks = key is not None and not getattr(config, key)
+    return deployment.model_copy(update={"schedules": schedules, "missing": key if lacks else None})
 
 
 def _overridden(name: str, schedule: Schedule, config: Config) -> Schedule:

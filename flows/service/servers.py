@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from flows.environment import variables
+from flows.environment import READERS, WHOLE_CONFIG, variables
 from flows.service.processes import Service
 from lidcflow.config import Config
+from lidcflow.config_cluster import LOCAL
 from lidcflow.errors import ResourceError
 
 WORK_POOL = "lidcflow"
-REPORTS_CONFIG = "LIDCFLOW_REPORTS_CONFIG"
-"""Not an argument: the catalog's URL may hold a password, and every user of a machine can read arguments."""
-
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 READERS_HOST = "127.0.0.1"
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
@@ -137,7 +135,7 @@ def reports_server(config: Config) -> Service:
     return Service(
         name="reports server",
         arguments=("-m", "flows.reports.server"),
-        environment=environment(config) | {REPORTS_CONFIG: config.model_dump_json()},
+        environment=environment(config),
         log=log_folder(config) / "reports-server.log",
         health_url=f"{addresses(config).reports}/health",
     )
@@ -153,7 +151,7 @@ def worker(config: Config) -> Service:
     return Service(
         name="worker",
         arguments=("-m", "prefect", "worker", "start", *who, "--install-policy", "never"),
-        environment=environment(config),
+        environment=environment(config) | readers_address(config),
         log=log_folder(config) / "worker.log",
         stop_signal="SIGKILL",
     )
@@ -161,22 +159,22 @@ def worker(config: Config) -> Service:
 
 def readers(config: Config) -> Service | None:
     """Return the cluster that keeps the models loaded, or None when each inference starts its own."""
-    if config.serve.readers_port is None or config.cluster.address:
+    if config.serve.readers_port is None or config.cluster.pool("train").place != LOCAL:
         return None
     return Service(
         name="readers",
-        arguments=("-m", "flows.service.readers", config.model_dump_json()),
+        arguments=("-m", "flows.service.readers"),
         environment=environment(config),
         log=log_folder(config) / "readers.log",
     )
 
 
-def with_readers(config: Config) -> Config:
-    """Return a configuration that reads on the cluster of `readers`, where there is one."""
+def readers_address(config: Config) -> dict[str, str]:
+    """Return the variable that tells flows where the cluster of `readers` is, where there is one."""
     if readers(config) is None:
-        return config
-    address = f"tcp://{READERS_HOST}:{config.serve.readers_port}"
-    return config.model_copy(update={"cluster": config.cluster.model_copy(update={"address": address})})
+        return {}
+    protocol = "tls" if config.cluster.tls else "tcp"
+    return {READERS: f"{protocol}://{READERS_HOST}:{config.serve.readers_port}"}
 
 
 def log_folder(config: Config) -> Path:
@@ -185,9 +183,10 @@ def log_folder(config: Config) -> Path:
 
 
 def environment(config: Config) -> dict[str, str]:
-    """Return the environment of everything that is started: the user's own, with this workspace's Prefect."""
+    """Return the environment of everything that is started: the user's own, with configuration and Prefect."""
     settings = {**variables(config, quiet=False), **os.environ}
     settings["PREFECT_HOME"] = str(config.prefect_home)
     settings["PREFECT_API_URL"] = addresses(config).prefect_api
     settings["NO_COLOR"] = "1"
+    settings[WHOLE_CONFIG] = config.model_dump_json()
     return settings

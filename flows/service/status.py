@@ -159,7 +159,7 @@ def _size_bytes(root: str) -> int | None:
 def _catalog(config: Config) -> dict[str, int] | None:
     from lidcflow.store.catalog import Catalog
 
-    if _is_missing_sqlite(config.catalog):
+    if is_missing_sqlite(config.catalog):
         return None
     with Catalog(config.catalog) as catalog:
         return {state.value: count for state, count in catalog.counts().items()}
@@ -168,7 +168,7 @@ def _catalog(config: Config) -> dict[str, int] | None:
 def _inbox(config: Config) -> InboxStatus | None:
     from lidcflow.inbox.ledger import Ledger
 
-    if _is_missing_sqlite(config.catalog):
+    if is_missing_sqlite(config.catalog):
         return None
     with Ledger(config.catalog) as ledger:
         steps = {step.value: count for step, count in ledger.counts().items()}
@@ -176,7 +176,7 @@ def _inbox(config: Config) -> InboxStatus | None:
 
 
 def _releases(config: Config) -> ReleasesStatus | None:
-    if not has_remote_tracking(config) and _is_missing_sqlite(config.tracking_uri):
+    if not has_remote_tracking(config) and is_missing_sqlite(config.tracking_uri):
         return None
     from tasks.tracking.connection import Tracking
     from tasks.tracking.registry import list_releases
@@ -222,7 +222,8 @@ def _remarks(releases: ReleasesStatus | None, erasures: ErasureStatus | None) ->
     return remarks
 
 
-def _is_missing_sqlite(url: str) -> bool:
+def is_missing_sqlite(url: str) -> bool:
+    """Tell whether a database is a file that is not there yet."""
     parsed = make_url(url)
     return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file()
 

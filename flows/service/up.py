@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flows.service.lock import check_unserved, claim
 from flows.service.processes import tail
-from flows.service.schedules import Deployment, anchored, scheduled
+from flows.service.schedules import Deployment, scheduled
 from flows.service.servers import (
     Addresses,
     addresses,
@@ -23,6 +23,7 @@ from flows.service.servers import (
 )
 from flows.service.supervisor import Listener, ServiceFailed, Supervisor, stop_on_signals
 from lidcflow.config import Config
+from lidcflow.config_file import anchored
 
 DEPLOY_LIMIT_S = 180.0
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from lidcflow.ct.records import PASSED_OVER, Reason
 from lidcflow.inbox.delivery import ANSWERED, DONE, OPEN, UNDER_WAY, UNFINISHED, Delivery, Patience, Sighting, Step
+from lidcflow.store.away import persevering
 from lidcflow.store.database import Base, Tables, utc_now
 
 _LONGEST_UID = 64
@@ -70,12 +71,14 @@ class Ledger(Tables):
     {}
     """
 
+    @persevering
     def position(self, source: str) -> dict[str, Any] | None:
         """Return how far a source has been read; None before the first time."""
         with self._database.session(reads_only=True) as session:
             row = session.get(FeedRow, source)
             return None if row is None else row.position
 
+    @persevering
     def see(
         self,
         source: str,
@@ -104,6 +107,7 @@ class Ledger(Tables):
                 session.merge(FeedRow(source=source, position=position, polled=at))
         return new
 
+    @persevering
     def settle(self, source: str, quiet_s: float, *, now: datetime | None = None) -> int:
         """Let studies go on in which nothing new was seen for `quiet_s`; return how many series that are."""
         at = now or utc_now()
@@ -117,6 +121,7 @@ class Ledger(Tables):
                 _move(row, Step.SETTLED, at)
         return len(quiet)
 
+    @persevering
     def waiting(self, source: str, *, now: datetime | None = None) -> list[Delivery]:
         """Return what is to be worked on now, in the order it was seen: what is under way, and what is tried again."""
         at = now or utc_now()
@@ -124,6 +129,7 @@ class Ledger(Tables):
             rows = _in_steps(session, [*UNDER_WAY, Step.FAILED], DeliveryRow.source == source)
             return [_delivery(row) for row in rows if row.next_try is None or row.next_try <= at]
 
+    @persevering
     def advance(self, delivery: Delivery, step: Step, *, release: int | None = None) -> None:
         """Say that a step is done; with another release than before, the answer is that one's."""
         with self._database.session() as session:
@@ -132,6 +138,7 @@ class Ledger(Tables):
             row.reason, row.sentence = "", ""
             _move(row, step, utc_now())
 
+    @persevering
     def refuse(self, delivery: Delivery, reason: str, sentence: str) -> None:
         """Say that a series was answered with a refusal, or passed over where nobody waits for an answer."""
         with self._database.session() as session:
@@ -139,6 +146,7 @@ class Ledger(Tables):
             _move(row, Step.PASSED_OVER if reason in PASSED_OVER else Step.REFUSED, utc_now())
             row.reason, row.sentence = reason, sentence
 
+    @persevering
     def fail(
         self, delivery: Delivery, reason: str, sentence: str, patience: Patience, *, now: datetime | None = None
     ) -> Step:
@@ -155,6 +163,7 @@ class Ledger(Tables):
             row.attempts, row.next_try, row.reason, row.sentence = attempts, next_try, reason, sentence
         return step
 
+    @persevering
     def retry(self, series_instance_uids: Sequence[str] | None = None, *, answered: bool = False) -> int:
         """Send deliveries round again from the start: those that failed, or are dead; with `answered` also others.
 
@@ -180,6 +189,7 @@ class Ledger(Tables):
                 row.attempts, row.reason, row.sentence = 0, "", ""
         return len(wanted)
 
+    @persevering
     def delete(self, series_instance_uids: Collection[str], *, only_count: bool = False) -> int:
         """Delete the deliveries of series, or only count them."""
         wanted = DeliveryRow.series_instance_uid.in_(list(series_instance_uids))
@@ -189,11 +199,13 @@ class Ledger(Tables):
                 session.execute(delete(DeliveryRow).where(wanted))
         return count
 
+    @persevering
     def rows(self, steps: Sequence[Step] | None = None) -> list[Delivery]:
         """Return deliveries, those of all steps by default, in the order they were seen."""
         with self._database.session(reads_only=True) as session:
             return [_delivery(row) for row in _in_steps(session, list(steps or Step))]
 
+    @persevering
     def again(self, ids: Collection[int]) -> list[Delivery]:
         """Return some deliveries as they stand now, in the order they were seen."""
         wanted, found = sorted(ids), []
@@ -205,12 +217,14 @@ class Ledger(Tables):
                 ]
         return sorted(found, key=lambda one: (one.seen, one.id))
 
+    @persevering
     def counts(self) -> dict[Step, int]:
         """Count the deliveries in each step that occurs."""
         query = select(DeliveryRow.step, func.count()).group_by(DeliveryRow.step).order_by(DeliveryRow.step)
         with self._database.session(reads_only=True) as session:
             return {Step(step): count for step, count in session.execute(query)}
 
+    @persevering
     def last_delivered(self) -> datetime | None:
         """Return when the newest answer was delivered, in UTC."""
         with self._database.session(reads_only=True) as session:

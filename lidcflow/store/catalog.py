@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from lidcflow.ct.records import Reason
 from lidcflow.errors import SeriesRefused
+from lidcflow.store.away import persevering
 from lidcflow.store.database import Base, Tables, utc_now
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Catalog(Tables):
     Parameters
     ----------
     url : str
-        Such as ``sqlite:///catalog.db`` or ``postgresql+psycopg://user@host/lidcflow``.
+        Such as ``sqlite:///catalog.db`` or ``postgresql+pg8000://user@host/lidcflow``.
 
     Raises
     ------
@@ -75,6 +76,7 @@ class Catalog(Tables):
     {}
     """
 
+    @persevering
     def record_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         """Write what the index says; a series that was committed and is still usable stays committed.
 
@@ -88,6 +90,7 @@ class Catalog(Tables):
                     del values["state"]
                 _assign(row, values)
 
+    @persevering
     def record_committed(self, volume_digests: Mapping[str, str], config_digest: str) -> None:
         """Mark series as committed to the store.
 
@@ -101,6 +104,7 @@ class Catalog(Tables):
         committed = {"state": State.COMMITTED, "config_digest": config_digest}
         self._update({uid: {**committed, "volume_digest": digest} for uid, digest in volume_digests.items()})
 
+    @persevering
     def record_failed(self, refusals: Mapping[str, SeriesRefused]) -> None:
         """Mark usable series that could not be preprocessed, each with its reason and sentence."""
         self._update(
@@ -110,6 +114,7 @@ class Catalog(Tables):
             }
         )
 
+    @persevering
     def rows(self, state: State | None = None) -> list[SeriesRow]:
         """Return the series, or those in one state, in the order of their UIDs."""
         query = select(SeriesRow).order_by(SeriesRow.series_instance_uid)
@@ -122,6 +127,7 @@ class Catalog(Tables):
         with self._database.session(reads_only=True) as session:
             yield from session.execute(query.execution_options(yield_per=_ROWS_PER_PAGE)).tuples()
 
+    @persevering
     def delete(self, series_instance_uids: Collection[str], *, only_count: bool = False) -> int:
         """Delete the rows of series, or only count them; return how many there were."""
         uids, deleted = list(series_instance_uids), 0
@@ -133,12 +139,14 @@ class Catalog(Tables):
                     session.delete(row)
         return deleted
 
+    @persevering
     def counts(self) -> dict[State, int]:
         """Count the series in each state that occurs."""
         query = select(SeriesRow.state, func.count()).group_by(SeriesRow.state).order_by(SeriesRow.state)
         with self._database.session(reads_only=True) as session:
             return {State(state): count for state, count in session.execute(query)}
 
+    @persevering
     def rebuild_from(self, records: Iterable[VolumeRecord], as_of: datetime) -> int:
         """Write every stored volume into the catalog, and take back what claims to be stored and is not.
 

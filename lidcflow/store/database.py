@@ -18,7 +18,6 @@ from sqlalchemy import (
     TypeDecorator,
     create_engine,
     event,
-    func,
     inspect,
     make_url,
     select,
@@ -26,15 +25,16 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from lidcflow.errors import LidcflowError, ResourceError, StoreError
+from lidcflow.errors import DatabaseAway, LidcflowError, ResourceError, StoreError
+from lidcflow.store.away import is_away
 
 SCHEMA_VERSION = 1
 _BUSY_TIMEOUT_MS = 30_000
 _FULL = ("disk is full", "No space left on device")
 """What SQLite and PostgreSQL say when the disk has no room."""
 
-_FIRST_RUN_LOCK = 0x6C696463
-"""Of two first runs at once on PostgreSQL, the second waits until the tables are there."""
+_WRITER_LOCK = 0x6C696463
+"""Of two writers on PostgreSQL, the second waits: for the tables, if both are first runs."""
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -70,10 +70,12 @@ class Database:
     Parameters
     ----------
     url : str
-        Such as ``sqlite:///catalog.db`` or ``postgresql+psycopg://user@host/lidcflow``.
+        Such as ``sqlite:///catalog.db`` or ``postgresql+pg8000://user@host/lidcflow``.
 
     Raises
     ------
+    DatabaseAway
+        If its server does not answer.
     StoreError
         If the database can't be opened, or another version of lidcflow made it.
     """
@@ -99,18 +101,24 @@ class Database:
             with Session(engine, expire_on_commit=False) as session, session.begin():
                 yield session
         except SQLAlchemyError as error:
-            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-            if any(words in cause for words in _FULL):
-                raise ResourceError(f"{self._where}: the disk must have room, got none; free some space") from error
-            raise StoreError(
-                f"{self._where}: must be a database that can be read and written, got '{cause}'; check catalog_url"
-            ) from error
+            raise self._in_one_sentence(error) from error
+
+    def _in_one_sentence(self, error: SQLAlchemyError) -> LidcflowError:
+        cause = _cause(error)
+        if any(words in cause for words in _FULL):
+            return ResourceError(f"{self._where}: the disk must have room, got none; free some space")
+        if is_away(error, self._engine.dialect.name):
+            return DatabaseAway(
+                f"{self._where}: its server must answer, got '{cause}'; start it, or check catalog_url, and run again: "
+                "what is stored is kept"
+            )
+        return StoreError(
+            f"{self._where}: must be a database that can be read and written, got '{cause}'; check catalog_url"
+        )
 
     def _open(self) -> None:
         """Make the tables, or check that this version of lidcflow made them."""
         with self.session() as session:
-            if self._engine.dialect.name == "postgresql":
-                session.execute(select(func.pg_advisory_xact_lock(_FIRST_RUN_LOCK)))
             fresh = not inspect(session.connection()).has_table(_Schema.__tablename__)
             if fresh:
                 Base.metadata.create_all(session.connection())
@@ -155,16 +163,27 @@ def _engine(url: str) -> Engine:
     except SQLAlchemyError:
         raise StoreError(
             "catalog: catalog_url must be a SQLAlchemy URL, got another form; it looks like "
-            "postgresql+psycopg://user@host/name"
+            "postgresql+pg8000://user@host/name"
         ) from None
     except ModuleNotFoundError as error:
         raise StoreError(
-            f"catalog: the driver of catalog_url must be installed, got no module '{error.name}'; pip install it"
+            f"catalog: the driver of catalog_url must be installed, got no module '{error.name}'; "
+            "pip install 'lidcflow[postgres]' and begin the URL with postgresql+pg8000://"
         ) from None
     if parsed.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    if parsed.get_backend_name() == "postgresql":
+        event.listen(engine, "begin", _begin_postgresql)
     return engine
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    """Say in a line what the driver complained about; pg8000 gives the server's fields as they came."""
+    cause = getattr(error, "orig", None) or error
+    if cause.args and isinstance(cause.args[0], dict) and "M" in cause.args[0]:
+        return str(cause.args[0]["M"])
+    return str(cause).splitlines()[0]
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -177,3 +196,9 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     """Let a writer take the lock first: two flows that read before they write would otherwise fail, not wait."""
     connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reads_only") else "BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """Let writers take turns, as with SQLite: two flows that tell of the same series would both add its row."""
+    if not connection.get_execution_options().get("reads_only"):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")

@@ -9,6 +9,7 @@ from sqlalchemy import String, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lidcflow.read.feedback import Mark
+from lidcflow.store.away import persevering
 from lidcflow.store.database import Base, Tables
 
 _LONGEST_UID = 64
@@ -50,6 +51,7 @@ class FeedbackTable(Tables):
     []
     """
 
+    @persevering
     def replace(self, series_instance_uid: str, study_instance_uid: str | None, marks: Iterable[Mark]) -> None:
         """Write the whole history of a series, as its file has it, in place of what was there."""
         uids = {"series_instance_uid": series_instance_uid, "study_instance_uid": study_instance_uid}
@@ -57,6 +59,7 @@ class FeedbackTable(Tables):
             session.execute(delete(FeedbackRow).where(FeedbackRow.series_instance_uid == series_instance_uid))
             session.add_all(FeedbackRow(**uids, **mark.model_dump()) for mark in marks)
 
+    @persevering
     def delete(self, series_instance_uids: Collection[str], *, only_count: bool = False) -> int:
         """Delete the marks on series, or only count them."""
         wanted = FeedbackRow.series_instance_uid.in_(list(series_instance_uids))
@@ -66,6 +69,7 @@ class FeedbackTable(Tables):
                 session.execute(delete(FeedbackRow).where(wanted))
         return count
 
+    @persevering
     def marks(self, release: str, version: int) -> Sequence[FeedbackRow]:
         """Return the marks on what a release said, by series, oldest first."""
         query = select(FeedbackRow).where(FeedbackRow.release == release, FeedbackRow.version == version)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from lidcflow.erasure.subject import Kind, Subject, Target, merged
 from lidcflow.errors import ErasureError
+from lidcflow.store.away import persevering
 from lidcflow.store.database import Base, Tables, utc_now
 
 
@@ -62,6 +63,7 @@ class Tombstones(Tables):
     True
     """
 
+    @persevering
     def begin(self, subject: Subject, targets: Iterable[Target]) -> Tombstone:
         """Keep a subject out from now on, and note which series are to be deleted; a begun erasure goes on."""
         with self._database.session() as session:
@@ -73,6 +75,7 @@ class Tombstones(Tables):
             row.series = [_text(target) for target in merged([*map(_target, row.series), *targets])]
             return _tombstone(row)
 
+    @persevering
     def finish(self, subject: Subject) -> Tombstone:
         """Note that nothing is left to delete; the tombstone stays."""
         with self._database.session() as session:
@@ -80,6 +83,7 @@ class Tombstones(Tables):
             row.done, row.series = utc_now(), []
             return _tombstone(row)
 
+    @persevering
     def lift(self, subject: Subject) -> Tombstone | None:
         """Let a subject in again; None where it has no tombstone.
 
@@ -100,6 +104,7 @@ class Tombstones(Tables):
             session.delete(row)
             return _tombstone(row)
 
+    @persevering
     def all(self) -> list[Tombstone]:
         """Return every tombstone, oldest first."""
         with self._database.session(reads_only=True) as session:

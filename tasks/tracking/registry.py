@@ -26,6 +26,8 @@ RECORD_FILE = "release.json"
 CARD = "card.md"
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow calls it when there is no such version or alias."""
+DENIED = "PERMISSION_DENIED"
+"""What a server with accounts calls it when nobody has registered the name yet."""
 
 INPUTS_TAG, COMPLETE_TAG, PROMOTED_TAG, WHY_TAG = "inputs", "complete", "promoted", "why_promoted"
 ERASED_TAG = "erased"
@@ -116,9 +118,14 @@ def load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
             return _record_of(tracking, client.get_model_version(name, reference))
         return _record_of(tracking, client.get_model_version_by_alias(name, reference))
     except MlflowException as error:
-        if error.error_code not in ABSENT:
+        if not _is_absent(tracking, error):
             raise
         raise ReleaseError(_missing(reference, any_release=bool(_versions(tracking)))) from None
+
+
+def _is_absent(tracking: Tracking, error: MlflowException) -> bool:
+    """Tell whether an error says that there is no such version or alias."""
+    return error.error_code in ABSENT or (error.error_code == DENIED and not _versions(tracking))
 
 
 def training_of(tracking: Tracking, version: int) -> str:
@@ -148,7 +155,7 @@ def champion_version(tracking: Tracking) -> int | None:
         return int(connect(tracking).get_model_version_by_alias(tracking.registry_name, CHAMPION).version)
     except MlflowException as error:
         # Of a server that is away, nothing may follow: least of all that there is no champion to compare with.
-        if error.error_code not in ABSENT:
+        if not _is_absent(tracking, error):
             raise
         return None
 

@@ -12,11 +12,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
+import pydicom
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
 
 from lidcflow.config_file import load_config
+from tests.truth import check_truth
 
 LIDCFLOW = Path(sys.executable).with_name("lidcflow")
 EVERY_MINUTE = "* * * * *"
@@ -155,3 +157,31 @@ def test_a_kill_9_leaves_nothing_behind_and_its_run_does_not_block_the_next(star
 
     assert left == []
     assert again.state_of(run) is StateType.CRASHED
+
+
+def uid_of_archive(settings):
+    first = next((settings.parent / "archive").rglob("*.dcm"))
+    return pydicom.dcmread(first, stop_before_pixels=True).SeriesInstanceUID
+
+
+def test_a_sigterm_during_a_run_stops_all_and_leaves_whole_volumes_alone(start, settings, fault_table):
+    settings.write_text(settings.read_text().replace(EVERY_MINUTE, "0 1 * * *"))
+    up = start()
+    run = up.start_run()
+    up.wait_for(lambda: up.state_of(run) is StateType.RUNNING, RUN_LIMIT_S)
+
+    asked_s = time.monotonic()
+    up.process.terminate()
+
+    assert up.process.wait(STOP_LIMIT_S) == 0
+    stopped_s = time.monotonic() - asked_s
+    assert up.survivors() == []
+    assert up.has_free_ports()
+    assert set(check_truth(up.config)) <= {uid_of_archive(settings)}
+    fault_table.add(
+        15,
+        "`lidcflow up` gets a SIGTERM while a run is under way",
+        seen=f"{up.output.read_text().strip().splitlines()[-1]}; no process is left",
+        lost="what was under way",
+        recovery=f"{stopped_s:.0f} s until all has stopped; the next `lidcflow up` marks the run as crashed",
+    )

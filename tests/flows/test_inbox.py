@@ -68,7 +68,7 @@ def config_file(config, folder):
     file, delivery = folder / "lidcflow.toml", config.delivery
     file.write_text(
         f'workspace = "{config.workspace}"\ninbox = "{config.inbox}"\n[preprocess]\nslices = 8\nsize = 32\n'
-        f'[cluster]\naddress = "{config.cluster.address}"\n[tracking]\nuri = "{config.tracking_uri}"\n'
+        f'[cluster]\nplace = "{config.cluster.place}"\n[tracking]\nuri = "{config.tracking_uri}"\n'
         f"[delivery]\nto = {list(delivery.to)}\nsettle_s = 0\nattempts = {delivery.attempts}\n"
     )
     return str(file)

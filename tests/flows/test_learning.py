@@ -121,7 +121,7 @@ def config(tmp_path_factory):
             preprocess=PreprocessConfig(slices=SLICES, size=SIZE),
             split=SplitConfig(validation=0.3, test=0.2),
             train=TrainConfig(sector_num=2, epochs=3),
-            cluster=ClusterConfig(address=cluster.address),
+            cluster=ClusterConfig(place=cluster.address),
         )
 
 
@@ -162,7 +162,7 @@ def config_file(config, folder):
     file = folder / "lidcflow.toml"
     file.write_text(
         f'workspace = "{config.workspace}"\n[preprocess]\nslices = {SLICES}\nsize = {SIZE}\n'
-        f'[cluster]\naddress = "{config.cluster.address}"\n'
+        f'[cluster]\nplace = "{config.cluster.place}"\n'
     )
     return file
 
@@ -344,7 +344,7 @@ def test_an_evaluation_names_no_patient(evaluated, snapshot):
 
 def test_the_global_baseline_is_the_all_sector_model_of_the_same_training(config, trained, snapshot):
     uids = tuple(sorted(set(snapshot.rows("test")["series_instance_uid"])))
-    release, address = trained.release, config.cluster.address
+    release, address = trained.release, config.cluster.place
 
     registered = predict_globally.fn(release, uids, snapshot, config, address)
     own = fit_and_predict(uids, snapshot, config, release.backbone.id)
@@ -355,7 +355,7 @@ def test_the_global_baseline_is_the_all_sector_model_of_the_same_training(config
 
 def test_a_release_of_one_sector_is_its_own_global_baseline(config, retrained, snapshot):
     uids = tuple(snapshot.rows("test")["series_instance_uid"].unique())
-    release, address = retrained.release, config.cluster.address
+    release, address = retrained.release, config.cluster.place
 
     everywhere = predict_globally.fn(release, uids, snapshot, config, address)
 
@@ -599,7 +599,7 @@ def test_a_series_without_voxels_is_told_and_costs_the_others_nothing(config, tm
     feature_id = backbone_id(config.train, SIZE)
 
     with pytest.raises(TrainingError, match=rf"every one of 3 series .* but 1 failed twice, as {broken}"):
-        compute_features.fn([broken, *whole], feature_id, in_pairs, config.cluster.address)
+        compute_features.fn([broken, *whole], feature_id, in_pairs, config.cluster.place)
 
     assert [uid for uid in store.series_uids() if store.feature_ids(uid) == [feature_id]] == sorted(whole)
 
@@ -608,7 +608,7 @@ def test_features_in_another_precision_lie_beside_those_in_fp32(config, trained,
     other = config.model_copy(update={"train": config.train.model_copy(update={"precision": "bf16"})})
     uid, plain, named = stored.series_uids()[0], backbone_id(config.train, SIZE), backbone_id(other.train, SIZE)
 
-    computed = compute_features.fn([uid], named, other, config.cluster.address)
+    computed = compute_features.fn([uid], named, other, config.cluster.place)
 
     assert (computed, stored.feature_ids(uid)) == (1, sorted([plain, named]))
     assert feature_error(stored.read_features(uid, named), stored.read_features(uid, plain)) < 0.1

@@ -26,7 +26,7 @@ def config(tmp_path, address):
         workspace=tmp_path / "workspace",
         patient_key="public",
         preprocess=PreprocessConfig(slices=8, size=16),
-        cluster=ClusterConfig(address=address, batch_size=2),
+        cluster=ClusterConfig(place=address, batch_size=2),
     )
 
 

@@ -44,7 +44,7 @@ def config(tmp_path_factory):
             split=SplitConfig(validation=0.3, test=0.2),
             train=TrainConfig(sector_num=1, epochs=2),
             retrain=RetrainConfig(new_series=2),
-            cluster=ClusterConfig(address=cluster.address),
+            cluster=ClusterConfig(place=cluster.address),
         )
 
 
@@ -118,7 +118,7 @@ def test_the_command_says_why_and_a_forced_training_of_the_same_finds_its_releas
     file.write_text(
         f'workspace = "{config.workspace}"\n[preprocess]\nslices = {SLICES}\nsize = {SIZE}\n'
         "[split]\nvalidation = 0.3\ntest = 0.2\n[train]\nsector_num = 1\nepochs = 2\n"
-        f'[cluster]\naddress = "{config.cluster.address}"\n'
+        f'[cluster]\nplace = "{config.cluster.place}"\n'
     )
 
     done = CliRunner().invoke(app, ["retrain", "--config", str(file)])

@@ -38,7 +38,7 @@ def config(tmp_path_factory):
             preprocess=PreprocessConfig(slices=SLICES, size=SIZE),
             split=SplitConfig(validation=0.3, test=0.2),
             train=TrainConfig(sector_num=2, epochs=2, balance="cap_non_nodule"),
-            cluster=ClusterConfig(address=cluster.address),
+            cluster=ClusterConfig(place=cluster.address),
         )
         store_series(config, 0, PATIENTS)
         yield config
@@ -179,7 +179,7 @@ def test_features_that_are_no_numbers_or_of_another_shape_are_made_anew(config, 
     with pytest.raises(TrainingError, match=rf"series {first}: features {feature_id} must be numbers in the shape"):
         feature_reader(store, feature_id)(first)
 
-    assert compute_features.fn(uids, feature_id, config, config.cluster.address) == 2
+    assert compute_features.fn(uids, feature_id, config, config.cluster.place) == 2
     np.testing.assert_array_equal(store.read_features(first, feature_id), right)
 
 

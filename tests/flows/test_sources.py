@@ -28,7 +28,7 @@ def config_of(tmp_path, address, objects):
         workspace=tmp_path / name,
         patient_key="public",
         preprocess=PreprocessConfig(slices=8, size=16),
-        cluster=ClusterConfig(address=address),
+        cluster=ClusterConfig(place=address),
         access=objects.access,
     )
 

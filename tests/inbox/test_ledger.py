@@ -1,10 +1,11 @@
-import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from lidcflow.inbox.delivery import Patience, Sighting, Step
 from lidcflow.inbox.ledger import Ledger
+from lidcflow.store.catalog import Catalog
+from tests.databases import execute
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ONE = Sighting("1.1", "1", "a", 10)
@@ -15,8 +16,8 @@ PATIENCE = Patience(attempts=3, first_s=30, longest_s=45)
 
 
 @pytest.fixture
-def ledger(tmp_path):
-    with Ledger(f"sqlite:///{tmp_path}/catalog.db") as ledger:
+def ledger(catalog_url):
+    with Ledger(catalog_url) as ledger:
         yield ledger
 
 
@@ -114,13 +115,11 @@ def test_a_localizer_is_passed_over_and_is_no_answer(ledger):
     assert (ledger.waiting("pacs"), ledger.last_delivered()) == ([], None)
 
 
-def test_a_catalog_that_was_made_before_there_was_a_ledger_gets_one(tmp_path):
-    with sqlite3.connect(tmp_path / "catalog.db") as database:
-        database.execute("CREATE TABLE lidcflow_schema (version INTEGER PRIMARY KEY)")
-        database.execute("INSERT INTO lidcflow_schema VALUES (1)")
-    database.close()
+def test_a_catalog_that_was_made_before_there_was_a_ledger_gets_one(catalog_url):
+    Catalog(catalog_url).close()
+    execute(catalog_url, "DROP TABLE IF EXISTS deliveries", "DROP TABLE IF EXISTS feeds")
 
-    with Ledger(f"sqlite:///{tmp_path}/catalog.db") as ledger:
+    with Ledger(catalog_url) as ledger:
         assert ledger.see("pacs", [ONE], release=1) == 1
 
 

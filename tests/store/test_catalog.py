@@ -1,4 +1,3 @@
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,16 +11,12 @@ from lidcflow.errors import SeriesRefused, StoreError
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.store.catalog import Catalog, State
 from lidcflow.store.volumes import VolumeStore
+from tests.databases import execute
 
 
 @pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path}/new/catalog.db"
-
-
-@pytest.fixture
-def catalog(url):
-    with Catalog(url) as opened:
+def catalog(catalog_url):
+    with Catalog(catalog_url) as opened:
         yield opened
 
 
@@ -160,9 +155,9 @@ def test_a_rebuild_leaves_what_a_flow_wrote_since_the_store_was_read(catalog, us
     assert catalog.counts() == {State.COMMITTED: 1}
 
 
-def test_writers_wait_for_each_other(catalog, url):
+def test_writers_wait_for_each_other(catalog, catalog_url):
     def write(number):
-        with Catalog(url) as own:
+        with Catalog(catalog_url) as own:
             own.record_verdicts([refused(f"1.{number}.{part}") for part in range(20)])
 
     with ThreadPoolExecutor(8) as pool:
@@ -171,23 +166,21 @@ def test_writers_wait_for_each_other(catalog, url):
     assert catalog.counts() == {State.REFUSED: 160}
 
 
-def test_two_first_runs_at_once_make_one_catalog(url):
+def test_two_first_runs_at_once_make_one_catalog(catalog_url):
     def first_run(_):
-        with Catalog(url) as own:
+        with Catalog(catalog_url) as own:
             return own.counts()
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(first_run, range(8))) == [{}] * 8
 
 
-def test_a_catalog_of_another_version_is_left_alone(url, tmp_path):
-    Catalog(url).close()
-    with sqlite3.connect(tmp_path / "new" / "catalog.db") as database:
-        database.execute("UPDATE lidcflow_schema SET version = 99")
-    database.close()
+def test_a_catalog_of_another_version_is_left_alone(catalog_url):
+    Catalog(catalog_url).close()
+    execute(catalog_url, "UPDATE lidcflow_schema SET version = 99")
 
     with pytest.raises(StoreError, match="schema version must be 1, got 99"):
-        Catalog(url)
+        Catalog(catalog_url)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +188,7 @@ def test_a_catalog_of_another_version_is_left_alone(url, tmp_path):
     [
         ("catalog.db", "must be a SQLAlchemy URL"),
         ("postgresql+nodriver://localhost/lidcflow", "must be a SQLAlchemy URL"),
+        ("postgresql+psycopg2://localhost/lidcflow", r"got no module 'psycopg2'; pip install 'lidcflow\[postgres\]'"),
         ("sqlite:////proc/none/catalog.db", "must be writable"),
     ],
 )

@@ -1,6 +1,5 @@
 """The table of marks in a catalog that is there already, and in a new one."""
 
-import sqlite3
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from lidcflow.read.feedback import Mark
 from lidcflow.store.catalog import Catalog
 from lidcflow.store.feedback import FeedbackTable
+from tests.databases import execute
 
 
 @pytest.fixture
@@ -20,13 +20,8 @@ def mark():
     return make
 
 
-@pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path}/catalog.db"
-
-
-def test_a_history_replaces_the_earlier_one_of_its_series_alone(url, mark):
-    with FeedbackTable(url) as table:
+def test_a_history_replaces_the_earlier_one_of_its_series_alone(catalog_url, mark):
+    with FeedbackTable(catalog_url) as table:
         table.replace("1.2.1", "1.2", [mark()])
         table.replace("1.2.2", None, [mark()])
         table.replace("1.2.1", "1.2", [mark(), mark(2, says="undone", undoes=1)])
@@ -40,29 +35,27 @@ def test_a_history_replaces_the_earlier_one_of_its_series_alone(url, mark):
     assert rows[1].mark == mark(2, says="undone", undoes=1)
 
 
-def test_marks_on_other_releases_are_left_out(url, mark):
-    with FeedbackTable(url) as table:
+def test_marks_on_other_releases_are_left_out(catalog_url, mark):
+    with FeedbackTable(catalog_url) as table:
         table.replace("1.2.1", "1.2", [mark(), mark(2, version=4)])
 
         assert [row.number for row in table.marks("lidcflow", 4)] == [2]
 
 
-def test_a_catalog_from_before_there_was_feedback_gets_the_table_and_keeps_its_rows(url, mark, tmp_path):
-    Catalog(url).close()
-    with sqlite3.connect(tmp_path / "catalog.db") as database:
-        database.execute("DROP TABLE IF EXISTS feedback")
-        database.execute("INSERT INTO series VALUES ('1.2.1',NULL,NULL,'usable','usable','',1,1,0,'[]',0,NULL,NULL,'')")
-    database.close()
+def test_a_catalog_from_before_there_was_feedback_gets_the_table_and_keeps_its_rows(catalog_url, mark):
+    Catalog(catalog_url).close()
+    series = "'1.2.1',NULL,NULL,'usable','usable','',1,1,0,'[]',false,NULL,NULL,'2026-01-01 12:00:00'"
+    execute(catalog_url, "DROP TABLE IF EXISTS feedback", f"INSERT INTO series VALUES ({series})")
 
-    with FeedbackTable(url) as table:
+    with FeedbackTable(catalog_url) as table:
         table.replace("1.2.1", None, [mark()])
 
-    with Catalog(url) as catalog:
+    with Catalog(catalog_url) as catalog:
         assert catalog.counts() == {"usable": 1}
 
 
-def test_marks_on_erased_series_are_counted_and_deleted(url, mark):
-    with FeedbackTable(url) as table:
+def test_marks_on_erased_series_are_counted_and_deleted(catalog_url, mark):
+    with FeedbackTable(catalog_url) as table:
         table.replace("1.2.1", "1.2", [mark(), mark(2)])
         table.replace("1.2.2", "1.2", [mark()])
         counted = table.delete(["1.2.1"], only_count=True)

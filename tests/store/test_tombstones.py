@@ -1,25 +1,19 @@
 """Who is kept out, in the catalog's database."""
 
-import sqlite3
-
 import pytest
 
 from lidcflow.erasure.subject import Subject, Target
 from lidcflow.errors import ErasureError
 from lidcflow.store.catalog import Catalog
 from lidcflow.store.tombstones import Tombstones, tombstones_in
+from tests.databases import execute
 
 PATIENT = Subject("patient", "0123456789abcdef")
 
 
 @pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path}/catalog.db"
-
-
-@pytest.fixture
-def tombstones(url):
-    with Tombstones(url) as opened:
+def tombstones(catalog_url):
+    with Tombstones(catalog_url) as opened:
         yield opened
 
 
@@ -54,16 +48,14 @@ def test_only_a_finished_erasure_is_lifted(tombstones):
     assert tombstones.all() == []
 
 
-def test_a_look_at_a_catalog_that_is_not_there_makes_none(tmp_path, url):
-    assert tombstones_in(url) == []
+def test_a_look_at_a_catalog_that_is_not_there_makes_none(tmp_path, catalog_url):
+    assert tombstones_in(catalog_url) == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_catalog_from_before_there_were_tombstones_gets_the_table(tmp_path, url):
-    with Catalog(url) as catalog:
+def test_a_catalog_from_before_there_were_tombstones_gets_the_table(catalog_url):
+    with Catalog(catalog_url) as catalog:
         catalog.record_verdicts([])
-    with sqlite3.connect(tmp_path / "catalog.db") as database:
-        database.execute("DROP TABLE IF EXISTS tombstones")
-    database.close()
+    execute(catalog_url, "DROP TABLE IF EXISTS tombstones")
 
-    assert tombstones_in(url) == []
+    assert tombstones_in(catalog_url) == []

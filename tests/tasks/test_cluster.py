@@ -8,7 +8,7 @@ import pytest
 from flows.environment import prepare
 from lidcflow.config import ClusterConfig, Config
 from lidcflow.errors import ResourceError, SeriesRefused
-from tasks import cluster as cluster_module
+from tasks import cluster_connect
 from tasks.cluster import map_series, open_cluster
 
 OWN_PROCESS = "__import__('os').getpid()"
@@ -128,22 +128,22 @@ def test_numpy_has_one_thread_in_a_worker(cluster):
 
 
 def test_an_address_is_used_and_left_running(cluster):
-    with open_cluster(ClusterConfig(address=cluster.address), "preprocess") as same:
+    with open_cluster(ClusterConfig(place=cluster.address), "preprocess") as same:
         assert same.address == cluster.address
 
     assert dict(map_series(cluster.address, eval, ["3"])) == {"3": 3}
 
 
 def test_a_scheduler_without_the_configured_gpu_is_refused(cluster):
-    config = ClusterConfig(address=cluster.address, gpus=1)
+    config = ClusterConfig(place=cluster.address, gpus=1)
 
     with pytest.raises(ResourceError, match="must offer the resource GPU"), open_cluster(config, "train"):
         pass
 
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setattr(cluster_module, "SCHEDULER_WITHIN_S", 0.5)
-    config = ClusterConfig(address="tcp://127.0.0.1:9")
+    monkeypatch.setattr(cluster_connect, "SCHEDULER_WITHIN_S", 0.5)
+    config = ClusterConfig(place="tcp://127.0.0.1:9")
 
     with pytest.raises(ResourceError, match="127\\.0\\.0\\.1:9: must be running"), open_cluster(config, "train"):
         pass

@@ -1,15 +1,20 @@
 """What a Prefect server is told, and what is left over from the last time."""
 
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Running, Scheduled
 
 from flows.service.deploy import deploy, drop_missed_runs, end_abandoned_runs, superfluous
 from lidcflow.config import Config
+from tasks.drift import ALERT
+from tasks.labelled import LABELLED
 
 
 def due_run(name, *, by_hand=False):
@@ -32,6 +37,10 @@ def test_a_paused_deployment_makes_up_for_nothing():
     assert [run.name for run in dropped] == ["newest"]
 
 
+def paused(deployed):
+    return {name for name, is_paused in deployed.items() if is_paused}
+
+
 @pytest.fixture
 def client(prefect_server):
     with get_client(sync_client=True) as client:
@@ -47,9 +56,9 @@ def test_deployments_are_made_once_and_keep_a_pause_by_hand(client, tmp_path):
     second = deploy(config)
     with_inbox = deploy(Config(workspace=tmp_path, archive="a", inbox="i", serve={"retrain_cron": "5 4 * * 6"}))
 
-    assert first == {"preprocess": False, "retrain": False, "infer": True, "drift": False}
-    assert second == {"preprocess": False, "retrain": True, "infer": True, "drift": False}
-    assert with_inbox == {"preprocess": False, "retrain": True, "infer": False, "drift": False}
+    assert paused(first) == {"infer"}
+    assert paused(second) == {"retrain", "infer"}
+    assert paused(with_inbox) == {"retrain"}
     assert [one.schedule.cron for one in client.read_deployment(by_hand.id).schedules] == ["5 4 * * 6"]
 
 
@@ -85,3 +94,41 @@ def test_what_an_earlier_version_deployed_for_another_flow_goes(client, tmp_path
     left = {str(found.id) for found in client.read_deployments()}
     assert str(moved) not in left
     assert str(others) in left
+
+
+def test_prefect_keeps_no_configuration_and_trainings_take_turns(client, tmp_path):
+    deploy(Config(workspace=tmp_path, archive="a", catalog_url="postgresql+pg8000://me:secret@host/catalog"))
+
+    found = {one.name: one for one in client.read_deployments()}
+    queue = client.read_work_queue_by_name("training", work_pool_name="lidcflow")
+
+    assert {name: one.parameters for name, one in found.items() if one.parameters} == {}
+    assert queue.concurrency_limit == 1
+    assert {name for name, one in found.items() if one.work_queue_id == queue.id} == {
+        "retrain",
+        "train",
+        "pipeline",
+        "experiment",
+    }
+    assert found["train"].schedules == []
+
+
+def test_a_pool_that_somebody_made_for_other_workers_stays(client, tmp_path):
+    with suppress(ObjectNotFound):
+        client.delete_work_pool("lidcflow")
+    client.create_work_pool(WorkPoolCreate(name="lidcflow", type="docker"))
+
+    deploy(Config(workspace=tmp_path))
+    kept = client.read_work_pool("lidcflow").type
+    client.delete_work_pool("lidcflow")
+
+    assert kept == "docker"
+
+
+def test_labelled_series_and_drift_start_a_look_at_retraining(client, tmp_path):
+    deploy(Config(workspace=tmp_path))
+    retrain = client.read_deployment_by_name("retrain/retrain")
+
+    (automation,) = client.read_resource_related_automations(f"prefect.deployment.{retrain.id}")
+
+    assert automation.trigger.expect == {LABELLED, ALERT}

@@ -35,7 +35,7 @@ def test_doctor_knows_the_versions_that_break_things():
 
 
 @pytest.mark.parametrize(
-    "name", ["Python", "packages", "engine", "LIDC readings", "compact weights", "workspace", "network"]
+    "name", ["Python", "packages", "engine", "LIDC readings", "compact weights", "workspace", "catalog", "network"]
 )
 def test_doctor_finds_this_machine_well(name, tmp_path):
     finding = examine(name, Config(workspace=tmp_path))
@@ -65,6 +65,17 @@ def test_a_pacs_that_does_not_answer_is_a_failure_with_its_way_out(tmp_path):
 
     assert (finding.level, finding.found) == (Level.FAIL, "pacs main: the PACS must answer, got no connection")
     assert finding.way_out.startswith("check the network and the service")
+
+
+def test_a_catalog_whose_server_does_not_answer_is_a_failure_with_its_way_out(tmp_path):
+    config = Config(workspace=tmp_path, catalog_url="postgresql+pg8000://lidcflow:secret@127.0.0.1:9/lidcflow")
+
+    finding = examine("catalog", config)
+
+    assert finding.level is Level.FAIL
+    assert "its server must answer" in finding.found
+    assert "secret" not in finding.found
+    assert finding.way_out.startswith("start it, or check catalog_url")
 
 
 def test_a_missing_weight_file_is_a_failure_with_its_way_out(tmp_path):

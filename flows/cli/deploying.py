@@ -1,0 +1,95 @@
+"""The command that tells a Prefect server what runs when."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.output import NOTICE, console, print_json, print_line
+from flows.environment import prepare
+from flows.service.lock import served
+from lidcflow.config import Config
+from lidcflow.errors import ResourceError
+
+if TYPE_CHECKING:
+    from flows.service.schedules import Deployment
+
+app = typer.Typer()
+ProfileOption = Annotated[
+    Literal["local", "cluster"],
+    typer.Option("--profile", help="local: all on one machine; cluster: every place is in reach of several."),
+]
+
+
+@app.command()
+def deploy(
+    profile: ProfileOption = "local",
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Deploy the flows to the Prefect server of PREFECT_API_URL, or of a running `lidcflow up`. Research use only."""
+    from flows.service.profiles import check_profile
+    from flows.service.schedules import scheduled
+
+    config = configured(config_file, workspace)
+    doubts = check_profile(profile, config)
+    deployments = scheduled(config)
+    _choose_server(config)
+    paused = _deployed(config)
+    if as_json:
+        print_json({"paused": paused, "doubts": doubts, "server": os.environ["PREFECT_API_URL"]})
+    else:
+        _print(deployments, paused, doubts)
+
+
+def _choose_server(config: Config) -> None:
+    if serving := served(config):
+        os.environ.setdefault("PREFECT_API_URL", serving.prefect_api_url)
+    if "PREFECT_API_URL" not in os.environ:
+        raise ResourceError(
+            "Prefect server: PREFECT_API_URL must name one, got nothing, and no `lidcflow up` serves the workspace; "
+            "set it as http://host:4200/api, or start `lidcflow up`, which deploys by itself"
+        )
+    prepare(config)
+
+
+def _deployed(config: Config) -> dict[str, bool]:
+    import httpx
+
+    from flows.service.deploy import deploy as apply
+
+    try:
+        with console().status("deploying"):
+            return apply(config)
+    except httpx.HTTPError as error:
+        raise ResourceError(
+            f"Prefect server {os.environ['PREFECT_API_URL']}: must take deployments, got {type(error).__name__}; start "
+            "it, or check PREFECT_API_URL"
+        ) from None
+
+
+def _print(deployments: list[Deployment], paused: dict[str, bool], doubts: list[str]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in ("deployment", "runs", "pool", "paused"):
+        table.add_column(column)
+    for one in deployments:
+        pool = f"{one.work_pool.name}/{one.work_pool.work_queue_name}"
+        table.add_row(one.name, "; ".join(_occasions(one)), pool, _why_paused(one) if paused[one.name] else "")
+    console().print(table)
+    for doubt in doubts:
+        console().print(f"[yellow]look at this:[/] {doubt}", soft_wrap=True)
+    print_line(f"Start a worker with `prefect worker start --pool {deployments[0].work_pool.name}`. {NOTICE}")
+
+
+def _occasions(one: Deployment) -> list[str]:
+    events = [f"on {event}" for trigger in one.triggers for event in trigger.expect]
+    return [str(schedule) for schedule in one.schedules] + events or ["by hand"]
+
+
+def _why_paused(one: Deployment) -> str:
+    return f"{one.missing} must be set in lidcflow.toml" if one.missing else "by hand"

@@ -1,0 +1,74 @@
+"""What users see of each fault, what is lost, and how long it takes: a table that the tests fill in, docs/faults.md."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+
+HEAD = """# What happens when things break
+
+Written by the tests that break them: `.venv/bin/pytest tests/cluster --write-table`, on {machine}. Each row is one test
+on the servers of `infra/compose.yaml`, run as processes with the exact commands of that file, each in a network
+namespace of its own. "Lost" is what the store, the catalog and the registry lack afterwards, checked against the
+undisturbed truth; seconds are of that run. A server of the tests takes the place of SeaweedFS.
+Research use only.
+
+| What breaks | What the user sees | Lost | Until all is well again |
+|---|---|---|---|
+"""
+
+
+@dataclass
+class Row:
+    """One fault; `seconds` from what `since` says until all is well."""
+
+    fault: str
+    seen: str
+    lost: str
+    recovery: str
+    order: int
+
+
+@dataclass
+class FaultTable:
+    """The rows so far."""
+
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, order: int, fault: str, *, seen: str, lost: str = "nothing", recovery: str) -> None:
+        """Take note of what a fault did."""
+        self.rows.append(Row(fault, seen, lost, recovery, order))
+
+    def write(self, page: Path = PAGE) -> None:
+        """Write the page, the faults in their own order."""
+        rows = sorted(self.rows, key=lambda row: row.order)
+        lines = [f"| {row.fault} | {_cell(row.seen)} | {row.lost} | {row.recovery} |" for row in rows]
+        page.write_text(HEAD.format(machine=machine()) + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def machine() -> str:
+    """Say what kind of machine this is.
+
+    Examples
+    --------
+    >>> machine().startswith(str(psutil.cpu_count()))
+    True
+    """
+    memory_gib = round(psutil.virtual_memory().total / 2**30)
+    return f"{psutil.cpu_count()} cores ({platform.machine()}) with {memory_gib} GiB of memory"
+
+
+def sentence(said: str) -> str:
+    """Return the error that a command ended with, or its last line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("error:")]
+    return (errors or lines or ["nothing"])[-1]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
