@@ -6,7 +6,7 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,8 @@ def members(client: Client, place: str, question: Question) -> Iterator[Members]
         client.subscribe_topic(question.name, _Teller(log, set(faults)))
         yield Members(len(able), _resources(able, question))
     finally:
-        client.unregister_worker_plugin(plugin)
+        with suppress(OSError, ValueError):  # a scheduler that went away, or that was started since, knows none
+            client.unregister_worker_plugin(plugin)
 
 
 def flow_log() -> logging.Logger | logging.LoggerAdapter[Any]:

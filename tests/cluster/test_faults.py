@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from tests.cluster.processes import wait_for
 from tests.cluster.stack import Stack
 
 WITHIN_S = 240
-SERIES = 18
+SERIES = 12
 CLOCK = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 PACE_S = 0.15
 """Each answer of the storage waits: a job lasts long enough to be disturbed."""
@@ -45,14 +46,15 @@ class Job:
 
     @contextmanager
     def running(self, **environ: str) -> Iterator[RunningJob]:
-        """Start it; it is gone when the block ends."""
+        """Start it, with a busy storage; it is gone when the block ends."""
+        self.servers.order(slow_s=PACE_S)
         with self.servers.running("lidcflow", "preprocess", str(self.folder), environ=environ) as process:
             yield RunningJob(self, process)
 
     def run(self) -> tuple[int, str]:
-        """Do it, and return its exit code and what it says."""
-        with self.running() as job:
-            return job.end()
+        """Do it undisturbed, and return its exit code and what it says."""
+        with self.servers.running("lidcflow", "preprocess", str(self.folder)) as process:
+            return RunningJob(self, process).end()
 
     def stored(self) -> set[str]:
         """Return which of its series the store holds; the first job makes the store."""
@@ -91,15 +93,16 @@ class RunningJob:
     """A job under way."""
 
     job: Job
-    process: object
+    process: subprocess.Popen[str]
 
     def wait_for_volumes(self, count: int) -> float:
         """Wait until the store holds so many of its series."""
         return wait_for(lambda: len(self.job.stored()) >= count, WITHIN_S, self._said, lambda: self._runs())
 
     def end(self) -> tuple[int, str]:
-        """Wait for its end; return its exit code and what it said."""
+        """Wait for its end; return its exit code and what it said. The storage is not busy any more then."""
         said, _ = self.process.communicate(timeout=WITHIN_S)
+        self.job.servers.order()
         assert "Traceback" not in said, said
         return self.process.returncode, said
 
@@ -117,7 +120,6 @@ def job(servers, ct_series, tmp_path_factory, request):
     folder = servers.folder / "faults" / str(number)
     for series in range(1, SERIES + 1):
         ct_series(folder / str(series), series_uid=f"1.77.{number}.{series}", patient_id=f"{number}-{series}")
-    servers.order(slow_s=PACE_S)
     yield Job(servers, folder, f"1.77.{number}.")
     servers.order()
 
