@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema
 
 from flows.environment import READERS, WHOLE_CONFIG
 from lidcflow.config import Config
-from lidcflow.config_file import CONFIG_FILE, anchored, load_config
+from lidcflow.config_file import FILE_VARIABLE, anchored, load_config
 from lidcflow.errors import ConfigError
 
 
@@ -71,12 +71,12 @@ def own_config(environ: Mapping[str, str]) -> Config:
     if whole := environ.get(WHOLE_CONFIG):
         return Config.model_validate_json(whole)
     config = load_config(environ=environ)
-    if file := environ.get(CONFIG_FILE):
+    if file := environ.get(FILE_VARIABLE):
         return anchored(config, Path(file).absolute().parent)
     if is_of_a_deployment() and not config.workspace.is_absolute():
         raise ConfigError(
             f"workspace {config.workspace}: must be an absolute path in a deployment's run, whose folder is temporary; "
-            f"start the worker with {CONFIG_FILE}=/path/to/lidcflow.toml"
+            f"start the worker with {FILE_VARIABLE}=/path/to/lidcflow.toml"
         )
     return config
 

@@ -17,7 +17,7 @@ from lidcflow.errors import ConfigError
 
 DEFAULT_FILE = "lidcflow.toml"
 ENVIRONMENT_PREFIX = "LIDCFLOW_"
-CONFIG_FILE = "LIDCFLOW_CONFIG"
+FILE_VARIABLE = "LIDCFLOW_CONFIG"
 """Variable that names the file; a command's own option goes before it."""
 
 
@@ -45,7 +45,7 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     13
     """
     variables = os.environ if environ is None else environ
-    path = path or (Path(variables[CONFIG_FILE]) if variables.get(CONFIG_FILE) else None)
+    path = path or (Path(variables[FILE_VARIABLE]) if variables.get(FILE_VARIABLE) else None)
     settings = _read_file(path)
     _merge(settings, _from_environment(variables))
     _merge(settings, {key: value for key, value in overrides.items() if value is not None})
@@ -105,7 +105,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 RESERVED_VARIABLES = frozenset(
     {
-        CONFIG_FILE,
+        FILE_VARIABLE,
         "LIDCFLOW_PATIENT_KEY_SECRET",
         "LIDCFLOW_READERS",
         "LIDCFLOW_REAL_DATA",
