@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -45,11 +45,18 @@ def held_between_machines(catalog_url: str, name: str, *, alone: bool) -> Iterat
     ResourceError
         If the database does not answer.
     """
+    connection = _connected(catalog_url)
+    try:
+        yield _taken(connection, name, alone=alone)
+    finally:
+        with suppress(SQLAlchemyError):  # a server that went away has let go of the lock
+            connection.close()
+
+
+def _connected(catalog_url: str) -> Connection:
     engine = create_engine(catalog_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     try:
-        with engine.connect() as connection:
-            taken = _taken(connection, name, alone=alone)
-            yield taken
+        return engine.connect()
     except SQLAlchemyError as error:
         where = engine.url.render_as_string(hide_password=True)
         raise ResourceError(

@@ -1,7 +1,7 @@
 """Who is at work on a workspace: trainings take turns, and an erasure starts when nobody else is.
 
-Each turn is a locked file, so it goes with its process, however that ends. Files hold on one machine; where the catalog is
-in PostgreSQL, a lock in its database holds between machines besides.
+Each turn is a locked file, so it goes with its process, however that ends. Files hold on one machine; where the catalog
+is in PostgreSQL, a lock in its database holds between machines besides.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """Turns between machines that share a catalog in PostgreSQL and no folder."""
 
 import os
-import pwd
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,19 +30,23 @@ with at_work(Path(sys.argv[1]), "train", alone=True, catalog=sys.argv[2]):
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory):
+def catalog():
     """Give the URL of a database of a PostgreSQL that runs for these tests."""
     if not BINARIES:
         pytest.skip("PostgreSQL is not here (Debian package postgresql)")
-    folder = tmp_path_factory.mktemp("postgres")
+    with tempfile.TemporaryDirectory() as folder, postgres(Path(folder)) as url:
+        yield url
+
+
+@contextmanager
+def postgres(folder):
+    """Run a server on a free port; it refuses to be root."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     as_owner = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
     if as_owner:
-        shutil.chown(folder, *[pwd.getpwnam("postgres").pw_uid] * 2)
-        for parent in list(folder.parents)[:2]:
-            parent.chmod(0o755)
+        shutil.chown(folder, "postgres", "postgres")
     own = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **as_owner}
     made = [BINARIES[-1] / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "--no-sync"]
     subprocess.run(made, check=True, **own)
@@ -93,12 +98,13 @@ def test_one_training_at_a_time_on_two_machines_and_the_turn_goes_with_its_proce
 def test_several_machines_preprocess_at_once_and_an_erasure_waits_for_all_of_them(catalog, tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
 
-    with at_work(here, "preprocess", catalog=catalog), at_work(there, "preprocess", catalog=catalog):
-        with (
-            pytest.raises(ResourceError, match="nothing else may run during an erasure"),
-            nobody_else_at_work(tmp_path / "third", catalog),
-        ):
-            pass
+    with (
+        at_work(here, "preprocess", catalog=catalog),
+        at_work(there, "preprocess", catalog=catalog),
+        pytest.raises(ResourceError, match="nothing else may run during an erasure"),
+        nobody_else_at_work(tmp_path / "third", catalog),
+    ):
+        pass
     with (
         nobody_else_at_work(here, catalog),
         pytest.raises(ResourceError, match="an erasure must come to its end first"),
