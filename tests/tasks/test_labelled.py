@@ -18,7 +18,7 @@ def told(monkeypatch):
     """Give the events that are sent; every stored series counts as labelled."""
     events = []
     monkeypatch.setattr(labelled, "emit_event", lambda event, **facts: events.append((event, facts["payload"])))
-    monkeypatch.setattr(labelled, "_labelled", lambda uids, config: len(uids))
+    monkeypatch.setattr(labelled, "_labelled", lambda uids, _: len(uids))
     return events
 
 
@@ -40,7 +40,7 @@ def test_a_count_that_was_damaged_starts_again(tmp_path, told):
 def test_readings_decide_what_counts(tmp_path, prefect_server):
     config = Config(workspace=tmp_path, preprocess=PreprocessConfig(slices=8, size=32))
     store = VolumeStore.of(config, create=True)
-    read, unread = [scan for scan in lidc_scans() if nodules_of(scan)][0], "1.2.3"
+    read, unread = next(scan for scan in lidc_scans() if nodules_of(scan)), "1.2.3"
     series = annotated_series(read)
     for one in (series, replace(series, series_instance_uid=unread)):
         store.write(one, volume_of(read, np.random.default_rng(0)))
