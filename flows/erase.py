@@ -61,7 +61,7 @@ def erase(subject: Subject, config: Config, *, dry_run: bool = False) -> EraseRe
         If anything else is under way there, or a store or MLflow can't be reached: run it again then.
     """
     require_workspace(config)
-    with nobody_else_at_work(config.workspace):
+    with nobody_else_at_work(config.workspace, config.catalog):
         waiting = [
             target for stone in tombstones_in(config.catalog) if stone.subject == subject for target in stone.waiting
         ]

@@ -77,7 +77,7 @@ def evaluate(
     trained = config_of_release(record, config)
     snapshot = load_snapshot(record, trained, run_id)
     held_out = read_split(record, snapshot, split, trained)
-    with at_work(config.workspace, "evaluate"):
+    with at_work(config.workspace, "evaluate", catalog=config.catalog):
         answers = ask(record, snapshot, held_out, trained)
     with stage("measure", total=1) as progress:
         evaluation = measure(record, split, held_out.truth, answers)

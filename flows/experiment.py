@@ -119,7 +119,7 @@ def stored_series(config: Config) -> set[str]:
 
 def run_experiment(plan: ExperimentPlan, config: Config, folder: Path, *, known: Comparison | None) -> Comparison:
     """Train the arms that wait, compare all, and leave the page in its folder and then on the experiment's run."""
-    with at_work(config.workspace, "experiment"):
+    with at_work(config.workspace, "experiment", catalog=config.catalog):
         trained, failed = train_waiting(plan, config)
         comparison = known or plan.compared(trained, failed)
         results = {**plan.known, **trained}

@@ -104,7 +104,8 @@ def inbox(
     sources = sources or config.inboxes or (source_of(None, None, "inbox"),)
     check_delivery(sources, config)
     release = load_release(Tracking.of(config), config.infer.release)
-    with at_work(config.workspace, "inbox", alone=True), Ledger(config.catalog) as ledger:
+    turn = at_work(config.workspace, "inbox", alone=True, catalog=config.catalog)
+    with turn, Ledger(config.catalog) as ledger:
         desk = Desk(ledger, release, config_for(release, config))
         indexes, unreachable = look_into(sources, desk)
         answered = answer_all(sources, indexes, desk)

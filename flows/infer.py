@@ -72,7 +72,7 @@ def infer(source: str, config: Config | None = None, out: Path | None = None, al
     release = load_release(Tracking.of(config), config.infer.release)
     reading = config_for(release, config)
     check_places(source, reading)
-    with at_work(config.workspace, "infer"):
+    with at_work(config.workspace, "infer", catalog=config.catalog):
         index = index_source(source, reading, allow_empty=allow_empty)
         brought = bring_all(index, reading)
         readings = read_all(index, brought, release, reading, (out or config.reports_path).absolute())

@@ -77,7 +77,7 @@ def preprocess(
     started_s, config = time.monotonic(), given(config)
     source = source_of(source, config.archive, "archive")
     check_places(source, config)
-    with at_work(config.workspace, "preprocess"):
+    with at_work(config.workspace, "preprocess", catalog=config.catalog):
         index = index_source(source, config)
         brought = bring_all(index, config)
     announce_labelled(brought.committed, config)

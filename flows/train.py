@@ -78,7 +78,7 @@ def train(
         Train although a release of the same inputs is there.
     """
     config = given(config)
-    with at_work(config.workspace, "train", alone=True):
+    with at_work(config.workspace, "train", alone=True, catalog=config.catalog):
         plan = plan_training(config, snapshot)
         known = None if again else known_release(plan)
         release, reused = (known, True) if known else train_release(plan, again=again)

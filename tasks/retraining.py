@@ -42,7 +42,7 @@ class Stock:
 @task(name="take stock", cache_policy=NO_CACHE)
 def take_stock(config: Config, *, force: bool = False) -> Stock:
     """Compare what is stored and labelled with the newest release, and decide."""
-    if not force and (busy := [name for stage, name in IN_THE_WAY if is_at_work(config.workspace, stage)]):
+    if not force and (busy := _in_the_way(config)):
         return _not_now(f"{busy[0]} is under way")
     if not is_store(config.store_root, config.access):
         return _not_now("no volume is stored yet")
@@ -51,6 +51,10 @@ def take_stock(config: Config, *, force: bool = False) -> Stock:
     except TrainingError as error:
         return _not_now(str(error))
     return _weigh(snapshot, config, force=force)
+
+
+def _in_the_way(config: Config) -> list[str]:
+    return [name for stage, name in IN_THE_WAY if is_at_work(config.workspace, stage, config.catalog)]
 
 
 def snapshot_now(config: Config) -> Snapshot:

@@ -1,6 +1,7 @@
 """Who is at work on a workspace: trainings take turns, and an erasure starts when nobody else is.
 
-Each turn is a locked file, so it goes with its process, however that ends.
+Each turn is a locked file, so it goes with its process, however that ends. Files hold on one machine; where the catalog
+is in PostgreSQL, a lock in its database holds between machines besides.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from lidcflow.errors import ResourceError
+from lidcflow.store.advisory import held_between_machines, holds_between_machines
 
 Stage = Literal["preprocess", "train", "infer", "inbox", "evaluate", "experiment"]
 FOLDER = "locks"
@@ -24,7 +26,7 @@ _ALL = "workspace"
 
 
 @contextmanager
-def at_work(workspace: Path, stage: Stage, *, alone: bool = False) -> Iterator[None]:
+def at_work(workspace: Path, stage: Stage, *, alone: bool = False, catalog: str = "") -> Iterator[None]:
     """Take part in the work on a workspace.
 
     Parameters
@@ -35,6 +37,8 @@ def at_work(workspace: Path, stage: Stage, *, alone: bool = False) -> Iterator[N
         What is done.
     alone : bool
         Whether no other process may be at the same stage.
+    catalog : str
+        SQLAlchemy URL of the catalog.
 
     Raises
     ------
@@ -44,12 +48,17 @@ def at_work(workspace: Path, stage: Stage, *, alone: bool = False) -> Iterator[N
     erasing = f"workspace {workspace}: an erasure must come to its end first, got one under way; run again after it"
     taken = f"workspace {workspace}: only one {stage} may run at a time, got one under way; run again after it"
     kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-    with _held(workspace, _ALL, fcntl.LOCK_SH, erasing), _held(workspace, stage, kind, taken):
+    with (
+        _held(workspace, _ALL, fcntl.LOCK_SH, erasing),
+        _held(workspace, stage, kind, taken),
+        _held_elsewhere(catalog, _ALL, erasing),
+        _held_elsewhere(catalog, stage, taken, alone=alone),
+    ):
         yield
 
 
 @contextmanager
-def nobody_else_at_work(workspace: Path) -> Iterator[None]:
+def nobody_else_at_work(workspace: Path, catalog: str = "") -> Iterator[None]:
     """Have a workspace to oneself: what is deleted now is not being written by another process.
 
     Raises
@@ -65,17 +74,33 @@ def nobody_else_at_work(workspace: Path) -> Iterator[None]:
         f"workspace {workspace}: nothing else may run during an erasure, got {' and '.join(others) or 'another one'} "
         "under way; stop it, or run again after it"
     )
-    with _held(workspace, _ALL, fcntl.LOCK_EX, taken):
+    with _held(workspace, _ALL, fcntl.LOCK_EX, taken), _held_elsewhere(catalog, _ALL, taken, alone=True):
         yield
 
 
-def is_at_work(workspace: Path, stage: Stage) -> bool:
+def is_at_work(workspace: Path, stage: Stage, catalog: str = "") -> bool:
     """Tell whether any process is at a stage."""
+    if catalog and holds_between_machines(catalog):
+        with held_between_machines(catalog, stage, alone=True) as free:
+            if not free:
+                return True
     try:
         with open(workspace / FOLDER / f"{stage}.lock", "rb") as stream:
             return not _locked(stream.fileno(), fcntl.LOCK_EX, patience_s=0)
     except FileNotFoundError:
         return False
+
+
+@contextmanager
+def _held_elsewhere(catalog: str, name: str, taken: str, *, alone: bool = False) -> Iterator[None]:
+    """Hold a turn against other machines, where the catalog's database can tell them."""
+    if not catalog or not holds_between_machines(catalog):
+        yield
+        return
+    with held_between_machines(catalog, name, alone=alone) as held:
+        if not held:
+            raise ResourceError(taken)
+        yield
 
 
 @contextmanager

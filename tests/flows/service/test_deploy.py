@@ -128,6 +128,8 @@ def test_a_pool_that_somebody_made_for_other_workers_stays(client, tmp_path):
 def test_labelled_series_and_drift_start_a_look_at_retraining(client, tmp_path):
     deploy(Config(workspace=tmp_path))
     retrain = client.read_deployment_by_name("retrain/retrain")
+    client.resume_deployment(retrain.id)
+    deploy(Config(workspace=tmp_path))
 
     (automation,) = client.read_resource_related_automations(f"prefect.deployment.{retrain.id}")
 
