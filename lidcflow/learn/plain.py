@@ -1,7 +1,7 @@
 """Heads as arithmetic: a head that is loaded to be asked needs no network, and is asked slice by slice of a sector.
 
-Keras takes some 4 ms to apply a head of four layers to a sector, whatever its size, and NumPy 0.05 ms: with 13
-sectors that is as long as the whole of preprocessing.
+Keras takes some 3 ms of CPU to apply a linear head to a sector, whatever its size, and NumPy 0.02 ms: with 13 sectors
+that is half as long as preprocessing.
 """
 
 from __future__ import annotations
