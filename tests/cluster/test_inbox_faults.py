@@ -33,7 +33,7 @@ class Site:
         config, pacs = self.config, self.tiny.config
         return (
             f'workspace = "{config.workspace}"\ninbox = "pacs:tiny"\n[preprocess]\nslices = 8\nsize = 32\n'
-            f'[cluster]\naddress = "{config.cluster.address}"\n[tracking]\nuri = "{config.tracking_uri}"\n'
+            f'[cluster]\nplace = "{config.cluster.place}"\n[tracking]\nuri = "{config.tracking_uri}"\n'
             f'[delivery]\nto = ["{self.folder / "out"}"]\nsettle_s = 0\nfirst_delay_s = {SHORT_DELAY_S}\n'
             f'[access.pacs.tiny]\nurl = "{pacs.url}"\nsince = "everything"\ntimeout_s = {pacs.timeout_s}\nretries = 1\n'
         )
