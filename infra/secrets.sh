@@ -14,6 +14,7 @@ fi
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cd "$1"
+chmod 0700 .
 authority=${2:-authority}
 
 random() { openssl rand -hex "$1"; }
@@ -62,4 +63,3 @@ printf '{"RegisteredUsers": {"lidcflow": "%s"}}\n' "$(read_secret pacs_password)
 
 [ -s dask.crt ] || "$here/certificates.sh" . "$authority"
 find . -maxdepth 1 -type f -exec chmod 0444 {} +
-chmod 0700 .

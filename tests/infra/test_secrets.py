@@ -40,6 +40,14 @@ def test_the_folder_is_for_its_owner_alone(secrets):
     assert {stat.S_IMODE(file.stat().st_mode) for file in secrets.iterdir() if file.is_file()} == {0o444}
 
 
+def test_a_folder_that_was_open_to_all_is_closed(folder):
+    folder.chmod(0o755)
+
+    again(folder)
+
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
 def test_every_password_and_key_differs_and_is_long(secrets):
     drawn = [text(secrets, file.name) for file in secrets.iterdir() if file.name.endswith(("_password", "_key"))]
 
