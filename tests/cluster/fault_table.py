@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,10 +65,16 @@ def machine() -> str:
 
 
 def sentence(said: str) -> str:
-    """Return the error that a command ended with, or its last line."""
+    """Return the error that a command ended with, or the last line of what it said.
+
+    Examples
+    --------
+    >>> sentence("preprocess: 3 of 12\\nerror: store: the disk must have room\\n")
+    'error: store: the disk must have room'
+    """
+    errors = re.findall(r"error: .*", said)
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error:")]
-    return (errors or lines or ["nothing"])[-1]
+    return str((errors or lines or ["nothing"])[-1])
 
 
 def _cell(text: str) -> str:
