@@ -19,14 +19,14 @@ namespace of its own. "Lost" is what the store, the catalog and the registry lac
 undisturbed truth; seconds are of that run. A server of the tests takes the place of SeaweedFS.
 Research use only.
 
-| What breaks | What the user sees | Lost | Until all is well again |
-|---|---|---|---|
+| | What breaks | What the user sees | Lost | Until all is well again |
+|---|---|---|---|---|
 """
 
 
 @dataclass
 class Row:
-    """One fault; `seconds` from what `since` says until all is well."""
+    """One fault, and its place in the table."""
 
     fault: str
     seen: str
@@ -46,10 +46,13 @@ class FaultTable:
         self.rows.append(Row(fault, seen, lost, recovery, order))
 
     def write(self, page: Path = PAGE) -> None:
-        """Write the page, the faults in their own order."""
-        rows = sorted(self.rows, key=lambda row: row.order)
-        lines = [f"| {row.fault} | {_cell(row.seen)} | {row.lost} | {row.recovery} |" for row in rows]
-        page.write_text(HEAD.format(machine=machine()) + "\n".join(lines) + "\n", encoding="utf-8")
+        """Write the page, the faults in their own order; rows of tests that did not run stay as they are."""
+        lines = _rows_of(page) | {
+            row.order: f"| {row.order} | {row.fault} | {_cell(row.seen)} | {row.lost} | {row.recovery} |"
+            for row in self.rows
+        }
+        body = "\n".join(lines[order] for order in sorted(lines))
+        page.write_text(HEAD.format(machine=machine()) + body + "\n", encoding="utf-8")
 
 
 def machine() -> str:
@@ -75,6 +78,15 @@ def sentence(said: str) -> str:
     errors = re.findall(r"error: .*", said)
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return str((errors or lines or ["nothing"])[-1])
+
+
+def _rows_of(page: Path) -> dict[int, str]:
+    """Return the rows of a page by their numbers."""
+    if not page.is_file():
+        return {}
+    found = re.findall(r"^\| (\d+) \|.*$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    lines = re.findall(r"^\| \d+ \|.*$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return dict(zip(map(int, found), lines, strict=True))
 
 
 def _cell(text: str) -> str:
