@@ -13,11 +13,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 HEAD = """# What happens when things break
 
-Written by the tests that break them: `.venv/bin/pytest tests/cluster --write-table`, on {machine}. Each row is one test
-on the servers of `infra/compose.yaml`, run as processes with the exact commands of that file, each in a network
-namespace of its own. "Lost" is what the store, the catalog and the registry lack afterwards, checked against the
-undisturbed truth; seconds are of that run. A server of the tests takes the place of SeaweedFS.
-Research use only.
+Written by the tests that break them (`.venv/bin/pytest tests/cluster --write-table`), on {machine}.
+Each row is one test on the servers of `infra/compose.yaml`, run as processes with the exact commands of that file, each
+in a network namespace of its own; a server of the tests takes the place of SeaweedFS. "Lost" is what store, catalog and
+registry lack afterwards, checked against the undisturbed truth; seconds are of that run. Research use only.
 
 | | What breaks | What the user sees | Lost | Until all is well again |
 |---|---|---|---|---|
