@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,20 +13,19 @@ PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 HEAD = """# What happens when things break
 
-Written by the tests that break them: `.venv/bin/pytest tests/cluster --write-table`, on {machine}. Each row is one test
-on the servers of `infra/compose.yaml`, run as processes with the exact commands of that file, each in a network
-namespace of its own. "Lost" is what the store, the catalog and the registry lack afterwards, checked against the
-undisturbed truth; seconds are of that run. A server of the tests takes the place of SeaweedFS.
-Research use only.
+Written by the tests that break them (`.venv/bin/pytest tests/cluster --write-table`), on {machine}.
+Each row is one test on the servers of `infra/compose.yaml`, run as processes with the exact commands of that file, each
+in a network namespace of its own; a server of the tests takes the place of SeaweedFS. "Lost" is what store, catalog and
+registry lack afterwards, checked against the undisturbed truth; seconds are of that run. Research use only.
 
-| What breaks | What the user sees | Lost | Until all is well again |
-|---|---|---|---|
+| | What breaks | What the user sees | Lost | Until all is well again |
+|---|---|---|---|---|
 """
 
 
 @dataclass
 class Row:
-    """One fault; `seconds` from what `since` says until all is well."""
+    """One fault, and its place in the table."""
 
     fault: str
     seen: str
@@ -45,10 +45,13 @@ class FaultTable:
         self.rows.append(Row(fault, seen, lost, recovery, order))
 
     def write(self, page: Path = PAGE) -> None:
-        """Write the page, the faults in their own order."""
-        rows = sorted(self.rows, key=lambda row: row.order)
-        lines = [f"| {row.fault} | {_cell(row.seen)} | {row.lost} | {row.recovery} |" for row in rows]
-        page.write_text(HEAD.format(machine=machine()) + "\n".join(lines) + "\n", encoding="utf-8")
+        """Write the page, the faults in their own order; rows of tests that did not run stay as they are."""
+        lines = _rows_of(page) | {
+            row.order: f"| {row.order} | {row.fault} | {_cell(row.seen)} | {row.lost} | {row.recovery} |"
+            for row in self.rows
+        }
+        body = "\n".join(lines[order] for order in sorted(lines))
+        page.write_text(HEAD.format(machine=machine()) + body + "\n", encoding="utf-8")
 
 
 def machine() -> str:
@@ -64,10 +67,25 @@ def machine() -> str:
 
 
 def sentence(said: str) -> str:
-    """Return the error that a command ended with, or its last line."""
+    """Return the error that a command ended with, or the last line of what it said.
+
+    Examples
+    --------
+    >>> sentence("preprocess: 3 of 12\\nerror: store: the disk must have room\\n")
+    'error: store: the disk must have room'
+    """
+    errors = re.findall(r"error: .*", said)
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error:")]
-    return (errors or lines or ["nothing"])[-1]
+    return str((errors or lines or ["nothing"])[-1])
+
+
+def _rows_of(page: Path) -> dict[int, str]:
+    """Return the rows of a page by their numbers."""
+    if not page.is_file():
+        return {}
+    found = re.findall(r"^\| (\d+) \|.*$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    lines = re.findall(r"^\| \d+ \|.*$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return dict(zip(map(int, found), lines, strict=True))
 
 
 def _cell(text: str) -> str:
