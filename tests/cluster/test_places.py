@@ -343,7 +343,7 @@ def test_work_is_sent_encrypted_and_a_plain_client_is_refused(tmp_path, prefect_
             open_cluster(ClusterConfig(place=address.replace("tls:", "tcp:"), tls=tls), "train"),
         ):
             pass
-        with pytest.raises(OSError, match="Timed out|reset by peer"):
+        with pytest.raises(OSError, match=r"Timed out|reset by peer"):
             Client(address.replace("tls:", "tcp:"), timeout=2)
 
     assert address.startswith("tls://")
