@@ -265,6 +265,7 @@ def test_a_queue_starts_workers_by_job_scripts(tmp_path, monkeypatch):
     """The queue here is a shell, dask-jobqueue's own stand-in for one; script and worker are real."""
     pytest.importorskip("dask_jobqueue")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DASK_LOGGING__DISTRIBUTED", raising=False)  # the stand-in waits for a line of the log
     arguments = {"cores": 1, "processes": 1, "memory": "1GiB", "local_directory": str(tmp_path), "interface": "lo"}
     config = ClusterConfig(
         place="dask_jobqueue.local.LocalCluster", arguments=arguments, workers=1, train={"arguments": {"nanny": False}}
