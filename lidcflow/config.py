@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import (
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from lidcflow.config_base import Settings
 from lidcflow.config_cluster import ClusterConfig
@@ -136,6 +144,12 @@ class Config(Settings):
             nested = _with(nested, key.split("."), value)
         return Config.model_validate(nested)
 
+    @model_serializer(mode="wrap")
+    def _serialized(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """Mask secrets for Prefect, which keeps the parameters of runs below a run for ever; it alone asks by alias."""
+        kept: dict[str, Any] = handler(self)
+        return without_secrets(kept) if info.by_alias and info.mode == "json" else kept
+
     @property
     def inboxes(self) -> tuple[str, ...]:
         """Sources of the scheduled inference."""
@@ -187,6 +201,25 @@ class Config(Settings):
     def prefect_home(self) -> Path:
         """Folder of Prefect's database when no server is configured."""
         return self.workspace.absolute() / "prefect"
+
+
+def without_secrets(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings without passwords in addresses, and without what a cluster's class is made with.
+
+    Examples
+    --------
+    >>> without_secrets({"catalog_url": "postgresql://me:secret@db/catalog", "cluster": {"arguments": {"env": {}}}})
+    {'catalog_url': 'postgresql://me:***@db/catalog', 'cluster': {'arguments': '***'}}
+    """
+    return {key: _without_secrets(key, value) for key, value in settings.items()}
+
+
+def _without_secrets(key: str, value: Any) -> Any:
+    if key == "arguments":
+        return "***" if value else value
+    if isinstance(value, dict):
+        return without_secrets(value)
+    return re.sub(r"(://[^/@\s]*?):[^/@\s]*@", r"\1:***@", value) if isinstance(value, str) else value
 
 
 def _with(table: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
 from prefect.flow_engine import run_flow
 from prefect.states import Pending
 
@@ -89,3 +90,29 @@ def test_only_the_run_of_a_deployment_counts_as_one_and_not_those_below_it(prefe
 
     assert run_flow(above, flow_run=run) == (True, False)
     assert above() == (False, False)
+
+
+def test_prefect_keeps_no_secret_of_a_run_below_a_run(tmp_path, prefect_server):
+    secrets = {
+        "catalog_url": "postgresql+pg8000://me:a+secret@db/catalog",
+        "cluster": {"place": "dask_jobqueue.SLURMCluster", "arguments": {"env_extra": ["TOKEN=a+secret"]}},
+    }
+    config = Config(workspace=tmp_path, **secrets)
+
+    @flow
+    def below(config: Config, more: dict[str, Config]):
+        assert config.catalog_url == secrets["catalog_url"]
+        return FlowRunContext.get().flow_run.id
+
+    @flow
+    def above():
+        return below(config, {"one": config})
+
+    with get_client(sync_client=True) as client:
+        kept = client.read_flow_run(above()).parameters
+
+    assert "a+secret" not in str(kept)
+    assert kept["config"]["catalog_url"] == "postgresql+pg8000://me:***@db/catalog"
+    assert kept["config"]["workspace"] == str(tmp_path)
+    assert Config.model_validate_json(config.model_dump_json()) == config
+    assert config.model_dump(mode="json")["catalog_url"] == secrets["catalog_url"]
