@@ -36,9 +36,13 @@ format: setup
 pictures: setup
 	$(BIN)/python docs/pictures.py demo
 
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest --python-version 3.11 \
+  --no-emit-index-url --no-header --no-annotate
+
 lock:
-	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra dev --universal --fork-strategy fewest \
-	  --python-version 3.11 --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+	$(COMPILE) --extra cpu --extra dev --output-file requirements.lock
+	$(COMPILE) --extra gpu --extra server --constraint requirements.lock --quiet \
+	  | grep -E '^(nvidia-|tensorflow==)' > infra/gpu.lock
 
 clean:
 	rm -rf .venv demo build dist *.egg-info
