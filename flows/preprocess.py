@@ -115,9 +115,10 @@ def split_current(usable: list[Series], config: Config) -> tuple[dict[str, str],
     store = VolumeStore.of(config, create=True)
     current: dict[str, str] = {}
     waiting: list[Series] = []
-    for series in usable:
-        if record := store.current_record(series):
-            current[series.series_instance_uid] = record.volume_digest
+    known = store.look_up([series.series_instance_uid for series in usable])
+    for series, (uid, found) in zip(usable, known, strict=True):
+        if found and store.is_of(found, series):
+            current[uid] = found.volume_digest
         else:
             waiting.append(series)
     return current, waiting

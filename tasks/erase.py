@@ -11,7 +11,6 @@ from lidcflow.config import Config
 from lidcflow.erasure.files import delete_folders, files_that_name, kept_trainings, report_folders, reported_series
 from lidcflow.erasure.snapshots import series_of_patient, snapshot_files
 from lidcflow.erasure.subject import Subject, Target, merged
-from lidcflow.errors import StoreError
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.source.forget import cached_series, forget_series
 from lidcflow.store.catalog import Catalog
@@ -84,8 +83,7 @@ def delete_rows(uids: Collection[str], config: Config, *, dry: bool) -> int:
         count = marks.delete(uids, only_count=dry) + ledger.delete(uids, only_count=dry)
     for url in catalogs_of(config):
         with Catalog(url) as catalog:
-            known = {row.series_instance_uid for row in catalog.rows()} & set(uids)
-            count += len(known) if dry else catalog.delete(uids)
+            count += catalog.delete(uids, only_count=dry)
     return count
 
 
@@ -97,20 +95,15 @@ def catalogs_of(config: Config) -> list[str]:
 
 def _in_stores(config: Config) -> Iterator[Target]:
     for store in stores_of(config):
-        for uid in store.series_uids():
-            try:
-                record = store.record(uid)
-            except StoreError:
-                yield Target(uid)
-            else:
-                yield Target(uid, record.study_instance_uid, record.patient_key)
+        for uid, found in store.look_up(store.series_uids()):
+            yield Target(uid, found.study_instance_uid, found.patient_key) if found else Target(uid)
 
 
 def _in_catalogs(config: Config) -> Iterator[Target]:
     for url in catalogs_of(config):
         with Catalog(url) as catalog:
-            for row in catalog.rows():
-                yield Target(row.series_instance_uid, row.study_instance_uid, row.patient_key)
+            for owned in catalog.owners():
+                yield Target(*owned)
 
 
 def _in_headers(config: Config) -> Iterator[Target]:

@@ -19,8 +19,7 @@ from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.learn.splits import Split
 from lidcflow.readings.collect import collect_nodules
-from lidcflow.store.record import VolumeRecord
-from lidcflow.store.volumes import VolumeStore
+from lidcflow.store.volumes import VolumeStore, VolumeSummary
 from tasks.features import has_features
 from tasks.progress import stage
 from tasks.tracking.connection import Tracking
@@ -131,9 +130,9 @@ def _checked(snapshot: Snapshot, release: ReleaseRecord) -> Snapshot:
 
 def _records(
     release: ReleaseRecord, uids: Sequence[str], digests: pd.Series[str], store: VolumeStore
-) -> list[VolumeRecord]:
+) -> list[VolumeSummary]:
     try:
-        records = list(store.records(uids))
+        records = list(store.summaries(uids))
     except StoreError as error:
         raise ReleaseError(f"{_name(release)}: every held-out series must be in the store; {error}") from None
     for record in records:
@@ -147,9 +146,10 @@ def _records(
     return records
 
 
-def _truth(records: Sequence[VolumeRecord], labels: NDArray[np.int8], config: Config) -> HeldOutStudies:
+def _truth(records: Sequence[VolumeSummary], labels: NDArray[np.int8], config: Config) -> HeldOutStudies:
+    full = VolumeStore.of(config).records
     with stage("readings") as reading:
-        nodules = collect_nodules(records, config.labels.sources, reading.reach).nodules
+        nodules = collect_nodules(records, config.labels.sources, reading.reach, full=full).nodules
     findings = [
         findings_of(record, nodules.get(record.series_instance_uid, []), config.labels, expected=expected)
         for record, expected in zip(records, labels, strict=True)

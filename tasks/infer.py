@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from lidcflow.read.recommendation import GeneratedBy, Recommendation, ReleaseFac
 from lidcflow.read.report import DATA, PAGE, write_report
 from lidcflow.read.reports import UNKNOWN_STUDY
 from lidcflow.store.locate import is_store
-from lidcflow.store.volumes import VolumeRecord, VolumeStore
+from lidcflow.store.volumes import VolumeRecord, VolumeStore, VolumeSummary
 from lidcflow.watch.outlying import NO_PROFILE, warnings_of
 from lidcflow.watch.series import mean_features, measure_series
 from tasks.cluster import map_series
@@ -87,10 +87,11 @@ def page_folder(folder: Path, study_instance_uid: str | None, series_instance_ui
     return folder / (study_instance_uid or UNKNOWN_STUDY) / series_instance_uid
 
 
-def known_readings(uids: Iterable[str], release: ReleaseRecord, config: Config, folder: Path) -> list[SeriesReading]:
+def known_readings(uids: Collection[str], release: ReleaseRecord, config: Config, folder: Path) -> list[SeriesReading]:
     """Return the readings that are there already: of this volume, by this release, with these settings."""
     store = VolumeStore.of(config)
-    found = (_known_reading(store.record(uid), release.facts(), config, folder) for uid in uids)
+    facts = release.facts()
+    found = (_known_reading(volume, facts, config, folder) for volume in store.summaries(uids))
     return [reading for reading in found if reading]
 
 
@@ -163,14 +164,14 @@ def _range_of(found: SliceRange) -> RecommendedRange:
     )
 
 
-def _known_reading(record: VolumeRecord, release: ReleaseFacts, config: Config, folder: Path) -> SeriesReading | None:
-    place = page_folder(folder, record.study_instance_uid, record.series_instance_uid)
+def _known_reading(volume: VolumeSummary, release: ReleaseFacts, config: Config, folder: Path) -> SeriesReading | None:
+    place = page_folder(folder, volume.study_instance_uid, volume.series_instance_uid)
     said = _stored(place)
     if said is None or said.volume is None or _can_be_compared_now(said, Tracking.of(config)):
         return None
     shown = min(len(said.ranges) + said.ranges_left_out, config.infer.ranges)
     same = (said.release, said.volume.volume_digest, len(said.ranges), said.generated_by)
-    wanted = (release, record.volume_digest, shown, GeneratedBy())
+    wanted = (release, volume.volume_digest, shown, GeneratedBy())
     return reading_of(said, place / PAGE, reused=True) if same == wanted else None
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from lidcflow.config import LIDC, LabelConfig
 from lidcflow.errors import LabelError
 from lidcflow.lidc.labels import NoduleSlices, labels_of, nodule_slices, slab_labels
-from lidcflow.readings.collect import Collected, collect_nodules
-from lidcflow.store.volumes import VolumeRecord
+from lidcflow.readings.collect import Collected, FullRecords, collect_nodules
+from lidcflow.store.volumes import VolumeRecord, VolumeSummary
 from tasks.progress import stage
 
 
@@ -25,7 +25,10 @@ class Labelled:
     collected: Collected
 
 
-def label_volumes(records: Iterable[VolumeRecord], config: LabelConfig) -> Labelled:
+Volumes = Iterable[VolumeSummary | VolumeRecord]
+
+
+def label_volumes(records: Volumes, config: LabelConfig, full: FullRecords | None = None) -> Labelled:
     """Label volumes as `label_readable` does, and refuse to go on without any.
 
     Raises
@@ -34,14 +37,16 @@ def label_volumes(records: Iterable[VolumeRecord], config: LabelConfig) -> Label
         If there is no label, or a source of readings is not there.
     """
     volumes = list(records)
-    labelled = label_readable(volumes, config)
+    labelled = label_readable(volumes, config, full)
     if not labelled.labels:
         raise LabelError(no_labels(labelled, len(volumes), config))
     return labelled
 
 
-def label_readable(records: Iterable[VolumeRecord], config: LabelConfig) -> Labelled:
+def label_readable(records: Volumes, config: LabelConfig, full: FullRecords | None = None) -> Labelled:
     """Label every volume whose series was read, each with all of its readings or not at all.
+
+    Volumes in short are enough where `full` reads the records of those that files have readings of.
 
     Raises
     ------
@@ -49,7 +54,8 @@ def label_readable(records: Iterable[VolumeRecord], config: LabelConfig) -> Labe
         If a source of readings is not there.
     """
     volumes = list(records)
-    collected = _collect(volumes, config)
+    with stage("readings") as reading:
+        collected = collect_nodules(volumes, config.sources, reading.reach, full=full)
     labels: dict[str, NDArray[np.int8]] = {}
     with stage("labels", total=len(volumes)) as progress:
         for record in volumes:
@@ -61,14 +67,20 @@ def label_readable(records: Iterable[VolumeRecord], config: LabelConfig) -> Labe
 
 
 def nodules_of_records(
-    records: Sequence[VolumeRecord], config: LabelConfig, *, expected: NDArray[np.integer]
+    records: Sequence[VolumeSummary | VolumeRecord],
+    collected: Collected,
+    config: LabelConfig,
+    *,
+    expected: NDArray[np.integer],
 ) -> list[list[NoduleSlices]]:
     """Return the nodules of stored volumes and the slices they lie in.
 
     Parameters
     ----------
-    records : sequence of VolumeRecord
+    records : sequence of VolumeSummary or VolumeRecord
         Volumes of a snapshot.
+    collected : Collected
+        What the sources say of them.
     config : LabelConfig
         How they were labelled.
     expected : (volumes, slices) array
@@ -79,7 +91,6 @@ def nodules_of_records(
     LabelError
         If the readings are no longer those of the snapshot.
     """
-    collected = _collect(records, config)
     found = []
     for record, labels in zip(records, expected, strict=True):
         nodules = collected.nodules.get(record.series_instance_uid, [])
@@ -91,11 +102,6 @@ def nodules_of_records(
             )
         found.append(slices)
     return found
-
-
-def _collect(records: Iterable[VolumeRecord], config: LabelConfig) -> Collected:
-    with stage("readings") as reading:
-        return collect_nodules(records, config.sources, reading.reach)
 
 
 def no_labels(labelled: Labelled, volumes: int, config: LabelConfig) -> str:

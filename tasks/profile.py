@@ -79,7 +79,7 @@ def check_volumes(release: ReleaseRecord, snapshot: Snapshot, uids: Sequence[str
         If one is gone.
     """
     digests = snapshot.table.groupby("series_instance_uid")["volume_digest"].first()
-    for record in VolumeStore.of(config).records(uids):
+    for record in VolumeStore.of(config).summaries(uids):
         if record.volume_digest != digests[record.series_instance_uid]:
             raise ReleaseError(
                 f"release {release.name} version {release.version}: the volume of series {record.series_instance_uid} "

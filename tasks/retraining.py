@@ -62,8 +62,8 @@ def snapshot_now(config: Config) -> Snapshot:
         If it can't be trained on.
     """
     store = VolumeStore.of(config)
-    records = list(store.records(store.series_uids()))
-    return build_snapshot(records, label_readable(records, config.labels).labels, config.split)
+    volumes = list(store.summaries(store.series_uids()))
+    return build_snapshot(volumes, label_readable(volumes, config.labels, store.records).labels, config.split)
 
 
 def _weigh(snapshot: Snapshot, config: Config, *, force: bool) -> Stock:

@@ -19,7 +19,7 @@ from lidcflow.learn.dataset import Snapshot, build_snapshot
 from lidcflow.learn.engines import require_engine
 from lidcflow.learn.release import BackbonePin, ClassCounts, inputs_digest
 from lidcflow.learn.training_set import Nodules, TrainingSet, TrainingSettings, fix_training_set
-from lidcflow.store.volumes import VolumeRecord, VolumeStore
+from lidcflow.store.volumes import VolumeStore, VolumeSummary
 from tasks.labels import Labelled, label_volumes, nodules_of_records
 from tasks.snapshot_files import config_of_snapshot, find_snapshot, require_volumes, snapshots_folder
 
@@ -91,7 +91,7 @@ def _plan_anew(config: Config) -> TrainingPlan:
         backbone_id=backbone.id,
         synthetic=_is_synthetic(records, labelled),
     )
-    fixed = fix_training_set(snapshot, settings, _held_out_nodules(snapshot, records, config))
+    fixed = fix_training_set(snapshot, settings, _held_out_nodules(snapshot, records, labelled, config))
     plan = _plan_fixed(config, fixed, backbone)
     return plan.model_copy(update={"left_out": len(labelled.left_out)})
 
@@ -149,23 +149,25 @@ def pin_backbone(config: Config) -> BackbonePin:
     )
 
 
-def _labelled(config: Config) -> tuple[list[VolumeRecord], Labelled]:
+def _labelled(config: Config) -> tuple[list[VolumeSummary], Labelled]:
     store = VolumeStore.of(config)
-    records = list(store.records(store.series_uids()))
-    if not records:
+    volumes = list(store.summaries(store.series_uids()))
+    if not volumes:
         raise LabelError("labels: the store must hold volumes, got none; run `lidcflow preprocess` first")
-    return records, label_volumes(records, config.labels)
+    return volumes, label_volumes(volumes, config.labels, store.records)
 
 
-def _is_synthetic(records: Sequence[VolumeRecord], labelled: Labelled) -> bool:
-    return any(record.synthetic for record in records if record.series_instance_uid in labelled.labels)
+def _is_synthetic(volumes: Sequence[VolumeSummary], labelled: Labelled) -> bool:
+    return any(volume.synthetic for volume in volumes if volume.series_instance_uid in labelled.labels)
 
 
-def _held_out_nodules(snapshot: Snapshot, records: Sequence[VolumeRecord], config: Config) -> Nodules:
+def _held_out_nodules(
+    snapshot: Snapshot, volumes: Sequence[VolumeSummary], labelled: Labelled, config: Config
+) -> Nodules:
     """Find the nodules that a release is measured by, so that the file of the snapshot holds them too."""
-    rows = snapshot.table[snapshot.table["split"] != "train"]
-    labels = {str(uid): of_series["label"].to_numpy() for uid, of_series in rows.groupby("series_instance_uid")}
-    held_out = [record for record in records if record.series_instance_uid in labels]
-    expected = np.stack([labels[record.series_instance_uid] for record in held_out])
-    found = nodules_of_records(held_out, config.labels, expected=expected)
-    return {record.series_instance_uid: nodules for record, nodules in zip(held_out, found, strict=True)}
+    names = snapshot.table.loc[snapshot.table["split"] != "train", "series_instance_uid"]
+    named = set(names.unique())
+    held_out = [volume for volume in volumes if volume.series_instance_uid in named]
+    expected = np.stack([labelled.labels[volume.series_instance_uid] for volume in held_out])
+    found = nodules_of_records(held_out, labelled.collected, config.labels, expected=expected)
+    return {volume.series_instance_uid: nodules for volume, nodules in zip(held_out, found, strict=True)}

@@ -105,7 +105,7 @@ def require_volumes(fixed: TrainingSet, config: Config, backbone_id: str) -> Non
             f"snapshot {fixed.id}: its {len(digests)} series must be in the store, got {len(gone)} that are not, the "
             f"first {gone[0]}; preprocess them again, or train without --snapshot"
         )
-    now = ((record.series_instance_uid, record.volume_digest) for record in store.records(digests.index))
+    now = ((volume.series_instance_uid, volume.volume_digest) for volume in store.summaries(digests.index))
     changed = [uid for uid, digest in now if digest != digests[uid]]
     if changed:
         raise TrainingError(

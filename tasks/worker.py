@@ -22,6 +22,6 @@ def preprocess_series(series: Series, *, store_root: str, config: PreprocessConf
         If the storage of its files does not answer.
     """
     store = VolumeStore(store_root, config, create=False, access=access)
-    if current := store.current_record(series):
+    if current := store.current_summary(series):
         return current.volume_digest
     return store.write(series, reduce_series(series, config, access))

@@ -71,15 +71,15 @@ def _write_own(out: Path, report: Path | None, config: Config, as_json: bool) ->
 
     store = VolumeStore.of(config)
     with shown_progress("reading the readings"):
-        records = [store.record(uid) for uid in store.series_uids()]
-        labelled = label_readable(records, config.labels)
+        volumes = list(store.summaries(store.series_uids()))
+        labelled = label_readable(volumes, config.labels, store.records)
     problems = labelled.collected.problems
     if report:
         write_label_table((problem.row for problem in problems), report, columns=REPORT_COLUMNS)
     if not labelled.labels:
         _print_problems(problems)
-        raise LabelError(no_labels(labelled, len(records), config.labels))
-    keys = {record.series_instance_uid: record.patient_key for record in records}
+        raise LabelError(no_labels(labelled, len(volumes), config.labels))
+    keys = {volume.series_instance_uid: volume.patient_key for volume in volumes}
     rows = [StoredLabelRow(keys[uid], uid, label_string(of)) for uid, of in labelled.labels.items()]
     write_label_table(rows, out, columns=StoredLabelRow._fields)
     if as_json:

@@ -15,6 +15,7 @@ from lidcflow.errors import LabelError
 from lidcflow.lidc.labels import NoduleSlices, labels_of, nodule_slices
 from lidcflow.readings.table import Nodule, Reading
 from lidcflow.store.record import VolumeRecord
+from lidcflow.store.summary import VolumeSummary
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,17 @@ class HeldOutStudies:
 
 
 def findings_of(
-    record: VolumeRecord, nodules: Sequence[Nodule], config: LabelConfig, *, expected: NDArray[np.integer]
+    record: VolumeRecord | VolumeSummary,
+    nodules: Sequence[Nodule],
+    config: LabelConfig,
+    *,
+    expected: NDArray[np.integer],
 ) -> list[Finding]:
     """Place the nodules of a stored volume in its slices and measure them.
 
     Parameters
     ----------
-    record : VolumeRecord
+    record : VolumeRecord or VolumeSummary
         The volume.
     nodules : sequence of Nodule
         From the readings of its series; those that do not count or lie outside are left out.
@@ -98,13 +103,13 @@ def findings_of(
     return findings
 
 
-def _finding(nodule: Nodule, found: NoduleSlices, record: VolumeRecord) -> Finding:
+def _finding(nodule: Nodule, found: NoduleSlices, record: VolumeRecord | VolumeSummary) -> Finding:
     diameters_mm = [_diameter_mm(reading, record) for reading in nodule.readings if reading.is_outlined]
     size_mm = float(np.mean(diameters_mm)) if diameters_mm else _extent_mm(nodule, record.slice_spacing_mm / 2)
     return Finding(found.slices, found.label, size_mm, len(nodule.readings))
 
 
-def _diameter_mm(reading: Reading, record: VolumeRecord) -> float:
+def _diameter_mm(reading: Reading, record: VolumeRecord | VolumeSummary) -> float:
     """Measure the longest line between two points of an outline; an outline of one point is a pixel wide."""
     longest_mm = min(record.row_spacing_mm, record.column_spacing_mm)
     for mark in reading.marks:

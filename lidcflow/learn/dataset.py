@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from lidcflow.config import SplitConfig
 from lidcflow.erasure.snapshots import ERASED
 from lidcflow.errors import TrainingError
+from lidcflow.learn.rows_text import rows_digest
 from lidcflow.learn.splits import SPLITS, Split, split_of
 from lidcflow.lidc.labels import CLASS_NAMES, NON_NODULE
 
@@ -68,7 +68,7 @@ class Snapshot:
     def save(self, file: Path) -> None:
         """Write the table as Parquet with its digest, whole or not at all."""
         draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-        table = self.table.copy()
+        table = self.table.copy(deep=False)
         table.attrs["digest"] = self.digest
         try:
             table.to_parquet(draft, index=False)
@@ -85,28 +85,49 @@ class Snapshot:
         TrainingError
             If there is no such file, its rows are not those that were saved, or can't be trained on.
         """
-        if not file.is_file():
-            raise TrainingError(f"snapshot {file.name}: the file must exist; train to make a new one")
-        try:
-            table = pd.read_parquet(file)
-            rows = table[list(COLUMNS)].astype(COLUMNS)
-        except (OSError, ValueError, KeyError):
-            raise TrainingError(
-                f"snapshot {file.name}: must be a Parquet file of slices, got one that can't be read; "
-                "train to make a new one"
-            ) from None
-        if erased := table.attrs.get(ERASED):
-            raise TrainingError(
-                f"snapshot {file.name}: must hold all of its series, but {erased['series']} were erased on "
-                f"{erased['on']}; train to make a new one"
-            )
-        snapshot = _snapshot(rows)
-        if snapshot.digest != table.attrs.get("digest"):
-            raise TrainingError(
-                f"snapshot {file.name}: rows must be those that were saved, got digest {snapshot.digest[:12]} "
-                f"instead of {str(table.attrs.get('digest'))[:12]}; train to make a new one"
-            )
-        return snapshot
+        return snapshot_in(read_table(file), file)
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """Read the table of a snapshot's file, with all of its columns.
+
+    Raises
+    ------
+    TrainingError
+        If there is no such file, or no table of slices in it.
+    """
+    if not file.is_file():
+        raise TrainingError(f"snapshot {file.name}: the file must exist; train to make a new one")
+    try:
+        table = pd.read_parquet(file)
+        return table.astype(COLUMNS)
+    except (OSError, ValueError, KeyError):
+        raise TrainingError(
+            f"snapshot {file.name}: must be a Parquet file of slices, got one that can't be read; "
+            "train to make a new one"
+        ) from None
+
+
+def snapshot_in(table: pd.DataFrame, file: Path) -> Snapshot:
+    """Return the snapshot that a table holds, once it is certain that its rows are those that were saved.
+
+    Raises
+    ------
+    TrainingError
+        If they are not, or can't be trained on.
+    """
+    if erased := table.attrs.get(ERASED):
+        raise TrainingError(
+            f"snapshot {file.name}: must hold all of its series, but {erased['series']} were erased on "
+            f"{erased['on']}; train to make a new one"
+        )
+    snapshot = _snapshot(table)
+    if snapshot.digest != table.attrs.get("digest"):
+        raise TrainingError(
+            f"snapshot {file.name}: rows must be those that were saved, got digest {snapshot.digest[:12]} "
+            f"instead of {str(table.attrs.get('digest'))[:12]}; train to make a new one"
+        )
+    return snapshot
 
 
 def build_snapshot(
@@ -128,14 +149,13 @@ def build_snapshot(
     TrainingError
         If nothing is labelled, a split is empty, a class is absent, or a patient is in two splits.
     """
-    parts = [
-        _series_rows(record, labels[uid], split) for record in records if (uid := record.series_instance_uid) in labels
-    ]
-    if not parts:
+    labelled = [record for record in records if record.series_instance_uid in labels]
+    if not labelled:
         raise TrainingError(
             "snapshot: at least one stored series must have labels, got none; preprocess series of LIDC-IDRI"
         )
-    return _snapshot(pd.concat(parts, ignore_index=True))
+    labelled.sort(key=lambda record: record.series_instance_uid)
+    return _snapshot(_rows(labelled, [labels[record.series_instance_uid] for record in labelled], split))
 
 
 def sector_rows(
@@ -214,27 +234,43 @@ def _limits(counts: tuple[int, int, int], balance: Balance, cap: int | None) -> 
     return [cap or max(counts)] * len(counts)
 
 
-def _series_rows(record: VolumeFacts, labels: NDArray[np.int8], split: SplitConfig) -> pd.DataFrame:
+def _rows(records: Sequence[VolumeFacts], labels: Sequence[NDArray[np.int8]], split: SplitConfig) -> pd.DataFrame:
+    """Make a row of each slice; what all slices of a series have in common is written once and repeated."""
+    sizes = [len(of_series) for of_series in labels]
+    series = np.repeat(np.arange(len(records)), sizes)
+
+    def of_each(values: Iterable[str]) -> pd.Series:
+        return pd.Series(list(values), dtype="str").take(series).reset_index(drop=True)
+
     return pd.DataFrame(
         {
-            "series_instance_uid": record.series_instance_uid,
-            "patient_key": record.patient_key,
-            "slice": np.arange(1, len(labels) + 1),
-            "label": labels,
-            "split": split_of(record.patient_key, split),
-            "volume_digest": record.volume_digest,
+            "series_instance_uid": of_each(record.series_instance_uid for record in records),
+            "patient_key": of_each(record.patient_key for record in records),
+            "slice": np.concatenate([np.arange(1, size + 1) for size in sizes]),
+            "label": np.concatenate(labels),
+            "split": of_each(split_of(record.patient_key, split) for record in records),
+            "volume_digest": of_each(record.volume_digest for record in records),
         }
     )
 
 
 def _snapshot(rows: pd.DataFrame) -> Snapshot:
     """Bring rows into their canonical order, check and hash them."""
-    table = rows[list(COLUMNS)].astype(COLUMNS).sort_values(["series_instance_uid", "slice"], ignore_index=True)
+    table = in_order(rows[list(COLUMNS)].astype(COLUMNS))
     _check_patients(table)
     _check_slices(table)
     _check_classes(table)
-    text = table.to_csv(index=False, lineterminator="\n")
-    return Snapshot(table, hashlib.sha256(text.encode()).hexdigest())
+    return Snapshot(table, rows_digest(table))
+
+
+def in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows by series and slice; those that lie so already, as in a snapshot's file, are not copied."""
+    uids, slices = rows["series_instance_uid"], rows["slice"].to_numpy()
+    before, after = uids.iloc[:-1].reset_index(drop=True), uids.iloc[1:].reset_index(drop=True)
+    rising = (before == after).to_numpy() & (slices[:-1] <= slices[1:]) | (before < after).to_numpy()
+    if rising.all():
+        return rows.reset_index(drop=True)
+    return rows.sort_values(["series_instance_uid", "slice"], ignore_index=True)
 
 
 def _check_patients(table: pd.DataFrame) -> None:

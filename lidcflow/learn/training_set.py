@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -20,8 +19,9 @@ from pydantic import ValidationError
 from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.errors import TrainingError
 from lidcflow.learn.class_weights import CLASSES, class_weights
-from lidcflow.learn.dataset import COLUMNS, Snapshot, sector_rows, weight_column
+from lidcflow.learn.dataset import COLUMNS, Snapshot, in_order, read_table, sector_rows, snapshot_in, weight_column
 from lidcflow.learn.release import Record, portable
+from lidcflow.learn.rows_text import rows_digest
 from lidcflow.learn.sectors import sector_of, sector_slices
 from lidcflow.lidc.labels import NoduleSlices
 
@@ -102,13 +102,12 @@ class TrainingSet:
         TrainingError
             If there is no such file, it is no snapshot of a training, or not as it was saved.
         """
-        snapshot = Snapshot.load(file)
+        table = in_order(read_table(file))
+        snapshot = snapshot_in(table, file)
         try:
-            table = pd.read_parquet(file)
             found = table.attrs["training"]
             settings, nodules = TrainingSettings.model_validate(found["settings"]), _nodules(found["nodules"])
-            ordered = table.sort_values(["series_instance_uid", "slice"], ignore_index=True)
-            fixed = replace(snapshot, fixed=ordered[list(FIXED)].astype(FIXED))
+            fixed = replace(snapshot, fixed=table[list(FIXED)].astype(FIXED))
         except (KeyError, TypeError, ValueError, ValidationError):
             raise TrainingError(
                 f"snapshot {file.name}: must hold sectors, weights and settings of a training, got none that can be "
@@ -167,6 +166,7 @@ def settings_of(file: Path) -> tuple[str, TrainingSettings] | None:
 
 def _fixed(snapshot: Snapshot, train: TrainConfig) -> pd.DataFrame:
     """Sector and weights of every row; a fixed snapshot keeps the rows that it counts."""
+    snapshot = _without_names(snapshot)
     slices = int(snapshot.table["slice"].max())
     sector = sector_of(slices, train.sector_num)[snapshot.table["slice"].to_numpy() - 1]
     fixed = pd.DataFrame({"sector": sector, "weight": 0.0, "weight_all_sectors": 0.0}).astype(FIXED)
@@ -178,6 +178,11 @@ def _fixed(snapshot: Snapshot, train: TrainConfig) -> pd.DataFrame:
     if train.sector_num == 1:
         fixed["weight"] = fixed["weight_all_sectors"]
     return fixed
+
+
+def _without_names(snapshot: Snapshot) -> Snapshot:
+    """Return the columns that weights depend on: rows are copied for each sector, and names are most of a row."""
+    return replace(snapshot, table=snapshot.table[["slice", "label", "split"]].astype({"split": "category"}))
 
 
 def _weights(labels: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -196,8 +201,7 @@ def _table(snapshot: Snapshot) -> pd.DataFrame:
 def _digest(snapshot: Snapshot, settings: TrainingSettings, nodules: Nodules) -> str:
     told = settings.model_dump(mode="json", exclude={"created", "lidcflow_version"})
     text = json.dumps({"settings": told, "nodules": _plain(nodules)}, sort_keys=True)
-    rows = _table(snapshot).to_csv(index=False, lineterminator="\n")
-    return hashlib.sha256(f"{text}\n{rows}".encode()).hexdigest()
+    return rows_digest(_table(snapshot), before=f"{text}\n")
 
 
 def _plain(nodules: Nodules) -> dict[str, Any]:

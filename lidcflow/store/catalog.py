@@ -22,6 +22,7 @@ Values = TypeVar("Values")
 
 _LONGEST_UID = 64
 _ROWS_PER_QUERY = 500
+_ROWS_PER_PAGE = 10_000
 
 
 class State(StrEnum):
@@ -115,14 +116,20 @@ class Catalog(Tables):
         with self._database.session(reads_only=True) as session:
             return list(session.scalars(query if state is None else query.where(SeriesRow.state == state)))
 
-    def delete(self, series_instance_uids: Collection[str]) -> int:
-        """Delete the rows of series, and return how many there were."""
+    def owners(self) -> Iterator[tuple[str, str | None, str | None]]:
+        """Yield SeriesInstanceUID, StudyInstanceUID and patient key of each series, a page at a time."""
+        query = select(SeriesRow.series_instance_uid, SeriesRow.study_instance_uid, SeriesRow.patient_key)
+        with self._database.session(reads_only=True) as session:
+            yield from session.execute(query.execution_options(yield_per=_ROWS_PER_PAGE)).tuples()
+
+    def delete(self, series_instance_uids: Collection[str], *, only_count: bool = False) -> int:
+        """Delete the rows of series, or only count them; return how many there were."""
         uids, deleted = list(series_instance_uids), 0
-        with self._database.session() as session:
+        with self._database.session(reads_only=only_count) as session:
             for start in range(0, len(uids), _ROWS_PER_QUERY):
                 known = _rows_of(session, uids[start : start + _ROWS_PER_QUERY])
                 deleted += len(known)
-                for row in known.values():
+                for row in [] if only_count else known.values():
                     session.delete(row)
         return deleted
 

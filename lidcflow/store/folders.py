@@ -17,6 +17,7 @@ from lidcflow.errors import StoreError
 from lidcflow.store.arrays import Present
 from lidcflow.store.commit import committed, naming_full_disk, read_whole, remove, require_space, sweep, sweep_file
 from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
+from lidcflow.store.side_by_side import AtOnce
 
 _GUARD_DRAFT = re.compile(rf"\.{re.escape(GUARD)}\.[0-9a-f]{{8}}")
 
@@ -116,7 +117,12 @@ class FolderPlace:
         folder = self._root / key
         return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
 
-    def facts(self, uid: str) -> bytes:
+    @property
+    def at_once(self) -> AtOnce:
+        """How many descriptions are read side by side: where they wait for a disk, more than one."""
+        return AtOnce(readers=4, page=32)
+
+    def facts(self, uid: str, *, listed: bool = False) -> bytes:  # noqa: ARG002  a folder is there or not
         """Return the description of a committed series' group."""
         return (self._root / SERIES / uid / FACTS).read_bytes()
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from lidcflow.store.side_by_side import AtOnce
+
 Result = TypeVar("Result")
 Objects = Mapping[str, bytes]
 """What a Zarr group or array consists of, by key within it."""
@@ -88,8 +90,12 @@ class Place(Protocol):
     def feature_ids(self, uid: str) -> list[str]:
         """List the features of a series, in order."""
 
-    def facts(self, uid: str) -> bytes:
-        """Return the description of a committed series' group."""
+    @property
+    def at_once(self) -> AtOnce:
+        """How many descriptions are read side by side."""
+
+    def facts(self, uid: str, *, listed: bool = False) -> bytes:
+        """Return the description of a committed series' group; one that was `listed` just now is not looked for."""
 
     def read(self, key: str, read: Callable[[Held], Result]) -> Result:
         """Call `read` with what lies at `key`, again when it was replaced meanwhile."""

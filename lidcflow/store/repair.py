@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from lidcflow.errors import LidcflowError, ResourceError, StoreError
 from lidcflow.store.arrays import halved
 from lidcflow.store.place import Swept
 from lidcflow.store.record import VolumeRecord, voxel_digest
+from lidcflow.store.side_by_side import AtOnce, side_by_side
 from lidcflow.store.volumes import VolumeStore
 
 READERS = 4
@@ -26,7 +26,7 @@ class Repaired:
     Parameters
     ----------
     records : tuple of VolumeRecord
-        Of the volumes that are in order.
+        Of the volumes that are in order, without their source slices: those of many volumes fill the memory.
     damaged : tuple of str
         SeriesInstanceUIDs of the others.
     features_removed : int
@@ -69,14 +69,14 @@ def repair_store(
     records: list[VolumeRecord] = []
     damaged: list[str] = []
     features_removed = 0
-    with ThreadPoolExecutor(READERS) as pool:
-        for done, (uid, record) in enumerate(zip(uids, pool.map(_examiner(store, verify), uids), strict=True), start=1):
-            if record is None:
-                damaged.append(uid)
-            else:
-                records.append(record)
-            features_removed += _mend(store, uid, record) if verify else 0
-            on_volume(done, len(uids))
+    examined = side_by_side(_examiner(store, verify), uids, AtOnce(READERS))
+    for done, (uid, record) in enumerate(zip(uids, examined, strict=True), start=1):
+        if record is None:
+            damaged.append(uid)
+        else:
+            records.append(record)
+        features_removed += _mend(store, uid, record) if verify else 0
+        on_volume(done, len(uids))
     return Repaired(tuple(records), tuple(damaged), features_removed, swept)
 
 
@@ -88,7 +88,8 @@ def _examiner(store: VolumeStore, verify: bool) -> Callable[[str], VolumeRecord 
             record = store.record(uid)
         except StoreError:
             return None
-        return record if not verify or is_sound(store, record) else None
+        sound = not verify or is_sound(store, record)
+        return replace(record, sources=(), source_slices=()) if sound else None
 
     return examine
 

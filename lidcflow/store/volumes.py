@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -23,11 +23,13 @@ from lidcflow.store.locate import is_store, place_of
 from lidcflow.store.place import SERIES, Held, Result, Swept
 from lidcflow.store.record import VolumeRecord, attributes_of, digest_of, record_of
 from lidcflow.store.shards import Layout, layout_of, read_slices
+from lidcflow.store.side_by_side import side_by_side
+from lidcflow.store.summary import VolumeSummary, summary_of
 
-__all__ = ["VolumeRecord", "VolumeStore"]
+__all__ = ["VolumeRecord", "VolumeStore", "VolumeSummary"]
 
-READERS = 8
-"""Records that are read side by side: each is one or two requests where the store is a bucket."""
+LISTED_FROM = 500
+"""Series from which one listing of all, a request for a thousand, is cheaper than a request for each one's marker."""
 
 _FEATURE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -96,16 +98,19 @@ class VolumeStore:
 
     def is_current(self, series: Series) -> bool:
         """Tell whether the volume of exactly this source is committed."""
-        return self.current_record(series) is not None
+        return self.current_summary(series) is not None
 
-    def current_record(self, series: Series) -> VolumeRecord | None:
+    def current_summary(self, series: Series) -> VolumeSummary | None:
         """Read what is known of the volume of exactly this source; None where it is not committed."""
         try:
-            record = self.record(series.series_instance_uid)
+            found = self.summary(series.series_instance_uid)
         except StoreError:
             return None
-        same = (record.fingerprint, record.config_digest) == (series.fingerprint, self.config.digest)
-        return record if same else None
+        return found if self.is_of(found, series) else None
+
+    def is_of(self, found: VolumeSummary, series: Series) -> bool:
+        """Tell whether a volume was made of exactly this source, with this store's configuration."""
+        return (found.fingerprint, found.config_digest) == (series.fingerprint, self.config.digest)
 
     def write(self, series: Series, volume: Volume) -> str:
         """Commit a volume, in place of an older one of the series and its features.
@@ -123,7 +128,7 @@ class VolumeStore:
             If the disk is too full, or the bucket can't be reached.
         """
         uid, digest = self._checked(series.series_instance_uid), digest_of(volume)
-        current = self.current_record(series)
+        current = self.current_summary(series)
         if current and current.volume_digest == digest:
             return digest
         self._place.require_room(2 * volume.hu.nbytes)
@@ -139,20 +144,51 @@ class VolumeStore:
         StoreError
             If the series is not in the store, or its group can't be read.
         """
-        try:
-            return record_of(json.loads(self._place.facts(self._checked(series_instance_uid)))["attributes"])
-        except FileNotFoundError:
-            raise self._absent(series_instance_uid) from None
-        except (ValueError, KeyError, TypeError, IndexError):
-            raise StoreError(
-                f"{self.name}: the group of series {series_instance_uid} must hold its facts, "
-                "got unreadable ones; run lidcflow repair --verify and preprocess the series again"
-            ) from None
+        return self._described(series_instance_uid, lambda content: record_of(json.loads(content)["attributes"]))
 
     def records(self, series_instance_uids: Iterable[str]) -> Iterator[VolumeRecord]:
-        """Read what is known of many volumes, side by side, in the order of their UIDs' list."""
-        with ThreadPoolExecutor(READERS) as pool:
-            yield from pool.map(self.record, series_instance_uids)
+        """Read what is known of many volumes, a few ahead, in the order of their UIDs' list."""
+        return side_by_side(self.record, series_instance_uids, self._place.at_once)
+
+    def summary(self, series_instance_uid: str) -> VolumeSummary:
+        """Read what is known of a committed volume without its source slices; errors are those of `record`."""
+        return self._described(series_instance_uid, summary_of)
+
+    def summaries(self, series_instance_uids: Collection[str]) -> Iterator[VolumeSummary]:
+        """Read what is known of many volumes in short, a few ahead, in the order of their UIDs' list.
+
+        Raises
+        ------
+        StoreError
+            If one is not in the store, or can't be read.
+        """
+        for uid, found in self.look_up(series_instance_uids):
+            yield found or self.summary(uid)
+
+    def look_up(self, series_instance_uids: Collection[str]) -> Iterator[tuple[str, VolumeSummary | None]]:
+        """Yield each UID with what is known of its volume in short; None where there is none, or a damaged one."""
+        many = len(series_instance_uids) >= LISTED_FROM
+        listed = set(self.series_uids()) if many else None
+        return side_by_side(partial(self._look_up, listed=listed), series_instance_uids, self._place.at_once)
+
+    def _look_up(self, uid: str, listed: Collection[str] | None) -> tuple[str, VolumeSummary | None]:
+        if listed is not None and uid not in listed:
+            return uid, None
+        try:
+            return uid, self._described(uid, summary_of, listed=listed is not None)
+        except StoreError:
+            return uid, None
+
+    def _described(self, uid: str, read: Callable[[bytes], Result], *, listed: bool = False) -> Result:
+        try:
+            return read(self._place.facts(self._checked(uid), listed=listed))
+        except FileNotFoundError:
+            raise self._absent(uid) from None
+        except (ValueError, KeyError, TypeError, IndexError):
+            raise StoreError(
+                f"{self.name}: the group of series {uid} must hold its facts, "
+                "got unreadable ones; run lidcflow repair --verify and preprocess the series again"
+            ) from None
 
     def read_hu(self, series_instance_uid: str, slices: slice | None = None) -> NDArray[np.int16]:
         """Read voxels.
@@ -257,7 +293,7 @@ class VolumeStore:
         key = self._features(series_instance_uid, feature_id)
         try:
             of_digest, features = self._place.read(key, lambda held: read_features(held, slices or slice(None)))
-            return features if of_digest == self.record(series_instance_uid).volume_digest else None
+            return features if of_digest == self.summary(series_instance_uid).volume_digest else None
         except (FileNotFoundError, StoreError, ValueError):
             return None
 

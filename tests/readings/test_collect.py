@@ -123,12 +123,13 @@ def test_readings_that_changed_after_the_snapshot_are_refused(record, tmp_path):
     config = LabelConfig(source=str(write(tmp_path, "own.csv", "1.2.3,,45,A,4")))
     labels = label_volumes([record], config).labels["1.2.3"]
 
-    (nodules,) = nodules_of_records([record], config, expected=labels[None])
+    collected = collect_nodules([record], config.sources)
+    (nodules,) = nodules_of_records([record], collected, config, expected=labels[None])
     write(tmp_path, "own.csv", "1.2.3,,40,A,4")
 
     assert [nodule.slices for nodule in nodules] == [frozenset({2})]
     with pytest.raises(LabelError, match=r"series 1\.2\.3: readings must be those"):
-        nodules_of_records([record], config, expected=labels[None])
+        nodules_of_records([record], collect_nodules([record], config.sources), config, expected=labels[None])
 
 
 def test_no_labels_at_all_is_one_sentence(record, tmp_path):
