@@ -53,7 +53,7 @@ def committed(config: Config, count: int) -> str:
     return f"{count} series in {-(-count // PORTION)} transactions"
 
 
-def query(config: Config, count: int) -> str:
+def query(config: Config, _count: int) -> str:
     """Count the states, and page through the rows of committed series."""
     from lidcflow.store.catalog import Catalog, State
 
@@ -63,14 +63,14 @@ def query(config: Config, count: int) -> str:
     return f"{states[State.COMMITTED]} counted, {rows} rows"
 
 
-def listing(config: Config, count: int) -> str:
+def listing(config: Config, _count: int) -> str:
     """List the committed series of the store itself."""
     from lidcflow.store.volumes import VolumeStore
 
     return f"{len(VolumeStore.of(config).series_uids())} series"
 
 
-def status(config: Config, count: int) -> str:
+def status(config: Config, _count: int) -> str:
     """Run what `lidcflow status` runs."""
     from flows.service.status import status_of
 
@@ -98,7 +98,7 @@ def lacking(config: Config, count: int) -> str:
     return f"{len(_lacking(VolumeStore.of(config), uids, feature_id, config))} of {count} lack features"
 
 
-def plan(config: Config, count: int) -> str:
+def plan(config: Config, _count: int) -> str:
     """Label what is stored and fix the training set."""
     from tasks.snapshot import plan_training
 
@@ -106,7 +106,7 @@ def plan(config: Config, count: int) -> str:
     return f"snapshot {made.snapshot_id[:12]}, {made.slices.total} slices, {made.patients} patients"
 
 
-def again(config: Config, count: int) -> str:
+def again(config: Config, _count: int) -> str:
     """Read the training set back and check it, as every sector's task does."""
     from lidcflow.learn.training_set import TrainingSet
 
@@ -129,7 +129,7 @@ def sector(config: Config, count: int) -> str:
     return f"{len(batch)} series, {voxels} voxels, {features} features"
 
 
-def repair(config: Config, count: int) -> str:
+def repair(config: Config, _count: int) -> str:
     """Look at every volume, and write the catalog anew."""
     from flows.repair import repair as mend
 
@@ -175,7 +175,10 @@ def peak_mib() -> float:
 @contextmanager
 def bucket() -> Iterator[Access]:
     """Run an S3-like server in a process of its own."""
-    code = "import sys, tests.object_storage as o\nwith o.object_storage() as s: print(s.endpoint, flush=True); sys.stdin.read()"
+    code = (
+        "import sys, tests.object_storage as storage\n"
+        "with storage.object_storage() as server: print(server.endpoint, flush=True); sys.stdin.read()"
+    )
     server = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert server.stdout
     try:

@@ -128,8 +128,7 @@ def answer_all(sources: Sequence[str], indexes: Mapping[str, Index | None], desk
             for source, deliveries in waiting.items():
                 for portion in portions(deliveries):
                     answer(portion, source, indexes[source], ready)
-    worked_on = {one.id for deliveries in waiting.values() for one in deliveries}
-    return [one for one in desk.ledger.rows() if one.id in worked_on]
+    return desk.ledger.again({one.id for deliveries in waiting.values() for one in deliveries})
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def train(config: Config, snapshot: str | None = None, again: bool = False) -> T
         release=release,
         reused=reused,
         champion=registry.champion_version(Tracking.of(config)) == release.version,
-        series=len(plan.series),
+        series=plan.series,
         patients=plan.patients,
         left_out=plan.left_out,
     )

@@ -37,7 +37,7 @@ def features_of_plan(plan: TrainingPlan, address: str) -> None:
     EngineError, WeightsError, ResourceError
         If no series can have any.
     """
-    compute_features(plan.series, plan.backbone.id, plan.config, address)
+    compute_features(plan.series_uids, plan.backbone.id, plan.config, address)
     views = range(1, len(plan.config.train.view_names) + 1)
     training = Snapshot.load(plan.snapshot_path).rows("train")["series_instance_uid"].unique() if views else ()
     for view in views:
@@ -87,11 +87,6 @@ def compute_features(uids: Iterable[str], feature_id: str, config: Config, addre
     if failed:
         raise TrainingError(_sentence(failed, len(lacking)))
     return len(lacking)
-
-
-def has_features(store: VolumeStore, uid: str, feature_id: str) -> bool:
-    """Tell whether the store has features of a series, without reading maps of more than a slice."""
-    return store.read_features(uid, feature_id, slice(0, 1)) is not None
 
 
 def passes(uids: Sequence[str], config: ClusterConfig) -> list[tuple[str, ...]]:
@@ -173,8 +168,9 @@ def _lacking(store: VolumeStore, uids: Sequence[str], feature_id: str, config: C
     Activation maps are a hundred times as large: whether they are there is all that is looked at.
     """
     if config.train.mode == "finetune":
-        return [uid for uid in uids if not has_features(store, uid, feature_id)]
-    shapes = dict(zip(uids, (_shape(store.read_features(uid, feature_id)) for uid in uids), strict=True))
+        first = store.each_features(uids, feature_id, slice(0, 1))
+        return [uid for uid, features in zip(uids, first, strict=True) if features is None]
+    shapes = dict(zip(uids, map(_shape, store.each_features(uids, feature_id)), strict=True))
     usual = Counter(shape for shape in shapes.values() if shape and shape[0] == store.config.slices)
     wanted = usual.most_common(1)[0][0] if usual else None
     return [uid for uid, shape in shapes.items() if shape is None or shape != wanted]

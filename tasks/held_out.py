@@ -20,7 +20,6 @@ from lidcflow.learn.release import ReleaseRecord
 from lidcflow.learn.splits import Split
 from lidcflow.readings.collect import collect_nodules
 from lidcflow.store.volumes import VolumeStore, VolumeSummary
-from tasks.features import has_features
 from tasks.progress import stage
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import run_of
@@ -107,7 +106,8 @@ def lacking_features(release: ReleaseRecord, uids: Sequence[str], config: Config
         If features lack and the backbone at hand is not the release's.
     """
     store = VolumeStore.of(config)
-    lacking = [uid for uid in uids if not has_features(store, uid, release.backbone.id)]
+    first = store.each_features(uids, release.backbone.id, slice(0, 1))
+    lacking = [uid for uid, features in zip(uids, first, strict=True) if features is None]
     if lacking:
         here = describe_backbone(config.train, config.preprocess.size)
         if (here.id, here.digest) != (release.backbone.id, release.backbone.digest):

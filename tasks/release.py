@@ -100,8 +100,8 @@ def sector_table(record: ReleaseRecord) -> list[dict[str, str]]:
 
 def data_of(plan: TrainingPlan) -> DataFacts:
     """Count what a training was about, by split and by how its series were acquired."""
-    records = VolumeStore.of(plan.config).records(plan.series)
-    return data_facts(Snapshot.load(plan.snapshot_path), (record.acquisition for record in records))
+    volumes = VolumeStore.of(plan.config).summaries(plan.series_uids)
+    return data_facts(Snapshot.load(plan.snapshot_path), (volume.acquisition for volume in volumes))
 
 
 def _register(tracking: Tracking, result: SectorResult) -> int:

@@ -8,6 +8,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
@@ -35,8 +36,8 @@ class TrainingPlan(BaseModel):
         Of its slices: series, labels, splits, volumes.
     snapshot_id : str
         Digest of the training set, which fixes sectors, weights and settings too; empty for an arm of an experiment.
-    series : tuple of str
-        SeriesInstanceUIDs in it.
+    series : int
+        How many are in it; Prefect keeps the parameters of a flow, and refuses more than 512 KiB of them.
     left_out : int
         Stored volumes without labels.
     inputs_digest : str
@@ -49,13 +50,19 @@ class TrainingPlan(BaseModel):
     snapshot_path: Path
     snapshot_digest: str
     snapshot_id: str = ""
-    series: tuple[str, ...]
+    series: int
     patients: int
     slices: ClassCounts
     left_out: int
     synthetic: bool
     backbone: BackbonePin
     inputs_digest: str
+
+    @property
+    def series_uids(self) -> tuple[str, ...]:
+        """SeriesInstanceUIDs of the snapshot, in order."""
+        column = pd.read_parquet(self.snapshot_path, columns=["series_instance_uid"])["series_instance_uid"]
+        return tuple(column.unique())
 
 
 @task(name="plan", cache_policy=NO_CACHE)
@@ -120,7 +127,7 @@ def _plan(config: Config, snapshot: Snapshot, file: Path, backbone: BackbonePin,
         config=config,
         snapshot_path=file.absolute(),
         snapshot_digest=snapshot.digest,
-        series=tuple(table["series_instance_uid"].unique()),
+        series=table["series_instance_uid"].nunique(),
         patients=table["patient_key"].nunique(),
         slices=ClassCounts.of(table["label"].to_numpy()),
         left_out=0,

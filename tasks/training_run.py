@@ -56,7 +56,7 @@ def _start(plan: TrainingPlan, tracking: Tracking) -> str:
     tuned = f" finetuned from {config.first_block()}" if config.mode == "finetune" else ""
     note = (
         f"{sectors} of the chest on {config.backbone} features{tuned}, {config.head} heads. "
-        f"{len(plan.series)} series of {plan.patients} patients, {data}: {counts.non_nodule} slices without a "
+        f"{plan.series} series of {plan.patients} patients, {data}: {counts.non_nodule} slices without a "
         f"nodule, {counts.benign} benign, {counts.malignant} malignant. The runs below it are the sectors. "
         "Research use only."
     )
@@ -73,7 +73,7 @@ def log_plan(run: Run, plan: TrainingPlan) -> None:
     run.params({f"labels_{key}": value for key, value in config.labels.portable.model_dump().items()})
     run.params({f"split_{key}": value for key, value in config.split.model_dump().items()})
     run.params({"backbone_id": plan.backbone.id, "snapshot": plan.snapshot_id})
-    profile = {"series": len(plan.series), "patients": plan.patients, **plan.slices.model_dump()}
+    profile = {"series": plan.series, "patients": plan.patients, **plan.slices.model_dump()}
     run.dataset(plan.snapshot_path, name="snapshot", digest=plan.snapshot_id, profile=profile)
 
 

@@ -194,6 +194,17 @@ class Ledger(Tables):
         with self._database.session(reads_only=True) as session:
             return [_delivery(row) for row in _in_steps(session, list(steps or Step))]
 
+    def again(self, ids: Collection[int]) -> list[Delivery]:
+        """Return some deliveries as they stand now, in the order they were seen."""
+        wanted, found = sorted(ids), []
+        with self._database.session(reads_only=True) as session:
+            for start in range(0, len(wanted), _SERIES_PER_QUERY):
+                chunk = wanted[start : start + _SERIES_PER_QUERY]
+                found += [
+                    _delivery(row) for row in session.scalars(select(DeliveryRow).where(DeliveryRow.id.in_(chunk)))
+                ]
+        return sorted(found, key=lambda one: (one.seen, one.id))
+
     def counts(self) -> dict[Step, int]:
         """Count the deliveries in each step that occurs."""
         query = select(DeliveryRow.step, func.count()).group_by(DeliveryRow.step).order_by(DeliveryRow.step)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import zarr
+from numcodecs import Blosc
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore, WrapperStore
@@ -14,7 +18,7 @@ from zarr.storage import MemoryStore, WrapperStore
 from lidcflow.ct.decode import AIR_HU
 from lidcflow.ct.plane import reduce_plane
 from lidcflow.ct.reduce import CHANNELS
-from lidcflow.store.place import Held
+from lidcflow.store.place import FACTS, Held
 
 INNER_SLICES = 5
 """Slices in an inner chunk: a sector of 5 slices is one read."""
@@ -28,6 +32,9 @@ AXES = [
     {"name": "x", "type": "space", "unit": "millimeter"},
 ]
 WINDOWS_HU = {"start": -1000, "end": 400, "min": -1024, "max": 3071}
+
+
+CHECKSUM_BYTES = 4
 
 
 class Present(WrapperStore):  # type: ignore[misc]
@@ -161,8 +168,29 @@ def read_features(held: Held, slices: slice) -> tuple[Any, NDArray[np.float16]]:
     FileNotFoundError
         If they are not there.
     """
-    array = zarr.open_array(held.zarr, mode="r", zarr_format=3)
-    return array.attrs.get("volume_digest"), np.asarray(array[slices], np.float16)
+    described = json.loads(held.whole(FACTS))
+    of_digest = described.pop("attributes", {}).get("volume_digest")
+    shape = tuple(described["shape"])
+    if len(shape) == 2 and described == _rows_description(shape):
+        return of_digest, _read_rows(held, shape)[slices]
+    return of_digest, np.asarray(zarr.open_array(held.zarr, mode="r", zarr_format=3)[slices], np.float16)
+
+
+def _read_rows(held: Held, shape: tuple[int, ...]) -> NDArray[np.float16]:
+    """Read the one chunk of features: zarr-python takes four times as long as that and its decoder."""
+    chunk = held.whole("c/0/0")
+    content, checksum = chunk[:-CHECKSUM_BYTES], chunk[-CHECKSUM_BYTES:]
+    if google_crc32c.value(content) != int.from_bytes(checksum, "little"):
+        raise ValueError("features must have their checksum, got another one")
+    return np.frombuffer(Blosc().decode(content), "<f2").reshape(shape).astype(np.float16)
+
+
+@lru_cache(maxsize=8)
+def _rows_description(shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return how features of this shape are laid out, as Zarr describes it."""
+    described: dict[str, Any] = json.loads(encode_features(np.zeros(shape, np.float16), "")[FACTS])
+    del described["attributes"]
+    return described
 
 
 def halved(hu: NDArray[np.int16]) -> NDArray[np.int16]:

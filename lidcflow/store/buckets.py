@@ -48,6 +48,10 @@ class HeldObjects:
     bucket: S3Store
     key: str
 
+    def whole(self, name: str) -> bytes:
+        """Return an object."""
+        return bytes(self.bucket.get(f"{self.key}/{name}").bytes())
+
     def tail(self, name: str, n_bytes: int) -> bytes:
         """Return the end of an object."""
         found = self.bucket.get(f"{self.key}/{name}", options={"range": {"suffix": n_bytes}})

@@ -29,6 +29,10 @@ class HeldFolder:
     zarr: Any
     folder: Path
 
+    def whole(self, name: str) -> bytes:
+        """Return a file."""
+        return (self.folder / name).read_bytes()
+
     def tail(self, name: str, n_bytes: int) -> bytes:
         """Return the end of a file."""
         size = (self.folder / name).stat().st_size

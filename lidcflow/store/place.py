@@ -57,6 +57,9 @@ class Held(Protocol):
     def zarr(self) -> Any:
         """Its place for Zarr, a `zarr.storage.StorePath`."""
 
+    def whole(self, name: str) -> bytes:
+        """Return an object."""
+
     def tail(self, name: str, n_bytes: int) -> bytes:
         """Return the end of an object; `ValueError` where it is shorter."""
 

@@ -20,11 +20,10 @@ import zarr
 from numcodecs import Blosc
 from numpy.typing import NDArray
 
-from lidcflow.store.arrays import INNER_SLICES, image_metadata
+from lidcflow.store.arrays import CHECKSUM_BYTES, INNER_SLICES, image_metadata
 from lidcflow.store.place import Held
 
 SHARD = "0/c/0/0/0/0"
-_CHECKSUM_BYTES = 4
 _ENTRY_BYTES = 16
 
 
@@ -102,8 +101,8 @@ def _read_chunks(group: Held, shape: tuple[int, ...], chunks: range) -> NDArray[
 
 def _index(group: Held, chunks: int) -> list[tuple[int, int]]:
     """Return where each inner chunk begins and ends."""
-    content = group.tail(SHARD, _ENTRY_BYTES * chunks + _CHECKSUM_BYTES)
-    entries, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
+    content = group.tail(SHARD, _ENTRY_BYTES * chunks + CHECKSUM_BYTES)
+    entries, checksum = content[:-CHECKSUM_BYTES], content[-CHECKSUM_BYTES:]
     if google_crc32c.value(entries) != int.from_bytes(checksum, "little"):
         raise ValueError("the index of a shard must have its checksum, got another one")
     return [(start, start + length) for start, length in np.frombuffer(entries, "<u8").reshape(-1, 2).tolist()]

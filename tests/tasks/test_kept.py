@@ -19,7 +19,7 @@ def plan(tmp_path):
         config=Config(workspace=tmp_path),
         snapshot_path=tmp_path / "ab.parquet",
         snapshot_digest="ab",
-        series=(),
+        series=0,
         patients=0,
         slices=ClassCounts(non_nodule=0, benign=0, malignant=0),
         left_out=0,
