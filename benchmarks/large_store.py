@@ -21,10 +21,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parent))
 
-from large.made import config_of, hashed, make, patient_of, uid_of, verdicts
-
+from benchmarks.large.made import config_of, hashed, make, patient_of, uid_of, verdicts
 from lidcflow.config import Access, Config, ObjectsConfig
 
 SECTOR = slice(26, 39)
