@@ -55,10 +55,11 @@ class Images:
 
 def images_of(record: VolumeRecord) -> Images:
     """Return the source slices of a stored volume."""
+    uids, _, z_mm, _ = zip(*record.source_slices, strict=True)
     return Images(
         series_instance_uid=record.series_instance_uid,
-        z_mm=np.array([source.z_mm for source in record.source_slices], dtype=np.float64),
-        sop_instance_uids=tuple(source.sop_instance_uid for source in record.source_slices),
+        z_mm=np.array(z_mm, dtype=np.float64),
+        sop_instance_uids=uids,
         h_mm=record.slice_spacing_mm / 2,
         slice_thickness_mm=record.acquisition.get("slice_thickness_mm") or record.slice_spacing_mm,
         rows=record.rows,
