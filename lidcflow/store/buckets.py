@@ -175,13 +175,20 @@ class BucketPlace:
                 if self._is_committed(uid, objects):
                     return
                 self.remove(key)
-                if self._is_all_there(key, self._put_all(key, objects)):
-                    self._bucket.put(self._at(COMMITTED, uid), b"")
+                if self._is_all_there(key, self._put_all(key, objects)) and self._mark(uid):
                     return
                 time.sleep(random.uniform(0, 0.2 * 2**attempt))  # noqa: S311
         raise ResourceError(
             f"{self.name}: series {uid} must have one writer at a time, got others each of {ATTEMPTS} times; run again"
         )
+
+    def _mark(self, uid: str) -> bool:
+        """Set the marker of a series unless another writer did: tell whether it was this one."""
+        try:
+            self._bucket.put(self._at(COMMITTED, uid), b"", mode="create")
+        except AlreadyExistsError:
+            return False
+        return True
 
     def _is_committed(self, uid: str, objects: Objects) -> bool:
         """Tell whether another writer has committed the very same volume."""

@@ -189,3 +189,12 @@ def test_the_deliveries_of_erased_series_are_counted_and_deleted(ledger):
     assert ledger.delete(["1.1"], only_count=True) == 2
     assert ledger.delete(["1.1"]) == 2
     assert [row.series_instance_uid for row in ledger.rows()] == ["2.1"]
+
+
+def test_some_deliveries_are_told_as_they_stand_now(ledger):
+    first, second, _ = settled(ledger, ONE, OTHER_OF_STUDY, OTHER_STUDY)
+    ledger.advance(second, Step.PREPROCESSED)
+
+    found = ledger.again({second.id, first.id, 999})
+
+    assert [(one.id, one.step) for one in found] == [(first.id, Step.SETTLED), (second.id, Step.PREPROCESSED)]

@@ -45,6 +45,25 @@ def once_then_503(method):
     return lambda environ: 503 if environ["REQUEST_METHOD"] == method and next(count) else None
 
 
+def test_a_marker_that_another_writer_set_meanwhile_is_looked_at_again(store, series, volume, objects, bucket):
+    refused = []
+
+    def marked_by_another(environ):
+        if environ["REQUEST_METHOD"] == "PUT" and "/committed/" in environ["PATH_INFO"]:
+            assert environ["HTTP_IF_NONE_MATCH"] == "*"
+            if not refused:
+                refused.append(environ["PATH_INFO"])
+                return 412
+        return None
+
+    with objects.faulty(marked_by_another):
+        store.write(series, volume)
+
+    assert len(refused) == 1
+    assert store.series_uids() == ["1.2.3"]
+    np.testing.assert_array_equal(store.read_hu("1.2.3"), volume.hu)
+
+
 def test_the_list_of_series_is_a_page_of_markers(store, series, volume, objects):
     for number in range(5):
         store.write(replace(series, series_instance_uid=f"1.{number}"), volume)

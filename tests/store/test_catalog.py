@@ -216,3 +216,21 @@ def test_a_password_stays_out_of_the_sentence():
         Catalog("postgresql://lidcflow:secret@127.0.0.1:9/lidcflow")
 
     assert "secret" not in str(raised.value)
+
+
+def test_the_owners_of_all_series_are_told_page_by_page(catalog, usable, monkeypatch):
+    monkeypatch.setattr("lidcflow.store.catalog._ROWS_PER_PAGE", 2)
+    catalog.record_verdicts([usable, refused("1.2"), refused("1.3"), refused("1.4")])
+
+    found = {uid: owner for uid, *owner in catalog.owners()}
+
+    assert found[usable.series_instance_uid] == [usable.series.study_instance_uid, usable.series.patient_key]
+    assert {uid for uid, owner in found.items() if owner == [None, None]} == {"1.2", "1.3", "1.4"}
+
+
+def test_rows_are_counted_before_they_are_deleted(catalog):
+    catalog.record_verdicts([refused("1.2"), refused("1.3")])
+
+    assert catalog.delete(["1.2", "9.9"], only_count=True) == 1
+    assert catalog.delete(["1.2", "9.9"]) == 1
+    assert [row.series_instance_uid for row in catalog.rows()] == ["1.3"]
