@@ -15,7 +15,7 @@ from lidcflow.config import Config
 from lidcflow.errors import TrainingError
 from lidcflow.learn.backbones import backbone_id
 from lidcflow.learn.check import Check, last_check
-from lidcflow.learn.dataset import Snapshot, build_snapshot
+from lidcflow.learn.dataset import Snapshot, build_snapshot, read_table
 from lidcflow.learn.release import ReleaseRecord, inputs_digest
 from lidcflow.learn.retraining import Changes, Decision, Failed, Newest, changed_settings, changes_between, decide
 from lidcflow.store.locate import is_store
@@ -106,12 +106,12 @@ def _table(record: ReleaseRecord, config: Config) -> pd.DataFrame | None:
     name = f"{record.snapshot_name}.parquet"
     file = config.workspace / "snapshots" / name
     if file.is_file():
-        return pd.read_parquet(file)
+        return read_table(file)[0]
     tracking = Tracking.of(config)
     with tempfile.TemporaryDirectory() as folder:
         run = run_of(tracking, registry.training_of(tracking, record.version))
         fetched = run.fetch(f"snapshot/{name}", Path(folder))
-        return None if fetched is None else pd.read_parquet(fetched)
+        return None if fetched is None else read_table(fetched)[0]
 
 
 def _failed(last: Check | None, inputs: str) -> Failed | None:

@@ -77,10 +77,11 @@ def redact(file: Path, uids: Collection[str], on: str) -> None:
         Date of the erasure.
     """
     table = pd.read_parquet(file)
+    beside, table.attrs = dict(table.attrs), {}  # pandas would copy them, all nodules, with every step
     gone = table["series_instance_uid"].isin(list(uids))
-    before: dict[str, Any] = table.attrs.get(ERASED) or {"series": 0}
+    before: dict[str, Any] = beside.get(ERASED) or {"series": 0}
     kept = table[~gone].reset_index(drop=True)
-    kept.attrs = _without_nodules(table.attrs, uids) | {
+    kept.attrs = _without_nodules(beside, uids) | {
         ERASED: {"series": before["series"] + table["series_instance_uid"][gone].nunique(), "on": on}
     }
     draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -85,11 +85,14 @@ class Snapshot:
         TrainingError
             If there is no such file, its rows are not those that were saved, or can't be trained on.
         """
-        return snapshot_in(read_table(file), file)
+        return snapshot_in(*read_table(file), file)
 
 
-def read_table(file: Path) -> pd.DataFrame:
-    """Read the table of a snapshot's file, with all of its columns.
+def read_table(file: Path) -> tuple[pd.DataFrame, dict[Any, Any]]:
+    """Read the table of a snapshot's file, with all of its columns, and what the file says beside it.
+
+    pandas copies the attributes of a table, here the nodules of thousands of series, with every step that is done with
+    it: the table has none.
 
     Raises
     ------
@@ -100,7 +103,8 @@ def read_table(file: Path) -> pd.DataFrame:
         raise TrainingError(f"snapshot {file.name}: the file must exist; train to make a new one")
     try:
         table = pd.read_parquet(file)
-        return table.astype(COLUMNS)
+        beside, table.attrs = dict(table.attrs), {}
+        return table.astype(COLUMNS), beside
     except (OSError, ValueError, KeyError):
         raise TrainingError(
             f"snapshot {file.name}: must be a Parquet file of slices, got one that can't be read; "
@@ -108,24 +112,24 @@ def read_table(file: Path) -> pd.DataFrame:
         ) from None
 
 
-def snapshot_in(table: pd.DataFrame, file: Path) -> Snapshot:
-    """Return the snapshot that a table holds, once it is certain that its rows are those that were saved.
+def snapshot_in(table: pd.DataFrame, beside: Mapping[Any, Any], file: Path) -> Snapshot:
+    """Return the snapshot of what `read_table` read, once it is certain that its rows are those that were saved.
 
     Raises
     ------
     TrainingError
         If they are not, or can't be trained on.
     """
-    if erased := table.attrs.get(ERASED):
+    if erased := beside.get(ERASED):
         raise TrainingError(
             f"snapshot {file.name}: must hold all of its series, but {erased['series']} were erased on "
             f"{erased['on']}; train to make a new one"
         )
     snapshot = _snapshot(table)
-    if snapshot.digest != table.attrs.get("digest"):
+    if snapshot.digest != beside.get("digest"):
         raise TrainingError(
             f"snapshot {file.name}: rows must be those that were saved, got digest {snapshot.digest[:12]} "
-            f"instead of {str(table.attrs.get('digest'))[:12]}; train to make a new one"
+            f"instead of {str(beside.get('digest'))[:12]}; train to make a new one"
         )
     return snapshot
 

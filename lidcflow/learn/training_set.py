@@ -102,10 +102,11 @@ class TrainingSet:
         TrainingError
             If there is no such file, it is no snapshot of a training, or not as it was saved.
         """
-        table = in_order(read_table(file))
-        snapshot = snapshot_in(table, file)
+        rows, beside = read_table(file)
+        table = in_order(rows)
+        snapshot = snapshot_in(table, beside, file)
         try:
-            found = table.attrs["training"]
+            found = beside["training"]
             settings, nodules = TrainingSettings.model_validate(found["settings"]), _nodules(found["nodules"])
             fixed = replace(snapshot, fixed=table[list(FIXED)].astype(FIXED))
         except (KeyError, TypeError, ValueError, ValidationError):
