@@ -44,6 +44,8 @@ FOLDERS = 3
 """Different series on the disk; the others are these again."""
 
 PROBE_S = 0.5
+SETTLE_S = 30.0
+"""Time for Prefect's server to keep the events that were sent."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,28 @@ def cost_of_items(count: int, folder: Path) -> tuple[float, float]:
         return (time.process_time() - mine_s) / count, (_cpu_s(scheduler) - theirs_s) / count
 
 
+def cost_of_events(count: int) -> float:
+    """Return CPU seconds of Prefect's server for the event of a series; it keeps them beside the work."""
+    from prefect import flow
+
+    from tasks.publish import emit_series_event
+
+    def server_cpu_s() -> float:
+        servers = [one for one in psutil.Process().children(recursive=True) if "uvicorn" in " ".join(one.cmdline())]
+        return sum(map(_cpu_s, servers))
+
+    @flow(name="events")
+    def emit(events: int) -> float:
+        before_s = server_cpu_s()
+        for number in range(events):
+            emit_series_event("committed", f"1.2.{number}", volume_digest="0" * 64)
+        time.sleep(SETTLE_S)
+        return server_cpu_s() - before_s
+
+    idle_s, busy_s = emit(0), emit(count)
+    return (busy_s - idle_s) / count
+
+
 def middle(runs: list[Run]) -> Run:
     """Return the medians of runs."""
     return Run(*(statistics.median(getattr(one, name) for one in runs) for name in Run.__dataclass_fields__))
@@ -228,12 +252,13 @@ def main() -> None:
         folder = Path(place)
         series = sources(folder / "source", chosen.slices, chosen.series)
         with flow_session(Config(workspace=folder / "session", patient_key="public")):
+            event_s = cost_of_events(chosen.items)
             found = measured(series, counts, chosen.rounds, folder, chosen.quiet)
         flow_s, scheduler_s = cost_of_items(chosen.items, folder / "items")
     report(found, len(series), chosen.slices)
     print(
         f"an item that does nothing: {1000 * flow_s:.2f} ms of CPU of the flow's process, "
-        f"{1000 * scheduler_s:.2f} ms of the scheduler's"
+        f"{1000 * scheduler_s:.2f} ms of the scheduler's; an event: {1000 * event_s:.2f} ms of Prefect's server"
     )
 
 

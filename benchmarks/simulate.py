@@ -41,7 +41,7 @@ def index_s(series: Series, latency_s: float, connections: int, cores: int) -> f
 def show(title: str, jobs: Sequence[Job], ways: Sequence[Way], costs: Costs, latency_s: float) -> None:
     """Print a row for each number of workers and storage."""
     print(f"\n{title}")
-    print(f"{'storage':28} workers {'wall':>10}   cores  storage  scheduler  flow   limit")
+    print(f"{'storage':28} workers {'wall':>10}   cores  storage  scheduler  flow  Prefect   limit")
     for name, storage, link in ways:
         for workers in WORKERS:
             found = simulate(jobs, Place(workers, workers, link, storage, latency_s), costs)
@@ -50,7 +50,7 @@ def show(title: str, jobs: Sequence[Job], ways: Sequence[Way], costs: Costs, lat
 
 def shares(found: Outcome) -> str:
     """Write the shares of time in which parts were busy."""
-    return f"{found.cores:6.0%} {found.storage:8.0%} {found.scheduler:10.0%} {found.flow:5.0%}"
+    return f"{found.cores:6.0%} {found.storage:8.0%} {found.scheduler:10.0%} {found.flow:5.0%} {found.prefect:8.0%}"
 
 
 def told(seconds: float) -> str:
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.03, help="of a request to storage, in s")
     parser.add_argument("--flow", type=float, default=2.0, help="of the flow's process for a series, in ms")
     parser.add_argument("--scheduler", type=float, default=0.5, help="of the scheduler's process for a series, in ms")
+    parser.add_argument("--prefect", type=float, default=1.5, help="of Prefect's server for an event, in ms")
     parser.add_argument("--slice", type=float, default=0.336, help="CPU of a plain slice of 512 x 512, in ms")
     parser.add_argument("--link", type=float, default=125, help="bandwidth of one worker, in MB/s")
     parser.add_argument("--storage", type=float, nargs="*", default=[125, 1250, 12_500], help="of all, in MB/s")
@@ -82,6 +83,7 @@ def main() -> None:
         written_mb=STORED_MB,
         scheduler_s=chosen.scheduler / 1000,
         flow_s=chosen.flow / 1000,
+        prefect_s=chosen.prefect / 1000,
     )
     ways = [(f"{total:g} MB/s, {chosen.link:g} a worker", total, chosen.link) for total in chosen.storage]
     for series in (lidc(), chest()):
@@ -101,7 +103,8 @@ def ceiling(jobs: Sequence[Job], costs: Costs, latency_s: float) -> None:
     for workers in (256, 512, 1024, 2048):
         found = simulate(jobs[:20_000], Place(workers, workers, 1e9, 1e9, latency_s), free)
         rate = min(len(jobs), 20_000) / found.wall_s
-        print(f"  storage without limit, {workers} workers: {rate:.0f} series/s, flow {found.flow:.0%}, {found.limit}")
+        busy = f"flow {found.flow:.0%}, Prefect {found.prefect:.0%}"
+        print(f"  storage without limit, {workers} workers: {rate:.0f} series/s, {busy}, limit: {found.limit}")
 
 
 if __name__ == "__main__":

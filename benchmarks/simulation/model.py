@@ -44,6 +44,8 @@ class Costs:
         Of the flow's process for each Prefect task, and the series in one.
     start_s : float
         Before the first series: the stage's own beginning.
+    prefect_s : float
+        Of Prefect's server for the event of a series; the flow does not wait for it.
     """
 
     commit_cpu_s: float
@@ -54,6 +56,7 @@ class Costs:
     batch_s: float = 0.1
     batch_size: int = 256
     start_s: float = 0.0
+    prefect_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -98,11 +101,13 @@ class Outcome:
     storage: float
     scheduler: float
     flow: float
+    prefect: float
 
     @property
     def limit(self) -> str:
         """What is busiest, and so what more of would help; workers that wait for requests are busy with none."""
-        parts = {"cores": self.cores, "storage": self.storage, "scheduler": self.scheduler, "flow": self.flow}
+        names = ("cores", "storage", "scheduler", "flow", "prefect")
+        parts = {name: getattr(self, name) for name in names}
         busiest = max(parts, key=lambda name: parts[name])
         return busiest if parts[busiest] >= BUSY else "requests"
 
@@ -135,6 +140,7 @@ class _Run:
         self._storage = self._clock.share(place.storage_mb_s, place.link_mb_s)
         shared: Shared | None = self._cores if place.one_machine else None
         self._flow, self._scheduler = Server(self._clock, shared), Server(self._clock, shared)
+        self._prefect = Server(self._clock)
         self._unsent, self._ready = deque(jobs), deque[Job]()
         self._idle, self._worked_s = place.workers, 0.0
         self._answered = 0
@@ -150,6 +156,7 @@ class _Run:
             storage=self._storage.used / (place.storage_mb_s * wall_s),
             scheduler=self._scheduler.busy_s / wall_s,
             flow=self._flow.busy_s / wall_s,
+            prefect=self._prefect.busy_s / wall_s,
         )
 
     def _begin(self) -> None:
@@ -198,5 +205,6 @@ class _Run:
         self._flow.ask(self._costs.flow_s + batch_s, self._told)
 
     def _told(self) -> None:
+        self._prefect.ask(self._costs.prefect_s, lambda: None)
         if self._unsent:
             self._send()

@@ -103,6 +103,15 @@ def test_a_commit_waits_for_storage_without_a_core():
     assert found.cores == pytest.approx(1 / 3)
 
 
+def test_prefects_server_is_the_limit_when_events_come_faster_than_it_keeps_them():
+    costs = Costs(0, 0, 0, 0, flow_s=0.001, batch_s=0, prefect_s=0.004)
+
+    found = simulate([Job(1, 0, 0.0)] * 1000, Place(8, 8, **FAST), costs)
+
+    assert found.wall_s == pytest.approx(4.0, rel=0.01)
+    assert (found.limit, round(found.flow, 2)) == ("prefect", 0.25)
+
+
 def test_every_batch_costs_the_flow_a_task_of_prefect():
     costs = Costs(0, 0, 0, 0, flow_s=0.0, batch_s=1.0, batch_size=2)
 
