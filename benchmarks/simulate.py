@@ -20,6 +20,9 @@ from benchmarks.simulation.archive import Series, chest, lidc
 from benchmarks.simulation.model import Costs, Job, Outcome, Place, simulate
 
 WORKERS = (16, 64, 256)
+MANY = 10_000
+"""Series from which --every counts."""
+
 STORED_MB = 1.6
 """A volume of 2 x 65 x 128 x 128 in two sizes, compressed."""
 
@@ -38,14 +41,14 @@ def index_s(series: Series, latency_s: float, connections: int, cores: int) -> f
     return series.files * max(latency_s / connections, HEADER_CPU_S / cores)
 
 
-def show(title: str, jobs: Sequence[Job], ways: Sequence[Way], costs: Costs, latency_s: float) -> None:
+def show(title: str, jobs: Sequence[Job], ways: Sequence[Way], costs: Costs, latency_s: float, times: float) -> None:
     """Print a row for each number of workers and storage."""
     print(f"\n{title}")
     print(f"{'storage':28} workers {'wall':>10}   cores  storage  scheduler  flow  Prefect   limit")
     for name, storage, link in ways:
         for workers in WORKERS:
             found = simulate(jobs, Place(workers, workers, link, storage, latency_s), costs)
-            print(f"{name:28} {workers:7} {told(found.wall_s):>10} {shares(found)}   {found.limit}", flush=True)
+            print(f"{name:28} {workers:7} {told(times * found.wall_s):>10} {shares(found)}   {found.limit}", flush=True)
 
 
 def shares(found: Outcome) -> str:
@@ -70,10 +73,13 @@ def main() -> None:
     """Simulate and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--latency", type=float, default=0.03, help="of a request to storage, in s")
-    parser.add_argument("--flow", type=float, default=2.0, help="of the flow's process for a series, in ms")
+    parser.add_argument("--flow", type=float, default=2.3, help="of the flow's process for a series, in ms")
     parser.add_argument("--scheduler", type=float, default=0.5, help="of the scheduler's process for a series, in ms")
-    parser.add_argument("--prefect", type=float, default=1.5, help="of Prefect's server for an event, in ms")
+    parser.add_argument("--prefect", type=float, default=1.7, help="of Prefect's server for an event, in ms")
     parser.add_argument("--slice", type=float, default=0.336, help="CPU of a plain slice of 512 x 512, in ms")
+    parser.add_argument(
+        "--every", type=int, default=1, help="simulate each n-th series, and n times its time; ends weigh too much"
+    )
     parser.add_argument("--link", type=float, default=125, help="bandwidth of one worker, in MB/s")
     parser.add_argument("--storage", type=float, nargs="*", default=[125, 1250, 12_500], help="of all, in MB/s")
     chosen = parser.parse_args()
@@ -87,10 +93,12 @@ def main() -> None:
     )
     ways = [(f"{total:g} MB/s, {chosen.link:g} a worker", total, chosen.link) for total in chosen.storage]
     for series in (lidc(), chest()):
-        jobs = series.jobs(chosen.slice / 1000)
+        jobs = series.jobs(chosen.slice / 1000)[:: chosen.every if len(series.table) > MANY else 1]
         cpu_h = sum(job.cpu_s + COMMIT_CPU_S for job in jobs) / 3600
-        title = f"{series.name}: {len(jobs)} series, {series.files} files, {series.megabytes / 1e6:.2f} TB"
-        show(f"{title}, {cpu_h:.2f} h of CPU", jobs, ways, costs, chosen.latency)
+        counted = f"{len(series.table)} series, {len(jobs)} of them simulated"
+        title = f"{series.name}: {counted}, {series.files} files, {series.megabytes / 1e6:.2f} TB"
+        times = len(series.table) / len(jobs)
+        show(f"{title}, {times * cpu_h:.2f} h of CPU", jobs, ways, costs, chosen.latency, times)
         for connections, cores in ((HEADER_CONNECTIONS, 16), (512, 16), (512, 1)):
             seconds = index_s(series, chosen.latency, connections, cores)
             print(f"  headers before, {connections} requests at a time, {cores} cores: {told(seconds)}")

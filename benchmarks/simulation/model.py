@@ -53,7 +53,7 @@ class Costs:
     written_mb: float
     scheduler_s: float
     flow_s: float
-    batch_s: float = 0.1
+    batch_s: float = 0.02
     batch_size: int = 256
     start_s: float = 0.0
     prefect_s: float = 0.0
