@@ -186,7 +186,7 @@ def report(found: dict[str, Any], names: list[str], told_peak: float | None) -> 
 
 def train_head(number: int, features: int) -> dict[str, Any]:
     """Train a head on made-up features, and tell where and when."""
-    from lidcflow.learn.heads import fit_head
+    from lidcflow.learn.fitting import fit_head
     from lidcflow.learn.runtime import keras
 
     random = np.random.default_rng(number)
