@@ -95,8 +95,8 @@ def overlap(spans):
 
 
 def test_two_sectors_take_turns_on_one_gpu_and_train_at_once_on_two(place, tmp_path, prefect_server):
-    """Each worker has two threads: it is the GPU that they wait for."""
-    one_gpu = ["--nthreads", "2", "--resources", "GPU=1"]
+    """The first worker has two threads: it is the GPU that a sector waits for. Two of one thread each share evenly."""
+    gpu = ["--resources", "GPU=1"]
 
     @task
     def sector():
@@ -112,10 +112,13 @@ def test_two_sectors_take_turns_on_one_gpu_and_train_at_once_on_two(place, tmp_p
         with open_cluster(ClusterConfig(place=place, gpus=1), "train") as cluster:
             return sectors.with_options(task_runner=task_runner(cluster.address))()
 
-    with dask_processes.worker(place, tmp_path, "first", *one_gpu):
+    with dask_processes.worker(place, tmp_path, "only", "--nthreads", "2", *gpu):
         on_one = spans()
-        with dask_processes.worker(place, tmp_path, "second", *one_gpu):
-            on_two = spans()
+    with (
+        dask_processes.worker(place, tmp_path, "first", *gpu),
+        dask_processes.worker(place, tmp_path, "second", *gpu),
+    ):
+        on_two = spans()
 
     assert not overlap(on_one)
     assert overlap(on_two)
