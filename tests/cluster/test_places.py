@@ -122,7 +122,8 @@ def test_two_sectors_take_turns_on_one_gpu_and_train_at_once_on_two(place, tmp_p
     ):
         on_two = meet()
 
-    assert (on_one, on_two) == ([False, False], [True, True])
+    assert on_one == [False, False]
+    assert any(on_two)  # one that saw the other is enough: both were at work then
 
 
 def test_preprocessing_takes_the_gpu_where_nothing_else_is_there(place, tmp_path):
