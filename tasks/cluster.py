@@ -19,9 +19,9 @@ from lidcflow.config_cluster import LOCAL, Pool, is_class
 from lidcflow.ct.series import Series
 from lidcflow.errors import ResourceError
 from tasks.cluster_class import class_cluster
-from tasks.cluster_connect import connected, unfit_setting, wait_for_a_worker
+from tasks.cluster_connect import QUEUED_WITHIN_S, connected, unfit_setting, wait_for_a_worker
 from tasks.cluster_join import GPU, Files
-from tasks.cluster_local import Purpose, local_cluster, local_settings
+from tasks.cluster_local import NO_WORKERS, WORKERS_WITHIN_S, Purpose, local_cluster, local_settings
 from tasks.cluster_map import map_groups, map_series
 from tasks.cluster_members import files_of, flow_log, members, question_for
 from tasks.cluster_security import tls_settings
@@ -127,7 +127,7 @@ def _started(config: ClusterConfig, pool: Pool, purpose: Purpose, files: Files) 
     """Start a cluster by its class; its scheduler may be in this process, and reads its settings here then."""
     count, gpus = _workers_asked_for(config, pool), 0 if purpose == "preprocess" else config.gpus
     with (
-        dask.config.set(local_settings(purpose, count or 1)),
+        dask.config.set({**local_settings(purpose, count or 1), NO_WORKERS: f"{QUEUED_WITHIN_S} s"}),
         class_cluster(pool, count, config.tls) as started,
         _taking_part(started.scheduler_address, pool.place, purpose, files, gpus) as cluster,
     ):
@@ -138,7 +138,7 @@ def _started(config: ClusterConfig, pool: Pool, purpose: Purpose, files: Files) 
 def _taking_part(address: str, place: str, purpose: Purpose, files: Files, gpus: int) -> Iterator[Cluster]:
     """Let those workers of a scheduler take part that can, as long as the block runs."""
     with connected(address) as client:
-        wait_for_a_worker(client, place)
+        wait_for_a_worker(client, place, QUEUED_WITHIN_S if is_class(place) else WORKERS_WITHIN_S)
         if sentence := unfit_setting(client, place, purpose):
             flow_log().warning(sentence)
         with members(client, place, question_for(purpose, files, gpus=gpus)) as able, asking_for(able.resources):

@@ -14,6 +14,9 @@ from lidcflow.errors import ResourceError
 from tasks.cluster_local import WORKERS_WITHIN_S, Purpose
 
 SCHEDULER_WITHIN_S = 10
+QUEUED_WITHIN_S = 1800
+"""A class may have to wait for a queue, or for a machine to be bought, before its first worker starts."""
+
 MOST_DEATHS = 2
 """Workers that one task may end before Dask gives it up: each death of a series that hangs costs its whole time."""
 
@@ -45,7 +48,7 @@ def connected(address: str) -> Iterator[Client]:
         yield client
 
 
-def wait_for_a_worker(client: Client, place: str) -> None:
+def wait_for_a_worker(client: Client, place: str, within_s: float = WORKERS_WITHIN_S) -> None:
     """Wait until the first worker is there.
 
     Raises
@@ -54,10 +57,10 @@ def wait_for_a_worker(client: Client, place: str) -> None:
         If none comes.
     """
     try:
-        client.wait_for_workers(1, timeout=WORKERS_WITHIN_S)
+        client.wait_for_workers(1, timeout=within_s)
     except TimeoutError:
         raise ResourceError(
-            f"Dask cluster {place}: must have a worker, got none within {WORKERS_WITHIN_S} s; start one"
+            f"Dask cluster {place}: must have a worker, got none within {within_s:g} s; start one"
         ) from None
 
 

@@ -21,6 +21,7 @@ SCRATCH_FOLDER = "dask-scratch-space"
 MEMORY_SHARE = 0.95
 """Of cluster.memory_limit, at which the nanny ends a worker; it looks ten times a second."""
 
+NO_WORKERS = "distributed.scheduler.no-workers-timeout"
 WORKERS_WITHIN_S = 120
 """A worker starts in 2 s on a quiet machine; a cluster on a queue may still have to get its first machine."""
 
@@ -38,7 +39,7 @@ def local_settings(purpose: Purpose, workers: int) -> dict[str, Any]:
         # One death is enough to make a suspect, which map_groups runs once more alone: with two allowed, a file that
         # hangs would cost six times cluster.series_within_s.
         "distributed.scheduler.allowed-failures": 2 if purpose == "train" else 0,
-        "distributed.scheduler.no-workers-timeout": f"{WORKERS_WITHIN_S} s",
+        NO_WORKERS: f"{WORKERS_WITHIN_S} s",
         "distributed.worker.multiprocessing-method": "spawn",
         # Results are a few bytes, so there is nothing to spill; a worker that pauses near its limit, because memory
         # that was freed is not always given back, would get no more work and hold what waits there for ever.
