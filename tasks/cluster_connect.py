@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,9 @@ from lidcflow.errors import ResourceError
 from tasks.cluster_local import WORKERS_WITHIN_S, Purpose
 
 SCHEDULER_WITHIN_S = 10
+LOGGERS = ("distributed", "distributed.client")
+"""Dask prints the traceback of each attempt to reach a scheduler that went away; the flow says so in a sentence."""
+
 MOST_DEATHS = 2
 """Workers that one task may end before Dask gives it up: each death of a series that hangs costs its whole time."""
 
