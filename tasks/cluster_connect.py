@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,6 +31,8 @@ def connected(address: str) -> Iterator[Client]:
     ResourceError
         If it does not answer, or one side encrypts and the other does not.
     """
+    for logger in LOGGERS:
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():  # tasks.cluster_members says of a version that differs who has it
             warnings.simplefilter("ignore", VersionMismatchWarning)
