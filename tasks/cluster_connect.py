@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from tasks.cluster_local import WORKERS_WITHIN_S, Purpose
 SCHEDULER_WITHIN_S = 10
 QUEUED_WITHIN_S = 1800
 """A class may have to wait for a queue, or for a machine to be bought, before its first worker starts."""
+LOGGERS = ("distributed", "distributed.client")
+"""Dask prints the traceback of each attempt to reach a scheduler that went away; the flow says so in a sentence."""
 
 MOST_DEATHS = 2
 """Workers that one task may end before Dask gives it up: each death of a series that hangs costs its whole time."""
@@ -30,6 +33,8 @@ def connected(address: str) -> Iterator[Client]:
     ResourceError
         If it does not answer, or one side encrypts and the other does not.
     """
+    for logger in LOGGERS:
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():  # tasks.cluster_members says of a version that differs who has it
             warnings.simplefilter("ignore", VersionMismatchWarning)

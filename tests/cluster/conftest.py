@@ -56,7 +56,7 @@ def deployed_flows(servers: Stack) -> Deployed:
 @pytest.fixture(scope="session")
 def trained(deployed_flows: Deployed) -> Deployed:
     """Give the deployments after they have preprocessed the archive, trained on it and read the inbox, once."""
-    for name in ("preprocess/preprocess", "retrain/retrain", "infer/infer"):
+    for name in ("preprocess/preprocess", "retrain/retrain", "inbox/infer"):
         run = deployed_flows.run(name)
         assert run["state_type"] == "COMPLETED", run["state"]
     return deployed_flows

@@ -18,6 +18,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
 
 from lidcflow.config_file import load_config
+from lidcflow.store.locate import is_store
 from tests.truth import check_truth
 
 LIDCFLOW = Path(sys.executable).with_name("lidcflow")
@@ -167,8 +168,8 @@ def uid_of_archive(settings):
 def test_a_sigterm_during_a_run_stops_all_and_leaves_whole_volumes_alone(start, settings, fault_table):
     settings.write_text(settings.read_text().replace(EVERY_MINUTE, "0 1 * * *"))
     up = start()
-    run = up.start_run()
-    up.wait_for(lambda: up.state_of(run) is StateType.RUNNING, RUN_LIMIT_S)
+    up.start_run()
+    up.wait_for(lambda: is_store(up.config.store_root), RUN_LIMIT_S)
 
     asked_s = time.monotonic()
     up.process.terminate()
