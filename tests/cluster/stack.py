@@ -200,6 +200,10 @@ class Stack:
             "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(ROOT / "deployments" / "prefect.yaml")
         )
 
+    def is_checked(self, host: str) -> bool:
+        """Tell whether the file says how to find out whether a service is healthy, and its program is here."""
+        return host != "storage" and bool(services()[_service_of(host)].health)
+
     def health(self, host: str) -> tuple[int, str]:
         """Do what the file says to find out whether a service is healthy."""
         service = self._here(services()[_service_of(host)], host)

@@ -78,19 +78,21 @@ def test_a_training_that_outgrows_its_memory_ends_in_a_sentence_and_costs_the_re
 
 
 @pytest.fixture
-def slow_storage(trained):
-    trained.servers.order(slow_s=0.2)
-    yield trained.servers
-    trained.servers.order()
+def slow_storage(deployed_flows):
+    deployed_flows.servers.order(slow_s=0.2)
+    yield deployed_flows.servers
+    deployed_flows.servers.order()
 
 
-def test_a_second_run_of_a_deployment_that_runs_is_cancelled_and_harms_nothing(trained, slow_storage, fault_table):
-    first = trained.start("preprocess/preprocess")
-    wait_for(lambda: trained.look(first)["state_type"] == "RUNNING", WITHIN_S)
+def test_a_second_run_of_a_deployment_that_runs_is_cancelled_and_harms_nothing(
+    deployed_flows, slow_storage, fault_table
+):
+    first = deployed_flows.start("preprocess/preprocess")
+    wait_for(lambda: deployed_flows.look(first)["state_type"] == "RUNNING", WITHIN_S)
 
-    second = trained.run("preprocess/preprocess")
+    second = deployed_flows.run("preprocess/preprocess")
     slow_storage.order()
-    wait_for(lambda: trained.look(first)["state_type"] == "COMPLETED", WITHIN_S)
+    wait_for(lambda: deployed_flows.look(first)["state_type"] == "COMPLETED", WITHIN_S)
 
     assert second["state_type"] == "CANCELLED"
     fault_table.add(
