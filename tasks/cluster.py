@@ -109,7 +109,9 @@ def open_cluster(
 @contextmanager
 def _local(config: ClusterConfig, pool: Pool, purpose: Purpose, scratch: Path | None, port: int) -> Iterator[Cluster]:
     count = _workers_asked_for(config, pool) or CPU_COUNT
-    with dask.config.set(local_settings(purpose, count)), ExitStack() as stack:
+    # A machine whose environment asks for encryption, as one of a cluster's, may have no certificates for itself.
+    own = {**local_settings(purpose, count), "distributed.comm.require-encryption": config.tls is not None}
+    with dask.config.set(own), ExitStack() as stack:
         try:
             with shielding_children():
                 local = stack.enter_context(local_cluster(config, purpose, count, scratch, port=port))

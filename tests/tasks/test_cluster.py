@@ -2,6 +2,7 @@ import os
 import signal
 import time
 
+import dask
 import psutil
 import pytest
 
@@ -125,6 +126,14 @@ def test_numpy_has_one_thread_in_a_worker(cluster):
     threads = "__import__('os').environ['OPENBLAS_NUM_THREADS']"
 
     assert dict(map_series(cluster.address, eval, [threads])) == {threads: "1"}
+
+
+def test_an_environment_that_asks_for_encryption_does_not_keep_a_local_cluster_from_starting():
+    with (
+        dask.config.set({"distributed.comm.require-encryption": True}),
+        open_cluster(ClusterConfig(workers=1), "preprocess") as opened,
+    ):
+        assert list(map_series(opened.address, abs, [-1])) == [(-1, 1)]
 
 
 def test_an_address_is_used_and_left_running(cluster):
