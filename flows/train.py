@@ -17,6 +17,7 @@ from lidcflow.store.turns import at_work
 from tasks.backbone import is_in_the_package, register_backbone
 from tasks.champions import champions_of
 from tasks.cluster import cluster_for, task_runner
+from tasks.cluster_map import what_ended
 from tasks.evaluate import Evaluation, evaluate_release
 from tasks.features import features_of_plan
 from tasks.kept import forget, held, in_short, kept_run
@@ -199,4 +200,4 @@ def outcome(job: SectorJob, future: PrefectFuture[SectorResult]) -> SectorResult
     try:
         return future.result()
     except Exception as error:
-        return SectorResult(job=job, reason=f"training failed with {type(error).__name__}: {error}")
+        return SectorResult(job=job, reason=f"training failed with {what_ended(error)}")

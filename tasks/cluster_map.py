@@ -161,6 +161,22 @@ def _outcome(future: Future) -> Any:
         return error
 
 
+def what_ended(error: Exception) -> str:
+    """Say what ended a task; of one whose workers died Dask only tells where they were.
+
+    Examples
+    --------
+    >>> what_ended(ValueError("sectors must be at least 1, got 0"))
+    'ValueError: sectors must be at least 1, got 0'
+    """
+    if isinstance(error, KilledWorker):
+        return (
+            "the end of its worker each time; it may need more memory (cluster.memory_limit, or the worker's own "
+            "--memory-limit)"
+        )
+    return f"{type(error).__name__}: {error}"
+
+
 def _unless_killed(item: object, outcome: Any, within_s: float | None) -> Any:
     """Return the outcome of an item that ran alone, or why it is given up if its worker died again."""
     if not isinstance(outcome, KilledWorker):
