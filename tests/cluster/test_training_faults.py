@@ -79,7 +79,8 @@ def test_a_training_that_outgrows_its_memory_ends_in_a_sentence_and_costs_the_re
 
 @pytest.fixture
 def slow_storage(deployed_flows):
-    deployed_flows.servers.order(slow_s=0.2)
+    # A run that finds everything stored asks a few times only: it must last until the second one is there.
+    deployed_flows.servers.order(slow_s=12)
     yield deployed_flows.servers
     deployed_flows.servers.order()
 
