@@ -48,7 +48,9 @@ def process(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a ``dask`` command in a session of its own, and end all of it."""
     paths = [settings.get("PYTHONPATH", ""), str(ROOT)]
-    environment = {**os.environ, **settings, "PYTHONPATH": ":".join(filter(None, paths))}
+    # A local cluster of an earlier test has left its own words about logging in the environment.
+    own = {"DASK_LOGGING__DISTRIBUTED": "info", **settings, "PYTHONPATH": ":".join(filter(None, paths))}
+    environment = {**os.environ, **own}
     with (
         log.open("wb") as out,
         subprocess.Popen(
