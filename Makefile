@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test test-cluster lint types format lock pictures clean
+.PHONY: demo setup test test-cluster test-faults lint types format lock pictures clean
 
 setup: .venv/.ready
 
@@ -20,7 +20,10 @@ test: setup
 	$(BIN)/pytest -n auto --dist loadfile
 
 test-cluster: setup
-	$(BIN)/pytest tests/cluster
+	$(BIN)/pytest tests/cluster -m "not faults"
+
+test-faults: setup
+	$(BIN)/pytest tests/cluster -m faults --write-table
 
 lint: setup
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 HEAD = """# What happens when things break
 
-Written by the tests that break them (`.venv/bin/pytest tests/cluster --write-table`), on {machine}.
+Written by the tests that break them (`make test-faults`), on {machine}.
 Each row is one test on the servers of `infra/compose.yaml`, run as processes with the exact commands of that file, each
 in a network namespace of its own; a server of the tests takes the place of SeaweedFS. "Lost" is what store, catalog and
 registry lack afterwards, checked against the undisturbed truth; seconds are of that run. Research use only.

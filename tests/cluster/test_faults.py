@@ -19,6 +19,8 @@ from tests.cluster.fault_table import sentence
 from tests.cluster.processes import wait_for
 from tests.cluster.stack import Stack
 
+pytestmark = pytest.mark.faults
+
 WITHIN_S = 240
 SERIES = 12
 CLOCK = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")

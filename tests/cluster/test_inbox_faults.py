@@ -17,6 +17,8 @@ from lidcflow.pacs import patience
 from tests.dicomweb_server import Answer, cut, dicomweb_server, every, hanging
 from tests.inbox_round import watch
 
+pytestmark = pytest.mark.faults
+
 ALL_WELL, FAILED, SOME_NOT_DELIVERED = 0, 1, 3
 SHORT_DELAY_S = 0.001
 

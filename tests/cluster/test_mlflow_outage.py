@@ -20,6 +20,8 @@ from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, connect
 from tests.flows.test_learning import annotated_series, volume_of
 
+pytestmark = pytest.mark.faults
+
 LIDCFLOW = Path(sys.executable).with_name("lidcflow")
 START_LIMIT_S, TRAIN_LIMIT_S = 180, 480
 PATIENTS, SECTORS = 16, 4

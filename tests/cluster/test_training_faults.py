@@ -7,6 +7,8 @@ import pytest
 from tests.cluster.fault_table import sentence
 from tests.cluster.processes import wait_for
 
+pytestmark = pytest.mark.faults
+
 WITHIN_S = 600
 SMALL_MEMORY = "--memory-limit=300MiB"
 """TensorFlow alone takes twice that."""
