@@ -204,10 +204,9 @@ def train_head(number: int, features: int) -> dict[str, Any]:
 
 def trained_on_cluster(gpus: int, tasks: int) -> list[dict[str, Any]]:
     """Train heads through a cluster that offers GPUs, as sectors are."""
-    from tasks.cluster import gpu_resources, map_series, open_cluster
+    from tasks.cluster import map_series, open_cluster
 
-    config = ClusterConfig(gpus=gpus)
-    with open_cluster(config, "train") as cluster, gpu_resources(config):
+    with open_cluster(ClusterConfig(gpus=gpus), "train") as cluster:
         outcomes = [
             outcome for _, outcome in map_series(cluster.address, partial(train_head, features=64), range(tasks))
         ]
