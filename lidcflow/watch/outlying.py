@@ -20,7 +20,11 @@ from lidcflow.watch.profile import Profile
 from lidcflow.watch.quantities import centres
 from lidcflow.watch.series import HU_EDGES, NUMBERS, WORDS, Measured
 
-QUANTILE = 0.995
+FALSE_WARNINGS, DISTANCES = 0.01, 3
+"""Share of series like those of training that a distance may warn of, and the distances that share it: of HU, features
+and heights."""
+
+QUANTILE = 1 - FALSE_WARNINGS / DISTANCES
 """Probability that the next series like those of training lies within the limit of a distance."""
 
 MARGIN = 1.1
