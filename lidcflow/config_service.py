@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
 from lidcflow.config_base import Settings
 from lidcflow.pacs.config import PacsConfig, PacsName
+
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")]
+"""Name of a machine, without a port."""
 
 
 class ObjectsConfig(Settings):
@@ -86,6 +90,9 @@ class ServeConfig(Settings):
     """What `lidcflow up` and `lidcflow reports` serve; servers listen on loopback unless host says otherwise."""
 
     host: str = "127.0.0.1"
+    hosts: tuple[HostName, ...] = Field(
+        (), description="names by which browsers reach this machine, besides its own; plain IP addresses need none"
+    )
     prefect_port: int = Field(4200, ge=1, le=65535)
     mlflow_port: int = Field(5000, ge=1, le=65535)
     reports_port: int = Field(8765, ge=1, le=65535)

@@ -117,13 +117,21 @@ def print_report(report: PipelineReport, made: int, folder: Path) -> None:
 
 
 def print_commands(folder: Path) -> None:
-    """Print the two commands that open what just ran in MLflow and in Prefect."""
+    """Print the command that shows what just ran in MLflow and in Prefect, with their doors closed."""
+    from flows.service.servers import addresses
     from tasks.tracking.connection import Tracking, pages
 
-    config = load_config(folder / "lidcflow.toml")
-    mlflow_page = pages("http://127.0.0.1:5000", Tracking.of(config))["releases"]
-    tools = Path(sys.executable).parent
-    mlflow = f"{tools / 'mlflow'} server --backend-store-uri {shlex.quote(config.tracking_uri)} --port 5000"
-    prefect = f"PREFECT_HOME={shlex.quote(str(config.prefect_home))} {tools / 'prefect'} server start --port 4200"
-    print_line(f"\nThe registry and the runs in MLflow: start this, then open {mlflow_page}\n  {mlflow}")
-    print_line(f"The flows in Prefect: start this, then open http://127.0.0.1:4200\n  {prefect}")
+    file = folder / "lidcflow.toml"
+    config = load_config(file)
+    where = addresses(config)
+    mlflow_page = pages(where.mlflow, Tracking.of(config))["releases"]
+    print_line(f"\nServe MLflow, Prefect and the reports:\n  {_command()} up --config {shlex.quote(str(file))}")
+    print_line(
+        f"then open the registry and the runs in MLflow, {mlflow_page}, the flows in Prefect, {where.prefect}, or the "
+        f"reports, {where.reports}"
+    )
+
+
+def _command() -> str:
+    """Return the command of this environment, which need not be on the path."""
+    return shlex.quote(str(Path(sys.executable).with_name("lidcflow")))

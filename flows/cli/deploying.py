@@ -10,8 +10,8 @@ from rich.table import Table
 
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, console, print_json, print_line
+from flows.cli.session import choose_server
 from flows.environment import prepare
-from flows.service.lock import served
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 
@@ -48,8 +48,7 @@ def deploy(
 
 
 def _choose_server(config: Config) -> None:
-    if serving := served(config):
-        os.environ.setdefault("PREFECT_API_URL", serving.prefect_api_url)
+    choose_server(config)
     if "PREFECT_API_URL" not in os.environ:
         raise ResourceError(
             "Prefect server: PREFECT_API_URL must name one, got nothing, and no `lidcflow up` serves the workspace; "

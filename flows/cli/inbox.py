@@ -14,6 +14,7 @@ from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.session import flow_session
 from flows.service.events import STUDY_ARRIVED, send_event
 from flows.service.lock import served
+from flows.service.password import known_password
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError, ResourceError
 from lidcflow.inbox.delivery import Delivery, Step
@@ -105,7 +106,7 @@ def notify(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
             f"workspace {config.workspace}: `lidcflow up` must serve it to be notified, got none; start it, "
             "or use `lidcflow inbox run`"
         )
-    send_event(serving.prefect_api_url, STUDY_ARRIVED)
+    send_event(serving.prefect_api_url, STUDY_ARRIVED, known_password(config))
     print_line("Told; a round starts unless one is under way.")
 
 

@@ -22,7 +22,8 @@ def reports(port: Port = None, config_file: ConfigFile = None, workspace: Worksp
     Ctrl-C stops it. Research use only.
     """
     from flows.reports.server import serve
-    from flows.service.servers import LOOPBACK, addresses, check_port
+    from flows.service.same_origin import LOOPBACK
+    from flows.service.servers import addresses, check_port
 
     config = configured(config_file, workspace)
     if port:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import shlex
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -10,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.cli.output import NOTICE, console
-from flows.service.servers import LOOPBACK
+from flows.service.password import CLIENT_VARIABLE, password_file, user_password
+from flows.service.same_origin import LOOPBACK
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from flows.service.status import InboxStatus, ReleasesStatus, RunStatus, Status, StoreStatus
     from flows.service.up import Serving
     from lidcflow.config import Config
+
+
+_AS_IT_IS: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
 class ServiceLines:
@@ -65,10 +70,26 @@ class ServiceLines:
                 )
         if config.serve.host not in LOOPBACK:
             self._out.print(
-                "[yellow]anyone who reaches this machine can use all three servers:[/] they ask for no password; "
-                "MLFLOW_SERVER_ALLOWED_HOSTS names the hosts that MLflow answers to",
+                "[yellow]anyone who reaches this machine can use MLflow and the reports:[/] they ask for no password; "
+                "the servers answer to IP addresses, the names of this machine, and those of serve.hosts",
             )
+        self._print_access(serving, config)
         self._out.print(f"Ctrl-C stops everything. {NOTICE}")
+
+    def _print_access(self, serving: Serving, config: Config) -> None:
+        """Print how to get into Prefect, without the password itself: a terminal is often a log."""
+        if user_password():
+            self._out.print(f"Prefect asks for the password that {CLIENT_VARIABLE} names.")
+            return
+        file = shlex.quote(str(password_file(config)))
+        shell = f'export PREFECT_API_URL={serving.addresses.prefect_api} {CLIENT_VARIABLE}="$(cat {file})"'
+        self._out.print(
+            "Prefect's page asks for a password: all of the line that this prints",
+            f"  cat {file}",
+            sep="\n",
+            **_AS_IT_IS,
+        )
+        self._out.print("For the command `prefect` in a shell:", f"  {shell}", sep="\n", **_AS_IT_IS)
 
 
 def _served_table(serving: Serving) -> Table:

@@ -14,6 +14,7 @@ from flows.cli.progress import shown_progress
 from flows.environment import prepare
 from flows.leash import leash
 from flows.service.lock import served
+from flows.service.password import CLIENT_VARIABLE, known_password
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 from tasks.interrupts import shielding_children
@@ -49,8 +50,7 @@ def flow_session(config: Config) -> Iterator[None]:
 
             report = preprocess(source, config)
     """
-    if serving := served(config):
-        os.environ.setdefault("PREFECT_API_URL", serving.prefect_api_url)
+    choose_server(config)
     prepare(config)
     signal.signal(signal.SIGTERM, _leave)
     with shown_progress("starting Prefect"):
@@ -59,15 +59,26 @@ def flow_session(config: Config) -> Iterator[None]:
             yield
 
 
+def choose_server(config: Config) -> None:
+    """Let Prefect use the server of a running `lidcflow up`, unless the environment names another."""
+    serving = served(config)
+    if serving is None or os.environ.setdefault("PREFECT_API_URL", serving.prefect_api_url) != serving.prefect_api_url:
+        return
+    if password := known_password(config):
+        os.environ.setdefault(CLIENT_VARIABLE, password)
+
+
 def _ensure_server() -> None:
-    from prefect.server.api.server import SubprocessASGIServer
     from prefect.settings import get_current_settings
 
     if get_current_settings().api.url:
         return
+    from flows.service.temporary_server import TemporaryServer, choose_password
+
+    choose_password()
     try:
         with shielding_children():
-            server = SubprocessASGIServer()
+            server = TemporaryServer()
             server.start()
             if server.server_process:
                 leash(server.server_process.pid)

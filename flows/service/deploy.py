@@ -8,6 +8,7 @@ import json
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -105,7 +106,10 @@ def superfluous(due: list[FlowRun], *, paused: bool) -> list[FlowRun]:
 
 
 def _make_pool(client: SyncPrefectClient, name: str) -> None:
-    """Make a pool whose worker starts processes; one of another type, which somebody else made, stays as it is."""
+    """Make a pool whose worker starts processes; one of another type, which somebody else made, stays as it is.
+
+    A pool that an earlier version made gets the new template.
+    """
     with suppress(ObjectNotFound):
         if client.read_work_pool(name).type != ProcessWorker.type:
             return
@@ -113,9 +117,19 @@ def _make_pool(client: SyncPrefectClient, name: str) -> None:
         name=name,
         type=ProcessWorker.type,
         description="Runs lidcflow's flows as processes of the machine that its worker is on.",
-        base_job_template=ProcessWorker.get_default_base_job_template(),
+        base_job_template=job_template(),
     )
     client.create_work_pool(pool, overwrite=True)
+
+
+def job_template() -> dict[str, Any]:
+    """Return what a worker starts for a run: Prefect's engine in the worker's environment, and nothing else.
+
+    The template has no variables: a run or a deployment could set its command, environment and working folder in
+    Prefect's own one, which runs whatever they name.
+    """
+    template: dict[str, Any] = json.loads(files("deployments").joinpath("work-pool.json").read_text("utf-8"))
+    return template
 
 
 def _make_queue(client: SyncPrefectClient, pool: str, name: str) -> None:

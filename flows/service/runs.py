@@ -20,7 +20,7 @@ STARTED = FlowRunFilter(state=FlowRunFilterState(type=StateTypeFilter(not_any_=[
 COMING = FlowRunFilter(state=FlowRunFilterState(type=StateTypeFilter(any_=[StateType.SCHEDULED])))
 
 
-def last_runs(api_url: str) -> list[RunStatus]:
+def last_runs(api_url: str, password: str | None) -> list[RunStatus]:
     """Return the last run of each flow, and when the next one is due.
 
     Raises
@@ -29,7 +29,7 @@ def last_runs(api_url: str) -> list[RunStatus]:
         If the server does not answer.
     """
     try:
-        with SyncPrefectClient(api_url) as client:
+        with SyncPrefectClient(api_url, auth_string=password) as client:
             return [_run_status(client, flow) for flow in sorted(client.read_flows(), key=lambda flow: flow.name)]
     except httpx.HTTPError as error:
         raise ResourceError(

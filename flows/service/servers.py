@@ -8,13 +8,13 @@ from itertools import combinations
 from pathlib import Path
 
 from flows.environment import READERS, WHOLE_CONFIG, variables
+from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, ensure_password
 from flows.service.processes import Service
 from lidcflow.config import Config
 from lidcflow.config_cluster import LOCAL
 from lidcflow.errors import ResourceError
 
 WORK_POOL = "lidcflow"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 READERS_HOST = "127.0.0.1"
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 """Addresses to listen on that nobody can connect to, and what a process of this machine connects to instead."""
@@ -95,11 +95,16 @@ def check_port(host: str, port: int, server: str, key: str) -> None:
 
 def prefect_server(config: Config) -> Service:
     """Return the Prefect server, with its database in the workspace; its pages work under any name of the machine."""
-    serve = config.serve
+    guarding = {
+        SERVER_VARIABLE: ensure_password(config),
+        "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": addresses(config).prefect,
+        "PREFECT_SERVER_UI_API_URL": "/api",
+    }
     return Service(
         name="Prefect server",
-        arguments=("-m", "prefect", "server", "start", "--host", serve.host, "--port", str(serve.prefect_port)),
-        environment=environment(config) | {"PREFECT_SERVER_UI_API_URL": "/api"},
+        arguments=("-m", "flows.service.prefect_app", *_listening(config, config.serve.prefect_port)),
+        environment=environment(config) | guarding,
         log=log_folder(config) / "prefect-server.log",
         health_url=f"{addresses(config).prefect_api}/health",
     )
@@ -112,19 +117,20 @@ def mlflow_server(config: Config) -> Service | None:
     """
     if has_remote_tracking(config):
         return None
-    serve = config.serve
-    places = {
+    settings = {
         "MLFLOW_BACKEND_STORE_URI": config.tracking_uri,
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": str(config.mlflow_artifacts),
         "MLFLOW_ARTIFACTS_DESTINATION": str(config.mlflow_artifacts),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_SERVER_ALLOWED_HOSTS": "*",  # `SameOrigin` stands before it; MLflow's patterns let 10.evil.example in
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": addresses(config).mlflow,
+        "MLFLOW_SERVER_X_FRAME_OPTIONS": "SAMEORIGIN",
     }
-    listening = ("--host", serve.host, "--port", str(serve.mlflow_port), "--workers", "1")
     config.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
     return Service(
         name="MLflow server",
-        arguments=("-m", "mlflow", "server", *listening),
-        environment=environment(config) | places,
+        arguments=("-m", "flows.service.mlflow_app", *_listening(config, config.serve.mlflow_port)),
+        environment=environment(config) | settings,
         log=log_folder(config) / "mlflow-server.log",
         health_url=f"{addresses(config).mlflow}/health",
     )
@@ -151,7 +157,7 @@ def worker(config: Config) -> Service:
     return Service(
         name="worker",
         arguments=("-m", "prefect", "worker", "start", *who, "--install-policy", "never"),
-        environment=environment(config) | readers_address(config),
+        environment=client_environment(config) | readers_address(config),
         log=log_folder(config) / "worker.log",
         stop_signal="SIGKILL",
     )
@@ -177,16 +183,29 @@ def readers_address(config: Config) -> dict[str, str]:
     return {READERS: f"{protocol}://{READERS_HOST}:{config.serve.readers_port}"}
 
 
+def _listening(config: Config, port: int) -> tuple[str, ...]:
+    names = [argument for name in config.serve.hosts for argument in ("--name", name)]
+    return ("--host", config.serve.host, "--port", str(port), *names)
+
+
 def log_folder(config: Config) -> Path:
     """Return the folder of the services' logs."""
     return config.workspace.absolute() / "logs"
 
 
 def environment(config: Config) -> dict[str, str]:
-    """Return the environment of everything that is started: the user's own, with configuration and Prefect."""
+    """Return the environment of everything that is started: the user's own, with configuration and Prefect.
+
+    Only what needs the password of the Prefect server gets it.
+    """
     settings = {**variables(config, quiet=False), **os.environ}
     settings["PREFECT_HOME"] = str(config.prefect_home)
     settings["PREFECT_API_URL"] = addresses(config).prefect_api
     settings["NO_COLOR"] = "1"
     settings[WHOLE_CONFIG] = config.model_dump_json()
-    return settings
+    return {name: value for name, value in settings.items() if name not in (CLIENT_VARIABLE, SERVER_VARIABLE)}
+
+
+def client_environment(config: Config) -> dict[str, str]:
+    """Return the environment of what asks the Prefect server, or starts what does."""
+    return environment(config) | {CLIENT_VARIABLE: ensure_password(config)}

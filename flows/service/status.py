@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 
 from flows.service.health import LastDrift, LastReading, last_drift, last_reading, low_disk
 from flows.service.lock import Served, served
+from flows.service.password import known_password
 from flows.service.servers import has_remote_tracking
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError
@@ -116,7 +117,7 @@ def status_of(config: Config) -> Status:
         releases=releases,
         retraining=_retraining(config),
         erasures=erasures,
-        runs=_or_problem(lambda: _runs(service), problems),
+        runs=_or_problem(lambda: _runs(config, service), problems),
         reading=last_reading(config),
         inbox=_or_problem(lambda: _inbox(config), problems),
         drift=last_drift(config),
@@ -228,9 +229,9 @@ def is_missing_sqlite(url: str) -> bool:
     return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file()
 
 
-def _runs(service: Served | None) -> list[RunStatus] | None:
+def _runs(config: Config, service: Served | None) -> list[RunStatus] | None:
     if service is None:
         return None
     from flows.service.runs import last_runs
 
-    return last_runs(service.prefect_api_url)
+    return last_runs(service.prefect_api_url, known_password(config))

@@ -13,7 +13,7 @@ from flows.service.servers import (
     Addresses,
     addresses,
     check_ports,
-    environment,
+    client_environment,
     log_folder,
     mlflow_server,
     prefect_server,
@@ -94,7 +94,7 @@ def _deploy(config: Config) -> dict[str, bool]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=environment(config),
+            env=client_environment(config),
             start_new_session=True,
         )
         answer = _answer(job, config.model_dump_json())

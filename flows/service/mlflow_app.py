@@ -1,0 +1,30 @@
+"""MLflow's server behind the checks of `flows.service.same_origin`.
+
+``python -P -m flows.service.mlflow_app --host HOST --port PORT [--name NAME ...]`` is what `lidcflow up` starts. The
+database and the place of artifacts stand in the variables of ``mlflow server``: a URL may hold a password.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import uvicorn
+
+from flows.service.same_origin import SameOrigin, own_names
+from tasks.tracking.server import server_application
+
+
+def main() -> None:
+    """Serve until a signal."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", required=True, type=int)
+    parser.add_argument("--name", action="append", default=[])
+    given = parser.parse_args()
+    app = server_application(os.environ["MLFLOW_BACKEND_STORE_URI"], os.environ["MLFLOW_ARTIFACTS_DESTINATION"])
+    uvicorn.run(SameOrigin(app, own_names(given.host, given.name)), host=given.host, port=given.port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Prefect's server behind the checks of `flows.service.same_origin`.
+
+``python -P -m flows.service.prefect_app --host HOST --port PORT [--name NAME ...]`` is what `lidcflow up` starts, in
+place of ``prefect server start``; `temporary` is the application of the server that a command starts for itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import uvicorn
+from prefect.server.api.server import create_app
+from prefect.settings import get_current_settings
+
+from flows.service.same_origin import LOOPBACK, SameOrigin, own_names
+
+
+def temporary() -> SameOrigin:
+    """Return the application of a command's own server, which listens on loopback."""
+    return SameOrigin(create_app(), own_names(LOOPBACK[0]))
+
+
+def main() -> None:
+    """Serve until a signal, with the settings that ``prefect server start`` takes from the environment."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", required=True, type=int)
+    parser.add_argument("--name", action="append", default=[])
+    given = parser.parse_args()
+    settings = get_current_settings().server
+    uvicorn.run(
+        SameOrigin(create_app(final=True), own_names(given.host, given.name)),
+        host=given.host,
+        port=given.port,
+        timeout_keep_alive=settings.api.keepalive_timeout,
+        ws_ping_interval=settings.api.websocket_ping_interval,
+        ws_ping_timeout=settings.api.websocket_ping_timeout,
+        log_level=settings.logging_level.lower(),
+    )
+
+
+if __name__ == "__main__":
+    main()

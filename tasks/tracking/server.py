@@ -1,0 +1,48 @@
+"""MLflow's server as an application in this process, so that a check can stand in front of it.
+
+``mlflow server`` lets every page of this machine in, whatever its port, and starts MLflow twice: once for the command
+and once for the application.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING
+
+import uvicorn  # noqa: F401, before mlflow.server: it sets up its own checks only where a server has been imported
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+
+def server_application(database: str, artifacts: str) -> ASGIApp:
+    """Return the application that ``mlflow server`` serves, on a database that is brought up to date first.
+
+    Parameters
+    ----------
+    database : str
+        URL of the database of runs and registry.
+    artifacts : str
+        Folder or URL below which artifacts are kept, and from which the server hands them out.
+    """
+    from mlflow.server import constants
+
+    os.environ.update(
+        {
+            constants.BACKEND_STORE_URI_ENV_VAR: database,
+            constants.REGISTRY_STORE_URI_ENV_VAR: database,
+            constants.ARTIFACT_ROOT_ENV_VAR: artifacts,
+            constants.ARTIFACTS_DESTINATION_ENV_VAR: artifacts,
+            constants.SERVE_ARTIFACTS_ENV_VAR: "true",
+            "_MLFLOW_SERVER_BOOT_ID": uuid.uuid4().hex,
+            "_MLFLOW_IN_JOB_EXECUTOR": "false",
+            "_MLFLOW_SGI_NAME": "uvicorn",
+        }
+    )
+    from mlflow.server.handlers import initialize_backend_stores
+
+    initialize_backend_stores(database, database, artifacts)
+    from mlflow.server.fastapi_app import app
+
+    return app
