@@ -39,7 +39,7 @@ def prepare(config: Config, *, quiet: bool = True) -> None:
     """Set what Prefect, MLflow and Keras read from the environment; a variable that is set already stays.
 
     Call it before any of them is imported. With no ``PREFECT_API_URL``, flows run against a temporary server
-    whose database lies in the workspace, where ``PREFECT_HOME=... prefect server start`` finds the runs again.
+    whose database lies in the workspace, where `lidcflow up` finds the runs again.
 
     Parameters
     ----------

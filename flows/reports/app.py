@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from flows.reports.guard import guarded
+from flows.reports.guard import Guarded
 from flows.reports.site import Site
-from flows.service.same_origin import SameOrigin, own_names
+from flows.service.same_origin import own_names
 from lidcflow.config import Config
 from lidcflow.errors import FeedbackRefused, StoreError
 from lidcflow.read.feedback import Mark, Saying, about_reading, in_force, read_feedback
@@ -40,7 +40,7 @@ KEPT_POLICY = (
 """Of the pages that are kept as files: they hold all they need."""
 
 
-def make_app(config: Config) -> SameOrigin:
+def make_app(config: Config) -> Guarded:
     """Return the server of a workspace's reports as an ASGI application."""
     series = "/studies/{study}/{series}"
     routes = [
@@ -57,7 +57,7 @@ def make_app(config: Config) -> SameOrigin:
     ]
     app = Starlette(routes=routes)
     app.state.site = Site(config)
-    return guarded(app, own_names(config.serve.host, config.serve.hosts))
+    return Guarded(app, own_names(config.serve.host, config.serve.hosts))
 
 
 def index(request: Request) -> Response:

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from flows.service.same_origin import FOREIGN_PAGE, SameOrigin
+from flows.service.same_origin import FOREIGN_HOST, FOREIGN_PAGE, is_addressed, refusal, with_headers
 
 OWN_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src data:; "
@@ -24,20 +24,31 @@ HEADERS = {
 }
 
 
-def guarded(app: ASGIApp, names: set[str]) -> SameOrigin:
-    """Put an application behind the checks of every server, and let nothing be sent that no page of its own sends."""
-    return SameOrigin(_SentByOwnPages(app), names, HEADERS)
+class Guarded:
+    """An application behind the checks; answers keep a policy of their own where they have one.
 
+    Reading takes an address of this server; no other page is let see the answer, for none says so in its headers.
 
-class _SentByOwnPages:
-    """An application that only its own pages send anything: browsers name the page in every such request."""
+    Parameters
+    ----------
+    app : ASGI application
+        What is served.
+    names : set of str
+        As `own_names` gives them.
+    """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, names: set[str]) -> None:
         self._app = app
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        reads = scope["method"] in ("GET", "HEAD")
-        answer = self._app if reads or "origin" in Headers(scope=scope) else PlainTextResponse(FOREIGN_PAGE, 403)
-        await answer(scope, receive, send)
+        refused = self._refusal(scope["method"], Headers(scope=scope))
+        answer = PlainTextResponse(refused, 403) if refused else self._app
+        await answer(scope, receive, with_headers(send, HEADERS))
+
+    def _refusal(self, method: str, headers: Headers) -> str | None:
+        if method in ("GET", "HEAD"):
+            return None if is_addressed(headers.get("host", ""), self._names) else FOREIGN_HOST
+        return refusal(method, headers, self._names) if headers.get("origin") else FOREIGN_PAGE

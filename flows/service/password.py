@@ -11,6 +11,7 @@ import re
 import secrets
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from lidcflow.config import Config
@@ -86,7 +87,8 @@ def _write(file: Path, password: str) -> None:
             stream.write(f"{password}\n")
         draft.replace(file)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise ResourceError(
             f"workspace {workspace}: must be writable, got {error.strerror}; choose another one with --workspace"
         ) from None

@@ -22,13 +22,17 @@ FOREIGN_HOST = (
 )
 FOREIGN_PAGE = "This server answers its own pages only, and programs that are no browser."
 
-NOT_FRAMED = {
+CLOSED = {
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'",
     "X-Frame-Options": "SAMEORIGIN",
-    "Content-Security-Policy": "frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""What answers carry, unless the application sets it: no other site shows these pages in a frame or loads from them."""
+"""What answers carry where the application does not set it: pages load from and send to their own server alone, and no
+other site shows them in a frame.
+
+Prefect's pages would ask a statistics service on the internet for its settings, whatever the server's own ones say.
+"""
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?")
 
@@ -46,7 +50,7 @@ class SameOrigin:
         Headers of every answer, where the application does not set them.
     """
 
-    def __init__(self, app: ASGIApp, names: Collection[str], headers: Mapping[str, str] = NOT_FRAMED) -> None:
+    def __init__(self, app: ASGIApp, names: Collection[str], headers: Mapping[str, str] = CLOSED) -> None:
         self._app = app
         self._names = names
         self._headers = headers

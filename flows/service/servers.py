@@ -16,7 +16,7 @@ from lidcflow.errors import ResourceError
 
 WORK_POOL = "lidcflow"
 READERS_HOST = "127.0.0.1"
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 """Addresses to listen on that nobody can connect to, and what a process of this machine connects to instead."""
 
 
@@ -36,7 +36,8 @@ class Addresses:
 
 def addresses(config: Config) -> Addresses:
     """Return where the servers of a configuration answer; MLflow's may be a tracking server elsewhere."""
-    host = ANYWHERE.get(config.serve.host, config.serve.host)
+    reached = ANYWHERE.get(config.serve.host, config.serve.host)
+    host = f"[{reached}]" if ":" in reached else reached
     remote = has_remote_tracking(config)
     return Addresses(
         prefect=f"http://{host}:{config.serve.prefect_port}",

@@ -11,13 +11,19 @@ import uuid
 from typing import TYPE_CHECKING
 
 import uvicorn  # noqa: F401, before mlflow.server: it sets up its own checks only where a server has been imported
+from starlette.responses import PlainTextResponse
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+ASSISTANT = "/mlflow/assistant"
+"""In the path of what lets a language model run commands on this machine, for whoever reaches the server."""
 
 
 def server_application(database: str, artifacts: str) -> ASGIApp:
     """Return the application that ``mlflow server`` serves, on a database that is brought up to date first.
+
+    Its assistant is left out.
 
     Parameters
     ----------
@@ -45,4 +51,13 @@ def server_application(database: str, artifacts: str) -> ASGIApp:
     initialize_backend_stores(database, database, artifacts)
     from mlflow.server.fastapi_app import app
 
-    return app
+    return _without_assistant(app)
+
+
+def _without_assistant(app: ASGIApp) -> ASGIApp:
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        left_out = scope["type"] == "http" and ASSISTANT in scope["path"]
+        answer = PlainTextResponse("The assistant is not served.\n", 404) if left_out else app
+        await answer(scope, receive, send)
+
+    return answering

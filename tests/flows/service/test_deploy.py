@@ -1,5 +1,6 @@
 """What a Prefect server is told, and what is left over from the last time."""
 
+import asyncio
 from contextlib import suppress
 from uuid import uuid4
 
@@ -8,10 +9,11 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Running, Scheduled
+from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
-from flows.service.deploy import deploy, drop_missed_runs, end_abandoned_runs, superfluous
+from flows.service.deploy import deploy, drop_missed_runs, end_abandoned_runs, job_template, superfluous
 from lidcflow.config import Config
 from tasks.drift import ALERT
 from tasks.labelled import LABELLED
@@ -123,6 +125,39 @@ def test_a_pool_that_somebody_made_for_other_workers_stays(client, tmp_path):
     client.delete_work_pool("lidcflow")
 
     assert kept == "docker"
+
+
+OWN_WAYS = [
+    {"command": "touch mark"},
+    {"env": {"LD_PRELOAD": "mark.so"}},
+    {"env.PYTHONPATH": "mark"},
+    {"working_dir": "/tmp"},
+]
+
+
+@pytest.mark.parametrize("variables", OWN_WAYS, ids=str)
+def test_a_run_brings_no_command_environment_or_folder_of_its_own(client, tmp_path, variables):
+    client.create_work_pool(
+        WorkPoolCreate(
+            name="lidcflow", type="process", base_job_template=ProcessWorker.get_default_base_job_template()
+        ),
+        overwrite=True,
+    )
+    deploy(Config(workspace=tmp_path))
+    drift = client.read_deployment_by_name("drift/drift")
+
+    with pytest.raises(PrefectHTTPStatusError, match="422"):
+        client.create_flow_run_from_deployment(drift.id, job_variables=variables)
+    plain = client.create_flow_run_from_deployment(drift.id)
+
+    assert client.read_flow_run(plain.id).job_variables in (None, {})
+
+
+@pytest.mark.parametrize("variables", OWN_WAYS, ids=str)
+def test_a_worker_leaves_out_what_a_run_brings_past_the_server(variables):
+    started = asyncio.run(ProcessJobConfiguration.from_template_and_values(job_template(), variables))
+
+    assert (started.command, started.env, started.working_dir) == (None, {}, None)
 
 
 def test_labelled_series_and_drift_start_a_look_at_retraining(client, tmp_path):

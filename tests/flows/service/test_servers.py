@@ -1,5 +1,8 @@
 """Commands and environments of the servers and the worker."""
 
+import pytest
+
+from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, ensure_password
 from flows.service.servers import addresses, mlflow_server, prefect_server, reports_server, worker
 from lidcflow.config import Config
 
@@ -13,7 +16,7 @@ def test_servers_listen_on_loopback_and_keep_passwords_off_the_command_line(tmp_
 
     services = [prefect_server(config), mlflow_server(config), worker(config), reports_server(config)]
 
-    arguments = [" ".join(service.arguments) for service in services]
+    arguments = [" ".join((*service.arguments, "")) for service in services]
     assert [" --host 127.0.0.1 " in text for text in arguments] == [True, True, False, False]
     assert "secret" not in "".join(arguments)
     assert services[1].environment["MLFLOW_BACKEND_STORE_URI"].endswith("secret@host/mlflow")
@@ -32,3 +35,33 @@ def test_a_server_that_listens_everywhere_is_reached_through_loopback(tmp_path):
     config = Config(workspace=tmp_path, serve={"host": "0.0.0.0", "prefect_port": 4201})
 
     assert addresses(config).prefect_api == "http://127.0.0.1:4201/api"
+
+
+@pytest.mark.parametrize(("host", "url"), [("::1", "http://[::1]:4200"), ("::", "http://[::1]:4200")])
+def test_an_ipv6_address_stands_in_brackets(tmp_path, host, url):
+    assert addresses(Config(workspace=tmp_path, serve={"host": host})).prefect == url
+
+
+def test_the_password_of_prefect_goes_to_what_asks_it_and_to_nothing_else(tmp_path):
+    config = Config(workspace=tmp_path)
+    password = ensure_password(config)
+
+    services = [prefect_server(config), worker(config), mlflow_server(config), reports_server(config)]
+
+    holders = [[name for name, value in service.environment.items() if value == password] for service in services]
+    assert holders == [[SERVER_VARIABLE], [CLIENT_VARIABLE], [], []]
+    assert not any(password in argument for service in services for argument in service.arguments)
+
+
+def test_prefect_takes_changes_with_a_token_and_allows_no_origin_but_its_own(tmp_path):
+    environment = prefect_server(Config(workspace=tmp_path)).environment
+
+    assert environment["PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED"] == "true"
+    assert environment["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] == "http://127.0.0.1:4200"
+
+
+def test_the_servers_are_told_the_names_they_answer_to(tmp_path):
+    config = Config(workspace=tmp_path, serve={"hosts": ["reader", "reader.hospital.example"]})
+
+    for service in (prefect_server(config), mlflow_server(config)):
+        assert service.arguments[-4:] == ("--name", "reader", "--name", "reader.hospital.example")

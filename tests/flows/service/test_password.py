@@ -1,0 +1,55 @@
+"""The password of a workspace's Prefect server: where it is kept, and whose goes first."""
+
+import stat
+
+import pytest
+
+from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, ensure_password, known_password, password_file
+from lidcflow.config import Config
+from lidcflow.errors import ResourceError
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.delenv(CLIENT_VARIABLE, raising=False)
+    monkeypatch.delenv(SERVER_VARIABLE, raising=False)
+    return Config(workspace=tmp_path / "workspace")
+
+
+def test_a_workspace_keeps_its_password_for_its_owner_alone(config):
+    assert known_password(config) is None
+
+    made = ensure_password(config)
+
+    assert stat.S_IMODE(password_file(config).stat().st_mode) == 0o600
+    assert len(made) > 40
+    assert (ensure_password(config), known_password(config)) == (made, made)
+    assert ensure_password(Config(workspace=config.workspace.parent / "other")) != made
+
+
+def test_a_password_that_others_could_read_or_that_is_none_is_replaced(config):
+    made = ensure_password(config)
+    password_file(config).chmod(0o644)
+
+    after_a_copy = ensure_password(config)
+    password_file(config).write_text("\n")
+    after_a_full_disk = ensure_password(config)
+
+    assert len({made, after_a_copy, after_a_full_disk}) == 3
+    assert stat.S_IMODE(password_file(config).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("variable", [CLIENT_VARIABLE, SERVER_VARIABLE])
+def test_a_password_of_the_users_own_goes_first_and_is_not_kept(config, monkeypatch, variable):
+    made = ensure_password(config)
+    monkeypatch.setenv(variable, "me:mine")
+
+    assert (ensure_password(config), known_password(config)) == ("me:mine", "me:mine")
+    assert password_file(config).read_text().strip() == made
+
+
+def test_a_workspace_that_is_no_folder_is_told_in_one_sentence(config):
+    config.workspace.write_text("")
+
+    with pytest.raises(ResourceError, match=r"workspace .*: must be writable"):
+        ensure_password(config)
