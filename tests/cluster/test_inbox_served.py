@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 from distributed import Client
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
 from prefect.client.schemas.objects import StateType
 
+from flows.service.password import known_password
 from lidcflow.inbox.delivery import Step
 from lidcflow.inbox.ledger import Ledger
 from tasks.infer import _load_models
@@ -26,7 +26,7 @@ from tests.orthanc import is_installed, orthanc
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "inbox.md").read_text()
 LUA_LINE = re.search(r"^    (function OnStableStudy.*)$", PAGE, re.MULTILINE)[1]
-CURL_LINES = re.search(r'^    (curl .*?\]")$', PAGE, re.MULTILINE | re.DOTALL)[1]
+CURL_LINES = re.search(r'^    (token=.*?\]")$', PAGE, re.MULTILINE | re.DOTALL)[1]
 CONFIG_OF_LINE = "/etc/lidcflow.toml"
 SERVER_OF_LINE = "reader:4200"
 
@@ -53,6 +53,7 @@ changes = "{pacs.root}/changes"
 [delivery]
 to = ["pacs:main"]
 [serve]
+hosts = ["reader"]
 prefect_port = {ports[0]}
 mlflow_port = {ports[1]}
 reports_port = {ports[2]}
@@ -70,7 +71,7 @@ class Served(Up):
 
     @property
     def api(self):
-        return SyncPrefectClient(f"http://127.0.0.1:{self.config.serve.prefect_port}/api")
+        return self.client()
 
     def rounds(self):
         """Return the runs of the inbox that somebody asked for, and those of the schedule that have begun."""
@@ -179,11 +180,13 @@ def test_the_documented_command_tells_of_a_study_from_any_machine(served, tmp_pa
     served.wait_for(served.is_idle, ANSWER_LIMIT_S)
     before = {run.id for run in served.rounds()}
     there = f"127.0.0.1:{served.config.serve.prefect_port}"
+    (tmp_path / "prefect.curl").write_text(f'user = "{known_password(served.config)}"\n')
     (tmp_path / ".curlrc").write_text(f'connect-to = "{SERVER_OF_LINE}:{there}"\nfail\nsilent\nshow-error\n')
 
     done = subprocess.run(
         ["sh", "-c", CURL_LINES],
         env={"PATH": os.environ["PATH"], "CURL_HOME": str(tmp_path)},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,

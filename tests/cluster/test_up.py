@@ -17,6 +17,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
 
+from flows.service.password import known_password
 from lidcflow.config_file import load_config
 from lidcflow.store.locate import is_store
 from tests.truth import check_truth
@@ -66,19 +67,24 @@ class Up:
             time.sleep(0.3)
         return found
 
+    def client(self):
+        """Return a client of the Prefect server, with the workspace's password."""
+        api = f"http://127.0.0.1:{self.config.serve.prefect_port}/api"
+        return SyncPrefectClient(api, auth_string=known_password(self.config))
+
     def run_in(self, *states):
         """Return a run of `preprocess` in one of some states, newest first."""
-        with SyncPrefectClient(f"http://127.0.0.1:{self.config.serve.prefect_port}/api") as client:
+        with self.client() as client:
             runs = [run for run in client.read_flow_runs() if run.state_type in states]
         return max(runs, key=lambda run: run.expected_start_time, default=None)
 
     def start_run(self):
-        with SyncPrefectClient(f"http://127.0.0.1:{self.config.serve.prefect_port}/api") as client:
+        with self.client() as client:
             deployment = client.read_deployment_by_name("preprocess/preprocess")
             return client.create_flow_run_from_deployment(deployment.id).id
 
     def state_of(self, run_id):
-        with SyncPrefectClient(f"http://127.0.0.1:{self.config.serve.prefect_port}/api") as client:
+        with self.client() as client:
             return client.read_flow_run(run_id).state_type
 
     def survivors(self):
@@ -93,17 +99,22 @@ class Up:
         return True
 
 
-@pytest.fixture
-def settings(tmp_path, ct_series):
-    """Give a configuration with an archive of one series, on free ports."""
-    ct_series(tmp_path / "archive" / "a")
+def settings_of(folder, ct_series, *, cron=EVERY_MINUTE):
+    """Write a configuration with an archive of one series, on free ports."""
+    ct_series(folder / "archive" / "a")
     with ExitStack() as held:
         sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
         ports = [one.getsockname()[1] for one in sockets]
     named = dict(zip(("prefect_port", "mlflow_port", "reports_port"), ports, strict=True))
-    file = tmp_path / "lidcflow.toml"
-    file.write_text(SETTINGS.format(folder=tmp_path, cron=EVERY_MINUTE, **named))
+    file = folder / "lidcflow.toml"
+    file.write_text(SETTINGS.format(folder=folder, cron=cron, **named))
     return file
+
+
+@pytest.fixture
+def settings(tmp_path, ct_series):
+    """Give a configuration with an archive of one series, on free ports."""
+    return settings_of(tmp_path, ct_series)
 
 
 @pytest.fixture
