@@ -175,7 +175,8 @@ const attempt = async (name, url, options) => {
 (async () => {
   const [prefect, mlflow] = location.hash.slice(1).split(",");
   const json = {method: "POST", headers: {"Content-Type": "application/json"}, body: "{}"};
-  const plain = {method: "POST", mode: "no-cors", headers: {"Content-Type": "text/plain"}, body: '{"name": "by a page"}'};
+  const text = {"Content-Type": "text/plain"};
+  const plain = {method: "POST", mode: "no-cors", headers: text, body: '{"name": "by a page"}'};
   await attempt("prefect read", `${prefect}/api/admin/version`);
   await attempt("prefect json", `${prefect}/api/deployments/filter`, json);
   await attempt("mlflow read", `${mlflow}/ajax-api/2.0/mlflow/experiments/search?max_results=9`);
