@@ -13,8 +13,8 @@ from types import FrameType
 from flows.cli.progress import shown_progress
 from flows.environment import prepare
 from flows.leash import leash
-from flows.service.lock import served
-from flows.service.password import CLIENT_VARIABLE, known_password
+from flows.service.lock import is_same_server, served
+from flows.service.password import choose_temporary_password, use_password
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 from tasks.interrupts import shielding_children
@@ -62,10 +62,8 @@ def flow_session(config: Config) -> Iterator[None]:
 def choose_server(config: Config) -> None:
     """Let Prefect use the server of a running `lidcflow up`, unless the environment names another."""
     serving = served(config)
-    if serving is None or os.environ.setdefault("PREFECT_API_URL", serving.prefect_api_url) != serving.prefect_api_url:
-        return
-    if password := known_password(config):
-        os.environ.setdefault(CLIENT_VARIABLE, password)
+    if serving and is_same_server(os.environ.setdefault("PREFECT_API_URL", serving.prefect_api_url), serving):
+        use_password(config)
 
 
 def _ensure_server() -> None:
@@ -73,9 +71,9 @@ def _ensure_server() -> None:
 
     if get_current_settings().api.url:
         return
-    from flows.service.temporary_server import TemporaryServer, choose_password
+    from flows.service.temporary_server import TemporaryServer
 
-    choose_password()
+    choose_temporary_password()
     try:
         with shielding_children():
             server = TemporaryServer()

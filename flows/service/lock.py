@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from flows.service.same_origin import LOOPBACK
 from flows.service.servers import Addresses
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
@@ -78,6 +80,19 @@ def served(config: Config) -> Served | None:
             return None if _lockable(stream, fcntl.LOCK_SH) else Served.model_validate_json(stream.read())
     except (OSError, ValidationError):
         return None
+
+
+def is_same_server(api_url: str, service: Served) -> bool:
+    """Return whether an address of Prefect's API is that of a `lidcflow up`, by whichever name of loopback.
+
+    No other server gets the password.
+    """
+    given, own = urlsplit(api_url), urlsplit(service.prefect_api_url)
+    try:
+        same_port = given.port == own.port
+    except ValueError:
+        return False
+    return same_port and (given.hostname == own.hostname or {given.hostname, own.hostname} <= set(LOOPBACK))
 
 
 def _opened(workspace: Path) -> IO[str]:

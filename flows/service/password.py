@@ -10,7 +10,6 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,9 +33,9 @@ def new_password() -> str:
     return f"{USER}:{secrets.token_hex(24)}"
 
 
-def user_password(environ: Mapping[str, str] = os.environ) -> str | None:
+def user_password() -> str | None:
     """Return the password that the user's environment names, or None."""
-    return environ.get(SERVER_VARIABLE) or environ.get(CLIENT_VARIABLE) or None
+    return os.environ.get(SERVER_VARIABLE) or os.environ.get(CLIENT_VARIABLE) or None
 
 
 def ensure_password(config: Config) -> str:
@@ -59,6 +58,23 @@ def ensure_password(config: Config) -> str:
 def known_password(config: Config) -> str | None:
     """Return the password of a server that runs, or None where nothing is known of one."""
     return os.environ.get(CLIENT_VARIABLE) or os.environ.get(SERVER_VARIABLE) or _read(password_file(config))
+
+
+def choose_temporary_password() -> None:
+    """Give this process, and what it starts, a password for its own Prefect server; it is written nowhere.
+
+    Call it before the first client is made. The user's own goes before it.
+    """
+    from prefect.context import refresh_global_settings_context
+
+    os.environ[SERVER_VARIABLE] = os.environ[CLIENT_VARIABLE] = user_password() or new_password()
+    refresh_global_settings_context()
+
+
+def use_password(config: Config) -> None:
+    """Give this process the password of the `lidcflow up` that serves its workspace, unless the user gives one."""
+    if password := known_password(config):
+        os.environ.setdefault(CLIENT_VARIABLE, password)
 
 
 def _read(file: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""The Prefect server that a command starts for itself, with a password that ends with it."""
+"""The Prefect server that a command starts for itself, behind the same checks as that of `lidcflow up`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from prefect.context import refresh_global_settings_context
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import get_current_settings
-
-from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, new_password
 
 _OWN_FOLDER = str(Path(__file__).parents[2])
 """Without it uvicorn imports from the working folder first, where there may be another package called flows."""
@@ -34,10 +31,3 @@ class TemporaryServer(SubprocessASGIServer):
             [sys.executable, "-P", "-m", "uvicorn", "--app-dir", _OWN_FOLDER, "--factory", _APPLICATION, *listening],
             env={**os.environ, **_AS_PREFECT_STARTS_IT, **settings},
         )
-
-
-def choose_password() -> None:
-    """Give this process, and what it starts, a password for its server; call it before the first client is made."""
-    own = os.environ.get(SERVER_VARIABLE) or os.environ.get(CLIENT_VARIABLE) or new_password()
-    os.environ[SERVER_VARIABLE] = os.environ[CLIENT_VARIABLE] = own
-    refresh_global_settings_context()

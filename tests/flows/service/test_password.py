@@ -1,10 +1,14 @@
 """The password of a workspace's Prefect server: where it is kept, and whose goes first."""
 
+import os
 import stat
 
 import pytest
 
+from flows.cli.session import choose_server
+from flows.service.lock import claim
 from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, ensure_password, known_password, password_file
+from flows.service.servers import addresses
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 
@@ -53,3 +57,25 @@ def test_a_workspace_that_is_no_folder_is_told_in_one_sentence(config):
 
     with pytest.raises(ResourceError, match=r"workspace .*: must be writable"):
         ensure_password(config)
+
+
+@pytest.mark.parametrize(
+    ("named", "given"),
+    [
+        (None, True),
+        ("http://127.0.0.1:4200/api", True),
+        ("http://localhost:4200/api/", True),
+        ("http://127.0.0.1:4201/api", False),
+        ("http://prefect.example:4200/api", False),
+        ("http://127.0.0.1:port/api", False),
+    ],
+)
+def test_the_server_that_serves_the_workspace_gets_its_password_and_no_other_does(config, monkeypatch, named, given):
+    monkeypatch.setattr(os, "environ", {"PREFECT_API_URL": named} if named else {})
+    made = ensure_password(config)
+
+    with claim(config, addresses(config)):
+        choose_server(config)
+
+    assert os.environ.get(CLIENT_VARIABLE) == (made if given else None)
+    assert os.environ["PREFECT_API_URL"] == (named or "http://127.0.0.1:4200/api")
