@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flows.service.lock import check_unserved, claim
@@ -13,7 +13,6 @@ from flows.service.servers import (
     Addresses,
     addresses,
     check_ports,
-    client_environment,
     log_folder,
     mlflow_server,
     prefect_server,
@@ -79,13 +78,14 @@ def _start(config: Config, supervisor: Supervisor) -> dict[str, bool]:
         if server is not None:
             supervisor.start(server)
     supervisor.wait_until_healthy()
-    supervisor.start(worker(config), before=lambda: paused.update(_deploy(config)))
+    working = worker(config)
+    supervisor.start(working, before=lambda: paused.update(_deploy(config, working.environment)))
     supervisor.wait_until_healthy()
     return paused
 
 
-def _deploy(config: Config) -> dict[str, bool]:
-    """Apply the deployments in a process of their own; see `flows.service.deploy`."""
+def _deploy(config: Config, environment: Mapping[str, str]) -> dict[str, bool]:
+    """Apply the deployments in a process of their own, with the worker's environment; see `flows.service.deploy`."""
     log = log_folder(config) / "deploy.log"
     with log.open("w", encoding="utf-8") as errors:
         job = subprocess.Popen(
@@ -94,7 +94,7 @@ def _deploy(config: Config) -> dict[str, bool]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=client_environment(config),
+            env=environment,
             start_new_session=True,
         )
         answer = _answer(job, config.model_dump_json())
