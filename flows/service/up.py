@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flows.service.leftovers import WORKSPACE_MARK, end_leftovers
 from flows.service.lock import check_unserved, claim
 from flows.service.processes import tail
 from flows.service.schedules import Deployment, scheduled
@@ -26,6 +27,8 @@ from lidcflow.config import Config
 from lidcflow.config_file import anchored
 
 DEPLOY_LIMIT_S = 180.0
+GUARDS_END_WITHIN_S = 30.0
+"""Time that guards of an earlier `lidcflow up` may still need: their grace period, and until what they kill has ended."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     where = addresses(config)
     supervisor = Supervisor(listener)
     check_unserved(config)
+    end_leftovers({WORKSPACE_MARK: str(config.workspace.absolute())}, wait_for_guards_s=GUARDS_END_WITHIN_S)
     check_ports(config)
     with claim(config, where):
         try:
