@@ -1,5 +1,6 @@
 """The `lidcflow` command: each module here holds the subcommands of one part."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -7,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from flows.proxies import bypass_proxies, warn_of_ignored
 from lidcflow.errors import LidcflowError
 
 PARTS = (
@@ -41,6 +43,7 @@ for part in PARTS:
 
 def main() -> None:
     """Run the command; data that is wrong ends in one sentence and exit code 1, never in a traceback."""
+    warn_of_ignored(bypass_proxies(os.environ))
     try:
         app()
     except LidcflowError as error:

@@ -28,7 +28,7 @@ from lidcflow.config_file import anchored
 
 DEPLOY_LIMIT_S = 180.0
 GUARDS_END_WITHIN_S = 30.0
-"""Time that guards of an earlier `lidcflow up` may still need: their grace period, and until what they kill has ended."""
+"""Time for guards of an earlier `lidcflow up`: their grace period, and until what they kill has ended."""
 
 
 @dataclass(frozen=True)
