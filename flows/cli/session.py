@@ -12,6 +12,7 @@ from types import FrameType
 
 from flows.cli.progress import shown_progress
 from flows.environment import prepare
+from flows.places import require_places
 from flows.service.lock import served
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
@@ -39,7 +40,8 @@ def flow_session(config: Config) -> Iterator[None]:
     Raises
     ------
     ResourceError
-        If the server that is named does not answer, or the temporary one does not start.
+        If the workspace or the folder for temporary files can't be written or is full, the server that is named
+        does not answer, or the temporary one does not start.
 
     Examples
     --------
@@ -52,6 +54,7 @@ def flow_session(config: Config) -> Iterator[None]:
     """
     if serving := served(config):
         os.environ.setdefault("PREFECT_API_URL", serving.prefect_api_url)
+    require_places(config)
     prepare(config)
     signal.signal(signal.SIGTERM, _leave)
     with shown_progress("starting Prefect"):

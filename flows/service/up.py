@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flows.places import require_places
 from flows.service.leftovers import WORKSPACE_MARK, end_leftovers
 from flows.service.lock import check_unserved, claim
 from flows.service.processes import tail
@@ -57,13 +58,15 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     ConfigError
         If a schedule can't be read.
     ResourceError
-        If the workspace is served already, a port is in use, or a service does not start or keeps dying.
+        If the workspace is served already or can't be written, a port is in use, or a service does not
+        start or keeps dying.
     """
     config = anchored(config)
     deployments = scheduled(config)
     where = addresses(config)
     supervisor = Supervisor(listener)
     check_unserved(config)
+    require_places(config)
     end_leftovers({WORKSPACE_MARK: str(config.workspace.absolute())}, wait_for_guards_s=GUARDS_END_WITHIN_S)
     check_ports(config)
     with claim(config, where):
