@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from flows.proxies import bypass_proxies, warn_of_ignored
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 
@@ -40,6 +41,7 @@ def prepare(config: Config, *, quiet: bool = True) -> None:
 
     Call it before any of them is imported. With no ``PREFECT_API_URL``, flows run against a temporary server
     whose database lies in the workspace, where `lidcflow up` finds the runs again.
+    Servers of this machine are reached without a web proxy.
 
     Parameters
     ----------
@@ -60,6 +62,7 @@ def prepare(config: Config, *, quiet: bool = True) -> None:
     """
     for name, value in variables(config, quiet=quiet).items():
         os.environ.setdefault(name, value)
+    warn_of_ignored(bypass_proxies(os.environ, config))
     _make_folder(Path(os.environ["PREFECT_HOME"]))
 
 

@@ -150,6 +150,7 @@ def bring_in(
     if not waiting:
         return
     check_room(len(waiting), config)
+    VolumeStore.of(config, create=True).require_writable()
     feed = iter(waiting)
     try:
         with cluster_for(config, "preprocess", waiting[0]) as cluster:

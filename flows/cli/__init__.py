@@ -1,5 +1,6 @@
 """The `lidcflow` command: each module here holds the subcommands of one part."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -7,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from flows.proxies import bypass_proxies, warn_of_ignored
+from lidcflow.disk import disk_fault
 from lidcflow.errors import LidcflowError
 
 PARTS = (
@@ -40,9 +43,21 @@ for part in PARTS:
 
 
 def main() -> None:
-    """Run the command; data that is wrong ends in one sentence and exit code 1, never in a traceback."""
+    """Run the command.
+
+    Data that is wrong, or a disk that is full or read-only, ends in one sentence and exit code 1, never in a traceback.
+    """
+    warn_of_ignored(bypass_proxies(os.environ))
     try:
         app()
     except LidcflowError as error:
-        Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        _end(str(error))
+    except OSError as error:
+        if (sentence := disk_fault(error)) is None:
+            raise
+        _end(sentence)
+
+
+def _end(sentence: str) -> None:
+    Console(stderr=True).print(f"[red]error:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
+    sys.exit(1)

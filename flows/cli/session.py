@@ -12,15 +12,17 @@ from types import FrameType
 
 from flows.cli.progress import shown_progress
 from flows.environment import prepare
-from flows.leash import leash
+from flows.places import require_places
 from flows.service.lock import is_same_server, served
 from flows.service.password import choose_temporary_password, use_password
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
-from tasks.interrupts import shielding_children
 
 LEAVE_WITHIN_S = 5.0
 """Time to end for a command whose Prefect server is gone."""
+
+UNREACHABLE = "Failed to reach API"
+"""What Prefect says where its first request of a run finds no server."""
 
 
 @contextmanager
@@ -39,7 +41,8 @@ def flow_session(config: Config) -> Iterator[None]:
     Raises
     ------
     ResourceError
-        If the temporary server does not start.
+        If the workspace or the folder for temporary files can't be written or is full, the server that is named
+        does not answer, or the temporary one does not start.
 
     Examples
     --------
@@ -51,6 +54,7 @@ def flow_session(config: Config) -> Iterator[None]:
             report = preprocess(source, config)
     """
     choose_server(config)
+    require_places(config)
     prepare(config)
     signal.signal(signal.SIGTERM, _leave)
     with shown_progress("starting Prefect"):
@@ -67,45 +71,44 @@ def choose_server(config: Config) -> None:
 
 
 def _ensure_server() -> None:
-    from prefect.settings import get_current_settings
+    from flows.named_server import check_named_server, named_server
 
-    if get_current_settings().api.url:
-        return
-    from flows.service.temporary_server import TemporaryServer
+    if url := named_server():
+        check_named_server(url)
+    else:
+        from flows.temporary_server import start_temporary_server
 
-    choose_temporary_password()
-    try:
-        with shielding_children():
-            server = TemporaryServer()
-            server.start()
-            if server.server_process:
-                leash(server.server_process.pid)
-    except RuntimeError:
-        raise ResourceError(
-            f"Prefect's temporary server: must start within "
-            f"{get_current_settings().server.ephemeral.startup_timeout_seconds} s, but did not; run again when the "
-            "machine is less busy, or set PREFECT_API_URL to a running server"
-        ) from None
+        choose_temporary_password()
+        start_temporary_server()
 
 
 @contextmanager
 def _served_throughout() -> Iterator[None]:
-    """Say in one sentence that the server went away; Prefect has asked it again for a minute by then.
+    """Say in one sentence that the server went away or fails; Prefect has asked it again for a minute by then.
 
     At exit it would go on for minutes to deliver the events of each series.
     """
-    from httpx import TransportError
+    from httpx import HTTPStatusError, TransportError
 
     try:
         yield
     except TransportError as error:
-        leaving = Timer(LEAVE_WITHIN_S, os._exit, [1])
-        leaving.daemon = True
-        leaving.start()
-        raise ResourceError(
-            f"Prefect server: must stay up while a flow runs, got {type(error).__name__}; start it and run again, "
-            "finished series are kept"
-        ) from None
+        raise _failing(type(error).__name__, "start it and run again") from None
+    except HTTPStatusError as error:
+        raise _failing(f"status {error.response.status_code}", "look at its log, and run again") from None
+    except RuntimeError as error:
+        if UNREACHABLE not in str(error):
+            raise
+        raise _failing("no answer", "start it and run again") from None
+
+
+def _failing(what: str, way_out: str) -> ResourceError:
+    leaving = Timer(LEAVE_WITHIN_S, os._exit, [1])
+    leaving.daemon = True
+    leaving.start()
+    return ResourceError(
+        f"Prefect server: must stay up while a flow runs, got {what}; {way_out}, finished series are kept"
+    )
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

@@ -14,8 +14,11 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import psutil
+
+from flows.service.leftovers import WORKSPACE_MARK, end_leftovers
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -33,9 +36,10 @@ def main(arguments: list[str]) -> int:
         (its orphans always get SIGTERM); the command.
     """
     grace_s, first_signal, command = float(arguments[0]), signal.Signals[arguments[1]], arguments[2:]
+    starter = os.getppid()
     bell = _bell()
     _adopt_orphans()
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=partial(_die_with_parent, os.getpid()))
     hurry: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: hurry.append(number))
     while child.returncode is None and not hurry and not _closed(bell):
@@ -43,6 +47,8 @@ def main(arguments: list[str]) -> int:
     if child.returncode is None:
         child.send_signal(first_signal)
     _end_tree(child, 0.0 if hurry else grace_s, hurry)
+    if os.getppid() != starter:
+        _end_leftovers()
     code = child.returncode
     return 1 if code is None else 128 - code if code < 0 else code
 
@@ -73,9 +79,18 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
+    """End together with the guard, also when it was killed before this was arranged."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _end_leftovers() -> None:
+    """End what guards of the same workspace left that were killed: who would have done so is gone."""
+    if workspace := os.environ.get(WORKSPACE_MARK):
+        end_leftovers({WORKSPACE_MARK: workspace})
 
 
 def _reap(child: "subprocess.Popen[bytes]") -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from flows.service.leftovers import SERVICE_MARK, WORKSPACE_MARK, end_leftovers
+
 LOG_LIMIT_BYTES = 20_000_000
 HEALTH_TIMEOUT_S = 5.0
 KILLED_AT_MOST_S = 15.0
@@ -51,7 +53,8 @@ class Guarded:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        _rotate(service.log)
+        self._swept = False
+        rotate(service.log)
         with service.log.open("ab") as log:
             log.write(f"\n--- {service.name}, started {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n".encode())
             log.flush()
@@ -60,7 +63,7 @@ class Guarded:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=dict(service.environment),
+                env={**service.environment, SERVICE_MARK: service.name},
                 cwd=service.log.parent,
                 start_new_session=True,
             )
@@ -71,6 +74,7 @@ class Guarded:
         code = self._guard.poll()
         if code is not None:
             self._let_go()
+            self._end_leftovers()
         return code
 
     def wait(self, timeout_s: float) -> bool:
@@ -92,6 +96,13 @@ class Guarded:
     def healthy(self) -> bool:
         """Tell whether the service answers."""
         return self.service.health_url is None or answers(self.service.health_url)
+
+    def _end_leftovers(self) -> None:
+        """End what a guard left that was killed, once: the port is needed when the service starts again."""
+        workspace = self.service.environment.get(WORKSPACE_MARK)
+        if workspace and not self._swept:
+            end_leftovers({WORKSPACE_MARK: workspace, SERVICE_MARK: self.service.name})
+        self._swept = True
 
     def _let_go(self) -> None:
         """Close the pipe that keeps the guard from ending its tree."""
@@ -124,7 +135,8 @@ def _guarded(service: Service) -> list[str]:
     return [*guard, sys.executable, "-P", *service.arguments]
 
 
-def _rotate(log: Path) -> None:
+def rotate(log: Path) -> None:
+    """Make the folder of a log, and put a log that has become long aside."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
         log.replace(log.with_suffix(".1.log"))

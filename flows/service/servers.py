@@ -8,6 +8,8 @@ from itertools import combinations
 from pathlib import Path
 
 from flows.environment import READERS, WHOLE_CONFIG, variables
+from flows.proxies import bypass_proxies
+from flows.service.leftovers import WORKSPACE_MARK
 from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, ensure_password
 from flows.service.processes import Service
 from lidcflow.config import Config
@@ -203,7 +205,9 @@ def environment(config: Config) -> dict[str, str]:
     settings["PREFECT_HOME"] = str(config.prefect_home)
     settings["PREFECT_API_URL"] = addresses(config).prefect_api
     settings["NO_COLOR"] = "1"
+    bypass_proxies(settings, config)
     settings[WHOLE_CONFIG] = config.model_dump_json()
+    settings[WORKSPACE_MARK] = str(config.workspace.absolute())
     return {name: value for name, value in settings.items() if name not in (CLIENT_VARIABLE, SERVER_VARIABLE)}
 
 

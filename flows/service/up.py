@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from flows.places import require_places
+from flows.service.leftovers import WORKSPACE_MARK, end_leftovers
 from flows.service.lock import check_unserved, claim
 from flows.service.processes import tail
 from flows.service.schedules import Deployment, scheduled
@@ -25,6 +27,8 @@ from lidcflow.config import Config
 from lidcflow.config_file import anchored
 
 DEPLOY_LIMIT_S = 180.0
+GUARDS_END_WITHIN_S = 30.0
+"""Time for guards of an earlier `lidcflow up`: their grace period, and until what they kill has ended."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,16 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     ConfigError
         If a schedule can't be read.
     ResourceError
-        If the workspace is served already, a port is in use, or a service does not start or keeps dying.
+        If the workspace is served already or can't be written, a port is in use, or a service does not
+        start or keeps dying.
     """
     config = anchored(config)
     deployments = scheduled(config)
     where = addresses(config)
     supervisor = Supervisor(listener)
     check_unserved(config)
+    require_places(config)
+    end_leftovers({WORKSPACE_MARK: str(config.workspace.absolute())}, wait_for_guards_s=GUARDS_END_WITHIN_S)
     check_ports(config)
     with claim(config, where):
         try:

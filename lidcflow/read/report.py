@@ -12,6 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from lidcflow.disk import naming_disk_faults
 from lidcflow.read import wording
 from lidcflow.read.curve import WIDTH, curve_of
 from lidcflow.read.recommendation import Recommendation, VolumeFacts
@@ -40,12 +41,15 @@ def write_report(recommendation: Recommendation, hu: NDArray[np.int16] | None, f
 
     Raises
     ------
+    ResourceError
+        If the folder can't be written, or the disk is full: that is the fault of no series.
     ValueError
         If `hu` is not two channels of the recommendation's slices.
     """
     texts = {PAGE: render_page(recommendation, hu), DATA: recommendation.to_json()}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_together(texts, folder)
+    with naming_disk_faults(f"reports {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_together(texts, folder)
     return folder / PAGE
 
 

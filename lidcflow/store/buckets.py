@@ -115,6 +115,9 @@ class BucketPlace:
         """Return the guard object."""
         return self._get(GUARD)
 
+    def require_writable(self) -> None:
+        """Buckets are not tried: one that can't be written refuses the first volume, which ends the run."""
+
     def require_room(self, needed_bytes: int) -> None:
         """Buckets don't tell what fits; a full one refuses the writing itself."""
 

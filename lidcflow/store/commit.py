@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lidcflow.disk import naming_disk_faults
 from lidcflow.errors import ResourceError
 from lidcflow.store.place import Result, Swept
 
@@ -39,25 +40,14 @@ def committed(target: Path, aside: Path) -> Iterator[Path]:
     Raises
     ------
     ResourceError
-        If the disk is full.
+        If the disk is full, or the folder can't be written any more.
     FileNotFoundError
         If the folder around `target` is gone.
     """
-    with naming_full_disk(f"store {aside.parent}"), _locked_draft(target.name, aside) as draft:
+    with naming_disk_faults(f"store {aside.parent}"), _locked_draft(target.name, aside) as draft:
         yield draft
         _flush(draft)
         _replace(draft, target, aside)
-
-
-@contextmanager
-def naming_full_disk(where: str) -> Iterator[None]:
-    """Say in one sentence that the disk is full."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ResourceError(f"{where}: the disk must have room, got none; free some space") from None
-        raise
 
 
 @contextmanager
@@ -144,9 +134,10 @@ def read_whole(identity: Callable[[], object], read: Callable[[], Result]) -> Re
 def remove(target: Path, aside: Path) -> None:
     """Take a folder out of sight at once, then delete it; what is gone already is gone."""
     grave = aside / f"{target.name}.{secrets.token_hex(8)}"
-    aside.mkdir(parents=True, exist_ok=True)
     try:
-        target.rename(grave)
+        with naming_disk_faults(f"store {aside.parent}"):
+            aside.mkdir(parents=True, exist_ok=True)
+            target.rename(grave)
     except FileNotFoundError:
         return
     shutil.rmtree(grave, ignore_errors=True)

@@ -13,9 +13,10 @@ from typing import Any
 from zarr.storage import LocalStore, StorePath
 
 from lidcflow.ct.values import is_uid
-from lidcflow.errors import StoreError
+from lidcflow.disk import naming_disk_faults, require_writable
+from lidcflow.errors import ResourceError, StoreError
 from lidcflow.store.arrays import Present
-from lidcflow.store.commit import committed, naming_full_disk, read_whole, remove, require_space, sweep, sweep_file
+from lidcflow.store.commit import committed, read_whole, remove, require_space, sweep, sweep_file
 from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
 from lidcflow.store.side_by_side import AtOnce
 
@@ -74,12 +75,12 @@ class FolderPlace:
         StoreError
             If the folder holds something else.
         ResourceError
-            If the disk is full.
+            If the folder can't be written, or the disk is full.
         """
         if not (self._root / GUARD).exists():
-            self._root.mkdir(parents=True, exist_ok=True)
-            self._require_empty()
-            with naming_full_disk(self.name):
+            with naming_disk_faults(self.name):
+                self._root.mkdir(parents=True, exist_ok=True)
+                self._require_empty()
                 self._link(guard)
         sweep(self._aside)
 
@@ -104,6 +105,10 @@ class FolderPlace:
     def guard(self) -> bytes:
         """Return the guard file."""
         return (self._root / GUARD).read_bytes()
+
+    def require_writable(self) -> None:
+        """Try whether the folder can be written, before work starts."""
+        require_writable(self._root, self.name, way_out="choose another workspace or store")
 
     def require_room(self, needed_bytes: int) -> None:
         """Refuse to start writing on a disk that will be full before the end."""
@@ -141,8 +146,12 @@ class FolderPlace:
 
     def commit_volume(self, uid: str, objects: Objects) -> None:
         """Put the group of a series in place of an older one and its features."""
-        (self._root / SERIES).mkdir(exist_ok=True)
-        self._commit(self._root / SERIES / uid, objects)
+        try:
+            with naming_disk_faults(self.name):
+                (self._root / SERIES).mkdir(exist_ok=True)
+            self._commit(self._root / SERIES / uid, objects)
+        except FileNotFoundError:
+            raise ResourceError(f"{self.name}: must stay where it is while series are brought in; run again") from None
 
     def commit_features(self, uid: str, feature_id: str, objects: Objects) -> None:
         """Put features of a series in place of older ones."""

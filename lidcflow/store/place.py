@@ -84,6 +84,9 @@ class Place(Protocol):
     def guard(self) -> bytes:
         """Return the guard file."""
 
+    def require_writable(self) -> None:
+        """Refuse to start work where nothing can be written."""
+
     def require_room(self, needed_bytes: int) -> None:
         """Refuse to start writing what will not fit."""
 

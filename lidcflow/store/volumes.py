@@ -92,6 +92,16 @@ class VolumeStore:
         """What sentences call it."""
         return self._place.name
 
+    def require_writable(self) -> None:
+        """Make sure that volumes can be written, before work starts.
+
+        Raises
+        ------
+        ResourceError
+            If they can't.
+        """
+        self._place.require_writable()
+
     def series_uids(self) -> list[str]:
         """List the series that are committed, in order."""
         return self._place.series_uids()
