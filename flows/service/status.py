@@ -1,5 +1,6 @@
 """How a workspace stands: store, catalog, releases, runs, reading, drift, disk. Reads only, and makes nothing."""
 
+import os
 import shutil
 from collections.abc import Callable
 from datetime import datetime
@@ -223,9 +224,8 @@ def _remarks(releases: ReleasesStatus | None, erasures: ErasureStatus | None) ->
 
 
 def is_missing_sqlite(url: str) -> bool:
-    """Tell whether a database is a file that is not there yet."""
-    parsed = make_url(url)
-    return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file()
+    """Return whether a database is a file that is not there yet; a folder in its place is found on opening it."""
+    return url.startswith("sqlite") and not os.path.lexists(make_url(url).database or "")
 
 
 def _runs(service: Served | None) -> list[RunStatus] | None:

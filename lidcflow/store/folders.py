@@ -102,8 +102,22 @@ class FolderPlace:
             draft.unlink(missing_ok=True)
 
     def guard(self) -> bytes:
-        """Return the guard file."""
-        return (self._root / GUARD).read_bytes()
+        """Return the guard file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no store yet.
+        StoreError
+            If something else lies in its place.
+        """
+        try:
+            return (self._root / GUARD).read_bytes()
+        except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+            raise StoreError(
+                f"store {self._root}: must be a folder with the file {GUARD} in it, got '{error.strerror}'; "
+                "move away what lies there, or name another store"
+            ) from None
 
     def require_room(self, needed_bytes: int) -> None:
         """Refuse to start writing on a disk that will be full before the end."""
