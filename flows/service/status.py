@@ -43,6 +43,8 @@ class ReleasesStatus(BaseModel):
     champion_created: datetime | None
     champion_synthetic: bool | None
     champion_erased: tuple[str, ...] = ()
+    champion_pinned: bool | None = None
+    faults: tuple[str, ...] = ()
 
 
 class RetrainStatus(BaseModel):
@@ -191,6 +193,8 @@ def _releases(config: Config) -> ReleasesStatus | None:
         champion_created=record.created if record else None,
         champion_synthetic=record.synthetic if record else None,
         champion_erased=champion.erased if champion else (),
+        champion_pinned=record.pinned if record else None,
+        faults=tuple(release.fault for release in releases if release.fault),
     )
 
 
@@ -210,11 +214,17 @@ def _erasures(config: Config) -> ErasureStatus | None:
 
 
 def _remarks(releases: ReleasesStatus | None, erasures: ErasureStatus | None) -> list[str]:
-    """Say what people should see to after an erasure."""
+    """Say what people should see to after an erasure, and of releases that changed or could unnoticed."""
     remarks = [
         f"an erasure was cut short; run `lidcflow erase {how}` again"
         for how in (erasures.cut_short if erasures else [])
     ]
+    remarks += releases.faults if releases else ()
+    if releases and releases.champion_pinned is False:
+        remarks.append(
+            f"release version {releases.champion} is in force, but was trained before digests were kept; if it is the "
+            f"one you trust, run `lidcflow releases {releases.champion} --pin`"
+        )
     if releases and releases.champion_erased:
         remarks.append(
             f"release version {releases.champion} is in force, but {releases.champion_erased[-1]}; "
