@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from prefect.context import FlowRunContext
-from pydantic import GetJsonSchemaHandler
+from pydantic import GetJsonSchemaHandler, ValidationError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from flows.environment import READERS, WHOLE_CONFIG
 from lidcflow.config import Config
+from lidcflow.config_fault import fault_in
 from lidcflow.config_file import CONFIG_FILE, anchored, load_config
 from lidcflow.errors import ConfigError
 
@@ -57,7 +58,10 @@ def given(config: Config | None, environ: Mapping[str, str] | None = None) -> Co
     own = own_config(os.environ if environ is None else environ)
     if config is None:
         return own
-    return Config.model_validate(_over(own.model_dump(), config.model_dump(exclude_unset=True)))
+    try:
+        return Config.model_validate(_over(own.model_dump(), config.model_dump(exclude_unset=True)))
+    except ValidationError as error:
+        raise ConfigError(f"parameters of the run over its worker's settings: {fault_in(error, Config)}") from None
 
 
 def own_config(environ: Mapping[str, str]) -> Config:

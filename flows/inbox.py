@@ -35,6 +35,7 @@ from tasks.look import index_deliveries, look, unchanged
 from tasks.preprocess import place_of_error
 from tasks.publish import publish_table
 from tasks.tracking.connection import Tracking
+from tasks.tracking.model_files import check_models
 from tasks.tracking.registry import load_release
 
 AT_ONCE = 16
@@ -144,6 +145,8 @@ def answer_all(sources: Sequence[str], indexes: Mapping[str, Index | None], desk
     """Answer what waits, on one cluster; return every delivery as it stands afterwards."""
     waiting = {source: desk.ledger.waiting(source) for source in sources if source in indexes}
     if any(waiting.values()):
+        # Found here, a changed model costs no series an attempt: what waits is answered once the model is back.
+        check_models(Tracking.of(desk.config), desk.release)
         with warm(desk) as ready:
             for source, deliveries in waiting.items():
                 for portion in portions(deliveries):

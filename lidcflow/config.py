@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +13,13 @@ from pydantic import (
     SerializationInfo,
     SerializerFunctionWrapHandler,
     ValidationError,
+    field_validator,
     model_serializer,
     model_validator,
 )
 
 from lidcflow.config_base import Settings
+from lidcflow.config_checks import checked_catalog_url
 from lidcflow.config_cluster import ClusterConfig
 from lidcflow.config_fault import fault_in
 from lidcflow.config_science import LIDC, GateConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
@@ -51,7 +54,7 @@ __all__ = [
     "TrainConfig",
 ]
 
-STORE_PLACE = "^([A-Za-z0-9_-]+|s3://[a-z0-9][a-z0-9.-]*[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)$"
+STORE_PLACE = "^([A-Za-z0-9_-]{1,255}|s3://[a-z0-9][a-z0-9.-]*[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)$"
 """A folder name in the workspace, or ``s3://bucket/prefix``; nothing that leads out of either."""
 
 
@@ -88,6 +91,18 @@ class Config(Settings):
     serve: ServeConfig = ServeConfig()
     experiments: dict[ExperimentName, ExperimentConfig] = Field({}, description="one's own, by name")
 
+    @field_validator("workspace", mode="before")
+    @classmethod
+    def _names_a_workspace(cls, workspace: Any) -> Any:
+        if isinstance(workspace, str) and not workspace.strip():
+            raise ValueError("must name a folder")
+        return workspace
+
+    @field_validator("catalog_url")
+    @classmethod
+    def _names_a_catalog(cls, url: str | None) -> str | None:
+        return None if url is None else checked_catalog_url(url)
+
     @model_validator(mode="after")
     def _has_a_slice_for_every_sector(self) -> Config:
         if self.train.sector_num > self.preprocess.slices:
@@ -109,7 +124,8 @@ class Config(Settings):
         folders = {"infer.documents": [self.infer.documents] if self.infer.documents else []}
         folders["delivery.to"] = [Path(place) for place in self.delivery.to if not place.startswith("pacs:")]
         for key, named in folders.items():
-            if any(folder.resolve().is_relative_to(self.workspace.resolve()) for folder in named):
+            # os.path.realpath takes a loop of links, of which Path.resolve makes a RuntimeError.
+            if any(_real(folder).is_relative_to(_real(self.workspace)) for folder in named):
                 raise ValueError(
                     f"{key} must lie outside the workspace, where no file names a patient, "
                     "got a folder in it; name another"
@@ -203,6 +219,10 @@ class Config(Settings):
         return self.workspace.absolute() / "prefect"
 
 
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
 def without_secrets(settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings without passwords in addresses, and without what a cluster's class is made with.
 
@@ -219,7 +239,10 @@ def _without_secrets(key: str, value: Any) -> Any:
         return "***" if value else value
     if isinstance(value, dict):
         return without_secrets(value)
-    return re.sub(r"(://[^/@\s]*?):[^/@\s]*@", r"\1:***@", value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    value = re.sub(r"(://[^/@:\s]*):\S*@", r"\1:***@", value)
+    return re.sub(r"(?i)([?&](?:pass|password|passwd|pwd)=)[^&\s]*", r"\1***", value)
 
 
 def _with(table: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+
+from lidcflow.config_checks import without_passwords
+
+MOST_LETTERS = 200
+"""Of a value in a sentence."""
 
 
 def fault_in(error: ValidationError, model: type[BaseModel]) -> str:
@@ -20,16 +24,22 @@ def fault_in(error: ValidationError, model: type[BaseModel]) -> str:
     """
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
+    rule = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return f"unknown key '{key}'; {_known_keys(first['loc'][:-1], model)}"
-    if isinstance(first.get("input"), dict | BaseModel):
-        return ": ".join(filter(None, [key, first["msg"]]))
-    return f"{key}: {first['msg']}, got {_shown(first.get('input'))}"
+    if isinstance(first.get("input"), dict | BaseModel) or key in SECRET_KEYS:
+        return ": ".join(filter(None, [key, rule]))
+    return f"{key}: {rule}, got {_shown(first.get('input'))}"
+
+
+SECRET_KEYS = ("catalog_url", "tracking.uri")
+"""Keys whose wrong values are not shown at all: a password may stand anywhere in them."""
 
 
 def _shown(value: Any) -> str:
-    """Show a value without the user and password that someone wrote into an address."""
-    return re.sub("://.*@", "://...@", repr(value))
+    """Show a value, cut where it is long, without the user and password that someone wrote into an address."""
+    text = without_passwords(repr(value))
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}..."
 
 
 def _known_keys(section: tuple[int | str, ...], model: type[BaseModel]) -> str:

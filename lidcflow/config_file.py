@@ -12,11 +12,21 @@ from typing import Any
 from pydantic import ValidationError
 
 from lidcflow.config import Config
+from lidcflow.config_checks import (
+    bounded_text,
+    unusable_texts,
+    why_no_catalog,
+    why_no_folder,
+    why_unreadable,
+    without_passwords,
+)
 from lidcflow.config_fault import fault_in
 from lidcflow.errors import ConfigError
 
 DEFAULT_FILE = "lidcflow.toml"
 ENVIRONMENT_PREFIX = "LIDCFLOW_"
+
+TOO_DEEP = "arrays and tables must be nested a few levels deep, got hundreds; correct the file or the variables"
 
 CONFIG_FILE = "LIDCFLOW_CONFIG"
 """Names the configuration file of processes that are started without options, as workers."""
@@ -39,8 +49,8 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     Raises
     ------
     ConfigError
-        If the file is missing or not TOML, a key is unknown, a value is out of range, or the file of a value can't
-        be read or holds none.
+        If the file is missing or not TOML, a key is unknown, a value is out of range, the file of a value can't be read
+        or holds none, or the workspace can't be a folder.
 
     Examples
     --------
@@ -49,13 +59,16 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     """
     environ = os.environ if environ is None else environ
     path = path or (Path(environ[CONFIG_FILE]) if environ.get(CONFIG_FILE) else None)
+    where = f"configuration {_in_short(path or Path(DEFAULT_FILE))}"
     settings = _read_file(path)
-    _merge(settings, _from_environment(environ))
-    _merge(settings, {key: value for key, value in overrides.items() if value is not None})
     try:
-        return Config.model_validate(settings)
-    except ValidationError as error:
-        raise ConfigError(_sentence(error, path)) from None
+        _merge(settings, _from_environment(environ))
+        _merge(settings, {key: value for key, value in overrides.items() if value is not None})
+        config = _validated(settings, where)
+    except RecursionError:
+        raise ConfigError(f"{where}: {TOO_DEEP}") from None
+    _check_places(config, where)
+    return config
 
 
 def anchored(config: Config, folder: Path | None = None) -> Config:
@@ -79,28 +92,75 @@ def _anchored_source(source: str, base: Path) -> str:
     return source if re.match(r"[a-z][a-z0-9+.-]*:", source) else str(base / source)
 
 
+def _validated(settings: Mapping[str, Any], where: str) -> Config:
+    for key in unusable_texts(settings):
+        raise ConfigError(f"{where}: {key}: must be UTF-8 text without NUL, got something else; write the value again")
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {fault_in(error, Config)}") from None
+
+
+def _check_places(config: Config, where: str) -> None:
+    if found := why_no_folder(config.workspace):
+        raise ConfigError(f"{where}: workspace must be a folder, or a path that can be one, got {found}; name another")
+    if config.catalog_url and (found := why_no_catalog(config.catalog_url)):
+        raise ConfigError(f"{where}: catalog_url must name a file, or a path that can be one, got {found}; correct it")
+
+
 def _read_file(path: Path | None) -> dict[str, Any]:
-    if path is None and not Path(DEFAULT_FILE).is_file():
+    if path is None and not os.path.lexists(DEFAULT_FILE):
         return {}
     file = path or Path(DEFAULT_FILE)
+    text = _text_of(file)
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(f"configuration {file}: {TOO_DEEP}") from None
+    except ValueError as error:  # TOMLDecodeError is one, and so is an integer of thousands of digits
+        raise ConfigError(f"configuration {file}: must be TOML, got {without_passwords(str(error))}") from None
+
+
+def _text_of(file: Path) -> str:
+    name = _in_short(file)
+    try:
+        return bounded_text(file)
     except FileNotFoundError:
         raise ConfigError(
-            f"configuration {file}: the file must exist; check the path after --config or in {CONFIG_FILE}"
+            f"configuration {name}: the file must exist; check the path after --config or in {CONFIG_FILE}"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"configuration {file}: must be TOML, got {error}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"configuration {name}: must be a readable file of TOML, got {why_unreadable(error)}; "
+            f"check the path after --config or in {CONFIG_FILE}"
+        ) from None
+
+
+def _in_short(file: Path) -> str:
+    """Return a path, or both ends of one that nobody reads to the end."""
+    text = str(file)
+    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS // 2]}...{text[-MOST_LETTERS // 2 :]}"
+
+
+MOST_LETTERS = 200
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings of the environment; of two variables that contradict each other, neither is taken."""
     settings: dict[str, Any] = {}
-    for name, value in _values(environ):
-        *sections, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+    named: dict[tuple[str, ...], str] = {}
+    for name, value in sorted(_values(environ), key=lambda pair: pair[0].lower()):
+        path = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
+        if other := next((named[path[:end]] for end in range(1, len(path) + 1) if path[:end] in named), None):
+            raise ConfigError(
+                f"variable {name}: must not set what {other} sets as well, as a whole or by another name; "
+                "unset one of them"
+            )
+        named[path] = name
         table = settings
-        for section in sections:
+        for section in path[:-1]:
             table = table.setdefault(section, {})
-        table[key] = value
+        table[path[-1]] = value
     return settings
 
 
@@ -121,10 +181,11 @@ def _read_value(name: str, file: Path, environ: Mapping[str, str]) -> str:
     if setting in environ:
         raise ConfigError(f"variable {name}: must stand alone, got {setting} as well; unset one of them")
     try:
-        value = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no text"
-        raise ConfigError(f"variable {name}: {file} must be a readable file, got {reason!r}; check the path") from None
+        value = bounded_text(file).strip()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"variable {name}: {_in_short(file)} must be a readable file, got {why_unreadable(error)}; check the path"
+        ) from None
     if not value:
         raise ConfigError(f"variable {name}: {file} must hold the value, got an empty file; write it there")
     return value
@@ -151,7 +212,3 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> None:
             _merge(base[key], value)
         else:
             base[key] = value
-
-
-def _sentence(error: ValidationError, path: Path | None) -> str:
-    return f"configuration {path or DEFAULT_FILE}: {fault_in(error, Config)}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lidcflow.config_base import Settings
 from lidcflow.pacs.config import PacsConfig, PacsName
@@ -42,6 +43,15 @@ class TrackingConfig(Settings):
     wait_s: float = Field(
         300, ge=0, description="time that a server may stay away before a flow gives up logging; its work is kept"
     )
+
+    @field_validator("uri")
+    @classmethod
+    def _outlives_the_process(cls, uri: str | None) -> str | None:
+        if uri and re.fullmatch(r"sqlite:/*(:memory:)?", uri):
+            raise ValueError(
+                "must name a file, for runs and models would end with each process; sqlite:////folder/file"
+            )
+        return uri
 
 
 class InferConfig(Settings):

@@ -25,7 +25,8 @@ def register_backbone(plan: TrainingPlan, run_id: str) -> BackbonePin:
     tracking = Tracking.of(plan.config)
     name = f"{tracking.registry_name}.backbone.{plan.backbone.id}"
     version = registry.newest_version(tracking, name) or _register(name, plan, tracking, run_id)
-    return plan.backbone.model_copy(update={"model_name": name, "version": version})
+    sha256 = registry.digest_of_version(tracking, name, version)
+    return plan.backbone.model_copy(update={"model_name": name, "version": version, "model_sha256": sha256})
 
 
 def _register(name: str, plan: TrainingPlan, tracking: Tracking, run_id: str) -> int:
@@ -33,13 +34,14 @@ def _register(name: str, plan: TrainingPlan, tracking: Tracking, run_id: str) ->
     from tasks.tracking.models import log_model
 
     model, backbone = load_backbone(plan.config.train, plan.config.preprocess.size)
-    logged = log_model(run_of(tracking, run_id), model, "backbone")
+    logged = log_model(run_of(tracking, run_id), tracking, model, "backbone")
     return registry.register_model(
         tracking,
         name,
         source=logged.uri,
         run_id=run_id,
         model_id=logged.model_id,
+        sha256=logged.sha256,
         description=f"Images of slices to {backbone.feature_dim} features; weight file SHA-256 {backbone.digest}. "
         "Research use only.",
     )

@@ -214,18 +214,18 @@ def _warnings(
 
 
 @functools.lru_cache(maxsize=2)
-def _load_models(uris: tuple[str, ...], tracking: Tracking) -> dict[str, Any]:
+def _load_models(digests: tuple[tuple[str, str], ...], tracking: Tracking) -> dict[str, Any]:
+    """Load models by their URIs, each checked against its SHA-256."""
     from lidcflow.learn.plain import plain_head
     from tasks.tracking.models import load_model
 
-    return {uri: plain_head(load_model(tracking, uri)) for uri in dict.fromkeys(uris)}
+    return {uri: plain_head(load_model(tracking, uri, sha256)) for uri, sha256 in dict.fromkeys(digests)}
 
 
 def _models(release: ReleaseRecord, tracking: Tracking) -> Iterator[Any]:
     """Yield the model of each sector, loaded once in a process."""
-    uris = tuple(pin.uri for pin in release.sectors)
-    loaded = _load_models(uris, tracking)
-    return (loaded[uri] for uri in uris)
+    loaded = _load_models(tuple((pin.uri, pin.sha256) for pin in release.sectors), tracking)
+    return (loaded[pin.uri] for pin in release.sectors)
 
 
 def _check_store(release: ReleaseRecord, config: Config) -> None:

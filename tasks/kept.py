@@ -74,7 +74,10 @@ def note_run(plan: TrainingPlan, run_id: str) -> None:
 def find_logged(plan: TrainingPlan, job: SectorJob, run_id: str) -> SectorResult | None:
     """Return what has been logged of a sector below a run."""
     found = _read(_file(plan, job))
-    return found.result if found and found.run_id == run_id else None
+    if found is None or found.result is None or found.run_id != run_id:
+        return None
+    undigested = found.result.model_uri and not found.result.model_sha256  # noted before digests were kept
+    return None if undigested else found.result
 
 
 def note_logged(plan: TrainingPlan, run_id: str, result: SectorResult) -> None:

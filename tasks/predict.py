@@ -11,6 +11,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Config
+from lidcflow.errors import ReleaseError
 from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.release import ReleaseRecord, sector_model_name
 from lidcflow.store.volumes import VolumeStore
@@ -53,7 +54,13 @@ def predict_globally(
     if version is None:
         fit = functools.partial(fit_and_predict, snapshot=snapshot, config=config, feature_id=release.backbone.id)
         return _on_cluster(address, fit, [uids], "fit")
-    whole = (SectorModel(start=0, stop=slices, uri=f"models:/{name}/{version}"),)
+    sha256 = registry.digest_of_version(tracking, name, version)
+    if release.pinned and not sha256:
+        raise ReleaseError(
+            f"model models:/{name}/{version}: its digest must be kept like those of release version {release.version}, "
+            f"got none; run `lidcflow releases {release.version} --pin`"
+        )
+    whole = (SectorModel(start=0, stop=slices, uri=f"models:/{name}/{version}", sha256=sha256),)
     work = functools.partial(predict_series, models=whole, config=config, feature_id=release.backbone.id)
     return _on_cluster(address, work, [uids], "predict")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,19 +47,36 @@ def keep_profile(release: ReleaseRecord, snapshot: Snapshot, config: Config, add
     profile = profile_of(release, [(training[uid], *facts[uid]) for uid in training], list(held_out.values()), scores)
     tracking = Tracking.of(config)
     run = run_of(tracking, registry.training_of(tracking, release.version))
-    run.text(profile.model_dump_json(), FILE)
+    text = profile.model_dump_json()
+    run.text(text, FILE)
+    registry.keep_profile_digest(tracking, release.version, hashlib.sha256(text.encode()).hexdigest())
     return profile
 
 
 def find_profile(version: int, tracking: Tracking) -> Profile | None:
-    """Return the profile of a release; None where its training kept none that can be read."""
+    """Return the profile of a release; None where its training kept none that can be read.
+
+    Raises
+    ------
+    ReleaseError
+        If it is not the one that was kept.
+    """
     run = run_of(tracking, registry.training_of(tracking, version))
     with tempfile.TemporaryDirectory() as folder:
         fetched = run.fetch(FILE, Path(folder))
-        try:
-            return fetched and Profile.model_validate_json(fetched.read_bytes())
-        except ValidationError:
-            return None
+        content = fetched.read_bytes() if fetched else None
+    if content is None:
+        return None
+    kept, found = registry.profile_digest(tracking, version), hashlib.sha256(content).hexdigest()
+    if kept and kept != found:
+        raise ReleaseError(
+            f"release {tracking.registry_name} version {version}: the SHA-256 of its profile must be {kept}, as it was "
+            f"made, got {found}; it has changed since: put {FILE} of its training back from a copy, or train again"
+        )
+    try:
+        return Profile.model_validate_json(content)
+    except ValidationError:
+        return None
 
 
 @functools.lru_cache(maxsize=2)

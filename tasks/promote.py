@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.release import ReleaseRecord
+from tasks.pin import pin_release
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 
 
 def promote(tracking: Tracking, version: int, *, force: bool, reason: str) -> ReleaseRecord:
-    """Put a release in force.
+    """Put a release in force; whoever promotes one from before digests were kept vouches for it, so that it gets them.
 
     Raises
     ------
     ReleaseError
-        If it is missing or incomplete, or the gate refused it or data of it were erased and nobody forces it with a
-        reason.
+        If it is missing or incomplete, one of its models is gone or has changed, or the gate refused it or data of it
+        were erased and nobody forces it with a reason.
     """
-    record = registry.load_release(tracking, str(version))
+    record = registry.load_release(tracking, str(version), warn=False)
     erased = registry.erased_of(tracking, version)
     if erased and not (force and reason):
         raise ReleaseError(
             f"release {record.name} version {version}: must be made from data that are still kept, but {erased[-1]}; "
             "train again, or give --force and --reason"
         )
+    if (record.gate.passed and not erased) or (force and reason):
+        record = pin_release(tracking, version)
     if record.gate.passed and not erased:
         registry.set_champion(tracking, version, reason or record.gate.reason)
     elif force and reason:

@@ -47,13 +47,21 @@ def choose_models(results: Iterable[SectorResult], slices: int, sector_num: int)
     chosen = []
     for sector, inside in enumerate(sector_slices(slices, sector_num), start=1):
         own = by_job[SectorJob(sector_num=sector_num, sector=sector)]
-        uri = own.model_uri or stand_in.model_uri
-        if uri is None:
+        result = own if own.model_uri else stand_in
+        if result.model_uri is None:
             raise ReleaseError(
                 f"release: sector {sector} of {sector_num} must have a model, but its own ended with '{own.reason}' "
                 f"and the all-sector one with '{stand_in.reason}'; mend the cause and train again"
             )
-        chosen.append(SectorModel(start=inside.start, stop=inside.stop, uri=uri, own=bool(own.model_uri)))
+        chosen.append(
+            SectorModel(
+                start=inside.start,
+                stop=inside.stop,
+                uri=result.model_uri,
+                sha256=result.model_sha256,
+                own=bool(own.model_uri),
+            )
+        )
     return chosen
 
 
@@ -112,6 +120,7 @@ def _register(tracking: Tracking, result: SectorResult) -> int:
         source=str(result.model_uri),
         run_id=str(result.run_id),
         model_id=result.model_id,
+        sha256=result.model_sha256,
         description=f"Trained on {result.job.title}; no release pins it yet. Research use only.",
     )
 
@@ -138,6 +147,7 @@ def _pins(
                 fallback=result is not own,
                 reason=own.reason,
                 training=result.training,
+                sha256=result.model_sha256,
                 **figures,
             )
         )

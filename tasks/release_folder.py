@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from lidcflow.config import Config
@@ -11,8 +10,9 @@ from lidcflow.learn.card import release_card
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.report import write_together
 from tasks.tracking import registry
+from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
-from tasks.tracking.runs import Run, run_of
+from tasks.tracking.runs import Run
 
 SPLITS = ("test", "validation")
 """Whose evaluations lie in the folder, each in one of that name."""
@@ -38,10 +38,9 @@ def keep_card(run: Run, record: ReleaseRecord) -> None:
 
 def export_facts(tracking: Tracking, record: ReleaseRecord, folder: Path) -> list[Path]:
     """Write the facts of a release anywhere, with the evaluations that its training's run keeps; list the files."""
-    run = run_of(tracking, registry.training_of(tracking, record.version))
-    with tempfile.TemporaryDirectory() as drafts:
-        kept = run.fetch(registry.RECORD_FOLDER, Path(drafts))
-        for evaluation in [kept / split for split in SPLITS if kept and (kept / split).is_dir()]:
+    source = registry.release_folder(tracking, registry.training_of(tracking, record.version))
+    with private_copy(tracking, source, f"facts of release {record.name} version {record.version}") as kept:
+        for evaluation in [kept / split for split in SPLITS if (kept / split).is_dir()]:
             shutil.copytree(evaluation, folder / evaluation.name, dirs_exist_ok=True)
     write_facts(record, folder)
     return sorted(file for file in folder.rglob("*") if file.is_file())

@@ -34,6 +34,7 @@ class SectorResult(BaseModel):
     job: SectorJob
     model_uri: str | None = None
     model_id: str | None = None
+    model_sha256: str = ""
     run_id: str | None = None
     training: ClassCounts = ClassCounts(non_nodule=0, benign=0, malignant=0)
     reason: str = ""

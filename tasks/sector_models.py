@@ -10,11 +10,15 @@ from tasks.tracking.connection import Tracking
 
 
 class SectorModel(Record):
-    """The model that answers for a sector, its own or another's; slices from 0, `stop` excluded."""
+    """The model that answers for a sector, its own or another's; slices from 0, `stop` excluded.
+
+    `sha256` is that of its files; empty in a release from before digests were kept.
+    """
 
     start: int
     stop: int
     uri: str
+    sha256: str = ""
     own: bool = True
 
     @property
@@ -26,7 +30,7 @@ class SectorModel(Record):
 def sectors_of(release: ReleaseRecord) -> tuple[SectorModel, ...]:
     """Return the registered models that a release pins."""
     return tuple(
-        SectorModel(start=pin.slices.start, stop=pin.slices.stop, uri=pin.uri, own=not pin.fallback)
+        SectorModel(start=pin.slices.start, stop=pin.slices.stop, uri=pin.uri, sha256=pin.sha256, own=not pin.fallback)
         for pin in release.sectors
     )
 
@@ -37,5 +41,6 @@ def load_sectors(models: Sequence[SectorModel], tracking: Tracking) -> list[tupl
     from lidcflow.learn.plain import plain_head
     from tasks.tracking.models import load_model
 
-    by_uri = {uri: plain_head(load_model(tracking, uri)) for uri in {model.uri for model in models}}
+    digests = {model.uri: model.sha256 for model in models}
+    by_uri = {uri: plain_head(load_model(tracking, uri, sha256)) for uri, sha256 in digests.items()}
     return [(model.slices, by_uri[model.uri]) for model in models]

@@ -132,9 +132,14 @@ def _log_model(job: SectorJob, plan: TrainingPlan, run: Run, trained: TrainedSec
     run.metrics(named_figures(trained.validation, "validation") | named_figures(trained.test, "test"))
     title = f"{job.title}, slices {slices.start + 1} to {slices.stop}"
     _log_figures(run, trained, VolumeStore.of(plan.config), title)
-    logged = log_model(run, trained.model, job.name)
+    logged = log_model(run, Tracking.of(plan.config), trained.model, job.name)
     return SectorResult(
-        job=job, model_uri=logged.uri, model_id=logged.model_id, run_id=run.run_id, training=trained.training
+        job=job,
+        model_uri=logged.uri,
+        model_id=logged.model_id,
+        model_sha256=logged.sha256,
+        run_id=run.run_id,
+        training=trained.training,
     )
 
 

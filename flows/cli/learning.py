@@ -11,7 +11,7 @@ import typer
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
-from flows.cli.release import show_release
+from flows.cli.release import pin_one, show_release
 from flows.cli.session import flow_session
 from flows.cli.tables import print_release
 from lidcflow.config import LIDC, Config
@@ -37,9 +37,17 @@ Again = Annotated[bool, typer.Option("--again", help="Although a release of the 
 Force = Annotated[bool, typer.Option("--force", help="Although the gate refused it.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, in a sentence; kept in the registry.")]
 OneRelease = Annotated[str | None, typer.Argument(metavar="[RELEASE]", help="Alias or version; none: list them all.")]
+Pin = Annotated[
+    bool,
+    typer.Option(
+        "--pin",
+        help="Check its models; of a release from before digests were kept, keep those of its files as they are now.",
+    ),
+]
 Export = Annotated[Path | None, typer.Option("--export", help="Folder to write record, card and evaluations to.")]
 Version = Annotated[int, typer.Argument(metavar="VERSION", help="As `lidcflow releases` lists it.")]
 
+INCOMPLETE = "incomplete: its training was cut short"
 RELEASE_COLUMNS = (
     "version",
     "created (UTC)",
@@ -101,13 +109,18 @@ def retrain(
 def releases(
     release: OneRelease = None,
     export: Export = None,
+    pin: Pin = False,
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
     """List the releases, newest first; with RELEASE, show its card, or write its folder of facts with --export."""
-    tracking = _tracking(configured(config_file, workspace))
-    if release is not None:
+    tracking = _tracking(config := configured(config_file, workspace))
+    if pin and (release is None or export is not None):
+        raise typer.BadParameter("give the version or alias of one release before --pin, and no --export")
+    if pin and release is not None:
+        pin_one(tracking, release, config, as_json=as_json)
+    elif release is not None:
         show_release(tracking, release, export, as_json=as_json)
     elif export is not None:
         raise typer.BadParameter("which release? give its version or alias before --export")
@@ -215,6 +228,8 @@ def _release_facts(listed: "Listed") -> dict[str, Any]:
         "promoted": listed.promoted and listed.promoted.isoformat(),
         "why_promoted": listed.why_promoted,
         "erased": list(listed.erased),
+        "pinned": bool(listed.record and listed.record.pinned),
+        "fault": listed.fault,
         "record": listed.record and listed.record.model_dump(mode="json"),
     }
 
@@ -223,9 +238,10 @@ def _release_row(listed: "Listed") -> tuple[Any, ...]:
     alias = "champion" if listed.champion else ""
     record = listed.record
     if record is None:
-        return (listed.version, None, None, None, None, None, None, alias, "incomplete: its training was cut short")
+        return (listed.version, None, None, None, None, None, None, alias, listed.fault or INCOMPLETE)
     auroc = [str(record.metrics[split].release["auroc_nodule"]) for split in ("validation", "test")]
     short = f"{record.backbone.kind}, {record.train.head}, {'synthetic CT' if record.synthetic else 'CT'}"
+    short += "" if record.pinned else "; no digests are kept, see --pin"
     short += "".join(f"; {text}" for text in listed.erased)
     gate = "passed" if record.gate.passed else "refused"
     threshold = f"{record.threshold_nodule:.3f} for {record.train.target_sensitivity:.0%}"

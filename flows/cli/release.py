@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flows.cli.output import NOTICE, console, print_json, print_line
 
 if TYPE_CHECKING:
+    from lidcflow.config import Config
     from tasks.tracking.connection import Tracking
 
 
@@ -26,6 +27,23 @@ def show_release(tracking: Tracking, reference: str, folder: Path | None, *, as_
         print_line(f"{record.name} version {record.version}, {len(files)} files. {NOTICE}")
     else:
         print_card(release_card(record))
+
+
+def pin_one(tracking: Tracking, reference: str, config: Config, *, as_json: bool) -> None:
+    """Check the models of a release, and keep their digests where none were kept."""
+    from tasks.pin import pin_release
+    from tasks.release_folder import folder_of, write_facts
+    from tasks.tracking.registry import load_release
+
+    before = load_release(tracking, reference, warn=False)
+    record = pin_release(tracking, before.version)
+    write_facts(record, folder_of(record, config))
+    if as_json:
+        print_json(record)
+        return
+    models = len({pin.uri for pin in record.sectors})
+    found = "match the digests that it pins" if before.pinned else "are pinned by digest now, as they are"
+    print_line(f"{record.name} version {record.version}: its {models} models and its record {found}. {NOTICE}")
 
 
 def print_card(text: str) -> None:

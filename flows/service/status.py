@@ -1,5 +1,6 @@
 """How a workspace stands: store, catalog, releases, runs, reading, drift, disk. Reads only, and makes nothing."""
 
+import os
 import shutil
 from collections.abc import Callable
 from datetime import datetime
@@ -43,6 +44,8 @@ class ReleasesStatus(BaseModel):
     champion_created: datetime | None
     champion_synthetic: bool | None
     champion_erased: tuple[str, ...] = ()
+    champion_pinned: bool | None = None
+    faults: tuple[str, ...] = ()
 
 
 class RetrainStatus(BaseModel):
@@ -191,6 +194,8 @@ def _releases(config: Config) -> ReleasesStatus | None:
         champion_created=record.created if record else None,
         champion_synthetic=record.synthetic if record else None,
         champion_erased=champion.erased if champion else (),
+        champion_pinned=record.pinned if record else None,
+        faults=tuple(release.fault for release in releases if release.fault),
     )
 
 
@@ -210,11 +215,17 @@ def _erasures(config: Config) -> ErasureStatus | None:
 
 
 def _remarks(releases: ReleasesStatus | None, erasures: ErasureStatus | None) -> list[str]:
-    """Say what people should see to after an erasure."""
+    """Say what people should see to after an erasure, and of releases that changed or could unnoticed."""
     remarks = [
         f"an erasure was cut short; run `lidcflow erase {how}` again"
         for how in (erasures.cut_short if erasures else [])
     ]
+    remarks += releases.faults if releases else ()
+    if releases and releases.champion_pinned is False:
+        remarks.append(
+            f"release version {releases.champion} is in force, but was trained before digests were kept; if it is the "
+            f"one you trust, run `lidcflow releases {releases.champion} --pin`"
+        )
     if releases and releases.champion_erased:
         remarks.append(
             f"release version {releases.champion} is in force, but {releases.champion_erased[-1]}; "
@@ -224,9 +235,8 @@ def _remarks(releases: ReleasesStatus | None, erasures: ErasureStatus | None) ->
 
 
 def is_missing_sqlite(url: str) -> bool:
-    """Tell whether a database is a file that is not there yet."""
-    parsed = make_url(url)
-    return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file()
+    """Return whether a database is a file that is not there yet; a folder in its place is found on opening it."""
+    return url.startswith("sqlite") and not os.path.lexists(make_url(url).database or "")
 
 
 def _runs(config: Config, service: Served | None) -> list[RunStatus] | None:

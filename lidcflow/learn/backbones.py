@@ -3,9 +3,12 @@
 Where the last blocks of one are to learn, the part below them is the backbone, and its features are activation maps.
 """
 
-import hashlib
 import math
+import shutil
+import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lidcflow.config import TrainConfig
+from lidcflow.digests import digest_of_file
 from lidcflow.errors import WeightsError
 from lidcflow.learn.inputs import Input
 from lidcflow.learn.truncate import bottom_of, map_shape, top_of
@@ -163,8 +167,25 @@ def _whole(backbone: Backbone, file: Path, policy: str) -> "keras.Model":
     key = (backbone.kind, backbone.digest, backbone.size, policy, None)
     with _loading:
         if key not in _loaded:
-            _loaded[key] = _NETWORKS[backbone.kind](backbone.size, file, policy)
+            with _checked_copy(file, backbone.digest) as own:
+                _loaded[key] = _NETWORKS[backbone.kind](backbone.size, own, policy)
         return _loaded[key]
+
+
+@contextmanager
+def _checked_copy(file: Path, digest: str) -> Iterator[Path]:
+    """Copy a weight file to where nobody else writes, so that what is loaded is what was checked.
+
+    A process that runs for weeks has checked the file once, and knows a changed one by time and size alone.
+    """
+    with tempfile.TemporaryDirectory(prefix="lidcflow-weights-") as folder:
+        copy = Path(shutil.copyfile(file, Path(folder, file.name)))
+        if (found := digest_of_file(copy)) != digest:
+            raise WeightsError(
+                f"backbone weights {file.name}: SHA-256 must be {digest}, as it was a moment ago, got {found}; "
+                "somebody changes the file, put the right one back and run again"
+            )
+        yield copy
 
 
 _loaded: dict[tuple[str, str, int, str, str | None], "keras.Model"] = {}
@@ -237,8 +258,7 @@ def _checked_digest(config: TrainConfig, file: Path) -> str:
 
 @lru_cache(maxsize=8)
 def _sha256(file: Path, mtime_ns: int, size_bytes: int) -> str:  # noqa: ARG001  a changed file is hashed again
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest_of_file(file)
 
 
 def _load_compact(size: int, file: Path, policy: str) -> "keras.Model":
@@ -259,7 +279,10 @@ def _load_resnet50(size: int, file: Path, policy: str) -> "keras.Model":
         network = keras.applications.ResNet50(
             include_top=False, weights=None, input_shape=(size, size, 3), pooling=None, name="resnet50"
         )
+    from lidcflow.learn.network_file import check_arrays
+
     try:
+        check_arrays(file)
         network.load_weights(file)
     except (OSError, ValueError, KeyError) as error:
         raise WeightsError(

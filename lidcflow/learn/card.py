@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lidcflow.config import LIDC
 from lidcflow.learn import card_tables as tables
+from lidcflow.learn.markdown import table
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.read.recommendation import STATEMENT
 
@@ -142,7 +143,22 @@ def _pins(record: ReleaseRecord) -> str:
     return (
         f"{pins_sentence(record)}\n\n    lidcflow infer SRC                  # with infer.release = "
         f'"{record.version}", or the champion\n\nOne sector model alone, features of slices in, P(non-nodule), '
-        f'P(benign), P(malignant) out:\n\n    mlflow.keras.load_model("{pin.uri}")'
+        f'P(benign), P(malignant) out:\n\n    mlflow.keras.load_model("{pin.uri}")\n\n{_digests(record)}'
+    )
+
+
+def _digests(record: ReleaseRecord) -> str:
+    """List the digests of the models, and say who checks them."""
+    if not record.pinned:
+        return (
+            "It was trained before digests were kept: a changed model or threshold would not be noticed, until "
+            f"`lidcflow releases {record.version} --pin` keeps them."
+        )
+    rows = sorted({(f"{pin.model_name} version {pin.version}", f"`{pin.sha256}`") for pin in record.sectors})
+    return (
+        "lidcflow loads a model only if its files have the SHA-256 below. MLflow's own loader, as above, checks "
+        "nothing and does what the file `MLmodel` asks for: compare before you load one alone (docs/releases.md says how).\n\n"
+        f"{table(['model', 'SHA-256 of its files'], [list(row) for row in rows])}"
     )
 
 

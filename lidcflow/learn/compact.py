@@ -1,5 +1,6 @@
 """The compact backbone: a small residual network for nodules of a few pixels, and its weight file."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ STAGES = ((32, 1), (64, 2), (128, 3))
 
 The median nodule is about 3 pixels wide on 128 x 128, so the image is halved three times only.
 """
+
+MOST_BYTES = 2**26
+"""Of the arrays of a weight file, unpacked: fifty times what they are."""
 
 FEATURE_DIM = 2 * (STAGES[-2][0] + STAGES[-1][0])
 
@@ -138,9 +142,12 @@ def read_weights(model: keras.Model, file: Path) -> None:
         If the file is not such a file, or holds other layers or shapes than the network.
     """
     try:
+        with zipfile.ZipFile(file) as archive:
+            if (total := sum(member.file_size for member in archive.infolist())) > MOST_BYTES:
+                raise ValueError(f"arrays of {total} bytes")
         with np.load(file, allow_pickle=False) as arrays:
             model.set_weights([_fitting(arrays[weight.path], weight) for weight in model.weights])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise WeightsError(
             f"backbone weights {file.name}: must hold the weights of the compact backbone, got {error}; "
             "make them with `lidcflow pretrain`"

@@ -15,12 +15,16 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from lidcflow.digests import digest_of_folder
+from lidcflow.errors import ReleaseError
 from lidcflow.learn.calibration import Calibration
+from lidcflow.learn.network_file import load_network
 from lidcflow.learn.release import ClassCounts, Estimate, Record
-from lidcflow.learn.runtime import keras
 from lidcflow.learn.training import TrainedSector
 
 FACTS, MODEL, ROWS = "sector.json", "model.keras", "validation.parquet"
+DIGEST = "sha256"
+"""File with the digest of the others: a sector that was damaged on the disk is trained again."""
 
 
 class SectorFacts(Record):
@@ -46,6 +50,7 @@ def keep_sector(trained: TrainedSector, folder: Path) -> None:
         trained.model.save(draft / MODEL)
         trained.validation_rows.to_parquet(draft / ROWS)
         (draft / FACTS).write_text(_facts(trained).model_dump_json(), encoding="utf-8")
+        (draft / DIGEST).write_text(digest_of_folder(draft), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
     finally:
@@ -53,13 +58,18 @@ def keep_sector(trained: TrainedSector, folder: Path) -> None:
 
 
 def find_sector(folder: Path) -> TrainedSector | None:
-    """Read a trained sector; None where there is none, or one of another version of lidcflow: it is trained again."""
+    """Read a trained sector; None where there is none, or one that changed or is of another version of lidcflow.
+
+    It is trained again then.
+    """
     try:
+        if digest_of_folder(folder, without=(DIGEST,)) != (folder / DIGEST).read_text(encoding="utf-8"):
+            return None
         facts = SectorFacts.model_validate_json((folder / FACTS).read_bytes())
         if facts.lidcflow_version != installed_version("lidcflow"):
             return None
         return TrainedSector(
-            model=keras.saving.load_model(folder / MODEL, compile=False, safe_mode=True),
+            model=load_network(folder / MODEL, f"kept model {folder.name}"),
             calibration=Calibration(*facts.calibration),
             history=facts.history,
             best_epoch=facts.best_epoch,
@@ -70,7 +80,7 @@ def find_sector(folder: Path) -> TrainedSector | None:
             validation_rows=pd.read_parquet(folder / ROWS),
             validation_confusion=np.array(facts.validation_confusion, dtype=np.int64),
         )
-    except (OSError, ValueError, ValidationError):
+    except (OSError, ValueError, ValidationError, ReleaseError):
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -71,7 +72,11 @@ class SplitFigures(Record):
 
 
 class SectorPin(Record):
-    """The registered model that answers for one sector; slices are numbered from 1, both ends included."""
+    """The registered model that answers for one sector; slices are numbered from 1, both ends included.
+
+    `sha256` is that of all files of the model, see `lidcflow.digests.digest_of_folder`; empty in a release from before
+    digests were kept.
+    """
 
     sector: int
     first_slice: int
@@ -83,6 +88,7 @@ class SectorPin(Record):
     training: ClassCounts
     validation: dict[str, Estimate] = {}
     test: dict[str, Estimate] = {}
+    sha256: str = ""
 
     @property
     def slices(self) -> range:
@@ -98,7 +104,8 @@ class SectorPin(Record):
 class BackbonePin(Record):
     """The network whose features the sector models read; `digest` is that of its weight file.
 
-    The compact one of the package is not in the registry: the package holds it, and the digest pins it.
+    The compact one of the package is not in the registry: the package holds it, and the digest pins it. The registry
+    keeps others for people: `model_sha256` is that of the files there, while what reads studies loads the weight file.
     """
 
     id: str
@@ -108,6 +115,7 @@ class BackbonePin(Record):
     size: int
     model_name: str | None = None
     version: int | None = None
+    model_sha256: str = ""
 
 
 class Check(Record):
@@ -227,6 +235,16 @@ class ReleaseRecord(Record):
     lidcflow_version: str
     threshold: Threshold | None = None
     data: DataFacts | None = None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the record holds the digest of every model."""
+        return all(pin.sha256 for pin in self.sectors)
+
+    def with_digests(self, digests: Mapping[str, str]) -> ReleaseRecord:
+        """Return the record with the SHA-256 of its models by their URI; of others there is none."""
+        pins = tuple(pin.model_copy(update={"sha256": digests.get(pin.uri, "")}) for pin in self.sectors)
+        return self.model_copy(update={"sectors": pins})
 
     @property
     def snapshot_name(self) -> str:

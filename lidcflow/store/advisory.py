@@ -9,11 +9,12 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from lidcflow.errors import ResourceError
+from lidcflow.store.database import engine_of, shown
 
 
 def holds_between_machines(catalog_url: str) -> bool:
@@ -44,6 +45,8 @@ def held_between_machines(catalog_url: str, name: str, *, alone: bool) -> Iterat
     ------
     ResourceError
         If the database does not answer.
+    StoreError
+        If the URL is not one of a database.
     """
     connection = _connected(catalog_url)
     try:
@@ -54,14 +57,13 @@ def held_between_machines(catalog_url: str, name: str, *, alone: bool) -> Iterat
 
 
 def _connected(catalog_url: str) -> Connection:
-    engine = create_engine(catalog_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    engine = engine_of(catalog_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     try:
         return engine.connect()
     except SQLAlchemyError as error:
-        where = engine.url.render_as_string(hide_password=True)
         raise ResourceError(
-            f"catalog {where}: the database must answer to say whose turn it is, got {type(error).__name__}; start it, "
-            "or check catalog_url"
+            f"catalog {shown(engine)}: the database must answer to say whose turn it is, got {type(error).__name__}; "
+            "start it, or check catalog_url"
         ) from None
 
 

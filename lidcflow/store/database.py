@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from lidcflow.config_checks import without_passwords
 from lidcflow.errors import DatabaseAway, LidcflowError, ResourceError, StoreError
 from lidcflow.store.away import is_away
 
@@ -82,7 +83,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
-        self._where = f"catalog {self._engine.url.render_as_string(hide_password=True)}"
+        self._where = f"catalog {shown(self._engine)}"
         try:
             self._open()
         except LidcflowError:
@@ -152,30 +153,67 @@ class Tables:
         self._database.close()
 
 
-def _engine(url: str) -> Engine:
+def engine_of(url: str, **options: Any) -> Engine:
+    """Make the engine of a catalog; it connects on first use.
+
+    Parameters
+    ----------
+    url : str
+        SQLAlchemy URL.
+    **options
+        Of `sqlalchemy.create_engine`.
+
+    Raises
+    ------
+    StoreError
+        If the URL is none, its driver is not installed or its folder can't be made. A URL with an option that its
+        driver does not take raises on connecting.
+    """
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed)
+        engine = create_engine(parsed, **options)
     except OSError as error:
         raise StoreError(f"catalog: its folder must be writable, got {error.strerror}; check catalog_url") from None
-    except SQLAlchemyError:
-        raise StoreError(
-            "catalog: catalog_url must be a SQLAlchemy URL, got another form; it looks like "
-            "postgresql+pg8000://user@host/name"
-        ) from None
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise StoreError(
             f"catalog: the driver of catalog_url must be installed, got no module '{error.name}'; "
             "pip install 'lidcflow[postgres]' and begin the URL with postgresql+pg8000://"
         ) from None
-    if parsed.get_backend_name() == "sqlite":
+    except (SQLAlchemyError, ValueError, TypeError):
+        raise StoreError(
+            "catalog: catalog_url must be a SQLAlchemy URL, got another form; it looks like "
+            "postgresql+pg8000://user@host/name"
+        ) from None
+    event.listen(engine, "do_connect", _connect)
+    return engine
+
+
+def shown(engine: Engine) -> str:
+    """Return the URL of an engine for people: without its password and without options, which may hold another."""
+    return engine.url.set(query={}).render_as_string(hide_password=True)
+
+
+def _engine(url: str) -> Engine:
+    engine = engine_of(url)
+    if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    if parsed.get_backend_name() == "postgresql":
+    if engine.dialect.name == "postgresql":
         event.listen(engine, "begin", _begin_postgresql)
     return engine
+
+
+def _connect(dialect: Dialect, _record: Any, arguments: Any, options: dict[str, Any]) -> Any:
+    """Connect; what drivers raise for options and host names that they do not take is no error of a database."""
+    try:
+        return dialect.connect(*arguments, **options)
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise StoreError(
+            f"catalog: catalog_url must have a host and options that its driver {dialect.driver} takes, got "
+            f"{type(error).__name__}: {without_passwords(str(error).partition(chr(10))[0])}; correct catalog_url"
+        ) from None
 
 
 def _cause(error: SQLAlchemyError) -> str:

@@ -103,8 +103,22 @@ class FolderPlace:
             draft.unlink(missing_ok=True)
 
     def guard(self) -> bytes:
-        """Return the guard file."""
-        return (self._root / GUARD).read_bytes()
+        """Return the guard file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no store yet.
+        StoreError
+            If something else lies in its place.
+        """
+        try:
+            return (self._root / GUARD).read_bytes()
+        except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+            raise StoreError(
+                f"store {self._root}: must be a folder with the file {GUARD} in it, got '{error.strerror}'; "
+                "move away what lies there, or name another store"
+            ) from None
 
     def require_writable(self) -> None:
         """Try whether the folder can be written, before work starts."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import get_args
 
 from sqlalchemy import make_url, select
@@ -115,7 +115,7 @@ class Tombstones(Tables):
 def tombstones_in(url: str) -> list[Tombstone]:
     """Return the tombstones of a catalog; none where there is no catalog, and none is made."""
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+    if parsed.get_backend_name() == "sqlite" and not os.path.lexists(parsed.database or ""):
         return []
     with Tombstones(url) as tombstones:
         return tombstones.all()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import mlflow
@@ -16,8 +18,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from requests import RequestException
+from sqlalchemy.exc import SQLAlchemyError
 
 from lidcflow.config import Config
+from lidcflow.config_checks import without_passwords
 from lidcflow.errors import ResourceError, TrackingAway
 
 ANSWER_TIMEOUT_S = 10
@@ -82,17 +86,17 @@ def connect(tracking: Tracking) -> MlflowClient:
 @functools.cache
 def _client(tracking: Tracking) -> MlflowClient:
     _check_answers(tracking.uri)
-    if tracking.uri.startswith("sqlite:///"):
-        Path(tracking.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    client = MlflowClient(tracking_uri=tracking.uri, registry_uri=tracking.uri)
     try:
+        if tracking.uri.startswith("sqlite:///"):
+            Path(tracking.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        client = MlflowClient(tracking_uri=tracking.uri, registry_uri=tracking.uri)
         client.search_experiments(max_results=1)
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError, ImportError, ValueError, OSError) as error:
         if _is_away(tracking.uri, error):
-            raise _away(tracking.uri, error.message) from None
+            raise _away(tracking.uri, error) from None
         raise ResourceError(
-            f"tracking {tracking.uri}: must be a database or server that MLflow can read, got {error.message}; "
-            "check tracking.uri"
+            f"tracking {without_passwords(tracking.uri)}: must be a database or server that MLflow can read, got "
+            f"{_reason(error)}; check tracking.uri"
         ) from None
     return client
 
@@ -117,7 +121,7 @@ def reaching(tracking: Tracking) -> Iterator[MlflowClient]:
 def is_there(tracking: Tracking) -> bool:
     """Tell whether there is anything to read, so that a look at a new workspace makes no database."""
     file = tracking.uri.removeprefix("sqlite:///")
-    return file == tracking.uri or Path(file).exists()
+    return file == tracking.uri or os.path.lexists(file)
 
 
 def experiment_id(tracking: Tracking) -> str:
@@ -161,7 +165,7 @@ def _check_answers(uri: str) -> None:
     except urllib.error.HTTPError:
         # It answers; authentication is MLflow's business.
         return
-    except OSError as error:
+    except (OSError, ValueError, HTTPException) as error:  # a ValueError is one of an address of wrong form
         raise _away(uri, error) from None
 
 
@@ -183,6 +187,13 @@ def _is_away(uri: str, error: Exception) -> bool:
     return False
 
 
-def _away(uri: str, error: object) -> TrackingAway:
-    reason = str(error).splitlines()[0][:200]
-    return TrackingAway(f"tracking {uri}: the MLflow server must answer, got {reason}; start it, or check tracking.uri")
+def _away(uri: str, error: Exception) -> TrackingAway:
+    return TrackingAway(
+        f"tracking {without_passwords(uri)}: the MLflow server must answer, got {_reason(error)}; start it, or check "
+        "tracking.uri"
+    )
+
+
+def _reason(error: Exception) -> str:
+    lines = (error.message if isinstance(error, MlflowException) else str(error)).strip().splitlines()
+    return without_passwords(lines[0][:200]) if lines else type(error).__name__

@@ -7,60 +7,92 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow.keras
 import numpy as np
-from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
+from lidcflow.digests import digest_of_file
 from lidcflow.errors import ReleaseError
-from tasks.tracking.connection import Tracking, reaching
+from lidcflow.learn.network_file import load_network
+from tasks.tracking.artifacts import private_copy
+from tasks.tracking.connection import Tracking
+from tasks.tracking.model_files import FILE, digest_of, require_digest
 from tasks.tracking.runs import Run
 
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model that a run logged; it may not be registered yet."""
+    """A model that a run logged; it may not be registered yet. `sha256` is that of all its files."""
 
     uri: str
     model_id: str
     run_id: str
+    sha256: str
 
 
-def log_model(run: Run, model: Any, name: str) -> LoggedModel:
+def log_model(run: Run, tracking: Tracking, model: Any, name: str) -> LoggedModel:
     """Log an uncompiled Keras model of one input and one output as `.keras`.
 
     The native Keras flavour writes no pickle, and the requirements are named: inferring them costs half a minute.
+
+    Raises
+    ------
+    ReleaseError
+        If the storage gives back another network than it was given.
     """
+    saved: list[str] = []
+
+    def save_model(path: str, **options: Any) -> None:
+        mlflow.keras.save_model(path=path, **options)
+        saved.append(digest_of_file(Path(path, FILE)))
+
     # A logged model lands in the experiment that is set for the process, whatever the run's own is.
     mlflow.set_experiment(experiment_id=run.client.get_run(run.run_id).info.experiment_id)
     info = Model.log(
         artifact_path=None,
         name=name,
-        flavor=mlflow.keras,
+        flavor=SimpleNamespace(__name__=mlflow.keras.__name__, save_model=save_model),
         model=model,
         signature=_signature(model),
         pip_requirements=_requirements(),
         run_id=run.run_id,
     )
-    return LoggedModel(uri=info.model_uri, model_id=info.model_id, run_id=run.run_id)
+    with private_copy(tracking, info.model_uri, f"model {info.model_uri}") as folder:
+        if digest_of_file(folder / FILE) != saved[0]:
+            raise ReleaseError(
+                f"model {info.model_uri}: the storage must give back the file that it was given, SHA-256 {saved[0]}, "
+                "got another one; look at the disk, and run the same command again"
+            )
+        sha256 = digest_of(folder)
+    return LoggedModel(uri=info.model_uri, model_id=info.model_id, run_id=run.run_id, sha256=sha256)
 
 
-def load_model(tracking: Tracking, uri: str) -> Any:
-    """Load a logged or registered model in Keras' safe mode, which refuses any code in the file.
+def load_model(tracking: Tracking, uri: str, sha256: str) -> Any:
+    """Load a logged or registered model, the only way that lidcflow does: its files checked, then in safe mode.
+
+    Parameters
+    ----------
+    tracking : Tracking
+        Where MLflow is.
+    uri : str
+        Of the model, such as ``models:/lidcflow.05-sectors.sector-03/1``.
+    sha256 : str
+        Of all its files, as its release pins it; empty for a release from before digests were kept.
 
     Raises
     ------
     ReleaseError
-        If it is gone or can't be read.
+        If it is gone, has changed or is more than a network of plain layers.
     """
-    try:
-        with reaching(tracking):
-            return mlflow.keras.load_model(uri, load_model_kwargs={"safe_mode": True})
-    except (MlflowException, OSError, ValueError) as error:
-        raise ReleaseError(f"model {uri}: must be in the registry and load in safe mode, got {error}") from None
+    with private_copy(tracking, uri, f"model {uri}") as folder:
+        if sha256:
+            require_digest(folder, sha256, uri)
+        return load_network(folder / FILE, f"model {uri}")
 
 
 def _requirements() -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import tempfile
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import mlflow.artifacts
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.release import Estimate, ReleaseRecord
-from tasks.tracking.connection import Tracking, connect, is_there, reaching
+from tasks.tracking.artifacts import private_copy
+from tasks.tracking.connection import Tracking, connect, is_there
 
 CHAMPION = "champion"
 RECORD_FOLDER = "release"
@@ -30,13 +31,24 @@ DENIED = "PERMISSION_DENIED"
 """What a server with accounts calls it when nobody has registered the name yet."""
 
 INPUTS_TAG, COMPLETE_TAG, PROMOTED_TAG, WHY_TAG = "inputs", "complete", "promoted", "why_promoted"
+SHA256_TAG, RECORD_SHA256_TAG, PROFILE_SHA256_TAG = "sha256", "record_sha256", "profile_sha256"
+"""Digests of a model's files, of a release's record and of its profile. They lie in MLflow's database, which is closed
+to whoever may write artifacts alone."""
+
+MOST_RECORD_BYTES = 2**25
+
+_logger = logging.getLogger("lidcflow.releases")
+
 ERASED_TAG = "erased"
 """Begins the tags that say which data of a release were erased, one for each erasure."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A release as the registry lists it; `record` is None while it is incomplete, `erased` says what it lost."""
+    """A release as the registry lists it; `record` is None while it is incomplete, `erased` says what it lost.
+
+    Where the record has changed or is gone it is None too, and `fault` says so.
+    """
 
     version: int
     record: ReleaseRecord | None
@@ -44,21 +56,34 @@ class Listed:
     promoted: datetime | None
     why_promoted: str
     erased: tuple[str, ...] = ()
+    fault: str = ""
 
 
 def register_model(
-    tracking: Tracking, name: str, *, source: str, run_id: str, model_id: str | None = None, description: str = ""
+    tracking: Tracking,
+    name: str,
+    *,
+    source: str,
+    run_id: str,
+    model_id: str | None = None,
+    sha256: str = "",
+    description: str = "",
 ) -> int:
     """Register a version under `name`, making the name on first use, and return its number.
 
     A run registers one version of a name. What an earlier attempt registered is found again, so that a resumed training
-    leaves no second one.
+    leaves no second one. `sha256` is kept as a tag: it is that of the model's files.
     """
     client = connect(tracking)
     _ensure_name(client, name)
     for known in client.search_model_versions(f"name='{name}' and run_id='{run_id}'"):
+        if sha256:
+            client.set_model_version_tag(name, known.version, SHA256_TAG, sha256)
         return int(known.version)
-    version = client.create_model_version(name, source, run_id=run_id, model_id=model_id, description=description)
+    tags = {SHA256_TAG: sha256} if sha256 else None
+    version = client.create_model_version(
+        name, source, run_id=run_id, model_id=model_id, description=description, tags=tags
+    )
     if model_id:
         link = json.dumps([{"name": name, "version": int(version.version)}])
         client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: link})
@@ -76,17 +101,46 @@ def release_folder(tracking: Tracking, run_id: str) -> str:
 
 
 def complete_release(tracking: Tracking, record: ReleaseRecord, run_id: str, description: str) -> None:
-    """Write the record and the description of a registered version, then mark the version complete.
+    """Write the record and the description of a registered version and its digest, then mark the version complete.
 
     Until the last step the version counts as incomplete, so that a training that is cut short leaves nothing
     that could be promoted.
     """
     client = connect(tracking)
-    client.log_text(run_id, record.model_dump_json(indent=2), f"{RECORD_FOLDER}/{RECORD_FILE}")
+    keep_record(tracking, record, run_id)
     version = str(record.version)
     client.update_model_version(record.name, version, description=description)
     for key, value in {**_facts(record), INPUTS_TAG: record.inputs_digest, COMPLETE_TAG: "yes"}.items():
         client.set_model_version_tag(record.name, version, key, value)
+
+
+def keep_record(tracking: Tracking, record: ReleaseRecord, run_id: str) -> None:
+    """Write the record of a release, then its digest on the version; from then on no other record is taken."""
+    client, text = connect(tracking), record.model_dump_json(indent=2)
+    client.log_text(run_id, text, f"{RECORD_FOLDER}/{RECORD_FILE}")
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    client.set_model_version_tag(record.name, str(record.version), RECORD_SHA256_TAG, sha256)
+
+
+def digest_of_version(tracking: Tracking, name: str, version: int) -> str:
+    """Return the SHA-256 of a registered model's files; empty where it was registered before digests were kept."""
+    return str(connect(tracking).get_model_version(name, str(version)).tags.get(SHA256_TAG, ""))
+
+
+def keep_digest(tracking: Tracking, name: str, version: int, sha256: str) -> None:
+    """Keep the SHA-256 of a registered model's files."""
+    connect(tracking).set_model_version_tag(name, str(version), SHA256_TAG, sha256)
+
+
+def profile_digest(tracking: Tracking, version: int) -> str:
+    """Return the SHA-256 of a release's profile; empty where none was kept."""
+    kept = connect(tracking).get_model_version(tracking.registry_name, str(version)).tags
+    return str(kept.get(PROFILE_SHA256_TAG, ""))
+
+
+def keep_profile_digest(tracking: Tracking, version: int, sha256: str) -> None:
+    """Keep the SHA-256 of a release's profile."""
+    connect(tracking).set_model_version_tag(tracking.registry_name, str(version), PROFILE_SHA256_TAG, sha256)
 
 
 def find_release(tracking: Tracking, inputs: str, *, run_id: str | None = None) -> ReleaseRecord | None:
@@ -99,17 +153,36 @@ def find_release(tracking: Tracking, inputs: str, *, run_id: str | None = None) 
         and run_id in (None, version.run_id)
     )
     newest = next(same, None)
-    return None if newest is None else _record_of(tracking, newest)
+    try:
+        return None if newest is None else _record_of(tracking, newest)
+    except ReleaseError as error:
+        _logger.warning("%s; it is not reused", error)
+        return None
 
 
-def load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
-    """Return the record of a release, by version number or alias.
+def load_release(tracking: Tracking, reference: str, *, warn: bool = True) -> ReleaseRecord:
+    """Return the record of a release, by version number or alias; warn of one from before digests were kept.
 
     Raises
     ------
     ReleaseError
-        If there is none, or it is incomplete, or its record can't be read.
+        If there is none, or it is incomplete, or its record can't be read or has changed.
     """
+    record = _load_release(tracking, reference)
+    if warn and not record.pinned:
+        _logger.warning("%s", unpinned_sentence(record))
+    return record
+
+
+def unpinned_sentence(record: ReleaseRecord) -> str:
+    """Say what a release lacks that was made before digests were kept, and the way out."""
+    return (
+        f"release {record.name} version {record.version}: was trained before digests were kept, so that a changed "
+        f"model or threshold would not be noticed; if it is the one you trust, run `lidcflow releases {record.version} --pin`"
+    )
+
+
+def _load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
     if not is_there(tracking):
         raise ReleaseError(_missing(reference, any_release=False))
     client, name = connect(tracking), tracking.registry_name
@@ -186,13 +259,19 @@ def restore_champion(tracking: Tracking, version: int) -> None:
 
 def _listed(tracking: Tracking, version: ModelVersion, champion: int | None) -> Listed:
     promoted = version.tags.get(PROMOTED_TAG)
+    record, fault = None, ""
+    try:
+        record = _record_of(tracking, version) if version.tags.get(COMPLETE_TAG) else None
+    except ReleaseError as error:
+        fault = str(error)
     return Listed(
         version=int(version.version),
-        record=_record_of(tracking, version) if version.tags.get(COMPLETE_TAG) else None,
+        record=record,
         champion=int(version.version) == champion,
         promoted=datetime.fromisoformat(promoted) if promoted else None,
         why_promoted=version.tags.get(WHY_TAG, ""),
         erased=_erased(version),
+        fault=fault,
     )
 
 
@@ -219,15 +298,20 @@ def _record_of(tracking: Tracking, version: ModelVersion) -> ReleaseRecord:
         raise ReleaseError(
             f"{number}: must be complete, but its training was cut short; choose one of `lidcflow releases`"
         )
+    with private_copy(tracking, str(version.source), number, only=RECORD_FILE, most_bytes=MOST_RECORD_BYTES) as folder:
+        content = (folder / RECORD_FILE).read_bytes()
+    kept, found = version.tags.get(RECORD_SHA256_TAG), hashlib.sha256(content).hexdigest()
+    if kept and kept != found:
+        raise ReleaseError(
+            f"{number}: the SHA-256 of its record {RECORD_FILE} must be {kept}, as it was made, got {found}; it has "
+            "changed since: put it back from a copy, or train again"
+        )
     try:
-        with tempfile.TemporaryDirectory() as folder, reaching(tracking):
-            file = mlflow.artifacts.download_artifacts(
-                artifact_uri=f"{version.source}/{RECORD_FILE}", dst_path=folder, tracking_uri=tracking.uri
-            )
-            with open(file, encoding="utf-8") as stream:
-                return ReleaseRecord.model_validate_json(stream.read()).check()
-    except (MlflowException, OSError, ValidationError) as error:
+        record = ReleaseRecord.model_validate_json(content).check()
+    except ValidationError as error:
         raise ReleaseError(f"{number}: its record must be readable, got {_first_line(error)}; train again") from None
+    # Digests in a record that nothing vouches for are as good as none.
+    return record if kept else record.with_digests({})
 
 
 def _ensure_name(client: MlflowClient, name: str) -> None:

@@ -1,0 +1,64 @@
+"""The files of a registered model and their digest, without Keras: what a release pins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lidcflow.digests import digest_of_folder
+from lidcflow.errors import ReleaseError
+from lidcflow.learn.release import ReleaseRecord
+from tasks.tracking.artifacts import private_copy
+from tasks.tracking.connection import Tracking
+
+FILE = "data/model.keras"
+"""Where MLflow's Keras flavour puts the network. The file `MLmodel` could name another place: it is never asked."""
+
+WRITTEN_BY_READERS = ("registered_model_meta",)
+"""What MLflow's own loader writes into a model that somebody loads by it."""
+
+
+def digest_of(folder: Path) -> str:
+    """Return the SHA-256 of the files of a model in a folder."""
+    return digest_of_folder(folder, without=WRITTEN_BY_READERS)
+
+
+def digest_of_model(tracking: Tracking, uri: str) -> str:
+    """Return the SHA-256 of all files of a model, as they are now.
+
+    Raises
+    ------
+    ReleaseError
+        If the model is gone, or holds links or names that lead out of it.
+    """
+    with private_copy(tracking, uri, f"model {uri}") as folder:
+        return digest_of(folder)
+
+
+def require_digest(folder: Path, sha256: str, uri: str) -> None:
+    """Raise if the files of a model are not those that its release pins.
+
+    Raises
+    ------
+    ReleaseError
+        If one of them has changed, come or gone.
+    """
+    found = digest_of(folder)
+    if found != sha256:
+        raise ReleaseError(
+            f"model {uri}: the SHA-256 of its files must be {sha256}, which its release pins, got {found}; they have "
+            "changed since the training: put them back from a copy, or train again"
+        )
+
+
+def check_models(tracking: Tracking, release: ReleaseRecord) -> None:
+    """Check the models of a release without loading them; of one without digests, that they are there.
+
+    Raises
+    ------
+    ReleaseError
+        If the files of one are gone or have changed.
+    """
+    for uri, sha256 in {pin.uri: pin.sha256 for pin in release.sectors}.items():
+        with private_copy(tracking, uri, f"model {uri}") as folder:
+            if sha256:
+                require_digest(folder, sha256, uri)
