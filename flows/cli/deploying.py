@@ -65,12 +65,18 @@ def _deployed(config: Config) -> dict[str, bool]:
 
     try:
         with console().status("deploying"):
-            return apply(config)
+            return apply(config, polled=_is_served_here(config))
     except httpx.HTTPError as error:
         raise ResourceError(
             f"Prefect server {os.environ['PREFECT_API_URL']}: must take deployments, got {type(error).__name__}; start "
             "it, or check PREFECT_API_URL"
         ) from None
+
+
+def _is_served_here(config: Config) -> bool:
+    """Return whether the server is the one of a running `lidcflow up`, which polls the inbox itself."""
+    serving = served(config)
+    return serving is not None and os.environ["PREFECT_API_URL"] == serving.prefect_api_url
 
 
 def _print(deployments: list[Deployment], paused: dict[str, bool], doubts: list[str]) -> None:

@@ -157,6 +157,18 @@ def worker(config: Config) -> Service:
     )
 
 
+def poller(config: Config) -> Service | None:
+    """Return the process that polls the inbox and starts its runs, or None where there is no inbox."""
+    if not config.inboxes:
+        return None
+    return Service(
+        name="inbox poller",
+        arguments=("-m", "flows.service.poller"),
+        environment=environment(config),
+        log=log_folder(config) / "inbox-poller.log",
+    )
+
+
 def readers(config: Config) -> Service | None:
     """Return the cluster that keeps the models loaded, or None when each inference starts its own."""
     if config.serve.readers_port is None or config.cluster.pool("train").place != LOCAL:

@@ -16,6 +16,7 @@ from flows.service.servers import (
     environment,
     log_folder,
     mlflow_server,
+    poller,
     prefect_server,
     readers,
     reports_server,
@@ -80,6 +81,8 @@ def _start(config: Config, supervisor: Supervisor) -> dict[str, bool]:
             supervisor.start(server)
     supervisor.wait_until_healthy()
     supervisor.start(worker(config), before=lambda: paused.update(_deploy(config)))
+    if polls := poller(config):
+        supervisor.start(polls)
     supervisor.wait_until_healthy()
     return paused
 
