@@ -128,17 +128,18 @@ def go_round(sources: Sequence[str], config: Config) -> InboxReport:
 
 
 def check_delivery(sources: Sequence[str], config: Config) -> None:
-    """Tell of a wrong target before anything starts.
+    """Raise for a target that can't be right; a folder that is gone for now puts off what is to be delivered there.
 
     Raises
     ------
     ConfigError
-        If one is missing, or lies in a source: answers would be read as new series.
+        If one lies in a source: answers would be read as new series.
     SourceError
         If a PACS is not in the configuration.
     """
     for target in config.delivery.to:
-        check_target(target, config.access)
+        if is_pacs(target):
+            check_target(target, config.access)
         for source in [] if is_pacs(target) else sources:
             check_documents(source, Path(target), key="delivery.to")
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from flows.service.doctor import Finding
     from flows.service.health import LastDrift, LastReading
+    from flows.service.inbox_status import InboxStatus, RoundStatus
     from flows.service.lock import Served
-    from flows.service.status import InboxStatus, ReleasesStatus, RunStatus, Status, StoreStatus
+    from flows.service.status import ReleasesStatus, RunStatus, Status, StoreStatus
     from flows.service.up import Serving
     from lidcflow.config import Config
 
@@ -63,6 +64,8 @@ class ServiceLines:
                     f"[yellow]{deployment.name} is paused:[/] {deployment.missing} must be set in lidcflow.toml "
                     "for it to run on schedule",
                 )
+        if serving.doubt:
+            self._out.print(f"[yellow]look at this:[/] {escape(serving.doubt)}", soft_wrap=True)
         if config.serve.host not in LOOPBACK:
             self._out.print(
                 "[yellow]anyone who reaches this machine can use all three servers:[/] they ask for no password; "
@@ -101,7 +104,7 @@ def _status_rows(found: Status) -> dict[str, str]:
         "workspace": f"{found.workspace}{'' if found.exists else ' (not made yet)'}",
         "store": _store(store) if store else "none yet",
         "catalog": ", ".join(f"{count} {state}" for state, count in (found.catalog or {}).items()) or "empty",
-        "inbox": _inbox(found.inbox) if found.inbox else "nothing has come",
+        "inbox": _inbox(found.inbox) if found.inbox else "not looked into yet",
         "releases": f"{releases.releases}, {_champion(releases)}" if releases else "none yet",
         "retraining": f"{_moment(last.checked)}: {escape(last.why)}" if (last := found.retraining) else "never checked",
         "erased": f"{found.erasures.done} patients, studies or series" if found.erasures else "nothing",
@@ -120,7 +123,21 @@ def _store(store: StoreStatus) -> str:
 
 def _inbox(inbox: InboxStatus) -> str:
     queue = ", ".join(f"{count} {step}" for step, count in inbox.steps.items())
-    return f"{queue}; last delivery {_moment(inbox.last_delivered) or 'none yet'}"
+    delivered = f"{queue}; last delivery {_moment(inbox.last_delivered) or 'none yet'}" if queue else ""
+    told = [delivered, *(_round(last) for last in inbox.rounds[:1])]
+    return "; ".join(part for part in told if part)
+
+
+def _round(last: RoundStatus) -> str:
+    """Say what the last round came to; an empty inbox is one that was looked into, and nothing failed or waits."""
+    when = f"at {_moment(last.ended)}"
+    if last.error:
+        return f"the last round, {when}, failed"
+    if last.unreachable:
+        return f"the last round, {when}, could not look into {len(last.unreachable)} sources"
+    counts = {"delivered": last.delivered, "refused": last.refused, "failed": last.failed, "waiting": last.waiting}
+    found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f"the last round, {when}, {f'came to {found}' if found else 'found nothing new'}"
 
 
 def _service(service: Served) -> str:

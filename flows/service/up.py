@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flows.service.lock import check_unserved, claim
+from flows.service.places import check_places, check_release
 from flows.service.processes import tail
 from flows.service.schedules import Deployment, scheduled
 from flows.service.servers import (
@@ -31,11 +32,12 @@ DEPLOY_LIMIT_S = 180.0
 
 @dataclass(frozen=True)
 class Serving:
-    """What is served once everything runs."""
+    """What is served once everything runs; `doubt` says what the inbox waits for."""
 
     addresses: Addresses
     deployments: list[Deployment]
     paused: dict[str, bool]
+    doubt: str | None = None
 
 
 def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None]) -> None:
@@ -53,7 +55,9 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     Raises
     ------
     ConfigError
-        If a schedule can't be read.
+        If a schedule can't be read, or a source or target can't be used.
+    ReleaseError
+        If the inbox has no release to be read with, and no schedule makes one.
     ResourceError
         If the workspace is served already, a port is in use, or a service does not start or keeps dying.
     """
@@ -63,11 +67,13 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     supervisor = Supervisor(listener)
     check_unserved(config)
     check_ports(config)
+    check_places(config)
+    doubt = check_release(config)
     with claim(config, where):
         try:
             with stop_on_signals(supervisor), supervisor:
                 paused = _start(config, supervisor)
-                on_ready(Serving(where, deployments, paused))
+                on_ready(Serving(where, deployments, paused, doubt))
                 supervisor.watch()
         except KeyboardInterrupt:
             return
