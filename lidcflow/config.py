@@ -26,6 +26,7 @@ from lidcflow.config_service import (
     DriftConfig,
     InferConfig,
     ObjectsConfig,
+    RetentionConfig,
     RetrainConfig,
     ServeConfig,
     TrackingConfig,
@@ -44,6 +45,7 @@ __all__ = [
     "LabelConfig",
     "ObjectsConfig",
     "PreprocessConfig",
+    "RetentionConfig",
     "RetrainConfig",
     "ServeConfig",
     "SplitConfig",
@@ -85,6 +87,7 @@ class Config(Settings):
     retrain: RetrainConfig = RetrainConfig()
     delivery: DeliveryConfig = DeliveryConfig()
     drift: DriftConfig = DriftConfig()
+    retention: RetentionConfig = RetentionConfig()
     serve: ServeConfig = ServeConfig()
     experiments: dict[ExperimentName, ExperimentConfig] = Field({}, description="one's own, by name")
 

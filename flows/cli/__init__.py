@@ -24,6 +24,7 @@ PARTS = (
     "service",
     "deploying",
     "repair",
+    "cleaning",
     "erasing",
     "demo",
 )

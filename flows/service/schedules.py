@@ -19,6 +19,7 @@ OVERRIDES = {
     "retrain": ("cron", "retrain_cron"),
     "infer": ("interval", "infer_every_s"),
     "drift": ("cron", "drift_cron"),
+    "clean": ("cron", "clean_cron"),
 }
 """Deployment -> the field of its schedule and the key of [serve] that overrides it."""
 

@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 from flows.environment import READERS, WHOLE_CONFIG, variables
+from flows.service.prefect_database import retention_settings
 from flows.service.processes import Service
 from lidcflow.config import Config
 from lidcflow.config_cluster import LOCAL
@@ -99,7 +100,7 @@ def prefect_server(config: Config) -> Service:
     return Service(
         name="Prefect server",
         arguments=("-m", "prefect", "server", "start", "--host", serve.host, "--port", str(serve.prefect_port)),
-        environment=environment(config) | {"PREFECT_SERVER_UI_API_URL": "/api"},
+        environment=retention_settings(config) | environment(config) | {"PREFECT_SERVER_UI_API_URL": "/api"},
         log=log_folder(config) / "prefect-server.log",
         health_url=f"{addresses(config).prefect_api}/health",
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flows.service.lock import check_unserved, claim
 from flows.service.places import check_places, check_release
+from flows.service.prefect_database import database_of, shrink
 from flows.service.processes import tail
 from flows.service.schedules import Deployment, scheduled
 from flows.service.servers import (
@@ -82,7 +83,8 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
 def _start(config: Config, supervisor: Supervisor) -> dict[str, bool]:
     """Start the servers, then what needs them; return which deployments are paused."""
     paused: dict[str, bool] = {}
-    for server in (prefect_server(config), mlflow_server(config), reports_server(config), readers(config)):
+    supervisor.start(prefect_server(config), before=lambda: shrink(database_of(config)))
+    for server in (mlflow_server(config), reports_server(config), readers(config)):
         if server is not None:
             supervisor.start(server)
     supervisor.wait_until_healthy()

@@ -115,6 +115,16 @@ class Catalog(Tables):
         )
 
     @persevering
+    def record_removed(self, series_instance_uids: Collection[str]) -> None:
+        """Mark committed series as usable: their volumes were deleted, and can be made again from the source."""
+        uids = list(series_instance_uids)
+        with self._database.session() as session:
+            for start in range(0, len(uids), _ROWS_PER_QUERY):
+                for row in _rows_of(session, uids[start : start + _ROWS_PER_QUERY]).values():
+                    if row.state == State.COMMITTED:
+                        _assign(row, {"state": State.USABLE, "volume_digest": None})
+
+    @persevering
     def rows(self, state: State | None = None) -> list[SeriesRow]:
         """Return the series, or those in one state, in the order of their UIDs."""
         query = select(SeriesRow).order_by(SeriesRow.series_instance_uid)
