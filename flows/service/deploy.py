@@ -81,11 +81,24 @@ def deploy(config: Config, *, polled: bool = False) -> dict[str, bool]:
         Name of each deployment, and whether it is paused.
     """
     with get_client(sync_client=True) as client:
-        deployments = [one.unscheduled() if polled and one.name == INBOX else one for one in scheduled(config)]
+        deployments = scheduled(config)
         for pool in {deployment.work_pool.name for deployment in deployments}:
             _make_pool(client, pool)
             _make_queue(client, pool, ONE_AT_A_TIME)
-        return {deployment.name: _apply(client, deployment) for deployment in deployments}
+        paused = {deployment.name: _apply(client, deployment) for deployment in deployments}
+        for deployment in deployments:
+            if polled and deployment.name == INBOX:
+                unschedule(client, deployment)
+        return paused
+
+
+def unschedule(client: SyncPrefectClient, deployment: Deployment) -> None:
+    """Delete the schedules that lidcflow gave a deployment, with the runs they have made; those of people stay."""
+    slugs = {schedule.slug for schedule in deployment.schedules}
+    for found in client.read_deployments(deployment_filter=_named(deployment.name)):
+        for schedule in found.schedules:
+            if schedule.slug in slugs:
+                client.delete_deployment_schedule(found.id, schedule.id)
 
 
 def end_abandoned_runs(client: SyncPrefectClient) -> None:
@@ -191,10 +204,14 @@ def _apply(client: SyncPrefectClient, deployment: Deployment) -> bool:
 
 def drop_moved(client: SyncPrefectClient, deployment: str, flow: str) -> None:
     """Delete what an earlier version deployed under the name for another flow: Prefect would go on running both."""
-    named = DeploymentFilter(name=DeploymentFilterName(any_=[deployment]), tags=DeploymentFilterTags(all_=[OWN_TAG]))
-    for found in client.read_deployments(deployment_filter=named):
+    for found in client.read_deployments(deployment_filter=_named(deployment)):
         if client.read_flow(found.flow_id).name != flow:
             client.delete_deployment(found.id)
+
+
+def _named(deployment: str) -> DeploymentFilter:
+    """Return the filter for lidcflow's own deployments of a name."""
+    return DeploymentFilter(name=DeploymentFilterName(any_=[deployment]), tags=DeploymentFilterTags(all_=[OWN_TAG]))
 
 
 def _stays_paused(client: SyncPrefectClient, flow: Flow[..., Any], deployment: Deployment) -> bool:

@@ -93,10 +93,6 @@ class Deployment(_Values):
     work_pool: WorkPool
     missing: str | None = None
 
-    def unscheduled(self) -> Deployment:
-        """Return the same without schedules: something else starts its runs."""
-        return self.model_copy(update={"schedules": []})
-
     @property
     def paused(self) -> bool:
         """Whether a source that it reads is not configured."""
