@@ -93,7 +93,7 @@ def deploy(config: Config, *, polled: bool = False) -> dict[str, bool]:
 
 
 def unschedule(client: SyncPrefectClient, deployment: Deployment) -> None:
-    """Delete the schedules that lidcflow gave a deployment, with the runs they have made; those of people stay."""
+    """Delete the schedules that lidcflow gave a deployment, with the runs they have made."""
     slugs = {schedule.slug for schedule in deployment.schedules}
     for found in client.read_deployments(deployment_filter=_named(deployment.name)):
         for schedule in found.schedules:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from lidcflow.source.places import check_source
 from lidcflow.store.locate import is_store
 
 RELEASE_LIMIT_S = 120.0
+_PACS_NAME = re.compile("pacs:[A-Za-z0-9_-]+")
 
 
 def check_places(config: Config) -> None:
@@ -37,13 +39,13 @@ def source_faults(config: Config) -> Iterator[str]:
     """Yield a sentence for each configured source that names nothing, or that can't be read."""
     sources = [("archive", config.archive)] if config.archive else []
     for key, source in [*sources, *(("inbox", inbox) for inbox in config.inboxes)]:
-        yield from _faults_of(lambda source=source: check_source(source, config.access), key)
+        yield from _faults_of(lambda source=source: check_source(source, config.access), _label(key, source))
 
 
 def target_faults(config: Config) -> Iterator[str]:
     """Yield a sentence for each target that documents can't be delivered to, or that lies in a source."""
     for target in config.delivery.to:
-        yield from _faults_of(lambda target=target: check_target(target, config.access), "delivery.to")
+        yield from _faults_of(lambda target=target: check_target(target, config.access), _label("delivery.to", target))
         yield from (_inside(target, source) for source in config.inboxes if _lies_in(target, source))
 
 
@@ -92,6 +94,11 @@ def check_release(config: Config) -> str | None:
     if fatal:
         raise ReleaseError(sentence)
     return sentence or None
+
+
+def _label(key: str, place: str) -> str:
+    """Return the key, and the name of a PACS behind it, which its own sentence leaves out: an address may be typed."""
+    return f"{key} {place}" if _PACS_NAME.fullmatch(place) else key
 
 
 def _faults_of(check: Callable[[], None], key: str) -> Iterator[str]:

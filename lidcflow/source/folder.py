@@ -43,12 +43,13 @@ def check_listable(root: Path) -> None:
         With what the system said.
     """
     try:
-        with os.scandir(root) as entries:
+        with os.scandir(str(root)) as entries:
             next(entries, None)
     except OSError as error:
+        found = error.strerror or type(error).__name__
         raise SourceError(
-            f"source {root}: must be a folder that can be read, got '{error.strerror}'; check its permissions, and "
-            "that its disk is mounted"
+            f"source {root}: must be a folder that can be read, got '{found}'; check its permissions, and that its "
+            "disk is mounted"
         ) from None
 
 
