@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flows.service.doctor import Finding
     from flows.service.health import LastDrift, LastReading
     from flows.service.inbox_status import InboxStatus, RoundStatus
+    from flows.service.kept_status import KeptStatus
     from flows.service.lock import Served
     from flows.service.status import ReleasesStatus, RunStatus, Status, StoreStatus
     from flows.service.up import Serving
@@ -110,6 +111,7 @@ def _status_rows(found: Status) -> dict[str, str]:
         "erased": f"{found.erasures.done} patients, studies or series" if found.erasures else "nothing",
         "last read": _reading(found.reading) if found.reading else "none yet",
         "drift": _drift(found.drift) if found.drift else "not checked yet",
+        "kept": _kept(found.kept, found.runs or []),
         "lidcflow up": _service(service) if service else "not running; it keeps the schedules and shows the runs",
         "disk": f"{found.disk_free_bytes / 2**30:.1f} GiB free",
         "versions": ", ".join(f"{name} {number}" for name, number in found.versions.items()),
@@ -164,6 +166,28 @@ def _reading(reading: LastReading) -> str:
 def _drift(drift: LastDrift) -> str:
     found = f": {', '.join(drift.drifted)}" if drift.drifted else ""
     return f"{drift.verdict}{found} ({_moment(drift.when)}, {drift.patients} patients, {drift.release})"
+
+
+def _kept(kept: KeptStatus, runs: list[RunStatus]) -> str:
+    """Say how long things are kept, how much that is by now, and when what is older goes."""
+    last = kept.last
+    sizes = {
+        f"Prefect {_days(kept.prefect_days)}": kept.prefect_bytes,
+        f"volumes of the inbox {_days(kept.inbox_store_days)}": last and last.inbox_store_bytes,
+        f"reports {_days(kept.reports_days)}": last and last.reports_bytes,
+    }
+    told = [name if size is None else f"{name}, {size / 2**20:.1f} MiB" for name, size in sizes.items()]
+    if last is None:
+        told.append("nothing was cleaned up yet")
+    else:
+        oldest = f", the oldest volume is of {_moment(last.oldest_volume)}" if last.oldest_volume else ""
+        told.append(f"{_moment(last.at)}: {last.volumes} volumes and {last.reports} reports deleted{oldest}")
+    following = next((run.next for run in runs if run.flow == "clean" and run.next), None)
+    return "; ".join([*told, f"next {_moment(following)}" if following else "`lidcflow clean` does it now"])
+
+
+def _days(days: float | None) -> str:
+    return "for ever" if days is None else f"{days:g} days"
 
 
 def _runs_table(runs: list[RunStatus]) -> Table:

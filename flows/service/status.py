@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from flows.service.health import LastDrift, LastReading, last_drift, last_reading, low_disk
 from flows.service.inbox_status import InboxStatus, inbox_status, is_missing_sqlite, round_faults
+from flows.service.kept_status import KeptStatus, kept_status
 from flows.service.lock import Served, served
 from flows.service.places import source_faults, target_faults
 from flows.service.servers import has_remote_tracking
@@ -85,6 +86,7 @@ class Status(BaseModel):
     reading: LastReading | None
     inbox: InboxStatus | None
     drift: LastDrift | None
+    kept: KeptStatus
     disk_free_bytes: int
     versions: dict[str, str]
     problems: list[str] = Field(default_factory=list)
@@ -116,6 +118,7 @@ def status_of(config: Config) -> Status:
         reading=last_reading(config),
         inbox=inbox,
         drift=last_drift(config),
+        kept=kept_status(config),
         disk_free_bytes=free_bytes,
         versions={package: version(package) for package in PACKAGES},
         problems=problems,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,6 @@ def shorten_logs(folder: Path, limit_bytes: int = LIMIT_BYTES) -> int:
         with suppress(OSError):
             if log.stat().st_size > limit_bytes and not log.name.endswith(".1.log"):
                 shutil.copyfile(log, log.with_suffix(".1.log"))
-                log.open("r+b").truncate(0)
+                os.truncate(log, 0)
                 shortened += 1
     return shortened
