@@ -1,4 +1,4 @@
-"""`lidcflow up` with an inbox: it reads at once after any start, answers once, and costs no runs while nothing comes."""
+"""`lidcflow up` with an inbox: it reads at once after any start, answers once, and costs no run while nothing comes."""
 
 import os
 import signal
