@@ -83,7 +83,7 @@ def profile_for(record: ReleaseRecord, config: Config) -> Profile:
     lacking = lacking_features(record, uids, trained)
     with (
         listening(ProgressArtifact()),
-        cluster_for(config, "train") as cluster,
+        cluster_for(config, "read") as cluster,
     ):
         if lacking:
             compute_features(lacking, record.backbone.id, trained, cluster.address)

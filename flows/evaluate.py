@@ -96,7 +96,7 @@ def ask(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutSplit, confi
     lacking = lacking_features(record, held_out.uids, config)
     with (
         listening(ProgressArtifact()),
-        cluster_for(config, "train") as cluster,
+        cluster_for(config, "read") as cluster,
     ):
         if lacking:
             compute_features(lacking, record.backbone.id, config, cluster.address)

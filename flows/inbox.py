@@ -12,7 +12,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.given import Says, Settings, given, source_of, with_readers
+from flows.given import Says, Settings, given, is_of_a_deployment, source_of, with_readers
 from flows.infer import read_all
 from flows.preprocess import bring_all
 from lidcflow.config import Config
@@ -22,11 +22,13 @@ from lidcflow.erasure.verdicts import erased_uids
 from lidcflow.errors import LidcflowError, PacsError, ResourceError
 from lidcflow.inbox.delivery import UNFINISHED, Delivery, Patience, Step
 from lidcflow.inbox.ledger import Ledger
+from lidcflow.inbox.rounds import Round
 from lidcflow.inbox.targets import check_target
 from lidcflow.learn.release import ReleaseRecord
 from lidcflow.pacs.places import is_pacs
 from lidcflow.source.files import SourceFile
-from lidcflow.store.turns import at_work
+from lidcflow.store.turns import PATIENCE_S, at_work
+from tasks.arrivals import recorded
 from tasks.cluster import cluster_for
 from tasks.deliver import deliver
 from tasks.documents import check_documents, example_files
@@ -40,6 +42,9 @@ from tasks.tracking.registry import load_release
 
 AT_ONCE = 16
 """Series that are preprocessed, read and delivered together: an answer waits for no more than these."""
+
+POLLED_WITHIN_S = 120.0
+"""Time that a deployment's run waits for the poller of `lidcflow up` to finish its look."""
 
 NOT_WHOLE = (Reason.INCOMPLETE, Reason.UNREADABLE)
 """Reasons that lie in how a series comes from a PACS, not only in the series."""
@@ -101,11 +106,21 @@ def inbox(
     config : Config, optional
         Settings over those of the worker.
     """
-    started_s, config = time.monotonic(), with_readers(given(config))
+    config = with_readers(given(config))
     sources = sources or config.inboxes or (source_of(None, None, "inbox"),)
+    with recorded(config.catalog) as record:
+        report = go_round(sources, config)
+        record(round_of(report))
+    return report
+
+
+def go_round(sources: Sequence[str], config: Config) -> InboxReport:
+    """Look into every source with the release in force, and answer what has settled."""
+    started_s = time.monotonic()
     check_delivery(sources, config)
     release = load_release(Tracking.of(config), config.infer.release)
-    turn = at_work(config.workspace, "inbox", alone=True, catalog=config.catalog)
+    patience_s = POLLED_WITHIN_S if is_of_a_deployment() else PATIENCE_S
+    turn = at_work(config.workspace, "inbox", alone=True, catalog=config.catalog, patience_s=patience_s)
     with turn, Ledger(config.catalog) as ledger:
         desk = Desk(ledger, release, config_for(release, config))
         indexes, unreachable = look_into(sources, desk)
@@ -114,17 +129,18 @@ def inbox(
 
 
 def check_delivery(sources: Sequence[str], config: Config) -> None:
-    """Tell of a wrong target before anything starts.
+    """Raise for a target that can't be right; a folder that is gone for now puts off what is to be delivered there.
 
     Raises
     ------
     ConfigError
-        If one is missing, or lies in a source: answers would be read as new series.
+        If one lies in a source: answers would be read as new series.
     SourceError
         If a PACS is not in the configuration.
     """
     for target in config.delivery.to:
-        check_target(target, config.access)
+        if is_pacs(target):
+            check_target(target, config.access)
         for source in [] if is_pacs(target) else sources:
             check_documents(source, Path(target), key="delivery.to")
 
@@ -266,6 +282,17 @@ def publish(answered: list[Delivery], desk: Desk, unreachable: list[str], *, sec
         waiting=sum(counts.get(step, 0) for step in UNFINISHED),
         unreachable=unreachable,
         seconds=round(seconds, 3),
+    )
+
+
+def round_of(report: InboxReport) -> Round:
+    """Return what `lidcflow status` keeps of a round."""
+    return Round(
+        unreachable=tuple(report.unreachable),
+        delivered=report.delivered,
+        refused=report.refused,
+        failed=report.failed,
+        waiting=report.waiting,
     )
 
 

@@ -99,7 +99,7 @@ def read_waiting(
     if not uids:
         return [], {}
     with (
-        cluster_for(config, "train") as cluster,
+        cluster_for(config, "read") as cluster,
         listening(ProgressArtifact()),
     ):
         return read_volumes(uids, release, config, folder, cluster.address)

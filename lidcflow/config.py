@@ -29,6 +29,7 @@ from lidcflow.config_service import (
     DriftConfig,
     InferConfig,
     ObjectsConfig,
+    RetentionConfig,
     RetrainConfig,
     ServeConfig,
     TrackingConfig,
@@ -47,6 +48,7 @@ __all__ = [
     "LabelConfig",
     "ObjectsConfig",
     "PreprocessConfig",
+    "RetentionConfig",
     "RetrainConfig",
     "ServeConfig",
     "SplitConfig",
@@ -88,6 +90,7 @@ class Config(Settings):
     retrain: RetrainConfig = RetrainConfig()
     delivery: DeliveryConfig = DeliveryConfig()
     drift: DriftConfig = DriftConfig()
+    retention: RetentionConfig = RetentionConfig()
     serve: ServeConfig = ServeConfig()
     experiments: dict[ExperimentName, ExperimentConfig] = Field({}, description="one's own, by name")
 

@@ -96,6 +96,25 @@ class DriftConfig(Settings):
     )
 
 
+class RetentionConfig(Settings):
+    """How long things are kept; MLflow's runs and models, and what is in the store of the trainings, always are."""
+
+    prefect_days: float = Field(
+        30, ge=1, description="flow runs with their logs, tables and events in the Prefect server of `lidcflow up`"
+    )
+    inbox_store_days: float | None = Field(
+        90,
+        ge=1,
+        description="volumes that were only read, since their last use, and never less than drift.days; none: for ever",
+    )
+    inbox_store_gib: float | None = Field(
+        None, gt=0, description="size of the inbox store, above which the oldest volumes go earlier; none: any size"
+    )
+    reports_days: float | None = Field(
+        None, ge=1, description="recommendations and pages, never less than drift.days; none: for ever"
+    )
+
+
 class ServeConfig(Settings):
     """What `lidcflow up` and `lidcflow reports` serve; servers listen on loopback unless host says otherwise."""
 
@@ -112,6 +131,7 @@ class ServeConfig(Settings):
     )
     infer_every_s: int | None = Field(None, ge=10, description="seconds between inferences; none: as the YAML says")
     drift_cron: str | None = Field(None, description="when to look for drift; none: as deployments/prefect.yaml says")
+    clean_cron: str | None = Field(None, description="when to delete what [retention] keeps no longer; none: likewise")
     disk_low_gib: float = Field(10, ge=0, description="free space of the workspace below which status warns, in GiB")
     readers_port: int | None = Field(
         None,

@@ -85,6 +85,10 @@ class ResourceError(LidcflowError):
     """The machine lacks something: disk space, a free port, a running server."""
 
 
+class TurnTaken(ResourceError):
+    """Another process is at the same work, or an erasure is under way: run again after it."""
+
+
 class PacsError(ResourceError):
     """A PACS does not answer, is too slow, answers errors or refuses access: it can be asked again."""
 

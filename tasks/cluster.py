@@ -30,7 +30,7 @@ from tasks.interrupts import shielding_children
 if TYPE_CHECKING:
     from prefect_dask import DaskTaskRunner
 
-__all__ = ["Cluster", "cluster_for", "local_workers", "map_groups", "map_series", "open_cluster", "task_runner"]
+__all__ = ["Cluster", "cluster_for", "map_groups", "map_series", "open_cluster", "task_runner"]
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,3 @@ def task_runner(address: str) -> DaskTaskRunner:
     from prefect_dask import DaskTaskRunner  # a second of imports that workers and phantoms do without
 
     return DaskTaskRunner(address=address)
-
-
-def local_workers(config: ClusterConfig) -> int:
-    """Return how many processes work on this machine: as configured, or one for each core it may use."""
-    return config.workers or CPU_COUNT

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
@@ -12,11 +10,9 @@ from lidcflow.ct.series import Index
 from lidcflow.inbox.delivery import Delivery
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.sightings import indexed_sightings, pacs_sightings
-from lidcflow.inbox.sources import position_in
-from lidcflow.pacs.beginning import first_look, reaches_further_back, what_is_left_out
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.feed import Position, StudyChange, read_feed
 from lidcflow.pacs.places import is_pacs, place_of, series_url
+from tasks.arrivals import note_pacs
 from tasks.index import index_places, index_source
 
 
@@ -24,7 +20,7 @@ from tasks.index import index_places, index_source
 def look(source: str, config: Config, ledger: Ledger, release: int) -> Index | None:
     """Write down what a source shows, and let go on what has settled; a folder's index is returned for reading."""
     if is_pacs(source):
-        settle_s = _look_at_pacs(source, config, ledger, release)
+        settle_s = note_pacs(source, config, ledger, release, get_run_logger())
         ledger.settle(source, settle_s)
         return None
     index = index_source(source, config, allow_empty=True)
@@ -56,24 +52,3 @@ def unchanged(deliveries: list[Delivery], source: str, config: Config, ledger: L
     for one in grown:
         ledger.see(source, [now[one.series_instance_uid]], one.release)
     return [one for one in deliveries if one not in grown]
-
-
-def _look_at_pacs(source: str, config: Config, ledger: Ledger, release: int) -> float:
-    """Read the feed of a PACS; return how long a study must be quiet after what it said."""
-    service = place_of(source, config.access).service
-    with Pacs(service) as pacs:
-        changes, position = _changes_in(pacs, source, ledger)
-        keys = [(change.study_instance_uid, uid) for change in changes for uid in change.series_instance_uids]
-        ledger.see(source, pacs_sightings(pacs, keys), release, position=position.model_dump(mode="json"))
-    return 0.0 if service.config.changes else config.delivery.settle_s
-
-
-def _changes_in(pacs: Pacs, source: str, ledger: Ledger) -> tuple[list[StudyChange], Position]:
-    """Read on, or begin with a PACS that was not looked at yet and tell what is left out."""
-    position = position_in(ledger, source)
-    if position is not None and not reaches_further_back(pacs.service, position):
-        return read_feed(pacs, position, date.today())
-    changes, reached = first_look(pacs, date.today())
-    if sentence := what_is_left_out(source, reached):
-        get_run_logger().warning(sentence)
-    return changes, reached

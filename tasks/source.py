@@ -17,7 +17,7 @@ from lidcflow.source.places import check_source, list_source
 from lidcflow.source.reader import HeaderReader
 from lidcflow.source.wanted import Plan, plan_download
 from lidcflow.store.tombstones import tombstones_in
-from tasks.cluster import local_workers
+from tasks.cluster_cores import local_workers
 from tasks.progress import stage
 
 __all__ = ["check_source", "erased_subjects", "fetch_files", "find_in_places", "find_series", "plan_files"]

@@ -13,7 +13,7 @@ from flows.service.servers import WORK_POOL
 from lidcflow.config import Config
 
 FILE = Path(__file__).parents[1] / "deployments" / "prefect.yaml"
-SCHEDULED = ["preprocess", "retrain", "infer", "drift"]
+SCHEDULED = ["preprocess", "retrain", "infer", "drift", "clean"]
 NAMES = [*SCHEDULED, "train", "pipeline", "experiment", "evaluate"]
 
 

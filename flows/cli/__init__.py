@@ -27,6 +27,7 @@ PARTS = (
     "service",
     "deploying",
     "repair",
+    "cleaning",
     "erasing",
     "demo",
 )

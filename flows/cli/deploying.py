@@ -12,6 +12,7 @@ from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, console, print_json, print_line
 from flows.cli.session import choose_server
 from flows.environment import prepare
+from flows.service.lock import is_same_server, served
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 
@@ -64,12 +65,18 @@ def _deployed(config: Config) -> dict[str, bool]:
 
     try:
         with console().status("deploying"):
-            return apply(config)
+            return apply(config, polled=_is_served_here(config))
     except httpx.HTTPError as error:
         raise ResourceError(
             f"Prefect server {os.environ['PREFECT_API_URL']}: must take deployments, got {type(error).__name__}; start "
             "it, or check PREFECT_API_URL"
         ) from None
+
+
+def _is_served_here(config: Config) -> bool:
+    """Return whether the server is the one of a running `lidcflow up`, which polls the inbox itself."""
+    serving = served(config)
+    return serving is not None and is_same_server(os.environ["PREFECT_API_URL"], serving)
 
 
 def _print(deployments: list[Deployment], paused: dict[str, bool], doubts: list[str]) -> None:

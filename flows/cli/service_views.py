@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from flows.service.doctor import Finding
     from flows.service.health import LastDrift, LastReading
+    from flows.service.inbox_status import InboxStatus, RoundStatus
+    from flows.service.kept_status import KeptStatus
     from flows.service.lock import Served
-    from flows.service.status import InboxStatus, ReleasesStatus, RunStatus, Status, StoreStatus
+    from flows.service.status import ReleasesStatus, RunStatus, Status, StoreStatus
     from flows.service.up import Serving
     from lidcflow.config import Config
 
@@ -68,6 +70,8 @@ class ServiceLines:
                     f"[yellow]{deployment.name} is paused:[/] {deployment.missing} must be set in lidcflow.toml "
                     "for it to run on schedule",
                 )
+        if serving.doubt:
+            self._out.print(f"[yellow]look at this:[/] {escape(serving.doubt)}", soft_wrap=True)
         if config.serve.host not in LOOPBACK:
             self._out.print(
                 "[yellow]anyone who reaches this machine can use MLflow and the reports:[/] they ask for no password; "
@@ -122,12 +126,13 @@ def _status_rows(found: Status) -> dict[str, str]:
         "workspace": f"{found.workspace}{'' if found.exists else ' (not made yet)'}",
         "store": _store(store) if store else "none yet",
         "catalog": ", ".join(f"{count} {state}" for state, count in (found.catalog or {}).items()) or "empty",
-        "inbox": _inbox(found.inbox) if found.inbox else "nothing has come",
+        "inbox": _inbox(found.inbox) if found.inbox else "not looked into yet",
         "releases": f"{releases.releases}, {_champion(releases)}" if releases else "none yet",
         "retraining": f"{_moment(last.checked)}: {escape(last.why)}" if (last := found.retraining) else "never checked",
         "erased": f"{found.erasures.done} patients, studies or series" if found.erasures else "nothing",
         "last read": _reading(found.reading) if found.reading else "none yet",
         "drift": _drift(found.drift) if found.drift else "not checked yet",
+        "kept": _kept(found.kept, found.runs or []),
         "lidcflow up": _service(service) if service else "not running; it keeps the schedules and shows the runs",
         "disk": f"{found.disk_free_bytes / 2**30:.1f} GiB free",
         "versions": ", ".join(f"{name} {number}" for name, number in found.versions.items()),
@@ -141,7 +146,21 @@ def _store(store: StoreStatus) -> str:
 
 def _inbox(inbox: InboxStatus) -> str:
     queue = ", ".join(f"{count} {step}" for step, count in inbox.steps.items())
-    return f"{queue}; last delivery {_moment(inbox.last_delivered) or 'none yet'}"
+    delivered = f"{queue}; last delivery {_moment(inbox.last_delivered) or 'none yet'}" if queue else ""
+    told = [delivered, *(_round(last) for last in inbox.rounds[:1])]
+    return "; ".join(part for part in told if part)
+
+
+def _round(last: RoundStatus) -> str:
+    """Say what the last round came to; an empty inbox is one that was looked into, and nothing failed or waits."""
+    when = f"at {_moment(last.ended)}"
+    if last.error:
+        return f"the last round, {when}, failed"
+    if last.unreachable:
+        return f"the last round, {when}, could not look into {len(last.unreachable)} sources"
+    counts = {"delivered": last.delivered, "refused": last.refused, "failed": last.failed, "waiting": last.waiting}
+    found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f"the last round, {when}, {f'came to {found}' if found else 'found nothing new'}"
 
 
 def _service(service: Served) -> str:
@@ -168,6 +187,28 @@ def _reading(reading: LastReading) -> str:
 def _drift(drift: LastDrift) -> str:
     found = f": {', '.join(drift.drifted)}" if drift.drifted else ""
     return f"{drift.verdict}{found} ({_moment(drift.when)}, {drift.patients} patients, {drift.release})"
+
+
+def _kept(kept: KeptStatus, runs: list[RunStatus]) -> str:
+    """Say how long things are kept, how much that is by now, and when what is older goes."""
+    last = kept.last
+    sizes = {
+        f"Prefect {_days(kept.prefect_days)}": kept.prefect_bytes,
+        f"volumes of the inbox {_days(kept.inbox_store_days)}": last and last.inbox_store_bytes,
+        f"reports {_days(kept.reports_days)}": last and last.reports_bytes,
+    }
+    told = [name if size is None else f"{name}, {size / 2**20:.1f} MiB" for name, size in sizes.items()]
+    if last is None:
+        told.append("nothing was cleaned up yet")
+    else:
+        oldest = f", the oldest volume is of {_moment(last.oldest_volume)}" if last.oldest_volume else ""
+        told.append(f"{_moment(last.at)}: {last.volumes} volumes and {last.reports} reports deleted{oldest}")
+    following = next((run.next for run in runs if run.flow == "clean" and run.next), None)
+    return "; ".join([*told, f"next {_moment(following)}" if following else "`lidcflow clean` does it now"])
+
+
+def _days(days: float | None) -> str:
+    return "for ever" if days is None else f"{days:g} days"
 
 
 def _runs_table(runs: list[RunStatus]) -> Table:

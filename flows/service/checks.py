@@ -18,12 +18,14 @@ import psutil
 from packaging.requirements import Requirement
 
 from flows.environment import variables
+from flows.service.inbox_status import is_missing_sqlite
 from flows.service.lock import served
+from flows.service.places import release_fault, source_faults, target_faults
 from flows.service.schedules import scheduled
 from flows.service.servers import check_ports
-from flows.service.status import is_missing_sqlite, nearest_folder
+from flows.service.status import nearest_folder
 from lidcflow.config import Config
-from lidcflow.errors import ResourceError
+from lidcflow.errors import LidcflowError, ResourceError
 from lidcflow.privacy import KEY_FILE, SECRET_VARIABLE
 
 LIDC_SERIES = 1018
@@ -241,6 +243,30 @@ def pacs(config: Config) -> Result:
             check_feed(connection)
     names = ", ".join(config.access.pacs)
     return ok(f"answers: {names}" if names else "none configured; needed only for sources as pacs:main")
+
+
+def sources(config: Config) -> Result:
+    """Archive and inbox name something that can be read."""
+    configured = (["archive"] if config.archive else []) + ["inbox"] * len(config.inboxes)
+    return _all_well(list(source_faults(config)), f"{len(configured)} configured")
+
+
+def targets(config: Config) -> Result:
+    """Documents can be delivered to every target."""
+    return _all_well(list(target_faults(config)), f"{len(config.delivery.to)} configured")
+
+
+def release(config: Config) -> Result:
+    """The inbox has a release to be read with; a `ReleaseError` otherwise."""
+    if not config.inboxes:
+        return ok("not needed: no inbox is configured")
+    if sentence := release_fault(config):
+        return warn(*split_sentence(LidcflowError(sentence)))
+    return ok(f"{config.infer.release} can be loaded")
+
+
+def _all_well(faults: list[str], found: str) -> Result:
+    return fail(*split_sentence(LidcflowError("; also ".join(faults)))) if faults else ok(found)
 
 
 def silence(config: Config) -> Result:

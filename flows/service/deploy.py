@@ -10,21 +10,24 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
+from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
+    DeploymentFilterId,
     DeploymentFilterName,
     DeploymentFilterTags,
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterExpectedStartTime,
+    FlowRunFilterStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, FlowRun, StateType
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, StateType
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 from prefect.exceptions import ObjectNotFound
@@ -34,11 +37,14 @@ from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
-from flows.service.schedules import Deployment, Schedule, Trigger, scheduled
+from flows.service.schedules import INBOX, Deployment, Schedule, Trigger, last_due, scheduled
 from lidcflow.config import Config
 
 OWN_TAG = "lidcflow"
 LACKS = "lacks "
+CAUGHT_UP = "caught-up"
+"""Tag of a run that makes up for a missed one."""
+
 ONE_AT_A_TIME = "training"
 """Queue of what trains: one training fills the GPUs, and two at once would be judged by the same champion."""
 
@@ -46,17 +52,29 @@ UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
 def deploy_afresh(config: Config) -> dict[str, bool]:
-    """Deploy to a server whose worker does not run yet: also end what nobody works on any more, and what was missed."""
+    """Deploy for a `lidcflow up` whose worker does not run yet, and put what its last end left behind in order.
+
+    Runs that nobody works on any more end as crashed, and overdue runs of schedules are dropped. In their place a
+    schedule that was missed gets one run, now, see `catch_up`.
+    """
     with get_client(sync_client=True) as client:
         end_abandoned_runs(client)
-        paused = deploy(config)
-        for name in paused:
-            drop_missed_runs(client, name, paused=paused[name])
+        known = {found.name: found for found in client.read_deployments()}
+        paused = deploy(config, polled=True)
+        for deployment in scheduled(config):
+            drop_missed_runs(client, deployment.name)
+            if not paused[deployment.name] and deployment.name in known:
+                catch_up(client, deployment, known[deployment.name])
     return paused
 
 
-def deploy(config: Config) -> dict[str, bool]:
+def deploy(config: Config, *, polled: bool = False) -> dict[str, bool]:
     """Make the work pool, its queues and the deployments.
+
+    Parameters
+    ----------
+    polled : bool
+        Whether `flows.service.poller` keeps the interval of the inbox, so that its deployment needs no schedule.
 
     Returns
     -------
@@ -68,7 +86,20 @@ def deploy(config: Config) -> dict[str, bool]:
         for pool in {deployment.work_pool.name for deployment in deployments}:
             _make_pool(client, pool)
             _make_queue(client, pool, ONE_AT_A_TIME)
-        return {deployment.name: _apply(client, deployment) for deployment in deployments}
+        paused = {deployment.name: _apply(client, deployment) for deployment in deployments}
+        for deployment in deployments:
+            if polled and deployment.name == INBOX:
+                unschedule(client, deployment)
+        return paused
+
+
+def unschedule(client: SyncPrefectClient, deployment: Deployment) -> None:
+    """Delete the schedules that lidcflow gave a deployment, with the runs they have made."""
+    slugs = {schedule.slug for schedule in deployment.schedules}
+    for found in client.read_deployments(deployment_filter=_named(deployment.name)):
+        for schedule in found.schedules:
+            if schedule.slug in slugs:
+                client.delete_deployment_schedule(found.id, schedule.id)
 
 
 def end_abandoned_runs(client: SyncPrefectClient) -> None:
@@ -85,24 +116,42 @@ def end_abandoned_runs(client: SyncPrefectClient) -> None:
         client.set_flow_run_state(run.id, Crashed(message="the worker was stopped during this run"))
 
 
-def drop_missed_runs(client: SyncPrefectClient, deployment: str, *, paused: bool) -> None:
-    """Delete runs that were due while nothing served, up to the newest: it makes up for all of them."""
+def drop_missed_runs(client: SyncPrefectClient, deployment: str) -> None:
+    """Delete a schedule's runs that were due while nothing served; what people asked for by hand stays."""
     due = client.read_flow_runs(
         deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment])),
         flow_run_filter=FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
             expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
         ),
-        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
     )
-    for run in superfluous(due, paused=paused):
-        client.delete_flow_run(run.id)
+    for run in due:
+        if run.auto_scheduled:
+            client.delete_flow_run(run.id)
 
 
-def superfluous(due: list[FlowRun], *, paused: bool) -> list[FlowRun]:
-    """Return the runs to drop of those that are due, newest first; what people asked for by hand stays."""
-    scheduled_runs = [run for run in due if run.auto_scheduled]
-    return scheduled_runs if paused else scheduled_runs[1:]
+def catch_up(client: SyncPrefectClient, deployment: Deployment, known: DeploymentResponse) -> None:
+    """Start one run now if the last due time of a cron passed without one: nothing served then, or it was cut off.
+
+    However often it is asked, and however its run ends, there is one for each due time. What was deployed after the
+    due time has missed nothing.
+    """
+    for schedule in deployment.schedules:
+        due = last_due(schedule, datetime.now(UTC))
+        if due and known.created and known.created < due and not _ran_since(client, known.id, due):
+            client.create_flow_run_from_deployment(
+                known.id, idempotency_key=f"{deployment.name} due {due.isoformat()}", tags=[CAUGHT_UP]
+            )
+
+
+def _ran_since(client: SyncPrefectClient, deployment_id: UUID, due: datetime) -> bool:
+    """Return whether a run began at a due time or after it and was not cut off; whoever asked for it."""
+    begun = FlowRunFilter(
+        start_time=FlowRunFilterStartTime(after_=due),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(not_any_=[StateType.CRASHED])),
+    )
+    of_it = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
+    return bool(client.read_flow_runs(deployment_filter=of_it, flow_run_filter=begun, limit=1))
 
 
 def _make_pool(client: SyncPrefectClient, name: str) -> None:
@@ -169,10 +218,14 @@ def _apply(client: SyncPrefectClient, deployment: Deployment) -> bool:
 
 def drop_moved(client: SyncPrefectClient, deployment: str, flow: str) -> None:
     """Delete what an earlier version deployed under the name for another flow: Prefect would go on running both."""
-    named = DeploymentFilter(name=DeploymentFilterName(any_=[deployment]), tags=DeploymentFilterTags(all_=[OWN_TAG]))
-    for found in client.read_deployments(deployment_filter=named):
+    for found in client.read_deployments(deployment_filter=_named(deployment)):
         if client.read_flow(found.flow_id).name != flow:
             client.delete_deployment(found.id)
+
+
+def _named(deployment: str) -> DeploymentFilter:
+    """Return the filter for lidcflow's own deployments of a name."""
+    return DeploymentFilter(name=DeploymentFilterName(any_=[deployment]), tags=DeploymentFilterTags(all_=[OWN_TAG]))
 
 
 def _stays_paused(client: SyncPrefectClient, flow: Flow[..., Any], deployment: Deployment) -> bool:
@@ -197,6 +250,7 @@ def _prefect_schedule(schedule: Schedule) -> PrefectSchedule:
     return PrefectSchedule(
         cron=schedule.cron,
         interval=timedelta(seconds=schedule.interval) if schedule.interval else None,
+        anchor_date=schedule.anchor_date,
         timezone=schedule.timezone,
         slug=schedule.slug,
     )

@@ -24,6 +24,9 @@ CHECKS: dict[str, Callable[[Config], Result]] = {
     "catalog": checks.catalog,
     "lidcflow up": checks.serving,
     "PACS": checks.pacs,
+    "sources": checks.sources,
+    "targets": checks.targets,
+    "release": checks.release,
     "network": checks.silence,
 }
 

@@ -1,9 +1,11 @@
 """The deployments of deployments/prefect.yaml, with the schedules of the configuration."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Literal
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 from cronsim import CronSim, CronSimError
@@ -17,8 +19,15 @@ OVERRIDES = {
     "retrain": ("cron", "retrain_cron"),
     "infer": ("interval", "infer_every_s"),
     "drift": ("cron", "drift_cron"),
+    "clean": ("cron", "clean_cron"),
 }
 """Deployment -> the field of its schedule and the key of [serve] that overrides it."""
+
+ANCHOR = datetime(2020, 1, 1, tzinfo=UTC)
+"""Intervals are counted from here, so that a restart or another deployment does not shift them."""
+
+INBOX = "infer"
+"""The deployment that reads the inbox; under `lidcflow up` its interval is kept by `flows.service.poller`."""
 
 SOURCES = {"preprocess": "archive", "infer": "inbox"}
 """Deployment -> the key without which it has nothing to do on schedule."""
@@ -35,11 +44,12 @@ class Schedule(_Values):
 
     cron: str | None = None
     interval: int | None = None
+    anchor_date: datetime = ANCHOR
     timezone: str | None = None
     slug: str
 
     @model_validator(mode="after")
-    def _is_a_cron_or_an_interval(self) -> "Schedule":
+    def _is_a_cron_or_an_interval(self) -> Schedule:
         if (self.cron is None) == (self.interval is None):
             raise ValueError(f"a schedule must have either a cron or an interval, got {self.cron} and {self.interval}")
         return self
@@ -109,6 +119,26 @@ def scheduled(config: Config) -> list[Deployment]:
         If a cron or the time zone can't be read.
     """
     return [_filled(deployment, config) for deployment in read_deployments()]
+
+
+def interval_of_inbox(config: Config) -> int:
+    """Return the seconds between two looks into the inbox."""
+    (inbox,) = (deployment for deployment in scheduled(config) if deployment.name == INBOX)
+    return next(schedule.interval for schedule in inbox.schedules if schedule.interval)
+
+
+def last_due(schedule: Schedule, now: datetime) -> datetime | None:
+    """Return when a cron was due for the last time; None for an interval.
+
+    Examples
+    --------
+    >>> last_due(Schedule(cron="0 1 * * *", slug="nightly"), datetime(2026, 1, 2, tzinfo=UTC)).isoformat()
+    '2026-01-01T01:00:00+00:00'
+    """
+    if schedule.cron is None:
+        return None
+    local = now.astimezone(ZoneInfo(schedule.timezone or "UTC"))
+    return next(CronSim(schedule.cron, local, reverse=True)).astimezone(UTC)
 
 
 def _filled(deployment: Deployment, config: Config) -> Deployment:

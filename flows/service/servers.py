@@ -11,6 +11,7 @@ from flows.environment import READERS, WHOLE_CONFIG, variables
 from flows.proxies import bypass_proxies
 from flows.service.leftovers import WORKSPACE_MARK
 from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, ensure_password
+from flows.service.prefect_database import retention_settings
 from flows.service.processes import Service
 from lidcflow.config import Config
 from lidcflow.config_cluster import LOCAL
@@ -107,7 +108,7 @@ def prefect_server(config: Config) -> Service:
     return Service(
         name="Prefect server",
         arguments=("-m", "flows.service.prefect_app", *_listening(config, config.serve.prefect_port)),
-        environment=environment(config) | guarding,
+        environment=retention_settings(config) | environment(config) | guarding,
         log=log_folder(config) / "prefect-server.log",
         health_url=f"{addresses(config).prefect_api}/health",
     )
@@ -163,6 +164,18 @@ def worker(config: Config) -> Service:
         environment=client_environment(config) | readers_address(config),
         log=log_folder(config) / "worker.log",
         stop_signal="SIGKILL",
+    )
+
+
+def poller(config: Config) -> Service | None:
+    """Return the process that polls the inbox and starts its runs, or None where there is no inbox."""
+    if not config.inboxes:
+        return None
+    return Service(
+        name="inbox poller",
+        arguments=("-m", "flows.service.poller"),
+        environment=client_environment(config),
+        log=log_folder(config) / "inbox-poller.log",
     )
 
 

@@ -1,6 +1,5 @@
 """How a workspace stands: store, catalog, releases, runs, reading, drift, disk. Reads only, and makes nothing."""
 
-import os
 import shutil
 from collections.abc import Callable
 from datetime import datetime
@@ -9,11 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, Field
-from sqlalchemy import make_url
 
 from flows.service.health import LastDrift, LastReading, last_drift, last_reading, low_disk
+from flows.service.inbox_status import InboxStatus, inbox_status, is_missing_sqlite, round_faults
+from flows.service.kept_status import KeptStatus, kept_status
 from flows.service.lock import Served, served
 from flows.service.password import known_password
+from flows.service.places import source_faults, target_faults
 from flows.service.servers import has_remote_tracking
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError
@@ -73,13 +74,6 @@ class RunStatus(BaseModel):
     next: datetime | None = None
 
 
-class InboxStatus(BaseModel):
-    """The inbox: series in each step, and when the newest answer was delivered."""
-
-    steps: dict[str, int]
-    last_delivered: datetime | None
-
-
 class Status(BaseModel):
     """Everything that `lidcflow status` tells; None where there is nothing yet."""
 
@@ -95,6 +89,7 @@ class Status(BaseModel):
     reading: LastReading | None
     inbox: InboxStatus | None
     drift: LastDrift | None
+    kept: KeptStatus
     disk_free_bytes: int
     versions: dict[str, str]
     problems: list[str] = Field(default_factory=list)
@@ -107,7 +102,9 @@ def status_of(config: Config) -> Status:
     service = served(config)
     releases = _or_problem(lambda: _releases(config), problems)
     erasures = _or_problem(lambda: _erasures(config), problems)
+    inbox = _or_problem(lambda: inbox_status(config), problems)
     problems += _remarks(releases, erasures)
+    problems += [*source_faults(config), *target_faults(config), *round_faults(inbox)]
     free_bytes = shutil.disk_usage(nearest_folder(config.workspace)).free
     if low := low_disk(free_bytes, config):
         problems.append(low)
@@ -122,8 +119,9 @@ def status_of(config: Config) -> Status:
         erasures=erasures,
         runs=_or_problem(lambda: _runs(config, service), problems),
         reading=last_reading(config),
-        inbox=_or_problem(lambda: _inbox(config), problems),
+        inbox=inbox,
         drift=last_drift(config),
+        kept=kept_status(config),
         disk_free_bytes=free_bytes,
         versions={package: version(package) for package in PACKAGES},
         problems=problems,
@@ -167,16 +165,6 @@ def _catalog(config: Config) -> dict[str, int] | None:
         return None
     with Catalog(config.catalog) as catalog:
         return {state.value: count for state, count in catalog.counts().items()}
-
-
-def _inbox(config: Config) -> InboxStatus | None:
-    from lidcflow.inbox.ledger import Ledger
-
-    if is_missing_sqlite(config.catalog):
-        return None
-    with Ledger(config.catalog) as ledger:
-        steps = {step.value: count for step, count in ledger.counts().items()}
-        return InboxStatus(steps=steps, last_delivered=ledger.last_delivered()) if steps else None
 
 
 def _releases(config: Config) -> ReleasesStatus | None:
@@ -232,11 +220,6 @@ def _remarks(releases: ReleasesStatus | None, erasures: ErasureStatus | None) ->
             "`lidcflow retrain` trains another"
         )
     return remarks
-
-
-def is_missing_sqlite(url: str) -> bool:
-    """Return whether a database is a file that is not there yet; a folder in its place is found on opening it."""
-    return url.startswith("sqlite") and not os.path.lexists(make_url(url).database or "")
 
 
 def _runs(config: Config, service: Served | None) -> list[RunStatus] | None:

@@ -48,7 +48,7 @@ class Supervisor:
         self._listener = listener
         self._running: list[Guarded] = []
         self._unheard: list[Guarded] = []
-        self._before: dict[str, Callable[[], None]] = {}
+        self._before: dict[str, Callable[[], object]] = {}
         self._deaths_s: dict[str, list[float]] = {}
 
     def __enter__(self) -> "Supervisor":
@@ -57,7 +57,7 @@ class Supervisor:
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         self.stop()
 
-    def start(self, service: Service, *, before: Callable[[], None] = lambda: None) -> None:
+    def start(self, service: Service, *, before: Callable[[], object] = lambda: None) -> None:
         """Start a service; `before` runs first, at every start again too."""
         self._before[service.name] = before
         self._listener(service.name, "starting")

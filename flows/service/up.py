@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from flows.places import require_places
 from flows.service.leftovers import WORKSPACE_MARK, end_leftovers
 from flows.service.lock import check_unserved, claim
+from flows.service.places import check_places, check_release
+from flows.service.prefect_database import database_of, shrink
 from flows.service.processes import tail
 from flows.service.schedules import Deployment, scheduled
 from flows.service.servers import (
@@ -17,6 +19,7 @@ from flows.service.servers import (
     check_ports,
     log_folder,
     mlflow_server,
+    poller,
     prefect_server,
     readers,
     reports_server,
@@ -33,11 +36,12 @@ GUARDS_END_WITHIN_S = 30.0
 
 @dataclass(frozen=True)
 class Serving:
-    """What is served once everything runs."""
+    """What is served once everything runs; `doubt` says what the inbox waits for."""
 
     addresses: Addresses
     deployments: list[Deployment]
     paused: dict[str, bool]
+    doubt: str | None = None
 
 
 def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None]) -> None:
@@ -55,7 +59,9 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     Raises
     ------
     ConfigError
-        If a schedule can't be read.
+        If a schedule can't be read, or a source or target can't be used.
+    ReleaseError
+        If the inbox has no release to be read with, and no schedule makes one.
     ResourceError
         If the workspace is served already or can't be written, a port is in use, or a service does not
         start or keeps dying.
@@ -68,11 +74,13 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     require_places(config)
     end_leftovers({WORKSPACE_MARK: str(config.workspace.absolute())}, wait_for_guards_s=GUARDS_END_WITHIN_S)
     check_ports(config)
+    check_places(config)
+    doubt = check_release(config)
     with claim(config, where):
         try:
             with stop_on_signals(supervisor), supervisor:
                 paused = _start(config, supervisor)
-                on_ready(Serving(where, deployments, paused))
+                on_ready(Serving(where, deployments, paused, doubt))
                 supervisor.watch()
         except KeyboardInterrupt:
             return
@@ -81,12 +89,15 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
 def _start(config: Config, supervisor: Supervisor) -> dict[str, bool]:
     """Start the servers, then what needs them; return which deployments are paused."""
     paused: dict[str, bool] = {}
-    for server in (prefect_server(config), mlflow_server(config), reports_server(config), readers(config)):
+    supervisor.start(prefect_server(config), before=lambda: shrink(database_of(config)))
+    for server in (mlflow_server(config), reports_server(config), readers(config)):
         if server is not None:
             supervisor.start(server)
     supervisor.wait_until_healthy()
     working = worker(config)
     supervisor.start(working, before=lambda: paused.update(_deploy(config, working.environment)))
+    if polls := poller(config):
+        supervisor.start(polls)
     supervisor.wait_until_healthy()
     return paused
 

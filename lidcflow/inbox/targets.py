@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from lidcflow.config import Access
 from lidcflow.documents.write import write_documents
-from lidcflow.errors import ConfigError, PacsError
+from lidcflow.errors import ConfigError, PacsError, ResourceError
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.places import is_pacs, place_of
 from lidcflow.pacs.stow import store
@@ -19,15 +20,32 @@ def check_target(target: str, access: Access) -> None:
     Raises
     ------
     ConfigError
-        If a PACS is named with a study or series, or a folder does not exist.
+        If a PACS is named with a study or series, or a folder does not exist or can't be written.
     SourceError
         If the PACS is not in the configuration.
     """
     if not is_pacs(target):
-        if not Path(target).is_dir():
-            raise ConfigError("delivery.to: a folder must exist, got one that does not; make it, or name another")
+        check_folder(Path(target))
     elif place_of(target, access).study is not None:
         raise ConfigError("delivery.to: a PACS must be named without study and series; use pacs:NAME")
+
+
+def check_folder(folder: Path) -> None:
+    """Raise unless documents can be written into a folder.
+
+    Raises
+    ------
+    ConfigError
+        If it does not exist, is no folder, or can't be written.
+    """
+    if not folder.is_dir():
+        found = "something else" if folder.exists() else "nothing there"
+        raise ConfigError(f"delivery.to: {folder} must be a folder that exists, got {found}; make it, or name another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"delivery.to: the folder {folder} must be writable, got one that is not; change its permissions, or name "
+            "another"
+        )
 
 
 def bring(made: Mapping[str, bytes], target: str, place: Path, *, created_ns: int, access: Access) -> None:
@@ -50,13 +68,30 @@ def bring(made: Mapping[str, bytes], target: str, place: Path, *, created_ns: in
     ------
     PacsError
         If the PACS is away, or refuses a document.
+    ResourceError
+        If the folder is gone.
     OSError
         If the folder can't be written.
     """
     if is_pacs(target):
         _send(made, target, access)
     else:
+        _check_still_there(Path(target))
         write_documents(made, Path(target).absolute() / place, created_ns=created_ns)
+
+
+def _check_still_there(folder: Path) -> None:
+    """Raise if a folder is gone: it may be a disk that is not mounted, and to make it would fill another disk.
+
+    Raises
+    ------
+    ResourceError
+        If it is gone.
+    """
+    if not folder.is_dir():
+        raise ResourceError(
+            f"delivery.to: the folder {folder} must be there to be delivered to, got nothing; mount or make it"
+        )
 
 
 def _send(made: Mapping[str, bytes], target: str, access: Access) -> None:

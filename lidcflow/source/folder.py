@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from lidcflow.errors import SourceError
 from lidcflow.source.files import Listing, SourceFile
 
 
@@ -16,7 +17,13 @@ def list_folder(root: Path) -> Listing:
     ----------
     root : Path
         An existing folder.
+
+    Raises
+    ------
+    SourceError
+        If it can't be listed itself: nothing in it would look like an empty folder.
     """
+    check_listable(root)
     files: list[SourceFile] = []
     unlistable = 0
     for entries in _folders(str(root.absolute())):
@@ -25,6 +32,25 @@ def list_folder(root: Path) -> Listing:
         else:
             files += _regular_files(entries)
     return Listing(str(root), tuple(sorted(files)), unlistable)
+
+
+def check_listable(root: Path) -> None:
+    """Raise if a folder can't be listed.
+
+    Raises
+    ------
+    SourceError
+        With what the system said.
+    """
+    try:
+        with os.scandir(str(root)) as entries:
+            next(entries, None)
+    except OSError as error:
+        found = error.strerror or type(error).__name__
+        raise SourceError(
+            f"source {root}: must be a folder that can be read, got '{found}'; check its permissions, and that its "
+            "disk is mounted"
+        ) from None
 
 
 def list_one_file(path: Path) -> Listing:

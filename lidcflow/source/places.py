@@ -12,7 +12,7 @@ from lidcflow.pacs.places import is_pacs, place_of
 from lidcflow.source import idc
 from lidcflow.source.bucket import list_bucket
 from lidcflow.source.files import Listing, joined
-from lidcflow.source.folder import list_folder, list_one_file
+from lidcflow.source.folder import check_listable, list_folder, list_one_file
 from lidcflow.source.pacs import list_pacs
 
 LONGEST_LIST_BYTES = 256 * 2**20
@@ -95,6 +95,8 @@ def _check_place(place: str, access: Access) -> None:
             f"source {place}: must be a folder or a list file of this machine, s3://bucket/prefix, pacs:name, "
             "https://host/dicom-web or idc:name, got nothing; check the path"
         )
+    elif Path(place).is_dir():
+        check_listable(Path(place))
 
 
 def _list_place(place: str, access: Access, on_series: OnSeries | None) -> Listing:

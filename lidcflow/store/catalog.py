@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import String, func, select
+from sqlalchemy import String, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from lidcflow.ct.records import Reason
@@ -113,6 +113,19 @@ class Catalog(Tables):
                 for uid, refusal in refusals.items()
             }
         )
+
+    @persevering
+    def record_removed(self, series_instance_uids: Collection[str]) -> None:
+        """Mark committed series as usable: their volumes were deleted, and can be made again from the source.
+
+        The time of the row stays, by which a clean-up that was killed finds the volumes that it has not deleted yet.
+        """
+        uids = list(series_instance_uids)
+        removed = {"state": State.USABLE, "volume_digest": None, "updated": SeriesRow.updated}
+        with self._database.session() as session:
+            for start in range(0, len(uids), _ROWS_PER_QUERY):
+                chunk = SeriesRow.series_instance_uid.in_(uids[start : start + _ROWS_PER_QUERY])
+                session.execute(update(SeriesRow).where(chunk, SeriesRow.state == State.COMMITTED).values(removed))
 
     @persevering
     def rows(self, state: State | None = None) -> list[SeriesRow]:

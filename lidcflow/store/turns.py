@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, get_args
 
-from lidcflow.errors import ResourceError
+from lidcflow.errors import ResourceError, TurnTaken
 from lidcflow.store.advisory import held_between_machines, holds_between_machines
 
 Stage = Literal["preprocess", "train", "infer", "inbox", "evaluate", "experiment"]
@@ -26,7 +26,9 @@ _ALL = "workspace"
 
 
 @contextmanager
-def at_work(workspace: Path, stage: Stage, *, alone: bool = False, catalog: str = "") -> Iterator[None]:
+def at_work(
+    workspace: Path, stage: Stage, *, alone: bool = False, catalog: str = "", patience_s: float = PATIENCE_S
+) -> Iterator[None]:
     """Take part in the work on a workspace.
 
     Parameters
@@ -39,18 +41,22 @@ def at_work(workspace: Path, stage: Stage, *, alone: bool = False, catalog: str 
         Whether no other process may be at the same stage.
     catalog : str
         SQLAlchemy URL of the catalog.
+    patience_s : float
+        Time to wait on this machine for another process at the stage.
 
     Raises
     ------
-    ResourceError
+    TurnTaken
         If an erasure is under way, or the stage is to be alone and is not.
+    ResourceError
+        If the workspace can't be written.
     """
     erasing = f"workspace {workspace}: an erasure must come to its end first, got one under way; run again after it"
     taken = f"workspace {workspace}: only one {stage} may run at a time, got one under way; run again after it"
     kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
     with (
         _held(workspace, _ALL, fcntl.LOCK_SH, erasing),
-        _held(workspace, stage, kind, taken),
+        _held(workspace, stage, kind, taken, patience_s=patience_s),
         _held_elsewhere(catalog, _ALL, erasing),
         _held_elsewhere(catalog, stage, taken, alone=alone),
     ):
@@ -99,12 +105,12 @@ def _held_elsewhere(catalog: str, name: str, taken: str, *, alone: bool = False)
         return
     with held_between_machines(catalog, name, alone=alone) as held:
         if not held:
-            raise ResourceError(taken)
+            raise TurnTaken(taken)
         yield
 
 
 @contextmanager
-def _held(workspace: Path, name: str, kind: int, taken: str) -> Iterator[None]:
+def _held(workspace: Path, name: str, kind: int, taken: str, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
     folder = workspace / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,8 +120,8 @@ def _held(workspace: Path, name: str, kind: int, taken: str) -> Iterator[None]:
             f"workspace {workspace}: must be writable, got {error.strerror}; choose another one with --workspace"
         ) from None
     try:
-        if not _locked(descriptor, kind, patience_s=PATIENCE_S):
-            raise ResourceError(taken)
+        if not _locked(descriptor, kind, patience_s=patience_s):
+            raise TurnTaken(taken)
         yield
     finally:
         os.close(descriptor)

@@ -7,9 +7,11 @@ import zipfile
 import pytest
 
 from lidcflow.ct.series import index_folder
+from lidcflow.errors import SourceError
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.source import folder
 from lidcflow.source.folder import list_folder
+from lidcflow.source.places import check_source
 
 
 def names(root):
@@ -62,6 +64,18 @@ def test_a_folder_that_may_not_be_listed_is_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(folder.os, "scandir", refusing)  # root may list any folder
 
     assert (names(tmp_path), list_folder(tmp_path).unlistable) == (["1.dcm"], 1)
+
+
+def test_a_source_that_may_not_be_listed_itself_is_no_empty_one(tmp_path, monkeypatch):
+    def refusing(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(folder.os, "scandir", refusing)  # root may list any folder
+
+    with pytest.raises(SourceError, match="must be a folder that can be read, got 'Permission denied'"):
+        list_folder(tmp_path)
+    with pytest.raises(SourceError, match="check its permissions, and that its disk is mounted"):
+        check_source(str(tmp_path))
 
 
 @pytest.mark.parametrize(

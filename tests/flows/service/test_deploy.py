@@ -2,41 +2,31 @@
 
 import asyncio
 from contextlib import suppress
-from uuid import uuid4
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.states import Running, Scheduled
+from prefect.states import Completed, Crashed, Running, Scheduled
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
-from flows.service.deploy import deploy, drop_missed_runs, end_abandoned_runs, job_template, superfluous
+from flows.service.deploy import (
+    CAUGHT_UP,
+    catch_up,
+    deploy,
+    deploy_afresh,
+    drop_missed_runs,
+    end_abandoned_runs,
+    job_template,
+)
+from flows.service.schedules import scheduled
 from lidcflow.config import Config
 from tasks.drift import ALERT
 from tasks.labelled import LABELLED
-
-
-def due_run(name, *, by_hand=False):
-    return FlowRun(name=name, flow_id=uuid4(), auto_scheduled=not by_hand)
-
-
-def test_the_newest_missed_run_makes_up_for_the_others_and_runs_asked_for_by_hand_stay():
-    due = [due_run("by hand", by_hand=True), due_run("newest"), due_run("older"), due_run("oldest")]
-
-    dropped = superfluous(due, paused=False)
-
-    assert [run.name for run in dropped] == ["older", "oldest"]
-
-
-def test_a_paused_deployment_makes_up_for_nothing():
-    due = [due_run("by hand", by_hand=True), due_run("newest")]
-
-    dropped = superfluous(due, paused=True)
-
-    assert [run.name for run in dropped] == ["newest"]
 
 
 def paused(deployed):
@@ -76,10 +66,79 @@ def test_a_run_that_nobody_works_on_ends_and_a_run_from_the_command_line_goes_on
     asked_for = client.create_flow_run_from_deployment(retrain.id, state=Scheduled()).id
 
     end_abandoned_runs(client)
-    drop_missed_runs(client, "retrain", paused=False)
+    drop_missed_runs(client, "retrain")
 
     states = [client.read_flow_run(run).state_type for run in (abandoned, alone, asked_for)]
     assert states == [StateType.CRASHED, StateType.RUNNING, StateType.SCHEDULED]
+
+
+@pytest.fixture
+def hourly(client, tmp_path):
+    """Give a deployment whose schedule was due within the last minute, as if it had been made an hour ago."""
+    config = Config(workspace=tmp_path, serve={"retrain_cron": "* * * * *"})
+    deploy(config)
+    deployment = next(one for one in scheduled(config) if one.name == "retrain")
+    known = client.read_deployment_by_name("retrain/retrain")
+    for run in runs_of(client, known):
+        client.delete_flow_run(run.id)
+    return deployment, known.model_copy(update={"created": datetime.now(UTC) - timedelta(hours=1)})
+
+
+def runs_of(client, deployment):
+    return client.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])))
+
+
+def caught_up(client, deployment):
+    return [run for run in runs_of(client, deployment) if CAUGHT_UP in run.tags]
+
+
+def test_a_due_time_without_a_run_is_made_up_for_once_however_often_it_is_asked(client, hourly, monkeypatch):
+    deployment, known = hourly
+    due = datetime.now(UTC).replace(second=0, microsecond=0)
+    monkeypatch.setattr("flows.service.deploy.last_due", lambda *_: due)
+
+    catch_up(client, deployment, known)
+    catch_up(client, deployment, known)
+    (run,) = caught_up(client, known)
+    client.set_flow_run_state(run.id, Crashed())  # a machine that ends with each run must not begin it for ever
+    catch_up(client, deployment, known)
+
+    assert [one.id for one in caught_up(client, known)] == [run.id]
+
+
+@pytest.mark.parametrize(("state", "made_up_for"), [(Completed(), False), (Crashed(), True)])
+def test_a_run_that_was_cut_off_is_made_up_for_and_one_that_ended_is_not(
+    client, hourly, monkeypatch, state, made_up_for
+):
+    deployment, known = hourly
+    due = datetime.now(UTC) - timedelta(minutes=5)
+    monkeypatch.setattr("flows.service.deploy.last_due", lambda *_: due)
+    begun = client.create_flow_run_from_deployment(known.id, state=Running())
+    client.set_flow_run_state(begun.id, state, force=True)
+
+    catch_up(client, deployment, known)
+
+    assert bool(caught_up(client, known)) == made_up_for
+
+
+def test_what_was_deployed_after_its_due_time_has_missed_nothing(client, hourly):
+    deployment, known = hourly
+
+    catch_up(client, deployment, known.model_copy(update={"created": datetime.now(UTC)}))
+
+    assert caught_up(client, known) == []
+
+
+def test_the_inbox_has_no_schedule_where_it_is_polled(client, tmp_path):
+    config = Config(workspace=tmp_path, inbox=str(tmp_path), serve={"infer_every_s": 3600})
+    deploy(config)
+    scheduled_before = client.read_deployment_by_name("inbox/infer")
+
+    deploy_afresh(config)
+
+    left = client.read_deployment_by_name("inbox/infer")
+    assert [one.slug for one in scheduled_before.schedules] == ["frequent"]
+    assert left.schedules == []
 
 
 def test_what_an_earlier_version_deployed_for_another_flow_goes(client, tmp_path):

@@ -1,0 +1,56 @@
+"""Start a run of the deployment that reads the inbox."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+
+from lidcflow.errors import ResourceError
+
+DEPLOYMENT = "inbox/infer"
+BEFORE_ITS_END = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, StateType.PAUSED]
+
+
+def start_run() -> str:
+    """Start a run, and return what was done in a few words.
+
+    Raises
+    ------
+    ResourceError
+        If the Prefect server does not answer.
+    """
+    try:
+        with get_client(sync_client=True) as client:
+            deployment = client.read_deployment_by_name(DEPLOYMENT)
+            if deployment.paused:
+                return f"a series waits, but {DEPLOYMENT} is paused in Prefect"
+            if _is_due_or_under_way(client, deployment.id):
+                return "a series waits for the run that is under way"
+            run = client.create_flow_run_from_deployment(deployment.id, tags=["poller"])
+    except httpx.HTTPError as error:
+        raise ResourceError(
+            f"Prefect server: must answer to start a run, got {type(error).__name__}; see logs/prefect-server.log of "
+            "the workspace"
+        ) from None
+    return f"a series waits: run {run.name} was started"
+
+
+def _is_due_or_under_way(client: SyncPrefectClient, deployment_id: UUID) -> bool:
+    due = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=BEFORE_ITS_END)),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+    )
+    of_it = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
+    return bool(client.read_flow_runs(deployment_filter=of_it, flow_run_filter=due, limit=1))

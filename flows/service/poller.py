@@ -1,0 +1,122 @@
+"""Poll the inbox from one warm process, and start its run when a series waits: ``python -P -m flows.service.poller``.
+
+A run of the deployment is a process of its own that imports everything: some 7 s of CPU, and 200 KB in Prefect's
+database. Most rounds find nothing, so `lidcflow up` polls here instead, which takes neither.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from flows.environment import WHOLE_CONFIG
+from flows.service.schedules import ANCHOR, interval_of_inbox
+from lidcflow.config import Config
+from lidcflow.errors import LidcflowError, TurnTaken
+from lidcflow.inbox.ledger import Ledger
+from lidcflow.inbox.rounds import Round, Rounds
+from lidcflow.store.database import utc_now
+from lidcflow.store.turns import at_work
+from tasks.arrivals import note_arrivals, recorded
+from tasks.tracking.connection import Tracking
+from tasks.tracking.registry import load_release
+
+LONGEST_PAUSE_S = 600.0
+"""Between two runs of which the first one failed as a whole: each takes seconds of CPU to fail in the same way."""
+
+log = logging.getLogger("lidcflow.poller")
+
+
+def main(config: Config) -> None:
+    """Poll at once, and then at each multiple of the interval, until SIGTERM: a restart does not shift the schedule."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    every_s = interval_of_inbox(config)
+    while True:
+        poll(config)
+        time.sleep(seconds_to_next(utc_now(), every_s))
+
+
+def seconds_to_next(now: datetime, every_s: int) -> float:
+    """Return the time until the next multiple of an interval.
+
+    Examples
+    --------
+    >>> seconds_to_next(ANCHOR + timedelta(seconds=130), 60)
+    50.0
+    """
+    return every_s - (now - ANCHOR).total_seconds() % every_s
+
+
+def poll(config: Config) -> None:
+    """Look into every source once, and ask for a run when a series waits; an error is recorded, and polling goes on."""
+    try:
+        with recorded(config.catalog) as record:
+            found = look(config)
+        if not found.waiting:
+            record(found)
+        elif pause := pause_after_failures(config, utc_now()):
+            log.info("a series waits; the last runs failed, so the next one starts in %.0f s or later", pause)
+        else:
+            ask_for_run()
+    except TurnTaken:
+        return
+    except LidcflowError as error:
+        log.warning(str(error))
+    except Exception as error:  # the poller must outlive whatever one source makes of it
+        log.error("%s", type(error).__name__)
+
+
+def look(config: Config) -> Round:
+    """Note what the sources show; `waiting` counts the series that a run would work on now.
+
+    Raises
+    ------
+    LidcflowError
+        If there is no release to read with, or the ledger can't be written.
+    """
+    with at_work(config.workspace, "inbox", alone=True, catalog=config.catalog), Ledger(config.catalog) as ledger:
+        release = load_release(Tracking.of(config), config.infer.release)
+        reading = config.reading.model_copy(update={"preprocess": release.preprocess})
+        unreachable = note_all(config.inboxes, reading, ledger, release.version)
+        waiting = sum(len(ledger.waiting(source)) for source in config.inboxes)
+        return Round(unreachable=tuple(unreachable), waiting=waiting)
+
+
+def note_all(sources: Sequence[str], config: Config, ledger: Ledger, release: int) -> list[str]:
+    """Note what each source shows; return a sentence for each that could not be looked into."""
+    unreachable = []
+    for source in sources:
+        try:
+            note_arrivals(source, config, ledger, release, log)
+        except LidcflowError as error:
+            unreachable.append(str(error))
+    return unreachable
+
+
+def pause_after_failures(config: Config, now: datetime) -> float:
+    """Return how long no run is to be started: after whole rounds failed, for twice as long each time."""
+    with Rounds(config.catalog) as rounds:
+        newest = rounds.newest(1)
+    if not newest or not newest[0].error or newest[0].ended is None:
+        return 0.0
+    every_s = interval_of_inbox(config)
+    pause_s = min(every_s * 2.0 ** min(newest[0].times - 1, 10), max(LONGEST_PAUSE_S, every_s))
+    return max(0.0, (newest[0].ended + timedelta(seconds=pause_s) - now).total_seconds())
+
+
+def ask_for_run() -> None:
+    """Ask Prefect for a run, unless one is due or under way, or somebody paused the deployment."""
+    from flows.service.inbox_run import start_run  # Prefect's client is loaded when the first series comes
+
+    log.info(start_run())
+
+
+if __name__ == "__main__":
+    main(Config.model_validate_json(os.environ[WHOLE_CONFIG]))

@@ -1,0 +1,95 @@
+"""Note in the ledger what a source of the inbox shows; Prefect is not imported here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import date
+
+from lidcflow.config import Config
+from lidcflow.ct.series import Index
+from lidcflow.errors import EmptySource, LidcflowError, TurnTaken
+from lidcflow.inbox.ledger import Ledger
+from lidcflow.inbox.rounds import Round, Rounds
+from lidcflow.inbox.sightings import indexed_sightings, pacs_sightings
+from lidcflow.inbox.sources import position_in
+from lidcflow.pacs.beginning import first_look, reaches_further_back, what_is_left_out
+from lidcflow.pacs.client import Pacs
+from lidcflow.pacs.feed import Position, StudyChange, read_feed
+from lidcflow.pacs.places import is_pacs, place_of
+from lidcflow.store.database import utc_now
+from tasks.source import find_series
+
+Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+
+def note_arrivals(source: str, config: Config, ledger: Ledger, release: int, log: Log) -> None:
+    """Note what a source shows for a release to read, and move on what has settled.
+
+    Raises
+    ------
+    LidcflowError
+        If the source can't be looked into.
+    """
+    if is_pacs(source):
+        settle_s = note_pacs(source, config, ledger, release, log)
+    else:
+        ledger.see(source, indexed_sightings(found_in(source, config)), release)
+        settle_s = config.delivery.settle_s
+    ledger.settle(source, settle_s)
+
+
+def found_in(source: str, config: Config) -> Index:
+    """Index a folder or bucket; one that holds nothing is no error."""
+    try:
+        return find_series(source, config)
+    except EmptySource:
+        return Index(())
+
+
+def note_pacs(source: str, config: Config, ledger: Ledger, release: int, log: Log) -> float:
+    """Read the feed of a PACS; return how long a study must be quiet after what it said."""
+    service = place_of(source, config.access).service
+    with Pacs(service) as pacs:
+        changes, position = _changes_in(pacs, source, ledger, log)
+        keys = [(change.study_instance_uid, uid) for change in changes for uid in change.series_instance_uids]
+        ledger.see(source, pacs_sightings(pacs, keys), release, position=position.model_dump(mode="json"))
+    return 0.0 if service.config.changes else config.delivery.settle_s
+
+
+def _changes_in(pacs: Pacs, source: str, ledger: Ledger, log: Log) -> tuple[list[StudyChange], Position]:
+    """Read on, or begin with a PACS that was not looked at yet and tell what is left out."""
+    position = position_in(ledger, source)
+    if position is not None and not reaches_further_back(pacs.service, position):
+        return read_feed(pacs, position, date.today())
+    changes, reached = first_look(pacs, date.today())
+    if sentence := what_is_left_out(source, reached):
+        log.warning(sentence)
+    return changes, reached
+
+
+@contextmanager
+def recorded(catalog: str) -> Iterator[Callable[[Round], None]]:
+    """Context manager: yields a function that records what a round came to; an error is recorded and goes on.
+
+    A round that does not start because another process has its turn is no failure and leaves no record.
+    """
+
+    def record(one: Round) -> None:
+        with suppress(LidcflowError), Rounds(catalog) as rounds:
+            rounds.record(replace(one, began=began))
+
+    began = utc_now()
+    try:
+        yield record
+    except TurnTaken:
+        raise
+    except LidcflowError as error:
+        record(Round(error=str(error)))
+        raise
+    except Exception as error:  # what it says may hold a path or a name
+        found = type(error).__name__
+        record(Round(error=f"inbox: a round must end without an error, got {found}; look at its log, or report this"))
+        raise
