@@ -120,7 +120,8 @@ def _store(store: StoreStatus) -> str:
 
 def _inbox(inbox: InboxStatus) -> str:
     queue = ", ".join(f"{count} {step}" for step, count in inbox.steps.items())
-    return f"{queue}; last delivery {_moment(inbox.last_delivered) or 'none yet'}"
+    owed = "".join(f"; {count} owed to {target}" for target, count in inbox.owed.items())
+    return f"{queue}; last delivery {_moment(inbox.last_delivered) or 'none yet'}{owed}"
 
 
 def _service(service: Served) -> str:

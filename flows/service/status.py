@@ -70,10 +70,11 @@ class RunStatus(BaseModel):
 
 
 class InboxStatus(BaseModel):
-    """The inbox: series in each step, and when the newest answer was delivered."""
+    """The inbox: series in each step, when the newest answer was delivered, and answers that each target lacks."""
 
     steps: dict[str, int]
     last_delivered: datetime | None
+    owed: dict[str, int] = Field(default_factory=dict)
 
 
 class Status(BaseModel):
@@ -172,7 +173,8 @@ def _inbox(config: Config) -> InboxStatus | None:
         return None
     with Ledger(config.catalog) as ledger:
         steps = {step.value: count for step, count in ledger.counts().items()}
-        return InboxStatus(steps=steps, last_delivered=ledger.last_delivered()) if steps else None
+        last, owed = ledger.last_delivered(), ledger.owed()
+        return InboxStatus(steps=steps, last_delivered=last, owed=owed) if steps else None
 
 
 def _releases(config: Config) -> ReleasesStatus | None:

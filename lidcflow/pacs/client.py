@@ -121,8 +121,13 @@ class Pacs:
         with self._sent(request) as (response, pace):
             yield response.headers.get("Content-Type", ""), _body(response, pace, most_bytes)
 
-    def check_answers(self) -> None:
-        """Ask for one study without patience: it tells one bad series from a service that is away.
+    def check_answers(self, retries: int = 0) -> None:
+        """Ask for one study with little patience: it tells one bad series from a service that is away.
+
+        Parameters
+        ----------
+        retries : int
+            Times that the request is sent again.
 
         Raises
         ------
@@ -131,7 +136,7 @@ class Pacs:
         """
         url = f"{self.service.url}/studies"
         request = self._client.build_request("GET", url, params={"limit": "1"}, headers={"Accept": DICOM_JSON})
-        self._patiently(lambda: self._answer(request), 0)
+        self._patiently(lambda: self._answer(request), retries)
 
     def _patiently(self, work: Callable[[], T], retries: int | None) -> T:
         patience = Patience(self.service, retries)

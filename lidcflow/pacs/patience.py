@@ -6,7 +6,7 @@ import time
 
 import httpx
 
-from lidcflow.errors import PacsError
+from lidcflow.errors import PacsAway, PacsError
 from lidcflow.pacs.places import Service
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 30.0
@@ -68,9 +68,9 @@ class Patience:
         self._delay_s *= 2
 
 
-def away(service: Service, found: str) -> PacsError:
+def away(service: Service, found: str) -> PacsAway:
     """Say that a service did not answer as it must."""
-    return PacsError(
+    return PacsAway(
         f"{service.title}: the PACS must answer, got {found}; check the network and the service, and run again: "
         "what is finished is kept"
     )
