@@ -53,11 +53,14 @@ def hand_over(reading: SeriesReading, delivery: Delivery, file: SourceFile | Non
     """Deliver one answer if its images are still those that were read; what fails is tried again.
 
     Documents are made before the images are looked at, so that as little time as possible lies between that look
-    and the delivery.
+    and the delivery. A series that was found to be gone gets none.
     """
+    if reading.reason == Reason.GONE:
+        _finish(reading, delivery, desk)
+        return
     try:
         made, undone = _made(reading, file, desk)
-        if _is_current(reading, delivery, desk):
+        if _is_current(delivery, desk):
             if undone:
                 raise undone
             _bring(made, reading, delivery, desk)
@@ -102,7 +105,7 @@ def _made(reading: SeriesReading, file: SourceFile | None, desk: Desk) -> tuple[
         return {}, error
 
 
-def _is_current(reading: SeriesReading, delivery: Delivery, desk: Desk) -> bool:
+def _is_current(delivery: Delivery, desk: Desk) -> bool:
     """Return whether the PACS holds what was read; where the series grew, the next round answers it as it is then.
 
     Raises
@@ -110,8 +113,6 @@ def _is_current(reading: SeriesReading, delivery: Delivery, desk: Desk) -> bool:
     ImagesDeleted
         If it holds nothing of the series.
     """
-    if reading.reason == Reason.GONE:
-        return True
     now = seen_now(delivery, desk.config.access)
     if now is None or now.instances == delivery.instances:
         return True
@@ -125,7 +126,7 @@ def _bring(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery
     """Bring documents to each target that lacks them; one that is away or refuses them holds back no other."""
     documents = sorted(map(_uid_of, made.values()))
     receipts = desk.ledger.receipts.of([delivery.id]).get(delivery.id, [])
-    has = {receipt.target for receipt in receipts if sorted(receipt.documents) == documents}
+    has = {receipt.target for receipt in receipts if receipt.sent and sorted(receipt.documents) == documents}
     failed: list[LidcflowError] = []
     deferred: list[str] = []
     for target in desk.config.delivery.to if made else ():
@@ -171,8 +172,9 @@ def _send(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery,
             f"series {delivery.series_instance_uid}: target {target} must hold its images, as others of the study, "
             "got none; send them there, or wait until they arrive"
         )
-    deliver(made, reading, target, desk.config)
     documents = [_uid_of(content) for content in made.values()]
+    desk.ledger.receipts.owe(delivery.id, target, documents)
+    deliver(made, reading, target, desk.config)
     desk.ledger.receipts.add(delivery.id, target, documents)
     if held and not still_held(target, delivery, access):
         raise ImagesDeleted(
@@ -198,7 +200,11 @@ def _deleted(delivery: Delivery) -> ImagesDeleted:
 def _sent_so_far(delivery: Delivery, desk: Desk) -> str:
     """Name what each target took of an answer before its images were deleted."""
     receipts = desk.ledger.receipts.of([delivery.id]).get(delivery.id, [])
-    taken = [f"{one.target} has {' and '.join(one.documents)}" for one in receipts if one.sent]
+    taken = [
+        f"{one.target} {'has' if one.sent else 'may have'} {' and '.join(one.documents)}"
+        for one in receipts
+        if one.documents
+    ]
     return f" ({', '.join(taken) or 'no documents were sent'})"
 
 

@@ -136,6 +136,20 @@ class Ledger(Tables):
             return [_delivery(row) for row in rows if row.next_try is None or row.next_try <= at]
 
     @persevering
+    def gone_since_last_look(self, source: str) -> list[tuple[str, str]]:
+        """Return study and series of what was deleted since a source was last read.
+
+        A study that is deleted and sent again between two polls looks the same to both.
+        """
+        with self._database.session(reads_only=True) as session:
+            feed = session.get(FeedRow, source)
+            since = [] if feed is None else [DeliveryRow.updated >= feed.polled]
+            rows = _in_steps(
+                session, [Step.REFUSED], DeliveryRow.source == source, DeliveryRow.reason == Reason.GONE, *since
+            )
+            return [(row.study_instance_uid, row.series_instance_uid) for row in rows]
+
+    @persevering
     def advance(self, delivery: Delivery, step: Step, *, release: int | None = None) -> None:
         """Say that a step is done; with another release than before, the answer is that one's."""
         with self._database.session() as session:

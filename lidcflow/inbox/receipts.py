@@ -37,7 +37,7 @@ class Receipt:
     target : str
         As the configuration names it.
     documents : tuple of str
-        SOPInstanceUIDs that it took; empty while they are owed.
+        SOPInstanceUIDs that it took, or may have taken where nothing says when.
     sent : datetime, optional
         When it took them, in UTC.
     """
@@ -68,10 +68,16 @@ class Receipts:
             session.merge(row)
 
     @persevering
-    def owe(self, delivery: int, target: str) -> None:
-        """Record that there is an answer which a target lacks; what it has of an earlier one is no longer counted."""
+    def owe(self, delivery: int, target: str, documents: Sequence[str] = ()) -> None:
+        """Record that there is an answer which a target lacks, and which documents are about to be sent to it.
+
+        A process that is killed before the receipt leaves this: the target may have them.
+        """
         with self._database.session() as session:
-            session.merge(ReceiptRow(delivery=delivery, target=target, documents=[], sent=None, updated=utc_now()))
+            row = session.get(ReceiptRow, (delivery, target)) or ReceiptRow(delivery=delivery, target=target)
+            row.documents = list(documents) or row.documents or []
+            row.sent, row.updated = None, utc_now()
+            session.add(row)
 
     @persevering
     def of(self, deliveries: Collection[int]) -> dict[int, list[Receipt]]:

@@ -101,7 +101,7 @@ def test_a_round_that_ends_before_a_delivery_or_before_it_is_written_down_is_mad
 ):
     ct_series(folder / "a")
 
-    for last in (3, 5, 6, 7):  # the steps: seen, settled, preprocessed, scored, delivery, receipt, delivered
+    for last in (3, 5, 6, 7, 8):  # seen, settled, preprocessed, scored, owed, delivery, receipt, delivered
         with monkeypatch.context() as patch:
             steps = count(1)
             watch(lambda steps=steps, last=last: killed_at(last, steps), patch.setattr)
