@@ -18,8 +18,8 @@ from lidcflow.inbox.ledger import Ledger
 ROOT = Path(__file__).parents[2]
 ROUND_LIMIT_S = 180
 STEPS_OF_TWO = 11
-"""Seen, settled, preprocessed, scored twice; for the first of two series what is owed, a delivery and its receipt, which
-rounds that are killed later do not repeat; for each what the ledger says of it, and the same three of the second."""
+"""Seen, settled, preprocessed, scored twice; for the first of two series what is owed, a delivery and its receipt,
+which rounds that are killed later do not repeat; for each what the ledger says of it, and the same three again."""
 
 
 @pytest.fixture
