@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from prefect import flow
 from pydantic import BaseModel
 
+from flows.delivery import Desk, hand_over, owes_only_those_away, put_off
 from flows.given import Says, Settings, given, is_of_a_deployment, source_of, with_readers
 from flows.infer import read_all
 from flows.preprocess import bring_all
@@ -19,21 +20,19 @@ from lidcflow.config import Config
 from lidcflow.ct.records import Reason
 from lidcflow.ct.series import Index
 from lidcflow.erasure.verdicts import erased_uids
-from lidcflow.errors import LidcflowError, PacsError, ResourceError
-from lidcflow.inbox.delivery import UNFINISHED, Delivery, Patience, Step
+from lidcflow.errors import LidcflowError, PacsAway, PacsError
+from lidcflow.inbox.delivery import UNFINISHED, Delivery, Step
 from lidcflow.inbox.ledger import Ledger
+from lidcflow.inbox.reach import Reach
 from lidcflow.inbox.rounds import Round
 from lidcflow.inbox.targets import check_target
-from lidcflow.learn.release import ReleaseRecord
 from lidcflow.pacs.places import is_pacs
-from lidcflow.source.files import SourceFile
 from lidcflow.store.turns import PATIENCE_S, at_work
 from tasks.arrivals import recorded
 from tasks.cluster import cluster_for
-from tasks.deliver import deliver
 from tasks.documents import check_documents, example_files
 from tasks.infer import SeriesReading, config_for
-from tasks.look import index_deliveries, look, unchanged
+from tasks.look import index_deliveries, look, take_note_of_grown, unchanged
 from tasks.preprocess import place_of_error
 from tasks.publish import publish_table
 from tasks.tracking.connection import Tracking
@@ -63,6 +62,10 @@ class InboxReport(BaseModel):
         Series whose studies have not settled, or that wait for another try.
     unreachable : list of str
         A sentence for each source that could not be looked into.
+    away : list of str
+        A sentence for each target, or source that was looked into, that does not answer.
+    owed : dict
+        Answers that each target lacks; they are delivered when it is back.
     """
 
     release: str
@@ -71,23 +74,10 @@ class InboxReport(BaseModel):
     failed: int
     waiting: int
     unreachable: list[str]
+    away: list[str] = []
+    owed: dict[str, int] = {}
     seconds: float
     notice: str = "Research use only."
-
-
-@dataclass(frozen=True)
-class Desk:
-    """What it takes to answer: the ledger, the release, and the configuration that reads as it was trained."""
-
-    ledger: Ledger
-    release: ReleaseRecord
-    config: Config
-
-    @property
-    def patience(self) -> Patience:
-        """How often a series is tried."""
-        settings = self.config.delivery
-        return Patience(settings.attempts, settings.first_delay_s, settings.longest_delay_s)
 
 
 @flow(name="inbox")
@@ -122,7 +112,7 @@ def go_round(sources: Sequence[str], config: Config) -> InboxReport:
     patience_s = POLLED_WITHIN_S if is_of_a_deployment() else PATIENCE_S
     turn = at_work(config.workspace, "inbox", alone=True, catalog=config.catalog, patience_s=patience_s)
     with turn, Ledger(config.catalog) as ledger:
-        desk = Desk(ledger, release, config_for(release, config))
+        desk = Desk(ledger, release, config_for(release, config), Reach(config.access))
         indexes, unreachable = look_into(sources, desk)
         answered = answer_all(sources, indexes, desk)
         return publish(answered, desk, unreachable, seconds=time.monotonic() - started_s)
@@ -150,24 +140,32 @@ def look_into(sources: Sequence[str], desk: Desk) -> tuple[dict[str, Index | Non
     indexes: dict[str, Index | None] = {}
     unreachable: list[str] = []
     for source in sources:
+        if why := desk.reach.why_away(source):
+            unreachable.append(why)
+            continue
         try:
             indexes[source] = look(source, desk.config, desk.ledger, desk.release.version)
         except LidcflowError as error:
             unreachable.append(str(error))
+            if isinstance(error, PacsAway):
+                desk.reach.lose(source, error)
     return indexes, unreachable
 
 
 def answer_all(sources: Sequence[str], indexes: Mapping[str, Index | None], desk: Desk) -> list[Delivery]:
     """Answer what waits, on one cluster; return every delivery as it stands afterwards."""
-    waiting = {source: desk.ledger.waiting(source) for source in sources if source in indexes}
-    if any(waiting.values()):
+    waiting = [one for source in sources if source in indexes for one in desk.ledger.waiting(source)]
+    stuck = owes_only_those_away(waiting, desk)
+    due = [one for one in waiting if one.id not in stuck]
+    if due:
         # Found here, a changed model costs no series an attempt: what waits is answered once the model is back.
         check_models(Tracking.of(desk.config), desk.release)
         with warm(desk) as ready:
-            for source, deliveries in waiting.items():
-                for portion in portions(deliveries):
+            for portion in portions(due):
+                source = portion[0].source
+                if not ready.reach.is_known_away(source):
                     answer(portion, source, indexes[source], ready)
-    return desk.ledger.again({one.id for deliveries in waiting.values() for one in deliveries})
+    return desk.ledger.again({one.id for one in waiting})
 
 
 @contextmanager
@@ -176,14 +174,19 @@ def warm(desk: Desk) -> Iterator[Desk]:
     config = desk.config
     with cluster_for(config, "read") as cluster:
         here = config.model_copy(update={"cluster": config.cluster.at(cluster.address)})
-        yield Desk(desk.ledger, desk.release, here)
+        yield replace(desk, config=here)
 
 
 def portions(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
-    """Divide what waits into parts that are worked on together; what failed before goes alone, and harms nobody."""
+    """Divide what waits into parts of one source that are worked on together.
+
+    What failed before goes alone, after everything else, the most often failed last: it holds back nobody.
+    """
     fresh = [one for one in deliveries if not one.attempts]
-    together = [fresh[start : start + AT_ONCE] for start in range(0, len(fresh), AT_ONCE)]
-    return together + [[one] for one in deliveries if one.attempts]
+    by_source = [[one for one in fresh if one.source == source] for source in dict.fromkeys(d.source for d in fresh)]
+    together = [own[start : start + AT_ONCE] for own in by_source for start in range(0, len(own), AT_ONCE)]
+    again = sorted((one for one in deliveries if one.attempts), key=lambda one: one.attempts)
+    return together + [[one] for one in again]
 
 
 def answer(deliveries: list[Delivery], source: str, index: Index | None, desk: Desk) -> None:
@@ -196,17 +199,13 @@ def answer(deliveries: list[Delivery], source: str, index: Index | None, desk: D
         found = index_deliveries(unchanged_ones, source, desk.config) if index is None else index
         read_and_deliver(unchanged_ones, found, desk)
     except LidcflowError as error:
+        if isinstance(error, PacsAway):
+            desk.reach.lose(source, error)
         put_off(deliveries, error, desk)
     except Exception as error:  # what it says may hold a path or a name
         found = f"{type(error).__name__} in {place_of_error(error)}"
         sentence = f"inbox: series must be answered without an error, got {found}; look at disk and log, or report this"
         put_off(deliveries, LidcflowError(sentence), desk)
-
-
-def put_off(deliveries: Sequence[Delivery], error: LidcflowError, desk: Desk) -> None:
-    """Say of what has no answer yet that it failed, and why."""
-    for one in deliveries:
-        desk.ledger.fail(one, reason_of(error), str(error), desk.patience)
 
 
 def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -> None:
@@ -224,8 +223,11 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
     files = example_files(mine)
     for reading in readings:
         desk.ledger.advance(by_uid[reading.series_instance_uid], Step.SCORED, release=desk.release.version)
+    grown = take_note_of_grown(deliveries, mine, desk.begun_s, desk.config, desk.ledger)
     for reading in readings:
         delivery = by_uid[reading.series_instance_uid]
+        if delivery.id in grown or desk.reach.is_known_away(delivery.source):
+            continue
         if may_pass(reading, delivery, desk):
             put_off([delivery], PacsError(str(reading.sentence)), desk)
         else:
@@ -241,34 +243,6 @@ def may_pass(reading: SeriesReading, delivery: Delivery, desk: Desk) -> bool:
     return unwhole and is_pacs(delivery.source) and delivery.attempts + 1 < desk.config.delivery.refuse_after
 
 
-def hand_over(reading: SeriesReading, delivery: Delivery, file: SourceFile | None, desk: Desk) -> None:
-    """Deliver one answer, and say so; one that can't be delivered is tried again, and the others go on.
-
-    Raises
-    ------
-    PacsError
-        If a PACS is away: the others would wait for it in vain too.
-    """
-    try:
-        deliver(reading, file, desk.config)
-    except PacsError:
-        raise
-    except LidcflowError as error:
-        put_off([delivery], error, desk)
-        return
-    if reading.verdict == "not-evaluated":
-        desk.ledger.refuse(delivery, reading.reason or "", reading.sentence or "")
-    else:
-        desk.ledger.advance(delivery, Step.DELIVERED)
-
-
-def reason_of(error: LidcflowError) -> str:
-    """Name the kind of an error in a word or two."""
-    if isinstance(error, PacsError):
-        return "pacs"
-    return "resource" if isinstance(error, ResourceError) else "failed"
-
-
 def publish(answered: list[Delivery], desk: Desk, unreachable: list[str], *, seconds: float) -> InboxReport:
     """Sum up, and put what was worked on on the run's page."""
     publish_table("inbox", [_row(one) for one in answered], "Answers of this round, research use only")
@@ -281,6 +255,8 @@ def publish(answered: list[Delivery], desk: Desk, unreachable: list[str], *, sec
         failed=of_round.count(Step.FAILED) + of_round.count(Step.DEAD),
         waiting=sum(counts.get(step, 0) for step in UNFINISHED),
         unreachable=unreachable,
+        away=[sentence for sentence in desk.reach.sentences if sentence not in unreachable],
+        owed=desk.ledger.owed(),
         seconds=round(seconds, 3),
     )
 

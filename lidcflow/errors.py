@@ -93,6 +93,10 @@ class PacsError(ResourceError):
     """A PACS does not answer, is too slow, answers errors or refuses access: it can be asked again."""
 
 
+class PacsAway(PacsError):
+    """A PACS does not answer, or too slowly: nothing else can be done with it now."""
+
+
 class TrackingAway(ResourceError):
     """The MLflow server does not answer; what was done is kept, and logged when it is back."""
 

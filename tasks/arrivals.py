@@ -10,6 +10,7 @@ from datetime import date
 
 from lidcflow.config import Config
 from lidcflow.ct.series import Index
+from lidcflow.ct.values import is_uid
 from lidcflow.errors import EmptySource, LidcflowError, TurnTaken
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Round, Rounds
@@ -55,6 +56,7 @@ def note_pacs(source: str, config: Config, ledger: Ledger, release: int, log: Lo
     with Pacs(service) as pacs:
         changes, position = _changes_in(pacs, source, ledger, log)
         keys = [(change.study_instance_uid, uid) for change in changes for uid in change.series_instance_uids]
+        keys += [key for key in ledger.gone_since_last_look(source) if key not in keys and all(map(is_uid, key))]
         ledger.see(source, pacs_sightings(pacs, keys), release, position=position.model_dump(mode="json"))
     return 0.0 if service.config.changes else config.delivery.settle_s
 

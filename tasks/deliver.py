@@ -1,7 +1,9 @@
-"""Deliver an answer: make its documents and bring them wherever the configuration says."""
+"""Make the documents of an answer, and bring them to a target."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from lidcflow.config import Config
@@ -13,8 +15,8 @@ from tasks.documents import documents_of
 from tasks.infer import SeriesReading, page_folder
 
 
-def deliver(reading: SeriesReading, file: SourceFile | None, config: Config) -> None:
-    """Bring the documents of a reading to every target; without targets or documents the page is the delivery.
+def make(reading: SeriesReading, file: SourceFile | None, config: Config) -> dict[str, bytes]:
+    """Make the documents of a reading; none without targets, when the page is the delivery.
 
     A refusal whose source is gone, or does not say whose it is, gets no documents: they name patient and study.
 
@@ -23,20 +25,39 @@ def deliver(reading: SeriesReading, file: SourceFile | None, config: Config) -> 
     DocumentError
         If they can't be made.
     ResourceError
-        If a target does not take them: they can be delivered again.
+        If the source does not answer.
     """
     if not config.delivery.to:
-        return
+        return {}
+    with _one_sentence(reading):
+        try:
+            return documents_of(reading.page.with_name(DATA), file, config.access) or {}
+        except DocumentError:
+            if reading.verdict != "not-evaluated":
+                raise
+            return {}
+
+
+def deliver(made: Mapping[str, bytes], reading: SeriesReading, target: str, config: Config) -> None:
+    """Bring documents to a target; brought twice, they are there once.
+
+    Raises
+    ------
+    ResourceError
+        If the target does not take them: they can be delivered again.
+    """
+    created_ns = reading.page.with_name(DATA).stat().st_mtime_ns
+    place = page_folder(Path(), reading.study_instance_uid, reading.series_instance_uid)
+    with _one_sentence(reading):
+        bring(made, target, place, created_ns=created_ns, access=config.access)
+
+
+@contextmanager
+def _one_sentence(reading: SeriesReading) -> Iterator[None]:
+    """Say what went wrong with one series' documents, and nothing that may hold a name."""
     uid = reading.series_instance_uid
-    data = reading.page.with_name(DATA)
     try:
-        made = documents_of(data, file, config.access)
-        for target in config.delivery.to if made else ():
-            place = page_folder(Path(), reading.study_instance_uid, uid)
-            bring(made or {}, target, place, created_ns=data.stat().st_mtime_ns, access=config.access)
-    except DocumentError:
-        if reading.verdict != "not-evaluated":
-            raise
+        yield
     except LidcflowError:
         raise
     except OSError as error:

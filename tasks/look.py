@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
@@ -10,10 +12,13 @@ from lidcflow.ct.series import Index
 from lidcflow.inbox.delivery import Delivery
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.sightings import indexed_sightings, pacs_sightings
+from lidcflow.objects import is_object_url
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.places import is_pacs, place_of, series_url
 from tasks.arrivals import note_pacs
 from tasks.index import index_places, index_source
+
+CLOCKS_DIFFER_S = 2.0
 
 
 @task(task_run_name="look", cache_policy=NO_CACHE)
@@ -52,3 +57,34 @@ def unchanged(deliveries: list[Delivery], source: str, config: Config, ledger: L
     for one in grown:
         ledger.see(source, [now[one.series_instance_uid]], one.release)
     return [one for one in deliveries if one not in grown]
+
+
+def take_note_of_grown(
+    deliveries: list[Delivery], index: Index, since_s: float, config: Config, ledger: Ledger
+) -> set[int]:
+    """Return the deliveries from folders whose series have changed since they were indexed; the ledger takes note.
+
+    Only folders in which files came or went since `since_s` are read again; a PACS is asked at each delivery.
+    """
+    by_uid = {one.series_instance_uid: one for one in deliveries}
+    folders = {Path(one.path).parent for series in index.usable for one in series.slices if _is_local(one.path)}
+    if not any(_changed_since(folder, since_s) for folder in folders):
+        return set()
+    source = deliveries[0].source
+    again = indexed_sightings(index_places(source, sorted(map(str, folders)), config))
+    grown = [one for one in again if (own := by_uid.get(one.series_instance_uid)) and one.instances != own.instances]
+    for one in grown:
+        ledger.see(source, [one], by_uid[one.series_instance_uid].release)
+    return {by_uid[one.series_instance_uid].id for one in grown}
+
+
+def _is_local(path: str) -> bool:
+    return not (is_pacs(path) or is_object_url(path))
+
+
+def _changed_since(folder: Path, since_s: float) -> bool:
+    """Return whether a folder's entries changed; clocks of file servers may be some seconds behind."""
+    try:
+        return folder.stat().st_mtime >= since_s - CLOCKS_DIFFER_S
+    except OSError:
+        return False

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 import json
+import socket
 import ssl
 import threading
 import time
@@ -200,6 +203,38 @@ def hanging(seconds: float) -> Fault:
 def cut(n_bytes: int, *, told: bool) -> Fault:
     """Make a fault: the last bytes of the body are lacking, with the length of the whole, or without a length."""
     return lambda _, answer: replace(answer, body=answer.body[:-n_bytes], length=len(answer.body) if told else -1)
+
+
+@contextmanager
+def raw_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Give the address of a service whose every connection is handed to a function; it may break every rule."""
+
+    def handle(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):  # of a client that lost its patience
+            serve(connection)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=handle, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/dicom-web"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def dripping(head: bytes, rest: bytes, seconds: float) -> Callable[[socket.socket], None]:
+    """Make an answer whose rest comes byte by byte, and from its start again when it has come."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(2**16)
+        connection.sendall(head)
+        for byte in itertools.cycle(rest):
+            connection.sendall(bytes([byte]))
+            time.sleep(seconds)
+
+    return serve
 
 
 @contextmanager

@@ -13,11 +13,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import flows.delivery
 import flows.inbox
 from lidcflow.config import Config
 from lidcflow.inbox.ledger import Ledger
+from lidcflow.inbox.receipts import Receipts
 
-STEPS = ("see", "settle", "advance", "refuse", "fail")
+STEPS = ("see", "settle", "advance", "refuse", "fail", "defer")
 """Methods of the ledger that change it."""
 
 
@@ -41,7 +43,9 @@ def watch(before: Callable[[], None], patch: Callable[[Any, str, Any], None] = s
 
     for name in STEPS:
         patch(Ledger, name, watched(getattr(Ledger, name)))
-    patch(flows.inbox, "deliver", watched(flows.inbox.deliver))
+    for name in ("add", "owe"):
+        patch(Receipts, name, watched(getattr(Receipts, name)))
+    patch(flows.delivery, "deliver", watched(flows.delivery.deliver))
 
 
 def main(last: int, config: Config) -> None:

@@ -51,15 +51,17 @@ def listed(
     config = configured(config_file, workspace)
     with Ledger(config.catalog) as ledger:
         rows, counts, omitted = ledger.rows(step)[::-1], ledger.counts(), left_out(ledger, config.inboxes)
+        owed = ledger.owed()
     if as_json:
         shown = [_facts(row) for row in rows]
-        print_json({"counts": counts, "deliveries": shown, "left_out": omitted, "notice": NOTICE})
+        print_json({"counts": counts, "deliveries": shown, "owed": owed, "left_out": omitted, "notice": NOTICE})
         return
     if rows:
         _print_rows(rows)
         print_line(", ".join(f"{count} {name}" for name, count in counts.items()) + ".")
     else:
         print_line("Nothing has come into the inbox; `lidcflow inbox run` looks into it.")
+    _print_owed(owed)
     for sentence in omitted:
         print_line(f"Left out: {sentence}.")
 
@@ -77,7 +79,7 @@ def run(config_file: ConfigFile = None, workspace: Workspace = None, as_json: As
         print_json(report)
     else:
         _print_report(report)
-    if report.refused or report.failed or report.unreachable:
+    if report.refused or report.failed or report.unreachable or report.away:
         raise typer.Exit(SOME_NOT_DELIVERED)
 
 
@@ -143,6 +145,14 @@ def _print_report(report: InboxReport) -> None:
     )
     for sentence in report.unreachable:
         print_line(f"Not looked into: {sentence}")
+    for sentence in report.away:
+        print_line(f"Away: {sentence}")
+    _print_owed(report.owed)
+
+
+def _print_owed(owed: dict[str, int]) -> None:
+    for target, count in owed.items():
+        print_line(f"Owed to {target}: {count} answers.")
 
 
 def _facts(row: Delivery) -> dict[str, Any]:

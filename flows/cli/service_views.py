@@ -146,7 +146,8 @@ def _store(store: StoreStatus) -> str:
 
 def _inbox(inbox: InboxStatus) -> str:
     queue = ", ".join(f"{count} {step}" for step, count in inbox.steps.items())
-    delivered = f"{queue}; last delivery {_moment(inbox.last_delivered) or 'none yet'}" if queue else ""
+    owed = "".join(f"; {count} owed to {target}" for target, count in inbox.owed.items())
+    delivered = f"{queue}; last delivery {_moment(inbox.last_delivered) or 'none yet'}{owed}" if queue else ""
     told = [delivered, *(_round(last) for last in inbox.rounds[:1])]
     return "; ".join(part for part in told if part)
 

@@ -9,6 +9,7 @@ import uvicorn
 
 from flows.environment import WHOLE_CONFIG
 from flows.reports.app import make_app
+from flows.reports.protocol import ReportsProtocol
 from lidcflow.config import Config
 
 STOP_WITHIN_S = 3
@@ -17,18 +18,24 @@ STOP_WITHIN_S = 3
 def serve(config: Config) -> None:
     """Listen on ``serve.host`` and ``serve.reports_port``; Ctrl-C or SIGTERM ends it."""
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.run(
-            make_app(config),
-            host=config.serve.host,
-            port=config.serve.reports_port,
-            lifespan="off",
-            ws="none",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            log_level="warning",
-            timeout_graceful_shutdown=STOP_WITHIN_S,
-        )
+        uvicorn.Server(settings(config)).run()
+
+
+def settings(config: Config, port: int | None = None) -> uvicorn.Config:
+    """Return how the reports are served; on another port than the configuration's, if one is given."""
+    return uvicorn.Config(
+        make_app(config),
+        host=config.serve.host,
+        port=config.serve.reports_port if port is None else port,
+        http=ReportsProtocol,
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_level="warning",
+        timeout_graceful_shutdown=STOP_WITHIN_S,
+    )
 
 
 if __name__ == "__main__":

@@ -45,12 +45,15 @@ class InboxStatus(BaseModel):
         When the newest answer was delivered.
     rounds : list of RoundStatus
         The newest rounds, newest first.
+    owed : dict
+        How many answers each target lacks.
     """
 
     steps: dict[str, int]
     waiting: int
     last_delivered: datetime | None
     rounds: list[RoundStatus]
+    owed: dict[str, int] = {}
 
 
 def inbox_status(config: Config) -> InboxStatus | None:
@@ -66,6 +69,7 @@ def inbox_status(config: Config) -> InboxStatus | None:
             waiting=sum(counts.get(step, 0) for step in UNFINISHED),
             last_delivered=ledger.last_delivered(),
             rounds=[RoundStatus.model_validate(asdict(one)) for one in newest],
+            owed=ledger.owed(),
         )
 
 

@@ -21,7 +21,7 @@ from lidcflow.ct.records import Reason, SourceSlice
 from lidcflow.errors import SeriesRefused
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.places import INSTANCES, place_of, split_instance
-from lidcflow.pacs.retrieve import gone, instances
+from lidcflow.pacs.retrieve import bounds_of, gone, instances
 
 HELD_BYTES = 2**30
 """Held of instances that come before their turn; servers send them in any order. 2,000 slices of 512 x 512."""
@@ -67,6 +67,9 @@ class Arrivals:
         self._held: dict[str, tuple[bytes, Header]] = {}
         self._held_bytes = 0
         self._known: dict[Any, Facts] = {}
+        frames = max(self._uses.values())
+        pixel_bytes = max(source.pixels.n_bytes for source in wanted)
+        self._bounds = bounds_of(pacs.service.config, len(self._uses), frames * pixel_bytes)
         self._coming = self._instances("" if len(self._uses) > 1 else wanted[0].sop_instance_uid)
 
     def open(self, source: SourceSlice) -> BinaryIO:
@@ -114,7 +117,7 @@ class Arrivals:
             self._held_bytes += len(content)
 
     def _instances(self, uid: str) -> Generator[bytes, None, None]:
-        return instances(self._pacs, f"{self._url}{INSTANCES}{uid}" if uid else self._url)
+        return instances(self._pacs, f"{self._url}{INSTANCES}{uid}" if uid else self._url, self._bounds)
 
 
 @contextmanager

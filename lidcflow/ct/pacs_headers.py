@@ -20,7 +20,7 @@ from lidcflow.errors import SeriesRefused
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.places import INSTANCES, place_of
 from lidcflow.pacs.query import INSTANCE, Item, text_in, values_of
-from lidcflow.pacs.retrieve import instances, metadata
+from lidcflow.pacs.retrieve import bounds_of, instances, metadata
 from lidcflow.source.files import PacsSeries
 
 
@@ -110,7 +110,7 @@ def _from_instances(pacs: Pacs, series: PacsSeries, secret: bytes) -> list[Outco
     """Read the heads of the instances as they arrive; their pixels are let go."""
     known: dict[Any, Facts] = {}
     found: dict[str, Outcome] = {}
-    for number, content in enumerate(instances(pacs, series.url)):
+    for number, content in enumerate(instances(pacs, series.url, bounds_of(pacs.service.config, series.n_instances))):
         outcome = header_of(content, series.url + INSTANCES, secret, known)
         if isinstance(outcome, Header):
             outcome = outcome.at(series.url + INSTANCES + outcome.sop_instance_uid)
@@ -121,7 +121,7 @@ def _from_instances(pacs: Pacs, series: PacsSeries, secret: bytes) -> list[Outco
 def _from_metadata(pacs: Pacs, series: PacsSeries, secret: bytes) -> list[Outcome] | None:
     """Read headers from the metadata; None when there are none, they lack something, or are not the first image's."""
     try:
-        items = metadata(pacs, series.url)
+        items = metadata(pacs, series.url, series.n_instances)
     except SeriesRefused as refused:
         if refused.reason == Reason.GONE:
             raise

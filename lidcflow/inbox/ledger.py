@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from lidcflow.ct.records import PASSED_OVER, Reason
 from lidcflow.inbox.delivery import ANSWERED, DONE, OPEN, UNDER_WAY, UNFINISHED, Delivery, Patience, Sighting, Step
+from lidcflow.inbox.receipts import ReceiptRow, Receipts, forget_receipts
 from lidcflow.store.away import persevering
 from lidcflow.store.database import Base, Tables, utc_now
 
@@ -70,6 +71,11 @@ class Ledger(Tables):
     ...     ledger.counts()
     {}
     """
+
+    @property
+    def receipts(self) -> Receipts:
+        """Which target has which documents."""
+        return Receipts(self._database)
 
     @persevering
     def position(self, source: str) -> dict[str, Any] | None:
@@ -130,6 +136,20 @@ class Ledger(Tables):
             return [_delivery(row) for row in rows if row.next_try is None or row.next_try <= at]
 
     @persevering
+    def gone_since_last_look(self, source: str) -> list[tuple[str, str]]:
+        """Return study and series of what was deleted since a source was last read.
+
+        A study that is deleted and sent again between two polls looks the same to both.
+        """
+        with self._database.session(reads_only=True) as session:
+            feed = session.get(FeedRow, source)
+            since = [] if feed is None else [DeliveryRow.updated >= feed.polled]
+            rows = _in_steps(
+                session, [Step.REFUSED], DeliveryRow.source == source, DeliveryRow.reason == Reason.GONE, *since
+            )
+            return [(row.study_instance_uid, row.series_instance_uid) for row in rows]
+
+    @persevering
     def advance(self, delivery: Delivery, step: Step, *, release: int | None = None) -> None:
         """Say that a step is done; with another release than before, the answer is that one's."""
         with self._database.session() as session:
@@ -164,6 +184,15 @@ class Ledger(Tables):
         return step
 
     @persevering
+    def defer(self, delivery: Delivery, reason: str, sentence: str) -> None:
+        """Say that an answer waits for a target that is away: the next round goes on, and no attempt is counted."""
+        with self._database.session() as session:
+            row = _row_of(session, delivery)
+            if row.step in UNFINISHED:
+                _move(row, Step.FAILED, utc_now())
+                row.reason, row.sentence = reason, sentence
+
+    @persevering
     def retry(self, series_instance_uids: Sequence[str] | None = None, *, answered: bool = False) -> int:
         """Send deliveries round again from the start: those that failed, or are dead; with `answered` also others.
 
@@ -187,6 +216,8 @@ class Ledger(Tables):
             for row in wanted:
                 _move(row, Step.SETTLED, utc_now())
                 row.attempts, row.reason, row.sentence = 0, "", ""
+            if answered:
+                forget_receipts(session, [row.id for row in wanted])
         return len(wanted)
 
     @persevering
@@ -196,6 +227,7 @@ class Ledger(Tables):
         with self._database.session(reads_only=only_count) as session:
             count = session.scalar(select(func.count()).select_from(DeliveryRow).where(wanted)) or 0
             if not only_count:
+                forget_receipts(session, list(session.scalars(select(DeliveryRow.id).where(wanted))))
                 session.execute(delete(DeliveryRow).where(wanted))
         return count
 
@@ -225,6 +257,19 @@ class Ledger(Tables):
             return {Step(step): count for step, count in session.execute(query)}
 
     @persevering
+    def owed(self) -> dict[str, int]:
+        """Count for each target the answers that it lacks."""
+        query = (
+            select(ReceiptRow.target, func.count())
+            .join(DeliveryRow, DeliveryRow.id == ReceiptRow.delivery)
+            .where(ReceiptRow.sent.is_(None), DeliveryRow.step.in_(OPEN))
+            .group_by(ReceiptRow.target)
+            .order_by(ReceiptRow.target)
+        )
+        with self._database.session(reads_only=True) as session:
+            return dict(session.execute(query).tuples().all())
+
+    @persevering
     def last_delivered(self) -> datetime | None:
         """Return when the newest answer was delivered, in UTC."""
         with self._database.session(reads_only=True) as session:
@@ -248,6 +293,8 @@ def _note(session: Session, source: str, one: Sighting, known: list[DeliveryRow]
             _move(row, Step.SUPERSEDED, at)
     if same is not None and same.step != Step.SUPERSEDED and same.reason != Reason.GONE:
         return False
+    if same is not None and same.reason == Reason.GONE:
+        forget_receipts(session, [same.id])  # whoever deleted the images may have deleted the documents too
     row = same or DeliveryRow(**_facts(one), source=source, release=release)
     row.seen, row.attempts, row.reason, row.sentence = at, 0, "", ""
     _move(row, Step.SEEN, at)

@@ -98,7 +98,7 @@ def _send(made: Mapping[str, bytes], target: str, access: Access) -> None:
     service = place_of(target, access).service
     with Pacs(service) as pacs:
         sent = store(pacs, made.values())
-    if sent.failed or len(sent.stored) < len(made):
+    if sent.failed or sent.untold:
         codes = ", ".join("none" if code is None else f"0x{code:04X}" for code in sent.failed.values()) or "none"
         raise PacsError(
             f"{service.title}: must store {len(made)} documents, got {len(sent.stored)} stored and refusals with the "

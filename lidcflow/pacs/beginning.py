@@ -9,7 +9,15 @@ from typing import Any
 from lidcflow.errors import PacsError, SourceError
 from lidcflow.pacs.client import Gone, Pacs
 from lidcflow.pacs.config import Since
-from lidcflow.pacs.feed import Position, StudyChange, feed_of, newest_change, read_feed, studies_there
+from lidcflow.pacs.feed import (
+    Position,
+    StudyChange,
+    feed_of,
+    newest_change,
+    number_of_page,
+    read_feed,
+    studies_there,
+)
 from lidcflow.pacs.places import Service
 
 JUST_BEFORE = timedelta(hours=1)
@@ -100,7 +108,7 @@ def _last_before(pacs: Pacs, moment: datetime, newest: int) -> int:
         if change is None or str(change.get("Date", "")) >= f"{moment:%Y%m%dT%H%M%S}":
             high = middle
         else:
-            low = max(middle + 1, int(change.get("Seq", 0)))
+            low = max(middle + 1, number_of_page(change, "Seq") or 0)
     return low
 
 

@@ -12,11 +12,17 @@ import httpx
 
 from lidcflow.errors import PacsError, SourceError
 from lidcflow.pacs.access import basic, bearer, tls
-from lidcflow.pacs.patience import PASSING, Passing, Patience, away
+from lidcflow.pacs.body import bounded, decoded
+from lidcflow.pacs.pace import Pace, PacedTransport, paced
+from lidcflow.pacs.patience import PASSING, Excess, Passing, Patience, away
 from lidcflow.pacs.places import Service
+from lidcflow.pacs.xml_model import json_of_xml
 
-ANSWER_BYTES = 256 * 2**20
-"""The longest JSON answer; metadata of 1,000 instances take 7 MB."""
+ANSWER_BYTES = 64 * 2**20
+"""The longest JSON answer unless more was asked for; 1,000 studies take 3 MB."""
+
+BYTES_PER_VALUE = 8
+"""Of the longest answer: an empty list takes three bytes of JSON and 56 of memory, an attribute of DICOM 40 of JSON."""
 
 DICOM_JSON = "application/dicom+json"
 MOST_REDIRECTS = 3
@@ -49,9 +55,8 @@ class Pacs:
             auth=basic(service.name),
             # Compressed transfer of CT costs the server a hundred times what it saves.
             headers={"Accept-Encoding": "identity", **bearer(service.name)},
-            verify=tls(service),
+            transport=PacedTransport(tls(service), service.config.connections + 1),
             timeout=service.config.timeout_s,
-            limits=httpx.Limits(max_connections=service.config.connections + 1),
             trust_env=False,  # proxies and .netrc of a machine are not for a PACS
         )
 
@@ -63,20 +68,22 @@ class Pacs:
     ) -> None:
         self._client.close()
 
-    def get_json(self, url: str, params: Mapping[str, str] | None = None) -> tuple[Any, httpx.Headers]:
-        """Get a JSON answer, None where there is no content, and its headers.
+    def get_json(
+        self, url: str, params: Mapping[str, str] | None = None, *, most_bytes: int = ANSWER_BYTES
+    ) -> tuple[Any, httpx.Headers]:
+        """Get a JSON answer of at most so many bytes, None where there is no content, and its headers.
 
         Raises
         ------
         PacsError
-            If the service is away, or refuses access.
+            If the service is away, too slow, refuses access, or sends more than was asked for.
         Gone
             If it does not hold what was asked for.
         SourceError
             If it is no DICOMweb service.
         """
         request = self._client.build_request("GET", url, params=params, headers={"Accept": DICOM_JSON})
-        return self._patiently(lambda: self._answer(request), None)[1:]
+        return self._patiently(lambda: self._answer(request, most_bytes), None)[1:]
 
     def post(self, url: str, content: bytes, content_type: str) -> tuple[int, Any]:
         """Send something that may be sent twice; return the status, which may be 409, and the JSON answer.
@@ -93,21 +100,34 @@ class Pacs:
         return self._patiently(lambda: self._answer(request), None)[:2]
 
     @contextmanager
-    def stream(self, url: str, accept: str) -> Iterator[httpx.Response]:
+    def stream(self, url: str, accept: str, *, most_bytes: int) -> Iterator[tuple[str, Iterator[bytes]]]:
         """Open an answer that is read as it comes; what fails is raised as it is, for the reader to ask again.
+
+        Yields
+        ------
+        str, iterator of bytes
+            Content-Type, and the body, decoded.
 
         Raises
         ------
         Passing, httpx.TransportError
             If it may pass.
+        Excess
+            If more than `most_bytes` come, or in an encoding that is not taken.
         PacsError, Gone, SourceError
             As for `get_json`.
         """
-        with self._sent(self._client.build_request("GET", url, headers={"Accept": accept})) as response:
-            yield response
+        request = self._client.build_request("GET", url, headers={"Accept": accept})
+        with self._sent(request) as (response, pace):
+            yield response.headers.get("Content-Type", ""), _body(response, pace, most_bytes)
 
-    def check_answers(self) -> None:
-        """Ask for one study without patience: it tells one bad series from a service that is away.
+    def check_answers(self, retries: int = 0) -> None:
+        """Ask for one study with little patience: it tells one bad series from a service that is away.
+
+        Parameters
+        ----------
+        retries : int
+            Times that the request is sent again.
 
         Raises
         ------
@@ -116,7 +136,7 @@ class Pacs:
         """
         url = f"{self.service.url}/studies"
         request = self._client.build_request("GET", url, params={"limit": "1"}, headers={"Accept": DICOM_JSON})
-        self._patiently(lambda: self._answer(request), 0)
+        self._patiently(lambda: self._answer(request), retries)
 
     def _patiently(self, work: Callable[[], T], retries: int | None) -> T:
         patience = Patience(self.service, retries)
@@ -126,19 +146,22 @@ class Pacs:
             except PASSING as error:
                 patience.wait(error)
 
-    def _answer(self, request: httpx.Request) -> tuple[int, Any, httpx.Headers]:
-        with self._sent(request) as response:
-            return response.status_code, _json(self.service, response), response.headers
+    def _answer(self, request: httpx.Request, most_bytes: int = ANSWER_BYTES) -> tuple[int, Any, httpx.Headers]:
+        with self._sent(request) as (response, pace):
+            body = b"".join(_body(response, pace, most_bytes))
+            return response.status_code, _parsed(self.service, response, body, most_bytes), response.headers
 
     @contextmanager
-    def _sent(self, request: httpx.Request) -> Iterator[httpx.Response]:
+    def _sent(self, request: httpx.Request) -> Iterator[tuple[httpx.Response, Pace]]:
         """Send a request, and follow redirects within the service."""
+        pace = Pace(self.service.config, len(request.content))
         for _ in range(MOST_REDIRECTS + 1):
-            response = self._client.send(request, stream=True)
+            with pace.waiting():
+                response = self._client.send(request, stream=True)
             try:
                 if response.next_request is None:
                     _check_status(self.service, response)
-                    yield response
+                    yield response, pace
                     return
                 request = self._redirected(request, response.next_request)
             finally:
@@ -178,16 +201,22 @@ def _retry_after_s(response: httpx.Response) -> float:
     return float(value) if value.isascii() and value.isdigit() else 0.0
 
 
-def _json(service: Service, response: httpx.Response) -> Any:
-    body = bytearray()
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > ANSWER_BYTES:
-            raise away(service, f"a JSON answer of more than {ANSWER_BYTES / 2**20:g} MiB")
+def _body(response: httpx.Response, pace: Pace, most_bytes: int) -> Iterator[bytes]:
+    raw = paced(response.iter_raw(), pace)
+    return bounded(decoded(raw, response.headers.get("Content-Encoding", "")), most_bytes)
+
+
+def _parsed(service: Service, response: httpx.Response, body: bytes, most_bytes: int) -> Any:
+    """Parse JSON, or the XML that some services answer a delivery with whatever they are asked for."""
     if response.status_code == NO_CONTENT or response.headers.get("Content-Length") == "0":
         return None
-    if body and "json" not in response.headers.get("Content-Type", ""):
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if response.request.method == "POST" and kind.endswith("xml"):
+        return json_of_xml(body)
+    if body and "json" not in kind:
         raise SourceError(f"{service.title}: must be a DICOMweb service, got an answer that is no JSON; check its URL")
+    if sum(map(body.count, (b",", b"[", b"{"))) > most_bytes // BYTES_PER_VALUE:
+        raise Excess("JSON of more values than any answer has")
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

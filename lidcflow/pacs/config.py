@@ -35,6 +35,11 @@ class PacsConfig(BaseModel):
     )
     poll_days: int = Field(3, ge=1, le=3650, description="age of study dates that QIDO-RS polling looks at, in days")
     timeout_s: float = Field(30, gt=0, description="time that an answer, or the next part of it, may take")
+    slowest_kib_s: float = Field(
+        16, gt=0, description="slowest transfer that is waited for, in KiB/s; an answer may fall behind by two timeouts"
+    )
+    largest_instance_gib: float = Field(2, gt=0, le=4, description="longest instance that is taken, in GiB")
+    largest_series_gib: float = Field(32, gt=0, description="longest series that is taken, in GiB")
     retries: int = Field(4, ge=0, le=100, description="times that a request is sent again, with growing delays")
     connections: int = Field(4, ge=1, le=64, description="requests in flight of one process")
     ca_bundle: Path | None = Field(None, description="certificates that the service's own is checked against")

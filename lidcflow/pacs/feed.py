@@ -18,6 +18,10 @@ STUDY_INSTANCES = "00201208"
 """Number of Study Related Instances."""
 
 CHANGES = 1000
+MOST_PAGES = 1000
+"""Read in one round: a million changes; the next round goes on with the rest."""
+
+LARGEST_NUMBER = 2**63 - 1
 STABLE = "StableStudy"
 
 
@@ -122,9 +126,10 @@ def check_feed(pacs: Pacs) -> None:
 def newest_change(pacs: Pacs) -> int:
     """Return the sequence number of the last change in the feed."""
     page, _ = pacs.get_json(str(feed_of(pacs)), {"last": ""})
-    if not isinstance(page, Mapping) or not isinstance(page.get("Last"), int):
+    last = number_of_page(page, "Last")
+    if last is None:
         raise SourceError(f"{pacs.service.title}: changes must be Orthanc's feed, got other JSON; check its URL")
-    return int(page["Last"])
+    return last
 
 
 def _change(pacs: Pacs, study: str, *, stable: bool) -> StudyChange:
@@ -138,15 +143,16 @@ def _stable_studies(pacs: Pacs, position: Position) -> tuple[list[str], Position
     feed = str(feed_of(pacs))
     at = position.sequence if position.sequence <= newest_change(pacs) else 0
     stable: dict[str, None] = {}
-    done = False
-    while not done:
+    for _ in range(MOST_PAGES):
         page, _ = pacs.get_json(feed, {"since": str(at), "limit": str(CHANGES)})
         for resource in _stable_resources(page):
             stable.pop(resource, None)
             stable[resource] = None
-        last = max(at, _number(page, "Last"))
+        last = max(at, number_of_page(page, "Last") or 0)
         done = last == at or page.get("Done") is not False
         at = last
+        if done:
+            break
     root = feed.rpartition("/")[0]
     uids = [uid for resource in stable if (uid := _study_uid(pacs, f"{root}/studies/{resource}"))]
     return uids, position.model_copy(update={"sequence": at})
@@ -171,9 +177,10 @@ def _study_uid(pacs: Pacs, url: str) -> str | None:
     return uid if isinstance(uid, str) and is_uid(uid) else None
 
 
-def _number(page: Any, key: str) -> int:
+def number_of_page(page: Any, key: str) -> int | None:
+    """Return a number of the feed that a database can hold; None where there is none."""
     value = page.get(key) if isinstance(page, Mapping) else None
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and 0 <= value <= LARGEST_NUMBER else None
 
 
 def _grown_studies(pacs: Pacs, position: Position, today: date) -> tuple[list[str], Position]:

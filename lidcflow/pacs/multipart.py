@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from email.message import Message
 
-from lidcflow.pacs.patience import Passing
+from lidcflow.pacs.patience import Excess, Passing
 
-PART_BYTES = 4 * 2**30
-"""The longest part: no multi-frame CT has 4 GiB."""
+PART_BYTES = 2 * 2**30
+"""The longest part by default: a multi-frame CT of 2,000 frames of 512 x 512 has 1 GiB."""
 
+MOST_PARTS = 100_000
 HEADER_BYTES = 2**14
 _LINE = b"\r\n"
+_LENGTH_DIGITS = 20
 
 
 class _Chunks:
@@ -34,9 +36,11 @@ class _Chunks:
         while (at := self._buffer.find(mark, searched)) < 0:
             searched = max(len(self._buffer) - len(mark) + 1, 0)
             if searched > most_bytes:
-                raise Passing("a part that is longer than any")
+                raise Excess(f"a part of more than {most_bytes / 2**20:,.4g} MiB")
             self._more()
-        return self.take(at + len(mark))[:at]
+        before = self.take(at)
+        self.take(len(mark))
+        return before
 
     def _more(self) -> None:
         chunk = next(self._chunks, None)
@@ -45,7 +49,9 @@ class _Chunks:
         self._buffer += chunk
 
 
-def read_parts(chunks: Iterable[bytes], content_type: str) -> Iterator[bytes]:
+def read_parts(
+    chunks: Iterable[bytes], content_type: str, *, most_parts: int = MOST_PARTS, part_bytes: int = PART_BYTES
+) -> Iterator[bytes]:
     """Yield the content of each part, one in memory at a time.
 
     Parameters
@@ -54,11 +60,15 @@ def read_parts(chunks: Iterable[bytes], content_type: str) -> Iterator[bytes]:
         The body as it comes.
     content_type : str
         Of the answer: it names the boundary.
+    most_parts, part_bytes : int
+        Most parts, and the longest one.
 
     Raises
     ------
     Passing
         If there is no boundary, the body ends too early, or a part is not as long as it says.
+    Excess
+        If there are more parts, or a longer one.
 
     Examples
     --------
@@ -68,20 +78,30 @@ def read_parts(chunks: Iterable[bytes], content_type: str) -> Iterator[bytes]:
     delimiter = b"--" + _boundary(content_type)
     body = _Chunks(chunks)
     body.until(delimiter, HEADER_BYTES)
+    n_parts = 0
     while body.take(2) != b"--":
-        head = b""
-        while not head.endswith(_LINE * 2) and head != _LINE:
-            head += body.until(_LINE, HEADER_BYTES) + _LINE
-            if len(head) > HEADER_BYTES:
-                raise Passing("a part with a head that is longer than any")
-        yield _content(body, head, _LINE + delimiter)
+        n_parts += 1
+        if n_parts > most_parts:
+            raise Excess(f"more than {most_parts} parts")
+        yield _content(body, _head(body), _LINE + delimiter, part_bytes)
 
 
-def _content(body: _Chunks, head: bytes, delimiter: bytes) -> bytes:
+def _head(body: _Chunks) -> bytes:
+    head = b""
+    while not head.endswith(_LINE * 2) and head != _LINE:
+        head += body.until(_LINE, HEADER_BYTES) + _LINE
+        if len(head) > HEADER_BYTES:
+            raise Excess(f"a part with a head of more than {HEADER_BYTES} bytes")
+    return head
+
+
+def _content(body: _Chunks, head: bytes, delimiter: bytes, part_bytes: int) -> bytes:
     """Take a part by its length where it tells it: looking for the delimiter costs a search of every byte."""
     n_bytes = _length(head)
     if n_bytes is None:
-        return body.until(delimiter, PART_BYTES)
+        return body.until(delimiter, part_bytes)
+    if n_bytes > part_bytes:
+        raise Excess(f"a part of more than {part_bytes / 2**20:,.4g} MiB")
     content = body.take(n_bytes)
     if body.take(len(delimiter)) != delimiter:
         raise Passing("a part of another length than it says")
@@ -92,7 +112,7 @@ def _length(head: bytes) -> int | None:
     for line in head.split(_LINE):
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-length":
-            if not value.strip().isdigit() or int(value) > PART_BYTES:
+            if not value.strip().isdigit() or len(value) > _LENGTH_DIGITS:
                 raise Passing("a part of a length that is none")
             return int(value)
     return None

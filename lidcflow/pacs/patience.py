@@ -6,7 +6,7 @@ import time
 
 import httpx
 
-from lidcflow.errors import PacsError
+from lidcflow.errors import PacsAway, PacsError
 from lidcflow.pacs.places import Service
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 30.0
@@ -20,8 +20,12 @@ class Passing(Exception):
         self.wait_s = wait_s
 
 
-PASSING = (Passing, httpx.TransportError, httpx.DecodingError)
-"""What is asked for again: everything that is asked of a PACS here may be asked twice."""
+class Excess(Exception):
+    """An answer that is more than any answer to what was asked: asking again would bring it again."""
+
+
+PASSING = (Passing, Excess, httpx.TransportError)
+"""What `Patience` decides on: everything that is asked of a PACS here may be asked twice."""
 
 _CERTIFICATES = {
     "CERTIFICATE_VERIFY_FAILED": "its certificate must be one that can be verified, got another; set ca_bundle",
@@ -57,16 +61,16 @@ class Patience:
         for mark, sentence in _CERTIFICATES.items():
             if mark in str(error):
                 raise PacsError(f"{self._service.title}: {sentence}") from None
-        if self._left == 0:
+        if self._left == 0 or isinstance(error, Excess):
             raise away(self._service, _found(error, self._service.config.timeout_s)) from None
         self._left -= 1
         time.sleep(min(max(self._delay_s, getattr(error, "wait_s", 0.0)), LONGEST_DELAY_S))
         self._delay_s *= 2
 
 
-def away(service: Service, found: str) -> PacsError:
+def away(service: Service, found: str) -> PacsAway:
     """Say that a service did not answer as it must."""
-    return PacsError(
+    return PacsAway(
         f"{service.title}: the PACS must answer, got {found}; check the network and the service, and run again: "
         "what is finished is kept"
     )
@@ -74,7 +78,7 @@ def away(service: Service, found: str) -> PacsError:
 
 def _found(error: Exception, timeout_s: float) -> str:
     """Name what was got; what a library says of it may hold addresses."""
-    if isinstance(error, Passing):
+    if isinstance(error, Passing | Excess):
         return str(error)
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return "no connection"

@@ -8,10 +8,14 @@ from typing import Any, NamedTuple
 from lidcflow.ct.values import integer_of, is_uid, text_of
 from lidcflow.errors import SourceError
 from lidcflow.pacs.client import Gone, Pacs
+from lidcflow.pacs.patience import away
 from lidcflow.pacs.places import Place
 
 PAGE = 1000
 STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"
+MOST_RESULTS = 1_000_000
+"""A service that has always more to give is not one of images; the largest archives hold that many CT studies."""
+
 MODALITY = "00080060"
 SERIES_INSTANCES = "00201209"
 """Number of Series Related Instances."""
@@ -87,6 +91,8 @@ def search(pacs: Pacs, path: str, params: Mapping[str, str], *keys: str) -> Iter
         fresh = {uids: item for item in found if (uids := tuple(text_in(item, key) for key in keys)) not in seen}
         yield from fresh.values()
         seen |= fresh.keys()
+        if len(seen) > MOST_RESULTS:
+            raise away(pacs.service, f"more than {MOST_RESULTS} results of one query")
         offset += len(found)
         if not fresh or (len(found) < PAGE and "Warning" not in headers):
             return
@@ -103,13 +109,13 @@ def find_series(pacs: Pacs, place: Place) -> list[FoundSeries]:
     wanted = {"SeriesInstanceUID": place.series} if place.series else {"Modality": place.service.config.modality}
     path = f"/studies/{place.study}/series" if place.study else "/series"
     try:
-        found = list(search(pacs, path, {**wanted, "includefield": SERIES_INSTANCES}, STUDY, SERIES))
+        items = search(pacs, path, {**wanted, "includefield": SERIES_INSTANCES}, STUDY, SERIES)
+        series = [_series(item, place) for item in items if _is_wanted(item, place)]
     except Gone:
         if place.study is None:
             raise
         pacs.check_answers()
         return []
-    series = [_series(item, place) for item in found if _is_wanted(item, place)]
     return sorted(one for one in series if is_uid(one.study_instance_uid) and is_uid(one.series_instance_uid))
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+import pydicom
+from pydicom.errors import InvalidDicomError
 
 from lidcflow.ct.values import is_uid
 from lidcflow.errors import PacsError
@@ -14,13 +17,16 @@ from lidcflow.pacs.query import Item, number_in, text_in, values_of
 
 STORED, FAILED = "00081199", "00081198"
 REFERENCED_UID, FAILURE_REASON = "00081155", "00081197"
+DUPLICATE = 0x0111
+"""Failure reason of a PACS that holds the instance already (PS3.7 annex C)."""
+
 BATCH_BYTES = 64 * 2**20
 """Sent in one request; documents take some kilobytes, a slice half a megabyte."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of instances that were sent.
+    """What became of instances that were sent; what the PACS says of others does not count.
 
     Parameters
     ----------
@@ -28,10 +34,13 @@ class Stored:
         SOPInstanceUIDs that the PACS holds now.
     failed : dict
         Failure Reason (0008,1197) of those that it refused, None where it named none.
+    untold : frozenset of str
+        Those of which it said nothing.
     """
 
     stored: frozenset[str]
     failed: dict[str, int | None]
+    untold: frozenset[str] = frozenset()
 
 
 def store(pacs: Pacs, contents: Iterable[bytes]) -> Stored:
@@ -55,13 +64,29 @@ def store(pacs: Pacs, contents: Iterable[bytes]) -> Stored:
     ----------
     DICOM PS3.18 section 10.5; PS3.4 annex GG for the failure reasons.
     """
+    sent: set[str] = set()
     stored: set[str] = set()
     failed: dict[str, int | None] = {}
     for batch in _batches(contents):
+        uids = {_uid_of(content) for content in batch}
         answer = _send(pacs, batch)
-        stored |= {text_in(item, REFERENCED_UID) for item in _items(answer, STORED)}
-        failed |= {text_in(item, REFERENCED_UID): number_in(item, FAILURE_REASON) for item in _items(answer, FAILED)}
-    return Stored(frozenset(filter(is_uid, stored)), failed)
+        refused = {uid: number_in(item, FAILURE_REASON) for uid, item in _named(answer, FAILED)}
+        held = {uid for uid, _ in _named(answer, STORED)} - refused.keys()
+        held |= {uid for uid, reason in refused.items() if reason == DUPLICATE}
+        sent |= uids
+        stored |= held & uids
+        failed |= {uid: reason for uid, reason in refused.items() if uid in uids - held}
+    return Stored(frozenset(stored), failed, frozenset(sent - stored - failed.keys()))
+
+
+def _uid_of(content: bytes) -> str:
+    """Return the SOPInstanceUID of a file; of what is none, a text that no PACS can name."""
+    try:
+        header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+    except (InvalidDicomError, EOFError):
+        return ""
+    uid = str(header.get("SOPInstanceUID", ""))
+    return uid if is_uid(uid) else ""
 
 
 def _send(pacs: Pacs, batch: Sequence[bytes]) -> Item:
@@ -92,5 +117,8 @@ def _batches(contents: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def _items(answer: Item, tag: str) -> list[Any]:
-    return [item for item in values_of(answer, tag) if isinstance(item, dict)]
+def _named(answer: Item, tag: str) -> Iterator[tuple[str, Item]]:
+    """Yield the items of a sequence that name an instance, with its UID."""
+    for item in values_of(answer, tag):
+        if isinstance(item, dict) and is_uid(uid := text_in(item, REFERENCED_UID)):
+            yield uid, item

@@ -162,6 +162,8 @@ def _came_whole(file: SourceFile, part: Path, access: Access) -> bool:
         try:
             for chunk in bucket_of(file.path, access).get(split_url(file.path)[2]):
                 stream.write(chunk)
+                if stream.tell() > file.size_bytes:  # it has changed since it was listed, or never ends
+                    return False
         except (BaseError, FileNotFoundError, PermissionError):  # of the object: the file is open already
             check_answers(file.path, access)
     return part.stat().st_size == file.size_bytes

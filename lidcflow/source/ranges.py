@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from obstore.exceptions import BaseError
 
@@ -48,10 +49,26 @@ def fetch(url: str, start: int, stop: int, access: Access) -> Fetched:
     bucket, key = bucket_of(url, access), split_url(url)[2]
     try:
         answer = bucket.get(key, options={"range": (start, stop)})
-        return Fetched(bytes(answer.bytes()), answer.meta["size"], answer.meta["e_tag"] or "")
+        return Fetched(_bounded(answer, stop - start), answer.meta["size"], answer.meta["e_tag"] or "")
     except (BaseError, PermissionError) as error:
         check_answers(url, access)
         raise OSError(f"an object must be given, got {type(error).__name__}") from None
+
+
+def _bounded(chunks: Iterable[Any], most_bytes: int) -> bytes:
+    """Join what comes of a range.
+
+    Raises
+    ------
+    OSError
+        If the storage sends more than the range: it would be held in memory.
+    """
+    content = bytearray()
+    for chunk in chunks:
+        content += memoryview(chunk)
+        if len(content) > most_bytes:
+            raise OSError(f"a range of an object must have at most {most_bytes} bytes, got more")
+    return bytes(content)
 
 
 def check_answers(url: str, access: Access) -> None:

@@ -101,7 +101,7 @@ def test_a_round_that_ends_before_a_delivery_or_before_it_is_written_down_is_mad
 ):
     ct_series(folder / "a")
 
-    for last in (3, 5, 6):  # the steps: seen, settled, preprocessed, scored, delivery, delivered
+    for last in (3, 5, 6, 7, 8):  # seen, settled, preprocessed, scored, owed, delivery, receipt, delivered
         with monkeypatch.context() as patch:
             steps = count(1)
             watch(lambda steps=steps, last=last: killed_at(last, steps), patch.setattr)
@@ -291,7 +291,7 @@ def test_the_status_tells_of_the_queue_and_of_a_service_that_is_not_there_to_be_
     told = CliRunner().invoke(app, ["status", "--json", "--workspace", str(config.workspace)])
     notified = invoke("notify", "--workspace", str(config.workspace))
 
-    assert json.loads(told.stdout)["inbox"] == {"steps": {"seen": 1}, "last_delivered": None}
+    assert json.loads(told.stdout)["inbox"] == {"steps": {"seen": 1}, "last_delivered": None, "owed": {}}
     assert isinstance(notified.exception, ResourceError)
 
 

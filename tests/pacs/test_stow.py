@@ -45,14 +45,76 @@ def test_what_is_no_instance_is_refused_by_a_real_pacs(pacs):
         store(connection, [b"no instance at all"])
 
 
+def answered(stored=(), failed=(), status=200):
+    """Make a fault: the answer to a delivery names these instances; of failed ones also the reason."""
+
+    def item(uid, **more):
+        return {"00081155": {"vr": "UI", "Value": [uid]}, **more}
+
+    refused = [item(uid, **{"00081197": {"vr": "US", "Value": [code]}}) for uid, code in failed]
+    body = {"00081199": {"vr": "SQ", "Value": [item(uid) for uid in stored]}}
+    body |= {"00081198": {"vr": "SQ", "Value": refused}} if failed else {}
+    return lambda *_: Answer(status, json.dumps(body).encode())
+
+
 def test_failures_are_told_by_instance(ct_series, tmp_path, tiny):
-    item = {"00081155": {"vr": "UI", "Value": ["1.2.3"]}, "00081197": {"vr": "US", "Value": [0xA700]}}
-    answer = Answer(409, json.dumps({"00081198": {"vr": "SQ", "Value": [item]}}).encode())
+    folder = ct_series(tmp_path / "ct", n=1)
+    (uid,) = uids_of(folder)
 
-    with tiny.faulty(lambda *_: answer), tiny.connect() as connection:
-        done = store(connection, contents_of(ct_series(tmp_path / "ct", n=1)))
+    with tiny.faulty(answered(failed=[(uid, 0xA700)], status=409)), tiny.connect() as connection:
+        done = store(connection, contents_of(folder))
 
-    assert (done.stored, done.failed) == (frozenset(), {"1.2.3": 0xA700})
+    assert (done.stored, done.failed, done.untold) == (frozenset(), {uid: 0xA700}, frozenset())
+
+
+def test_what_was_not_sent_does_not_count_as_stored(ct_series, tmp_path, tiny):
+    folder = ct_series(tmp_path / "ct", n=2)
+
+    with tiny.faulty(answered(stored=["1.2.3", "1.2.4"], failed=[("1.2.5", 0xA700)])), tiny.connect() as connection:
+        done = store(connection, contents_of(folder))
+
+    assert (done.stored, done.failed, done.untold) == (frozenset(), {}, uids_of(folder))
+
+
+def test_each_instance_counts_by_what_is_said_of_it(ct_series, tmp_path, tiny):
+    folder = ct_series(tmp_path / "ct", n=4)
+    stored, both, there, untold = sorted(uids_of(folder))
+    said = answered(stored=[stored, stored, both], failed=[(both, 0x0110), (there, stow.DUPLICATE)], status=202)
+
+    with tiny.faulty(said), tiny.connect() as connection:
+        done = store(connection, contents_of(folder))
+
+    assert (done.stored, done.failed, done.untold) == ({stored, there}, {both: 0x0110}, {untold})
+
+
+def test_a_service_that_answers_in_xml_is_understood(ct_series, tmp_path, tiny):
+    folder = ct_series(tmp_path / "ct", n=1)
+    (uid,) = uids_of(folder)
+    xml = (
+        '<?xml version="1.0"?><NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM">'
+        '<DicomAttribute tag="00081199" vr="SQ"><Item number="1"><DicomAttribute tag="00081155" vr="UI">'
+        f'<Value number="1">{uid}</Value></DicomAttribute></Item></DicomAttribute></NativeDicomModel>'
+    )
+
+    with (
+        tiny.faulty(lambda *_: Answer(body=xml.encode(), content_type="application/dicom+xml")),
+        tiny.connect() as connection,
+    ):
+        done = store(connection, contents_of(folder))
+
+    assert done.stored == {uid}
+
+
+def test_xml_with_entities_is_no_answer(ct_series, tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(patience, "FIRST_DELAY_S", 0.01)
+    bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><NativeDicomModel>&b;</NativeDicomModel>'
+
+    with (
+        tiny.faulty(lambda *_: Answer(body=bomb, content_type="application/dicom+xml")),
+        tiny.connect() as connection,
+        pytest.raises(PacsError, match="got XML that is cut short or damaged"),
+    ):
+        store(connection, contents_of(ct_series(tmp_path / "ct", n=1)))
 
 
 def test_what_is_too_much_for_one_request_is_sent_in_several(ct_series, tmp_path, tiny, monkeypatch):

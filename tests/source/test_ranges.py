@@ -18,18 +18,21 @@ HALF = (
 )
 
 
+MORE = HALF.replace(b"Content-Length: 100", b"Content-Length: 9000") + b"x" * 8950
+
+
 @contextmanager
-def breaking_off():
-    """Run a server whose listings are whole and whose objects break off half way."""
+def breaking_off(content=HALF):
+    """Run a server whose listings are whole and whose objects break off half way, or are what is given."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
-        threading.Thread(target=answer, args=(server,), daemon=True).start()
+        threading.Thread(target=answer, args=(server, content), daemon=True).start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
         server.shutdown(socket.SHUT_RDWR)
 
 
-def answer(server):
+def answer(server, content):
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(EMPTY_LISTING)
     while True:
         try:
@@ -37,7 +40,7 @@ def answer(server):
         except OSError:
             return
         with connection:
-            connection.sendall(head + EMPTY_LISTING if b"list-type" in connection.recv(4096) else HALF)
+            connection.sendall(head + EMPTY_LISTING if b"list-type" in connection.recv(4096) else content)
 
 
 def test_a_body_that_breaks_off_is_an_error_of_its_object():
@@ -45,6 +48,14 @@ def test_a_body_that_breaks_off_is_an_error_of_its_object():
         access = Access(s3=ObjectsConfig(endpoint=endpoint, anonymous=True, retries=1, timeout_s=2))
 
         with pytest.raises(OSError, match="an object must be given"):
+            fetch("s3://b/key", 0, 100, access)
+
+
+def test_a_range_is_no_longer_than_was_asked_for():
+    with breaking_off(MORE) as endpoint:
+        access = Access(s3=ObjectsConfig(endpoint=endpoint, anonymous=True, retries=1, timeout_s=2))
+
+        with pytest.raises(OSError, match="must have at most 100 bytes, got more"):
             fetch("s3://b/key", 0, 100, access)
 
 

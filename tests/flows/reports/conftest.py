@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import uvicorn
 
-from flows.reports.app import make_app
+from flows.reports.server import settings
 from lidcflow.config import Config, InferConfig, PreprocessConfig
 from lidcflow.ct.records import Acquisition, PixelFormat, Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
@@ -101,9 +101,7 @@ def volume_of(key):
 @contextmanager
 def serving(config):
     """Serve reports on a free port of loopback; gives the address."""
-    server = uvicorn.Server(
-        uvicorn.Config(make_app(config), port=0, lifespan="off", ws="none", log_level="warning", access_log=False)
-    )
+    server = uvicorn.Server(settings(config, port=0))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -1,0 +1,213 @@
+"""Deliver one answer to every target that lacks it, and keep in the ledger what each of them has."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pydicom
+
+from lidcflow.config import Config
+from lidcflow.ct.records import Reason
+from lidcflow.errors import DocumentError, LidcflowError, PacsAway, PacsError, ResourceError
+from lidcflow.inbox.delivery import Delivery, Patience, Step
+from lidcflow.inbox.ledger import Ledger
+from lidcflow.inbox.presence import holds_others_of_study, is_held, is_same_service, seen_now, still_held
+from lidcflow.inbox.reach import Reach
+from lidcflow.learn.release import ReleaseRecord
+from lidcflow.source.files import SourceFile
+from tasks.deliver import deliver, make
+from tasks.infer import SeriesReading
+
+AWAY = "pacs"
+"""Reason of what waits for a PACS."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What it takes to answer: ledger, release, the configuration that reads as it was trained, and who is away.
+
+    `begun_s` is when the round began, in seconds since 1970.
+    """
+
+    ledger: Ledger
+    release: ReleaseRecord
+    config: Config
+    reach: Reach
+    begun_s: float = field(default_factory=time.time)
+
+    @property
+    def patience(self) -> Patience:
+        """How often a series is tried."""
+        settings = self.config.delivery
+        return Patience(settings.attempts, settings.first_delay_s, settings.longest_delay_s)
+
+
+class ImagesDeleted(LidcflowError):
+    """The images of an answer were deleted where its documents go."""
+
+
+def hand_over(reading: SeriesReading, delivery: Delivery, file: SourceFile | None, desk: Desk) -> None:
+    """Deliver one answer if its images are still those that were read; what fails is tried again.
+
+    Documents are made before the images are looked at, so that as little time as possible lies between that look
+    and the delivery. A series that was found to be gone gets none.
+    """
+    if reading.reason == Reason.GONE:
+        _finish(reading, delivery, desk)
+        return
+    try:
+        made, undone = _made(reading, file, desk)
+        if _is_current(delivery, desk):
+            if undone:
+                raise undone
+            _bring(made, reading, delivery, desk)
+    except ImagesDeleted as error:
+        desk.ledger.refuse(delivery, Reason.GONE, f"{error}{_sent_so_far(delivery, desk)}")
+    except LidcflowError as error:
+        if isinstance(error, PacsAway):
+            desk.reach.lose(delivery.source, error)
+        put_off([delivery], error, desk)
+
+
+def put_off(deliveries: Sequence[Delivery], error: LidcflowError, desk: Desk) -> None:
+    """Record that deliveries without an answer failed, and why."""
+    for one in deliveries:
+        desk.ledger.fail(one, reason_of(error), str(error), desk.patience)
+
+
+def reason_of(error: LidcflowError) -> str:
+    """Name the kind of an error in a word or two."""
+    if isinstance(error, PacsError):
+        return AWAY
+    return "resource" if isinstance(error, ResourceError) else "failed"
+
+
+def owes_only_those_away(deliveries: Sequence[Delivery], desk: Desk) -> set[int]:
+    """Return the deliveries that have an answer and wait for nothing but targets that are away."""
+    receipts = desk.ledger.receipts.of([one.id for one in deliveries])
+    found = set()
+    for delivery, of_targets in receipts.items():
+        has = {receipt.target for receipt in of_targets if receipt.sent}
+        lacking = [target for target in desk.config.delivery.to if target not in has]
+        if lacking and all(desk.reach.why_away(target) for target in lacking):
+            found.add(delivery)
+    return found
+
+
+def _made(reading: SeriesReading, file: SourceFile | None, desk: Desk) -> tuple[dict[str, bytes], DocumentError | None]:
+    """Make the documents; that they can't be made may mean that the images are gone."""
+    try:
+        return make(reading, file, desk.config), None
+    except DocumentError as error:
+        return {}, error
+
+
+def _is_current(delivery: Delivery, desk: Desk) -> bool:
+    """Return whether the PACS holds what was read; where the series grew, the next round answers it as it is then.
+
+    Raises
+    ------
+    ImagesDeleted
+        If it holds nothing of the series.
+    """
+    now = seen_now(delivery, desk.config.access)
+    if now is None or now.instances == delivery.instances:
+        return True
+    if not now.n_instances:
+        raise _deleted(delivery)
+    desk.ledger.see(delivery.source, [now], desk.release.version)
+    return False
+
+
+def _bring(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery, desk: Desk) -> None:
+    """Bring documents to each target that lacks them; one that is away or refuses them holds back no other."""
+    documents = sorted(map(_uid_of, made.values()))
+    receipts = desk.ledger.receipts.of([delivery.id]).get(delivery.id, [])
+    has = {receipt.target for receipt in receipts if receipt.sent and sorted(receipt.documents) == documents}
+    failed: list[LidcflowError] = []
+    deferred: list[str] = []
+    for target in desk.config.delivery.to if made else ():
+        if target in has:
+            continue
+        if why := desk.reach.why_away(target):
+            deferred.append(why)
+            desk.ledger.receipts.owe(delivery.id, target)
+            continue
+        try:
+            _send(made, reading, delivery, target, desk)
+        except ImagesDeleted:
+            raise
+        except LidcflowError as error:
+            failed.append(error)
+            desk.ledger.receipts.owe(delivery.id, target)
+            if isinstance(error, PacsAway):
+                desk.reach.lose(target, error)
+    if failed:
+        put_off([delivery], failed[0], desk)
+    elif deferred:
+        desk.ledger.defer(delivery, AWAY, deferred[0])
+    else:
+        _finish(reading, delivery, desk)
+
+
+def _send(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery, target: str, desk: Desk) -> None:
+    """Send documents to one target, between two looks at the images that they are about.
+
+    A service may have no images of its own beside the documents; one that had them must not hold documents alone.
+
+    Raises
+    ------
+    ImagesDeleted
+        If the images were deleted, before or meanwhile.
+    """
+    access = desk.config.access
+    held = is_held(target, delivery, access)
+    if held is False and is_same_service(delivery.source, target, access):
+        raise _deleted(delivery)
+    if held is False and holds_others_of_study(target, delivery, access):
+        raise PacsError(
+            f"series {delivery.series_instance_uid}: target {target} must hold its images, as others of the study, "
+            "got none; send them there, or wait until they arrive"
+        )
+    documents = [_uid_of(content) for content in made.values()]
+    desk.ledger.receipts.owe(delivery.id, target, documents)
+    deliver(made, reading, target, desk.config)
+    desk.ledger.receipts.add(delivery.id, target, documents)
+    if held and not still_held(target, delivery, access):
+        raise ImagesDeleted(
+            f"series {delivery.series_instance_uid}: its images must stay in {target} while documents are stored, but "
+            "were deleted meanwhile; look there, and delete documents that stand alone"
+        )
+
+
+def _finish(reading: SeriesReading, delivery: Delivery, desk: Desk) -> None:
+    if reading.verdict == "not-evaluated":
+        desk.ledger.refuse(delivery, reading.reason or "", reading.sentence or "")
+    else:
+        desk.ledger.advance(delivery, Step.DELIVERED)
+
+
+def _deleted(delivery: Delivery) -> ImagesDeleted:
+    return ImagesDeleted(
+        f"series {delivery.series_instance_uid}: must stay in the PACS until it is answered, but was deleted; "
+        "send it again to have it answered"
+    )
+
+
+def _sent_so_far(delivery: Delivery, desk: Desk) -> str:
+    """Name what each target took of an answer before its images were deleted."""
+    receipts = desk.ledger.receipts.of([delivery.id]).get(delivery.id, [])
+    taken = [
+        f"{one.target} {'has' if one.sent else 'may have'} {' and '.join(one.documents)}"
+        for one in receipts
+        if one.documents
+    ]
+    return f" ({', '.join(taken) or 'no documents were sent'})"
+
+
+def _uid_of(content: bytes) -> str:
+    header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+    return str(header.SOPInstanceUID)

@@ -1,0 +1,60 @@
+"""Which sources and targets answer in this round: each PACS is probed once, and left alone once it is away."""
+
+from __future__ import annotations
+
+from lidcflow.config import Access
+from lidcflow.errors import PacsError, SourceError
+from lidcflow.pacs.client import Pacs
+from lidcflow.pacs.places import Service, is_pacs, place_of
+
+PROBE_RETRIES = 1
+"""A probe that finds a service away takes two timeouts, not the patience that one delivery deserves."""
+
+
+class Reach:
+    """Remembers for one round which PACS are away; folders and buckets are never.
+
+    Parameters
+    ----------
+    access : Access
+        How each PACS is reached.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._away: dict[str, str] = {}
+        self._probed: set[str] = set()
+
+    def why_away(self, place: str) -> str | None:
+        """Return why a source or target can't be used in this round, None if it can; probe it the first time."""
+        if not is_pacs(place):
+            return None
+        service = place_of(place, self._access).service
+        if service.url not in self._probed:
+            self._probed.add(service.url)
+            self._probe(service)
+        return self._away.get(service.url)
+
+    def is_known_away(self, place: str) -> bool:
+        """Return whether a source or target was found to be away, without a probe."""
+        return is_pacs(place) and place_of(place, self._access).service.url in self._away
+
+    def lose(self, place: str, error: PacsError) -> None:
+        """Leave a PACS alone for the rest of the round: it stopped answering."""
+        if is_pacs(place):
+            self._away[place_of(place, self._access).service.url] = str(error)
+
+    @property
+    def sentences(self) -> list[str]:
+        """Return a sentence for each PACS that is away."""
+        return list(self._away.values())
+
+    def _probe(self, service: Service) -> None:
+        """Ask for one study; a service that takes deliveries alone answers that too, if only with a refusal."""
+        try:
+            with Pacs(service) as pacs:
+                pacs.check_answers(retries=PROBE_RETRIES)
+        except PacsError as error:
+            self._away[service.url] = str(error)
+        except SourceError:
+            return
