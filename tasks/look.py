@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Config
 from lidcflow.ct.series import Index
+from lidcflow.erasure.subject import Target
 from lidcflow.inbox.delivery import Delivery
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.sightings import indexed_sightings, pacs_sightings
@@ -18,6 +19,7 @@ from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.feed import Position, StudyChange, read_feed
 from lidcflow.pacs.places import is_pacs, place_of, series_url
 from tasks.index import index_places, index_source
+from tasks.source import erased_subjects
 
 
 @task(task_run_name="look", cache_policy=NO_CACHE)
@@ -63,7 +65,13 @@ def _look_at_pacs(source: str, config: Config, ledger: Ledger, release: int) -> 
     service = place_of(source, config.access).service
     with Pacs(service) as pacs:
         changes, position = _changes_in(pacs, source, ledger)
-        keys = [(change.study_instance_uid, uid) for change in changes for uid in change.series_instance_uids]
+        erased = erased_subjects(config)
+        keys = [
+            (change.study_instance_uid, uid)
+            for change in changes
+            for uid in change.series_instance_uids
+            if not any(subject.covers(Target(uid, change.study_instance_uid)) for subject in erased)
+        ]
         ledger.see(source, pacs_sightings(pacs, keys), release, position=position.model_dump(mode="json"))
     return 0.0 if service.config.changes else config.delivery.settle_s
 

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from flows.service.servers import Addresses
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
+from lidcflow.store.turns import SERVED_FILE
 
-LOCK_FILE = "up.json"
+LOCK_FILE = SERVED_FILE
 PATIENCE_S = 1.0
 
 

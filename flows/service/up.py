@@ -24,6 +24,7 @@ from flows.service.servers import (
 from flows.service.supervisor import Listener, ServiceFailed, Supervisor, stop_on_signals
 from lidcflow.config import Config
 from lidcflow.config_file import anchored
+from lidcflow.store.turns import settle
 
 DEPLOY_LIMIT_S = 180.0
 
@@ -54,7 +55,8 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     ConfigError
         If a schedule can't be read.
     ResourceError
-        If the workspace is served already, a port is in use, or a service does not start or keeps dying.
+        If the workspace is served already or was moved and can't be written, a port is in use, or a service does not
+        start or keeps dying.
     """
     config = anchored(config)
     deployments = scheduled(config)
@@ -62,6 +64,7 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     supervisor = Supervisor(listener)
     check_unserved(config)
     check_ports(config)
+    settle(config.workspace)
     with claim(config, where):
         try:
             with stop_on_signals(supervisor), supervisor:

@@ -188,12 +188,23 @@ def _with_provenance(judged: dict[str, Verdict], listing: Listing) -> Iterator[V
     studies = {series.series_instance_uid: series.study_instance_uid for series in listing.series}
     for uid in sorted({*judged, *listing.incomplete}):
         if uid in listing.incomplete:
-            n_files = judged[uid].n_files if uid in judged else 0
-            sentence = f"series {uid}: {listing.incomplete[uid]}"
-            yield Verdict(uid, Reason.INCOMPLETE, sentence, n_files, study_instance_uid=studies.get(uid))
+            yield _incomplete(uid, f"series {uid}: {listing.incomplete[uid]}", judged.get(uid), studies.get(uid))
             continue
         verdict = _attributed(judged[uid], listing)
         yield _flagged(verdict, "size-differs-from-archive-index") if uid in listing.resized else verdict
+
+
+def _incomplete(uid: str, sentence: str, judged: Verdict | None, study: str | None) -> Verdict:
+    """Refuse a series that did not come whole; whose it is, the headers that came still tell."""
+    return Verdict(
+        uid,
+        Reason.INCOMPLETE,
+        sentence,
+        judged.n_files if judged else 0,
+        study_instance_uid=study,
+        patients=judged.patients if judged else (),
+        studies=tuple(sorted({*(judged.studies if judged else ()), *([study] if study else [])})),
+    )
 
 
 def _attributed(verdict: Verdict, listing: Listing) -> Verdict:

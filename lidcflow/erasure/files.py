@@ -9,9 +9,32 @@ from pathlib import Path
 import pandas as pd
 
 from lidcflow.ct.values import is_uid
+from lidcflow.errors import ErasureError
 
 VALIDATION_ROWS = "validation.parquet"
 """What `lidcflow.learn.kept` keeps of the slices that a sector was measured on; Keras is not imported here."""
+
+
+def require_inside(folder: Path, workspace: Path) -> None:
+    """Refuse to delete in a folder that lies outside the workspace, whatever link leads to it.
+
+    A copy of the workspace has the same link, and would delete what belongs to the original.
+
+    Raises
+    ------
+    ErasureError
+        If it lies elsewhere.
+    """
+    if not is_inside(folder, workspace):
+        raise ErasureError(
+            f"erase: {folder.name} must lie in the workspace {workspace}, but a link leads out of it; put a mount "
+            "there instead of the link, for a copy of the workspace would delete what belongs to the original"
+        )
+
+
+def is_inside(path: Path, workspace: Path) -> bool:
+    """Return whether a path lies in a workspace once every link is followed."""
+    return path.resolve().is_relative_to(workspace.resolve())
 
 
 def report_folders(reports: Path, uids: Collection[str]) -> list[Path]:
@@ -41,7 +64,11 @@ def kept_trainings(folder: Path, uids: Collection[str]) -> list[Path]:
 
 
 def _has_rows(file: Path, uids: Collection[str]) -> bool:
-    rows = pd.read_parquet(file, columns=["series_instance_uid"])
+    """Return whether a file names any of the series; one that was cut short may, and is made again."""
+    try:
+        rows = pd.read_parquet(file, columns=["series_instance_uid"])
+    except (OSError, ValueError):  # pyarrow's errors are of these kinds
+        return True
     return bool(rows["series_instance_uid"].isin(list(uids)).any())
 
 
