@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from lidcflow.ct.values import is_uid
 from lidcflow.errors import ErasureError
 
 VALIDATION_ROWS = "validation.parquet"
@@ -38,15 +37,13 @@ def is_inside(path: Path, workspace: Path) -> bool:
 
 
 def report_folders(reports: Path, uids: Collection[str]) -> list[Path]:
-    """List the folders with the answers on series, whatever study they lie under."""
-    studies = [folder for folder in reports.iterdir() if folder.is_dir()] if reports.is_dir() else []
-    return sorted(folder for study in studies for uid in uids if (folder := study / uid).is_dir())
+    """List the folders with the answers on series, whatever study they lie under; what a link leads to is not ours."""
+    studies = [folder for folder in reports.iterdir() if _is_own_folder(folder)] if reports.is_dir() else []
+    return sorted(folder for study in studies for uid in uids if _is_own_folder(folder := study / uid))
 
 
-def reported_series(reports: Path, study_instance_uid: str) -> list[str]:
-    """List the series of a study that have answers."""
-    study = reports / study_instance_uid
-    return sorted(folder.name for folder in study.iterdir() if is_uid(folder.name)) if study.is_dir() else []
+def _is_own_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def delete_folders(folders: Collection[Path]) -> None:

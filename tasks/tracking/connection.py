@@ -6,15 +6,18 @@ import functools
 import re
 import urllib.error
 import urllib.request
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.tracking._tracking_service import utils as mlflow_places
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from requests import RequestException
 
@@ -32,6 +35,20 @@ EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
     MLFLOW_RUN_NOTE: "Chest CT: a run for each training, with one run for each sector below it. Research use only.",
 }
+
+
+class _NothingKept(OrderedDict[str, Any]):
+    """MLflow's memory of places by run, which remembers none.
+
+    The runs of a copied workspace have the ids of the original's: a process that serves both would write into the
+    wrong one. To look a place up costs one query for each file that is logged.
+    """
+
+    def __setitem__(self, run_id: str, place: Any) -> None:
+        """Keep nothing."""
+
+
+mlflow_places._artifact_repos_cache = _NothingKept()
 
 
 @dataclass(frozen=True)
