@@ -20,6 +20,7 @@ BUSY_S = 30.0
 _TOKEN = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?!\.?[0-9a-f])|[0-9]+(?:\.[0-9]+){2,}")
 """A keyed hash, or a UID of three parts and more, which no number is; 1.2.3 is not found in 1.2.34."""
 
+_TRIMMED = [(start, end) for start in range(3) for end in range(3)]
 _BYTES = re.compile(_TOKEN.pattern.encode())
 
 
@@ -153,10 +154,15 @@ def _checkpoint(database: sqlite3.Connection, file: Path) -> None:
 
 
 def _names_any(file: Path, names: Collection[bytes]) -> bool:
+    """Return whether the bytes of a database may name any; beside a value may lie a byte that looks like a digit."""
     if not file.stat().st_size:
         return False
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(found[0] in names for found in _BYTES.finditer(content))
+        return any(content.find(name) >= 0 for name in names if b"." not in name) or any(
+            found[0][start : len(found[0]) - end] in names
+            for found in _BYTES.finditer(content)
+            for start, end in _TRIMMED
+        )
 
 
 def _mask_file(file: Path, names: Collection[bytes], *, only_count: bool) -> int:

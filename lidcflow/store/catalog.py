@@ -89,11 +89,14 @@ class Catalog(Tables):
     def record_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         """Write what the index says; a series that was committed and is still usable stays committed.
 
-        Of what was erased there is a tombstone alone, no row for each series.
+        Of what was erased there is a tombstone alone: a row that is there nevertheless goes.
         """
-        kept = (verdict for verdict in verdicts if verdict.reason != Reason.ERASED)
+        told = list(verdicts)
+        erased = [verdict.series_instance_uid for verdict in told if verdict.reason == Reason.ERASED]
+        kept = (verdict for verdict in told if verdict.reason != Reason.ERASED)
         by_uid = {verdict.series_instance_uid: (verdict, _of_verdict(verdict)) for verdict in kept}
         with self._database.session() as session:
+            _delete(session, erased)
             for row, (verdict, values) in _matched(session, by_uid):
                 if row.state == State.COMMITTED and values["state"] == State.USABLE:
                     del values["state"]
@@ -145,17 +148,8 @@ class Catalog(Tables):
     @persevering
     def delete(self, series_instance_uids: Collection[str], *, only_count: bool = False) -> int:
         """Delete the rows of series, or only count them; return how many there were."""
-        uids, deleted = list(series_instance_uids), 0
         with self._database.session(reads_only=only_count) as session:
-            for start in range(0, len(uids), _ROWS_PER_QUERY):
-                chunk = uids[start : start + _ROWS_PER_QUERY]
-                known = _rows_of(session, chunk)
-                deleted += len(known)
-                for row in [] if only_count else known.values():
-                    session.delete(row)
-                if not only_count:
-                    session.execute(delete(SharedSeriesRow).where(SharedSeriesRow.series_instance_uid.in_(chunk)))
-        return deleted
+            return _delete(session, list(series_instance_uids), only_count=only_count)
 
     @persevering
     def counts(self) -> dict[State, int]:
@@ -224,6 +218,19 @@ def _rows_of(session: Session, uids: Sequence[str]) -> dict[str, SeriesRow]:
 def _assign(row: SeriesRow, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         setattr(row, name, value)
+
+
+def _delete(session: Session, uids: Sequence[str], *, only_count: bool = False) -> int:
+    count = 0
+    for start in range(0, len(uids), _ROWS_PER_QUERY):
+        chunk = uids[start : start + _ROWS_PER_QUERY]
+        known = _rows_of(session, chunk)
+        count += len(known)
+        for row in [] if only_count else known.values():
+            session.delete(row)
+        if not only_count:
+            session.execute(delete(SharedSeriesRow).where(SharedSeriesRow.series_instance_uid.in_(chunk)))
+    return count
 
 
 def _share(session: Session, verdict: Verdict) -> None:
