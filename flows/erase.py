@@ -6,19 +6,37 @@ No Prefect run: its history would name what is to be forgotten.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
+from flows.repair import remove_snapshot_drafts
 from lidcflow.config import Config
+from lidcflow.erasure.found import Found, joined, total
 from lidcflow.erasure.log import Entry, Erased, append
 from lidcflow.erasure.subject import Kind, Subject, Target, merged
 from lidcflow.errors import ErasureError
 from lidcflow.privacy import KEY_FILE, SECRET_VARIABLE
 from lidcflow.store.tombstones import Tombstone, Tombstones, tombstones_in
 from lidcflow.store.turns import nobody_else_at_work
-from tasks.erase import delete_arms, delete_headers, delete_reports, delete_rows, delete_volumes, find_targets
-from tasks.erase_trainings import erase_training, find_trainings
+from tasks.erase import (
+    delete_arms,
+    delete_headers,
+    delete_mentions,
+    delete_reports,
+    delete_rows,
+    delete_volumes,
+    find_targets,
+    found_in_histories,
+    found_in_places,
+    names_of,
+    require_all_inside,
+)
+from tasks.erase_trainings import Training, erase_training, find_trainings, found_in_trainings
+
+COUNTED = ("series", "volumes", "reports", "header_files", "catalog_rows", "snapshots", "arms", "mentions")
 
 
 class EraseReport(BaseModel):
@@ -56,48 +74,88 @@ def erase(subject: Subject, config: Config, *, dry_run: bool = False) -> EraseRe
     Raises
     ------
     ErasureError
-        If there is no workspace.
+        If there is no workspace, or a link leads out of it.
     ResourceError
         If anything else is under way there, or a store or MLflow can't be reached: run it again then.
     """
     require_workspace(config)
     with nobody_else_at_work(config.workspace, config.catalog):
-        waiting = [
-            target for stone in tombstones_in(config.catalog) if stone.subject == subject for target in stone.waiting
-        ]
-        targets = merged([*find_targets(subject, config), *waiting])
+        require_all_inside(config)
+        plan = plan_erasure(subject, config)
         if dry_run:
-            uids = [target.series_instance_uid for target in targets]
-            return _report(subject, uids, delete_all(targets, config), dry_run=True)
+            uids = [target.series_instance_uid for target in plan.targets]
+            return _report(subject, uids, sum_up(plan.found), dry_run=True)
         with Tombstones(config.catalog) as tombstones:
-            begun = tombstones.begin(subject, targets)
-            deleted = delete_all(begun.waiting, config, begun)
+            begun = tombstones.begin(subject, plan.targets, plan.found)
+            deleted = sum_up(begun.found, delete_all(plan, begun, config))
             append(config.workspace, _entry(begun, "erased", deleted))
             tombstones.finish(subject)
     return _report(subject, [], deleted, dry_run=False)
 
 
-def delete_all(targets: tuple[Target, ...], config: Config, erasure: Tombstone | None = None) -> Erased:
-    """Delete what every place keeps of series, the rows that name them last; without an erasure only count."""
-    uids, dry = [target.series_instance_uid for target in targets], erasure is None
-    volumes = delete_volumes(uids, config, dry=dry)
-    reports = delete_reports(uids, config, dry=dry)
-    headers = delete_headers(uids, config, dry=dry)
-    arms = delete_arms(uids, config, dry=dry)
-    trainings = find_trainings(uids, config)
-    left: list[str] = []
-    for training in trainings if erasure else []:
+@dataclass(frozen=True)
+class Plan:
+    """What is to be deleted.
+
+    Parameters
+    ----------
+    subject : Subject
+        Whose data.
+    targets : tuple of Target
+        Its series, those of an earlier try that was cut short too.
+    found : Found
+        What all tries found of them.
+    trainings : list of Training
+        Training sets that hold rows of them now.
+    names : frozenset of str
+        What histories may name.
+    """
+
+    subject: Subject
+    targets: tuple[Target, ...]
+    found: Found
+    trainings: list[Training]
+    names: frozenset[str]
+
+
+def plan_erasure(subject: Subject, config: Config) -> Plan:
+    """Find what is kept of a subject, and put what an earlier try found beside it."""
+    begun = [stone for stone in tombstones_in(config.catalog) if stone.subject == subject]
+    targets = merged([*find_targets(subject, config), *(target for stone in begun for target in stone.waiting)])
+    uids = [target.series_instance_uid for target in targets]
+    trainings, names = find_trainings(uids, config), names_of(subject, targets, config)
+    found = joined(
+        *(stone.found for stone in begun),
+        {"series": dict.fromkeys(uids, 1)},
+        found_in_places(uids, config),
+        found_in_histories(names, config),
+        found_in_trainings(trainings),
+    )
+    return Plan(subject, targets, found, trainings, names)
+
+
+def delete_all(plan: Plan, erasure: Tombstone, config: Config) -> list[str]:
+    """Delete what every place keeps of series, the rows that name them last; return what is left to people."""
+    uids, left = [target.series_instance_uid for target in plan.targets], list[str]()
+    delete_mentions(plan.names, config)
+    delete_volumes(uids, config)
+    delete_reports(uids, config)
+    delete_arms(uids, config)
+    remove_snapshot_drafts(config.workspace / "snapshots")
+    for training in plan.trainings:
         left += erase_training(training, uids, config, name=erasure.erasure, on=f"{erasure.asked:%Y-%m-%d}")
+    delete_headers(uids, config)
+    delete_rows(plan.targets, config, whole_studies=plan.subject.kind != "series")
+    return left
+
+
+def sum_up(found: Found, left: Collection[str] = ()) -> Erased:
+    """Count what was found, without what is left."""
     return Erased(
-        series=len(uids),
-        volumes=volumes,
-        reports=reports,
-        header_files=headers,
-        catalog_rows=delete_rows(uids, config, dry=dry),
-        snapshots=len(trainings),
-        arms=arms,
-        artifacts=sum(training.artifacts for training in trainings) - len(left),
-        releases=tuple(sorted({version for training in trainings for version in training.releases})),
+        **{place: total(found, place) for place in COUNTED},
+        artifacts=total(found, "artifacts") - len(left),
+        releases=tuple(sorted(map(int, found.get("releases", {})))),
+        models=tuple(sorted(found.get("models", {}))),
         left=tuple(left),
     )
 

@@ -11,6 +11,7 @@ from datetime import date
 from lidcflow.config import Config
 from lidcflow.ct.series import Index
 from lidcflow.ct.values import is_uid
+from lidcflow.erasure.subject import Target
 from lidcflow.errors import EmptySource, LidcflowError, TurnTaken
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Round, Rounds
@@ -21,7 +22,7 @@ from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.feed import Position, StudyChange, read_feed
 from lidcflow.pacs.places import is_pacs, place_of
 from lidcflow.store.database import utc_now
-from tasks.source import find_series
+from tasks.source import erased_subjects, find_series
 
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
@@ -57,8 +58,15 @@ def note_pacs(source: str, config: Config, ledger: Ledger, release: int, log: Lo
         changes, position = _changes_in(pacs, source, ledger, log)
         keys = [(change.study_instance_uid, uid) for change in changes for uid in change.series_instance_uids]
         keys += [key for key in ledger.gone_since_last_look(source) if key not in keys and all(map(is_uid, key))]
+        keys = without_erased_keys(keys, config)
         ledger.see(source, pacs_sightings(pacs, keys), release, position=position.model_dump(mode="json"))
     return 0.0 if service.config.changes else config.delivery.settle_s
+
+
+def without_erased_keys(keys: list[tuple[str, str]], config: Config) -> list[tuple[str, str]]:
+    """Return the studies and series that no erasure covers."""
+    erased = erased_subjects(config)
+    return [key for key in keys if not any(subject.covers(Target(key[1], key[0])) for subject in erased)]
 
 
 def _changes_in(pacs: Pacs, source: str, ledger: Ledger, log: Log) -> tuple[list[StudyChange], Position]:

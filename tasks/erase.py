@@ -1,90 +1,177 @@
 """The places that keep something of a series, each with what is found there and how it is deleted.
 
-Every function counts what it deletes; with `dry` it only counts. Each may be run again after it was cut short.
+What is found is named item by item, before anything is deleted; deleting may be done again after it was cut short.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from sqlalchemy import make_url
 
 from lidcflow.config import Config
-from lidcflow.erasure.files import delete_folders, files_that_name, kept_trainings, report_folders, reported_series
-from lidcflow.erasure.snapshots import series_of_patient, snapshot_files
-from lidcflow.erasure.subject import Subject, Target, merged
+from lidcflow.ct.values import is_uid
+from lidcflow.erasure.files import (
+    delete_folders,
+    files_that_name,
+    kept_trainings,
+    report_folders,
+    require_inside,
+)
+from lidcflow.erasure.found import Found
+from lidcflow.erasure.history import mask_database, mask_logs, overwrite_deleted
+from lidcflow.erasure.snapshots import owners_in, snapshot_files
+from lidcflow.erasure.subject import Subject, Target, covered, merged, unowned
+from lidcflow.errors import StoreError
 from lidcflow.inbox.ledger import Ledger
-from lidcflow.source.forget import cached_series, forget_series
+from lidcflow.objects import is_object_url
+from lidcflow.read.reports import report_keys
+from lidcflow.source.forget import cached_instances, cached_series, forget_series
 from lidcflow.store.catalog import Catalog
 from lidcflow.store.feedback import FeedbackTable
 from lidcflow.store.volumes import VolumeStore
 from tasks.source import CACHE_FILE
+from tasks.tracking.connection import Tracking
+
+LINKABLE = ("reports", "experiments", "trainings", "snapshots", "logs", "prefect", "mlflow")
+"""Folders of a workspace in which an erasure deletes or rewrites files, beside the stores."""
 
 
 def find_targets(subject: Subject, config: Config) -> tuple[Target, ...]:
     """List the series of a subject of which anything is kept, wherever that is."""
-    known = merged([*_in_stores(config), *_in_catalogs(config), *_in_headers(config)])
-    found = [target for target in known if subject.covers(target)]
-    if subject.kind == "study":
-        found += [Target(uid, subject.key) for uid in reported_series(config.reports_path, subject.key)]
+    known = known_series(config)
+    found = covered(subject, known)
     if subject.kind == "series":
-        found += [Target(subject.key)]
-    if subject.kind == "patient":
-        files = snapshot_files(config.workspace)
-        found += [Target(uid, None, subject.key) for file in files for uid in series_of_patient(file, subject.key)]
-    return merged(found)
+        found.append(Target(subject.key))
+    return merged(found if subject.kind == "series" else [*found, *map(Target, find_unowned(config, known))])
+
+
+def find_unowned(config: Config, known: Collection[Target]) -> list[str]:
+    """List refused series of which nothing tells whose they are: rows of earlier versions. They go with any erasure.
+
+    The next index makes their rows again, with the patient. A volume is never among them.
+    """
+    stored = {uid for store in stores_of(config) for uid in store.series_uids()}
+    return [uid for uid in unowned(known) if uid not in stored]
+
+
+def known_series(config: Config) -> list[Target]:
+    """List what every place tells of every series."""
+    return [
+        *_in_stores(config),
+        *_in_catalogs(config),
+        *(Target.of(*owner) for owner in cached_series(config.workspace / CACHE_FILE)),
+        *(Target.of(key.series, key.study) for key in report_keys(config.reports_path)),
+        *(Target.of(*owner) for file in snapshot_files(config.workspace) for owner in owners_in(file)),
+    ]
+
+
+def require_all_inside(config: Config) -> None:
+    """Make sure that no link leads an erasure out of the workspace.
+
+    Raises
+    ------
+    ErasureError
+        If one does.
+    """
+    roots = [config.store_root, config.reading.store_root]
+    folders = [Path(root) for root in roots if not is_object_url(root)] + _arm_stores(config)
+    for folder in [*folders, *(config.workspace / name for name in LINKABLE)]:
+        require_inside(folder, config.workspace)
 
 
 def stores_of(config: Config) -> Iterator[VolumeStore]:
     """Yield every store: of training, of inference, and of experiments on volumes of another preprocessing."""
-    arms = sorted(folder for folder in config.workspace.glob("store-*") if folder.is_dir())
-    for root in (config.store_root, config.reading.store_root, *map(str, arms)):
+    for root in (config.store_root, config.reading.store_root, *map(str, _arm_stores(config))):
         if store := VolumeStore.found(root, config.access):
             yield store
 
 
-def delete_volumes(uids: Collection[str], config: Config, *, dry: bool) -> int:
-    """Delete the groups of series, with what dead writers left of others."""
-    count = 0
+def names_of(subject: Subject, targets: Collection[Target], config: Config) -> frozenset[str]:
+    """Return every UID and keyed hash by which a history may name what is erased."""
+    uids = {target.series_instance_uid for target in targets}
+    names = {*uids, subject.key, *cached_instances(config.workspace / CACHE_FILE, uids)}
+    if subject.kind != "series":
+        names |= {target.study_instance_uid for target in targets if target.study_instance_uid}
     for store in stores_of(config):
-        count += len(set(store.series_uids()) & set(uids))
-        if not dry:
-            for uid in uids:
-                store.delete(uid)
-            store.sweep()
-    return count
+        for uid in uids & set(store.series_uids()):
+            names |= set(_instances_in(store, uid))
+    return frozenset(names)
 
 
-def delete_reports(uids: Collection[str], config: Config, *, dry: bool) -> int:
+def found_in_places(uids: Collection[str], config: Config) -> Found:
+    """Name what every place keeps of series, beside trainings and histories."""
+    cache = config.workspace / CACHE_FILE
+    reports = report_folders(config.reports_path, uids)
+    return {
+        "volumes": {f"{store.root} {uid}": 1 for store in stores_of(config) for uid in _stored(store, uids)},
+        "reports": {f"{folder.parent.name} {folder.name}": 1 for folder in reports},
+        "header_files": {uid: count for uid in uids if (count := forget_series(cache, [uid], only_count=True))},
+        "catalog_rows": _rows(uids, config),
+        "arms": {str(path.relative_to(config.workspace)): 1 for path in _arms(uids, config)},
+    }
+
+
+def found_in_histories(names: Collection[str], config: Config) -> Found:
+    """Count what histories of runs and logs of services say of names."""
+    databases = {file.name: mask_database(file, names, only_count=True) for file in histories_of(config)}
+    logs = sum(mask_logs(folder, names, only_count=True) for folder in _log_folders(config))
+    return {"mentions": {name: count for name, count in {**databases, "logs": logs}.items() if count}}
+
+
+def delete_mentions(names: Collection[str], config: Config) -> None:
+    """Mask names in the histories of runs, and in the logs of services."""
+    for file in histories_of(config):
+        mask_database(file, names)
+    for folder in _log_folders(config):
+        mask_logs(folder, names)
+
+
+def delete_volumes(uids: Collection[str], config: Config) -> None:
+    """Delete the groups of series, with what dead writers left of others."""
+    for store in stores_of(config):
+        for uid in filter(is_uid, uids):
+            store.delete(uid)
+        store.sweep()
+
+
+def delete_reports(uids: Collection[str], config: Config) -> None:
     """Delete the answers on series."""
-    folders = report_folders(config.reports_path, uids)
-    if not dry:
-        delete_folders(folders)
-    return len(folders)
+    delete_folders(report_folders(config.reports_path, uids))
 
 
-def delete_headers(uids: Collection[str], config: Config, *, dry: bool) -> int:
+def delete_headers(uids: Collection[str], config: Config) -> None:
     """Delete the headers of series from the cache."""
-    return forget_series(config.workspace / CACHE_FILE, uids, only_count=dry)
+    file = config.workspace / CACHE_FILE
+    forget_series(file, uids)
+    if file.is_file():
+        overwrite_deleted(file, uids)
 
 
-def delete_arms(uids: Collection[str], config: Config, *, dry: bool) -> int:
+def delete_arms(uids: Collection[str], config: Config) -> None:
     """Delete results of experiments and unfinished trainings that name a series: they are made again."""
-    files = files_that_name(config.workspace / "experiments", "*.json", uids)
-    unfinished = kept_trainings(config.workspace / "trainings", uids)
-    if not dry:
-        for file in files:
-            file.unlink()
-        delete_folders(unfinished)
-    return len(files) + len(unfinished)
+    for path in _arms(uids, config):
+        if path.is_dir():
+            delete_folders([path])
+        else:
+            path.unlink()
 
 
-def delete_rows(uids: Collection[str], config: Config, *, dry: bool) -> int:
+def delete_rows(targets: Collection[Target], config: Config, *, whole_studies: bool) -> None:
     """Delete the rows of series from the catalogs, and readers' marks and deliveries of them."""
+    uids = [target.series_instance_uid for target in targets]
+    studies = {target.study_instance_uid for target in targets if whole_studies and target.study_instance_uid}
     with FeedbackTable(config.catalog) as marks, Ledger(config.catalog) as ledger:
-        count = marks.delete(uids, only_count=dry) + ledger.delete(uids, only_count=dry)
+        marks.delete(uids)
+        ledger.delete(uids)
+        ledger.forget_studies(studies)
     for url in catalogs_of(config):
         with Catalog(url) as catalog:
-            count += catalog.delete(uids, only_count=dry)
-    return count
+            catalog.delete(uids)
+        if url.startswith("sqlite"):
+            overwrite_deleted(Path(make_url(url).database or ""), uids)
 
 
 def catalogs_of(config: Config) -> list[str]:
@@ -93,19 +180,65 @@ def catalogs_of(config: Config) -> list[str]:
     return [config.catalog, *(f"sqlite:///{file}" for file in arms)]
 
 
+def histories_of(config: Config) -> list[Path]:
+    """List the databases of runs that lie in the workspace: Prefect's, and MLflow's own."""
+    files = [config.prefect_home / "prefect.db"]
+    if workspace := Tracking.of(config).workspace:
+        files.append(workspace / "mlflow" / "mlflow.db")
+    return [file for file in files if file.is_file()]
+
+
+def _log_folders(config: Config) -> list[Path]:
+    return [config.workspace / "logs", config.prefect_home]
+
+
+def _arm_stores(config: Config) -> list[Path]:
+    return sorted(folder for folder in config.workspace.glob("store-*") if folder.is_dir())
+
+
+def _arms(uids: Collection[str], config: Config) -> list[Path]:
+    """List results of experiments and sectors of unfinished trainings that name a series."""
+    files = files_that_name(config.workspace / "experiments", "*.json", uids)
+    return [*files, *kept_trainings(config.workspace / "trainings", uids)]
+
+
+def _stored(store: VolumeStore, uids: Collection[str]) -> list[str]:
+    return sorted(set(store.series_uids()) & set(uids))
+
+
+def _instances_in(store: VolumeStore, uid: str) -> Iterator[str]:
+    """Yield the SOPInstanceUIDs that a volume was made from; a damaged one tells none."""
+    try:
+        yield from (source.sop_instance_uid for source in store.record(uid).source_slices)
+    except StoreError:
+        return
+
+
+def _rows(uids: Collection[str], config: Config) -> dict[str, int]:
+    """Count rows by table and series."""
+    counts, wanted = Counter[str](), set(uids)
+    with FeedbackTable(config.catalog) as marks, Ledger(config.catalog) as ledger:
+        for table, owners in (("feedback", marks.owners()), ("deliveries", ledger.owners())):
+            for uid, _, count in owners:
+                counts[f"{table} {uid}"] += count if uid in wanted else 0
+    for number, url in enumerate(catalogs_of(config)):
+        with Catalog(url) as catalog:
+            for uid in uids:
+                counts[f"catalog {number} {uid}"] += catalog.delete([uid], only_count=True)
+    return dict(+counts)
+
+
 def _in_stores(config: Config) -> Iterator[Target]:
     for store in stores_of(config):
         for uid, found in store.look_up(store.series_uids()):
-            yield Target(uid, found.study_instance_uid, found.patient_key) if found else Target(uid)
+            yield Target.of(uid, found.study_instance_uid, found.patient_key) if found else Target.of(uid)
 
 
 def _in_catalogs(config: Config) -> Iterator[Target]:
     for url in catalogs_of(config):
         with Catalog(url) as catalog:
             for owned in catalog.owners():
-                yield Target(*owned)
-
-
-def _in_headers(config: Config) -> Iterator[Target]:
-    for uid, study, patient in cached_series(config.workspace / CACHE_FILE):
-        yield Target(uid, study or None, patient)
+                yield Target.of(*owned)
+    with FeedbackTable(config.catalog) as marks, Ledger(config.catalog) as ledger:
+        for uid, study, _ in [*marks.owners(), *ledger.owners()]:
+            yield Target.of(uid, study)

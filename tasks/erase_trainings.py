@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lidcflow.config import Config
+from lidcflow.erasure.found import Found
 from lidcflow.erasure.snapshots import Share, redact, share_of, snapshot_files
+from lidcflow.learn.release import ReleaseRecord
 from tasks.tracking import erasure, registry
 from tasks.tracking.connection import Tracking
 
@@ -19,6 +21,8 @@ class Training:
 
     Attributes
     ----------
+    digest : str
+        First digits of the snapshot's.
     share : Share
         What it holds of them.
     file : Path, optional
@@ -28,23 +32,41 @@ class Training:
         validation patients where those are among the erased.
     releases : list of int
         Versions that were trained on it.
+    models : list of str
+        Registered models that learned from it, by name and version; each stays.
     """
 
+    digest: str
     share: Share
     file: Path | None
     copies: list[erasure.Kept]
     pictures: list[erasure.Kept]
     releases: list[int]
+    models: list[str]
 
     @property
-    def artifacts(self) -> int:
+    def artifacts(self) -> list[erasure.Kept]:
         """Files in MLflow that are to be changed or deleted."""
-        return len(self.copies) + len(self.pictures)
+        return [*self.copies, *self.pictures]
 
 
 def find_trainings(uids: Collection[str], config: Config) -> list[Training]:
     """List the snapshots that hold rows of series, and what was made from each."""
     return list(_trainings(uids, config))
+
+
+def found_in_trainings(trainings: Collection[Training]) -> Found:
+    """Name the snapshots that lose rows, the files in MLflow, and the releases and models that stay."""
+    snapshots = [training.digest for training in trainings]
+    artifacts = [f"{kept.run_id} {kept.path}" for training in trainings for kept in training.artifacts]
+    releases = [str(version) for training in trainings for version in training.releases]
+    models = [name for training in trainings for name in training.models]
+    return {
+        "snapshots": dict.fromkeys(snapshots, 1),
+        "artifacts": dict.fromkeys(artifacts, 1),
+        "releases": dict.fromkeys(releases, 1),
+        "models": dict.fromkeys(models, 1),
+    }
 
 
 def erase_training(training: Training, uids: Collection[str], config: Config, *, name: str, on: str) -> list[str]:
@@ -55,13 +77,14 @@ def erase_training(training: Training, uids: Collection[str], config: Config, *,
     Returns
     -------
     list of str
-        Addresses of pictures that MLflow's storage did not delete.
+        Addresses of files that MLflow's storage did not delete, or that lie in another workspace.
     """
     tracking = Tracking.of(config)
     for version in training.releases:
         erasure.mark_release(tracking, version, name, training.share.sentence(on))
     left = [one.uri for one in training.pictures if not erasure.delete(tracking, one)]
-    for copy in training.copies:
+    left += [copy.uri for copy in training.copies if not erasure.is_own(tracking, copy)]
+    for copy in [copy for copy in training.copies if erasure.is_own(tracking, copy)]:
         with tempfile.TemporaryDirectory() as scratch:
             file = erasure.fetch(tracking, copy, Path(scratch))
             redact(file, uids, on)
@@ -80,8 +103,9 @@ def _trainings(uids: Collection[str], config: Config) -> Iterator[Training]:
         copies = erasure.kept_snapshots(tracking, runs.get(digest, []))
         share = _share(files.get(digest), copies, uids, tracking)
         if share.series:
-            in_validation = "validation" in share.splits
+            in_validation, learned = "validation" in share.splits, bool(share.splits - {"test"})
             yield Training(
+                digest=digest,
                 share=share,
                 file=files.get(digest),
                 copies=copies,
@@ -90,7 +114,21 @@ def _trainings(uids: Collection[str], config: Config) -> Iterator[Training]:
                     *erasure.kept_profiles(tracking, runs.get(digest, [])),
                 ],
                 releases=[version for version, record in releases.items() if record.snapshot_name == digest],
+                models=_models(record for record in releases.values() if record.snapshot_name == digest and learned),
             )
+
+
+def _models(releases: Iterable[ReleaseRecord]) -> list[str]:
+    """Name what releases pin in the registry: sector models, and a backbone that was trained for one."""
+    pins = {
+        pin
+        for record in releases
+        for pin in [
+            *((sector.model_name, sector.version) for sector in record.sectors),
+            (record.backbone.model_name, record.backbone.version),
+        ]
+    }
+    return [f"{name} version {version}" for name, version in sorted(pin for pin in pins if pin[0])]
 
 
 def _share(file: Path | None, copies: list[erasure.Kept], uids: Collection[str], tracking: Tracking) -> Share:

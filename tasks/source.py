@@ -1,13 +1,14 @@
 """Where series come from: folders, list files, buckets, the public archive. Prefect is not imported here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 from lidcflow.config import Config
 from lidcflow.ct.series import Index, index_files
 from lidcflow.erasure.log import standing
 from lidcflow.erasure.subject import Subject
-from lidcflow.erasure.verdicts import erased_uids, without_erased
+from lidcflow.erasure.verdicts import erased_uids, is_erased, without_erased
 from lidcflow.privacy import load_secret
 from lidcflow.source.cache import HeaderCache
 from lidcflow.source.download import Downloaded, download
@@ -55,16 +56,18 @@ def find_in_places(name: str, places: Sequence[str], config: Config) -> Index:
 
 
 def _judged(found: Listing, config: Config, *, fresh: bool = False) -> Index:
-    secret = load_secret(config.patient_key, config.workspace)
+    secret, erased = load_secret(config.patient_key, config.workspace), erased_subjects(config)
     with HeaderCache(config.workspace / CACHE_FILE, secret, fresh=fresh) as cache, stage("index") as indexing:
-        reader = HeaderReader(secret, access=config.access, workers=local_workers(config.cluster), cache=cache)
+        forgets = partial(is_erased, erased=erased, secret=secret) if erased else None
+        workers = local_workers(config.cluster)
+        reader = HeaderReader(secret, access=config.access, workers=workers, cache=cache, forgets=forgets)
         index = index_files(found, reader, config=config.preprocess, on_progress=indexing.reach)
-    return refuse_erased(index, config)
+    return refuse_erased(index, erased, config)
 
 
-def refuse_erased(index: Index, config: Config) -> Index:
-    """Refuse what was erased and came again, and forget its headers."""
-    kept_out = without_erased(index, erased_subjects(config))
+def refuse_erased(index: Index, erased: Collection[Subject], config: Config) -> Index:
+    """Refuse what was erased and came again, and forget headers that were read before the erasure was known."""
+    kept_out = without_erased(index, erased)
     if uids := erased_uids(kept_out):
         forget_series(config.workspace / CACHE_FILE, uids)
     return kept_out

@@ -25,10 +25,11 @@ WHAT = {
     "snapshots": "snapshots that lose rows",
     "arms": "results of experiments",
     "artifacts": "files in MLflow: snapshots that lose rows, pictures of slices",
+    "mentions": "mentions in histories of runs and logs, masked",
 }
 STAYS = (
-    "Not touched: the images at their source, folders that were given with --out, backups, "
-    "what was sent elsewhere, and Prefect's history, which names series by UID."
+    "Not touched: the images at their source, folders that were given with --out, backups, what was sent elsewhere, "
+    "and servers of Prefect and MLflow that run elsewhere."
 )
 
 app = typer.Typer()
@@ -89,8 +90,17 @@ def print_erased(report: EraseReport, *, to_stderr: bool = False) -> None:
         print_line(f"Nothing of {report.kind} {report.key} is kept here.", to_stderr=to_stderr)
     if versions := ", ".join(map(str, report.deleted.releases)):
         print_line(f"Releases made from it, {'to be ' * report.dry_run}marked: {versions}.", to_stderr=to_stderr)
+    if models := report.deleted.models:
+        print_line(
+            f"{len(models)} models that learned from a training set with these data stay in the registry: "
+            f"{', '.join(models)}. `lidcflow retrain` trains without the data; delete these versions in MLflow once "
+            "another release is in force.",
+            to_stderr=to_stderr,
+        )
     for uri in report.deleted.left:
-        print_line(f"Delete by hand, MLflow's storage did not: {uri}", to_stderr=to_stderr)
+        print_line(
+            f"Delete by hand, it is not in this workspace or MLflow's storage kept it: {uri}", to_stderr=to_stderr
+        )
     kept_out = "would be refused from then on" if report.dry_run else "is refused by every index from now on"
     print_line(f"The {report.kind} {kept_out}. {STAYS} {NOTICE}", to_stderr=to_stderr)
 

@@ -16,8 +16,9 @@ from flows.service.same_origin import LOOPBACK
 from flows.service.servers import Addresses
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
+from lidcflow.store.turns import SERVED_FILE
 
-LOCK_FILE = "up.json"
+LOCK_FILE = SERVED_FILE
 PATIENCE_S = 1.0
 
 

@@ -28,6 +28,7 @@ from flows.service.servers import (
 from flows.service.supervisor import Listener, ServiceFailed, Supervisor, stop_on_signals
 from lidcflow.config import Config
 from lidcflow.config_file import anchored
+from lidcflow.store.turns import settle
 
 DEPLOY_LIMIT_S = 180.0
 GUARDS_END_WITHIN_S = 30.0
@@ -63,8 +64,8 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     ReleaseError
         If the inbox has no release to be read with, and no schedule makes one.
     ResourceError
-        If the workspace is served already or can't be written, a port is in use, or a service does not
-        start or keeps dying.
+        If the workspace is served already, can't be written or was moved to where it can't be, a port is in use, or a
+        service does not start or keeps dying.
     """
     config = anchored(config)
     deployments = scheduled(config)
@@ -74,6 +75,7 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     require_places(config)
     end_leftovers({WORKSPACE_MARK: str(config.workspace.absolute())}, wait_for_guards_s=GUARDS_END_WITHIN_S)
     check_ports(config)
+    settle(config.workspace)
     check_places(config)
     doubt = check_release(config)
     with claim(config, where):

@@ -17,7 +17,7 @@ from lidcflow.ct.images import images_of, n_images
 from lidcflow.ct.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice
 from lidcflow.ct.spacing import spacing_mm
 from lidcflow.ct.syntaxes import Layout, is_lossy, layout_of
-from lidcflow.ct.values import is_uid
+from lidcflow.ct.values import is_uid, series_name
 from lidcflow.ct.verdicts import Verdict
 from lidcflow.errors import SeriesRefused
 from lidcflow.privacy import patient_key
@@ -50,17 +50,22 @@ def judge(
     """
     uid = headers[0].facts.series_instance_uid
     if not is_uid(uid):
-        return _bad_series_uid(uid, len(headers))
+        return _bad_series_uid(uid, headers, secret)
     try:
         return _usable(sorted(headers, key=_by_worth), secret, config, access)
     except SeriesRefused as refused:
-        return _refused(uid, Reason(refused.reason), refused.sentence, headers)
+        return _refused(uid, Reason(refused.reason), refused.sentence, headers, secret)
     except (ArithmeticError, ValueError) as error:
         sentence = f"series {uid}: headers must be sound, got {type(error).__name__} on them; export the series again"
-        return _refused(uid, Reason.UNREADABLE, sentence, headers)
+        return _refused(uid, Reason.UNREADABLE, sentence, headers, secret)
 
 
-def _refused(uid: str, reason: Reason, sentence: str, headers: Sequence[Header]) -> Verdict:
+def patient_of(header: Header, secret: bytes) -> str:
+    """Return the keyed hash of a header's patient; without a PatientID, a study stands for a patient of its own."""
+    return header.facts.patient_key or patient_key(header.facts.study_instance_uid, secret)
+
+
+def _refused(uid: str, reason: Reason, sentence: str, headers: Sequence[Header], secret: bytes) -> Verdict:
     first = min(headers, key=_by_worth)
     return Verdict(
         uid,
@@ -69,6 +74,8 @@ def _refused(uid: str, reason: Reason, sentence: str, headers: Sequence[Header])
         len(headers),
         study_instance_uid=_study(headers),
         example=SourceFile(first.path, first.file_bytes, first.etag),
+        patients=_patients(headers, secret),
+        studies=_studies(headers),
     )
 
 
@@ -85,9 +92,25 @@ def _study(headers: Sequence[Header]) -> str | None:
     return uid if not others and is_uid(uid) else None
 
 
-def _bad_series_uid(uid: str, n_files: int) -> Verdict:
-    name = f"invalid-{hashlib.sha256(uid.encode()).hexdigest()[:12]}"
-    return Verdict(name, Reason.BAD_UID, f"series {name}: {checks.bad_uid_sentence('SeriesInstanceUID', uid)}", n_files)
+def _patients(headers: Sequence[Header], secret: bytes) -> tuple[str, ...]:
+    return tuple(sorted({patient_of(header, secret) for header in headers}))
+
+
+def _studies(headers: Sequence[Header]) -> tuple[str, ...]:
+    return tuple(sorted({uid for header in headers if is_uid(uid := header.facts.study_instance_uid)}))
+
+
+def _bad_series_uid(uid: str, headers: Sequence[Header], secret: bytes) -> Verdict:
+    name = series_name(uid)
+    return Verdict(
+        name,
+        Reason.BAD_UID,
+        f"series {name}: {checks.bad_uid_sentence('SeriesInstanceUID', uid)}",
+        len(headers),
+        study_instance_uid=_study(headers),
+        patients=_patients(headers, secret),
+        studies=_studies(headers),
+    )
 
 
 def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig, access: Access) -> Verdict:
@@ -110,7 +133,17 @@ def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig, acce
     flags += [] if placement.is_supine_view(images[0]) else ["rotated-in-plane"]
     series = replace(_series(images, slices, slice_spacing_mm, secret), flags=tuple(sorted(flags)))
     sentence = f"{len(images)} slices of {series.rows} x {series.columns}, {slice_spacing_mm:.2f} mm apart"
-    return Verdict(series.series_instance_uid, Reason.USABLE, sentence, len(headers), set_aside, series.flags, series)
+    return Verdict(
+        series.series_instance_uid,
+        Reason.USABLE,
+        sentence,
+        len(headers),
+        set_aside,
+        series.flags,
+        series,
+        patients=(series.patient_key,),
+        studies=(series.study_instance_uid,),
+    )
 
 
 def _without_doubles(
@@ -128,7 +161,7 @@ def _series(images: list[Header], slices: tuple[SourceSlice, ...], slice_spacing
         series_instance_uid=facts.series_instance_uid,
         study_instance_uid=facts.study_instance_uid,
         frame_of_reference_uid=facts.frame_of_reference_uid,
-        patient_key=facts.patient_key or patient_key(facts.study_instance_uid, secret),
+        patient_key=patient_of(images[0], secret),
         slices=slices,
         rows=pixels.rows,
         columns=pixels.columns,

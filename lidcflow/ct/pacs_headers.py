@@ -16,11 +16,12 @@ from lidcflow.ct.quiet import quiet
 from lidcflow.ct.records import Reason
 from lidcflow.ct.syntaxes import Layout, layout_of
 from lidcflow.ct.values import integer_of, is_uid, numbers_of
-from lidcflow.errors import SeriesRefused
-from lidcflow.pacs.client import Pacs
+from lidcflow.errors import SeriesRefused, SourceError
+from lidcflow.pacs.client import Gone, Pacs
 from lidcflow.pacs.places import INSTANCES, place_of
-from lidcflow.pacs.query import INSTANCE, Item, text_in, values_of
+from lidcflow.pacs.query import INSTANCE, STUDY, Item, search, text_in, values_of
 from lidcflow.pacs.retrieve import bounds_of, instances, metadata
+from lidcflow.privacy import patient_key
 from lidcflow.source.files import PacsSeries
 
 
@@ -45,6 +46,7 @@ NEEDED = (
 )
 """Where a CT image lacks one of them, it is looked for in the image itself; multi-frame objects always do."""
 
+PATIENT_ID = "00100020"
 _COMMON_KEYS = [_key(tag) for tag in COMMON_TAGS]
 
 
@@ -59,11 +61,14 @@ class SeriesHeaders(NamedTuple):
         One for each instance.
     lacking : str, optional
         A sentence when it is not whole.
+    patient : str, optional
+        Keyed hash of whom the PACS names for the study, asked for when no header came.
     """
 
     series: PacsSeries
     outcomes: list[Outcome]
     lacking: str | None
+    patient: str | None = None
 
 
 def read_pacs_headers(series: Sequence[PacsSeries], secret: bytes, access: Access) -> Iterator[SeriesHeaders]:
@@ -99,11 +104,26 @@ def _read(pacs: Pacs, series: PacsSeries, secret: bytes) -> SeriesHeaders:
         if outcomes is None:
             outcomes = _from_instances(pacs, series, secret)
     except SeriesRefused as refused:
-        return SeriesHeaders(series, [], refused.sentence.partition(": ")[2])
+        return SeriesHeaders(series, [], refused.sentence.partition(": ")[2], _patient(pacs, series, secret))
     if series.n_instances is not None and len(outcomes) < series.n_instances:
         found = f"the PACS must give its {series.n_instances} instances, got {len(outcomes)}; try later"
         return SeriesHeaders(series, outcomes, found)
     return SeriesHeaders(series, outcomes, None)
+
+
+def _patient(pacs: Pacs, series: PacsSeries, secret: bytes) -> str | None:
+    """Ask whose study a series is of, which no header of it tells: a patient who was erased gets no answer."""
+    wanted = {"StudyInstanceUID": series.study_instance_uid, "includefield": PATIENT_ID}
+    try:
+        items = [
+            item
+            for item in search(pacs, "/studies", wanted, STUDY)
+            if text_in(item, STUDY) == series.study_instance_uid
+        ]
+    except (Gone, SourceError):
+        return None
+    named = next(filter(None, (text_in(item, PATIENT_ID) for item in items)), None)
+    return patient_key(named, secret) if named else None
 
 
 def _from_instances(pacs: Pacs, series: PacsSeries, secret: bytes) -> list[Outcome]:

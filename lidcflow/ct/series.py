@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from lidcflow.config import PreprocessConfig
 from lidcflow.ct.headers import Header, Unread
 from lidcflow.ct.judge import DEFAULT, judge
+from lidcflow.ct.pacs_headers import SeriesHeaders
 from lidcflow.ct.records import Acquisition, PixelFormat, Reason, Series, SourceSlice
 from lidcflow.ct.verdicts import Beside, Index, Verdict
 from lidcflow.errors import EmptySource, SourceError
@@ -108,7 +109,9 @@ def index_files(
     headers, unread, torn = _read(listing, reader, on_progress)
     arrived, lacking = _read_series(listing, reader, unread, on_progress)
     headers += arrived
-    listing = replace(listing, incomplete={**listing.incomplete, **lacking})
+    patients = {uid: found.patient for uid, found in lacking.items() if found.patient}
+    sentences = {uid: found.lacking or "" for uid, found in lacking.items()}
+    listing = replace(listing, incomplete={**listing.incomplete, **sentences})
     beside = Beside(
         not_dicom=unread[Unread.NOT_DICOM],
         unreadable=unread[Unread.UNREADABLE],
@@ -119,7 +122,7 @@ def index_files(
     if not headers and not listing.incomplete:
         raise EmptySource(_nothing_found(listing, beside))
     judged = {verdict.series_instance_uid: verdict for verdict in _judge_all(headers, torn, reader, config)}
-    return Index(tuple(_with_provenance(judged, listing)), beside, listing.collections)
+    return Index(tuple(_with_provenance(judged, listing, patients)), beside, listing.collections)
 
 
 def _nothing_found(listing: Listing, beside: Beside) -> str:
@@ -156,15 +159,15 @@ def _read(
 
 def _read_series(
     listing: Listing, reader: HeaderReader, unread: Counter[Unread], on_progress: Callable[[int, int], None] | None
-) -> tuple[list[Header], dict[str, str]]:
-    """Read the headers of a PACS's series, and say of each that is not whole what it lacks."""
+) -> tuple[list[Header], dict[str, SeriesHeaders]]:
+    """Read the headers of a PACS's series, and return those that are not whole, by UID."""
     headers: list[Header] = []
-    lacking: dict[str, str] = {}
+    lacking: dict[str, SeriesHeaders] = {}
     done = len(listing.files)
     for found in reader.read_series(listing.series) if listing.series else ():
         headers += [outcome for outcome in found.outcomes if isinstance(outcome, Header)]
         unread.update(outcome for outcome in found.outcomes if isinstance(outcome, Unread))
-        lacking |= {found.series.series_instance_uid: found.lacking} if found.lacking else {}
+        lacking |= {found.series.series_instance_uid: found} if found.lacking else {}
         done += found.series.n_instances or 0
         if on_progress:
             on_progress(done, listing.n_files)
@@ -183,17 +186,30 @@ def _judge_all(
         yield _flagged(verdict, "unreadable-files-beside") if beside else verdict
 
 
-def _with_provenance(judged: dict[str, Verdict], listing: Listing) -> Iterator[Verdict]:
+def _with_provenance(judged: dict[str, Verdict], listing: Listing, patients: Mapping[str, str]) -> Iterator[Verdict]:
     """Add what the public archive says of its series, and refuse those that it or a PACS does not give whole."""
     studies = {series.series_instance_uid: series.study_instance_uid for series in listing.series}
     for uid in sorted({*judged, *listing.incomplete}):
         if uid in listing.incomplete:
-            n_files = judged[uid].n_files if uid in judged else 0
             sentence = f"series {uid}: {listing.incomplete[uid]}"
-            yield Verdict(uid, Reason.INCOMPLETE, sentence, n_files, study_instance_uid=studies.get(uid))
+            verdict = _incomplete(uid, sentence, judged.get(uid), studies.get(uid))
+            yield replace(verdict, patients=verdict.patients or tuple(filter(None, [patients.get(uid)])))
             continue
         verdict = _attributed(judged[uid], listing)
         yield _flagged(verdict, "size-differs-from-archive-index") if uid in listing.resized else verdict
+
+
+def _incomplete(uid: str, sentence: str, judged: Verdict | None, study: str | None) -> Verdict:
+    """Refuse a series that did not come whole; whose it is, the headers that came still tell."""
+    return Verdict(
+        uid,
+        Reason.INCOMPLETE,
+        sentence,
+        judged.n_files if judged else 0,
+        study_instance_uid=study,
+        patients=judged.patients if judged else (),
+        studies=tuple(sorted({*(judged.studies if judged else ()), *([study] if study else [])})),
+    )
 
 
 def _attributed(verdict: Verdict, listing: Listing) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from pydicom.multival import MultiValue
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_NAME = re.compile("invalid-[0-9a-f]{12}")
 LABEL_LENGTH = 64
 
 
@@ -25,6 +27,19 @@ def is_uid(value: str) -> bool:
     (True, False)
     """
     return len(value) <= 64 and _UID.fullmatch(value) is not None
+
+
+def series_name(uid: str) -> str:
+    """Return the name by which a series is listed: its UID, or a hash of what stands there instead of one.
+
+    A name gives itself, so that names and UIDs need not be told apart.
+
+    Examples
+    --------
+    >>> series_name("1.2.3"), series_name("A/B")
+    ('1.2.3', 'invalid-57f62fa2b4c6')
+    """
+    return uid if is_uid(uid) or _NAME.fullmatch(uid) else f"invalid-{hashlib.sha256(uid.encode()).hexdigest()[:12]}"
 
 
 def text_of(value: Any) -> str | None:

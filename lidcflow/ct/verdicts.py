@@ -33,6 +33,8 @@ class Verdict:
         Of a refused series, where its headers agree on a valid one: answers lie beside those of the study.
     example : SourceFile, optional
         One of its files, whose header says whose study it is when an answer is delivered; never printed.
+    patients, studies : tuple of str
+        Keyed hashes and valid StudyInstanceUIDs that its headers name: several where two series share a UID.
     """
 
     series_instance_uid: str
@@ -44,6 +46,8 @@ class Verdict:
     series: Series | None = None
     study_instance_uid: str | None = None
     example: SourceFile | None = field(default=None, repr=False)
+    patients: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:

@@ -8,22 +8,42 @@ from pathlib import Path
 
 import pandas as pd
 
-from lidcflow.ct.values import is_uid
+from lidcflow.errors import ErasureError
 
 VALIDATION_ROWS = "validation.parquet"
 """What `lidcflow.learn.kept` keeps of the slices that a sector was measured on; Keras is not imported here."""
 
 
+def require_inside(folder: Path, workspace: Path) -> None:
+    """Refuse to delete in a folder that lies outside the workspace, whatever link leads to it.
+
+    A copy of the workspace has the same link, and would delete what belongs to the original.
+
+    Raises
+    ------
+    ErasureError
+        If it lies elsewhere.
+    """
+    if not is_inside(folder, workspace):
+        raise ErasureError(
+            f"erase: {folder.name} must lie in the workspace {workspace}, but a link leads out of it; put a mount "
+            "there instead of the link, for a copy of the workspace would delete what belongs to the original"
+        )
+
+
+def is_inside(path: Path, workspace: Path) -> bool:
+    """Return whether a path lies in a workspace once every link is followed."""
+    return path.resolve().is_relative_to(workspace.resolve())
+
+
 def report_folders(reports: Path, uids: Collection[str]) -> list[Path]:
-    """List the folders with the answers on series, whatever study they lie under."""
-    studies = [folder for folder in reports.iterdir() if folder.is_dir()] if reports.is_dir() else []
-    return sorted(folder for study in studies for uid in uids if (folder := study / uid).is_dir())
+    """List the folders with the answers on series, whatever study they lie under; what a link leads to is not ours."""
+    studies = [folder for folder in reports.iterdir() if _is_own_folder(folder)] if reports.is_dir() else []
+    return sorted(folder for study in studies for uid in uids if _is_own_folder(folder := study / uid))
 
 
-def reported_series(reports: Path, study_instance_uid: str) -> list[str]:
-    """List the series of a study that have answers."""
-    study = reports / study_instance_uid
-    return sorted(folder.name for folder in study.iterdir() if is_uid(folder.name)) if study.is_dir() else []
+def _is_own_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def delete_folders(folders: Collection[Path]) -> None:
@@ -41,7 +61,11 @@ def kept_trainings(folder: Path, uids: Collection[str]) -> list[Path]:
 
 
 def _has_rows(file: Path, uids: Collection[str]) -> bool:
-    rows = pd.read_parquet(file, columns=["series_instance_uid"])
+    """Return whether a file names any of the series; one that was cut short may, and is made again."""
+    try:
+        rows = pd.read_parquet(file, columns=["series_instance_uid"])
+    except (OSError, ValueError):  # pyarrow's errors are of these kinds
+        return True
     return bool(rows["series_instance_uid"].isin(list(uids)).any())
 
 

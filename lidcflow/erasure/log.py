@@ -30,8 +30,12 @@ class Erased(BaseModel):
         Training sets that lost rows; results of experiments that were deleted.
     artifacts : int
         Files in MLflow that were deleted or lost rows.
+    mentions : int
+        Mentions in the histories of runs and in logs that were masked.
     releases : tuple of int
         Versions that were marked.
+    models : tuple of str
+        Registered models that learned from a training set with the data, by name and version. They stay.
     left : tuple of str
         What could not be deleted, for people to delete.
     """
@@ -46,7 +50,9 @@ class Erased(BaseModel):
     snapshots: int = 0
     arms: int = 0
     artifacts: int = 0
+    mentions: int = 0
     releases: tuple[int, ...] = ()
+    models: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
 
 

@@ -58,10 +58,10 @@ def share_of(file: Path, uids: Collection[str]) -> Share:
     )
 
 
-def series_of_patient(file: Path, patient_key: str) -> list[str]:
-    """List the series of a patient in a snapshot."""
-    table = pd.read_parquet(file, columns=["series_instance_uid", "patient_key"])
-    return sorted(set(table["series_instance_uid"][table["patient_key"] == patient_key]))
+def owners_in(file: Path) -> list[tuple[str, None, str]]:
+    """List the series in a snapshot, each with its patient's keyed hash; it names no study."""
+    table = pd.read_parquet(file, columns=["series_instance_uid", "patient_key"]).drop_duplicates()
+    return [(str(uid), None, str(key)) for uid, key in table.itertuples(index=False)]
 
 
 def redact(file: Path, uids: Collection[str], on: str) -> None:

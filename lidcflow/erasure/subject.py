@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from lidcflow.ct.values import is_uid
+from lidcflow.ct.values import is_uid, series_name
 from lidcflow.errors import ErasureError
 
 Kind = Literal["patient", "study", "series"]
@@ -16,14 +16,22 @@ _PATIENT_KEY = re.compile("[0-9a-f]{16}")
 
 @dataclass(frozen=True, order=True)
 class Target:
-    """A series of which something is kept; study and patient are None where the place does not tell."""
+    """A series of which something is kept, by the name that verdicts give it.
+
+    Study and patient are None where the place does not tell; what stands in a header in place of a UID tells nothing.
+    """
 
     series_instance_uid: str
     study_instance_uid: str | None = None
     patient_key: str | None = None
 
+    @classmethod
+    def of(cls, series: str, study: str | None = None, patient_key: str | None = None) -> Target:
+        """Make a target of what a header or a database says, whatever stands there."""
+        return cls(series_name(series), study if study and is_uid(study) else None, patient_key or None)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, order=True)
 class Subject:
     """Whose data are erased.
 
@@ -68,6 +76,33 @@ class Subject:
             "series": target.series_instance_uid,
         }
         return named[self.kind] == self.key
+
+
+def covered(subject: Subject, known: Collection[Target]) -> list[Target]:
+    """Return the series of a subject among all that is known of any series.
+
+    A place that does not tell the patient is completed by others: by what they say of the series, and of its study.
+
+    Examples
+    --------
+    >>> known = [Target("1.1", "1", "0123456789abcdef"), Target("1.2", "1"), Target("1.3")]
+    >>> [target.series_instance_uid for target in covered(Subject("patient", "0123456789abcdef"), known)]
+    ['1.1', '1.2']
+    """
+    direct = {target.series_instance_uid for target in known if subject.covers(target)}
+    if subject.kind == "patient":
+        named = {target.series_instance_uid for target in known if target.patient_key}
+        studies = {target.study_instance_uid for target in known if subject.covers(target)} - {None}
+        studies |= {target.study_instance_uid for target in known if target.series_instance_uid in direct} - {None}
+        beside = [target for target in known if target.study_instance_uid in studies]
+        direct |= {target.series_instance_uid for target in beside} - named
+    return list(merged(target for target in known if target.series_instance_uid in direct))
+
+
+def unowned(known: Collection[Target]) -> list[str]:
+    """Return the series of which no place tells patient or study, so that nobody can tell whose they are."""
+    owned = {target.series_instance_uid for target in known if target.patient_key or target.study_instance_uid}
+    return sorted({target.series_instance_uid for target in known} - owned)
 
 
 def merged(targets: Iterable[Target]) -> tuple[Target, ...]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from lidcflow.ct.headers import Header
+from lidcflow.ct.judge import patient_of
 from lidcflow.ct.records import Reason
+from lidcflow.ct.values import is_uid
 from lidcflow.ct.verdicts import Index, Verdict
 from lidcflow.erasure.subject import Subject, Target
 
@@ -27,7 +30,15 @@ def without_erased(index: Index, erased: Collection[Subject]) -> Index:
     """
     if not erased:
         return index
-    return replace(index, verdicts=tuple(_judged(verdict, erased) for verdict in index))
+    standing = frozenset(erased)
+    return replace(index, verdicts=tuple(_judged(verdict, standing) for verdict in index))
+
+
+def is_erased(header: Header, erased: Collection[Subject], secret: bytes) -> bool:
+    """Return whether a header is of what was erased, so that it must not be remembered."""
+    facts = header.facts
+    target = Target(facts.series_instance_uid, facts.study_instance_uid, patient_of(header, secret))
+    return any(subject.covers(target) for subject in erased)
 
 
 def erased_uids(index: Index) -> frozenset[str]:
@@ -35,17 +46,15 @@ def erased_uids(index: Index) -> frozenset[str]:
     return frozenset(verdict.series_instance_uid for verdict in index if verdict.reason is Reason.ERASED)
 
 
-def _judged(verdict: Verdict, erased: Collection[Subject]) -> Verdict:
-    target = _target(verdict)
-    covering = next((subject for subject in erased if subject.covers(target)), None)
+def _judged(verdict: Verdict, erased: frozenset[Subject]) -> Verdict:
+    """Refuse a series if any of its files is of what was erased, whatever else is wrong with it."""
+    named = {
+        *(Subject("patient", key) for key in verdict.patients),
+        *(Subject("study", uid) for uid in verdict.studies),
+        *([Subject("series", verdict.series_instance_uid)] if is_uid(verdict.series_instance_uid) else []),
+    }
+    covering = min(named & erased, default=None, key=str)
     return verdict if covering is None else _refused(verdict, covering)
-
-
-def _target(verdict: Verdict) -> Target:
-    series = verdict.series
-    if series is None:
-        return Target(verdict.series_instance_uid, verdict.study_instance_uid)
-    return Target(series.series_instance_uid, series.study_instance_uid, series.patient_key)
 
 
 def _refused(verdict: Verdict, subject: Subject) -> Verdict:

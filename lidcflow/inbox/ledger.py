@@ -221,6 +221,14 @@ class Ledger(Tables):
         return len(wanted)
 
     @persevering
+    def owners(self) -> list[tuple[str, str | None, int]]:
+        """Return SeriesInstanceUID, StudyInstanceUID and number of deliveries of each series that has any."""
+        columns = DeliveryRow.series_instance_uid, DeliveryRow.study_instance_uid
+        query = select(*columns, func.count()).group_by(*columns)
+        with self._database.session(reads_only=True) as session:
+            return [(series, study or None, count) for series, study, count in session.execute(query)]
+
+    @persevering
     def delete(self, series_instance_uids: Collection[str], *, only_count: bool = False) -> int:
         """Delete the deliveries of series, or only count them."""
         wanted = DeliveryRow.series_instance_uid.in_(list(series_instance_uids))
@@ -230,6 +238,17 @@ class Ledger(Tables):
                 forget_receipts(session, list(session.scalars(select(DeliveryRow.id).where(wanted))))
                 session.execute(delete(DeliveryRow).where(wanted))
         return count
+
+    @persevering
+    def forget_studies(self, study_instance_uids: Collection[str]) -> None:
+        """Take studies out of what is known of a PACS that is polled; those that are still there are seen as new."""
+        gone = set(study_instance_uids)
+        with self._database.session() as session:
+            for row in session.scalars(select(FeedRow)):
+                seen = row.position.get("seen") or {}
+                if gone & seen.keys():
+                    left = {uid: count for uid, count in seen.items() if uid not in gone}
+                    row.position = row.position | {"seen": left}
 
     @persevering
     def rows(self, steps: Sequence[Step] | None = None) -> list[Delivery]:

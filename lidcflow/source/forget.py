@@ -8,8 +8,10 @@ from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from lidcflow.ct.facts import Facts
+from lidcflow.ct.values import is_uid, series_name
 from lidcflow.errors import StoreError
 from lidcflow.source.cache import form
 
@@ -17,11 +19,24 @@ _PLACES = {field.name: place for place, field in enumerate(fields(Facts))}
 
 
 def cached_series(file: Path) -> Iterator[tuple[str, str, str | None]]:
-    """Yield SeriesInstanceUID, StudyInstanceUID and patient key of the series in the cache; none without a cache."""
+    """Yield name, StudyInstanceUID and patient key of the series in the cache; none without a cache."""
     with _opened(file) as database:
         for (content,) in database.execute("SELECT content FROM facts") if database else ():
             facts = json.loads(content)
-            yield tuple(facts[_PLACES[name]] for name in ("series_instance_uid", "study_instance_uid", "patient_key"))
+            study, patient = facts[_PLACES["study_instance_uid"]], facts[_PLACES["patient_key"]]
+            yield _name(facts), study, patient
+
+
+def cached_instances(file: Path, names: Collection[str]) -> Iterator[str]:
+    """Yield the SOPInstanceUIDs of series, by name, that the cache knows."""
+    with _opened(file) as database:
+        if database is None:
+            return
+        wanted = [row for row, content in database.execute("SELECT id, content FROM facts") if _is_of(content, names)]
+        for row in wanted:
+            query = "SELECT content FROM files WHERE json_extract(content, '$[0]') = ?"
+            for (content,) in database.execute(query, (row,)):
+                yield from (value for value in json.loads(content)[1] if isinstance(value, str) and is_uid(value))
 
 
 def forget_series(file: Path, uids: Collection[str], *, only_count: bool = False) -> int:
@@ -32,7 +47,7 @@ def forget_series(file: Path, uids: Collection[str], *, only_count: bool = False
     file : Path
         The cache; it may be lacking.
     uids : collection of str
-        SeriesInstanceUIDs.
+        Names of series, as verdicts have them.
     only_count : bool
         Delete nothing.
 
@@ -50,12 +65,20 @@ def forget_series(file: Path, uids: Collection[str], *, only_count: bool = False
         if database is None:
             return 0 if only_count else _drop(file)
         rows = database.execute("SELECT id, content FROM facts").fetchall()
-        doomed = [(row,) for row, content in rows if json.loads(content)[_PLACES["series_instance_uid"]] in uids]
+        doomed = [(row,) for row, content in rows if _is_of(content, uids)]
         counting = "SELECT count(*) FROM files WHERE json_extract(content, '$[0]') = ?"
         known: int = sum(database.execute(counting, row).fetchone()[0] for row in doomed)
         if doomed and not only_count:
             _delete(database, doomed)
         return known
+
+
+def _name(facts: list[Any]) -> str:
+    return series_name(facts[_PLACES["series_instance_uid"]])
+
+
+def _is_of(content: str, names: Collection[str]) -> bool:
+    return _name(json.loads(content)) in names
 
 
 def _drop(file: Path) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from lidcflow.config import Access
-from lidcflow.ct.headers import Outcome, read_headers
+from lidcflow.ct.headers import Header, Outcome, read_headers
 from lidcflow.ct.pacs_headers import SeriesHeaders, read_pacs_headers
 from lidcflow.source.cache import HeaderCache
 from lidcflow.source.files import PacsSeries, SourceFile
@@ -35,15 +35,24 @@ class HeaderReader:
         Processes that read headers, when there are more than `POOL_FROM` files to read.
     cache : HeaderCache, optional
         What was read before.
+    forgets : callable, optional
+        Returns whether a header must not be remembered.
     """
 
     def __init__(
-        self, secret: bytes, *, access: Access | None = None, workers: int = 1, cache: HeaderCache | None = None
+        self,
+        secret: bytes,
+        *,
+        access: Access | None = None,
+        workers: int = 1,
+        cache: HeaderCache | None = None,
+        forgets: Callable[[Header], bool] | None = None,
     ) -> None:
         self.secret = secret
         self.access = access or Access()
         self._workers = workers
         self._cache = cache
+        self._forgets = forgets
 
     def read(self, files: Batch) -> Iterator[tuple[Batch, list[Outcome]]]:
         """Yield batches of files with what each gave: first the known ones, then the others.
@@ -61,8 +70,7 @@ class HeaderReader:
             if known:
                 yield [file for file, _ in known], [outcome for _, outcome in known]
         for batch, outcomes in self._read_unknown(unknown):
-            if self._cache:
-                self._cache.remember(batch, outcomes)
+            self._remember(batch, outcomes)
             yield batch, outcomes
 
     def read_series(self, series: Sequence[PacsSeries]) -> Iterator[SeriesHeaders]:
@@ -74,6 +82,14 @@ class HeaderReader:
             If the PACS does not answer.
         """
         return read_pacs_headers(series, self.secret, self.access)
+
+    def _remember(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        if self._cache is None:
+            return
+        pairs = list(zip(batch, outcomes, strict=True))
+        if self._forgets:
+            pairs = [(file, made) for file, made in pairs if not (isinstance(made, Header) and self._forgets(made))]
+        self._cache.remember([file for file, _ in pairs], [made for _, made in pairs])
 
     def _read_unknown(self, files: Batch) -> Iterator[tuple[Batch, list[Outcome]]]:
         batches = _batches(files)

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import String, func, select, update
+from sqlalchemy import String, delete, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from lidcflow.ct.records import Reason
@@ -56,6 +56,15 @@ class SeriesRow(Base):
     updated: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
 
 
+class SharedSeriesRow(Base):
+    """One of several patients whose files carry the same SeriesInstanceUID."""
+
+    __tablename__ = "shared_series"
+
+    series_instance_uid: Mapped[str] = mapped_column(String(_LONGEST_UID), primary_key=True)
+    patient_key: Mapped[str] = mapped_column(primary_key=True)
+
+
 class Catalog(Tables):
     """The table of series behind a SQLAlchemy URL; made on first use.
 
@@ -80,15 +89,19 @@ class Catalog(Tables):
     def record_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         """Write what the index says; a series that was committed and is still usable stays committed.
 
-        Of what was erased there is a tombstone alone, no row for each series.
+        Of what was erased there is a tombstone alone: a row that is there nevertheless goes.
         """
-        kept = (verdict for verdict in verdicts if verdict.reason != Reason.ERASED)
-        by_uid = {verdict.series_instance_uid: _of_verdict(verdict) for verdict in kept}
+        told = list(verdicts)
+        erased = [verdict.series_instance_uid for verdict in told if verdict.reason == Reason.ERASED]
+        kept = (verdict for verdict in told if verdict.reason != Reason.ERASED)
+        by_uid = {verdict.series_instance_uid: (verdict, _of_verdict(verdict)) for verdict in kept}
         with self._database.session() as session:
-            for row, values in _matched(session, by_uid):
+            _delete(session, erased)
+            for row, (verdict, values) in _matched(session, by_uid):
                 if row.state == State.COMMITTED and values["state"] == State.USABLE:
                     del values["state"]
                 _assign(row, values)
+                _share(session, verdict)
 
     @persevering
     def record_committed(self, volume_digests: Mapping[str, str], config_digest: str) -> None:
@@ -135,22 +148,21 @@ class Catalog(Tables):
             return list(session.scalars(query if state is None else query.where(SeriesRow.state == state)))
 
     def owners(self) -> Iterator[tuple[str, str | None, str | None]]:
-        """Yield SeriesInstanceUID, StudyInstanceUID and patient key of each series, a page at a time."""
+        """Yield SeriesInstanceUID, StudyInstanceUID and patient key of each series, a page at a time.
+
+        A series that several patients share comes once for each of them.
+        """
         query = select(SeriesRow.series_instance_uid, SeriesRow.study_instance_uid, SeriesRow.patient_key)
         with self._database.session(reads_only=True) as session:
             yield from session.execute(query.execution_options(yield_per=_ROWS_PER_PAGE)).tuples()
+            for row in session.scalars(select(SharedSeriesRow)):
+                yield row.series_instance_uid, None, row.patient_key
 
     @persevering
     def delete(self, series_instance_uids: Collection[str], *, only_count: bool = False) -> int:
         """Delete the rows of series, or only count them; return how many there were."""
-        uids, deleted = list(series_instance_uids), 0
         with self._database.session(reads_only=only_count) as session:
-            for start in range(0, len(uids), _ROWS_PER_QUERY):
-                known = _rows_of(session, uids[start : start + _ROWS_PER_QUERY])
-                deleted += len(known)
-                for row in [] if only_count else known.values():
-                    session.delete(row)
-        return deleted
+            return _delete(session, list(series_instance_uids), only_count=only_count)
 
     @persevering
     def counts(self) -> dict[State, int]:
@@ -221,6 +233,27 @@ def _assign(row: SeriesRow, values: Mapping[str, Any]) -> None:
         setattr(row, name, value)
 
 
+def _delete(session: Session, uids: Sequence[str], *, only_count: bool = False) -> int:
+    count = 0
+    for start in range(0, len(uids), _ROWS_PER_QUERY):
+        chunk = uids[start : start + _ROWS_PER_QUERY]
+        known = _rows_of(session, chunk)
+        count += len(known)
+        for row in [] if only_count else known.values():
+            session.delete(row)
+        if not only_count:
+            session.execute(delete(SharedSeriesRow).where(SharedSeriesRow.series_instance_uid.in_(chunk)))
+    return count
+
+
+def _share(session: Session, verdict: Verdict) -> None:
+    """Note the patients of a series that more than one shares: an erasure of any of them deletes its row."""
+    uid = verdict.series_instance_uid
+    session.execute(delete(SharedSeriesRow).where(SharedSeriesRow.series_instance_uid == uid))
+    if len(verdict.patients) > 1:
+        session.add_all(SharedSeriesRow(series_instance_uid=uid, patient_key=key) for key in verdict.patients)
+
+
 def _of_verdict(verdict: Verdict) -> dict[str, Any]:
     values: dict[str, Any] = {
         "state": State.USABLE if verdict.usable else State.REFUSED,
@@ -230,6 +263,10 @@ def _of_verdict(verdict: Verdict) -> dict[str, Any]:
         "set_aside": verdict.set_aside,
         "flags": list(verdict.flags),
     }
+    if verdict.patients:
+        values["patient_key"] = verdict.patients[0]
+    if study := verdict.study_instance_uid or next(iter(verdict.studies), None):
+        values["study_instance_uid"] = study
     if series := verdict.series:
         values["study_instance_uid"] = series.study_instance_uid
         values["patient_key"] = series.patient_key

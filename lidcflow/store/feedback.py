@@ -60,6 +60,14 @@ class FeedbackTable(Tables):
             session.add_all(FeedbackRow(**uids, **mark.model_dump()) for mark in marks)
 
     @persevering
+    def owners(self) -> list[tuple[str, str | None, int]]:
+        """Return SeriesInstanceUID, StudyInstanceUID and number of marks of each series that has any."""
+        columns = FeedbackRow.series_instance_uid, FeedbackRow.study_instance_uid
+        query = select(*columns, func.count()).group_by(*columns)
+        with self._database.session(reads_only=True) as session:
+            return [(series, study, count) for series, study, count in session.execute(query)]
+
+    @persevering
     def delete(self, series_instance_uids: Collection[str], *, only_count: bool = False) -> int:
         """Delete the marks on series, or only count them."""
         wanted = FeedbackRow.series_instance_uid.in_(list(series_instance_uids))

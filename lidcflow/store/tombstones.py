@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import get_args
+from typing import Any, get_args
 
-from sqlalchemy import make_url, select
+from sqlalchemy import JSON, delete, make_url, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from lidcflow.ct.values import is_uid
+from lidcflow.erasure.found import Found, joined
 from lidcflow.erasure.subject import Kind, Subject, Target, merged
 from lidcflow.errors import ErasureError
 from lidcflow.store.away import persevering
@@ -34,13 +36,23 @@ class TombstoneRow(Base):
 
 @dataclass(frozen=True)
 class Tombstone:
-    """An erasure: whose, its own name, when it was asked for and done, and what is still to be deleted."""
+    """An erasure: whose, its own name, when it was asked for and done, what is to be deleted and what was found."""
 
     subject: Subject
     erasure: str
     asked: datetime
     done: datetime | None
     waiting: tuple[Target, ...]
+    found: Found = field(default_factory=dict)
+
+
+class FoundRow(Base):
+    """What an erasure that is under way has found so far, in all its tries."""
+
+    __tablename__ = "erasure_found"
+
+    erasure: Mapped[str] = mapped_column(primary_key=True)
+    found: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class Tombstones(Tables):
@@ -64,8 +76,11 @@ class Tombstones(Tables):
     """
 
     @persevering
-    def begin(self, subject: Subject, targets: Iterable[Target]) -> Tombstone:
-        """Keep a subject out from now on, and note which series are to be deleted; a begun erasure goes on."""
+    def begin(self, subject: Subject, targets: Iterable[Target], found: Found | None = None) -> Tombstone:
+        """Keep a subject out from now on, and note what is to be deleted; a begun erasure goes on.
+
+        What was found is noted before it is deleted, so that a try that is cut short is counted too.
+        """
         with self._database.session() as session:
             row = session.get(TombstoneRow, (subject.kind, subject.key))
             if row is None or row.done is not None:
@@ -73,7 +88,10 @@ class Tombstones(Tables):
                 row.erasure, row.asked, row.done = secrets.token_hex(4), utc_now(), None
                 session.add(row)
             row.series = [_text(target) for target in merged([*map(_target, row.series), *targets])]
-            return _tombstone(row)
+            beside = session.get(FoundRow, row.erasure) or FoundRow(erasure=row.erasure, found={})
+            beside.found = joined(beside.found, found or {})
+            session.add(beside)
+            return _tombstone(row, beside)
 
     @persevering
     def finish(self, subject: Subject) -> Tombstone:
@@ -81,6 +99,7 @@ class Tombstones(Tables):
         with self._database.session() as session:
             row = session.get_one(TombstoneRow, (subject.kind, subject.key))
             row.done, row.series = utc_now(), []
+            session.execute(delete(FoundRow).where(FoundRow.erasure == row.erasure))
             return _tombstone(row)
 
     @persevering
@@ -109,7 +128,7 @@ class Tombstones(Tables):
         """Return every tombstone, oldest first."""
         with self._database.session(reads_only=True) as session:
             rows = session.scalars(select(TombstoneRow).order_by(TombstoneRow.asked, TombstoneRow.key))
-            return [_tombstone(row) for row in rows]
+            return [_tombstone(row, session.get(FoundRow, row.erasure)) for row in rows]
 
 
 def tombstones_in(url: str) -> list[Tombstone]:
@@ -126,11 +145,13 @@ def _text(target: Target) -> str:
 
 
 def _target(text: str) -> Target:
-    return Target(*text.split())
+    """Read what `_text` wrote; earlier versions wrote headers' values as they were, blanks and all."""
+    series, blank, study = text.rpartition(" ")
+    return Target.of(series, study) if blank and is_uid(study) else Target.of(text)
 
 
-def _tombstone(row: TombstoneRow) -> Tombstone:
+def _tombstone(row: TombstoneRow, found: FoundRow | None = None) -> Tombstone:
     kinds: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
-    return Tombstone(
-        Subject(kinds[row.kind], row.key), row.erasure, row.asked, row.done, tuple(map(_target, row.series))
-    )
+    waiting = tuple(map(_target, row.series))
+    subject = Subject(kinds[row.kind], row.key)
+    return Tombstone(subject, row.erasure, row.asked, row.done, waiting, found.found if found else {})

@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from lidcflow.errors import ResourceError, TurnTaken
+from lidcflow.store import relocation
 from lidcflow.store.advisory import held_between_machines, holds_between_machines
 
 Stage = Literal["preprocess", "train", "infer", "inbox", "evaluate", "experiment"]
 FOLDER = "locks"
+SERVED_FILE = "up.json"
+"""Locked by `lidcflow up` for as long as it serves the workspace."""
+
 PATIENCE_S = 1.0
 """Time to wait for one who only looks whether a turn is taken."""
 
@@ -49,11 +53,12 @@ def at_work(
     TurnTaken
         If an erasure is under way, or the stage is to be alone and is not.
     ResourceError
-        If the workspace can't be written.
+        If the workspace can't be written, or as for `settle`.
     """
     erasing = f"workspace {workspace}: an erasure must come to its end first, got one under way; run again after it"
     taken = f"workspace {workspace}: only one {stage} may run at a time, got one under way; run again after it"
     kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+    settle(workspace)
     with (
         _held(workspace, _ALL, fcntl.LOCK_SH, erasing),
         _held(workspace, stage, kind, taken, patience_s=patience_s),
@@ -70,8 +75,9 @@ def nobody_else_at_work(workspace: Path, catalog: str = "") -> Iterator[None]:
     Raises
     ------
     ResourceError
-        If anything is under way.
+        If anything is under way, or as for `settle`.
     """
+    settle(workspace)
     if (workspace / FOLDER / f"{_ALL}.lock").exists():
         others = [stage for stage in get_args(Stage) if is_at_work(workspace, stage)]
     else:
@@ -82,6 +88,29 @@ def nobody_else_at_work(workspace: Path, catalog: str = "") -> Iterator[None]:
     )
     with _held(workspace, _ALL, fcntl.LOCK_EX, taken), _held_elsewhere(catalog, _ALL, taken, alone=True):
         yield
+
+
+def settle(workspace: Path) -> int:
+    """Make MLflow's database name the folder that the workspace lies in, if it was moved or copied.
+
+    Returns
+    -------
+    int
+        Places of artifacts that were rewritten; 0 where the workspace lies where it did.
+
+    Raises
+    ------
+    ResourceError
+        If the database can't be written, or another process uses the workspace by the name that would be replaced.
+    """
+    if not (former := relocation.former_roots(workspace)):
+        return 0
+    taken = (
+        f"workspace {workspace}: its MLflow database names {former[0]} as its folder, and another process is at work "
+        "there under that name; stop it, or use the workspace by the same name"
+    )
+    with _held(workspace, _ALL, fcntl.LOCK_EX, taken), _unserved(workspace, taken):
+        return relocation.rewrite(workspace)
 
 
 def is_at_work(workspace: Path, stage: Stage, catalog: str = "") -> bool:
@@ -95,6 +124,22 @@ def is_at_work(workspace: Path, stage: Stage, catalog: str = "") -> bool:
             return not _locked(stream.fileno(), fcntl.LOCK_EX, patience_s=0)
     except FileNotFoundError:
         return False
+
+
+@contextmanager
+def _unserved(workspace: Path, taken: str) -> Iterator[None]:
+    """Keep `lidcflow up` from starting, and refuse if it runs."""
+    try:
+        descriptor = os.open(workspace / SERVED_FILE, os.O_RDONLY)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        if not _locked(descriptor, fcntl.LOCK_SH, patience_s=0):
+            raise ResourceError(taken)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -7,15 +7,19 @@ import os
 import re
 import urllib.error
 import urllib.request
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.tracking._tracking_service import utils as mlflow_places
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,6 +27,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from lidcflow.config import Config
 from lidcflow.config_checks import without_passwords
 from lidcflow.errors import ResourceError, TrackingAway
+from lidcflow.store.relocation import DATABASE
+from lidcflow.store.turns import settle
 
 ANSWER_TIMEOUT_S = 10
 
@@ -33,6 +39,20 @@ EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
     MLFLOW_RUN_NOTE: "Chest CT: a run for each training, with one run for each sector below it. Research use only.",
 }
+
+
+class _NothingKept(OrderedDict[str, Any]):
+    """MLflow's memory of places by run, which remembers none.
+
+    The runs of a copied workspace have the ids of the original's: a process that serves both would write into the
+    wrong one. To look a place up costs one query for each file that is logged.
+    """
+
+    def __setitem__(self, run_id: str, place: Any) -> None:
+        """Keep nothing."""
+
+
+mlflow_places._artifact_repos_cache = _NothingKept()
 
 
 @dataclass(frozen=True)
@@ -63,6 +83,27 @@ class Tracking:
         artifacts = None if served else config.mlflow_artifacts.as_uri()  # MLflow's own choice is the working folder
         return cls(config.tracking_uri, artifacts, config.tracking.experiment, config.tracking.registry_name)
 
+    @property
+    def workspace(self) -> Path | None:
+        """Workspace that holds both database and artifacts; None where either is elsewhere."""
+        folder = local_path(self.artifacts or "")
+        root = folder and folder.parents[1]
+        return root if root and self.uri == f"sqlite:///{root / DATABASE}" else None
+
+
+def local_path(uri: str) -> Path | None:
+    """Return the file or folder that a ``file:`` URI or a path names; None for an address elsewhere, or none.
+
+    Examples
+    --------
+    >>> str(local_path("file:///data/two%20words")), local_path("s3://bucket/key")
+    ('/data/two words', None)
+    """
+    parts = urlsplit(uri)
+    if not uri or parts.scheme not in ("", "file"):
+        return None
+    return Path(unquote(parts.path) if parts.scheme else uri)
+
 
 def connect(tracking: Tracking) -> MlflowClient:
     """Connect this process to MLflow, making its SQLite file on first use.
@@ -75,12 +116,21 @@ def connect(tracking: Tracking) -> MlflowClient:
     TrackingAway
         If the tracking server does not answer.
     ResourceError
-        If the database can't be opened.
+        If the database can't be opened, or the workspace was moved and another process is at work there.
     """
+    if (workspace := tracking.workspace) and workspace.is_dir():
+        found = workspace.stat()
+        _settle(workspace, found.st_dev, found.st_ino)
     client = _client(tracking)
     mlflow.set_tracking_uri(tracking.uri)
     mlflow.set_registry_uri(tracking.uri)
     return client
+
+
+@functools.cache
+def _settle(workspace: Path, _device: int, _inode: int) -> None:
+    """Look once for each folder and name of it whether it was moved: this is called with every figure of a training."""
+    settle(workspace)
 
 
 @functools.cache

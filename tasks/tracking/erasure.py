@@ -14,7 +14,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from tasks.tracking.connection import Tracking, connect, is_there
+from lidcflow.erasure.files import is_inside
+from lidcflow.errors import ErasureError
+from tasks.tracking.connection import Tracking, connect, is_there, local_path
 from tasks.tracking.registry import ERASED_TAG
 
 SNAPSHOT_FOLDER = "snapshot"
@@ -67,13 +69,35 @@ def fetch(tracking: Tracking, kept: Kept, folder: Path) -> Path:
     return Path(connect(tracking).download_artifacts(kept.run_id, kept.path, str(folder)))
 
 
+def is_own(tracking: Tracking, kept: Kept) -> bool:
+    """Return whether an artifact may be changed: a file outside the workspace, whatever names it, is another's.
+
+    With a tracking server, and in a bucket, the configuration says that the place is shared.
+    """
+    file = local_path(kept.uri)
+    if file is None or tracking.artifacts is None:
+        return True
+    folder = local_path(tracking.artifacts)
+    return folder is not None and is_inside(file, folder.parents[1])
+
+
 def replace(tracking: Tracking, kept: Kept, file: Path) -> None:
-    """Put a file in place of an artifact of the same name."""
+    """Put a file in place of an artifact of the same name.
+
+    Raises
+    ------
+    ErasureError
+        If it lies outside the workspace.
+    """
+    if not is_own(tracking, kept):
+        raise ErasureError(f"erase: {kept.path} of run {kept.run_id} must lie in the workspace; delete it by hand")
     connect(tracking).log_artifact(kept.run_id, str(file), SNAPSHOT_FOLDER)
 
 
 def delete(tracking: Tracking, kept: Kept) -> bool:
-    """Delete an artifact; false where its storage can't, or will not."""
+    """Delete an artifact; false where its storage can't or will not, or where it lies outside the workspace."""
+    if not is_own(tracking, kept):
+        return False
     client = connect(tracking)
     root = client.get_run(kept.run_id).info.artifact_uri
     try:

@@ -43,7 +43,16 @@ from tasks.tracking.runs import open_run, run_of
 SERIES = {"Ada": ("1.2.31", "1.2.32"), "Barbara": ("1.2.33",), "Dorothy": ("1.2.34",), "Grace": ("1.2.35",)}
 LABELS = np.array([0, 1, 2, 0, 0, 0, 0, 0], dtype=np.int8)
 SMALL = PreprocessConfig(slices=8, size=16)
-STEPS = ("delete_volumes", "delete_reports", "delete_headers", "delete_arms", "erase_training", "delete_rows", "append")
+STEPS = (
+    "delete_mentions",
+    "delete_volumes",
+    "delete_reports",
+    "delete_arms",
+    "erase_training",
+    "delete_headers",
+    "delete_rows",
+    "append",
+)
 """What an erasure does, in order; after each it may be cut short."""
 
 
@@ -163,7 +172,9 @@ def test_a_dry_run_tells_what_would_go_and_touches_nothing(config, trainings):
         "snapshots": 1,
         "arms": 1,
         "artifacts": 2,
+        "mentions": 0,
         "releases": (1,),
+        "models": ("m version 1",),
     }
     assert {path: path.read_bytes() for path in config.workspace.rglob("*.parquet")} == before
     assert tombstones_in(config.catalog) == []
@@ -173,6 +184,7 @@ def test_a_dry_run_tells_what_would_go_and_touches_nothing(config, trainings):
 @pytest.fixture(scope="module")
 def erased(config, trainings):
     """Ada's erasure, cut short after each of its steps in turn, then run to its end."""
+    planned = erase(subject("Ada"), config, dry_run=True)
     with pytest.MonkeyPatch.context() as patch:
         for step in STEPS:
             done = getattr(erasing, step)
@@ -181,7 +193,7 @@ def erased(config, trainings):
                 erase(subject("Ada"), config)
             patch.setattr(erasing, step, done)
     found = status_of(config)
-    return SimpleNamespace(before=found, report=erase(subject("Ada"), config))
+    return SimpleNamespace(before=found, planned=planned, report=erase(subject("Ada"), config))
 
 
 def cutting(step):
@@ -197,6 +209,11 @@ def test_an_erasure_that_was_cut_short_is_told_until_it_is_run_again(config, era
 
     assert problem == f"an erasure was cut short; run `lidcflow erase --patient {key_of('Ada')}` again"
     assert status_of(config).erasures.cut_short == []
+
+
+def test_tries_that_were_cut_short_are_counted_too_and_a_dry_run_told_the_truth(erased):
+    assert erased.report.deleted == erased.planned.deleted
+    assert erased.report.deleted.volumes == 4
 
 
 def test_after_an_erasure_no_file_names_the_patient_but_tombstone_and_log(config, erased):

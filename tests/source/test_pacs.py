@@ -10,11 +10,14 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 
 from lidcflow.config import PreprocessConfig
 from lidcflow.ct import arrivals
+from lidcflow.ct.records import Reason
 from lidcflow.ct.reduce import reduce_series
 from lidcflow.ct.series import index_files, index_folder
+from lidcflow.erasure.subject import Subject
+from lidcflow.erasure.verdicts import without_erased
 from lidcflow.errors import EmptySource, PacsError, SeriesRefused
 from lidcflow.pacs import patience
-from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.privacy import PUBLIC_KEY, patient_key
 from lidcflow.source.places import list_source
 from lidcflow.source.reader import HeaderReader
 from tests.ct.conftest import ENCODED, encode_folder
@@ -303,3 +306,15 @@ def test_progress_is_counted_in_instances(ct_series, tmp_path, tiny):
     index_files(listing, HeaderReader(PUBLIC_KEY, access=tiny.access), on_progress=lambda *seen: told.append(seen))
 
     assert told == [(8, 16), (16, 16)]
+
+
+def test_a_series_of_an_erased_patient_is_known_as_such_though_none_of_it_comes(ct_series, tmp_path, tiny):
+    tiny.hold(ct_series(tmp_path / "ct" / "a", n=12, patient_id="Ada", series_uid="1.2.3"))
+    tiny.hold(ct_series(tmp_path / "ct" / "b", n=12, patient_id="Grace", series_uid="1.2.4"))
+    erased = {Subject("patient", patient_key("Ada", PUBLIC_KEY))}
+
+    with tiny.faulty(lambda asked, answer: Answer(404) if "/series/1.2" in asked else answer):
+        ada, grace = without_erased(index("pacs:tiny", tiny), erased)
+
+    assert (ada.reason, grace.reason) == (Reason.ERASED, Reason.INCOMPLETE)
+    assert grace.patients == (patient_key("Grace", PUBLIC_KEY),)

@@ -228,3 +228,21 @@ def test_rows_are_counted_before_they_are_deleted(catalog):
     assert catalog.delete(["1.2", "9.9"], only_count=True) == 1
     assert catalog.delete(["1.2", "9.9"]) == 1
     assert [row.series_instance_uid for row in catalog.rows()] == ["1.3"]
+
+
+def test_a_refused_series_keeps_whose_it_is_and_one_of_two_patients_is_of_both(catalog):
+    alone = replace(refused("1.2"), study_instance_uid="1", patients=("a",), studies=("1",))
+    shared = replace(refused("1.3"), patients=("a", "b"), studies=("1", "2"))
+    catalog.record_verdicts([alone, shared])
+
+    assert set(catalog.owners()) == {("1.2", "1", "a"), ("1.3", "1", "a"), ("1.3", None, "a"), ("1.3", None, "b")}
+    assert catalog.delete(["1.3"]) == 1
+    assert list(catalog.owners()) == [("1.2", "1", "a")]
+
+
+def test_the_row_of_a_series_that_is_found_to_be_erased_goes(catalog):
+    catalog.record_verdicts([refused("1.2")])
+
+    catalog.record_verdicts([replace(refused("1.2"), reason=Reason.ERASED)])
+
+    assert catalog.rows() == []

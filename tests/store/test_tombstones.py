@@ -59,3 +59,23 @@ def test_a_catalog_from_before_there_were_tombstones_gets_the_table(catalog_url)
     execute(catalog_url, "DROP TABLE IF EXISTS tombstones")
 
     assert tombstones_in(catalog_url) == []
+
+
+def test_what_an_earlier_version_wrote_of_a_series_without_a_uid_is_understood(tombstones, catalog_url):
+    tombstones.begin(PATIENT, [])
+    execute(catalog_url, """UPDATE tombstones SET series = '["A/B 1.2.3", "A B", "1.2.4"]'""")
+
+    begun = tombstones.begin(PATIENT, [Target.of("A/B")])
+
+    assert set(begun.waiting) == {Target.of("A/B", "1.2.3"), Target.of("A B"), Target("1.2.4")}
+
+
+def test_what_several_tries_found_adds_up_until_the_erasure_is_done(tombstones):
+    tombstones.begin(PATIENT, [], {"volumes": {"1.2.3": 1}, "header_files": {"1.2.3": 9}})
+
+    begun = tombstones.begin(PATIENT, [], {"volumes": {"1.2.4": 1}, "header_files": {"1.2.3": 2}})
+
+    assert begun.found == {"volumes": {"1.2.3": 1, "1.2.4": 1}, "header_files": {"1.2.3": 9}}
+    assert tombstones.all()[0].found == begun.found
+    tombstones.finish(PATIENT)
+    assert tombstones.all()[0].found == {}
