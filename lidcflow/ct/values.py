@@ -8,23 +8,30 @@ from typing import Any
 
 from pydicom.multival import MultiValue
 
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+LONGEST_UID = 128
+"""Characters of a UID at most: the standard allows 64, and some archives write 65 or 66."""
+
+_UID = re.compile(r"[0-9](?:[0-9.]*[0-9])?")
+_CLOCK = re.compile(r"(?:\d{8})?(\d{2})(\d{2})(\d{2}(?:\.\d+)?)(?:[+-]\d{4})?")
 LABEL_LENGTH = 64
 
 
 def is_uid(value: str) -> bool:
-    """Tell whether a value is a UID, and so safe as the name of a folder.
+    """Return whether a value can stand for a UID, and is safe as the name of a folder.
+
+    Only digits and dots, a digit at either end. The standard's further rules (64 characters, no leading zero, no
+    empty component) are broken by archives whose series are sound otherwise, and no path depends on them.
 
     References
     ----------
-    DICOM PS3.5 section 9.1; leading zeros, which the field writes, are let through.
+    DICOM PS3.5 section 9.1.
 
     Examples
     --------
-    >>> is_uid("1.2.840.10008"), is_uid("../../x")
-    (True, False)
+    >>> is_uid("1.2.840.10008"), is_uid("1.2..03"), is_uid("../../x"), is_uid("..")
+    (True, True, False, False)
     """
-    return len(value) <= 64 and _UID.fullmatch(value) is not None
+    return len(value) <= LONGEST_UID and _UID.fullmatch(value) is not None
 
 
 def text_of(value: Any) -> str | None:
@@ -57,14 +64,32 @@ def integer_of(value: Any) -> int | None:
     return None if number is None or number != int(number) else int(number)
 
 
+def seconds_of(value: Any) -> float | None:
+    """Return the time of day that a TM or DT value states, in seconds, or None."""
+    found = _CLOCK.fullmatch(raw_text(value))
+    if found is None:
+        return None
+    hours, minutes, seconds = found.groups()
+    return 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds)
+
+
 def numbers_of(value: Any, count: int) -> tuple[float, ...] | None:
-    """Give exactly `count` finite numbers of a decimal string, undecoded or decoded, or None."""
+    """Return exactly `count` finite numbers of a decimal string, undecoded or decoded, or None.
+
+    A comma is read as the decimal point: some scanners write the locale's, and it has no other meaning in a decimal
+    string.
+
+    Examples
+    --------
+    >>> numbers_of(b"0,703\\\\0,703 ", 2)
+    (0.703, 0.703)
+    """
     if isinstance(value, bytes | str):
         value = raw_text(value).split("\\")
     elif not isinstance(value, MultiValue | list | tuple):
         value = [value]
     try:
-        numbers = tuple(float(part) for part in value)
+        numbers = tuple(float(part.replace(",", ".")) if isinstance(part, str) else float(part) for part in value)
     except (TypeError, ValueError, OverflowError):
         return None
     return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
