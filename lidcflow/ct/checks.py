@@ -10,7 +10,7 @@ from lidcflow.ct.enhanced import ENHANCED_CT_IMAGES
 from lidcflow.ct.headers import Header
 from lidcflow.ct.records import Reason
 from lidcflow.ct.syntaxes import Layout, layout_of, why_refused
-from lidcflow.ct.values import LONGEST_UID, is_uid
+from lidcflow.ct.values import LONGEST_UID, is_uid, names_instance
 from lidcflow.errors import SeriesRefused
 
 MATRIX_LIMITS = 16, 4096
@@ -29,7 +29,7 @@ def have_uids(headers: Sequence[Header]) -> None:
         if not is_uid(header.facts.study_instance_uid):
             raise _bad_uid(headers, header, "StudyInstanceUID", header.facts.study_instance_uid)
         is_slice = header.facts.sop_class_uid in {CT_IMAGE, *ENHANCED_CT_IMAGES} and not header.facts.localizer
-        if is_slice and not is_uid(header.sop_instance_uid):
+        if is_slice and not names_instance(header.sop_instance_uid):
             raise _bad_uid(headers, header, "SOPInstanceUID", header.sop_instance_uid)
 
 

@@ -66,9 +66,12 @@ def parse_head(head: bytes) -> Parsed | None:
     """
     stream = io.BytesIO(head)
     with contextlib.suppress(Exception):
-        syntax = read_syntax(stream)
+        stated = _stated_syntax(stream)
+        syntax = stated or encoding_at(stream)
         if layout_of(syntax) is Layout.LITTLE_ENDIAN:
-            return _parse_plain(stream, syntax)
+            parsed = _parse_plain(stream, syntax)
+            compressed = parsed and parsed.pixels and parsed.pixels[1] == UNDEFINED_LENGTH
+            return None if compressed and not stated else parsed
         if layout_of(syntax) is Layout.ENCAPSULATED:
             parsed = _parse_to_pixels(stream, syntax, TAGS, LONGEST_VALUE)
             return parsed if parsed.pixels else None

@@ -77,6 +77,16 @@ def of_one_pass(images: Sequence[Header], z_mm: NDArray[np.float64]) -> list[int
     return list(range(len(images)))
 
 
+def differing_attribute(images: Sequence[Header]) -> str | None:
+    """Name the attribute, with its values, in which images at one position are of different acquisitions."""
+    for name, value_of in (*_ATTRIBUTES.items(), ("AcquisitionTime", _acquisition_time)):
+        values = list(dict.fromkeys(value_of(image) for image in images))
+        if len(values) > 1 and (None not in values or name == "AcquisitionNumber"):
+            shown = "" if name == "AcquisitionTime" else f" {' and '.join(map(_text, values[:SHOWN_VALUES]))}"
+            return f"values of {name}{shown}"
+    return None
+
+
 def pass_flags(images: Sequence[Header]) -> list[str]:
     """Return the flag of a series with several acquisitions, each of more than strays."""
     counts = Counter(image.facts.acquisition_number for image in images)
@@ -106,6 +116,10 @@ _ATTRIBUTES: dict[str, Callable[[Header], Hashable]] = {
     "KVP": lambda image: image.facts.acquisition.kvp,
     "ContrastBolusAgent": lambda image: image.facts.acquisition.contrast,
 }
+
+
+def _acquisition_time(image: Header) -> Hashable:
+    return image.acquisition_time_s
 
 
 def _thicknesses(labels: Labels) -> Labels:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vector = tuple[float, float, float]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 MIRRORED, ROTATED = "mirrored-in-plane", "rotated-in-plane"
 """Flags of slices that are not stored as chest CT usually is: seen from above, or turned."""
@@ -67,24 +69,60 @@ class PatientAxes:
         x, y, z = (at + (z_mm - self.z_mm) * up + down_mm * a + across_mm * b for at, up, a, b in ways)
         return x, y, z
 
-    def usual_view(self, plane: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Turn slices so that the patient's right is on the left and his front on top, as radiologists look at CT.
+    @property
+    def orientation(self) -> tuple[float, ...]:
+        """Direction cosines of a row, then of a column, as Image Orientation (Patient) has them."""
+        return (*self.row, *self.column)
 
-        Parameters
-        ----------
-        plane : (..., rows, columns) array
-            As stored; the last two axes are turned by quarter turns and mirrored, without a copy.
 
-        Returns
-        -------
-        (..., rows, columns) array
-            Rows and columns exchanged where the stored rows run from front to back.
-        """
-        row, column = self.row, self.column
-        if abs(row[1]) > abs(row[0]):
-            plane, row, column = np.swapaxes(plane, -1, -2), column, row
-        plane = plane if row[0] >= 0 else plane[..., ::-1]
-        return plane if column[1] >= 0 else plane[..., ::-1, :]
+def is_transposed(orientation: Sequence[float]) -> bool:
+    """Return whether rows run along the patient's front and back, not from side to side."""
+    return abs(orientation[1]) > abs(orientation[0])
+
+
+def usual_view(planes: NDArray[Scalar], orientation: Sequence[float]) -> NDArray[Scalar]:
+    """Turn slices so that the patient's right is on the left and his front on top, as radiologists look at CT.
+
+    Parameters
+    ----------
+    planes : (..., rows, columns) array
+        As stored.
+    orientation : sequence of 6 floats
+        Image Orientation (Patient).
+
+    Returns
+    -------
+    (..., rows, columns) array
+        A view of the same voxels; rows and columns are exchanged where `is_transposed`.
+
+    Examples
+    --------
+    >>> usual_view(np.array([[1, 2], [3, 4]]), [0, 1, 0, -1, 0, 0]).tolist()
+    [[3, 1], [4, 2]]
+    """
+    row, column = orientation[:3], orientation[3:]
+    if is_transposed(orientation):
+        planes, row, column = np.swapaxes(planes, -1, -2), column, row
+    planes = planes if row[0] >= 0 else planes[..., ::-1]
+    return planes if column[1] >= 0 else planes[..., ::-1, :]
+
+
+def cell_centre(cell: float, pixels: int, cells: int) -> float:
+    """Return the place of the centre of a cell, counted in pixels from the centre of the first pixel.
+
+    Parameters
+    ----------
+    cell : float
+        From 0.
+    pixels, cells : int
+        How many lie along the same edge of a slice.
+
+    Examples
+    --------
+    >>> cell_centre(0, pixels=512, cells=128), cell_centre(127, pixels=512, cells=128)
+    (1.5, 509.5)
+    """
+    return (cell + 0.5) * pixels / cells - 0.5
 
 
 def axes_of(

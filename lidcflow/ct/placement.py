@@ -21,7 +21,7 @@ from lidcflow.ct.geometry import (
 from lidcflow.ct.headers import Header
 from lidcflow.ct.records import Reason
 from lidcflow.ct.stacks import LEAST_OF_A_STACK, MAX_GAP, codes_of, is_whole, lie_in_each_other, steps_of
-from lidcflow.ct.strays import are_strays, on_one_line
+from lidcflow.ct.strays import are_strays, lean_of_line_deg, on_one_line
 
 FARTHEST_MM = 10_000.0
 PIXEL_MM = 0.01, 100.0
@@ -152,7 +152,7 @@ def of_one_frame(headers: Sequence[Header], z_mm: NDArray[np.float64]) -> tuple[
     if lie_in_each_other(z_mm, codes, stated=False) is not None or _part_at_a_gap(z_mm, codes):
         other = next(i for i in every if frames[i] != frames[0])
         sentence = (
-            f"slices must be of one scan, got {len(counts)} values of FrameOfReferenceUID, the most frequent on "
+            f"slices must be of one scan, got {len(counts)} kinds of FrameOfReferenceUID, the most frequent on "
             f"{count} of {len(headers)}, whose positions are those of scans of their own, the first other one at "
             f"z = {z_mm[other]:.2f} mm in instance {headers[other].sop_instance_uid}; separate them at the source"
         )
@@ -178,9 +178,11 @@ def of_one_kernel(headers: Sequence[Header]) -> list[Header]:
         return list(headers)
     main, count = max(kernels.items(), key=lambda item: (item[1], item[0]))
     if not are_strays(kernels.total() - count, len(headers)):
+        other = next(header for header in headers if header.facts.acquisition.kernel not in (None, main))
         sentence = (
             f"slices must be reconstructed with one kernel, got {len(kernels)} kernels, "
-            f"the most frequent on {count} of {len(headers)}; separate them at the source"
+            f"the most frequent on {count} of {len(headers)}: ConvolutionKernel {main} there and "
+            f"{other.facts.acquisition.kernel} in instance {other.sop_instance_uid}; separate them at the source"
         )
         raise refusal(headers, Reason.MIXED_KERNELS, sentence)
     return [header for header in headers if header.facts.acquisition.kernel in (None, main)]
@@ -214,6 +216,7 @@ def stacked(headers: Sequence[Header]) -> tuple[list[Header], NDArray[np.float64
     images = on_one_line(headers, normal)
     positions_mm = np.array([header.position_mm for header in images])
     lean_deg = shear_deg(positions_mm, normal)
+    lean_deg = min(lean_deg, lean_of_line_deg(positions_mm, normal)) if lean_deg > SHEAR_WITHIN_DEG else lean_deg
     if lean_deg > SHEAR_WITHIN_DEG:
         sentence = f"slices must be stacked along their normal, got {lean_deg:.1f} degrees of gantry tilt; resample it"
         raise refusal(headers, Reason.TILTED, sentence)

@@ -66,7 +66,7 @@ def spacing_mm(
 def _gap_flags(headers: Sequence[Header], z_mm: NDArray[np.float64], median_mm: float, gaps: str) -> list[str]:
     steps_mm = -np.diff(z_mm)
     _is_one_pass(headers, z_mm, steps_mm)
-    wide = are_gaps(steps_mm) & ~_by_design(headers, steps_mm, median_mm)
+    wide = are_gaps(steps_mm) & ~(_by_design(headers, steps_mm) & (steps_mm <= MAX_GAP * median_mm))
     if not wide.any():
         return [] if is_even(z_mm) else ["spacing-varies"]
     step_mm = min(median_mm, float(np.median(steps_mm[~wide]))) if not wide.all() else median_mm
@@ -84,15 +84,15 @@ def _gap_flags(headers: Sequence[Header], z_mm: NDArray[np.float64], median_mm: 
     raise refusal(headers, reason, sentence)
 
 
-def _by_design(headers: Sequence[Header], steps_mm: NDArray[np.float64], median_mm: float) -> NDArray[np.bool_]:
-    """Find distances that are no gaps although finer ones lie around them: the slices there are as thick.
+def _by_design(headers: Sequence[Header], steps_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Find distances at which nothing is missing although finer ones lie around them: the slices there are as thick.
 
     InstanceNumber must count on as well; where slices are missing, it skips.
     """
     thickness_mm = np.array([header.facts.acquisition.slice_thickness_mm or 0.0 for header in headers])
     numbers = np.array([np.nan if header.instance_number is None else header.instance_number for header in headers])
     thick = np.maximum(thickness_mm[:-1], thickness_mm[1:]) >= THICK_ENOUGH * steps_mm
-    by_design: NDArray[np.bool_] = thick & (np.abs(np.diff(numbers)) == 1) & (steps_mm <= MAX_GAP * median_mm)
+    by_design: NDArray[np.bool_] = thick & (np.abs(np.diff(numbers)) == 1)
     return by_design
 
 

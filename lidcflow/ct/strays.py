@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -109,14 +110,33 @@ def _aside(
     return np.abs(off_mm / pixels_mm).max(axis=1), np.linalg.norm(off_mm, axis=1)
 
 
+def lean_of_line_deg(positions_mm: NDArray[np.float64], normal: NDArray[np.float64]) -> float:
+    """Return the angle between the normal and the line on which the first pixels lie, in degrees.
+
+    Parameters
+    ----------
+    positions_mm : (slices, 3) array
+        Image Position (Patient), in any order.
+    normal : (3,) array
+        Unit normal.
+    """
+    z_mm = positions_mm @ normal
+    slope = _slope(positions_mm - z_mm[:, None] * normal, z_mm)
+    return math.degrees(math.atan(float(np.linalg.norm(slope))))
+
+
 def _without_lean(in_plane_mm: NDArray[np.float64], z_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Subtract the line that most pairs of slices agree on (Theil and Sen): strays do not move it."""
+    along = in_plane_mm - z_mm[:, None] * _slope(in_plane_mm, z_mm)
+    off_mm: NDArray[np.float64] = along - np.median(along, axis=0)
+    return off_mm
+
+
+def _slope(in_plane_mm: NDArray[np.float64], z_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the slope of the line that most pairs of slices agree on (Theil and Sen): strays do not move it."""
     every = np.arange(len(z_mm))[:: -(-len(z_mm) // MOST_PAIRS_OF)]
     first, second = np.triu_indices(len(every), 1)
     way_mm = z_mm[every][second] - z_mm[every][first]
     apart = np.abs(way_mm) > 0
     slopes = (in_plane_mm[every][second] - in_plane_mm[every][first])[apart] / way_mm[apart, None]
-    slope = np.median(slopes, axis=0) if len(slopes) else np.zeros(2)
-    along = in_plane_mm - z_mm[:, None] * slope
-    off_mm: NDArray[np.float64] = along - np.median(along, axis=0)
-    return off_mm
+    slope: NDArray[np.float64] = np.median(slopes, axis=0) if len(slopes) else np.zeros(in_plane_mm.shape[1])
+    return slope

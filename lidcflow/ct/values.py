@@ -11,7 +11,8 @@ from pydicom.multival import MultiValue
 LONGEST_UID = 128
 """Characters of a UID at most: the standard allows 64, and some archives write 65 or 66."""
 
-_UID = re.compile(r"[0-9](?:[0-9.]*[0-9])?")
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_INSTANCE_UID = re.compile(r"[0-9][0-9.]*")
 _CLOCK = re.compile(r"(?:\d{8})?(\d{2})(\d{2})(\d{2}(?:\.\d+)?)(?:[+-]\d{4})?")
 LABEL_LENGTH = 64
 
@@ -19,8 +20,7 @@ LABEL_LENGTH = 64
 def is_uid(value: str) -> bool:
     """Return whether a value can stand for a UID, and is safe as the name of a folder.
 
-    Only digits and dots, a digit at either end. The standard's further rules (64 characters, no leading zero, no
-    empty component) are broken by archives whose series are sound otherwise, and no path depends on them.
+    Archives write 65 or 66 characters and leading zeros in series that are sound otherwise: both are let through.
 
     References
     ----------
@@ -28,10 +28,23 @@ def is_uid(value: str) -> bool:
 
     Examples
     --------
-    >>> is_uid("1.2.840.10008"), is_uid("1.2..03"), is_uid("../../x"), is_uid("..")
+    >>> is_uid("1.2.840.10008"), is_uid("1.2.003"), is_uid("../../x"), is_uid("1..2")
     (True, True, False, False)
     """
     return len(value) <= LONGEST_UID and _UID.fullmatch(value) is not None
+
+
+def names_instance(value: str) -> bool:
+    """Return whether a value can name an instance: digits and dots, also with an empty component.
+
+    It never becomes a path, and a document that refers to the instance must repeat it as it is.
+
+    Examples
+    --------
+    >>> names_instance("1.2..3"), names_instance("1.2.3."), names_instance("Lovelace")
+    (True, True, False)
+    """
+    return len(value) <= LONGEST_UID and _INSTANCE_UID.fullmatch(value) is not None
 
 
 def text_of(value: Any) -> str | None:
