@@ -25,6 +25,9 @@ EVEN_SHARE = 0.8
 LEAST_OF_A_STACK = 4
 """Fewer slices are strays, not a pass of the scanner."""
 
+LEAST_BETWEEN = 2
+"""So many slices between those of another stack show that two passes lie in each other."""
+
 SAME_POSITION_MM = 1e-3
 
 Labels = Sequence[Hashable]
@@ -108,7 +111,7 @@ def lie_in_each_other(
     """Find the slices of stacks that lie in each other, or overlap.
 
     Labels alone do not make stacks: where they come in no order and all slices together are even, they are noise.
-    Labels that were inferred count only where each makes a stack of its own.
+    Labels that were inferred count only where each makes a stack of its own, between whose slices others lie.
 
     Parameters
     ----------
@@ -131,4 +134,19 @@ def lie_in_each_other(
         return None
     if (is_even(z_mm) or not stated) and not all(is_stack(z_mm[codes == code]) for code in large):
         return None
+    if not stated and _n_between(z_mm[of_large], codes[of_large]) < LEAST_BETWEEN:
+        return None
     return of_large
+
+
+def _n_between(z_mm: NDArray[np.float64], codes: NDArray[np.intp]) -> int:
+    """Count the slices that lie between two neighbours of another stack; a gap in it is no place between."""
+    found = 0
+    for code in np.unique(codes):
+        own, others = z_mm[codes == code][::-1], z_mm[codes != code]
+        steps_mm = np.diff(own)
+        above = np.searchsorted(own, others)
+        inside = (above > 0) & (above < len(own))
+        narrow = steps_mm[above[inside] - 1] <= MAX_GAP * np.median(steps_mm)
+        found += int(narrow.sum()) + int(np.isin(others[~inside], own).sum())
+    return found
