@@ -20,6 +20,9 @@ WHOLE_STEPS_WITHIN = 0.2
 THICK_ENOUGH = 0.9
 """Slices at least this thick, in distances, leave no gap: the protocol changed its distance on the way."""
 
+ACCEPTED = "-accepted"
+"""End of the flags of gaps that the configuration accepts."""
+
 FEW_BETWEEN = 3
 """Slices between two that are one step apart, from which they are another pass: LIDC-IDRI-0123 has two at a joint."""
 
@@ -57,10 +60,18 @@ def spacing_mm(
     steps_mm = -np.diff(z_mm)
     median_mm = float(np.median(steps_mm)) if len(steps_mm) else 0.0
     flags = _gap_flags(headers, z_mm, median_mm, config.gaps)
+    median_mm = _step_mm(steps_mm, median_mm) if any(flag.endswith(ACCEPTED) for flag in flags) else median_mm
     if len(headers) < MIN_SLICES:
         sentence = f"a series must have at least {MIN_SLICES} slices, got {len(headers)}; find the rest of it"
         raise refusal(headers, Reason.TOO_FEW_SLICES, sentence)
     return median_mm, flags + _length_flags(headers, float(z_mm[0] - z_mm[-1]) + median_mm, config.z_range)
+
+
+def _step_mm(steps_mm: NDArray[np.float64], median_mm: float) -> float:
+    """Return the distance of slices: where gaps are accepted that the median does not tell, that of those without."""
+    gaps = are_gaps(steps_mm)
+    hidden = gaps & (steps_mm <= MAX_GAP * median_mm)
+    return float(np.median(steps_mm[~gaps])) if hidden.any() and not gaps.all() else median_mm
 
 
 def _gap_flags(headers: Sequence[Header], z_mm: NDArray[np.float64], median_mm: float, gaps: str) -> list[str]:
@@ -73,7 +84,7 @@ def _gap_flags(headers: Sequence[Header], z_mm: NDArray[np.float64], median_mm: 
     whole = np.abs(steps_mm / step_mm - np.rint(steps_mm / step_mm))[wide] <= WHOLE_STEPS_WITHIN
     reason = Reason.MISSING_SLICES if whole.all() else Reason.UNEVEN_SPACING
     if gaps == "accept":
-        return [f"{reason}-accepted"]
+        return [f"{reason}{ACCEPTED}"]
     at = int(np.flatnonzero(wide)[0])
     near_mm = (z_mm[at] + z_mm[at + 1]) / 2
     sentence = (
