@@ -228,3 +228,17 @@ def test_rows_are_counted_before_they_are_deleted(catalog):
     assert catalog.delete(["1.2", "9.9"], only_count=True) == 1
     assert catalog.delete(["1.2", "9.9"]) == 1
     assert [row.series_instance_uid for row in catalog.rows()] == ["1.3"]
+
+
+def test_a_catalog_of_narrower_columns_takes_longer_uids(catalog_url, usable):
+    long_uid = "1.2." + "3" * 62
+    with Catalog(catalog_url):
+        pass
+    if catalog_url.startswith("postgresql"):  # as versions before made it; SQLite has no width
+        narrow = "ALTER TABLE series ALTER COLUMN {} TYPE VARCHAR(64)"
+        execute(catalog_url, *map(narrow.format, ("series_instance_uid", "study_instance_uid")))
+
+    with Catalog(catalog_url) as catalog:
+        catalog.record_verdicts([replace(usable, series_instance_uid=long_uid)])
+
+        assert [row.series_instance_uid for row in catalog.rows()] == [long_uid]
