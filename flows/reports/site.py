@@ -17,7 +17,7 @@ from lidcflow.errors import LidcflowError
 from lidcflow.read.feedback import Mark, Saying, add_mark
 from lidcflow.read.listing import Listing
 from lidcflow.read.recommendation import Recommendation
-from lidcflow.read.report import PAGE
+from lidcflow.read.report import PAGE, as_usual
 from lidcflow.read.reports import ReportKey, report_folder
 from lidcflow.store.feedback import FeedbackTable
 from lidcflow.store.volumes import VolumeStore
@@ -43,14 +43,14 @@ class Site:
         return self.config.reports_path.absolute()
 
     def read_hu(self, said: Recommendation) -> NDArray[np.int16] | None:
-        """Return exactly the volume that a recommendation is about, None where it is not there any more."""
+        """Return exactly the volume that a recommendation is about, as people look at it; None where it is gone."""
         if said.volume is None:
             return None
         try:
             store = VolumeStore.found(self.config.reading.store_root, self.config.access)
             if store is None or store.record(said.series_instance_uid).volume_digest != said.volume.volume_digest:
                 return None
-            return store.read_hu(said.series_instance_uid)
+            return as_usual(said, store.read_hu(said.series_instance_uid))
         except LidcflowError as error:
             log.warning("%s", error)
             return None

@@ -16,6 +16,7 @@ from lidcflow.ct.checks import are_readable, are_whole
 from lidcflow.ct.facts import Facts
 from lidcflow.ct.geometry import normal_of
 from lidcflow.ct.headers import Header, header_of
+from lidcflow.ct.padding import check_excess
 from lidcflow.ct.quiet import quiet
 from lidcflow.ct.records import Reason, SourceSlice
 from lidcflow.errors import SeriesRefused
@@ -86,11 +87,12 @@ class Arrivals:
         if uid not in self._held:
             self._receive(uid)
         content, header = self._held[uid]
+        arrived = Arrived(content, _located(source, header, content))
         self._uses[uid] -= 1
         if not self._uses[uid]:
             del self._held[uid]
             self._held_bytes -= len(content)
-        return Arrived(content, _located(source, header))
+        return arrived
 
     def close(self) -> None:
         """Stop what is under way."""
@@ -142,7 +144,7 @@ def arriving(slices: Sequence[SourceSlice], access: Access) -> Iterator[Callable
         yield lambda source: arrivals[split_instance(source.path)[0]].open(source)
 
 
-def _located(source: SourceSlice, header: Header) -> SourceSlice:
+def _located(source: SourceSlice, header: Header, content: bytes) -> SourceSlice:
     """Say where the pixels of a slice lie, once its instance is there and is what the index took it for."""
     found = header.frames[source.frame_number - 1 : source.frame_number] if source.frame_number else (header,)
     if not found or not _as_indexed(source, found[0]):
@@ -153,6 +155,7 @@ def _located(source: SourceSlice, header: Header) -> SourceSlice:
         )
     are_readable(found)
     are_whole(found)
+    check_excess(io.BytesIO(content), found[0], found)
     return replace(
         source,
         pixel_offset=found[0].pixel_offset or 0,

@@ -10,7 +10,7 @@ from lidcflow.ct.enhanced import ENHANCED_CT_IMAGES
 from lidcflow.ct.headers import Header
 from lidcflow.ct.records import Reason
 from lidcflow.ct.syntaxes import Layout, layout_of, why_refused
-from lidcflow.ct.values import is_uid
+from lidcflow.ct.values import LONGEST_UID, is_uid, names_instance
 from lidcflow.errors import SeriesRefused
 
 MATRIX_LIMITS = 16, 4096
@@ -24,18 +24,25 @@ def refusal(headers: Sequence[Header], reason: Reason, sentence: str) -> SeriesR
 
 
 def have_uids(headers: Sequence[Header]) -> None:
-    """Refuse UIDs that are absent or could lead out of a folder."""
+    """Refuse UIDs that are absent or could lead out of a folder; of what is no slice, only the study counts."""
     for header in headers:
-        uids = {"StudyInstanceUID": header.facts.study_instance_uid, "SOPInstanceUID": header.sop_instance_uid}
-        for name, uid in uids.items():
-            if not is_uid(uid):
-                raise refusal(headers, Reason.BAD_UID, bad_uid_sentence(name, uid))
+        if not is_uid(header.facts.study_instance_uid):
+            raise _bad_uid(headers, header, "StudyInstanceUID", header.facts.study_instance_uid)
+        is_slice = header.facts.sop_class_uid in {CT_IMAGE, *ENHANCED_CT_IMAGES} and not header.facts.localizer
+        if is_slice and not names_instance(header.sop_instance_uid):
+            raise _bad_uid(headers, header, "SOPInstanceUID", header.sop_instance_uid)
 
 
-def bad_uid_sentence(name: str, value: str) -> str:
+def _bad_uid(headers: Sequence[Header], header: Header, name: str, value: str) -> SeriesRefused:
+    number = "none" if header.instance_number is None else header.instance_number
+    return refusal(headers, Reason.BAD_UID, bad_uid_sentence(name, value, f" in the instance with number {number}"))
+
+
+def bad_uid_sentence(name: str, value: str, where: str = "") -> str:
     """Word the refusal of a UID; its value is not repeated, for it may hold anything."""
     found = f"{len(value)} characters that are not one" if value else "none"
-    return f"{name} must be a UID of at most 64 digits and dots, got {found}; export the series again"
+    must = f"{name} must be a UID of at most {LONGEST_UID} digits and dots"
+    return f"{must}, got {found}{where}; export the series again"
 
 
 def are_one_study_of_one_patient(headers: Sequence[Header]) -> None:
@@ -93,9 +100,19 @@ def _unlike_ct(header: Header) -> str | None:
         return f"{pixels.bits_stored} bits stored below bit {facts.high_bit}"
     if layout_of(facts.transfer_syntax_uid) is Layout.ENCAPSULATED:
         return f"{header.pixel_bytes} bytes that are not encapsulated" if header.pixel_bytes is not None else None
-    if header.pixel_bytes is not None and header.pixel_bytes > pixels.n_bytes + 1:
+    longest = 2 if layout_of(facts.transfer_syntax_uid) is Layout.DEFLATED else pixels.n_bytes
+    if header.pixel_bytes is not None and excess_bytes(header) >= longest:
         return f"{header.pixel_bytes} bytes for {pixels.rows} x {pixels.columns} pixels"
     return None
+
+
+def excess_bytes(header: Header) -> int:
+    """Return how much longer pixel data are than the pixels, beyond the one byte that makes a length even."""
+    pixels = header.facts.pixels
+    if pixels is None or header.pixel_bytes is None or layout_of(header.facts.transfer_syntax_uid) is None:
+        return 0
+    excess = header.pixel_bytes - pixels.n_bytes
+    return excess if excess > 1 else 0
 
 
 def are_whole(headers: Sequence[Header]) -> None:

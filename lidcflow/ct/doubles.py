@@ -9,6 +9,7 @@ from itertools import pairwise
 from lidcflow.config import Access
 from lidcflow.ct.checks import refusal
 from lidcflow.ct.headers import Header
+from lidcflow.ct.passes import differing_attribute
 from lidcflow.ct.raw import raw_pixels
 from lidcflow.ct.records import Reason, SourceSlice
 
@@ -87,10 +88,12 @@ def _digest(source: SourceSlice, headers: Sequence[Header], access: Access) -> b
 def _mixed(group: Sequence[Header], headers: Sequence[Header], z_mm: float, doubled: int) -> Exception:
     """Make the refusal: of two acquisitions, where the images say that they are."""
     found = f"got {doubled} of {len(headers)} at the position of another, the first at z = {z_mm:.2f} mm"
-    acquisitions = {header.facts.acquisition_number for header in group}
-    if len(acquisitions) > 1:
-        sentence = f"slices must be of one acquisition, {found}: two acquisitions in one series; separate them"
-        return refusal(headers, Reason.MIXED_ACQUISITIONS, f"{sentence} at the source")
+    differing = differing_attribute(group)
+    if differing:
+        sentence = (
+            f"slices must be of one acquisition, {found}: {differing} differ there, two acquisitions in one series"
+        )
+        return refusal(headers, Reason.MIXED_ACQUISITIONS, f"{sentence}; separate them at the source")
     sentence = (
         f"slices must have positions of their own, {found}; separate what differs at the source, "
         "and of images that were sent twice in other encodings remove one"

@@ -10,19 +10,21 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from pydicom.filereader import data_element_generator, read_partial
 from pydicom.tag import BaseTag
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from lidcflow.ct.bounded import BoundedStream, Budget
+from lidcflow.ct.encoding import encoding_at, go_to_start
 from lidcflow.ct.facts import COMMON_TAGS
 from lidcflow.ct.syntaxes import Layout, layout_of
 from lidcflow.ct.values import raw_text
 
 SOP_INSTANCE_UID = 0x00080018
 SERIES_INSTANCE_UID = 0x0020000E
+ACQUISITION_TIME = 0x00080032
 INSTANCE_NUMBER = 0x00200013
 POSITION = 0x00200032
 TRANSFER_SYNTAX = 0x00020010
-TAGS = [*COMMON_TAGS, SOP_INSTANCE_UID, INSTANCE_NUMBER, POSITION]
+TAGS = [*COMMON_TAGS, SOP_INSTANCE_UID, ACQUISITION_TIME, INSTANCE_NUMBER, POSITION]
 
 PIXEL_DATA = 0x7FE00010
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
@@ -31,8 +33,6 @@ HEAD_TAGS = [*TAGS, PIXEL_DATA]
 LONGEST_VALUE = 1024
 """Longer values are not read: of ours, only the pixels are."""
 
-PREFIX_OFFSET = 128
-META_OFFSET = PREFIX_OFFSET + 4
 INFLATED_HEAD_BYTES = 2**20
 """Inflated of a deflated file to find its elements: headers of CT take 2 to 10 KB."""
 
@@ -66,9 +66,12 @@ def parse_head(head: bytes) -> Parsed | None:
     """
     stream = io.BytesIO(head)
     with contextlib.suppress(Exception):
-        syntax = read_syntax(stream)
+        stated = _stated_syntax(stream)
+        syntax = stated or encoding_at(stream)
         if layout_of(syntax) is Layout.LITTLE_ENDIAN:
-            return _parse_plain(stream, syntax)
+            parsed = _parse_plain(stream, syntax)
+            compressed = parsed and parsed.pixels and parsed.pixels[1] == UNDEFINED_LENGTH
+            return None if compressed and not stated else parsed
         if layout_of(syntax) is Layout.ENCAPSULATED:
             parsed = _parse_to_pixels(stream, syntax, TAGS, LONGEST_VALUE)
             return parsed if parsed.pixels else None
@@ -114,7 +117,10 @@ def parse_stream(file: BinaryIO, tags: list[int], budget: Budget, inflated_bytes
         If the header is too long to be one.
     """
     stream = cast(BinaryIO, BoundedStream(file, budget))
-    syntax = read_syntax(stream)
+    stated = _stated_syntax(stream)
+    syntax = stated or encoding_at(stream)
+    if syntax and not stated:
+        return _parse_without_meta(stream, syntax, tags)
     if layout_of(syntax) is Layout.DEFLATED:
         head = io.BytesIO(inflated(file, inflated_bytes))
         return _parse_to_pixels(cast(BinaryIO, BoundedStream(head, budget)), syntax, tags, None)
@@ -128,12 +134,18 @@ def parse_stream(file: BinaryIO, tags: list[int], budget: Budget, inflated_bytes
 def read_syntax(stream: BinaryIO) -> str:
     """Read the Transfer Syntax UID, and leave the stream where the data set starts.
 
+    Without a meta header it is what the first elements tell.
+
     Parameters
     ----------
     stream : binary stream
         A DICOM file.
     """
-    stream.seek(META_OFFSET)
+    return _stated_syntax(stream) or encoding_at(stream)
+
+
+def _stated_syntax(stream: BinaryIO) -> str:
+    go_to_start(stream)
     meta = _by_tag(data_element_generator(stream, False, True, stop_when=_after_meta))
     return raw_text(plain(meta.get(TRANSFER_SYNTAX)))
 
@@ -162,6 +174,15 @@ def _parse_plain(stream: BinaryIO, syntax: str) -> Parsed | None:
     found = _by_tag(data_element_generator(stream, implicit, True, defer_size=LONGEST_VALUE, specific_tags=HEAD_TAGS))
     pixels = found.pop(PIXEL_DATA, None)
     return pixels and Parsed(syntax, found, (pixels.value_tell, pixels.length))
+
+
+def _parse_without_meta(stream: BinaryIO, syntax: str, tags: list[int]) -> Parsed:
+    """Parse elements whose encoding was inferred; which codec compressed pixels would need, nothing tells."""
+    implicit, little = syntax == str(ImplicitVRLittleEndian), syntax != str(ExplicitVRBigEndian)
+    at_pixels, pixels = _pixel_stop(stream)
+    found = _by_tag(data_element_generator(stream, implicit, little, at_pixels, specific_tags=tags))
+    compressed = bool(pixels) and pixels[0][1] is None
+    return Parsed("" if compressed else syntax, found, pixels[0] if pixels else None)
 
 
 def _parse_to_pixels(stream: BinaryIO, syntax: str, tags: list[int], longest: int | None) -> Parsed:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple, cast
 
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_sequence
@@ -45,7 +46,11 @@ GROUPS = {
         "CTReconstructionSequence": {"ConvolutionKernel": "ConvolutionKernel"},
         "CTXRayDetailsSequence": {"KVP": "KVP"},
         "CTImageFrameTypeSequence": {"FrameType": "ImageType"},
-        "FrameContentSequence": {"FrameAcquisitionNumber": "AcquisitionNumber"},
+        "FrameContentSequence": {
+            "FrameAcquisitionNumber": "AcquisitionNumber",
+            "FrameAcquisitionDateTime": "AcquisitionTime",
+            "TemporalPositionIndex": "TemporalPositionIdentifier",
+        },
     }.items()
 }
 """What the index takes from each functional group, and the attribute of a classic image that says the same."""
@@ -141,7 +146,10 @@ def _flat(groups: Dataset, budget: Budget) -> dict[int, Any]:
 
 
 def _renamed(element: Any, tag: int) -> Any:
-    return element._replace(tag=tag) if isinstance(element, RawDataElement) else element
+    """Give an element the tag of a classic image; its own VR stays, which an implicit data set leaves to the tag."""
+    if not isinstance(element, RawDataElement):
+        return element
+    return element._replace(tag=tag, VR=element.VR or dictionary_VR(element.tag))
 
 
 def _items(element: Any, budget: Budget) -> list[Dataset]:

@@ -44,9 +44,31 @@ COMMON_KEYWORDS = (
     "RescaleIntercept",
     "RescaleSlope",
     "LossyImageCompression",
+    "PatientPosition",
+    "TemporalPositionIdentifier",
+    "ConcatenationUID",
+    "InConcatenationNumber",
+    "InConcatenationTotalNumber",
 )
 LOSSY = "01"
 COMMON_TAGS = [tag_for_keyword(keyword) for keyword in COMMON_KEYWORDS]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a concatenation a multi-frame object is (PS3.3 C.7.6.16.2.2.4).
+
+    Parameters
+    ----------
+    concatenation_uid : str
+        Concatenation UID, the same on all parts.
+    number, total : int, optional
+        In-concatenation Number, from 1, and In-concatenation Total Number, which may be absent.
+    """
+
+    concatenation_uid: str
+    number: int | None
+    total: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +87,12 @@ class Facts:
         Whether the pixels went through lossy compression, now or before.
     localizer : bool
         Whether the third value of Image Type is LOCALIZER.
-    acquisition_number : int, optional
-        Acquisition Number: which of several turns of the scanner an image is of.
+    acquisition_number, temporal_position : int, optional
+        Acquisition Number and Temporal Position Identifier: which of several passes of the scanner an image is of.
+    patient_position : str, optional
+        Patient Position, such as HFS: head first, supine.
+    part : Part, optional
+        Which part of a concatenation the object is.
     orientation : tuple of 6 floats, optional
         Direction cosines of a row, then of a column.
     spacing_mm : tuple of 2 floats, optional
@@ -91,6 +117,9 @@ class Facts:
     lossy: bool
     localizer: bool
     acquisition_number: int | None
+    temporal_position: int | None
+    patient_position: str | None
+    part: Part | None
     orientation: tuple[float, ...] | None
     spacing_mm: tuple[float, ...] | None
     slope: float | None
@@ -127,6 +156,9 @@ def facts_of(dataset: Dataset, transfer_syntax_uid: str, secret: bytes) -> Facts
         lossy=is_lossy(transfer_syntax_uid) or text_of(dataset.get("LossyImageCompression")) == LOSSY,
         localizer="LOCALIZER" in (text_of(dataset.get("ImageType")) or "").upper().split("\\"),
         acquisition_number=integer_of(dataset.get("AcquisitionNumber")),
+        temporal_position=integer_of(dataset.get("TemporalPositionIdentifier")),
+        patient_position=label_of(dataset.get("PatientPosition")),
+        part=_part(dataset),
         orientation=numbers_of(dataset.get("ImageOrientationPatient"), 6),
         spacing_mm=numbers_of(dataset.get("PixelSpacing"), 2),
         slope=number_of(dataset.get("RescaleSlope")),
@@ -138,6 +170,14 @@ def facts_of(dataset: Dataset, transfer_syntax_uid: str, secret: bytes) -> Facts
         pixels=_pixels(dataset),
         acquisition=_acquisition(dataset),
     )
+
+
+def _part(dataset: Dataset) -> Part | None:
+    uid = text_of(dataset.get("ConcatenationUID"))
+    if uid is None:
+        return None
+    number, total = dataset.get("InConcatenationNumber"), dataset.get("InConcatenationTotalNumber")
+    return Part(uid, integer_of(number), integer_of(total))
 
 
 def _pixels(dataset: Dataset) -> PixelFormat | None:

@@ -14,9 +14,9 @@ from pydicom.dataset import Dataset
 
 from lidcflow.config import Access
 from lidcflow.ct.elements import (
+    ACQUISITION_TIME,
     INSTANCE_NUMBER,
     POSITION,
-    PREFIX_OFFSET,
     SERIES_INSTANCE_UID,
     SOP_INSTANCE_UID,
     Parsed,
@@ -24,18 +24,23 @@ from lidcflow.ct.elements import (
     parse_head,
     plain,
 )
+from lidcflow.ct.encoding import has_prefix, start_of
 from lidcflow.ct.enhanced import ENHANCED_CT_IMAGES, frames_of
 from lidcflow.ct.facts import COMMON_TAGS, Facts, facts_of
 from lidcflow.ct.frames import FrameError
 from lidcflow.ct.quiet import quiet
-from lidcflow.ct.values import integer_of, numbers_of, raw_text
+from lidcflow.ct.values import integer_of, numbers_of, raw_text, seconds_of
 from lidcflow.errors import ResourceError
 from lidcflow.objects import is_object_url
 from lidcflow.source.files import SourceFile
 from lidcflow.source.heads import HEAD_BYTES, Head, heads
 from lidcflow.source.ranges import open_object
 
-DIRECTORY_FILE = f"{os.sep}DICOMDIR"
+DIRECTORY_NAME = "DICOMDIR"
+DIRECTORY_CLASS = b"1.2.840.10008.1.3.10"
+"""Media Storage Directory Storage: a table of contents, which CDs hold beside the images."""
+
+IMAGE_CLASSES = b"1.2.840.10008.5.1.4.1.1"
 KNOWN_FACTS = 1024
 """Headers whose shared values are remembered; a folder holds the files of a series together."""
 
@@ -82,6 +87,8 @@ class Header:
         Size of the file.
     facts : Facts
         What the slices of a series mostly share.
+    acquisition_time_s : float, optional
+        Acquisition Time of the day.
     frame_number : int, optional
         Of a frame, from 1.
     item_bytes : int, optional
@@ -102,6 +109,7 @@ class Header:
     pixel_bytes: int | None
     file_bytes: int
     facts: Facts
+    acquisition_time_s: float | None = None
     frame_number: int | None = None
     item_bytes: int | None = None
     frames: tuple[Header, ...] = ()
@@ -179,17 +187,29 @@ def _read_header(
     """Read one header; a mutated file can make pydicom raise anything, so anything is caught."""
     try:
         head, file_bytes = read()
-        if head[PREFIX_OFFSET : PREFIX_OFFSET + 4] != b"DICM" or file.path.endswith(DIRECTORY_FILE):
+        if start_of(head) is None or _is_directory(file.path):
             return Unread.ARCHIVE if _is_archive(head) else Unread.NOT_DICOM
         parsed = parse_head(head) or parse_file(file.path, opened)
         if SERIES_INSTANCE_UID not in parsed.elements:
-            return Unread.UNREADABLE
+            return _without_series(head)
         header = _header(file, file_bytes, parsed, _shared_facts(parsed, secret, known))
         return _with_frames(header, parsed, opened, secret, known) if _is_enhanced(header) else header
     except ResourceError:
         raise
     except Exception:
         return Unread.UNREADABLE
+
+
+def _is_directory(path: str) -> bool:
+    """Return whether a file has the name of a media directory, as CDs and their copies write it."""
+    return path.rpartition(os.sep)[2].upper().removesuffix(";1").removesuffix(".") == DIRECTORY_NAME
+
+
+def _without_series(head: bytes) -> Unread:
+    """Tell a directory, or elements that only look like DICOM, from an image whose header is damaged."""
+    if DIRECTORY_CLASS in head or not (has_prefix(head) or IMAGE_CLASSES in head):
+        return Unread.NOT_DICOM
+    return Unread.UNREADABLE
 
 
 def _is_archive(head: bytes) -> bool:
@@ -217,6 +237,7 @@ def _header(file: SourceFile, file_bytes: int, parsed: Parsed, facts: Facts) -> 
         pixel_bytes=length,
         file_bytes=file_bytes,
         facts=facts,
+        acquisition_time_s=seconds_of(plain(parsed.elements.get(ACQUISITION_TIME))),
         etag=file.version if is_object_url(file.path) else "",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lidcflow.ct.checks import CT_IMAGE, are_ct, refusal
+from lidcflow.ct.concatenation import are_parts, in_order
 from lidcflow.ct.enhanced import ENHANCED_CT_IMAGES
 from lidcflow.ct.headers import Header
 from lidcflow.ct.records import Reason
@@ -58,7 +59,10 @@ def _only_localizers(headers: Sequence[Header], count: int) -> Exception:
 
 
 def _frames(headers: Sequence[Header], objects: list[Header], n_single: int) -> list[Header]:
-    """Give the frames of the only multi-frame object, as the standard's functional groups tell them apart."""
+    """Return the frames of a multi-frame object, as the standard's functional groups tell them apart.
+
+    The object may lie in several instances: the parts of one concatenation.
+    """
     first = min(objects, key=lambda header: header.facts.sop_class_uid in ENHANCED_CT_IMAGES)
     if first.facts.sop_class_uid not in ENHANCED_CT_IMAGES:
         sentence = (
@@ -66,17 +70,20 @@ def _frames(headers: Sequence[Header], objects: list[Header], n_single: int) -> 
             "export the series as enhanced CT, or a file for each slice"
         )
         raise refusal(headers, Reason.MULTI_FRAME, sentence)
-    if len(objects) > 1 or n_single:
+    if n_single or (len(objects) > 1 and not are_parts(objects)):
         sentence = (
             f"a series must be classic images or one multi-frame object, got {len(objects)} multi-frame objects and "
             f"{n_single} classic images; separate them at the source"
         )
         raise refusal(headers, Reason.MULTI_FRAME, sentence)
-    if first.fault:
-        raise refusal(headers, Reason.MULTI_FRAME, f"{first.fault}; export the series again, or as classic CT")
-    frames = _without_localizers(first.frames)
+    parts = in_order(headers, objects)
+    for part in parts:
+        if part.fault:
+            raise refusal(headers, Reason.MULTI_FRAME, f"{part.fault}; export the series again, or as classic CT")
+    every = [frame for part in parts for frame in part.frames]
+    frames = _without_localizers(every)
     if not frames:
-        raise _only_localizers(headers, len(first.frames))
+        raise _only_localizers(headers, len(every))
     return frames
 
 

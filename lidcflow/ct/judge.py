@@ -8,14 +8,19 @@ from collections.abc import Sequence
 from dataclasses import astuple, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lidcflow.config import Access, PreprocessConfig
 from lidcflow.ct import checks, placement
 from lidcflow.ct.doubles import without_doubles
 from lidcflow.ct.headers import Header
 from lidcflow.ct.images import images_of, n_images
+from lidcflow.ct.padding import excess_flags
+from lidcflow.ct.passes import of_one_pass, pass_flags
+from lidcflow.ct.patient import PatientAxes, axes_of, view_flags
 from lidcflow.ct.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice
 from lidcflow.ct.spacing import spacing_mm
+from lidcflow.ct.strays import without_stray
 from lidcflow.ct.syntaxes import Layout, is_lossy, layout_of
 from lidcflow.ct.values import is_uid, series_name
 from lidcflow.ct.verdicts import Verdict
@@ -117,22 +122,23 @@ def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig, acce
     checks.have_uids(headers)
     checks.are_one_study_of_one_patient(headers)
     images = placement.of_one_kernel(placement.of_one_geometry(placement.placed(images_of(headers))))
-    z_mm = placement.along_normal_mm(images)
-    checks.are_readable(images)
-    checks.have_rescale(images)
-    checks.are_whole(images)
+    images, z_mm = placement.stacked(images)
+    images, z_mm = _kept(without_stray(z_mm), images, z_mm)
+    kept, flags = placement.of_one_frame(images, z_mm)
+    images, z_mm = _kept(kept, images, z_mm)
+    flags += _readable_flags(images, access)
     others = n_images(headers) - len(images)
-    order = (-z_mm).argsort(kind="stable")
-    images, slices = _without_doubles([images[i] for i in order], z_mm[order].tolist(), access)
-    set_aside = n_images(headers) - len(images)
-    slice_spacing_mm, flags = spacing_mm(images, np.array([source.z_mm for source in slices]), config)
-    flags += ["duplicates-set-aside"] if set_aside > others else []
+    single, z_mm = _kept(_without_doubles(images, z_mm, access), images, z_mm)
+    flags += ["duplicates-set-aside"] if len(single) < len(images) else []
+    images, z_mm = _kept(of_one_pass(single, z_mm), single, z_mm)
+    others += len(single) - len(images)
+    slice_spacing_mm, spacing_flags = spacing_mm(images, z_mm, config)
+    flags += [*spacing_flags, *_series_flags(images)]
     flags += ["files-set-aside"] if others else []
-    flags += [] if images[0].facts.patient_key else ["no-patient-id"]
-    flags += ["lossy-compression"] if any(image.facts.lossy for image in images) else []
-    flags += [] if placement.is_supine_view(images[0]) else ["rotated-in-plane"]
+    slices = tuple(_slice(header, z) for header, z in zip(images, z_mm.tolist(), strict=True))
     series = replace(_series(images, slices, slice_spacing_mm, secret), flags=tuple(sorted(flags)))
     sentence = f"{len(images)} slices of {series.rows} x {series.columns}, {slice_spacing_mm:.2f} mm apart"
+    set_aside = n_images(headers) - len(images)
     return Verdict(
         series.series_instance_uid,
         Reason.USABLE,
@@ -146,12 +152,30 @@ def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig, acce
     )
 
 
-def _without_doubles(
-    images: list[Header], z_mm: list[float], access: Access
-) -> tuple[list[Header], tuple[SourceSlice, ...]]:
-    slices = [_slice(header, z) for header, z in zip(images, z_mm, strict=True)]
-    kept = without_doubles(images, slices, access)
-    return [images[i] for i in kept], tuple(slices[i] for i in kept)
+def _kept(
+    kept: list[int], images: Sequence[Header], z_mm: NDArray[np.float64]
+) -> tuple[list[Header], NDArray[np.float64]]:
+    return [images[i] for i in kept], z_mm[kept]
+
+
+def _readable_flags(images: Sequence[Header], access: Access) -> list[str]:
+    """Refuse pixels that can't be read or turned into Hounsfield units, and return flags on what was tolerated."""
+    checks.are_readable(images)
+    checks.have_rescale(images)
+    checks.are_whole(images)
+    return excess_flags(images, access)
+
+
+def _series_flags(images: Sequence[Header]) -> list[str]:
+    facts = images[0].facts
+    flags = [] if facts.patient_key else ["no-patient-id"]
+    flags += ["lossy-compression"] if any(image.facts.lossy for image in images) else []
+    return flags + view_flags(facts.orientation or (), facts.patient_position) + pass_flags(images)
+
+
+def _without_doubles(images: list[Header], z_mm: NDArray[np.float64], access: Access) -> list[int]:
+    slices = [_slice(header, z) for header, z in zip(images, z_mm.tolist(), strict=True)]
+    return without_doubles(images, slices, access)
 
 
 def _series(images: list[Header], slices: tuple[SourceSlice, ...], slice_spacing_mm: float, secret: bytes) -> Series:
@@ -160,7 +184,7 @@ def _series(images: list[Header], slices: tuple[SourceSlice, ...], slice_spacing
     return Series(
         series_instance_uid=facts.series_instance_uid,
         study_instance_uid=facts.study_instance_uid,
-        frame_of_reference_uid=facts.frame_of_reference_uid,
+        frame_of_reference_uid=_one_frame(images),
         patient_key=patient_of(images[0], secret),
         slices=slices,
         rows=pixels.rows,
@@ -171,7 +195,22 @@ def _series(images: list[Header], slices: tuple[SourceSlice, ...], slice_spacing
         acquisition=facts.acquisition,
         synthetic=facts.acquisition.manufacturer == SYNTHETIC_MANUFACTURER,
         fingerprint=_fingerprint(images, slices),
+        axes=_axes(images, slices),
     )
+
+
+def _one_frame(images: Sequence[Header]) -> str | None:
+    """Return the Frame of Reference UID that all slices have, if it is one."""
+    uid, *others = {image.facts.frame_of_reference_uid for image in images}
+    return uid if uid and not others and is_uid(uid) else None
+
+
+def _axes(images: Sequence[Header], slices: Sequence[SourceSlice]) -> PatientAxes | None:
+    first, last = images[0], images[-1]
+    if first.facts.orientation is None or first.position_mm is None or last.position_mm is None:
+        return None
+    ends_mm = slices[0].z_mm, slices[-1].z_mm
+    return axes_of(first.facts.orientation, first.position_mm, last.position_mm, ends_mm)
 
 
 def _slice(header: Header, z_mm: float) -> SourceSlice:

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 from pydicom.dataset import Dataset
 
 from lidcflow.config import Access
-from lidcflow.ct.elements import INSTANCE_NUMBER, META_OFFSET, POSITION
+from lidcflow.ct.elements import ACQUISITION_TIME, INSTANCE_NUMBER, POSITION
+from lidcflow.ct.encoding import META_OFFSET
 from lidcflow.ct.facts import COMMON_TAGS, Facts, facts_of
 from lidcflow.ct.headers import Header, Outcome, header_of
 from lidcflow.ct.quiet import quiet
 from lidcflow.ct.records import Reason
 from lidcflow.ct.syntaxes import Layout, layout_of
-from lidcflow.ct.values import integer_of, is_uid, numbers_of
+from lidcflow.ct.values import integer_of, is_uid, numbers_of, seconds_of
 from lidcflow.errors import SeriesRefused, SourceError
 from lidcflow.pacs.client import Gone, Pacs
 from lidcflow.pacs.places import INSTANCES, place_of
@@ -186,6 +187,7 @@ def _header(item: Item, series: PacsSeries, first: Header, secret: bytes, known:
         pixel_bytes=None if layout_of(facts.transfer_syntax_uid) is Layout.ENCAPSULATED else n_bytes,
         file_bytes=META_OFFSET + n_bytes,
         facts=facts,
+        acquisition_time_s=next(map(seconds_of, values_of(item, _key(ACQUISITION_TIME))), None),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lidcflow.ct.checks import refusal
 from lidcflow.ct.geometry import (
     AXIAL_WITHIN_DEG,
+    COSINES_WITHIN,
     SHEAR_WITHIN_DEG,
     angle_to_axis_deg,
     are_directions,
@@ -19,18 +20,30 @@ from lidcflow.ct.geometry import (
 )
 from lidcflow.ct.headers import Header
 from lidcflow.ct.records import Reason
+from lidcflow.ct.stacks import LEAST_OF_A_STACK, MAX_GAP, codes_of, is_whole, lie_in_each_other, steps_of
+from lidcflow.ct.strays import are_strays, lean_of_line_deg, on_one_line
 
 FARTHEST_MM = 10_000.0
 PIXEL_MM = 0.01, 100.0
 """Positions and pixels beyond these are typing errors: no table is 10 m long."""
 
-SUPINE_COSINE = 0.9
+STEEP_DEG = 45.0
+"""Planes that are steeper than this are sagittal or coronal, and no tilt of the gantry makes them so."""
+
+SHIFTED_PIXELS = 0.1
+"""How far the last pixel of a row may move for two pixel spacings to be one."""
+
+FRAMES_DIFFER = "frames-of-reference-differ"
+"""Flag of one scan whose slices have several Frames of Reference."""
+
+Geometry = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
+_NAMES = ("Rows and Columns", "PixelSpacing", "ImageOrientationPatient")
 
 
 def placed(headers: Sequence[Header]) -> list[Header]:
     """Set aside images without a position; refuse when it is not just a few."""
     having = [header for header in headers if _has_place(header)]
-    if not _are_strays(len(headers) - len(having), len(headers)):
+    if not are_strays(len(headers) - len(having), len(headers)):
         sentence = (
             f"ImagePositionPatient, ImageOrientationPatient and PixelSpacing must be present and sound, "
             f"got {len(having)} of {len(headers)} instances with them; export the series again"
@@ -48,19 +61,114 @@ def _has_place(header: Header) -> bool:
 
 
 def of_one_geometry(headers: Sequence[Header]) -> list[Header]:
-    """Set aside images of another orientation, matrix, spacing or frame of reference than most.
+    """Set aside images of another orientation, matrix or pixel spacing than most.
 
-    Scouts without a LOCALIZER mark, and a stray slice of a neighbouring series, end here.
+    Scouts without a LOCALIZER mark, and a stray slice of a neighbouring series, end here. Numbers are compared
+    within what no pixel notices, and not rounded first: equal ones may lie on either side of where rounding flips.
     """
-    groups = Counter(_geometry(header) for header in headers)
-    main, count = max(groups.items(), key=lambda item: (item[1], repr(item[0])))
-    if not _are_strays(len(headers) - count, len(headers)):
+    kinds = _kinds(Counter(_geometry(header) for header in headers))
+    counts = Counter(kinds[_geometry(header)] for header in headers)
+    main, count = max(counts.items(), key=lambda item: (item[1], repr(item[0])))
+    if not are_strays(len(headers) - count, len(headers)):
+        raise refusal(headers, Reason.MIXED_GEOMETRY, _mixed_geometry(headers, kinds, main, counts))
+    return [header for header in headers if kinds[_geometry(header)] == main]
+
+
+def _mixed_geometry(
+    headers: Sequence[Header], kinds: dict[Geometry, Geometry], main: Geometry, counts: Counter[Geometry]
+) -> str:
+    """Word the refusal: which attribute differs, its values, and where first."""
+    other = next(header for header in headers if kinds[_geometry(header)] != main)
+    pairs = zip(_NAMES, main, kinds[_geometry(other)], strict=True)
+    name, most, there = next(
+        (name, mine, theirs) for name, mine, theirs in pairs if not _is_near(name, mine, theirs, main)
+    )
+    return (
+        "matrix, pixel spacing and orientation must be the same on all slices, "
+        f"got {len(counts)} kinds, the largest on {counts[main]} of {len(headers)}: {name} {_listed(most)} there and "
+        f"{_listed(there)} in instance {other.sop_instance_uid}; separate them at the source"
+    )
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return "\\".join(f"{value:.10g}" for value in values)
+
+
+def _kinds(groups: Counter[Geometry]) -> dict[Geometry, Geometry]:
+    """Map each geometry to the most frequent one that is the same to every pixel."""
+    kinds: dict[Geometry, Geometry] = {}
+    leaders: list[Geometry] = []
+    for geometry in sorted(groups, key=lambda one: (-groups[one], repr(one))):
+        near = (leader for leader in leaders if _are_near(leader, geometry))
+        kinds[geometry] = next(near, geometry)
+        leaders += [geometry] if kinds[geometry] == geometry else []
+    return kinds
+
+
+def _are_near(one: Geometry, other: Geometry) -> bool:
+    return all(_is_near(name, a, b, one) for name, a, b in zip(_NAMES, one, other, strict=True))
+
+
+def _is_near(name: str, mine: tuple[float, ...], theirs: tuple[float, ...], geometry: Geometry) -> bool:
+    """Return whether values are the same to every pixel: the last pixel of a row or column moves a tenth at most."""
+    if name == "Rows and Columns" or len(mine) != len(theirs):
+        return mine == theirs
+    size, (spacing_mm, _) = max(geometry[0], default=1), geometry[1]
+    within = COSINES_WITHIN if name == "ImageOrientationPatient" else SHIFTED_PIXELS * spacing_mm / size
+    return all(abs(a - b) <= within for a, b in zip(mine, theirs, strict=True))
+
+
+def of_one_frame(headers: Sequence[Header], z_mm: NDArray[np.float64]) -> tuple[list[int], list[str]]:
+    """Choose the slices of one Frame of Reference, or of several that one scan was given; refuse two scans.
+
+    De-identification gave each slice of the public LIDC-IDRI-0050 a frame of its own. A few slices of another frame
+    are set aside where the rest is whole without them. Two groups with a frame each are two scans only when their
+    positions say so as well: they lie in each other, or there is a gap between them.
+
+    Parameters
+    ----------
+    headers : sequence of Header
+        Slices, sorted by position.
+    z_mm : (slices,) array
+        Positions along the normal, descending.
+
+    Returns
+    -------
+    list of int
+        Indices of the slices that are kept.
+    list of str
+        Flags on what was tolerated.
+    """
+    frames = [header.facts.frame_of_reference_uid or "" for header in headers]
+    counts = Counter(frames)
+    every = list(range(len(headers)))
+    if len(counts) < 2:
+        return every, []
+    main, count = max(counts.items(), key=lambda item: (item[1], item[0]))
+    kept = [i for i in every if frames[i] == main]
+    if are_strays(len(headers) - count, len(headers)) and is_whole(z_mm[kept]):
+        return kept, []
+    codes = codes_of(frames)
+    if lie_in_each_other(z_mm, codes, stated=False) is not None or _part_at_a_gap(z_mm, codes):
+        other = next(i for i in every if frames[i] != frames[0])
         sentence = (
-            "matrix, pixel spacing, orientation and frame of reference must be the same on all slices, "
-            f"got {len(groups)} kinds, the largest on {count} of {len(headers)}; separate them at the source"
+            f"slices must be of one scan, got {len(counts)} kinds of FrameOfReferenceUID, the most frequent on "
+            f"{count} of {len(headers)}, whose positions are those of scans of their own, the first other one at "
+            f"z = {z_mm[other]:.2f} mm in instance {headers[other].sop_instance_uid}; separate them at the source"
         )
         raise refusal(headers, Reason.MIXED_GEOMETRY, sentence)
-    return [header for header in headers if _geometry(header) == main]
+    return every, [FRAMES_DIFFER]
+
+
+def _part_at_a_gap(z_mm: NDArray[np.float64], codes: NDArray[np.intp]) -> bool:
+    """Return whether two groups of slices lie one after the other with a gap between them."""
+    counts = np.bincount(codes)
+    large = np.flatnonzero(counts >= LEAST_OF_A_STACK)
+    if len(large) < 2 or counts[large].sum() < len(codes):
+        return False
+    steps_mm = -np.diff(z_mm)
+    wide = steps_mm > MAX_GAP * np.median(steps_of(z_mm))
+    return bool((wide & (np.diff(codes) != 0)).any())
 
 
 def of_one_kernel(headers: Sequence[Header]) -> list[Header]:
@@ -69,37 +177,25 @@ def of_one_kernel(headers: Sequence[Header]) -> list[Header]:
     if len(kernels) < 2:
         return list(headers)
     main, count = max(kernels.items(), key=lambda item: (item[1], item[0]))
-    if not _are_strays(kernels.total() - count, len(headers)):
+    if not are_strays(kernels.total() - count, len(headers)):
+        other = next(header for header in headers if header.facts.acquisition.kernel not in (None, main))
         sentence = (
             f"slices must be reconstructed with one kernel, got {len(kernels)} kernels, "
-            f"the most frequent on {count} of {len(headers)}; separate them at the source"
+            f"the most frequent on {count} of {len(headers)}: ConvolutionKernel {main} there and "
+            f"{other.facts.acquisition.kernel} in instance {other.sop_instance_uid}; separate them at the source"
         )
         raise refusal(headers, Reason.MIXED_KERNELS, sentence)
     return [header for header in headers if header.facts.acquisition.kernel in (None, main)]
 
 
-def _geometry(header: Header) -> Hashable:
-    """Give what must be equal, rounded to what headers round to."""
+def _geometry(header: Header) -> Geometry:
     facts = header.facts
-    size = (facts.pixels.rows, facts.pixels.columns) if facts.pixels else None
-    orientation = tuple(round(cosine, 3) + 0.0 for cosine in facts.orientation or ())
-    spacing_mm = tuple(round(spacing, 4) for spacing in facts.spacing_mm or ())
-    return size, spacing_mm, orientation, facts.frame_of_reference_uid
+    size = (facts.pixels.rows, facts.pixels.columns) if facts.pixels else ()
+    return size, facts.spacing_mm or (), facts.orientation or ()
 
 
-def is_supine_view(header: Header) -> bool:
-    """Tell whether rows run to the patient's left and columns to the back, as nearly all chest CT is shown."""
-    orientation = header.facts.orientation or (0.0,) * 6
-    return orientation[0] > SUPINE_COSINE and orientation[4] > SUPINE_COSINE
-
-
-def _are_strays(few: int, of: int) -> bool:
-    """Tell whether a few images are strays: at most three, or a tenth, and fewer than the rest."""
-    return few <= max(3, of // 10) and 2 * few < of
-
-
-def along_normal_mm(headers: Sequence[Header]) -> NDArray[np.float64]:
-    """Compute the position of each slice along the normal; refuse planes that are not axial or are tilted.
+def stacked(headers: Sequence[Header]) -> tuple[list[Header], NDArray[np.float64]]:
+    """Sort slices by their position along the normal; refuse planes that are not axial or are tilted.
 
     Parameters
     ----------
@@ -108,16 +204,29 @@ def along_normal_mm(headers: Sequence[Header]) -> NDArray[np.float64]:
 
     Returns
     -------
+    list of Header
+        The top one first, without strays to the side of the others.
     (slices,) array
-        In mm, towards the head.
+        Positions in mm, towards the head.
     """
     normal = normal_of(headers[0].facts.orientation or ())
-    positions_mm = np.array([header.position_mm for header in headers])
-    lean_deg, angle_deg = shear_deg(positions_mm, normal), angle_to_axis_deg(normal)
-    if lean_deg > SHEAR_WITHIN_DEG and angle_deg < 45:
+    angle_deg = angle_to_axis_deg(normal)
+    if angle_deg > AXIAL_WITHIN_DEG and angle_deg >= STEEP_DEG:
+        raise _not_axial(headers, angle_deg)
+    images = on_one_line(headers, normal)
+    positions_mm = np.array([header.position_mm for header in images])
+    lean_deg = shear_deg(positions_mm, normal)
+    lean_deg = min(lean_deg, lean_of_line_deg(positions_mm, normal)) if lean_deg > SHEAR_WITHIN_DEG else lean_deg
+    if lean_deg > SHEAR_WITHIN_DEG:
         sentence = f"slices must be stacked along their normal, got {lean_deg:.1f} degrees of gantry tilt; resample it"
         raise refusal(headers, Reason.TILTED, sentence)
     if angle_deg > AXIAL_WITHIN_DEG:
-        sentence = f"slices must be axial within {AXIAL_WITHIN_DEG:g} degrees, got {angle_deg:.1f}; use axial images"
-        raise refusal(headers, Reason.NOT_AXIAL, sentence)
-    return positions_mm @ normal
+        raise _not_axial(headers, angle_deg)
+    z_mm = positions_mm @ normal
+    order = (-z_mm).argsort(kind="stable")
+    return [images[i] for i in order], z_mm[order]
+
+
+def _not_axial(headers: Sequence[Header], angle_deg: float) -> Exception:
+    sentence = f"slices must be axial within {AXIAL_WITHIN_DEG:g} degrees, got {angle_deg:.1f}; use axial images"
+    return refusal(headers, Reason.NOT_AXIAL, sentence)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lidcflow.ct.attribution import Attribution
+from lidcflow.ct.patient import PatientAxes
 from lidcflow.ct.syntaxes import PLAIN
 
 SYNTHETIC_MANUFACTURER = "lidcflow phantom"
@@ -142,7 +143,7 @@ class Series:
     series_instance_uid, study_instance_uid : str
         UIDs, safe as names of folders.
     frame_of_reference_uid : str, optional
-        Frame of Reference UID (0020,0052).
+        Frame of Reference UID (0020,0052); None where slices have several.
     patient_key : str
         Keyed hash that stands for the patient.
     slices : tuple of SourceSlice
@@ -163,6 +164,8 @@ class Series:
         What was tolerated, in kebab case.
     attribution : Attribution, optional
         Of a series of the public archive.
+    axes : PatientAxes, optional
+        Where in the patient its pixels are.
     """
 
     series_instance_uid: str
@@ -180,3 +183,4 @@ class Series:
     fingerprint: str
     flags: tuple[str, ...] = ()
     attribution: Attribution | None = None
+    axes: PatientAxes | None = None

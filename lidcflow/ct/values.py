@@ -9,24 +9,44 @@ from typing import Any
 
 from pydicom.multival import MultiValue
 
+LONGEST_UID = 128
+"""Characters of a UID at most: the standard allows 64, and some archives write 65 or 66."""
+
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _NAME = re.compile("invalid-[0-9a-f]{12}")
+_INSTANCE_UID = re.compile(r"[0-9][0-9.]*")
+_CLOCK = re.compile(r"(?:\d{8})?(\d{2})(\d{2})(\d{2}(?:\.\d+)?)(?:[+-]\d{4})?")
 LABEL_LENGTH = 64
 
 
 def is_uid(value: str) -> bool:
-    """Tell whether a value is a UID, and so safe as the name of a folder.
+    """Return whether a value can stand for a UID, and is safe as the name of a folder.
+
+    Archives write 65 or 66 characters and leading zeros in series that are sound otherwise: both are let through.
 
     References
     ----------
-    DICOM PS3.5 section 9.1; leading zeros, which the field writes, are let through.
+    DICOM PS3.5 section 9.1.
 
     Examples
     --------
-    >>> is_uid("1.2.840.10008"), is_uid("../../x")
-    (True, False)
+    >>> is_uid("1.2.840.10008"), is_uid("1.2.003"), is_uid("../../x"), is_uid("1..2")
+    (True, True, False, False)
     """
-    return len(value) <= 64 and _UID.fullmatch(value) is not None
+    return len(value) <= LONGEST_UID and _UID.fullmatch(value) is not None
+
+
+def names_instance(value: str) -> bool:
+    """Return whether a value can name an instance: digits and dots, also with an empty component.
+
+    It never becomes a path, and a document that refers to the instance must repeat it as it is.
+
+    Examples
+    --------
+    >>> names_instance("1.2..3"), names_instance("1.2.3."), names_instance("Lovelace")
+    (True, True, False)
+    """
+    return len(value) <= LONGEST_UID and _INSTANCE_UID.fullmatch(value) is not None
 
 
 def series_name(uid: str) -> str:
@@ -72,14 +92,32 @@ def integer_of(value: Any) -> int | None:
     return None if number is None or number != int(number) else int(number)
 
 
+def seconds_of(value: Any) -> float | None:
+    """Return the time of day that a TM or DT value states, in seconds, or None."""
+    found = _CLOCK.fullmatch(raw_text(value))
+    if found is None:
+        return None
+    hours, minutes, seconds = found.groups()
+    return 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds)
+
+
 def numbers_of(value: Any, count: int) -> tuple[float, ...] | None:
-    """Give exactly `count` finite numbers of a decimal string, undecoded or decoded, or None."""
+    """Return exactly `count` finite numbers of a decimal string, undecoded or decoded, or None.
+
+    A comma is read as the decimal point: some scanners write the locale's, and it has no other meaning in a decimal
+    string.
+
+    Examples
+    --------
+    >>> numbers_of(b"0,703\\\\0,703 ", 2)
+    (0.703, 0.703)
+    """
     if isinstance(value, bytes | str):
         value = raw_text(value).split("\\")
     elif not isinstance(value, MultiValue | list | tuple):
         value = [value]
     try:
-        numbers = tuple(float(part) for part in value)
+        numbers = tuple(float(part.replace(",", ".")) if isinstance(part, str) else float(part) for part in value)
     except (TypeError, ValueError, OverflowError):
         return None
     return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None

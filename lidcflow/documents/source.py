@@ -14,7 +14,7 @@ from lidcflow.ct.bounded import Budget
 from lidcflow.ct.elements import parse_stream
 from lidcflow.ct.quiet import quiet
 from lidcflow.ct.records import Reason
-from lidcflow.ct.values import integer_of, is_uid, text_of
+from lidcflow.ct.values import integer_of, is_uid, names_instance, text_of
 from lidcflow.documents.identity import KEYWORDS
 from lidcflow.errors import DocumentError, ResourceError
 from lidcflow.objects import is_object_url
@@ -181,7 +181,7 @@ def _opened(file: SourceFile, access: Access) -> BinaryIO:
 
 def _check_uids(uids: dict[str, str]) -> None:
     for keyword, uid in uids.items():
-        if not is_uid(uid):
+        if not (names_instance(uid) if keyword == "SOPInstanceUID" else is_uid(uid)):
             raise DocumentError(
                 f"{keyword} must be a UID, got {'none' if not uid else f'{len(uid)} characters that are none'}; "
                 "export the series again"

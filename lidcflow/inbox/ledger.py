@@ -14,12 +14,12 @@ from sqlalchemy import JSON, ColumnElement, String, UniqueConstraint, delete, fu
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from lidcflow.ct.records import PASSED_OVER, Reason
+from lidcflow.ct.values import LONGEST_UID
 from lidcflow.inbox.delivery import ANSWERED, DONE, OPEN, UNDER_WAY, UNFINISHED, Delivery, Patience, Sighting, Step
 from lidcflow.inbox.receipts import ReceiptRow, Receipts, forget_receipts
 from lidcflow.store.away import persevering
 from lidcflow.store.database import Base, Tables, utc_now
 
-_LONGEST_UID = 64
 _DIGEST = 64
 _SERIES_PER_QUERY = 500
 
@@ -31,8 +31,8 @@ class DeliveryRow(Base):
     __table_args__ = (UniqueConstraint("series_instance_uid", "instances", "release"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    series_instance_uid: Mapped[str] = mapped_column(String(_LONGEST_UID), index=True)
-    study_instance_uid: Mapped[str] = mapped_column(String(_LONGEST_UID), index=True)
+    series_instance_uid: Mapped[str] = mapped_column(String(LONGEST_UID), index=True)
+    study_instance_uid: Mapped[str] = mapped_column(String(LONGEST_UID), index=True)
     instances: Mapped[str] = mapped_column(String(_DIGEST))
     n_instances: Mapped[int]
     source: Mapped[str]

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from lidcflow.config import Access
-from lidcflow.ct.values import is_uid
+from lidcflow.ct.values import LONGEST_UID, is_uid
 from lidcflow.errors import SourceError
 from lidcflow.pacs.config import SERVICE_URL, PacsConfig
 
@@ -136,7 +136,7 @@ def _checked(place: Place) -> Place:
     for level, uid in (("StudyInstanceUID", place.study), ("SeriesInstanceUID", place.series)):
         if uid is not None and not is_uid(uid):
             raise SourceError(
-                f"source {place.service.title}: {level} must be a UID of at most 64 digits and dots, "
+                f"source {place.service.title}: {level} must be a UID of at most {LONGEST_UID} digits and dots, "
                 f"got {len(uid)} characters that are not one; check the source"
             )
     return place

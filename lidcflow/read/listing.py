@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from lidcflow.ct.values import LONGEST_UID
 from lidcflow.errors import StoreError
 from lidcflow.read.feedback import FILE as FEEDBACK
 from lidcflow.read.feedback import in_force, read_feedback
@@ -36,7 +37,7 @@ class Glance(BaseModel):
     ranges: tuple[SliceRange, ...] = ()
     ranges_left_out: int = 0
     highest_slices: tuple[SliceReading, ...] = ()
-    series_instance_uid: Annotated[str, Field(max_length=64)]
+    series_instance_uid: Annotated[str, Field(max_length=LONGEST_UID)]
 
     @property
     def highest(self) -> float | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import InferConfig
+from lidcflow.ct.patient import view_flags
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.sectors import sector_of
 from lidcflow.read.ranges import ranges_above
@@ -249,11 +250,16 @@ def _volume_facts(record: VolumeRecord) -> VolumeFacts:
         columns=record.columns,
         row_spacing_mm=record.row_spacing_mm,
         column_spacing_mm=record.column_spacing_mm,
+        orientation=_orientation(record),
         acquisition=dict(record.acquisition),
         flags=tuple(record.flags),
         preprocess_digest=record.config_digest,
         volume_digest=record.volume_digest,
     )
+
+
+def _orientation(record: VolumeRecord) -> tuple[float, ...] | None:
+    return record.axes.orientation if record.axes and view_flags(record.axes.orientation, None) else None
 
 
 def _mm(value: float) -> float:

@@ -122,6 +122,14 @@ class VolumeFacts(_Part):
     acquisition: dict[str, str | int | float | bool | None] = Field(
         description="manufacturer, kernel, kVp and the like"
     )
+    orientation: tuple[float, ...] | None = Field(
+        None,
+        min_length=6,
+        max_length=6,
+        exclude_if=_is_absent,
+        description="direction cosines of a stored row, then of a column; left out where slices are stored as usual, "
+        "rows to the patient's left and columns to the back",
+    )
     flags: tuple[str, ...] = Field(description="what preprocessing found worth saying")
     preprocess_digest: str
     volume_digest: str = Field(description="SHA-256 of the voxels and slice edges")

@@ -12,6 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from lidcflow.ct.patient import is_transposed, usual_view
 from lidcflow.disk import naming_disk_faults
 from lidcflow.read import wording
 from lidcflow.read.curve import WIDTH, curve_of
@@ -95,7 +96,21 @@ def _pictures(recommendation: Recommendation, hu: NDArray[np.int16]) -> Pictures
             f"series {recommendation.series_instance_uid}: hu must have shape (2, {len(recommendation.slices)}, "
             f"rows, columns), got {hu.shape}"
         )
-    return pictures_of(hu, sharp=[number - 1 for number in _shown(recommendation)])
+    return pictures_of(as_usual(recommendation, hu), sharp=[number - 1 for number in _shown(recommendation)])
+
+
+def as_usual(recommendation: Recommendation, hu: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Turn the volume that was read to how radiologists look at CT, however its slices are stored.
+
+    Parameters
+    ----------
+    recommendation : Recommendation
+        About the volume.
+    hu : (2, slices, rows, columns) array of int16
+        As stored.
+    """
+    volume = recommendation.volume
+    return hu if volume is None or volume.orientation is None else usual_view(hu, volume.orientation)
 
 
 def _shown(recommendation: Recommendation) -> tuple[int, ...]:
@@ -106,12 +121,19 @@ def _shown(recommendation: Recommendation) -> tuple[int, ...]:
 
 def _proportion(volume: VolumeFacts) -> float:
     """Width over height of a source image on the patient."""
-    return (volume.columns * volume.column_spacing_mm) / (volume.rows * volume.row_spacing_mm)
+    height_mm, width_mm = _size_mm(volume)
+    return width_mm / height_mm
 
 
 def _plot_proportion(volume: VolumeFacts) -> float:
     """Width over height of the scan from the front."""
-    return volume.columns * volume.column_spacing_mm / (volume.z_top_mm - volume.z_bottom_mm)
+    return _size_mm(volume)[1] / (volume.z_top_mm - volume.z_bottom_mm)
+
+
+def _size_mm(volume: VolumeFacts) -> tuple[float, float]:
+    """Return height and width of a source image as it is shown."""
+    height_mm, width_mm = volume.rows * volume.row_spacing_mm, volume.columns * volume.column_spacing_mm
+    return (width_mm, height_mm) if volume.orientation and is_transposed(volume.orientation) else (height_mm, width_mm)
 
 
 def environment() -> Environment:

@@ -55,7 +55,10 @@ class Present(WrapperStore):  # type: ignore[misc]
 
 
 def encode_image(
-    hu: NDArray[np.int16], cell_mm: tuple[float, float, float], attributes: Mapping[str, Any]
+    hu: NDArray[np.int16],
+    cell_mm: tuple[float, float, float],
+    attributes: Mapping[str, Any],
+    corner_mm: tuple[float, float] | None = None,
 ) -> dict[str, bytes]:
     """Turn a volume into the objects of a Zarr v3 group with two levels.
 
@@ -67,6 +70,9 @@ def encode_image(
         Distance of slices, rows and columns.
     attributes : mapping
         Stored beside the ``ome`` metadata.
+    corner_mm : tuple of 2 floats, optional
+        Where the field of view begins along a column and along a row, in the patient's coordinates; by default the
+        centre of the first cell is the origin.
 
     Returns
     -------
@@ -80,7 +86,8 @@ def encode_image(
     stored: dict[str, Any] = {}
     levels = [hu, halved(hu)]
     shrink = hu.shape[-1] / levels[1].shape[-1]  # more than 2 for an odd size
-    ome = _multiscales([cell_mm, (cell_mm[0], shrink * cell_mm[1], shrink * cell_mm[2])])
+    corner_mm = corner_mm or (-cell_mm[1] / 2, -cell_mm[2] / 2)
+    ome = _multiscales([cell_mm, (cell_mm[0], shrink * cell_mm[1], shrink * cell_mm[2])], corner_mm)
     group = zarr.create_group(MemoryStore(stored), zarr_format=3, attributes={"ome": ome, **attributes})
     for level, array in enumerate(levels):
         _new_array(group, str(level), array.shape)[:] = array
@@ -212,10 +219,10 @@ def halved(hu: NDArray[np.int16]) -> NDArray[np.int16]:
     return np.stack([np.stack(means), np.stack(peaks)]).astype(np.int16)
 
 
-def _multiscales(cells_mm: list[tuple[float, float, float]]) -> dict[str, Any]:
-    """Describe the levels; the centre of the first cell of level 0 is the origin."""
+def _multiscales(cells_mm: list[tuple[float, float, float]], corner_mm: tuple[float, float]) -> dict[str, Any]:
+    """Describe the levels; a translation is the centre of a first cell, in z from that of level 0 downwards."""
     datasets = [
-        {"path": str(level), "coordinateTransformations": _transformations(cells_mm[0], cell_mm)}
+        {"path": str(level), "coordinateTransformations": _transformations(corner_mm, cell_mm)}
         for level, cell_mm in enumerate(cells_mm)
     ]
     return {
@@ -225,9 +232,9 @@ def _multiscales(cells_mm: list[tuple[float, float, float]]) -> dict[str, Any]:
     }
 
 
-def _transformations(finest_mm: tuple[float, ...], cell_mm: tuple[float, ...]) -> list[dict[str, Any]]:
-    shifts_mm = [(cell - finest) / 2 for cell, finest in zip(cell_mm, finest_mm, strict=True)]
-    return [{"type": "scale", "scale": [1.0, *cell_mm]}, {"type": "translation", "translation": [0.0, *shifts_mm]}]
+def _transformations(corner_mm: tuple[float, float], cell_mm: tuple[float, float, float]) -> list[dict[str, Any]]:
+    centre_mm = [corner + cell / 2 for corner, cell in zip(corner_mm, cell_mm[1:], strict=True)]
+    return [{"type": "scale", "scale": [1.0, *cell_mm]}, {"type": "translation", "translation": [0.0, 0.0, *centre_mm]}]
 
 
 def _channel(name: str) -> dict[str, Any]:

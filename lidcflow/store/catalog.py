@@ -11,6 +11,7 @@ from sqlalchemy import String, delete, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from lidcflow.ct.records import Reason
+from lidcflow.ct.values import LONGEST_UID
 from lidcflow.errors import SeriesRefused
 from lidcflow.store.away import persevering
 from lidcflow.store.database import Base, Tables, utc_now
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 Values = TypeVar("Values")
 
-_LONGEST_UID = 64
 _ROWS_PER_QUERY = 500
 _ROWS_PER_PAGE = 10_000
 
@@ -40,8 +40,8 @@ class SeriesRow(Base):
 
     __tablename__ = "series"
 
-    series_instance_uid: Mapped[str] = mapped_column(String(_LONGEST_UID), primary_key=True)
-    study_instance_uid: Mapped[str | None] = mapped_column(String(_LONGEST_UID), index=True)
+    series_instance_uid: Mapped[str] = mapped_column(String(LONGEST_UID), primary_key=True)
+    study_instance_uid: Mapped[str | None] = mapped_column(String(LONGEST_UID), index=True)
     patient_key: Mapped[str | None] = mapped_column(index=True)
     state: Mapped[str] = mapped_column(index=True)
     reason: Mapped[str]
@@ -61,7 +61,7 @@ class SharedSeriesRow(Base):
 
     __tablename__ = "shared_series"
 
-    series_instance_uid: Mapped[str] = mapped_column(String(_LONGEST_UID), primary_key=True)
+    series_instance_uid: Mapped[str] = mapped_column(String(LONGEST_UID), primary_key=True)
     patient_key: Mapped[str] = mapped_column(primary_key=True)
 
 

@@ -21,11 +21,13 @@ from sqlalchemy import (
     inspect,
     make_url,
     select,
+    text,
 )
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from lidcflow.config_checks import without_passwords
+from lidcflow.ct.values import LONGEST_UID
 from lidcflow.errors import DatabaseAway, LidcflowError, ResourceError, StoreError
 from lidcflow.store.away import is_away
 
@@ -127,11 +129,24 @@ class Database:
             version = session.scalars(select(_Schema.version)).one()
             if version == SCHEMA_VERSION:
                 Base.metadata.create_all(session.connection())  # tables that came after the catalog was made
+                _widen_uids(session.connection())
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"{self._where}: schema version must be {SCHEMA_VERSION}, got {version}; use the lidcflow that made "
                 "it, or move it away and run `lidcflow preprocess` again: volumes are kept and reused"
             )
+
+
+def _widen_uids(connection: Connection) -> None:
+    """Widen the columns of UIDs of a catalog that an earlier version made; SQLite keeps texts of any length."""
+    if connection.dialect.name != "postgresql":
+        return
+    narrow = text(
+        "SELECT table_name, column_name FROM information_schema.columns "
+        "WHERE table_schema = current_schema() AND column_name LIKE :name AND character_maximum_length < :longest"
+    )
+    for table, column in connection.execute(narrow, {"name": "%\\_instance\\_uid", "longest": LONGEST_UID}).all():
+        connection.execute(text(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE VARCHAR({LONGEST_UID})'))
 
 
 class Tables:

@@ -8,11 +8,10 @@ from datetime import datetime
 from sqlalchemy import String, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from lidcflow.ct.values import LONGEST_UID
 from lidcflow.read.feedback import Mark
 from lidcflow.store.away import persevering
 from lidcflow.store.database import Base, Tables
-
-_LONGEST_UID = 64
 
 
 class FeedbackRow(Base):
@@ -20,9 +19,9 @@ class FeedbackRow(Base):
 
     __tablename__ = "feedback"
 
-    series_instance_uid: Mapped[str] = mapped_column(String(_LONGEST_UID), primary_key=True)
+    series_instance_uid: Mapped[str] = mapped_column(String(LONGEST_UID), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    study_instance_uid: Mapped[str | None] = mapped_column(String(_LONGEST_UID), index=True)
+    study_instance_uid: Mapped[str | None] = mapped_column(String(LONGEST_UID), index=True)
     time: Mapped[datetime]
     reader: Mapped[str]
     says: Mapped[str]

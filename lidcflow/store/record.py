@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import PreprocessConfig
+from lidcflow.ct.patient import PatientAxes, Vector, cell_centre
 from lidcflow.ct.records import Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
 
@@ -64,6 +65,8 @@ class VolumeRecord:
         Collection, licence and DOI of a series of the public archive.
     source_slices : tuple of SourceImage
         Every source slice, top first, in a slab or not.
+    axes : PatientAxes, optional
+        Where in the patient the pixels of the source are; None for volumes of versions that did not keep it.
     """
 
     series_instance_uid: str
@@ -87,6 +90,45 @@ class VolumeRecord:
     column_spacing_mm: float
     attribution: dict[str, Any] | None = None
     source_slices: tuple[SourceImage, ...] = ()
+    axes: PatientAxes | None = None
+
+    def voxel_point_mm(self, slice_index: int, row: float, column: float, size: int) -> Vector:
+        """Return where in the patient the centre of a voxel is (LPS: x to the left, y to the back, z to the head).
+
+        Parameters
+        ----------
+        slice_index : int
+            From 0 at the top.
+        row, column : float
+            From 0; fractions lie between voxels.
+        size : int
+            Rows and columns of the level that they count.
+
+        Raises
+        ------
+        ValueError
+            If the volume was made by a version that did not keep where its pixels are.
+        """
+        if self.axes is None:
+            raise ValueError("a volume must keep where its pixels are, got one of an older version; preprocess it anew")
+        z_mm = float(self.edges_mm[slice_index] + self.edges_mm[slice_index + 1]) / 2
+        down_mm = self.row_spacing_mm * cell_centre(row, self.rows, size)
+        across_mm = self.column_spacing_mm * cell_centre(column, self.columns, size)
+        return self.axes.point_mm(z_mm, down_mm, across_mm)
+
+    def pixel_point_mm(self, z_mm: float, row: float, column: float) -> Vector:
+        """Return where in the patient the centre of a source pixel is, as `voxel_point_mm` does.
+
+        Parameters
+        ----------
+        z_mm : float
+            Of its source slice.
+        row, column : float
+            From 0.
+        """
+        if self.axes is None:
+            raise ValueError("a volume must keep where its pixels are, got one of an older version; preprocess it anew")
+        return self.axes.point_mm(z_mm, row * self.row_spacing_mm, column * self.column_spacing_mm)
 
 
 def digest_of(volume: Volume) -> str:
@@ -146,6 +188,7 @@ def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> d
             **({"attribution": asdict(series.attribution)} if series.attribution else {}),
             "rows": series.rows,
             "columns": series.columns,
+            **({"axes": asdict(series.axes)} if series.axes else {}),
             "slice_spacing_mm": series.slice_spacing_mm,
             "row_spacing_mm": series.row_spacing_mm,
             "column_spacing_mm": series.column_spacing_mm,
@@ -182,6 +225,7 @@ def record_of(attributes: dict[str, Any]) -> VolumeRecord:
     slices = facts.pop("source_slices")
     slabs = facts.pop("slab_sources")
     lung_z_mm = facts.pop("lung_z_mm")
+    axes = facts.pop("axes", None)
     for unused in ("notice", "version", "config"):
         del facts[unused]
     return VolumeRecord(
@@ -191,8 +235,14 @@ def record_of(attributes: dict[str, Any]) -> VolumeRecord:
         lung_z_mm=None if lung_z_mm is None else (lung_z_mm[0], lung_z_mm[1]),
         n_source_slices=len(slices),
         source_slices=tuple(SourceImage(*source) for source in slices),
+        axes=axes and _axes_of(axes),
         **facts,
     )
+
+
+def _axes_of(kept: dict[str, Any]) -> PatientAxes:
+    vectors = {name: tuple(value) for name, value in kept.items() if name != "z_mm"}
+    return PatientAxes(**vectors, z_mm=kept["z_mm"])
 
 
 def _slab_source(

@@ -143,7 +143,9 @@ class VolumeStore:
             return digest
         self._place.require_room(2 * volume.hu.nbytes)
         attributes = attributes_of(series, volume, self.config)
-        self._place.commit_volume(uid, encode_image(volume.hu, _cell_mm(series, volume), attributes))
+        self._place.commit_volume(
+            uid, encode_image(volume.hu, _cell_mm(series, volume), attributes, _corner_mm(series))
+        )
         return digest
 
     def record(self, series_instance_uid: str) -> VolumeRecord:
@@ -363,3 +365,16 @@ def _cell_mm(series: Series, volume: Volume) -> tuple[float, float, float]:
     depth_mm = float(volume.edges_mm[0] - volume.edges_mm[-1]) / slices
     row_mm = series.rows * series.row_spacing_mm / rows
     return depth_mm, row_mm, series.columns * series.column_spacing_mm / columns
+
+
+def _corner_mm(series: Series) -> tuple[float, float] | None:
+    """Return where the first row and the first column begin, half a pixel before their centre.
+
+    OME-Zarr has no rotation: the places are measured along the stored axes, from the patient's origin. Where slices
+    are stored in the usual view, these are the patient's y and x.
+    """
+    if series.axes is None:
+        return None
+    down_mm = float(np.dot(series.axes.origin_mm, series.axes.column))
+    across_mm = float(np.dot(series.axes.origin_mm, series.axes.row))
+    return down_mm - series.row_spacing_mm / 2, across_mm - series.column_spacing_mm / 2

@@ -153,7 +153,7 @@ REFUSED = {
     "two matrix sizes": (
         {"Rows": lambda i: 32 if i % 2 else 16, "PixelData": lambda i: bytes(2048 if i % 2 else 1024)},
         Reason.MIXED_GEOMETRY,
-        "matrix, pixel spacing, orientation and frame of reference must be the same on all slices, got 2 kinds",
+        "Rows and Columns 32\\32 there and 16\\32 in instance 1.2.",
     ),
     "sagittal": (
         {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1], "ImagePositionPatient": lambda i: [2.5 * i, 0, 0]},

@@ -3,12 +3,12 @@ import pytest
 from lidcflow.ct.values import integer_of, is_uid, label_of, numbers_of, raw_text
 
 
-@pytest.mark.parametrize("value", ["1", "1.2.840.10008", "1." + "3" * 62])
+@pytest.mark.parametrize("value", ["1", "1.2.840.10008", "1." + "3" * 62, "1." + "3" * 64, "1.2.003"])
 def test_digits_and_dots_are_a_uid(value):
     assert is_uid(value)
 
 
-@pytest.mark.parametrize("value", ["", ".", "..", "../../x", "1..2", "1.2/3", "1.2\n", "1" * 65, "1.²"])
+@pytest.mark.parametrize("value", ["", ".", "..", "../../x", "1..2", "1.2/3", "1.2\n", "1" * 129, "1.²"])
 def test_anything_that_could_leave_its_folder_is_no_uid(value):
     assert not is_uid(value)
 

@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from highdicom.sr import srread
 
+from lidcflow.ct.quiet import quiet
 from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT
 from lidcflow.read.recommendation import Verdict
 from tests.ct.enhanced import to_enhanced
@@ -243,3 +244,21 @@ def meaning(item):
 def text_of(document, name):
     """Give the first text of a name."""
     return next(item.TextValue for item in items(document, "TEXT") if meaning(item) == name)
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+def test_documents_repeat_uids_that_are_longer_than_the_standard_allows(ct_series, documented, tmp_path, keyword):
+    long_uid = "1.2." + "3" * 61
+    values = (lambda i: f"{long_uid}{i}") if keyword == "SOPInstanceUID" else f"{long_uid}7"
+
+    folder, said = documented(ct_series(tmp_path / "ct", n=8, size=32, **{keyword: values}))
+
+    for name in FILES:
+        with quiet():
+            document = pydicom.dcmread(folder / name)
+            (study,) = document.CurrentRequestedProcedureEvidenceSequence
+            (series,) = study.ReferencedSeriesSequence
+            images = {image.ReferencedSOPInstanceUID for image in series.ReferencedSOPSequence}
+            named = study.StudyInstanceUID, series.SeriesInstanceUID
+        assert named == (said.study_instance_uid, said.series_instance_uid)
+        assert images >= {image.sop_instance_uid for found in said.ranges for image in found.peak_source_images}

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lidcflow.config import InferConfig
+from lidcflow.ct.patient import PatientAxes
 from lidcflow.errors import ReleaseError
 from lidcflow.read.recommend import not_evaluated, recommend
 
@@ -137,3 +138,12 @@ def test_ranges_hold_exactly_the_slices_at_or_above_the_threshold_and_never_touc
     by_place = sorted(answer.ranges, key=lambda one: one.first_slice)
     assert sorted(inside) == above
     assert all(a.last_slice + 1 < b.first_slice for a, b in pairwise(by_place))
+
+
+@pytest.mark.parametrize(("row", "kept"), [((1.0, 0.0, 0.0), False), ((-1.0, 0.0, 0.0), True)])
+def test_the_answer_names_the_orientation_of_slices_that_are_not_stored_as_usual(make_record, release, row, kept):
+    axes = PatientAxes((0.0, 0.0, 0.0), row, (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), 0.0)
+    volume = recommend(np.full((8, 3), 1 / 3), make_record(axes=axes), release, InferConfig()).volume
+
+    assert volume.orientation == ((*row, 0.0, 1.0, 0.0) if kept else None)
+    assert ("orientation" in volume.model_dump()) == kept

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lidcflow.read.recommend import not_evaluated
-from lidcflow.read.report import render_page, write_report
+from lidcflow.read.report import layout_of, render_page, write_report
 
 
 @pytest.fixture
@@ -137,3 +137,31 @@ def test_a_page_of_a_noisy_study_stays_below_a_megabyte_and_a_half(make_record, 
     page = render_page(study(*[0.1, 0.9, 0.1, 0.8, 0.1] * 13), noise)
 
     assert len(page.encode()) < 1_500_000
+
+
+QUARTER_TURN = (0.0, 1.0, 0.0, -1.0, 0.0, 0.0)
+
+
+def turned(said, orientation):
+    return said.model_copy(update={"volume": said.volume.model_copy(update={"orientation": orientation})})
+
+
+@pytest.mark.parametrize("orientation", [QUARTER_TURN, (-1.0, 0, 0, 0, 1.0, 0), (0, -1.0, 0, -1.0, 0, 0)])
+def test_a_page_shows_a_turned_volume_as_one_that_is_stored_as_usual(study, hu, orientation):
+    row, column = np.array(orientation[:2]), np.array(orientation[3:5])
+    size = hu.shape[-1]
+    rows, columns = np.indices((size, size))
+    centre = (size - 1) / 2
+    x = np.rint((columns - centre) * row[0] + (rows - centre) * column[0] + centre).astype(int)
+    y = np.rint((columns - centre) * row[1] + (rows - centre) * column[1] + centre).astype(int)
+
+    page = render_page(turned(study(), orientation), hu[..., y, x])
+
+    assert page == render_page(study(), hu)
+
+
+def test_width_and_height_of_a_turned_slice_are_exchanged(study, hu):
+    said = turned(study(), QUARTER_TURN)
+    wide = said.model_copy(update={"volume": said.volume.model_copy(update={"columns": 256})})
+
+    assert layout_of(wide, None)["proportion"] == pytest.approx(2.0)

@@ -246,3 +246,17 @@ def test_the_row_of_a_series_that_is_found_to_be_erased_goes(catalog):
     catalog.record_verdicts([replace(refused("1.2"), reason=Reason.ERASED)])
 
     assert catalog.rows() == []
+
+
+def test_a_catalog_of_narrower_columns_takes_longer_uids(catalog_url, usable):
+    long_uid = "1.2." + "3" * 62
+    with Catalog(catalog_url):
+        pass
+    if catalog_url.startswith("postgresql"):  # as versions before made it; SQLite has no width
+        narrow = "ALTER TABLE series ALTER COLUMN {} TYPE VARCHAR(64)"
+        execute(catalog_url, *map(narrow.format, ("series_instance_uid", "study_instance_uid")))
+
+    with Catalog(catalog_url) as catalog:
+        catalog.record_verdicts([replace(usable, series_instance_uid=long_uid)])
+
+        assert [row.series_instance_uid for row in catalog.rows()] == [long_uid]

@@ -35,7 +35,8 @@ def test_ome_zarr_py_reads_axes_scales_and_voxels(address, volume):
     assert {axis.get("unit") for axis in image.metadata["axes"]} == {None, "millimeter"}
     scales = [transformations[0]["scale"] for transformations in image.metadata["coordinateTransformations"]]
     np.testing.assert_allclose(scales, [[1, 30 / 13, 20, 20], [1, 30 / 13, 40, 40]])
-    assert image.metadata["coordinateTransformations"][1][1]["translation"] == [0, 0, 10, 10]
+    assert image.metadata["coordinateTransformations"][1][1]["translation"] == [0, 0, -85, -85]
+    assert image.metadata["coordinateTransformations"][0][1]["translation"] == [0, 0, -95, -95]
     np.testing.assert_array_equal(image.data[0], volume.hu)
     assert [level.shape for level in image.data] == [(2, 13, 16, 16), (2, 13, 8, 8)]
 
