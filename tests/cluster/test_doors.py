@@ -14,7 +14,6 @@ from pathlib import Path
 import httpx
 import pytest
 from prefect.client.schemas.objects import StateType
-from prefect.states import Scheduled
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from websockets.asyncio.client import connect
@@ -123,7 +122,7 @@ def test_the_worker_runs_no_command_that_a_run_brings_past_the_check(up, tmp_pat
                 "deployment_id": str(drift.id),
                 "work_pool_name": "lidcflow",
                 "work_queue_name": queue.name,
-                "state": Scheduled().to_state_create().model_dump(mode="json"),
+                "state": {"type": "SCHEDULED"},
                 "job_variables": brought,
             },
         ).json()
