@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,17 +11,28 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
+from mlflow.tracking._tracking_service.utils import get_default_host_creds
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+from mlflow.utils.rest_utils import http_request
 from requests import RequestException
 
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError, TrackingAway
 
 ANSWER_TIMEOUT_S = 10
+BROKEN = 500
+"""Status from which a server, or the one before it, says that it does not work; lower ones are MLflow's business."""
 
 _NOT_REACHED = re.compile(r"failed with (timeout )?exception|too many 50\d|error code 50[234]")
 """How MLflow's client words that a server did not answer, or that the one before it could not reach it."""
+
+_UNWRITABLE = re.compile(r"disk is full|No space left|readonly database|disk I/O error|unable to open database file")
+"""How SQLite and PostgreSQL word that the disk of MLflow's database can't be written."""
+
+_DELETED = re.compile(r"The (?P<what>run|experiment) (?P<id>\S+) must be in the 'active' state")
+"""How MLflow words that something was deleted on its page, from where it can be restored."""
 
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
@@ -91,8 +100,8 @@ def _client(tracking: Tracking) -> MlflowClient:
         if _is_away(tracking.uri, error):
             raise _away(tracking.uri, error.message) from None
         raise ResourceError(
-            f"tracking {tracking.uri}: must be a database or server that MLflow can read, got {error.message}; "
-            "check tracking.uri"
+            f"tracking {without_credentials(tracking.uri)}: must be a database or server that MLflow can read, got "
+            f"{_in_short(error.message)}; check tracking.uri"
         ) from None
     return client
 
@@ -105,12 +114,21 @@ def reaching(tracking: Tracking) -> Iterator[MlflowClient]:
     ------
     TrackingAway
         If the server does not answer, or no longer.
+    ResourceError
+        If the database can't be written, or what is written to was deleted on MLflow's page.
     """
     try:
         yield connect(tracking)
     except (MlflowException, OSError) as error:
         if _is_away(tracking.uri, error):
             raise _away(tracking.uri, error) from None
+        if deleted := _DELETED.search(str(error)):
+            raise _was_deleted(tracking, deleted["what"], deleted["id"]) from None
+        if _UNWRITABLE.search(str(error)):
+            raise ResourceError(
+                f"tracking {without_credentials(tracking.uri)}: its disk must have room and be writable, got "
+                f"{_in_short(error)}; free some space or mend it, and run again: what is finished is kept"
+            ) from None
         raise
 
 
@@ -121,9 +139,17 @@ def is_there(tracking: Tracking) -> bool:
 
 
 def experiment_id(tracking: Tracking) -> str:
-    """Return the id of the experiment, making it on first use."""
+    """Return the id of the experiment, making it on first use.
+
+    Raises
+    ------
+    ResourceError
+        If it was deleted on MLflow's page. It is not restored unasked: that would bring back every run in it.
+    """
     client = connect(tracking)
     if found := client.get_experiment_by_name(tracking.experiment):
+        if found.lifecycle_stage == LifecycleStage.DELETED:
+            raise _was_deleted(tracking, "experiment", str(found.experiment_id))
         return str(found.experiment_id)
     try:
         return str(client.create_experiment(tracking.experiment, tracking.artifacts, EXPERIMENT_TAGS))
@@ -151,18 +177,56 @@ def pages(server: str, tracking: Tracking) -> dict[str, str]:
     }
 
 
+def require_active_run(tracking: Tracking, run_id: str) -> None:
+    """Make sure that a run can be logged on, before something is computed that takes long.
+
+    Raises
+    ------
+    TrackingAway
+        If the server does not answer.
+    ResourceError
+        If the run was deleted on MLflow's page.
+    """
+    with reaching(tracking) as client:
+        if client.get_run(run_id).info.lifecycle_stage == LifecycleStage.DELETED:
+            raise _was_deleted(tracking, "run", run_id)
+
+
+def without_credentials(uri: str) -> str:
+    """Return an address without user and password.
+
+    Examples
+    --------
+    >>> without_credentials("https://user:secret@mlflow:5000")
+    'https://mlflow:5000'
+    """
+    return re.sub(r"://[^/@]*@", "://", uri)
+
+
+def _was_deleted(tracking: Tracking, what: str, identity: str) -> ResourceError:
+    server = without_credentials(tracking.uri)
+    name = f" {tracking.experiment}" if what == "experiment" else ""
+    option = "--experiment-id" if what == "experiment" else "--run-id"
+    other = ", or choose another name with tracking.experiment" if what == "experiment" else ""
+    return ResourceError(
+        f"MLflow {what}{name} {identity}: must be active, got one that was deleted on MLflow's page; restore it with "
+        f"`MLFLOW_TRACKING_URI={server} mlflow {what}s restore {option} {identity}`{other}"
+    )
+
+
 def _check_answers(uri: str) -> None:
-    """Ask a server once: MLflow's own client keeps retrying a dead one for minutes."""
+    """Ask a server once, as MLflow's own client does, which keeps retrying a dead one for minutes."""
     if not _is_server(uri):
         return
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_TIMEOUT_S):  # noqa: S310
-            pass
-    except urllib.error.HTTPError:
-        # It answers; authentication is MLflow's business.
-        return
-    except OSError as error:
+        credentials = get_default_host_creds(uri)
+        answer = http_request(
+            credentials, "/health", "GET", max_retries=0, timeout=ANSWER_TIMEOUT_S, raise_on_status=False
+        )
+    except (MlflowException, OSError) as error:
         raise _away(uri, error) from None
+    if answer.status_code >= BROKEN:
+        raise _away(uri, f"status {answer.status_code}")
 
 
 def _is_server(uri: str) -> bool:
@@ -184,5 +248,12 @@ def _is_away(uri: str, error: Exception) -> bool:
 
 
 def _away(uri: str, error: object) -> TrackingAway:
-    reason = str(error).splitlines()[0][:200]
-    return TrackingAway(f"tracking {uri}: the MLflow server must answer, got {reason}; start it, or check tracking.uri")
+    return TrackingAway(
+        f"tracking {without_credentials(uri)}: the MLflow server must answer, got {_in_short(error)}; start it, or "
+        "check tracking.uri"
+    )
+
+
+def _in_short(error: object) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__
