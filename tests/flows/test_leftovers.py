@@ -2,10 +2,12 @@
 
 import itertools
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -24,7 +26,7 @@ supervisor.RESTART_DELAYS_S = (0.1,) * 9
 with supervisor.Supervisor(lambda *_: None) as running:
     for name, program in zip(("first", "second"), sys.argv[2:]):
         log = Path(sys.argv[1], f"{name}.log")
-        environment = dict(os.environ)
+        environment = {**os.environ, "SERVED_BY_LIDCFLOW": sys.argv[1]}
         running.start(
             Service(name=name, arguments=("-c", program), environment=environment, log=log, grace_s=1.0)
         )
@@ -58,7 +60,7 @@ class Tree:
         programs = [MAIN.format(port=port) for port in ports]
         self.supervisor = subprocess.Popen(
             [sys.executable, "-c", SUPERVISOR, str(folder), *programs],
-            env={**os.environ, "PYTHONPATH": os.getcwd(), **self.marks},
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
             start_new_session=True,
         )
 
@@ -71,8 +73,7 @@ class Tree:
         return {"child": child, "main": main, "guard": guard, "supervisor": psutil.Process(self.supervisor.pid)}
 
     def living(self):
-        """Return every process of the tree; a supervisor that was killed stays a zombie until it is waited for."""
-        self.supervisor.poll()
+        """Return every process that the supervisor has started."""
         return [process for process in psutil.process_iter() if self._is_own(process)]
 
     def _is_own(self, process):
@@ -86,9 +87,10 @@ class Tree:
 def tree(tmp_path, unused_tcp_ports):
     made = Tree(tmp_path, unused_tcp_ports)
     yield made
+    made.supervisor.kill()
+    made.supervisor.wait()
     for process in made.living():
         process.kill()
-    made.supervisor.wait()
 
 
 @pytest.fixture
@@ -129,11 +131,13 @@ def test_nothing_is_left_when_the_supervisor_is_killed_too(tree, victims):
 def test_what_outlives_all_guards_and_the_supervisor_is_ended_by_the_next_one(tree):
     tree.parts()
     wait_for(lambda: listens_at(tree.ports[1]))
-    above = [one for one in tree.living() if GUARD_MODULE in one.cmdline() or one.pid == tree.supervisor.pid]
+    guards = [one for one in tree.living() if GUARD_MODULE in one.cmdline()]
 
-    for process in sorted(above, key=lambda one: one.pid, reverse=True):
+    tree.supervisor.send_signal(signal.SIGSTOP)  # it would end what is left
+    for process in guards:
         process.kill()
-    psutil.wait_procs(above, timeout=WITHIN_S)
+    tree.supervisor.kill()
+    psutil.wait_procs(guards, timeout=WITHIN_S)
     left = wait_for(lambda: [one for one in map(listens_at, tree.ports) if one])
 
     assert end_leftovers(tree.marks) >= len(left)
