@@ -204,13 +204,18 @@ def without_credentials(uri: str) -> str:
 
 
 def _was_deleted(tracking: Tracking, what: str, identity: str) -> ResourceError:
-    server = without_credentials(tracking.uri)
-    name = f" {tracking.experiment}" if what == "experiment" else ""
-    option = "--experiment-id" if what == "experiment" else "--run-id"
-    other = ", or choose another name with tracking.experiment" if what == "experiment" else ""
+    """Say what has to be restored: runs that went with their experiment come back with it."""
+    client = MlflowClient(tracking_uri=tracking.uri)
+    if what == "run":
+        experiment = client.get_experiment(client.get_run(identity).info.experiment_id)
+        if experiment.lifecycle_stage == LifecycleStage.DELETED:
+            what, identity = "experiment", str(experiment.experiment_id)
+    option, other = "--run-id", ""
+    if what == "experiment":
+        option, other = "--experiment-id", ", or choose another name with tracking.experiment"
     return ResourceError(
-        f"MLflow {what}{name} {identity}: must be active, got one that was deleted on MLflow's page; restore it with "
-        f"`MLFLOW_TRACKING_URI={server} mlflow {what}s restore {option} {identity}`{other}"
+        f"MLflow {what} {identity}: must be active, got one that was deleted on MLflow's page; restore it with "
+        f"`MLFLOW_TRACKING_URI={without_credentials(tracking.uri)} mlflow {what}s restore {option} {identity}`{other}"
     )
 
 

@@ -274,6 +274,16 @@ def test_what_is_written_to_a_deleted_run_is_told_before_and_while_it_is_written
             write()
 
 
+def test_a_run_that_went_with_its_experiment_is_restored_with_it(tmp_path):
+    tracking = Tracking.of(Config(workspace=tmp_path))
+    run_id = start_run(tracking, "training")
+    identity = experiment_id(tracking)
+    connect(tracking).delete_experiment(identity)
+
+    with pytest.raises(ResourceError, match=f"mlflow experiments restore --experiment-id {identity}"):
+        require_active_run(tracking, run_id)
+
+
 def log_on(tracking, run_id):
     with reaching(tracking):
         run_of(tracking, run_id).text("text", "file.txt")
