@@ -31,7 +31,7 @@ from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact
 from tasks.release_folder import folder_of
 from tasks.tracking import registry
-from tasks.tracking.connection import Tracking, reaching
+from tasks.tracking.connection import Tracking, reaching, require_active_run
 from tasks.tracking.patience import patiently
 from tasks.tracking.runs import run_of
 
@@ -74,6 +74,7 @@ def evaluate(
     tracking = Tracking.of(config)
     record = registry.load_release(tracking, release)
     run_id = registry.training_of(tracking, record.version)
+    require_active_run(tracking, run_id)
     trained = config_of_release(record, config)
     snapshot = load_snapshot(record, trained, run_id)
     held_out = read_split(record, snapshot, split, trained)

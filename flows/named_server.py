@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from pydantic import ValidationError
 
+from lidcflow.config_checks import without_credentials
 from lidcflow.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -69,19 +70,6 @@ def check_named_server(url: str) -> None:
 def told_status(status: int) -> str:
     """Return what a status means for a Prefect API, with the way out."""
     return _REASONS.get(status, f"status {status}; look at its log, or check PREFECT_API_URL")
-
-
-def without_credentials(url: str) -> str:
-    """Return an address without user and password.
-
-    Examples
-    --------
-    >>> without_credentials("http://user:secret@prefect:4200/api")
-    'http://prefect:4200/api'
-    """
-    scheme, found, rest = url.rpartition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _ask(client: SyncPrefectClient) -> None:

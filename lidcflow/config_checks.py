@@ -141,3 +141,14 @@ def without_passwords(text: str) -> str:
     """
     text = re.sub(r"(://|:)\S*@", r"\1...@", text)
     return re.sub(r"(?i)\b((?:pass|password|passwd|pwd|secret|token)=)[^&\s'\"]*", r"\1...", text)
+
+
+def without_credentials(address: str) -> str:
+    """Return an address without user and password, as a program can use it.
+
+    Examples
+    --------
+    >>> without_credentials("https://user:se@cret@mlflow:5000/path")
+    'https://mlflow:5000/path'
+    """
+    return re.sub(r"://[^/]*@", "://", address)

@@ -57,6 +57,14 @@ def main() -> None:
         if (sentence := disk_fault(error)) is None:
             raise
         _end(sentence)
+    except Exception as error:
+        if not type(error).__module__.startswith("mlflow."):
+            raise
+        _end(f"MLflow: must do what it is asked, got {_first_line(error)}; look at it on its page, or check [tracking]")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def _end(sentence: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.lidc.phantom import procedural
+from lidcflow.orphans import end_with_parent
 
 SLICES, SIZE = 65, 128
 
@@ -58,7 +59,7 @@ def make_practice_set(
         Called with volumes done and volumes in all.
     """
     arrays = _create(folder, len(seeds))
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
         jobs = [pool.submit(_make_volume, folder, index, seed, nodules) for index, seed in enumerate(seeds)]
         for done, job in enumerate(as_completed(jobs), start=1):
             job.result()

@@ -12,6 +12,7 @@ from typing import Any
 from lidcflow.config import Access
 from lidcflow.ct.headers import Header, Outcome, read_headers
 from lidcflow.ct.pacs_headers import SeriesHeaders, read_pacs_headers
+from lidcflow.orphans import end_with_parent
 from lidcflow.source.cache import HeaderCache
 from lidcflow.source.files import PacsSeries, SourceFile
 
@@ -98,7 +99,8 @@ class HeaderReader:
             run: Any = map
             if self._workers > 1 and len(files) > POOL_FROM:
                 context = multiprocessing.get_context("spawn")
-                pool = ProcessPoolExecutor(min(self._workers, len(batches)), mp_context=context)
+                workers = min(self._workers, len(batches))
+                pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
                 run = stack.enter_context(pool).map
             yield from zip(batches, run(read, batches), strict=True)
 

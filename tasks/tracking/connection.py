@@ -5,35 +5,42 @@ from __future__ import annotations
 import functools
 import os
 import re
-import urllib.error
-import urllib.request
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.tracking._tracking_service import utils as mlflow_places
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+from mlflow.utils.rest_utils import http_request
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from lidcflow.config import Config
-from lidcflow.config_checks import without_passwords
+from lidcflow.config_checks import without_credentials, without_passwords
 from lidcflow.errors import ResourceError, TrackingAway
 from lidcflow.store.relocation import DATABASE
 from lidcflow.store.turns import settle
 
 ANSWER_TIMEOUT_S = 10
+BROKEN = 500
+"""Status from which a server, or the one before it, says that it does not work; lower ones are MLflow's business."""
 
 _NOT_REACHED = re.compile(r"failed with (timeout )?exception|too many 50\d|error code 50[234]")
 """How MLflow's client words that a server did not answer, or that the one before it could not reach it."""
+
+_UNWRITABLE = re.compile(r"disk is full|No space left|readonly database|disk I/O error|unable to open database file")
+"""How SQLite and PostgreSQL word that the disk of MLflow's database can't be written."""
+
+_DELETED = re.compile(r"The (?P<what>run|experiment) (?P<id>\S+) must be in the 'active' state")
+"""How MLflow words that something was deleted on its page, from where it can be restored."""
 
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
@@ -159,12 +166,21 @@ def reaching(tracking: Tracking) -> Iterator[MlflowClient]:
     ------
     TrackingAway
         If the server does not answer, or no longer.
+    ResourceError
+        If the database can't be written, or what is written to was deleted on MLflow's page.
     """
     try:
         yield connect(tracking)
     except (MlflowException, OSError) as error:
         if _is_away(tracking.uri, error):
             raise _away(tracking.uri, error) from None
+        if deleted := _DELETED.search(str(error)):
+            raise _was_deleted(tracking, deleted["what"], deleted["id"]) from None
+        if _UNWRITABLE.search(str(error)):
+            raise ResourceError(
+                f"tracking {without_passwords(tracking.uri)}: its disk must have room and be writable, got "
+                f"{_reason(error)}; free some space or mend it, and run again: what is finished is kept"
+            ) from None
         raise
 
 
@@ -175,9 +191,17 @@ def is_there(tracking: Tracking) -> bool:
 
 
 def experiment_id(tracking: Tracking) -> str:
-    """Return the id of the experiment, making it on first use."""
+    """Return the id of the experiment, making it on first use.
+
+    Raises
+    ------
+    ResourceError
+        If it was deleted on MLflow's page. It is not restored unasked: that would bring back every run in it.
+    """
     client = connect(tracking)
     if found := client.get_experiment_by_name(tracking.experiment):
+        if found.lifecycle_stage == LifecycleStage.DELETED:
+            raise _was_deleted(tracking, "experiment", str(found.experiment_id))
         return str(found.experiment_id)
     try:
         return str(client.create_experiment(tracking.experiment, tracking.artifacts, EXPERIMENT_TAGS))
@@ -205,18 +229,50 @@ def pages(server: str, tracking: Tracking) -> dict[str, str]:
     }
 
 
+def require_active_run(tracking: Tracking, run_id: str) -> None:
+    """Make sure that a run can be logged on, before something is computed that takes long.
+
+    Raises
+    ------
+    TrackingAway
+        If the server does not answer.
+    ResourceError
+        If the run was deleted on MLflow's page.
+    """
+    with reaching(tracking) as client:
+        if client.get_run(run_id).info.lifecycle_stage == LifecycleStage.DELETED:
+            raise _was_deleted(tracking, "run", run_id)
+
+
+def _was_deleted(tracking: Tracking, what: str, identity: str) -> ResourceError:
+    """Say what has to be restored: runs that went with their experiment come back with it."""
+    client = MlflowClient(tracking_uri=tracking.uri)
+    if what == "run":
+        experiment = client.get_experiment(client.get_run(identity).info.experiment_id)
+        if experiment.lifecycle_stage == LifecycleStage.DELETED:
+            what, identity = "experiment", str(experiment.experiment_id)
+    option, other = "--run-id", ""
+    if what == "experiment":
+        option, other = "--experiment-id", ", or choose another name with tracking.experiment"
+    return ResourceError(
+        f"MLflow {what} {identity}: must be active, got one that was deleted on MLflow's page; restore it with "
+        f"`MLFLOW_TRACKING_URI={without_credentials(tracking.uri)} mlflow {what}s restore {option} {identity}`{other}"
+    )
+
+
 def _check_answers(uri: str) -> None:
-    """Ask a server once: MLflow's own client keeps retrying a dead one for minutes."""
+    """Ask a server once, as MLflow's own client does, which keeps retrying a dead one for minutes."""
     if not _is_server(uri):
         return
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_TIMEOUT_S):  # noqa: S310
-            pass
-    except urllib.error.HTTPError:
-        # It answers; authentication is MLflow's business.
-        return
-    except (OSError, ValueError, HTTPException) as error:  # a ValueError is one of an address of wrong form
+        credentials = mlflow_places.get_default_host_creds(uri)
+        answer = http_request(
+            credentials, "/health", "GET", max_retries=0, timeout=ANSWER_TIMEOUT_S, raise_on_status=False
+        )
+    except (MlflowException, OSError, ValueError) as error:  # a ValueError is one of an address of wrong form
         raise _away(uri, error) from None
+    if answer.status_code >= BROKEN:
+        raise _away(uri, f"status {answer.status_code}")
 
 
 def _is_server(uri: str) -> bool:
@@ -237,13 +293,14 @@ def _is_away(uri: str, error: Exception) -> bool:
     return False
 
 
-def _away(uri: str, error: Exception) -> TrackingAway:
+def _away(uri: str, error: Exception | str) -> TrackingAway:
     return TrackingAway(
         f"tracking {without_passwords(uri)}: the MLflow server must answer, got {_reason(error)}; start it, or check "
         "tracking.uri"
     )
 
 
-def _reason(error: Exception) -> str:
-    lines = (error.message if isinstance(error, MlflowException) else str(error)).strip().splitlines()
+def _reason(error: Exception | str) -> str:
+    text = error.message if isinstance(error, MlflowException) else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return without_passwords(lines[0][:200]) if lines else type(error).__name__

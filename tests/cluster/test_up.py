@@ -17,7 +17,9 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
 
+from flows.service.leftovers import GUARD_MODULE
 from flows.service.password import known_password
+from flows.service.processes import answers
 from lidcflow.config_file import load_config
 from lidcflow.store.locate import is_store
 from tests.truth import check_truth
@@ -169,6 +171,39 @@ def test_a_kill_9_leaves_nothing_behind_and_its_run_does_not_block_the_next(star
 
     assert left == []
     assert again.state_of(run) is StateType.CRASHED
+
+
+def test_a_killed_guard_costs_mlflow_s_server_seconds_and_leaves_nothing(start, settings, fault_table):
+    settings.write_text(settings.read_text().replace(EVERY_MINUTE, "0 1 * * *"))
+    up = start()
+    url = f"http://127.0.0.1:{up.config.serve.mlflow_port}/health"
+    guard = guard_of(up, "mlflow")
+    family = [guard, *guard.children(recursive=True)]
+
+    killed_s = time.monotonic()
+    guard.kill()
+    up.wait_for(lambda: not any(process.is_running() for process in family), STOP_LIMIT_S)
+    up.wait_for(lambda: "MLflow server: started again" in up.output.read_text(), STOP_LIMIT_S)
+    up.wait_for(lambda: answers(url), START_LIMIT_S)
+    back_s = time.monotonic() - killed_s
+    guard_of(up, "mlflow").kill()
+    os.kill(up.process.pid, signal.SIGKILL)
+    up.process.wait()
+
+    assert up.survivors() == []
+    assert up.has_free_ports()
+    fault_table.add(
+        17,
+        "the guard of a service of `lidcflow up` is killed",
+        seen="MLflow server: died with exit code -9; starts again in 1 s",
+        recovery=f"{back_s:.0f} s: what it left on its port is ended, and it starts again",
+    )
+
+
+def guard_of(up, program):
+    """Return the guard of a service."""
+    children = psutil.Process(up.process.pid).children()
+    return next(one for one in children if GUARD_MODULE in one.cmdline() and program in one.cmdline())
 
 
 def uid_of_archive(settings):

@@ -11,7 +11,8 @@ from threading import Thread
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.named_server import check_named_server, named_server, without_credentials
+from flows.named_server import check_named_server, named_server
+from lidcflow.config_checks import without_credentials
 from lidcflow.errors import ResourceError
 
 HTML = b"<!doctype html><title>somebody else</title>"

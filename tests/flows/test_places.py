@@ -2,6 +2,8 @@
 
 import errno
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,9 +37,8 @@ def small_disk(tmp_path):
 
 
 def fill(disk):
-    with (disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
-        while True:
-            filler.write(bytes(2**20))
+    subprocess.run(["dd", "if=/dev/zero", f"of={disk}/filler", "bs=64k"], capture_output=True, check=False)
+    assert shutil.disk_usage(disk).free == 0
 
 
 def make_read_only(disk):
@@ -68,8 +69,6 @@ COMMANDS = [
     ("index", "studies"),
     ("preprocess", "studies"),
     ("train",),
-    ("infer", "studies"),
-    ("evaluate",),
     ("retrain",),
     ("up",),
     ("phantom", "disk/phantoms", "--series", "1"),
@@ -96,7 +95,7 @@ def test_every_command_tells_of_a_full_disk_in_one_sentence(small_disk, studies,
 
     (sentence,) = errors_in(said)
     assert code == 1
-    assert "the disk must have" in sentence or "must fit on the disk" in sentence
+    assert re.search("the disk .*must have", sentence)
 
 
 def test_a_store_that_can_not_be_written_marks_no_series_as_failed(small_disk, studies, ct_series):
@@ -117,16 +116,12 @@ def test_a_store_that_can_not_be_written_marks_no_series_as_failed(small_disk, s
         assert State.FAILED not in catalog.counts()
 
 
-def test_a_temporary_folder_that_is_full_is_told(small_disk, studies):
-    (studies.parent / "lidcflow.toml").write_text(f'workspace = "workspace"\n{SETTINGS}')
+def test_a_temporary_folder_that_is_full_is_told(small_disk, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
     fill(small_disk)
 
-    code, said = run(studies.parent, "preprocess", "studies", TMPDIR=str(small_disk))
-
-    (sentence,) = errors_in(said)
-    assert code == 1
-    assert sentence.startswith(f"error: temporary files {small_disk}")
-    assert "set TMPDIR" in sentence
+    with pytest.raises(ResourceError, match=rf"temporary files {small_disk}: .* set TMPDIR"):
+        require_places(Config(workspace=tmp_path / "workspace"))
 
 
 def test_a_machine_without_a_temporary_folder_is_told(tmp_path, monkeypatch):

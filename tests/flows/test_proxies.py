@@ -10,6 +10,7 @@ from websockets.uri import parse_uri
 
 from flows.proxies import bypass_proxies
 from lidcflow.config import Config, ServeConfig
+from lidcflow.objects import bucket_of
 
 PROXY = "http://127.0.0.1:9"
 OWN = ("http://127.0.0.1:4200/api", "http://localhost:5000", "http://[::1]:4200/api")
@@ -104,3 +105,9 @@ def test_without_a_proxy_the_environment_stays_as_it_is():
 
     assert bypass_proxies(environ, Config()) == []
     assert environ == {"PATH": "/bin", "no_proxy": "pacs.hospital"}
+
+
+def test_a_bucket_on_loopback_is_reached_directly(monkeypatch, objects):
+    bypassed(monkeypatch, Config(access=objects.access), HTTP_PROXY=PROXY, http_proxy=PROXY, ALL_PROXY=PROXY)
+
+    assert bucket_of("s3://bucket", objects.access).list().collect() == []

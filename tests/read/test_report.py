@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lidcflow.errors import ResourceError
 from lidcflow.read.recommend import not_evaluated
 from lidcflow.read.report import layout_of, render_page, write_report
 
@@ -41,7 +42,7 @@ def test_a_failed_write_leaves_the_earlier_files_alone(study, refused, hu, tmp_p
         written.append(path.write_bytes(text.encode()))
 
     monkeypatch.setattr(Path, "write_text", fill_the_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(ResourceError, match="the disk must have room"):
         write_report(refused, None, tmp_path)
 
     assert {file.name: file.read_bytes() for file in page.parent.iterdir()} == before

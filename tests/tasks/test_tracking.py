@@ -2,17 +2,26 @@
 
 import itertools
 import json
+import os
+import re
+import subprocess
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from matplotlib.figure import Figure
+from mlflow.exceptions import MlflowException
 
 from lidcflow.config import Config, TrackingConfig
 from lidcflow.errors import ReleaseError, ResourceError, TrackingAway
 from lidcflow.learn.release import Gate
 from tasks.promote import promote, rollback
 from tasks.tracking import registry
-from tasks.tracking.connection import Tracking, connect, is_there, pages, reaching
-from tasks.tracking.runs import end_run, open_run, resume_run, start_run
+from tasks.tracking.connection import Tracking, connect, experiment_id, is_there, pages, reaching, require_active_run
+from tasks.tracking.runs import end_run, open_run, resume_run, run_of, start_run
 
 NAMES = (f"releases-{number}" for number in itertools.count())
 
@@ -234,3 +243,84 @@ def test_artifacts_lie_in_the_workspace_unless_a_server_keeps_them(uri, own, tmp
     tracking = Tracking.of(Config(workspace=tmp_path, tracking=TrackingConfig(uri=uri)))
 
     assert tracking.artifacts == ((tmp_path / "mlflow" / "artifacts").as_uri() if own else None)
+
+
+def test_a_deleted_experiment_is_told_with_the_way_to_restore_it(tmp_path):
+    tracking = Tracking.of(Config(workspace=tmp_path))
+    identity = experiment_id(tracking)
+    connect(tracking).delete_experiment(identity)
+
+    with pytest.raises(ResourceError) as caught:
+        experiment_id(tracking)
+
+    assert "must be active, got one that was deleted" in str(caught.value)
+    command = re.search(r"`MLFLOW_TRACKING_URI=(\S+) mlflow (.*?)`", str(caught.value))
+    subprocess.run(
+        [Path(sys.executable).with_name("mlflow"), *command[2].split()],
+        env={**os.environ, "MLFLOW_TRACKING_URI": command[1]},
+        check=True,
+        capture_output=True,
+    )
+    assert experiment_id(tracking) == identity
+
+
+def test_what_is_written_to_a_deleted_run_is_told_before_and_while_it_is_written(tmp_path):
+    tracking = Tracking.of(Config(workspace=tmp_path))
+    run_id = start_run(tracking, "training")
+    connect(tracking).delete_run(run_id)
+
+    for write in (lambda: require_active_run(tracking, run_id), lambda: log_on(tracking, run_id)):
+        with pytest.raises(ResourceError, match=f"mlflow runs restore --run-id {run_id}"):
+            write()
+
+
+def test_a_run_that_went_with_its_experiment_is_restored_with_it(tmp_path):
+    tracking = Tracking.of(Config(workspace=tmp_path))
+    run_id = start_run(tracking, "training")
+    identity = experiment_id(tracking)
+    connect(tracking).delete_experiment(identity)
+
+    with pytest.raises(ResourceError, match=f"mlflow experiments restore --experiment-id {identity}"):
+        require_active_run(tracking, run_id)
+
+
+def log_on(tracking, run_id):
+    with reaching(tracking):
+        run_of(tracking, run_id).text("text", "file.txt")
+        run_of(tracking, run_id).metrics({"loss": 1.0})
+
+
+@pytest.mark.parametrize("words", ["database or disk is full", "attempt to write a readonly database"])
+def test_a_database_that_can_not_be_written_is_told_in_one_sentence(tmp_path, words):
+    with (
+        pytest.raises(ResourceError, match="its disk must have room and be writable"),
+        reaching(Tracking.of(Config(workspace=tmp_path))),
+    ):
+        raise MlflowException(f"(sqlite3.OperationalError) {words}\n[SQL: INSERT]")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(500, TrackingAway), (503, TrackingAway), (404, ResourceError), (200, ResourceError)]
+)
+def test_a_server_that_is_no_mlflow_is_told_fast_and_in_one_line(status, kind):
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"<html>\nsomebody else")
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_port}"
+        started_s = time.monotonic()
+        with pytest.raises(kind) as caught:
+            connect(Tracking.of(Config(tracking={"uri": uri})))
+        server.shutdown()
+
+    assert time.monotonic() - started_s < 30
+    assert "\n" not in str(caught.value)
