@@ -150,13 +150,14 @@ def delete_all(plan: Plan, erasure: Tombstone, config: Config) -> list[str]:
 
 
 def sum_up(found: Found, left: Collection[str] = ()) -> Erased:
-    """Count what was found, without what is left."""
+    """Count what was found, without what MLflow's storage left."""
+    elsewhere = found.get("elsewhere", {})
     return Erased(
         **{place: total(found, place) for place in COUNTED},
         artifacts=total(found, "artifacts") - len(left),
         releases=tuple(sorted(map(int, found.get("releases", {})))),
         models=tuple(sorted(found.get("models", {}))),
-        left=tuple(left),
+        left=(*sorted(elsewhere), *left),
     )
 
 

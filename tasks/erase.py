@@ -28,7 +28,7 @@ from lidcflow.errors import StoreError
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.objects import is_object_url
 from lidcflow.read.reports import report_keys
-from lidcflow.source.forget import cached_instances, cached_series, forget_series
+from lidcflow.source.forget import cached_files, cached_instances, cached_series, forget_series
 from lidcflow.store.catalog import Catalog
 from lidcflow.store.feedback import FeedbackTable
 from lidcflow.store.volumes import VolumeStore
@@ -103,12 +103,11 @@ def names_of(subject: Subject, targets: Collection[Target], config: Config) -> f
 
 def found_in_places(uids: Collection[str], config: Config) -> Found:
     """Name what every place keeps of series, beside trainings and histories."""
-    cache = config.workspace / CACHE_FILE
     reports = report_folders(config.reports_path, uids)
     return {
         "volumes": {f"{store.root} {uid}": 1 for store in stores_of(config) for uid in _stored(store, uids)},
         "reports": {f"{folder.parent.name} {folder.name}": 1 for folder in reports},
-        "header_files": {uid: count for uid in uids if (count := forget_series(cache, [uid], only_count=True))},
+        "header_files": cached_files(config.workspace / CACHE_FILE, set(uids)),
         "catalog_rows": _rows(uids, config),
         "arms": {str(path.relative_to(config.workspace)): 1 for path in _arms(uids, config)},
     }
@@ -223,8 +222,8 @@ def _rows(uids: Collection[str], config: Config) -> dict[str, int]:
                 counts[f"{table} {uid}"] += count if uid in wanted else 0
     for number, url in enumerate(catalogs_of(config)):
         with Catalog(url) as catalog:
-            for uid in uids:
-                counts[f"catalog {number} {uid}"] += catalog.delete([uid], only_count=True)
+            for uid in wanted & {owned for owned, _, _ in catalog.owners()}:
+                counts[f"catalog {number} {uid}"] = 1
     return dict(+counts)
 
 

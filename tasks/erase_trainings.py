@@ -32,6 +32,8 @@ class Training:
         validation patients where those are among the erased.
     releases : list of int
         Versions that were trained on it.
+    elsewhere : list of str
+        Folders of its runs that lie in another workspace, as after a move that MLflow was not told of.
     models : list of str
         Registered models that learned from it, by name and version; each stays.
     """
@@ -42,6 +44,7 @@ class Training:
     copies: list[erasure.Kept]
     pictures: list[erasure.Kept]
     releases: list[int]
+    elsewhere: list[str]
     models: list[str]
 
     @property
@@ -66,6 +69,7 @@ def found_in_trainings(trainings: Collection[Training]) -> Found:
         "artifacts": dict.fromkeys(artifacts, 1),
         "releases": dict.fromkeys(releases, 1),
         "models": dict.fromkeys(models, 1),
+        "elsewhere": {uri: 1 for training in trainings for uri in training.elsewhere},
     }
 
 
@@ -77,14 +81,13 @@ def erase_training(training: Training, uids: Collection[str], config: Config, *,
     Returns
     -------
     list of str
-        Addresses of files that MLflow's storage did not delete, or that lie in another workspace.
+        Addresses of pictures that MLflow's storage did not delete.
     """
     tracking = Tracking.of(config)
     for version in training.releases:
         erasure.mark_release(tracking, version, name, training.share.sentence(on))
     left = [one.uri for one in training.pictures if not erasure.delete(tracking, one)]
-    left += [copy.uri for copy in training.copies if not erasure.is_own(tracking, copy)]
-    for copy in [copy for copy in training.copies if erasure.is_own(tracking, copy)]:
+    for copy in training.copies:
         with tempfile.TemporaryDirectory() as scratch:
             file = erasure.fetch(tracking, copy, Path(scratch))
             redact(file, uids, on)
@@ -100,22 +103,26 @@ def _trainings(uids: Collection[str], config: Config) -> Iterator[Training]:
     files = {file.stem: file for file in snapshot_files(config.workspace)}
     releases = {one.version: one.record for one in registry.list_releases(tracking) if one.record}
     for digest in sorted({*runs, *files}):
-        copies = erasure.kept_snapshots(tracking, runs.get(digest, []))
+        run_ids = runs.get(digest, [])
+        copies = erasure.kept_snapshots(tracking, run_ids)
         share = _share(files.get(digest), copies, uids, tracking)
         if share.series:
-            in_validation, learned = "validation" in share.splits, bool(share.splits - {"test"})
+            made = {version: record for version, record in releases.items() if record.snapshot_name == digest}
+            pictures = erasure.kept_pictures(tracking, run_ids) if "validation" in share.splits else []
             yield Training(
                 digest=digest,
                 share=share,
                 file=files.get(digest),
-                copies=copies,
-                pictures=[
-                    *(erasure.kept_pictures(tracking, runs.get(digest, [])) if in_validation else []),
-                    *erasure.kept_profiles(tracking, runs.get(digest, [])),
-                ],
-                releases=[version for version, record in releases.items() if record.snapshot_name == digest],
-                models=_models(record for record in releases.values() if record.snapshot_name == digest and learned),
+                copies=_own(copies, tracking),
+                pictures=_own([*pictures, *erasure.kept_profiles(tracking, run_ids)], tracking),
+                releases=list(made),
+                elsewhere=erasure.roots_elsewhere(tracking, run_ids),
+                models=_models(made.values()) if share.splits - {"test"} else [],
             )
+
+
+def _own(found: Iterable[erasure.Kept], tracking: Tracking) -> list[erasure.Kept]:
+    return [kept for kept in found if erasure.is_own(tracking, kept)]
 
 
 def _models(releases: Iterable[ReleaseRecord]) -> list[str]:

@@ -1,14 +1,13 @@
 """Where series come from: folders, list files, buckets, the public archive. Prefect is not imported here."""
 
 from collections.abc import Collection, Sequence
-from functools import partial
 from pathlib import Path
 
 from lidcflow.config import Config
 from lidcflow.ct.series import Index, index_files
 from lidcflow.erasure.log import standing
 from lidcflow.erasure.subject import Subject
-from lidcflow.erasure.verdicts import erased_uids, is_erased, without_erased
+from lidcflow.erasure.verdicts import erased_uids, recognizes, without_erased
 from lidcflow.privacy import load_secret
 from lidcflow.source.cache import HeaderCache
 from lidcflow.source.download import Downloaded, download
@@ -58,7 +57,7 @@ def find_in_places(name: str, places: Sequence[str], config: Config) -> Index:
 def _judged(found: Listing, config: Config, *, fresh: bool = False) -> Index:
     secret, erased = load_secret(config.patient_key, config.workspace), erased_subjects(config)
     with HeaderCache(config.workspace / CACHE_FILE, secret, fresh=fresh) as cache, stage("index") as indexing:
-        forgets = partial(is_erased, erased=erased, secret=secret) if erased else None
+        forgets = recognizes(erased, secret) if erased else None
         workers = local_workers(config.cluster)
         reader = HeaderReader(secret, access=config.access, workers=workers, cache=cache, forgets=forgets)
         index = index_files(found, reader, config=config.preprocess, on_progress=indexing.reach)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from typing import get_args
 
 from lidcflow.ct.headers import Header
 from lidcflow.ct.judge import patient_of
 from lidcflow.ct.records import Reason
 from lidcflow.ct.values import is_uid
 from lidcflow.ct.verdicts import Index, Verdict
-from lidcflow.erasure.subject import Subject, Target
+from lidcflow.erasure.subject import Kind, Subject
 
 
 def without_erased(index: Index, erased: Collection[Subject]) -> Index:
@@ -34,11 +35,19 @@ def without_erased(index: Index, erased: Collection[Subject]) -> Index:
     return replace(index, verdicts=tuple(_judged(verdict, standing) for verdict in index))
 
 
-def is_erased(header: Header, erased: Collection[Subject], secret: bytes) -> bool:
-    """Return whether a header is of what was erased, so that it must not be remembered."""
-    facts = header.facts
-    target = Target(facts.series_instance_uid, facts.study_instance_uid, patient_of(header, secret))
-    return any(subject.covers(target) for subject in erased)
+def recognizes(erased: Collection[Subject], secret: bytes) -> Callable[[Header], bool]:
+    """Return a function that returns whether a header is of what was erased, so that it must not be remembered."""
+    keys = {kind: frozenset(subject.key for subject in erased if subject.kind == kind) for kind in get_args(Kind)}
+
+    def is_erased(header: Header) -> bool:
+        facts = header.facts
+        return (
+            patient_of(header, secret) in keys["patient"]
+            or facts.study_instance_uid in keys["study"]
+            or facts.series_instance_uid in keys["series"]
+        )
+
+    return is_erased
 
 
 def erased_uids(index: Index) -> frozenset[str]:

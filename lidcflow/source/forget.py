@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
@@ -37,6 +38,19 @@ def cached_instances(file: Path, names: Collection[str]) -> Iterator[str]:
             query = "SELECT content FROM files WHERE json_extract(content, '$[0]') = ?"
             for (content,) in database.execute(query, (row,)):
                 yield from (value for value in json.loads(content)[1] if isinstance(value, str) and is_uid(value))
+
+
+def cached_files(file: Path, names: Collection[str]) -> dict[str, int]:
+    """Return how many files of each series, by name, the cache knows."""
+    counts: Counter[str] = Counter()
+    with _opened(file) as database:
+        if database is None:
+            return {}
+        for row, content in database.execute("SELECT id, content FROM facts").fetchall():
+            if (name := _name(json.loads(content))) in names:
+                query = "SELECT count(*) FROM files WHERE json_extract(content, '$[0]') = ?"
+                counts[name] += database.execute(query, (row,)).fetchone()[0]
+    return dict(counts)
 
 
 def forget_series(file: Path, uids: Collection[str], *, only_count: bool = False) -> int:

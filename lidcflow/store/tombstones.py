@@ -128,7 +128,7 @@ class Tombstones(Tables):
         """Return every tombstone, oldest first."""
         with self._database.session(reads_only=True) as session:
             rows = session.scalars(select(TombstoneRow).order_by(TombstoneRow.asked, TombstoneRow.key))
-            return [_tombstone(row, session.get(FoundRow, row.erasure)) for row in rows]
+            return [_tombstone(row, None if row.done else session.get(FoundRow, row.erasure)) for row in rows]
 
 
 def tombstones_in(url: str) -> list[Tombstone]:

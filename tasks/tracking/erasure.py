@@ -64,6 +64,16 @@ def kept_profiles(tracking: Tracking, run_ids: list[str]) -> list[Kept]:
     return [kept for run_id in run_ids for kept in _artifacts(client, run_id, PROFILE_FOLDER)]
 
 
+def roots_elsewhere(tracking: Tracking, run_ids: list[str]) -> list[str]:
+    """Return the folders of runs and of the runs below them that lie outside the workspace: they are another's."""
+    client = connect(tracking)
+    below = [run for run_id in run_ids for run in _runs(client, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}'")]
+    runs = [*map(client.get_run, run_ids), *below]
+    return [
+        run.info.artifact_uri for run in runs if not is_own(tracking, Kept(run.info.run_id, "", run.info.artifact_uri))
+    ]
+
+
 def fetch(tracking: Tracking, kept: Kept, folder: Path) -> Path:
     """Copy an artifact into a folder."""
     return Path(connect(tracking).download_artifacts(kept.run_id, kept.path, str(folder)))

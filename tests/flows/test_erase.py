@@ -18,7 +18,7 @@ from flows.infer import refusals
 from flows.service.status import status_of
 from lidcflow.config import Config, PreprocessConfig, SplitConfig
 from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import Reason
+from lidcflow.ct.series import Reason, Verdict
 from lidcflow.erasure.log import entries
 from lidcflow.erasure.subject import Subject
 from lidcflow.errors import ErasureError, ReleaseError, ResourceError, TrainingError
@@ -369,6 +369,47 @@ def test_an_erasure_without_a_workspace_makes_none(tmp_path):
         erase(subject("Ada"), config, dry_run=True)
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["store", "inbox-store", "reports", "mlflow"])
+def test_a_link_out_of_the_workspace_is_refused_before_anything_is_deleted(tmp_path, name):
+    workspace, outside = tmp_path / "workspace", tmp_path / "outside"
+    workspace.mkdir()
+    outside.mkdir()
+    (workspace / name).symlink_to(outside)
+    config = Config(workspace=workspace, patient_key="public")
+
+    with pytest.raises(ErasureError, match=f"{name} must lie in the workspace .*, but a link leads out of it"):
+        erase(subject("Ada"), config)
+
+    assert tombstones_in(config.catalog) == []
+
+
+def test_a_workspace_that_is_itself_reached_by_a_link_is_erased_from(tmp_path, archive_folder, release_record):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    config = Config(workspace=tmp_path / "link", patient_key="public", preprocess=SMALL)
+    fill(config, archive_folder, release_record)
+
+    report = erase(subject("Ada"), config)
+
+    assert report.deleted.volumes == 2
+    assert kept_in(tmp_path / "real", *SERIES["Ada"]) == set()
+
+
+def test_rows_of_earlier_versions_that_tell_nothing_of_a_patient_go_with_an_erasure(
+    tmp_path, archive_folder, release_record
+):
+    config = Config(workspace=tmp_path, patient_key="public", preprocess=SMALL)
+    fill(config, archive_folder, release_record)
+    with Catalog(config.catalog) as catalog:
+        catalog.record_verdicts([Verdict("1.2.77", Reason.MISSING_SLICES, "a gap", 9)])
+
+    report = erase(subject("Ada"), config)
+
+    assert report.deleted.series == 3
+    with Catalog(config.catalog) as catalog:
+        assert [row.series_instance_uid for row in catalog.rows()] == ["1.2.33", "1.2.34", "1.2.35"]
 
 
 def test_volumes_in_a_bucket_go_with_their_markers_also_after_a_cut(archive_folder, objects, tmp_path, release_record):

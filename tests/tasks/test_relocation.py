@@ -184,6 +184,7 @@ def test_a_tracking_database_elsewhere_is_left_alone(workspace, tmp_path):
 
     assert tracking.workspace is None
     assert not erasure.delete(tracking, picture)
+    assert [Path(uri).name for uri in erasure.roots_elsewhere(tracking, [run_in(workspace)])] == ["artifacts"]
     with pytest.raises(ErasureError, match="must lie in the workspace"):
         erasure.replace(tracking, picture, tmp_path / "ab.parquet")
     assert digest_of(workspace) == before
