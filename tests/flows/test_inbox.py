@@ -21,6 +21,7 @@ from lidcflow.inbox.sources import left_out
 from lidcflow.pacs import patience
 from lidcflow.pacs.config import PacsConfig
 from lidcflow.store.turns import at_work
+from tasks.cluster_connect import unfit_setting
 from tests.dicomweb_server import dicomweb_server, every
 from tests.inbox_round import watch
 
@@ -118,6 +119,20 @@ def test_a_round_that_ends_before_a_delivery_or_before_it_is_written_down_is_mad
 def killed_at(last, steps):
     if next(steps) == last:
         raise Killed
+
+
+def test_a_round_finds_nothing_to_warn_of_in_the_cluster_that_it_started_itself(config, folder, ct_series, monkeypatch):
+    said = []
+
+    def spied(client, place, purpose):
+        said.append(unfit_setting(client, place, purpose))
+
+    ct_series(folder / "a")
+    monkeypatch.setattr("tasks.cluster.unfit_setting", spied)
+
+    assert go_round(config)[0] == 1
+    assert said
+    assert set(said) == {None}
 
 
 def test_a_study_that_still_arrives_waits(config, folder, ct_series):
