@@ -341,7 +341,8 @@ def test_the_status_tells_of_the_queue_and_of_a_service_that_is_not_there_to_be_
     told = CliRunner().invoke(app, ["status", "--json", "--workspace", str(config.workspace)])
     notified = invoke("notify", "--workspace", str(config.workspace))
 
-    assert json.loads(told.stdout)["inbox"] == {"steps": {"seen": 1}, "last_delivered": None}
+    expected = {"steps": {"seen": 1}, "waiting": 1, "last_delivered": None, "rounds": []}
+    assert json.loads(told.stdout)["inbox"] == expected
     assert isinstance(notified.exception, ResourceError)
 
 
