@@ -307,7 +307,7 @@ def test_what_rounds_came_to_is_told_while_they_fail(config, folder, ct_series):
     with pytest.raises(ReleaseError):
         go_round(lost)
     with at_work(config.workspace, "inbox", alone=True), pytest.raises(TurnTaken):
-        go_round(lost)  # not a failure of the inbox
+        go_round(config)  # not a failure of the inbox
 
     (fault,) = round_faults(inbox_status(lost))
     assert "inbox: the last round failed" in fault
