@@ -15,6 +15,7 @@ from flows.cli.session import flow_session
 from flows.service.events import STUDY_ARRIVED, send_event
 from flows.service.lock import served
 from flows.service.password import known_password
+from flows.service.places import target_faults
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError, ResourceError
 from lidcflow.inbox.delivery import Delivery, Step
@@ -113,10 +114,13 @@ def notify(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
 
 
 def _check_inbox(config: Config) -> None:
+    """Raise unless there is a source, and each target can be delivered to."""
     if not config.inboxes:
         raise ConfigError(
             'inbox: a source must be configured, got none; set inbox = "pacs:main" or a folder in lidcflow.toml'
         )
+    if faults := list(target_faults(config)):
+        raise ConfigError("; also ".join(faults))
 
 
 def _print_rows(rows: list[Delivery]) -> None:

@@ -59,11 +59,11 @@ def deploy_afresh(config: Config) -> dict[str, bool]:
     """
     with get_client(sync_client=True) as client:
         end_abandoned_runs(client)
-        known = {found.name: found for found in client.read_deployments()}
         paused = deploy(config, polled=True)
+        known = {found.name: found for found in client.read_deployments() if OWN_TAG in found.tags}
         for deployment in scheduled(config):
             drop_missed_runs(client, deployment.name)
-            if not paused[deployment.name] and deployment.name in known:
+            if not paused[deployment.name]:
                 catch_up(client, deployment, known[deployment.name])
     return paused
 

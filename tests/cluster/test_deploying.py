@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.settings import get_current_settings
 
 ROOT = Path(__file__).parents[2]
-NAMES = {"preprocess", "retrain", "infer", "drift", "train", "pipeline", "experiment", "evaluate"}
+NAMES = {"preprocess", "retrain", "infer", "drift", "clean", "train", "pipeline", "experiment", "evaluate"}
 LIDCFLOW = "from flows.cli import main; main()"
 RUNS_WITHIN_S = 180.0
 

@@ -238,6 +238,21 @@ def test_a_scheduler_that_lets_a_series_end_many_workers_is_warned_of(tmp_path, 
     assert "costs 8 times cluster.series_within_s" in warning
 
 
+def test_a_cluster_that_lidcflow_keeps_for_reading_is_warned_of_by_a_training_alone(caplog):
+    with (
+        open_cluster(ClusterConfig(workers=1), "read") as kept,
+        caplog.at_level(logging.WARNING, "lidcflow"),
+    ):
+        with open_cluster(ClusterConfig(place=kept.address), "read"):
+            quiet = list(caplog.messages)
+        with open_cluster(ClusterConfig(place=kept.address), "train"):
+            pass
+
+    assert quiet == []
+    (warning,) = caplog.messages
+    assert "allowed-failures should be 1 or 2, got 0" in warning
+
+
 def test_a_class_starts_its_workers_and_ends_them():
     arguments = {"n_workers": 0, "threads_per_worker": 1, "dashboard_address": None}
     config = ClusterConfig(place="distributed.LocalCluster", arguments=arguments, train={"workers": 2})

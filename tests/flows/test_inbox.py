@@ -11,14 +11,17 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.inbox import inbox
+from flows.service.inbox_status import inbox_status, round_faults
 from lidcflow.config import DeliveryConfig, InferConfig
-from lidcflow.errors import ConfigError, ReleaseError, ResourceError
+from lidcflow.errors import ConfigError, ReleaseError, ResourceError, SourceError, TurnTaken
 from lidcflow.inbox.delivery import Sighting, Step
 from lidcflow.inbox.ledger import Ledger
+from lidcflow.inbox.rounds import Rounds
 from lidcflow.inbox.sources import left_out
 from lidcflow.pacs import patience
 from lidcflow.pacs.config import PacsConfig
 from lidcflow.store.turns import at_work
+from tasks.cluster_connect import unfit_setting
 from tests.dicomweb_server import dicomweb_server, every
 from tests.inbox_round import watch
 
@@ -116,6 +119,20 @@ def test_a_round_that_ends_before_a_delivery_or_before_it_is_written_down_is_mad
 def killed_at(last, steps):
     if next(steps) == last:
         raise Killed
+
+
+def test_a_round_finds_nothing_to_warn_of_in_the_cluster_that_it_started_itself(config, folder, ct_series, monkeypatch):
+    said = []
+
+    def spied(client, place, purpose):
+        said.append(unfit_setting(client, place, purpose))
+
+    ct_series(folder / "a")
+    monkeypatch.setattr("tasks.cluster.unfit_setting", spied)
+
+    assert go_round(config)[0] == 1
+    assert said
+    assert set(said) == {None}
 
 
 def test_a_study_that_still_arrives_waits(config, folder, ct_series):
@@ -260,8 +277,41 @@ def test_a_target_in_a_source_or_none_at_all_is_told_before_anything_starts(conf
 
     with pytest.raises(ConfigError, match=r"delivery\.to: the folder must lie outside the source"):
         go_round(with_delivery(config, to=(str(folder),)))
-    with pytest.raises(ConfigError, match="a folder must exist"):
-        go_round(with_delivery(config, to=(str(folder / "none"),)))
+    with pytest.raises(SourceError, match="must be a name under"):
+        go_round(with_delivery(config, to=("pacs:nobody",)))
+
+
+def test_a_target_that_is_gone_puts_off_its_answers_is_not_made_anew_and_gets_them_when_it_is_back(
+    config, folder, ct_series, tmp_path
+):
+    ct_series(folder / "a")
+    (tmp_path / "out").rmdir()
+
+    away = go_round(config)
+    made_anew = (tmp_path / "out").exists()
+    (row,) = rows_in(config)
+    (tmp_path / "out").mkdir()
+    back = go_round(config)
+
+    assert (away, made_anew) == ((0, 0, 1, 1), False)
+    assert "must be there to be delivered to" in row.sentence
+    assert back == (1, 0, 0, 0)
+    with Rounds(config.catalog) as rounds:
+        assert [(one.delivered, one.failed) for one in rounds.newest()] == [(1, 0), (0, 1)]
+
+
+def test_what_rounds_came_to_is_told_while_they_fail(config, folder, ct_series):
+    ct_series(folder / "a")
+    lost = config.model_copy(update={"infer": InferConfig(release="99")})
+
+    with pytest.raises(ReleaseError):
+        go_round(lost)
+    with at_work(config.workspace, "inbox", alone=True), pytest.raises(TurnTaken):
+        go_round(config)  # not a failure of the inbox
+
+    (fault,) = round_faults(inbox_status(lost))
+    assert "inbox: the last round failed" in fault
+    assert "release 99" in fault
 
 
 def test_the_commands_list_what_is_dead_wake_it_and_exit_3_where_something_was_not_delivered(
@@ -291,7 +341,8 @@ def test_the_status_tells_of_the_queue_and_of_a_service_that_is_not_there_to_be_
     told = CliRunner().invoke(app, ["status", "--json", "--workspace", str(config.workspace)])
     notified = invoke("notify", "--workspace", str(config.workspace))
 
-    assert json.loads(told.stdout)["inbox"] == {"steps": {"seen": 1}, "last_delivered": None, "owed": {}}
+    expected = {"steps": {"seen": 1}, "waiting": 1, "last_delivered": None, "rounds": [], "owed": {}}
+    assert json.loads(told.stdout)["inbox"] == expected
     assert isinstance(notified.exception, ResourceError)
 
 
