@@ -149,7 +149,7 @@ def test_a_weight_file_that_changes_after_it_was_checked_is_not_loaded(tmp_path)
     (tmp_path / "own.npz").write_bytes(bytes(content))
     os.utime(tmp_path / "own.npz", ns=(times.st_atime_ns, times.st_mtime_ns))
 
-    with pytest.raises(WeightsError, match="SHA-256 must be .*, as it was a moment ago, got"):
+    with pytest.raises(WeightsError, match=r"SHA-256 must be .*, as it was a moment ago, got"):
         load_backbone(config, 32)
 
 
