@@ -29,6 +29,7 @@ from tasks.progress import listening
 from tasks.publish import ProgressArtifact, publish_table
 from tasks.source import check_source
 from tasks.tracking.connection import Tracking
+from tasks.tracking.model_files import check_models
 from tasks.tracking.registry import load_release
 
 
@@ -70,6 +71,7 @@ def infer(source: str, config: Config | None = None, out: Path | None = None, al
     check_source(source, config.access)
     check_documents(source, config.infer.documents)
     release = load_release(Tracking.of(config), config.infer.release)
+    check_models(Tracking.of(config), release)
     reading = config_for(release, config)
     check_places(source, reading)
     with at_work(config.workspace, "infer", catalog=config.catalog):

@@ -157,7 +157,8 @@ def _digests(record: ReleaseRecord) -> str:
     rows = sorted({(f"{pin.model_name} version {pin.version}", f"`{pin.sha256}`") for pin in record.sectors})
     return (
         "lidcflow loads a model only if its files have the SHA-256 below. MLflow's own loader, as above, checks "
-        "nothing and does what the file `MLmodel` asks for: compare before you load one alone (docs/releases.md says how).\n\n"
+        "nothing and does what the file `MLmodel` asks for: compare before you load one alone, as docs/releases.md "
+        "says.\n\n"
         f"{table(['model', 'SHA-256 of its files'], [list(row) for row in rows])}"
     )
 

@@ -178,7 +178,8 @@ def unpinned_sentence(record: ReleaseRecord) -> str:
     """Say what a release lacks that was made before digests were kept, and the way out."""
     return (
         f"release {record.name} version {record.version}: was trained before digests were kept, so that a changed "
-        f"model or threshold would not be noticed; if it is the one you trust, run `lidcflow releases {record.version} --pin`"
+        "model or threshold would not be noticed; if it is the one you trust, run "
+        f"`lidcflow releases {record.version} --pin`"
     )
 
 

@@ -66,7 +66,7 @@ def elsewhere(config, trained, tmp_path):
 
 def weights_of(config, release):
     tracking = Tracking.of(config)
-    return [weights for pin in release.sectors for weights in load_model(tracking, pin.uri).get_weights()]
+    return [weights for pin in release.sectors for weights in load_model(tracking, pin.uri, pin.sha256).get_weights()]
 
 
 def test_a_snapshot_trains_the_same_models_whatever_store_and_settings_have_become(config, trained, elsewhere):

@@ -1,6 +1,8 @@
 import hashlib
+import os
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -133,3 +135,27 @@ def test_a_file_that_is_no_resnet50_is_refused(tmp_path):
 
     with pytest.raises(WeightsError, match="must hold Keras' ResNet-50 without top"):
         load_backbone(TrainConfig(backbone="resnet50", backbone_weights=tmp_path / "broken.h5"), 32)
+
+
+def test_a_weight_file_that_changes_after_it_was_checked_is_not_loaded(tmp_path):
+    """Its time and size stay: a process that runs for weeks has checked it once."""
+    model = compact_network(32)
+    write_weights(model, tmp_path / "own.npz")
+    times = (tmp_path / "own.npz").stat()
+    config = TrainConfig(backbone_weights=tmp_path / "own.npz")
+    describe_backbone(config, 32)
+    content = bytearray((tmp_path / "own.npz").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (tmp_path / "own.npz").write_bytes(bytes(content))
+    os.utime(tmp_path / "own.npz", ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    with pytest.raises(WeightsError, match=r"SHA-256 must be .*, as it was a moment ago, got"):
+        load_backbone(config, 32)
+
+
+def test_weights_that_unpack_to_more_than_a_backbone_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "own.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("stem/kernel.npy", bytes(2**26 + 1))
+
+    with pytest.raises(WeightsError, match=f"got arrays of {2**26 + 1} bytes"):
+        load_backbone(TrainConfig(backbone_weights=tmp_path / "own.npz"), 32)

@@ -64,6 +64,13 @@ def test_the_card_tells_data_threshold_gate_and_limits_in_sections(full):
     assert 'mlflow.keras.load_model("models:/m/1")' in card
 
 
+def test_a_card_lists_the_digests_of_the_models_and_says_where_none_are_kept(full):
+    digests = {pin.uri: "ab" * 32 for pin in full.sectors}
+
+    assert f"| m version 1 | `{'ab' * 32}` |" in release_card(full.with_digests(digests))
+    assert f"`lidcflow releases {full.version} --pin` keeps them" in release_card(full.with_digests({}))
+
+
 def test_what_headers_say_means_nothing_in_markdown_or_html(full):
     assert r"A\|\<script\> 4, B 2" in release_card(full)
 

@@ -7,7 +7,7 @@ import pytest
 from lidcflow.learn import kept
 from lidcflow.learn.calibration import Calibration
 from lidcflow.learn.heads import build_head, calibrated_model
-from lidcflow.learn.kept import FACTS, MODEL, find_sector, keep_sector
+from lidcflow.learn.kept import DIGEST, FACTS, MODEL, ROWS, find_sector, keep_sector
 from lidcflow.learn.release import ClassCounts, Estimate
 from lidcflow.learn.training import TrainedSector
 
@@ -50,7 +50,7 @@ def test_a_sector_that_was_kept_twice_lies_there_once(trained, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["sector-01"]
 
 
-@pytest.mark.parametrize("file", [FACTS, MODEL])
+@pytest.mark.parametrize("file", [FACTS, MODEL, ROWS, DIGEST])
 def test_a_sector_that_is_damaged_is_trained_again(trained, tmp_path, file):
     keep_sector(trained, tmp_path / "sector-01")
     (tmp_path / "sector-01" / file).write_bytes(b"cut")
@@ -66,4 +66,14 @@ def test_a_sector_of_another_version_is_trained_again(trained, tmp_path, monkeyp
 
 
 def test_what_is_not_there_is_not_found(tmp_path):
+    assert find_sector(tmp_path / "sector-01") is None
+
+
+@pytest.mark.parametrize("file", [FACTS, MODEL, ROWS])
+def test_a_sector_with_a_flipped_byte_is_trained_again(trained, tmp_path, file):
+    keep_sector(trained, tmp_path / "sector-01")
+    content = bytearray((tmp_path / "sector-01" / file).read_bytes())
+    content[len(content) // 2] ^= 0x01
+    (tmp_path / "sector-01" / file).write_bytes(bytes(content))
+
     assert find_sector(tmp_path / "sector-01") is None

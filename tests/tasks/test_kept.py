@@ -30,7 +30,7 @@ def plan(tmp_path):
 
 
 def test_what_was_logged_counts_below_the_same_run_only(plan):
-    result = SectorResult(job=JOB, model_uri="models:/m-1", run_id="child")
+    result = SectorResult(job=JOB, model_uri="models:/m-1", model_sha256="ab", run_id="child")
 
     with held(plan):
         note_run(plan, "parent")
@@ -39,6 +39,13 @@ def test_what_was_logged_counts_below_the_same_run_only(plan):
     assert kept_run(plan) == "parent"
     assert find_logged(plan, JOB, "parent") == result
     assert find_logged(plan, JOB, "another") is None
+
+
+def test_a_sector_that_was_logged_before_digests_were_kept_is_logged_again(plan):
+    with held(plan):
+        note_logged(plan, "parent", SectorResult(job=JOB, model_uri="models:/m-1", run_id="child"))
+
+    assert find_logged(plan, JOB, "parent") is None
 
 
 def test_only_one_process_trains_the_same(plan):

@@ -21,6 +21,7 @@ from lidcflow.learn.release import Gate
 from tasks.promote import promote, rollback
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, connect, experiment_id, is_there, pages, reaching, require_active_run
+from tasks.tracking.model_files import FILE, digest_of_model
 from tasks.tracking.runs import end_run, open_run, resume_run, run_of, start_run
 
 NAMES = (f"releases-{number}" for number in itertools.count())
@@ -39,13 +40,20 @@ def tracking(workspace):
 
 @pytest.fixture
 def publish(tracking, release_record):
-    """Registers one more release and returns its record."""
+    """Registers one more release and returns its record; its model is a file, for nobody loads it here."""
+    name = f"{tracking.registry_name}.m"
+    with open_run(tracking, "sector") as run:
+        run.text("network", f"model/{FILE}")
+        source = f"{run.client.get_run(run.run_id).info.artifact_uri}/model"
+        registry.register_model(tracking, name, source=source, run_id=run.run_id)
+    pinned = {"model_name": name, "version": 1, "sha256": digest_of_model(tracking, f"models:/{name}/1")}
+    sectors = tuple(pin.model_copy(update=pinned) for pin in release_record.sectors)
 
     def register(*, complete=True, **changes):
         with open_run(tracking, "training") as run:
             source = registry.release_folder(tracking, run.run_id)
             version = registry.register_model(tracking, tracking.registry_name, source=source, run_id=run.run_id)
-            facts = {"name": tracking.registry_name, "version": version, **changes}
+            facts = {"name": tracking.registry_name, "version": version, "sectors": sectors, **changes}
             record = release_record.model_copy(update=facts)
             if complete:
                 registry.complete_release(tracking, record, run.run_id, "A sentence.")
