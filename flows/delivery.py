@@ -56,7 +56,7 @@ def hand_over(reading: SeriesReading, delivery: Delivery, file: SourceFile | Non
     and the delivery. A series that was found to be gone gets none.
     """
     if reading.reason == Reason.GONE:
-        _finish(reading, delivery, desk)
+        refuse_gone(delivery, reading.sentence or "", desk)
         return
     try:
         made, undone = _made(reading, file, desk)
@@ -65,11 +65,16 @@ def hand_over(reading: SeriesReading, delivery: Delivery, file: SourceFile | Non
                 raise undone
             _bring(made, reading, delivery, desk)
     except ImagesDeleted as error:
-        desk.ledger.refuse(delivery, Reason.GONE, f"{error}{_sent_so_far(delivery, desk)}")
+        refuse_gone(delivery, str(error), desk)
     except LidcflowError as error:
         if isinstance(error, PacsAway):
             desk.reach.lose(delivery.source, error)
         put_off([delivery], error, desk)
+
+
+def refuse_gone(delivery: Delivery, sentence: str, desk: Desk) -> None:
+    """Record that the images of a series were deleted, and what each target took of its answer before."""
+    desk.ledger.refuse(delivery, Reason.GONE, f"{sentence}{_sent_so_far(delivery, desk)}")
 
 
 def put_off(deliveries: Sequence[Delivery], error: LidcflowError, desk: Desk) -> None:

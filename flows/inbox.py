@@ -12,7 +12,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.delivery import Desk, hand_over, owes_only_those_away, put_off
+from flows.delivery import Desk, hand_over, owes_only_those_away, put_off, refuse_gone
 from flows.given import Says, Settings, given, is_of_a_deployment, source_of, with_readers
 from flows.infer import read_all
 from flows.preprocess import bring_all
@@ -214,7 +214,7 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
     mine = Index(tuple(verdict for verdict in index if verdict.series_instance_uid in by_uid), index.beside)
     for uid in by_uid.keys() - {verdict.series_instance_uid for verdict in mine}:
         sentence = f"series {uid}: must be in its source until it is answered, got no image of it; send it again"
-        desk.ledger.refuse(by_uid[uid], Reason.GONE, sentence)
+        refuse_gone(by_uid[uid], sentence, desk)
     desk.ledger.delete(erased_uids(mine))  # nothing is kept of what was erased here and came again
     brought = bring_all(mine, desk.config)
     for uid in brought.stored:

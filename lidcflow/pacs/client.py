@@ -26,7 +26,7 @@ BYTES_PER_VALUE = 8
 
 DICOM_JSON = "application/dicom+json"
 MOST_REDIRECTS = 3
-NO_CONTENT, CONFLICT, TOO_MANY = 204, 409, 429
+NO_CONTENT, CONFLICT, TOO_MANY, NOT_IMPLEMENTED = 204, 409, 429, 501
 
 T = TypeVar("T")
 
@@ -187,7 +187,7 @@ def _check_status(service: Service, response: httpx.Response) -> None:
         )
     if status in (404, 410):
         raise Gone(f"{service.title}: must hold what is asked for, got status {status}; check its URL and the UIDs")
-    if status == TOO_MANY or status >= 500:
+    if status == TOO_MANY or (status >= 500 and status != NOT_IMPLEMENTED):
         raise Passing(f"status {status}", _retry_after_s(response))
     if response.request.method == "POST":
         raise PacsError(

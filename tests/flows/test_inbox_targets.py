@@ -5,6 +5,7 @@ from itertools import count
 
 import pydicom
 import pytest
+from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -196,7 +197,7 @@ def test_a_target_without_images_of_its_own_gets_documents_and_one_that_lost_the
 ):
     from_folder = reaching(with_delivery(config, to=("pacs:tiny",)), tiny=tiny.config)
     other = pydicom.dcmread(ct_series(tmp_path / "in" / "a") / "000001.dcm")
-    other.SeriesInstanceUID, other.SOPInstanceUID = f"{other.SeriesInstanceUID}.1", f"{other.SOPInstanceUID}.1"
+    other.SeriesInstanceUID, other.SOPInstanceUID = generate_uid(), generate_uid()
     other.file_meta.MediaStorageSOPInstanceUID = other.SOPInstanceUID
     other.save_as(tmp_path / "other.dcm")
     tiny.instances[other.SOPInstanceUID] = (tmp_path / "other.dcm").read_bytes()

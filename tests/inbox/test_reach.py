@@ -1,0 +1,109 @@
+"""Who is away is found out once a round, and whether images are where an answer goes."""
+
+import time
+from datetime import UTC, datetime
+
+import pydicom
+import pytest
+
+from lidcflow.config import Access
+from lidcflow.errors import PacsAway, PacsError
+from lidcflow.inbox.delivery import Delivery, Step, instance_set
+from lidcflow.inbox.presence import holds_others_of_study, is_held, seen_now, still_held
+from lidcflow.inbox.reach import Reach
+from lidcflow.pacs import patience
+from tests.dicomweb_server import Answer, dicomweb_server, every, raw_server
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def short_delays(monkeypatch):
+    monkeypatch.setattr(patience, "FIRST_DELAY_S", 0.01)
+
+
+@pytest.fixture
+def tiny():
+    with dicomweb_server() as server:
+        yield server
+
+
+def delivery_of(folder, source):
+    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in sorted(folder.iterdir())]
+    uids = [str(header.SOPInstanceUID) for header in headers]
+    facts = {"study_instance_uid": headers[0].StudyInstanceUID, "series_instance_uid": headers[0].SeriesInstanceUID}
+    steps = {"step": Step.SCORED, "attempts": 0, "next_try": None, "reason": "", "sentence": "", "delivered": None}
+    of_set = {"instances": instance_set(uids), "n_instances": len(uids)}
+    return Delivery(id=1, source=source, release=1, seen=NOW, updated=NOW, **facts, **of_set, **steps)
+
+
+def test_a_service_that_hangs_is_found_out_once(tiny):
+    connections = []
+
+    def hang(connection):
+        connections.append(connection)
+        time.sleep(10)
+
+    with raw_server(hang) as url:
+        reach = Reach(Access(pacs={"hung": tiny.config.model_copy(update={"url": url, "timeout_s": 0.3})}))
+        sentences = [reach.why_away("pacs:hung") for _ in range(5)]
+
+    assert len(connections) == 2
+    assert set(sentences) == set(reach.sentences)
+    assert "pacs hung: the PACS must answer, got nothing for 0.3 s" in sentences[0]
+
+
+@pytest.mark.parametrize("status", [200, 404, 400, 501])
+def test_a_service_that_answers_anything_is_there(tiny, status):
+    fault = every(1, status) if status != 200 else lambda _, answer: answer
+
+    with tiny.faulty(fault):
+        assert Reach(tiny.access).why_away("pacs:tiny") is None
+
+
+def test_folders_are_never_away_and_a_pacs_that_was_lost_stays_so(tiny):
+    reach = Reach(tiny.access)
+    reach.lose("/out", PacsError("no PACS"))
+    before = reach.is_known_away("pacs:tiny")
+
+    reach.lose("pacs:tiny", PacsAway("pacs tiny: lost"))
+
+    assert (before, reach.why_away("/out"), reach.is_known_away("/out")) == (False, None, False)
+    assert reach.is_known_away("pacs:tiny")
+    assert reach.sentences == ["pacs tiny: lost"]
+
+
+def test_what_a_pacs_holds_now_is_compared_with_what_was_read(ct_series, tmp_path, tiny):
+    tiny.hold(folder := ct_series(tmp_path / "ct", n=3))
+    delivery = delivery_of(folder, "pacs:tiny")
+
+    same = seen_now(delivery, tiny.access)
+    tiny.instances.popitem()
+    other = seen_now(delivery, tiny.access)
+    tiny.instances.clear()
+    none = seen_now(delivery, tiny.access)
+
+    assert same.instances == delivery.instances != other.instances
+    assert [one.n_instances for one in (same, other, none)] == [3, 2, 0]
+    assert seen_now(delivery_of(folder, "/in"), tiny.access) is None
+
+
+def test_a_target_is_asked_for_the_series_and_for_others_of_its_study(ct_series, tmp_path, tiny):
+    folder = ct_series(tmp_path / "ct", n=2)
+    delivery = delivery_of(folder, "/in")
+    nothing = is_held("pacs:tiny", delivery, tiny.access), holds_others_of_study("pacs:tiny", delivery, tiny.access)
+    tiny.hold(folder)
+    there = is_held("pacs:tiny", delivery, tiny.access), holds_others_of_study("pacs:tiny", delivery, tiny.access)
+
+    assert (nothing, there) == ((False, False), (True, False))
+    assert is_held("/out", delivery, tiny.access) is None
+
+
+def test_a_service_that_answers_no_queries_or_goes_away_after_a_delivery_lost_nothing(ct_series, tmp_path, tiny):
+    delivery = delivery_of(ct_series(tmp_path / "ct", n=2), "/in")
+
+    with tiny.faulty(lambda *_: Answer(501)):
+        assert is_held("pacs:tiny", delivery, tiny.access) is None
+    with tiny.faulty(every(1, 503)):
+        assert still_held("pacs:tiny", delivery, tiny.access)
+    assert not still_held("pacs:tiny", delivery, tiny.access)
