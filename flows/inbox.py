@@ -20,6 +20,7 @@ from lidcflow.ct.records import Reason
 from lidcflow.ct.series import Index
 from lidcflow.erasure.verdicts import erased_uids
 from lidcflow.errors import LidcflowError, PacsError, ResourceError
+from lidcflow.inbox.contents import refusal_content
 from lidcflow.inbox.delivery import UNFINISHED, Delivery, Patience, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.targets import check_target
@@ -32,7 +33,7 @@ from tasks.deliver import deliver
 from tasks.documents import check_documents, example_files
 from tasks.infer import SeriesReading, config_for
 from tasks.look import index_deliveries, look, unchanged
-from tasks.preprocess import place_of_error
+from tasks.preprocess import Preprocessed, place_of_error
 from tasks.publish import publish_table
 from tasks.tracking.connection import Tracking
 from tasks.tracking.registry import load_release
@@ -199,6 +200,7 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
         desk.ledger.refuse(by_uid[uid], Reason.GONE, sentence)
     desk.ledger.delete(erased_uids(mine))  # nothing is kept of what was erased here and came again
     brought = bring_all(mine, desk.config)
+    mine, brought = unanswered(mine, brought, by_uid, desk)
     for uid in brought.stored:
         desk.ledger.advance(by_uid[uid], Step.PREPROCESSED)
     readings = read_all(mine, brought, desk.release, desk.config, desk.config.reports_path.absolute())
@@ -210,19 +212,32 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
         if may_pass(reading, delivery, desk):
             put_off([delivery], PacsError(str(reading.sentence)), desk)
         else:
-            hand_over(reading, delivery, files.get(reading.series_instance_uid), desk)
+            hand_over(reading, delivery, files.get(reading.series_instance_uid), brought, desk)
+
+
+def unanswered(
+    index: Index, brought: Preprocessed, by_uid: Mapping[str, Delivery], desk: Desk
+) -> tuple[Index, Preprocessed]:
+    """Leave out what was answered before and has the same volume: files that were copied or touched change nothing."""
+    same = {uid for uid, digest in brought.stored.items() if desk.ledger.confirm(by_uid[uid], digest)}
+    left = tuple(verdict for verdict in index if verdict.series_instance_uid not in same)
+    return Index(left, index.beside), brought.without(same)
 
 
 def may_pass(reading: SeriesReading, delivery: Delivery, desk: Desk) -> bool:
     """Tell whether a PACS may give a series whole the next time: a refusal would be the last word on it.
 
-    A folder that is mended shows another series; what a PACS shows stays the same.
+    A folder that is mended shows another series; what a PACS shows stays the same. What changed while it was read is
+    indexed anew the next time, wherever it lies.
     """
-    unwhole = reading.verdict == "not-evaluated" and reading.reason in NOT_WHOLE
-    return unwhole and is_pacs(delivery.source) and delivery.attempts + 1 < desk.config.delivery.refuse_after
+    unwhole = reading.reason in NOT_WHOLE and is_pacs(delivery.source)
+    again = reading.verdict == "not-evaluated" and (unwhole or reading.reason == Reason.CHANGED)
+    return again and delivery.attempts + 1 < desk.config.delivery.refuse_after
 
 
-def hand_over(reading: SeriesReading, delivery: Delivery, file: SourceFile | None, desk: Desk) -> None:
+def hand_over(
+    reading: SeriesReading, delivery: Delivery, file: SourceFile | None, brought: Preprocessed, desk: Desk
+) -> None:
     """Deliver one answer, and say so; one that can't be delivered is tried again, and the others go on.
 
     Raises
@@ -230,6 +245,10 @@ def hand_over(reading: SeriesReading, delivery: Delivery, file: SourceFile | Non
     PacsError
         If a PACS is away: the others would wait for it in vain too.
     """
+    refused = reading.verdict == "not-evaluated"
+    reason, sentence = reading.reason or "", reading.sentence or ""
+    if refused and desk.ledger.confirm(delivery, refusal_content(reason, sentence)):
+        return
     try:
         deliver(reading, file, desk.config)
     except PacsError:
@@ -237,10 +256,10 @@ def hand_over(reading: SeriesReading, delivery: Delivery, file: SourceFile | Non
     except LidcflowError as error:
         put_off([delivery], error, desk)
         return
-    if reading.verdict == "not-evaluated":
-        desk.ledger.refuse(delivery, reading.reason or "", reading.sentence or "")
+    if refused:
+        desk.ledger.refuse(delivery, reason, sentence)
     else:
-        desk.ledger.advance(delivery, Step.DELIVERED)
+        desk.ledger.answer(delivery, brought.stored[reading.series_instance_uid])
 
 
 def reason_of(error: LidcflowError) -> str:

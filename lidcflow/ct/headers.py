@@ -27,10 +27,12 @@ from lidcflow.ct.elements import (
 from lidcflow.ct.enhanced import ENHANCED_CT_IMAGES, frames_of
 from lidcflow.ct.facts import COMMON_TAGS, Facts, facts_of
 from lidcflow.ct.frames import FrameError
+from lidcflow.ct.mark import mark_of, marked_bytes
 from lidcflow.ct.quiet import quiet
 from lidcflow.ct.values import integer_of, numbers_of, raw_text
 from lidcflow.errors import ResourceError
 from lidcflow.objects import is_object_url
+from lidcflow.pacs.places import is_remote
 from lidcflow.source.files import SourceFile
 from lidcflow.source.heads import HEAD_BYTES, Head, heads
 from lidcflow.source.ranges import open_object
@@ -90,8 +92,8 @@ class Header:
         Frames of an enhanced multi-frame object, in the order of the file.
     fault : str, optional
         What must hold for its frames to be known, and what was found.
-    etag : str
-        Of an object, as it was listed; empty for a file.
+    version, mark : str
+        Of the file, as for `lidcflow.ct.records.SourceSlice`.
     """
 
     path: str
@@ -106,7 +108,8 @@ class Header:
     item_bytes: int | None = None
     frames: tuple[Header, ...] = ()
     fault: str | None = None
-    etag: str = ""
+    version: str = ""
+    mark: str = ""
 
     def at(self, path: str) -> Header:
         """Return the same at another place, its frames too."""
@@ -185,6 +188,7 @@ def _read_header(
         if SERIES_INSTANCE_UID not in parsed.elements:
             return Unread.UNREADABLE
         header = _header(file, file_bytes, parsed, _shared_facts(parsed, secret, known))
+        header = header if is_remote(file.path) else _marked(header, head, opened)
         return _with_frames(header, parsed, opened, secret, known) if _is_enhanced(header) else header
     except ResourceError:
         raise
@@ -217,8 +221,19 @@ def _header(file: SourceFile, file_bytes: int, parsed: Parsed, facts: Facts) -> 
         pixel_bytes=length,
         file_bytes=file_bytes,
         facts=facts,
-        etag=file.version if is_object_url(file.path) else "",
+        version=file.version,
     )
+
+
+def _marked(header: Header, head: bytes, opened: Callable[[str], BinaryIO]) -> Header:
+    """Add the mark of a file of the disk that has pixels."""
+    if header.pixel_offset is None:
+        return header
+    n_bytes = marked_bytes(header.facts.transfer_syntax_uid, header.pixel_offset, header.file_bytes)
+    if n_bytes <= len(head):
+        return replace(header, mark=mark_of(lambda offset, size: head[offset : offset + size], n_bytes))
+    with opened(header.path) as file:
+        return replace(header, mark=mark_of(lambda _, size: file.read(size), n_bytes))
 
 
 def _is_enhanced(header: Header) -> bool:
@@ -243,10 +258,10 @@ def _with_frames(
         return replace(header, fault=str(error))
     except Exception:
         return replace(header, fault="functional groups must be sound, got some that can't be read")
-    file = SourceFile(header.path, header.file_bytes, header.etag)
+    file = SourceFile(header.path, header.file_bytes, header.version)
     frames = []
     for number, frame in enumerate(found, start=1):
         own = Parsed(parsed.syntax, frame.elements, frame.pixels)
         one = _header(file, header.file_bytes, own, _shared_facts(own, secret, known))
-        frames.append(replace(one, frame_number=number, item_bytes=frame.item_bytes))
+        frames.append(replace(one, frame_number=number, item_bytes=frame.item_bytes, mark=header.mark))
     return replace(header, frames=tuple(frames))

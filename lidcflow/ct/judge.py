@@ -68,7 +68,7 @@ def _refused(uid: str, reason: Reason, sentence: str, headers: Sequence[Header])
         sentence,
         len(headers),
         study_instance_uid=_study(headers),
-        example=SourceFile(first.path, first.file_bytes, first.etag),
+        example=SourceFile(first.path, first.file_bytes, first.version),
     )
 
 
@@ -158,7 +158,8 @@ def _slice(header: Header, z_mm: float) -> SourceSlice:
         transfer_syntax_uid=facts.transfer_syntax_uid,
         frame_number=header.frame_number,
         item_bytes=header.item_bytes,
-        etag=header.etag,
+        version=header.version,
+        mark=header.mark,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from lidcflow.ct.attribution import Attribution
 from lidcflow.ct.syntaxes import PLAIN
@@ -37,6 +39,7 @@ class Reason(StrEnum):
     TOO_FEW_SLICES = "too-few-slices"
     WHOLE_BODY = "whole-body"
     UNREADABLE = "unreadable"
+    CHANGED = "changed"
     INCOMPLETE = "incomplete"
     GONE = "gone"
     ERASED = "erased"
@@ -102,8 +105,11 @@ class SourceSlice:
         Of a multi-frame object, from 1; its frames share SOPInstanceUID, InstanceNumber and file.
     item_bytes : int, optional
         Length of the items of an encapsulated frame, where they do not end with the pixel data.
-    etag : str
-        Of an object, as it was listed; empty for a file.
+    version : str
+        Of the file when it was listed, see `lidcflow.source.files.SourceFile`; empty where the source can't tell.
+    mark : str
+        Tells whether the file still has the header that was indexed: see `lidcflow.ct.mark`, and of a PACS
+        `lidcflow.ct.seal`; empty for an object, whose version tells.
     """
 
     path: str
@@ -118,7 +124,8 @@ class SourceSlice:
     transfer_syntax_uid: str = PLAIN
     frame_number: int | None = None
     item_bytes: int | None = None
-    etag: str = ""
+    version: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +187,14 @@ class Series:
     fingerprint: str
     flags: tuple[str, ...] = ()
     attribution: Attribution | None = None
+
+    @cached_property
+    def state(self) -> str:
+        """SHA-256 over sizes and versions of its files; empty where the source tells no versions.
+
+        The same state means the same files. Another state may hold the same pixels: of a copy, or after a new owner.
+        """
+        if not all(source.version for source in self.slices):
+            return ""
+        told = "\n".join([f"{source.file_bytes} {source.version}" for source in self.slices])
+        return hashlib.sha256(told.encode()).hexdigest()

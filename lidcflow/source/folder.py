@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lidcflow.source.files import Listing, SourceFile
+from lidcflow.source.versions import version_of
 
 
 def list_folder(root: Path) -> Listing:
@@ -70,4 +71,4 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _source_file(path: str, found: os.stat_result) -> SourceFile:
-    return SourceFile(path, found.st_size, str(found.st_mtime_ns))
+    return SourceFile(path, found.st_size, version_of(found))

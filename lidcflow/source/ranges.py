@@ -8,7 +8,7 @@ from typing import NamedTuple
 from obstore.exceptions import BaseError
 
 from lidcflow.config import Access
-from lidcflow.objects import IDC, bucket_of, reaching, split_url
+from lidcflow.objects import IDC, bucket_of, object_version, reaching, split_url
 
 BUFFER_BYTES = 2**18
 """Fetched at once where a header is longer than its head."""
@@ -23,7 +23,7 @@ class Fetched(NamedTuple):
 
     content: bytes
     size_bytes: int
-    etag: str
+    version: str
 
 
 def fetch(url: str, start: int, stop: int, access: Access) -> Fetched:
@@ -48,7 +48,7 @@ def fetch(url: str, start: int, stop: int, access: Access) -> Fetched:
     bucket, key = bucket_of(url, access), split_url(url)[2]
     try:
         answer = bucket.get(key, options={"range": (start, stop)})
-        return Fetched(bytes(answer.bytes()), answer.meta["size"], answer.meta["e_tag"] or "")
+        return Fetched(bytes(answer.bytes()), answer.meta["size"], object_version(answer.meta))
     except (BaseError, PermissionError) as error:
         check_answers(url, access)
         raise OSError(f"an object must be given, got {type(error).__name__}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from lidcflow.config import PreprocessConfig
 from lidcflow.ct.records import Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
+
+MOST_STATES = 4
+"""States of the source that are kept: a series lies in an archive, in a copy of it and in an inbox."""
 
 NOTICE = "Research use only. Not for diagnosis."
 
@@ -64,6 +68,9 @@ class VolumeRecord:
         Collection, licence and DOI of a series of the public archive.
     source_slices : tuple of SourceImage
         Every source slice, top first, in a slab or not.
+    source_states : tuple of str
+        Each `Series.state` whose pixels are known to be those of the volume, the last one last; none in volumes of
+        older versions and of sources that tell no versions.
     """
 
     series_instance_uid: str
@@ -87,6 +94,7 @@ class VolumeRecord:
     column_spacing_mm: float
     attribution: dict[str, Any] | None = None
     source_slices: tuple[SourceImage, ...] = ()
+    source_states: tuple[str, ...] = ()
 
 
 def digest_of(volume: Volume) -> str:
@@ -114,7 +122,9 @@ def voxel_digest(hu: NDArray[np.int16], edges_mm: NDArray[np.float64]) -> str:
     return digest.hexdigest()
 
 
-def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> dict[str, Any]:
+def attributes_of(
+    series: Series, volume: Volume, config: PreprocessConfig, known_states: Sequence[str] = ()
+) -> dict[str, Any]:
     """Describe a volume as JSON: who, from what, how.
 
     Parameters
@@ -125,7 +135,10 @@ def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> d
         Its reduction.
     config : PreprocessConfig
         What it was made with.
+    known_states : sequence of str
+        Other states of the source whose pixels gave the same volume.
     """
+    states = states_with(series.state, known_states)
     return {
         "lidcflow": {
             "notice": NOTICE,
@@ -144,6 +157,7 @@ def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> d
             "lung_z_mm": volume.lung_z_mm,
             "acquisition": asdict(series.acquisition),
             **({"attribution": asdict(series.attribution)} if series.attribution else {}),
+            **({"source_states": states} if states else {}),
             "rows": series.rows,
             "columns": series.columns,
             "slice_spacing_mm": series.slice_spacing_mm,
@@ -153,6 +167,17 @@ def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> d
             "slab_sources": _slab_sources(series, volume),
         }
     }
+
+
+def states_with(state: str, known: Sequence[str]) -> list[str]:
+    """Add a state of the source to those that are known, and keep the last few.
+
+    Examples
+    --------
+    >>> states_with("b", ["a", "b", "c"])
+    ['a', 'c', 'b']
+    """
+    return [*(one for one in known if one != state), *([state] if state else [])][-MOST_STATES:]
 
 
 def _source_slice(source: SourceSlice) -> list[str | int | float | None]:
@@ -188,6 +213,7 @@ def record_of(attributes: dict[str, Any]) -> VolumeRecord:
         edges_mm=np.array(facts.pop("edges_mm")),
         sources=tuple(tuple(_slab_source(*slices[i], weight=weight) for i, weight in slab) for slab in slabs),
         flags=tuple(facts.pop("flags")),
+        source_states=tuple(facts.pop("source_states", ())),
         lung_z_mm=None if lung_z_mm is None else (lung_z_mm[0], lung_z_mm[1]),
         n_source_slices=len(slices),
         source_slices=tuple(SourceImage(*source) for source in slices),
