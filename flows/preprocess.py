@@ -167,6 +167,7 @@ def split_current(usable: list[Series], config: Config) -> Split:
     known = store.look_up([series.series_instance_uid for series in usable])
     for series, (uid, found) in zip(usable, known, strict=True):
         if found and store.is_of(found, series):
+            store.note_state(found, series)
             current[uid] = found.volume_digest
             continue
         waiting.append(series)

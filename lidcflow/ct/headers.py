@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 from io import BytesIO
@@ -109,7 +109,7 @@ class Header:
     frames: tuple[Header, ...] = ()
     fault: str | None = None
     version: str = ""
-    mark: str = ""
+    mark: str = field(default="", repr=False, compare=False)
 
     def at(self, path: str) -> Header:
         """Return the same at another place, its frames too."""
@@ -169,7 +169,7 @@ def header_of(content: bytes, path: str, secret: bytes, known: dict[Any, Facts])
 
 
 def _opened(path: str, *, file: SourceFile, access: Access) -> BinaryIO:
-    return open_object(path, file.size_bytes, access) if is_object_url(path) else open(path, "rb")
+    return open_object(path, file.size_bytes, access, file.version) if is_object_url(path) else open(path, "rb")
 
 
 def _read_header(

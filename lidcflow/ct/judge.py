@@ -11,6 +11,7 @@ import numpy as np
 
 from lidcflow.config import Access, PreprocessConfig
 from lidcflow.ct import checks, placement
+from lidcflow.ct.copies import copies_of, require_one_image
 from lidcflow.ct.doubles import without_doubles
 from lidcflow.ct.headers import Header
 from lidcflow.ct.images import images_of, n_images
@@ -98,6 +99,7 @@ def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig, acce
     checks.are_readable(images)
     checks.have_rescale(images)
     checks.are_whole(images)
+    _check_copies(images, headers, access)
     others = n_images(headers) - len(images)
     order = (-z_mm).argsort(kind="stable")
     images, slices = _without_doubles([images[i] for i in order], z_mm[order].tolist(), access)
@@ -111,6 +113,13 @@ def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig, acce
     series = replace(_series(images, slices, slice_spacing_mm, secret), flags=tuple(sorted(flags)))
     sentence = f"{len(images)} slices of {series.rows} x {series.columns}, {slice_spacing_mm:.2f} mm apart"
     return Verdict(series.series_instance_uid, Reason.USABLE, sentence, len(headers), set_aside, series.flags, series)
+
+
+def _check_copies(images: list[Header], headers: list[Header], access: Access) -> None:
+    pairs = copies_of(images, headers)
+    if pairs:
+        slices = [(_slice(used, 0.0), _slice(copy, 0.0)) for used, copy in pairs]
+        require_one_image(headers, slices, access)
 
 
 def _without_doubles(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
@@ -125,7 +125,7 @@ class SourceSlice:
     frame_number: int | None = None
     item_bytes: int | None = None
     version: str = ""
-    mark: str = ""
+    mark: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

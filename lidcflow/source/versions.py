@@ -28,6 +28,19 @@ def version_of(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns:x}.{found.st_ctime_ns:x}.{found.st_ino:x}"
 
 
+def has_times_of(found: os.stat_result, version: str) -> bool:
+    """Return whether a file still has the times of a version; inodes do not last on every file system.
+
+    Parameters
+    ----------
+    found : stat_result
+        Of the file.
+    version : str
+        From `version_of`.
+    """
+    return version_of(found).rpartition(".")[0] == version.rpartition(".")[0]
+
+
 def changed_s(version: str) -> float | None:
     """Return when a file of the disk last changed, in seconds since 1970; None for the version of an object.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -167,6 +168,23 @@ def attributes_of(
             "slab_sources": _slab_sources(series, volume),
         }
     }
+
+
+def with_state(description: bytes, state: str) -> bytes:
+    """Add the first state of its source to the description of a volume's group, written as Zarr writes it.
+
+    Parameters
+    ----------
+    description : bytes
+        Of a volume that kept no state.
+    state : str
+        `Series.state`.
+    """
+    described = json.loads(description)
+    facts = described["attributes"]["lidcflow"]
+    tail = {name: facts.pop(name) for name in ("source_slices", "slab_sources")}  # the long rest comes last
+    described["attributes"]["lidcflow"] = {**facts, "source_states": [state], **tail}
+    return json.dumps(described, indent=2).encode()
 
 
 def states_with(state: str, known: Sequence[str]) -> list[str]:

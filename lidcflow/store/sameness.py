@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from lidcflow.ct.records import Series
 from lidcflow.objects import IDC
+from lidcflow.pacs.places import is_pacs
 from lidcflow.source.versions import changed_s
 from lidcflow.store.summary import VolumeSummary
 
@@ -33,7 +34,8 @@ def is_of_pixels(found: VolumeSummary, series: Series, committed_s: Callable[[],
 
     A source that tells no versions, as most PACS, is known by its instances alone: an instance that was corrected has
     a UID of its own (DICOM PS3.3 C.12.1). Volumes of older versions of lidcflow kept no state of their source: of
-    those, files that have not changed since the volume was committed are taken for the files that were read.
+    those, files that have not changed since the volume was committed are taken for the files that were read, and
+    instances of a PACS for those that the PACS holds now.
 
     Parameters
     ----------
@@ -51,9 +53,14 @@ def is_of_pixels(found: VolumeSummary, series: Series, committed_s: Callable[[],
     return _is_untouched(series, committed_s)
 
 
+def is_of_pacs(series: Series) -> bool:
+    """Return whether a series lies in a PACS."""
+    return is_pacs(series.slices[0].path)
+
+
 def _is_untouched(series: Series, committed_s: Callable[[], float]) -> bool:
     """Return whether no file can have changed since a volume was committed; the public archive never changes one."""
-    if all(source.path.startswith(f"{IDC}://") for source in series.slices):
+    if all(source.path.startswith(f"{IDC}://") for source in series.slices) or is_of_pacs(series):
         return True
     times_s = [changed_s(source.version) for source in series.slices]
     known_s = [time_s for time_s in times_s if time_s is not None]

@@ -21,8 +21,8 @@ from lidcflow.store.arrays import encode_features, encode_image, read_features, 
 from lidcflow.store.guard import check, claim, configuration_of
 from lidcflow.store.locate import is_store, place_of
 from lidcflow.store.place import FACTS, SERIES, Held, Result, Swept
-from lidcflow.store.record import VolumeRecord, attributes_of, digest_of, record_of
-from lidcflow.store.sameness import is_of_headers, is_of_pixels
+from lidcflow.store.record import VolumeRecord, attributes_of, digest_of, record_of, with_state
+from lidcflow.store.sameness import is_of_headers, is_of_pacs, is_of_pixels
 from lidcflow.store.shards import Layout, layout_of, read_slices
 from lidcflow.store.side_by_side import side_by_side
 from lidcflow.store.summary import VolumeSummary, summary_of
@@ -156,6 +156,24 @@ class VolumeStore:
         else:
             self._place.commit_volume(uid, objects)
         return digest
+
+    def note_state(self, found: VolumeSummary, series: Series) -> None:
+        """Note the state of a series in a PACS whose volume kept none: from now on a change is seen.
+
+        Parameters
+        ----------
+        found : VolumeSummary
+            The volume, which is current.
+        series : Series
+            Its source.
+        """
+        if found.source_states or not series.state or not is_of_pacs(series):
+            return
+        uid = self._checked(series.series_instance_uid)
+        try:
+            self._place.describe(uid, with_state(self._place.facts(uid), series.state))
+        except FileNotFoundError:
+            raise self._absent(uid) from None
 
     def record(self, series_instance_uid: str) -> VolumeRecord:
         """Read what is known of a committed volume.
