@@ -259,7 +259,8 @@ def hand_over(
     if refused:
         desk.ledger.refuse(delivery, reason, sentence)
     else:
-        desk.ledger.answer(delivery, brought.stored[reading.series_instance_uid])
+        digest = brought.stored[reading.series_instance_uid]
+        desk.ledger.advance(delivery, Step.DELIVERED, volume_digest=digest)
 
 
 def reason_of(error: LidcflowError) -> str:

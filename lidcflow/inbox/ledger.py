@@ -143,22 +143,29 @@ class Ledger(Tables):
             return [_delivery(row) for row in rows if row.next_try is None or row.next_try <= at]
 
     @persevering
-    def advance(self, delivery: Delivery, step: Step, *, release: int | None = None) -> None:
-        """Say that a step is done; with another release than before, the answer is that one's."""
+    def advance(
+        self, delivery: Delivery, step: Step, *, release: int | None = None, volume_digest: str | None = None
+    ) -> None:
+        """Say that a step is done.
+
+        Parameters
+        ----------
+        delivery : Delivery
+            What has come further.
+        step : Step
+            How far.
+        release : int, optional
+            Version whose answer it is, where that is another one than before.
+        volume_digest : str, optional
+            Of the volume that was answered for: see `confirm`.
+        """
         with self._database.session() as session:
             row = _row_of(session, delivery)
             row.release = row.release if release is None else release
             row.reason, row.sentence = "", ""
             _move(row, step, utc_now())
-
-    @persevering
-    def answer(self, delivery: Delivery, volume_digest: str) -> None:
-        """Say that a series was answered with a reading of a volume."""
-        with self._database.session() as session:
-            row = _row_of(session, delivery)
-            row.reason, row.sentence = "", ""
-            _move(row, Step.DELIVERED, utc_now())
-            _keep_answer(session, row, volume_digest)
+            if volume_digest is not None:
+                _keep_answer(session, row, volume_digest)
 
     @persevering
     def refuse(self, delivery: Delivery, reason: str, sentence: str) -> None:
