@@ -21,7 +21,7 @@ from lidcflow.ct.series import Index
 from lidcflow.erasure.verdicts import erased_uids
 from lidcflow.errors import LidcflowError, PacsError, ResourceError
 from lidcflow.inbox.contents import refusal_content
-from lidcflow.inbox.delivery import UNFINISHED, Delivery, Patience, Step
+from lidcflow.inbox.delivery import ANSWERED, UNFINISHED, Delivery, Patience, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.targets import check_target
 from lidcflow.learn.release import ReleaseRecord
@@ -142,14 +142,19 @@ def look_into(sources: Sequence[str], desk: Desk) -> tuple[dict[str, Index | Non
 
 
 def answer_all(sources: Sequence[str], indexes: Mapping[str, Index | None], desk: Desk) -> list[Delivery]:
-    """Answer what waits, on one cluster; return every delivery as it stands afterwards."""
+    """Answer what waits, on one cluster; return every delivery as it stands afterwards.
+
+    A delivery whose earlier answer stands is not among them.
+    """
     waiting = {source: desk.ledger.waiting(source) for source in sources if source in indexes}
     if any(waiting.values()):
         with warm(desk) as ready:
             for source, deliveries in waiting.items():
                 for portion in portions(deliveries):
                     answer(portion, source, indexes[source], ready)
-    return desk.ledger.again({one.id for deliveries in waiting.values() for one in deliveries})
+    before = {one.id: one.delivered for deliveries in waiting.values() for one in deliveries}
+    after = desk.ledger.again(before.keys())
+    return [one for one in after if one.step not in ANSWERED or one.delivered != before[one.id]]
 
 
 @contextmanager

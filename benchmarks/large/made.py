@@ -88,9 +88,14 @@ def source_slices(uid: str) -> tuple[SourceSlice, ...]:
     """Make the source slices of a series."""
     pixels = PixelFormat(512, 512, 16, signed=True)
     return tuple(
-        SourceSlice(f"{i}.dcm", f"{uid}.9{i}", i + 1, -1.8 * i, 1.0, -1024.0, 1000, 525_288, pixels)
+        SourceSlice(f"{i}.dcm", f"{uid}.9{i}", i + 1, -1.8 * i, 1.0, -1024.0, 1000, 525_288, pixels, version=_version(i))
         for i in range(SOURCE_SLICES)
     )
+
+
+def _version(i: int) -> str:
+    """Return a version as a file system tells one."""
+    return f"{2**60 + i:x}.{2**60 + 10**6 * i:x}.{10**6 + i:x}"
 
 
 def verdicts(count: int) -> Iterator[Verdict]:
