@@ -88,7 +88,9 @@ def source_slices(uid: str) -> tuple[SourceSlice, ...]:
     """Make the source slices of a series."""
     pixels = PixelFormat(512, 512, 16, signed=True)
     return tuple(
-        SourceSlice(f"{i}.dcm", f"{uid}.9{i}", i + 1, -1.8 * i, 1.0, -1024.0, 1000, 525_288, pixels, version=_version(i))
+        SourceSlice(
+            f"{i}.dcm", f"{uid}.9{i}", i + 1, -1.8 * i, 1.0, -1024.0, 1000, 525_288, pixels, version=_version(i)
+        )
         for i in range(SOURCE_SLICES)
     )
 
