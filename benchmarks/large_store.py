@@ -81,8 +81,8 @@ def resume(config: Config, count: int) -> str:
     from flows.preprocess import split_current
 
     usable = [verdict.series for verdict in verdicts(count) if verdict.series]
-    split = split_current(usable, config)
-    return f"{len(split.current)} current, {len(split.waiting)} waiting"
+    current, waiting = split_current(usable, config)
+    return f"{len(current)} current, {len(waiting)} waiting"
 
 
 def lacking(config: Config, count: int) -> str:

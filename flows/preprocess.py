@@ -120,7 +120,7 @@ def bring_all(index: Index, config: Config) -> Preprocessed:
     """
     with Catalog(config.catalog) as catalog:
         catalog.record_verdicts(index)
-        split = split_current(index.usable, config)
+        split = divided(index.usable, config)
         brought = Preprocessed()
         record = partial(_record, catalog, config.preprocess.digest, brought, split.earlier)
         record(Preprocessed(reused=split.current))
@@ -158,8 +158,14 @@ class Split(NamedTuple):
     earlier: dict[str, str]
 
 
-def split_current(usable: list[Series], config: Config) -> Split:
-    """Divide series into those the store holds as they are, and those to be worked on."""
+def split_current(usable: list[Series], config: Config) -> tuple[dict[str, str], list[Series]]:
+    """Divide series into those the store holds as they are, with their volumes' digests, and those to be worked on."""
+    split = divided(usable, config)
+    return split.current, split.waiting
+
+
+def divided(usable: list[Series], config: Config) -> Split:
+    """Divide series by what the store holds of them."""
     store = VolumeStore.of(config, create=True)
     current: dict[str, str] = {}
     waiting: list[Series] = []
@@ -194,7 +200,7 @@ def bring_in(
         # The last ones may have reached the store unheard, before their workers were stopped.
         begun = waiting[: len(waiting) - length_hint(feed)]
         unheard = [series for series in begun if not brought.knows(series.series_instance_uid)]
-        record(Preprocessed(committed=split_current(unheard, config).current))
+        record(Preprocessed(committed=split_current(unheard, config)[0]))
         raise
 
 

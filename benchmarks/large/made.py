@@ -36,6 +36,8 @@ _BASE = 10**20
 _PATIENT, _FINGERPRINT, _DIGEST = "f" * 16, "e" * 64, "d" * 64
 """Of the group that the others are made from."""
 
+_STATE = "a" * 64
+
 
 def config_of(workspace: Path, store: str = "store", access: Access | None = None) -> Config:
     """Return the configuration of the made-up workspace."""
@@ -81,6 +83,7 @@ def made_series(number: int, slices: tuple[SourceSlice, ...] | None = None) -> S
         acquisition=Acquisition("Maker", "Model", "B30f", 120.0, 2.0, contrast=False),
         synthetic=True,
         fingerprint=hashed("fingerprint", number),
+        state=_STATE,
     )
 
 
@@ -88,16 +91,9 @@ def source_slices(uid: str) -> tuple[SourceSlice, ...]:
     """Make the source slices of a series."""
     pixels = PixelFormat(512, 512, 16, signed=True)
     return tuple(
-        SourceSlice(
-            f"{i}.dcm", f"{uid}.9{i}", i + 1, -1.8 * i, 1.0, -1024.0, 1000, 525_288, pixels, version=_version(i)
-        )
+        SourceSlice(f"{i}.dcm", f"{uid}.9{i}", i + 1, -1.8 * i, 1.0, -1024.0, 1000, 525_288, pixels)
         for i in range(SOURCE_SLICES)
     )
-
-
-def _version(i: int) -> str:
-    """Return a version as a file system tells one."""
-    return f"{2**60 + i:x}.{2**60 + 10**6 * i:x}.{10**6 + i:x}"
 
 
 def verdicts(count: int) -> Iterator[Verdict]:

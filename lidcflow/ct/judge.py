@@ -15,7 +15,7 @@ from lidcflow.ct.copies import copies_of, require_one_image
 from lidcflow.ct.doubles import without_doubles
 from lidcflow.ct.headers import Header
 from lidcflow.ct.images import images_of, n_images
-from lidcflow.ct.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice
+from lidcflow.ct.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice, state_of
 from lidcflow.ct.spacing import spacing_mm
 from lidcflow.ct.syntaxes import Layout, is_lossy, layout_of
 from lidcflow.ct.values import is_uid
@@ -147,6 +147,7 @@ def _series(images: list[Header], slices: tuple[SourceSlice, ...], slice_spacing
         acquisition=facts.acquisition,
         synthetic=facts.acquisition.manufacturer == SYNTHETIC_MANUFACTURER,
         fingerprint=_fingerprint(images, slices),
+        state=state_of(slices),
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
 
 from lidcflow.ct.attribution import Attribution
 from lidcflow.ct.syntaxes import PLAIN
@@ -170,6 +170,8 @@ class Series:
         What was tolerated, in kebab case.
     attribution : Attribution, optional
         Of a series of the public archive.
+    state : str
+        From `state_of`: changes whenever a file may have changed; empty where the source can't tell.
     """
 
     series_instance_uid: str
@@ -187,14 +189,13 @@ class Series:
     fingerprint: str
     flags: tuple[str, ...] = ()
     attribution: Attribution | None = None
+    state: str = ""
 
-    @cached_property
-    def state(self) -> str:
-        """SHA-256 over sizes and versions of its files; empty where the source tells no versions.
 
-        The same state means the same files. Another state may hold the same pixels: of a copy, or after a new owner.
-        """
-        if not all(source.version for source in self.slices):
-            return ""
-        told = "\n".join([f"{source.file_bytes} {source.version}" for source in self.slices])
-        return hashlib.sha256(told.encode()).hexdigest()
+def state_of(slices: Sequence[SourceSlice]) -> str:
+    """Hash the versions of the files of a series; return an empty text where the source tells none.
+
+    The same state means the same files. Another state may hold the same pixels: of a copy, or after a new owner.
+    """
+    versions = [source.version for source in slices]
+    return "" if "" in versions else hashlib.sha256("\n".join(versions).encode()).hexdigest()

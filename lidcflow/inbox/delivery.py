@@ -53,7 +53,7 @@ class Sighting:
     n_instances : int
         Images in it.
     state : str
-        `lidcflow.ct.records.Series.state`: changes whenever their content may have changed; empty where the source
+        `Series.state`: changes whenever their content may have changed; empty where the source
         can't tell.
     """
 
