@@ -12,6 +12,7 @@ import pydicom
 from lidcflow.config import Config
 from lidcflow.ct.records import Reason
 from lidcflow.errors import DocumentError, LidcflowError, PacsAway, PacsError, ResourceError
+from lidcflow.inbox.contents import refusal_content
 from lidcflow.inbox.delivery import Delivery, Patience, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.presence import holds_others_of_study, is_held, is_same_service, seen_now, still_held
@@ -49,21 +50,26 @@ class ImagesDeleted(LidcflowError):
     """The images of an answer were deleted where its documents go."""
 
 
-def hand_over(reading: SeriesReading, delivery: Delivery, file: SourceFile | None, desk: Desk) -> None:
+def hand_over(
+    reading: SeriesReading, delivery: Delivery, file: SourceFile | None, desk: Desk, *, volume_digest: str | None
+) -> None:
     """Deliver one answer if its images are still those that were read; what fails is tried again.
 
     Documents are made before the images are looked at, so that as little time as possible lies between that look
-    and the delivery. A series that was found to be gone gets none.
+    and the delivery. A series that was found to be gone gets none, and a refusal that was delivered before stands.
     """
     if reading.reason == Reason.GONE:
         refuse_gone(delivery, reading.sentence or "", desk)
+        return
+    if reading.verdict == "not-evaluated" and desk.ledger.confirm(delivery, _content_of(reading)):
         return
     try:
         made, undone = _made(reading, file, desk)
         if _is_current(delivery, desk):
             if undone:
                 raise undone
-            _bring(made, reading, delivery, desk)
+            if _bring(made, reading, delivery, desk):
+                _finish(reading, delivery, desk, volume_digest)
     except ImagesDeleted as error:
         refuse_gone(delivery, str(error), desk)
     except LidcflowError as error:
@@ -127,8 +133,11 @@ def _is_current(delivery: Delivery, desk: Desk) -> bool:
     return False
 
 
-def _bring(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery, desk: Desk) -> None:
-    """Bring documents to each target that lacks them; one that is away or refuses them holds back no other."""
+def _bring(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery, desk: Desk) -> bool:
+    """Bring documents to each target that lacks them, and return whether every target has them now.
+
+    A target that is away or refuses them holds back no other.
+    """
     documents = sorted(map(_uid_of, made.values()))
     receipts = desk.ledger.receipts.of([delivery.id]).get(delivery.id, [])
     has = {receipt.target for receipt in receipts if receipt.sent and sorted(receipt.documents) == documents}
@@ -154,8 +163,7 @@ def _bring(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery
         put_off([delivery], failed[0], desk)
     elif deferred:
         desk.ledger.defer(delivery, AWAY, deferred[0])
-    else:
-        _finish(reading, delivery, desk)
+    return not (failed or deferred)
 
 
 def _send(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery, target: str, desk: Desk) -> None:
@@ -188,11 +196,15 @@ def _send(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery,
         )
 
 
-def _finish(reading: SeriesReading, delivery: Delivery, desk: Desk) -> None:
+def _finish(reading: SeriesReading, delivery: Delivery, desk: Desk, volume_digest: str | None) -> None:
     if reading.verdict == "not-evaluated":
         desk.ledger.refuse(delivery, reading.reason or "", reading.sentence or "")
     else:
-        desk.ledger.advance(delivery, Step.DELIVERED)
+        desk.ledger.advance(delivery, Step.DELIVERED, volume_digest=volume_digest)
+
+
+def _content_of(reading: SeriesReading) -> str:
+    return refusal_content(reading.reason or "", reading.sentence or "")
 
 
 def _deleted(delivery: Delivery) -> ImagesDeleted:

@@ -21,7 +21,7 @@ from lidcflow.ct.records import Reason
 from lidcflow.ct.series import Index
 from lidcflow.erasure.verdicts import erased_uids
 from lidcflow.errors import LidcflowError, PacsAway, PacsError
-from lidcflow.inbox.delivery import UNFINISHED, Delivery, Step
+from lidcflow.inbox.delivery import ANSWERED, UNFINISHED, Delivery, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.reach import Reach
 from lidcflow.inbox.rounds import Round
@@ -33,7 +33,7 @@ from tasks.cluster import cluster_for
 from tasks.documents import check_documents, example_files
 from tasks.infer import SeriesReading, config_for
 from tasks.look import index_deliveries, look, take_note_of_grown, unchanged
-from tasks.preprocess import place_of_error
+from tasks.preprocess import Preprocessed, place_of_error
 from tasks.publish import publish_table
 from tasks.tracking.connection import Tracking
 from tasks.tracking.model_files import check_models
@@ -153,7 +153,10 @@ def look_into(sources: Sequence[str], desk: Desk) -> tuple[dict[str, Index | Non
 
 
 def answer_all(sources: Sequence[str], indexes: Mapping[str, Index | None], desk: Desk) -> list[Delivery]:
-    """Answer what waits, on one cluster; return every delivery as it stands afterwards."""
+    """Answer what waits, on one cluster; return every delivery as it stands afterwards.
+
+    A delivery whose earlier answer stands is not among them.
+    """
     waiting = [one for source in sources if source in indexes for one in desk.ledger.waiting(source)]
     stuck = owes_only_those_away(waiting, desk)
     due = [one for one in waiting if one.id not in stuck]
@@ -165,7 +168,9 @@ def answer_all(sources: Sequence[str], indexes: Mapping[str, Index | None], desk
                 source = portion[0].source
                 if not ready.reach.is_known_away(source):
                     answer(portion, source, indexes[source], ready)
-    return desk.ledger.again({one.id for one in waiting})
+    before = {one.id: one.delivered for one in waiting}
+    after = desk.ledger.again(before.keys())
+    return [one for one in after if one.step not in ANSWERED or one.delivered != before[one.id]]
 
 
 @contextmanager
@@ -217,6 +222,7 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
         refuse_gone(by_uid[uid], sentence, desk)
     desk.ledger.delete(erased_uids(mine))  # nothing is kept of what was erased here and came again
     brought = bring_all(mine, desk.config)
+    mine, brought = unanswered(mine, brought, by_uid, desk)
     for uid in brought.stored:
         desk.ledger.advance(by_uid[uid], Step.PREPROCESSED)
     readings = read_all(mine, brought, desk.release, desk.config, desk.config.reports_path.absolute())
@@ -231,16 +237,28 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
         if may_pass(reading, delivery, desk):
             put_off([delivery], PacsError(str(reading.sentence)), desk)
         else:
-            hand_over(reading, delivery, files.get(reading.series_instance_uid), desk)
+            digest = brought.stored.get(reading.series_instance_uid)
+            hand_over(reading, delivery, files.get(reading.series_instance_uid), desk, volume_digest=digest)
+
+
+def unanswered(
+    index: Index, brought: Preprocessed, by_uid: Mapping[str, Delivery], desk: Desk
+) -> tuple[Index, Preprocessed]:
+    """Leave out what was answered before and has the same volume: files that were copied or touched change nothing."""
+    same = {uid for uid, digest in brought.stored.items() if desk.ledger.confirm(by_uid[uid], digest)}
+    left = tuple(verdict for verdict in index if verdict.series_instance_uid not in same)
+    return Index(left, index.beside), brought.without(same)
 
 
 def may_pass(reading: SeriesReading, delivery: Delivery, desk: Desk) -> bool:
     """Tell whether a PACS may give a series whole the next time: a refusal would be the last word on it.
 
-    A folder that is mended shows another series; what a PACS shows stays the same.
+    A folder that is mended shows another series; what a PACS shows stays the same. What changed while it was read is
+    indexed anew the next time, wherever it lies.
     """
-    unwhole = reading.verdict == "not-evaluated" and reading.reason in NOT_WHOLE
-    return unwhole and is_pacs(delivery.source) and delivery.attempts + 1 < desk.config.delivery.refuse_after
+    unwhole = reading.reason in NOT_WHOLE and is_pacs(delivery.source)
+    again = reading.verdict == "not-evaluated" and (unwhole or reading.reason == Reason.CHANGED)
+    return again and delivery.attempts + 1 < desk.config.delivery.refuse_after
 
 
 def publish(answered: list[Delivery], desk: Desk, unreachable: list[str], *, seconds: float) -> InboxReport:

@@ -2,12 +2,12 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from operator import length_hint
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from prefect import flow
 from prefect.utilities.annotations import quote
@@ -47,12 +47,23 @@ class RefusedSeries(BaseModel):
 
 
 class PreprocessReport(BaseModel):
-    """What became of the series of a source."""
+    """What became of the series of a source.
+
+    Parameters
+    ----------
+    found, usable : int
+        Series, and those of them that can be used.
+    done, reused : int
+        Volumes that were made, and volumes that were there already.
+    verified : int
+        Of the reused ones, those whose files had changed: their pixels were read again, and are the same.
+    """
 
     found: int
     usable: int
     done: int
     reused: int
+    verified: int = 0
     refused: list[RefusedSeries]
     beside: Beside = Beside()
     collections: tuple[Collection, ...] = ()
@@ -109,16 +120,19 @@ def bring_all(index: Index, config: Config) -> Preprocessed:
     """
     with Catalog(config.catalog) as catalog:
         catalog.record_verdicts(index)
-        reused, waiting = split_current(index.usable, config)
+        split = divided(index.usable, config)
         brought = Preprocessed()
-        record = partial(_record, catalog, config.preprocess.digest, brought)
-        record(Preprocessed(reused=reused))
-        bring_in(waiting, brought, config, record)
+        record = partial(_record, catalog, config.preprocess.digest, brought, split.earlier)
+        record(Preprocessed(reused=split.current))
+        bring_in(split.waiting, brought, config, record)
     return brought
 
 
-def _record(catalog: Catalog, config_digest: str, brought: Preprocessed, part: Preprocessed) -> None:
+def _record(
+    catalog: Catalog, config_digest: str, brought: Preprocessed, earlier: Mapping[str, str], part: Preprocessed
+) -> None:
     """Write what became of some series into the catalog, and add it to what the run has brought so far."""
+    part = part.told_apart(earlier)
     if part.stored:
         catalog.record_committed(part.stored, config_digest)
     if part.refused:
@@ -126,18 +140,46 @@ def _record(catalog: Catalog, config_digest: str, brought: Preprocessed, part: P
     brought.add(part)  # last: what an interrupt kept out of the catalog must not count as known
 
 
+class Split(NamedTuple):
+    """Series divided by what the store holds of them.
+
+    Parameters
+    ----------
+    current : dict
+        Digest of the volume of each series that the store holds as it is.
+    waiting : list of Series
+        Those to be worked on.
+    earlier : dict
+        Digest of the volume of those among them whose headers are the same, and whose pixels may be.
+    """
+
+    current: dict[str, str]
+    waiting: list[Series]
+    earlier: dict[str, str]
+
+
 def split_current(usable: list[Series], config: Config) -> tuple[dict[str, str], list[Series]]:
     """Divide series into those the store holds as they are, with their volumes' digests, and those to be worked on."""
+    split = divided(usable, config)
+    return split.current, split.waiting
+
+
+def divided(usable: list[Series], config: Config) -> Split:
+    """Divide series by what the store holds of them."""
     store = VolumeStore.of(config, create=True)
     current: dict[str, str] = {}
     waiting: list[Series] = []
+    earlier: dict[str, str] = {}
     known = store.look_up([series.series_instance_uid for series in usable])
     for series, (uid, found) in zip(usable, known, strict=True):
         if found and store.is_of(found, series):
+            store.note_state(found, series)
             current[uid] = found.volume_digest
-        else:
-            waiting.append(series)
-    return current, waiting
+            continue
+        waiting.append(series)
+        if found and store.is_of_headers(found, series):
+            earlier[uid] = found.volume_digest
+    return Split(current, waiting, earlier)
 
 
 def bring_in(
@@ -265,7 +307,8 @@ def publish(index: Index, brought: Preprocessed, *, seconds: float) -> Preproces
         found=len(index),
         usable=len(index.usable),
         done=len(brought.committed),
-        reused=len(brought.reused),
+        reused=len(brought.reused) + len(brought.verified),
+        verified=len(brought.verified),
         refused=refused,
         beside=index.beside,
         collections=index.collections,

@@ -16,6 +16,7 @@ from lidcflow.config import Access, ObjectsConfig
 from lidcflow.errors import ResourceError
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import S3Config
 
 S3, IDC = "s3", "idc"
@@ -65,6 +66,11 @@ def bucket_of(url: str, access: Access) -> S3Store:
     """
     scheme, bucket, _ = split_url(url)
     return _client(bucket, access.idc if scheme == IDC else access.s3)
+
+
+def object_version(meta: ObjectMeta) -> str:
+    """Return what changes with the content of an object: its ETag, else its time of modification."""
+    return meta["e_tag"] or meta["last_modified"].isoformat()
 
 
 @lru_cache(maxsize=32)

@@ -39,7 +39,7 @@ def example_files(index: Index) -> dict[str, SourceFile]:
     files = {verdict.series_instance_uid: verdict.example for verdict in index.refused if verdict.example}
     for series in index.usable:
         top = series.slices[0]
-        files[series.series_instance_uid] = SourceFile(top.path, top.file_bytes, top.etag)
+        files[series.series_instance_uid] = SourceFile(top.path, top.file_bytes, top.version)
     return files
 
 

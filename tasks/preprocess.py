@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -31,31 +31,55 @@ class Preprocessed:
         Digest of the stored volume for each SeriesInstanceUID: made now, and there already.
     refused : dict
         Why not, for the others.
+    verified : dict
+        As `reused`, of series whose files had changed: their pixels were read again, and are the same.
     """
 
     committed: dict[str, str] = field(default_factory=dict)
     refused: dict[str, SeriesRefused] = field(default_factory=dict)
     reused: dict[str, str] = field(default_factory=dict)
+    verified: dict[str, str] = field(default_factory=dict)
 
     @property
     def stored(self) -> dict[str, str]:
         """Digests of all volumes that are in the store now."""
-        return {**self.reused, **self.committed}
+        return {**self.reused, **self.verified, **self.committed}
 
     @property
     def answered(self) -> int:
         """Series that were worked on and are finished."""
-        return len(self.committed) + len(self.refused)
+        return len(self.committed) + len(self.refused) + len(self.verified)
 
     def knows(self, series_instance_uid: str) -> bool:
         """Tell whether it is known what became of a series."""
-        return any(series_instance_uid in known for known in (self.committed, self.refused, self.reused))
+        return any(series_instance_uid in known for known in (self.stored, self.refused))
 
     def add(self, part: Preprocessed) -> None:
         """Take in what became of more series."""
         self.committed.update(part.committed)
         self.refused.update(part.refused)
         self.reused.update(part.reused)
+        self.verified.update(part.verified)
+
+    def without(self, uids: Collection[str]) -> Preprocessed:
+        """Return the same without some series."""
+        kept = {
+            one.name: {uid: value for uid, value in getattr(self, one.name).items() if uid not in uids}
+            for one in fields(self)
+        }
+        return Preprocessed(**kept)
+
+    def told_apart(self, earlier: Mapping[str, str]) -> Preprocessed:
+        """Return the same with what was committed divided into new volumes and those that were stored before.
+
+        Parameters
+        ----------
+        earlier : mapping of str to str
+            Digests of volumes that the store held of the same headers.
+        """
+        verified = {uid: digest for uid, digest in self.committed.items() if earlier.get(uid) == digest}
+        committed = {uid: digest for uid, digest in self.committed.items() if uid not in verified}
+        return replace(self, committed=committed, verified={**self.verified, **verified})
 
 
 def preprocessing(series: Iterable[Series], address: str, config: Config) -> Iterator[Group]:

@@ -36,6 +36,8 @@ _BASE = 10**20
 _PATIENT, _FINGERPRINT, _DIGEST = "f" * 16, "e" * 64, "d" * 64
 """Of the group that the others are made from."""
 
+_STATE = "a" * 64
+
 
 def config_of(workspace: Path, store: str = "store", access: Access | None = None) -> Config:
     """Return the configuration of the made-up workspace."""
@@ -81,6 +83,7 @@ def made_series(number: int, slices: tuple[SourceSlice, ...] | None = None) -> S
         acquisition=Acquisition("Maker", "Model", "B30f", 120.0, 2.0, contrast=False),
         synthetic=True,
         fingerprint=hashed("fingerprint", number),
+        state=_STATE,
     )
 
 

@@ -156,9 +156,14 @@ def _print_report(report: "PreprocessReport") -> None:
         print_table(f"{len(report.refused)} series set aside", ("series", "reason", "sentence"), rows)
     print_surroundings(report.beside, report.collections)
     print_line(
-        f"{report.found} series: {report.done} preprocessed, {report.reused} reused unchanged, "
+        f"{report.found} series: {report.done} preprocessed, {report.reused} reused unchanged{_verified(report)}, "
         f"{len(report.refused)} set aside, in {report.seconds:.1f} s. {report.notice}"
     )
+
+
+def _verified(report: "PreprocessReport") -> str:
+    """Say how many series were read again although nothing came of it: that took its time."""
+    return f" ({report.verified} of them after their files had changed, by their pixels)" if report.verified else ""
 
 
 def _alone(named: "Verdict | RefusedSeries") -> str:

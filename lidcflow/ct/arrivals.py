@@ -19,6 +19,7 @@ from lidcflow.ct.headers import Header, header_of
 from lidcflow.ct.padding import check_excess
 from lidcflow.ct.quiet import quiet
 from lidcflow.ct.records import Reason, SourceSlice
+from lidcflow.ct.seal import salt_of, seal_of
 from lidcflow.errors import SeriesRefused
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.places import INSTANCES, place_of, split_instance
@@ -28,8 +29,6 @@ HELD_BYTES = 2**30
 """Held of instances that come before their turn; servers send them in any order. 2,000 slices of 512 x 512."""
 
 WITHIN_MM = 1e-3
-_NO_SECRET = b""
-"""Who the patient is does not matter here."""
 
 
 class Arrived(io.BytesIO):
@@ -71,6 +70,7 @@ class Arrivals:
         frames = max(self._uses.values())
         pixel_bytes = max(source.pixels.n_bytes for source in wanted)
         self._bounds = bounds_of(pacs.service.config, len(self._uses), frames * pixel_bytes)
+        self._salt = salt_of(wanted[0].mark)
         self._coming = self._instances("" if len(self._uses) > 1 else wanted[0].sop_instance_uid)
 
     def open(self, source: SourceSlice) -> BinaryIO:
@@ -112,7 +112,7 @@ class Arrivals:
             raise gone(self._url)
 
     def _hold(self, content: bytes) -> None:
-        header = header_of(content, self._url, _NO_SECRET, self._known)
+        header = header_of(content, self._url, self._salt, self._known)
         uid = header.sop_instance_uid if isinstance(header, Header) else ""
         if self._uses[uid] > 0 and uid not in self._held and isinstance(header, Header):
             self._held[uid] = content, header
@@ -149,7 +149,7 @@ def _located(source: SourceSlice, header: Header, content: bytes) -> SourceSlice
     found = header.frames[source.frame_number - 1 : source.frame_number] if source.frame_number else (header,)
     if not found or not _as_indexed(source, found[0]):
         raise SeriesRefused(
-            Reason.UNREADABLE,
+            Reason.CHANGED,
             f"instance {source.sop_instance_uid}: must come from the PACS as it was indexed, got another; "
             "index the source again",
         )
@@ -167,6 +167,8 @@ def _located(source: SourceSlice, header: Header, content: bytes) -> SourceSlice
 
 def _as_indexed(source: SourceSlice, header: Header) -> bool:
     facts = header.facts
+    if source.mark and seal_of(facts, salt_of(source.mark)) != source.mark:
+        return False
     values = facts.slope, facts.intercept, facts.pixels
     if values != (source.slope, source.intercept, source.pixels) or not (facts.orientation and header.position_mm):
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 from io import BytesIO
@@ -28,10 +28,12 @@ from lidcflow.ct.encoding import has_prefix, start_of
 from lidcflow.ct.enhanced import ENHANCED_CT_IMAGES, frames_of
 from lidcflow.ct.facts import COMMON_TAGS, Facts, facts_of
 from lidcflow.ct.frames import FrameError
+from lidcflow.ct.mark import mark_of, marked_bytes
 from lidcflow.ct.quiet import quiet
 from lidcflow.ct.values import integer_of, numbers_of, raw_text, seconds_of
 from lidcflow.errors import ResourceError
 from lidcflow.objects import is_object_url
+from lidcflow.pacs.places import is_remote
 from lidcflow.source.files import SourceFile
 from lidcflow.source.heads import HEAD_BYTES, Head, heads
 from lidcflow.source.ranges import open_object
@@ -97,8 +99,8 @@ class Header:
         Frames of an enhanced multi-frame object, in the order of the file.
     fault : str, optional
         What must hold for its frames to be known, and what was found.
-    etag : str
-        Of an object, as it was listed; empty for a file.
+    version, mark : str
+        Of the file, as for `lidcflow.ct.records.SourceSlice`.
     """
 
     path: str
@@ -114,7 +116,8 @@ class Header:
     item_bytes: int | None = None
     frames: tuple[Header, ...] = ()
     fault: str | None = None
-    etag: str = ""
+    version: str = ""
+    mark: str = field(default="", repr=False, compare=False)
 
     def at(self, path: str) -> Header:
         """Return the same at another place, its frames too."""
@@ -174,7 +177,7 @@ def header_of(content: bytes, path: str, secret: bytes, known: dict[Any, Facts])
 
 
 def _opened(path: str, *, file: SourceFile, access: Access) -> BinaryIO:
-    return open_object(path, file.size_bytes, access) if is_object_url(path) else open(path, "rb")
+    return open_object(path, file.size_bytes, access, file.version) if is_object_url(path) else open(path, "rb")
 
 
 def _read_header(
@@ -193,6 +196,7 @@ def _read_header(
         if SERIES_INSTANCE_UID not in parsed.elements:
             return _without_series(head)
         header = _header(file, file_bytes, parsed, _shared_facts(parsed, secret, known))
+        header = header if is_remote(file.path) else _marked(header, head, opened)
         return _with_frames(header, parsed, opened, secret, known) if _is_enhanced(header) else header
     except ResourceError:
         raise
@@ -238,8 +242,19 @@ def _header(file: SourceFile, file_bytes: int, parsed: Parsed, facts: Facts) -> 
         file_bytes=file_bytes,
         facts=facts,
         acquisition_time_s=seconds_of(plain(parsed.elements.get(ACQUISITION_TIME))),
-        etag=file.version if is_object_url(file.path) else "",
+        version=file.version,
     )
+
+
+def _marked(header: Header, head: bytes, opened: Callable[[str], BinaryIO]) -> Header:
+    """Add the mark of a file of the disk that has pixels."""
+    if header.pixel_offset is None:
+        return header
+    n_bytes = marked_bytes(header.facts.transfer_syntax_uid, header.pixel_offset, header.file_bytes)
+    if n_bytes <= len(head):
+        return replace(header, mark=mark_of(lambda offset, size: head[offset : offset + size], n_bytes))
+    with opened(header.path) as file:
+        return replace(header, mark=mark_of(lambda _, size: file.read(size), n_bytes))
 
 
 def _is_enhanced(header: Header) -> bool:
@@ -264,10 +279,10 @@ def _with_frames(
         return replace(header, fault=str(error))
     except Exception:
         return replace(header, fault="functional groups must be sound, got some that can't be read")
-    file = SourceFile(header.path, header.file_bytes, header.etag)
+    file = SourceFile(header.path, header.file_bytes, header.version)
     frames = []
     for number, frame in enumerate(found, start=1):
         own = Parsed(parsed.syntax, frame.elements, frame.pixels)
         one = _header(file, header.file_bytes, own, _shared_facts(own, secret, known))
-        frames.append(replace(one, frame_number=number, item_bytes=frame.item_bytes))
+        frames.append(replace(one, frame_number=number, item_bytes=frame.item_bytes, mark=header.mark))
     return replace(header, frames=tuple(frames))

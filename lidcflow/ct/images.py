@@ -90,12 +90,14 @@ def _frames(headers: Sequence[Header], objects: list[Header], n_single: int) -> 
 def _without_copies(headers: list[Header]) -> list[Header]:
     """Keep one file for each instance; the same UID at two places is not a copy."""
     first: dict[str, Header] = {}
+    moved = []
     for header in headers:
         kept = first.setdefault(header.sop_instance_uid, header)
-        if kept.position_mm != header.position_mm:
-            sentence = (
-                "SOPInstanceUIDs must be unique, got one at two positions; "
-                "the series can't be traced to its images, export it again"
-            )
-            raise refusal(headers, Reason.BAD_UID, sentence)
+        moved += [header.sop_instance_uid] if kept.position_mm != header.position_mm else []
+    if moved:
+        sentence = (
+            f"SOPInstanceUIDs must be unique, got one at two positions for {len(moved)} of {len(headers)} images, "
+            f"the first {moved[0]}; the series can't be traced to its images, export it again"
+        )
+        raise refusal(headers, Reason.BAD_UID, sentence)
     return list(first.values())

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from lidcflow.config import Access, PreprocessConfig
 from lidcflow.ct import checks, placement
+from lidcflow.ct.copies import copies_of, require_one_image
 from lidcflow.ct.doubles import without_doubles
 from lidcflow.ct.headers import Header
 from lidcflow.ct.images import images_of, n_images
 from lidcflow.ct.padding import excess_flags
 from lidcflow.ct.passes import of_one_pass, pass_flags
 from lidcflow.ct.patient import PatientAxes, axes_of, view_flags
-from lidcflow.ct.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice
+from lidcflow.ct.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice, state_of
 from lidcflow.ct.spacing import spacing_mm
 from lidcflow.ct.strays import without_stray
 from lidcflow.ct.syntaxes import Layout, is_lossy, layout_of
@@ -78,7 +79,7 @@ def _refused(uid: str, reason: Reason, sentence: str, headers: Sequence[Header],
         sentence,
         len(headers),
         study_instance_uid=_study(headers),
-        example=SourceFile(first.path, first.file_bytes, first.etag),
+        example=SourceFile(first.path, first.file_bytes, first.version),
         patients=_patients(headers, secret),
         studies=_studies(headers),
     )
@@ -127,6 +128,7 @@ def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig, acce
     kept, flags = placement.of_one_frame(images, z_mm)
     images, z_mm = _kept(kept, images, z_mm)
     flags += _readable_flags(images, access)
+    _check_copies(images, headers, access)
     others = n_images(headers) - len(images)
     single, z_mm = _kept(_without_doubles(images, z_mm, access), images, z_mm)
     flags += ["duplicates-set-aside"] if len(single) < len(images) else []
@@ -173,6 +175,13 @@ def _series_flags(images: Sequence[Header]) -> list[str]:
     return flags + view_flags(facts.orientation or (), facts.patient_position) + pass_flags(images)
 
 
+def _check_copies(images: list[Header], headers: list[Header], access: Access) -> None:
+    pairs = copies_of(images, headers)
+    if pairs:
+        slices = [(_slice(used, 0.0), _slice(copy, 0.0)) for used, copy in pairs]
+        require_one_image(headers, slices, access)
+
+
 def _without_doubles(images: list[Header], z_mm: NDArray[np.float64], access: Access) -> list[int]:
     slices = [_slice(header, z) for header, z in zip(images, z_mm.tolist(), strict=True)]
     return without_doubles(images, slices, access)
@@ -196,6 +205,7 @@ def _series(images: list[Header], slices: tuple[SourceSlice, ...], slice_spacing
         synthetic=facts.acquisition.manufacturer == SYNTHETIC_MANUFACTURER,
         fingerprint=_fingerprint(images, slices),
         axes=_axes(images, slices),
+        state=state_of(slices),
     )
 
 
@@ -230,7 +240,8 @@ def _slice(header: Header, z_mm: float) -> SourceSlice:
         transfer_syntax_uid=facts.transfer_syntax_uid,
         frame_number=header.frame_number,
         item_bytes=header.item_bytes,
-        etag=header.etag,
+        version=header.version,
+        mark=header.mark,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pydicom.dataset import Dataset
@@ -15,10 +16,12 @@ from lidcflow.ct.facts import COMMON_TAGS, Facts, facts_of
 from lidcflow.ct.headers import Header, Outcome, header_of
 from lidcflow.ct.quiet import quiet
 from lidcflow.ct.records import Reason
+from lidcflow.ct.seal import new_salt, seal_of
 from lidcflow.ct.syntaxes import Layout, layout_of
 from lidcflow.ct.values import integer_of, is_uid, numbers_of, seconds_of
 from lidcflow.errors import SeriesRefused, SourceError
 from lidcflow.pacs.client import Gone, Pacs
+from lidcflow.pacs.generations import generations
 from lidcflow.pacs.places import INSTANCES, place_of
 from lidcflow.pacs.query import INSTANCE, STUDY, Item, search, text_in, values_of
 from lidcflow.pacs.retrieve import bounds_of, instances, metadata
@@ -49,6 +52,13 @@ NEEDED = (
 
 PATIENT_ID = "00100020"
 _COMMON_KEYS = [_key(tag) for tag in COMMON_TAGS]
+
+
+class Keys(NamedTuple):
+    """What the patients of a series are hashed with: the key of the patient hash, and the salt of its seals."""
+
+    secret: bytes
+    salt: bytes
 
 
 class SeriesHeaders(NamedTuple):
@@ -100,12 +110,15 @@ def read_pacs_headers(series: Sequence[PacsSeries], secret: bytes, access: Acces
 
 
 def _read(pacs: Pacs, series: PacsSeries, secret: bytes) -> SeriesHeaders:
+    keys = Keys(secret, new_salt())
     try:
-        outcomes = _from_metadata(pacs, series, secret)
+        files = generations(pacs, series.series_instance_uid)  # before the images: what changes later is noticed later
+        outcomes = _from_metadata(pacs, series, keys)
         if outcomes is None:
-            outcomes = _from_instances(pacs, series, secret)
+            outcomes = _from_instances(pacs, series, keys)
     except SeriesRefused as refused:
         return SeriesHeaders(series, [], refused.sentence.partition(": ")[2], _patient(pacs, series, secret))
+    outcomes = [_in_version(outcome, files) for outcome in outcomes]
     if series.n_instances is not None and len(outcomes) < series.n_instances:
         found = f"the PACS must give its {series.n_instances} instances, got {len(outcomes)}; try later"
         return SeriesHeaders(series, outcomes, found)
@@ -127,19 +140,39 @@ def _patient(pacs: Pacs, series: PacsSeries, secret: bytes) -> str | None:
     return patient_key(named, secret) if named else None
 
 
-def _from_instances(pacs: Pacs, series: PacsSeries, secret: bytes) -> list[Outcome]:
+def _in_version(outcome: Outcome, files: Mapping[str, str]) -> Outcome:
+    """Add to a header what the PACS tells of the file of its instance."""
+    if not isinstance(outcome, Header):
+        return outcome
+    version = files.get(outcome.sop_instance_uid, "")
+    frames = tuple(replace(frame, version=version) for frame in outcome.frames)
+    return replace(outcome, version=version, frames=frames)
+
+
+def _sealed(header: Header, content: bytes, salt: bytes, known: dict[Any, Facts]) -> Header:
+    """Add its seal to the header of an instance, to each of its frames its own."""
+    again = header_of(content, header.path, salt, known)
+    if not isinstance(again, Header):
+        return header
+    frames = zip(header.frames, again.frames, strict=True)
+    sealed = tuple(replace(frame, mark=seal_of(salted.facts, salt)) for frame, salted in frames)
+    return replace(header, mark=seal_of(again.facts, salt), frames=sealed)
+
+
+def _from_instances(pacs: Pacs, series: PacsSeries, keys: Keys) -> list[Outcome]:
     """Read the heads of the instances as they arrive; their pixels are let go."""
     known: dict[Any, Facts] = {}
+    salted: dict[Any, Facts] = {}
     found: dict[str, Outcome] = {}
     for number, content in enumerate(instances(pacs, series.url, bounds_of(pacs.service.config, series.n_instances))):
-        outcome = header_of(content, series.url + INSTANCES, secret, known)
+        outcome = header_of(content, series.url + INSTANCES, keys.secret, known)
         if isinstance(outcome, Header):
-            outcome = outcome.at(series.url + INSTANCES + outcome.sop_instance_uid)
+            outcome = _sealed(outcome, content, keys.salt, salted).at(series.url + INSTANCES + outcome.sop_instance_uid)
         found[outcome.path if isinstance(outcome, Header) else str(number)] = outcome
     return list(found.values())
 
 
-def _from_metadata(pacs: Pacs, series: PacsSeries, secret: bytes) -> list[Outcome] | None:
+def _from_metadata(pacs: Pacs, series: PacsSeries, keys: Keys) -> list[Outcome] | None:
     """Read headers from the metadata; None when there are none, they lack something, or are not the first image's."""
     try:
         items = metadata(pacs, series.url, series.n_instances)
@@ -149,15 +182,19 @@ def _from_metadata(pacs: Pacs, series: PacsSeries, secret: bytes) -> list[Outcom
         return None
     if not items or not all(map(_tells_enough, items)):
         return None
-    first = _first_header(pacs, series, items[0], secret)
+    first = _first_header(pacs, series, items[0], keys.secret)
     if first is None:
         return None
     known: dict[Any, Facts] = {}
+    salted: dict[Any, Facts] = {}
     try:
-        headers: list[Outcome] = [_header(item, series, first, secret, known) for item in items]
+        headers = [_header(item, series, first, keys.secret, known) for item in items]
+        marks = [seal_of(_facts(item, "", keys.salt, salted), keys.salt) for item in items]
     except Exception:  # anything can stand in metadata, and make pydicom raise anything
         return None
-    return headers if _agree(_header(items[0], series, first, secret, known), first) else None
+    if not _agree(headers[0], first):
+        return None
+    return [replace(header, mark=mark) for header, mark in zip(headers, marks, strict=True)]
 
 
 def _tells_enough(item: Item) -> bool:

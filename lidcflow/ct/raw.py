@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from functools import lru_cache
 from typing import Any, BinaryIO, NamedTuple
@@ -13,8 +14,8 @@ from lidcflow.ct.reading import as_it_came, compressed_bytes, slice_opener
 from lidcflow.ct.records import Reason, SourceSlice
 from lidcflow.ct.syntaxes import SYNTAXES, Layout
 from lidcflow.errors import SeriesRefused
-from lidcflow.objects import is_object_url
-from lidcflow.pacs.places import is_pacs
+from lidcflow.pacs.places import is_remote
+from lidcflow.source.versions import version_of
 
 CHUNK_BYTES = 2**14
 """Of a deflated data set, at a time: it inflates to 16 MB at most."""
@@ -123,8 +124,7 @@ def inflated_pixels(file: BinaryIO, source: SourceSlice) -> bytes:
 def _inflated_frame(file: BinaryIO, source: SourceSlice) -> bytes:
     """Inflate from the last mark before a frame: from the start, every frame would cost the whole object."""
     start, n_bytes = source.pixel_offset, source.pixels.n_bytes
-    remote = is_object_url(source.path) or is_pacs(source.path)
-    marks = [_start_mark(file)] if remote else _marks(source.path, source.file_bytes)
+    marks = [_start_mark(file)] if is_remote(source.path) else _marks_of(file, source)
     mark = max((mark for mark in marks if mark.inflated_bytes <= start), key=lambda mark: mark.inflated_bytes)
     inflater, at, frame = mark.inflater.copy(), mark.inflated_bytes, bytearray()
     file.seek(mark.file_offset)
@@ -135,9 +135,13 @@ def _inflated_frame(file: BinaryIO, source: SourceSlice) -> bytes:
     return bytes(frame)
 
 
+def _marks_of(file: BinaryIO, source: SourceSlice) -> list[Mark]:
+    return _marks(source.path, source.file_bytes, version_of(os.fstat(file.fileno())))
+
+
 @lru_cache(maxsize=1)
-def _marks(path: str, file_bytes: int) -> list[Mark]:
-    """Inflate a data set once, and mark places of even distance in the file."""
+def _marks(path: str, file_bytes: int, _version: str) -> list[Mark]:
+    """Inflate a data set once in each version of its file, and mark places of even distance in the file."""
     every = file_bytes // MOST_MARKS
     with open(path, "rb") as file:
         marks = [_start_mark(file)]

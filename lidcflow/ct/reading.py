@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from types import TracebackType
 from typing import BinaryIO, cast
 
 from lidcflow.config import Access
 from lidcflow.ct.arrivals import Arrived, arriving
+from lidcflow.ct.mark import begins_as, object_begins_as
 from lidcflow.ct.records import Reason, SourceSlice
 from lidcflow.ct.syntaxes import SYNTAXES, Layout
 from lidcflow.errors import SeriesRefused
 from lidcflow.objects import is_object_url
 from lidcflow.pacs.places import is_pacs
 from lidcflow.source.ranges import Fetched, Part, fetch
+from lidcflow.source.versions import version_of
 
 AHEAD = 8
 """Slices under way while one is worked on: 4 MiB of 512 x 512 pixels."""
@@ -31,8 +35,43 @@ Opener = Callable[[SourceSlice], BinaryIO]
 """Opens a slice, and refuses one that changed since it was indexed."""
 
 
+class SliceFile(io.FileIO):
+    """The file of a slice, opened for its pixels.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    source : SourceSlice
+        What the index said of it.
+    """
+
+    def __init__(self, path: str, source: SourceSlice) -> None:
+        super().__init__(path, "rb")
+        self._source = source
+        found = os.fstat(self.fileno())
+        self.size_bytes, self.version = found.st_size, version_of(found)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file.
+
+        Raises
+        ------
+        SeriesRefused
+            If the file was written to since it was opened: what was read may be half of one image and half of another.
+        """
+        same = kind is not None or version_of(os.fstat(self.fileno())) == self.version
+        super().__exit__(kind, error, trace)
+        if not same:
+            raise changed(self._source, "was written to while it was read")
+
+
 def open_file(source: SourceSlice) -> BinaryIO:
-    """Open the file of a slice.
+    """Open the file of a slice, and check that the file still has the header that was indexed.
+
+    The header is compared by its bytes: UIDs, patient, geometry, rescale and layout of the pixels are all in them.
 
     Parameters
     ----------
@@ -42,16 +81,29 @@ def open_file(source: SourceSlice) -> BinaryIO:
     Raises
     ------
     SeriesRefused
-        If the file is not as long as when its header was read.
+        If the file is not as long as when its header was read, or begins otherwise.
     OSError
         If it is gone or can't be read.
     """
-    file = open(source.path, "rb", buffering=0)  # noqa: SIM115
-    found_bytes = os.fstat(file.fileno()).st_size
-    if found_bytes != source.file_bytes:
+    file = SliceFile(source.path, source)
+    fault = _fault(file, source)
+    if fault:
         file.close()
-        raise other_size(source, found_bytes)
+        raise changed(source, fault)
     return cast(BinaryIO, file)
+
+
+def _fault(file: SliceFile, source: SourceSlice) -> str | None:
+    """Say in what a file is not as it was indexed; None where it is."""
+    if file.size_bytes != source.file_bytes:
+        return _other_size(source, file.size_bytes)
+    if not source.mark:
+        return None
+    if source.frame_number is None:
+        same = begins_as(file.fileno(), source.mark)
+    else:
+        same = object_begins_as(source.path, file.version, source.mark)
+    return None if same else "has another header now"
 
 
 @contextmanager
@@ -100,9 +152,13 @@ def refused(source: SourceSlice, found: str) -> SeriesRefused:
     return SeriesRefused(Reason.UNREADABLE, sentence)
 
 
-def other_size(source: SourceSlice, found_bytes: int) -> SeriesRefused:
-    """Make the refusal of a slice whose size changed."""
-    return refused(source, f"has {found_bytes} bytes where its header pass saw {source.file_bytes}")
+def changed(source: SourceSlice, found: str) -> SeriesRefused:
+    """Make the refusal of a slice whose file has changed since it was indexed."""
+    return SeriesRefused(Reason.CHANGED, refused(source, found).sentence)
+
+
+def _other_size(source: SourceSlice, found_bytes: int) -> str:
+    return f"has {found_bytes} bytes where its header pass saw {source.file_bytes}"
 
 
 def compressed_bytes(source: SourceSlice) -> int:
@@ -136,9 +192,9 @@ def _opener_ahead(slices: Sequence[SourceSlice], pool: ThreadPoolExecutor, acces
 
 def _part(source: SourceSlice, fetched: Fetched) -> Part:
     if fetched.size_bytes != source.file_bytes:
-        raise other_size(source, fetched.size_bytes)
-    if source.etag and fetched.etag and fetched.etag != source.etag:
-        raise refused(source, "has another content than when it was listed")
+        raise changed(source, _other_size(source, fetched.size_bytes))
+    if source.version and fetched.version != source.version:
+        raise changed(source, "has another content than when it was listed")
     return Part(fetched.content, _range(source)[0])
 
 

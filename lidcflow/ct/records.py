@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lidcflow.ct.attribution import Attribution
@@ -38,6 +40,7 @@ class Reason(StrEnum):
     TOO_FEW_SLICES = "too-few-slices"
     WHOLE_BODY = "whole-body"
     UNREADABLE = "unreadable"
+    CHANGED = "changed"
     INCOMPLETE = "incomplete"
     GONE = "gone"
     ERASED = "erased"
@@ -103,8 +106,11 @@ class SourceSlice:
         Of a multi-frame object, from 1; its frames share SOPInstanceUID, InstanceNumber and file.
     item_bytes : int, optional
         Length of the items of an encapsulated frame, where they do not end with the pixel data.
-    etag : str
-        Of an object, as it was listed; empty for a file.
+    version : str
+        Of the file when it was listed, see `lidcflow.source.files.SourceFile`; empty where the source can't tell.
+    mark : str
+        Tells whether the file still has the header that was indexed: see `lidcflow.ct.mark`, and of a PACS
+        `lidcflow.ct.seal`; empty for an object, whose version tells.
     """
 
     path: str
@@ -119,7 +125,8 @@ class SourceSlice:
     transfer_syntax_uid: str = PLAIN
     frame_number: int | None = None
     item_bytes: int | None = None
-    etag: str = ""
+    version: str = ""
+    mark: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +173,8 @@ class Series:
         Of a series of the public archive.
     axes : PatientAxes, optional
         Where in the patient its pixels are.
+    state : str
+        From `state_of`: changes whenever a file may have changed; empty where the source can't tell.
     """
 
     series_instance_uid: str
@@ -184,3 +193,13 @@ class Series:
     flags: tuple[str, ...] = ()
     attribution: Attribution | None = None
     axes: PatientAxes | None = None
+    state: str = ""
+
+
+def state_of(slices: Sequence[SourceSlice]) -> str:
+    """Hash the versions of the files of a series; return an empty text where the source tells none.
+
+    The same state means the same files. Another state may hold the same pixels: of a copy, or after a new owner.
+    """
+    versions = [source.version for source in slices]
+    return "" if "" in versions else hashlib.sha256("\n".join(versions).encode()).hexdigest()

@@ -12,6 +12,7 @@ from lidcflow.ct.headers import Header, Unread
 from lidcflow.ct.judge import DEFAULT, judge
 from lidcflow.ct.pacs_headers import SeriesHeaders
 from lidcflow.ct.records import Acquisition, PixelFormat, Reason, Series, SourceSlice
+from lidcflow.ct.shared import refuse_shared
 from lidcflow.ct.verdicts import Beside, Index, Verdict
 from lidcflow.errors import EmptySource, SourceError
 from lidcflow.pacs.places import is_pacs
@@ -121,7 +122,8 @@ def index_files(
     )
     if not headers and not listing.incomplete:
         raise EmptySource(_nothing_found(listing, beside))
-    judged = {verdict.series_instance_uid: verdict for verdict in _judge_all(headers, torn, reader, config)}
+    verdicts = refuse_shared(list(_judge_all(headers, torn, reader, config)), reader.access)
+    judged = {verdict.series_instance_uid: verdict for verdict in verdicts}
     return Index(tuple(_with_provenance(judged, listing, patients)), beside, listing.collections)
 
 

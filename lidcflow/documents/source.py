@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
@@ -24,6 +25,7 @@ from lidcflow.pacs.retrieve import metadata
 from lidcflow.read.recommendation import Recommendation
 from lidcflow.source.files import SourceFile
 from lidcflow.source.ranges import open_object
+from lidcflow.source.versions import has_times_of
 
 OWN_KEYWORDS = (
     "SOPClassUID",
@@ -98,7 +100,7 @@ def source_header(file: SourceFile | None, access: Access) -> Dataset:
     Raises
     ------
     DocumentError
-        If it is gone, or is not DICOM.
+        If it is gone or has changed, or is not DICOM.
     ResourceError
         If the storage of objects or the PACS does not answer.
     """
@@ -109,7 +111,7 @@ def source_header(file: SourceFile | None, access: Access) -> Dataset:
             return _pacs_header(file.path, access)
         with quiet(), _opened(file, access) as stream:
             return Dataset(parse_stream(stream, TAGS, Budget()).elements)
-    except ResourceError:
+    except (ResourceError, DocumentError):
         raise
     except Exception as error:  # a mutated file can make pydicom raise anything, and what it says may hold a name
         raise DocumentError(
@@ -176,7 +178,15 @@ def _pacs_header(instance: str, access: Access) -> Dataset:
 
 
 def _opened(file: SourceFile, access: Access) -> BinaryIO:
-    return open_object(file.path, file.size_bytes, access) if is_object_url(file.path) else open(file.path, "rb")
+    if is_object_url(file.path):
+        return open_object(file.path, file.size_bytes, access, file.version)
+    stream = open(file.path, "rb")  # noqa: SIM115
+    if file.version and not has_times_of(os.fstat(stream.fileno()), file.version):
+        stream.close()
+        raise DocumentError(
+            "an image must be as it was read when documents are written, got one that changed since; run again"
+        )
+    return stream
 
 
 def _check_uids(uids: dict[str, str]) -> None:

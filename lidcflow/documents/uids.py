@@ -23,7 +23,8 @@ def instance_uid(said: Recommendation, kind: Kind) -> str:
     Parameters
     ----------
     said : Recommendation
-        Series, images and release decide; a release that reads the series anew adds documents of its own.
+        Series, images, their content and release decide: a release that reads the series anew adds documents of its
+        own, and so do images that were repaired under their UIDs, since a PACS keeps the first document of a UID.
     kind : "key-objects" or "structured-report"
         Which document.
     """
@@ -41,7 +42,8 @@ def device_uid(said: Recommendation) -> str:
 
 
 def _subject(said: Recommendation) -> tuple[str, ...]:
-    return said.series_instance_uid, *_release(said), *_images(said)
+    content = (said.volume.volume_digest,) if said.volume else ()
+    return said.series_instance_uid, *_release(said), *_images(said), *content
 
 
 def _release(said: Recommendation) -> tuple[str, str]:

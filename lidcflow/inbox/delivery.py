@@ -52,12 +52,16 @@ class Sighting:
         Digest of its instance set, see `instance_set`; another one is another delivery.
     n_instances : int
         Images in it.
+    state : str
+        `Series.state`: changes whenever their content may have changed; empty where the source
+        can't tell.
     """
 
     series_instance_uid: str
     study_instance_uid: str
     instances: str
     n_instances: int
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)

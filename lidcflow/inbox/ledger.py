@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import JSON, ColumnElement, String, UniqueConstraint, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from lidcflow.ct.records import PASSED_OVER, Reason
 from lidcflow.ct.values import LONGEST_UID
+from lidcflow.inbox.contents import (
+    AnswerRow,
+    States,
+    answer_of,
+    delete_contents,
+    forget_answers,
+    may_be_other,
+    note_state,
+    refusal_content,
+    states_of,
+)
 from lidcflow.inbox.delivery import ANSWERED, DONE, OPEN, UNDER_WAY, UNFINISHED, Delivery, Patience, Sighting, Step
 from lidcflow.inbox.receipts import ReceiptRow, Receipts, forget_receipts
 from lidcflow.store.away import persevering
@@ -98,7 +109,7 @@ class Ledger(Tables):
 
         A series whose instance set is in the ledger is known, whichever release answered it, unless it was gone in
         between. Another instance set of a series, as when a study grows, is a new delivery, and one that has no
-        answer yet is superseded.
+        answer yet is superseded. The same instance set in another state is looked at again: see `confirm`.
 
         Returns
         -------
@@ -108,7 +119,9 @@ class Ledger(Tables):
         at, shown = now or utc_now(), list(sightings)
         with self._database.session() as session:
             known = _rows_of(session, [one.series_instance_uid for one in shown])
-            new = sum(_note(session, source, one, known[one.series_instance_uid], release, at) for one in shown)
+            states = states_of(session, [row.id for rows in known.values() for row in rows])
+            noted = Noted(source, release, at, states)
+            new = sum(_note(session, noted, one, known[one.series_instance_uid]) for one in shown)
             if position is not None:
                 session.merge(FeedRow(source=source, position=position, polled=at))
         return new
@@ -150,13 +163,29 @@ class Ledger(Tables):
             return [(row.study_instance_uid, row.series_instance_uid) for row in rows]
 
     @persevering
-    def advance(self, delivery: Delivery, step: Step, *, release: int | None = None) -> None:
-        """Say that a step is done; with another release than before, the answer is that one's."""
+    def advance(
+        self, delivery: Delivery, step: Step, *, release: int | None = None, volume_digest: str | None = None
+    ) -> None:
+        """Say that a step is done.
+
+        Parameters
+        ----------
+        delivery : Delivery
+            What has come further.
+        step : Step
+            How far.
+        release : int, optional
+            Version whose answer it is, where that is another one than before.
+        volume_digest : str, optional
+            Of the volume that was answered for: see `confirm`.
+        """
         with self._database.session() as session:
             row = _row_of(session, delivery)
             row.release = row.release if release is None else release
             row.reason, row.sentence = "", ""
             _move(row, step, utc_now())
+            if volume_digest is not None:
+                _keep_answer(session, row, volume_digest)
 
     @persevering
     def refuse(self, delivery: Delivery, reason: str, sentence: str) -> None:
@@ -165,6 +194,30 @@ class Ledger(Tables):
             row = _row_of(session, delivery)
             _move(row, Step.PASSED_OVER if reason in PASSED_OVER else Step.REFUSED, utc_now())
             row.reason, row.sentence = reason, sentence
+            if reason == Reason.GONE:
+                forget_answers(session, [row.id])
+            else:
+                _keep_answer(session, row, refusal_content(reason, sentence))
+
+    @persevering
+    def confirm(self, delivery: Delivery, content: str) -> bool:
+        """Let an answer stand that was given for the same content; return whether there is one.
+
+        Parameters
+        ----------
+        delivery : Delivery
+            One whose source has shown it in another state.
+        content : str
+            Digest of its volume now, or `refusal_content`.
+        """
+        with self._database.session() as session:
+            answer = answer_of(session, delivery.id)
+            if answer is None or answer.content != content:
+                return False
+            row, delivered = _row_of(session, delivery), delivery.delivered
+            _move(row, Step(answer.step), utc_now())
+            row.reason, row.sentence, row.delivered = answer.reason, answer.sentence, delivered
+        return True
 
     @persevering
     def fail(
@@ -216,8 +269,10 @@ class Ledger(Tables):
             for row in wanted:
                 _move(row, Step.SETTLED, utc_now())
                 row.attempts, row.reason, row.sentence = 0, "", ""
+            ids = [row.id for row in wanted]
+            forget_answers(session, ids)
             if answered:
-                forget_receipts(session, [row.id for row in wanted])
+                forget_receipts(session, ids)
         return len(wanted)
 
     @persevering
@@ -235,7 +290,9 @@ class Ledger(Tables):
         with self._database.session(reads_only=only_count) as session:
             count = session.scalar(select(func.count()).select_from(DeliveryRow).where(wanted)) or 0
             if not only_count:
-                forget_receipts(session, list(session.scalars(select(DeliveryRow.id).where(wanted))))
+                ids = list(session.scalars(select(DeliveryRow.id).where(wanted)))
+                forget_receipts(session, ids)
+                delete_contents(session, ids)
                 session.execute(delete(DeliveryRow).where(wanted))
         return count
 
@@ -304,25 +361,48 @@ def _rows_of(session: Session, uids: Sequence[str]) -> dict[str, list[DeliveryRo
     return found
 
 
-def _note(session: Session, source: str, one: Sighting, known: list[DeliveryRow], release: int, at: datetime) -> bool:
+class Noted(NamedTuple):
+    """What holds for all sightings of one look: source, release, time, and the states that are known."""
+
+    source: str
+    release: int
+    at: datetime
+    states: States
+
+
+def _note(session: Session, noted: Noted, one: Sighting, known: list[DeliveryRow]) -> bool:
     """Write a sighting down unless it is known; tell whether it was new."""
     same = next((row for row in known if row.instances == one.instances), None)
     for row in known:
         if row is not same and row.step in OPEN:
-            _move(row, Step.SUPERSEDED, at)
-    if same is not None and same.step != Step.SUPERSEDED and same.reason != Reason.GONE:
+            _move(row, Step.SUPERSEDED, noted.at)
+    if same is not None and _is_known(session, noted, one, same):
+        note_state(session, same.id, noted.source, one.state)
         return False
     if same is not None and same.reason == Reason.GONE:
         forget_receipts(session, [same.id])  # whoever deleted the images may have deleted the documents too
-    row = same or DeliveryRow(**_facts(one), source=source, release=release)
-    row.seen, row.attempts, row.reason, row.sentence = at, 0, "", ""
-    _move(row, Step.SEEN, at)
+    row = same or DeliveryRow(**_facts(one), release=noted.release)
+    row.source, row.seen, row.attempts, row.reason, row.sentence = noted.source, noted.at, 0, "", ""
+    _move(row, Step.SEEN, noted.at)
     session.add(row)
+    session.flush()
+    note_state(session, row.id, noted.source, one.state)
     return True
 
 
+def _is_known(session: Session, noted: Noted, one: Sighting, row: DeliveryRow) -> bool:
+    if row.step == Step.SUPERSEDED or row.reason == Reason.GONE:
+        return False
+    return not may_be_other(session, row.id, noted.source, one.state, noted.states[row.id])
+
+
 def _facts(one: Sighting) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in Sighting.__dataclass_fields__}
+    return {name: getattr(one, name) for name in Sighting.__dataclass_fields__ if name != "state"}
+
+
+def _keep_answer(session: Session, row: DeliveryRow, content: str) -> None:
+    answer = AnswerRow(delivery_id=row.id, content=content, step=row.step, reason=row.reason, sentence=row.sentence)
+    session.merge(answer)
 
 
 def _move(row: DeliveryRow, step: Step, at: datetime) -> None:

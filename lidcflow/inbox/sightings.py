@@ -10,6 +10,7 @@ from lidcflow.ct.values import is_uid
 from lidcflow.ct.verdicts import Verdict
 from lidcflow.inbox.delivery import Sighting, instance_set
 from lidcflow.pacs.client import Pacs
+from lidcflow.pacs.generations import state_of
 from lidcflow.pacs.query import instance_uids
 
 PASSED_OVER = frozenset({Reason.NOT_CT, Reason.ERASED})
@@ -49,12 +50,13 @@ def pacs_sightings(pacs: Pacs, series: Iterable[tuple[str, str]]) -> Iterator[Si
     """
     for study_uid, series_uid in series:
         if found := instance_uids(pacs, study_uid, series_uid):
-            yield Sighting(series_uid, study_uid, instance_set(found), len(found))
+            yield Sighting(series_uid, study_uid, instance_set(found), len(found), state_of(pacs, series_uid, found))
 
 
 def _indexed(verdict: Verdict) -> Sighting:
     if series := verdict.series:
         images = {one.sop_instance_uid for one in series.slices}
-        return Sighting(series.series_instance_uid, series.study_instance_uid, instance_set(images), len(images))
+        known_by = instance_set(images)
+        return Sighting(series.series_instance_uid, series.study_instance_uid, known_by, len(images), series.state)
     known_by = instance_set([str(verdict.reason), str(verdict.n_files)])
     return Sighting(verdict.series_instance_uid, verdict.study_instance_uid or "", known_by, verdict.n_files)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from lidcflow.config import Access
 from lidcflow.ct.values import LONGEST_UID, is_uid
 from lidcflow.errors import SourceError
+from lidcflow.objects import is_object_url
 from lidcflow.pacs.config import SERVICE_URL, PacsConfig
 
 PREFIX = "pacs:"
@@ -57,6 +58,11 @@ def is_pacs(source: str) -> bool:
     (True, True, False)
     """
     return source.startswith((PREFIX, "http://", "https://"))
+
+
+def is_remote(path: str) -> bool:
+    """Return whether the path of a file or an instance leads elsewhere than to a folder of this machine."""
+    return is_object_url(path) or is_pacs(path)
 
 
 def place_of(source: str, access: Access) -> Place:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lidcflow.config import Access
-from lidcflow.objects import bucket_of, reaching, split_url
+from lidcflow.objects import bucket_of, object_version, reaching, split_url
 from lidcflow.source.files import Listing, SourceFile
 
 PAGE = 1000
@@ -44,4 +44,4 @@ def _objects(url: str, access: Access) -> Iterator[SourceFile]:
             return
     for item in found:
         if item["size"]:
-            yield SourceFile(f"{scheme}://{name}/{item['path']}", item["size"], item["e_tag"] or "")
+            yield SourceFile(f"{scheme}://{name}/{item['path']}", item["size"], object_version(item))

@@ -24,9 +24,9 @@ CACHE_VERSION = 1
 _BUSY_S = 2.0
 _HINTS = get_type_hints(Header)
 _INNER = [name for name, hint in _HINTS.items() if Header in parts_of(hint)]
-"""Fields that hold the headers of frames: kept as headers are, without path."""
+"""Fields that hold the headers of frames: kept as headers are, without path and version."""
 
-_OWN = [field.name for field in fields(Header) if field.name not in ("path", "facts", *_INNER)]
+_OWN = [field.name for field in fields(Header) if field.name not in ("path", "version", "facts", *_INNER)]
 _DECODERS = [decoder(_HINTS[name]) for name in _OWN]
 _TABLES = """
 CREATE TABLE IF NOT EXISTS form (form TEXT PRIMARY KEY);
@@ -111,19 +111,19 @@ class HeaderCache:
 
     def _outcome(self, file: SourceFile, content: str) -> Outcome:
         found = json.loads(content)
-        return Unread[found] if isinstance(found, str) else self._header(file.path, found)
+        return Unread[found] if isinstance(found, str) else self._header(file, found)
 
     def _packed(self, header: Header) -> list[Any]:
         own = [encoded(getattr(header, name)) for name in _OWN]
         inner = [[self._packed(frame) for frame in getattr(header, name)] for name in _INNER]
         return [self._id_of(header.facts), own, inner]
 
-    def _header(self, path: str, packed: list[Any]) -> Header:
+    def _header(self, file: SourceFile, packed: list[Any]) -> Header:
         facts_id, values, inner = packed
         own = {name: decode(value) for name, decode, value in zip(_OWN, _DECODERS, values, strict=True)}
         for name, frames in zip(_INNER, inner, strict=True):
-            own[name] = tuple(self._header(path, frame) for frame in frames)
-        return Header(path=path, facts=self._facts_of(facts_id), **own)
+            own[name] = tuple(self._header(file, frame) for frame in frames)
+        return Header(path=file.path, version=file.version, facts=self._facts_of(facts_id), **own)
 
     def _id_of(self, facts: Facts) -> int:
         """Keep the shared part of a header once for all files of a series."""

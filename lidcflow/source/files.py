@@ -19,7 +19,8 @@ class SourceFile(NamedTuple):
     size_bytes : int
         Its size when it was listed.
     version : str
-        Changes with the content: time of modification in ns, or the ETag.
+        Changes whenever the content may have changed: see `lidcflow.source.versions`; the ETag of an object, or its
+        time of modification where its store gives none.
     """
 
     path: str

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lidcflow.errors import SourceError
 from lidcflow.source.files import Listing, SourceFile
+from lidcflow.source.versions import version_of
 
 
 def list_folder(root: Path) -> Listing:
@@ -96,4 +97,4 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _source_file(path: str, found: os.stat_result) -> SourceFile:
-    return SourceFile(path, found.st_size, str(found.st_mtime_ns))
+    return SourceFile(path, found.st_size, version_of(found))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from obstore.exceptions import BaseError
 
 from lidcflow.config import Access
-from lidcflow.objects import IDC, bucket_of, reaching, split_url
+from lidcflow.objects import IDC, bucket_of, object_version, reaching, split_url
 
 BUFFER_BYTES = 2**18
 """Fetched at once where a header is longer than its head."""
@@ -24,7 +24,7 @@ class Fetched(NamedTuple):
 
     content: bytes
     size_bytes: int
-    etag: str
+    version: str
 
 
 def fetch(url: str, start: int, stop: int, access: Access) -> Fetched:
@@ -49,7 +49,7 @@ def fetch(url: str, start: int, stop: int, access: Access) -> Fetched:
     bucket, key = bucket_of(url, access), split_url(url)[2]
     try:
         answer = bucket.get(key, options={"range": (start, stop)})
-        return Fetched(_bounded(answer, stop - start), answer.meta["size"], answer.meta["e_tag"] or "")
+        return Fetched(_bounded(answer, stop - start), answer.meta["size"], object_version(answer.meta))
     except (BaseError, PermissionError) as error:
         check_answers(url, access)
         raise OSError(f"an object must be given, got {type(error).__name__}") from None
@@ -107,14 +107,17 @@ class ObjectFile(io.RawIOBase):
         Its size.
     access : Access
         How buckets are reached.
+    version : str
+        As it was listed; another one is not read.
     """
 
     name = ""  # pydicom asks every buffered reader for it
 
-    def __init__(self, url: str, size_bytes: int, access: Access) -> None:
+    def __init__(self, url: str, size_bytes: int, access: Access, version: str = "") -> None:
         self._url = url
         self._size_bytes = size_bytes
         self._access = access
+        self._version = version
         self._at = 0
 
     def readable(self) -> bool:
@@ -141,18 +144,20 @@ class ObjectFile(io.RawIOBase):
         Raises
         ------
         OSError
-            If the object is gone.
+            If the object is gone, or is another one than was listed.
         """
         stop = min(self._at + len(buffer), self._size_bytes)
         if stop <= self._at:
             return 0
-        content = fetch(self._url, self._at, stop, self._access).content
+        content, _, version = fetch(self._url, self._at, stop, self._access)
+        if self._version not in ("", version):
+            raise OSError("an object must stay as it was listed, got another one")
         buffer[: len(content)] = content
         self._at += len(content)
         return len(content)
 
 
-def open_object(url: str, size_bytes: int, access: Access) -> io.BufferedReader:
+def open_object(url: str, size_bytes: int, access: Access, version: str = "") -> io.BufferedReader:
     """Open an object for reading a header that is longer than its head.
 
     Parameters
@@ -163,8 +168,10 @@ def open_object(url: str, size_bytes: int, access: Access) -> io.BufferedReader:
         Its size.
     access : Access
         How buckets are reached.
+    version : str
+        As it was listed; a read of another one raises `OSError`.
     """
-    return io.BufferedReader(ObjectFile(url, size_bytes, access), BUFFER_BYTES)
+    return io.BufferedReader(ObjectFile(url, size_bytes, access, version), BUFFER_BYTES)
 
 
 class Part(io.BytesIO):

@@ -141,6 +141,17 @@ class BucketPlace:
                 self._bucket.head(self._at(COMMITTED, uid))
         return self._get(f"{SERIES}/{uid}/{FACTS}")
 
+    def committed_s(self, uid: str) -> float:
+        """Return when the description of a committed series' group was written."""
+        with reaching(self.name):
+            return self._bucket.head(self._at(SERIES, uid, FACTS))["last_modified"].timestamp()
+
+    def describe(self, uid: str, description: bytes) -> None:
+        """Put a description in place of the older one."""
+        with reaching(self.name):
+            self._bucket.head(self._at(COMMITTED, uid))
+            self._bucket.put(self._at(SERIES, uid, FACTS), description)
+
     def read(self, key: str, read: Callable[[Held], Result]) -> Result:
         """Call `read` with the objects at `key`, again when any was replaced meanwhile."""
         held = HeldObjects(StorePath(self._zarr, self._at(key)), self._bucket, self._at(key))

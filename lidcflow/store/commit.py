@@ -143,6 +143,32 @@ def remove(target: Path, aside: Path) -> None:
     shutil.rmtree(grave, ignore_errors=True)
 
 
+def replace_file(target: Path, content: bytes, aside: Path) -> None:
+    """Write a file that is there anew: a reader sees the old or the new content, whole.
+
+    Parameters
+    ----------
+    target : Path
+        The file.
+    content : bytes
+        What it is to hold.
+    aside : Path
+        Folder on the same file system for what is not finished.
+
+    Raises
+    ------
+    ResourceError
+        If the disk is full.
+    FileNotFoundError
+        If the file is gone.
+    """
+    with naming_disk_faults(f"store {aside.parent}"), _locked_draft(target.parent.name, aside) as draft:
+        (draft / target.name).write_bytes(content)
+        _flush(draft)
+        target.stat()
+        (draft / target.name).replace(target)
+
+
 def sweep(aside: Path) -> Swept:
     """Delete what dead writers left; a draft whose lock is held has a living one."""
     entries = list(aside.iterdir()) if aside.is_dir() else []

@@ -16,7 +16,7 @@ from lidcflow.ct.values import is_uid
 from lidcflow.disk import naming_disk_faults, require_writable
 from lidcflow.errors import ResourceError, StoreError
 from lidcflow.store.arrays import Present
-from lidcflow.store.commit import committed, read_whole, remove, require_space, sweep, sweep_file
+from lidcflow.store.commit import committed, read_whole, remove, replace_file, require_space, sweep, sweep_file
 from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
 from lidcflow.store.side_by_side import AtOnce
 
@@ -148,6 +148,14 @@ class FolderPlace:
     def facts(self, uid: str, *, listed: bool = False) -> bytes:  # noqa: ARG002  a folder is there or not
         """Return the description of a committed series' group."""
         return (self._root / SERIES / uid / FACTS).read_bytes()
+
+    def committed_s(self, uid: str) -> float:
+        """Return when the description of a committed series' group was written."""
+        return (self._root / SERIES / uid / FACTS).stat().st_mtime
+
+    def describe(self, uid: str, description: bytes) -> None:
+        """Put a description in place of the older one, at once and whole."""
+        replace_file(self._root / SERIES / uid / FACTS, description, self._aside)
 
     def read(self, key: str, read: Callable[[Held], Result]) -> Result:
         """Call `read` with the folder at `key`, again when it was replaced meanwhile."""

@@ -103,6 +103,12 @@ class Place(Protocol):
     def facts(self, uid: str, *, listed: bool = False) -> bytes:
         """Return the description of a committed series' group; one that was `listed` just now is not looked for."""
 
+    def committed_s(self, uid: str) -> float:
+        """Return when the description of a committed series' group was written, in seconds since 1970."""
+
+    def describe(self, uid: str, description: bytes) -> None:
+        """Put a description of a committed series' group in place of the older one; arrays and features stay."""
+
     def read(self, key: str, read: Callable[[Held], Result]) -> Result:
         """Call `read` with what lies at `key`, again when it was replaced meanwhile."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -14,6 +16,9 @@ from lidcflow.config import PreprocessConfig
 from lidcflow.ct.patient import PatientAxes, Vector, cell_centre
 from lidcflow.ct.records import Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
+
+MOST_STATES = 4
+"""States of the source that are kept: a series lies in an archive, in a copy of it and in an inbox."""
 
 NOTICE = "Research use only. Not for diagnosis."
 
@@ -67,6 +72,9 @@ class VolumeRecord:
         Every source slice, top first, in a slab or not.
     axes : PatientAxes, optional
         Where in the patient the pixels of the source are; None for volumes of versions that did not keep it.
+    source_states : tuple of str
+        Each `Series.state` whose pixels are known to be those of the volume, the last one last; none in volumes of
+        older versions and of sources that tell no versions.
     """
 
     series_instance_uid: str
@@ -91,6 +99,7 @@ class VolumeRecord:
     attribution: dict[str, Any] | None = None
     source_slices: tuple[SourceImage, ...] = ()
     axes: PatientAxes | None = None
+    source_states: tuple[str, ...] = ()
 
     def voxel_point_mm(self, slice_index: int, row: float, column: float, size: int) -> Vector:
         """Return where in the patient the centre of a voxel is (LPS: x to the left, y to the back, z to the head).
@@ -156,7 +165,9 @@ def voxel_digest(hu: NDArray[np.int16], edges_mm: NDArray[np.float64]) -> str:
     return digest.hexdigest()
 
 
-def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> dict[str, Any]:
+def attributes_of(
+    series: Series, volume: Volume, config: PreprocessConfig, known_states: Sequence[str] = ()
+) -> dict[str, Any]:
     """Describe a volume as JSON: who, from what, how.
 
     Parameters
@@ -167,7 +178,10 @@ def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> d
         Its reduction.
     config : PreprocessConfig
         What it was made with.
+    known_states : sequence of str
+        Other states of the source whose pixels gave the same volume.
     """
+    states = states_with(series.state, known_states)
     return {
         "lidcflow": {
             "notice": NOTICE,
@@ -186,6 +200,7 @@ def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> d
             "lung_z_mm": volume.lung_z_mm,
             "acquisition": asdict(series.acquisition),
             **({"attribution": asdict(series.attribution)} if series.attribution else {}),
+            **({"source_states": states} if states else {}),
             "rows": series.rows,
             "columns": series.columns,
             **({"axes": asdict(series.axes)} if series.axes else {}),
@@ -196,6 +211,34 @@ def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> d
             "slab_sources": _slab_sources(series, volume),
         }
     }
+
+
+def with_state(description: bytes, state: str) -> bytes:
+    """Add the first state of its source to the description of a volume's group, written as Zarr writes it.
+
+    Parameters
+    ----------
+    description : bytes
+        Of a volume that kept no state.
+    state : str
+        `Series.state`.
+    """
+    described = json.loads(description)
+    facts = described["attributes"]["lidcflow"]
+    tail = {name: facts.pop(name) for name in ("source_slices", "slab_sources")}  # the long rest comes last
+    described["attributes"]["lidcflow"] = {**facts, "source_states": [state], **tail}
+    return json.dumps(described, indent=2).encode()
+
+
+def states_with(state: str, known: Sequence[str]) -> list[str]:
+    """Add a state of the source to those that are known, and keep the last few.
+
+    Examples
+    --------
+    >>> states_with("b", ["a", "b", "c"])
+    ['a', 'c', 'b']
+    """
+    return [*(one for one in known if one != state), *([state] if state else [])][-MOST_STATES:]
 
 
 def _source_slice(source: SourceSlice) -> list[str | int | float | None]:
@@ -232,6 +275,7 @@ def record_of(attributes: dict[str, Any]) -> VolumeRecord:
         edges_mm=np.array(facts.pop("edges_mm")),
         sources=tuple(tuple(_slab_source(*slices[i], weight=weight) for i, weight in slab) for slab in slabs),
         flags=tuple(facts.pop("flags")),
+        source_states=tuple(facts.pop("source_states", ())),
         lung_z_mm=None if lung_z_mm is None else (lung_z_mm[0], lung_z_mm[1]),
         n_source_slices=len(slices),
         source_slices=tuple(SourceImage(*source) for source in slices),

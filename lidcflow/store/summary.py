@@ -31,9 +31,10 @@ class VolumeSummary:
     slice_spacing_mm: float
     row_spacing_mm: float
     column_spacing_mm: float
+    source_states: tuple[str, ...] = ()
 
 
-_NAMES = [name for name in VolumeSummary.__slots__ if name != "edges_mm"]
+_NAMES = [name for name in VolumeSummary.__slots__ if name not in ("edges_mm", "source_states")]
 
 
 def summary_of(description: bytes) -> VolumeSummary:
@@ -47,7 +48,10 @@ def summary_of(description: bytes) -> VolumeSummary:
         If it is not one of `attributes_of`.
     """
     facts = _head(description) or json.loads(description)["attributes"]["lidcflow"]
-    return VolumeSummary(edges_mm=np.array(facts["edges_mm"]), **{name: facts[name] for name in _NAMES})
+    states = tuple(facts.get("source_states", ()))
+    return VolumeSummary(
+        edges_mm=np.array(facts["edges_mm"]), source_states=states, **{name: facts[name] for name in _NAMES}
+    )
 
 
 def _head(description: bytes) -> dict[str, Any] | None:

@@ -20,8 +20,9 @@ from lidcflow.errors import StoreError
 from lidcflow.store.arrays import encode_features, encode_image, read_features, read_level
 from lidcflow.store.guard import check, claim, configuration_of
 from lidcflow.store.locate import is_store, place_of
-from lidcflow.store.place import SERIES, Held, Result, Swept
-from lidcflow.store.record import VolumeRecord, attributes_of, digest_of, record_of
+from lidcflow.store.place import FACTS, SERIES, Held, Result, Swept
+from lidcflow.store.record import VolumeRecord, attributes_of, digest_of, record_of, with_state
+from lidcflow.store.sameness import is_of_headers, is_of_pacs, is_of_pixels
 from lidcflow.store.shards import Layout, layout_of, read_slices
 from lidcflow.store.side_by_side import side_by_side
 from lidcflow.store.summary import VolumeSummary, summary_of
@@ -112,20 +113,35 @@ class VolumeStore:
 
     def current_summary(self, series: Series) -> VolumeSummary | None:
         """Read what is known of the volume of exactly this source; None where it is not committed."""
+        found = self._same_headers(series)
+        return found if found and self.is_of(found, series) else None
+
+    def is_of(self, found: VolumeSummary, series: Series) -> bool:
+        """Tell whether a volume was made of exactly this source, with this store's configuration.
+
+        A source that has changed by what its storage tells, and has the same headers, is to be read: `write` then
+        keeps a volume whose pixels are the same.
+        """
+        return self.is_of_headers(found, series) and is_of_pixels(
+            found, series, lambda: self._place.committed_s(found.series_instance_uid)
+        )
+
+    def is_of_headers(self, found: VolumeSummary, series: Series) -> bool:
+        """Return whether a volume was made of images with the headers of this source, with this configuration."""
+        return is_of_headers(found, series, self.config.digest)
+
+    def _same_headers(self, series: Series) -> VolumeSummary | None:
         try:
             found = self.summary(series.series_instance_uid)
         except StoreError:
             return None
-        return found if self.is_of(found, series) else None
-
-    def is_of(self, found: VolumeSummary, series: Series) -> bool:
-        """Tell whether a volume was made of exactly this source, with this store's configuration."""
-        return (found.fingerprint, found.config_digest) == (series.fingerprint, self.config.digest)
+        return found if self.is_of_headers(found, series) else None
 
     def write(self, series: Series, volume: Volume) -> str:
         """Commit a volume, in place of an older one of the series and its features.
 
-        The same volume again changes nothing: Dask may run a series twice.
+        The same volume again changes nothing: Dask may run a series twice. The same volume of a source in another
+        state, such as a copy of the archive, keeps voxels and features: the state is noted.
 
         Returns
         -------
@@ -138,15 +154,36 @@ class VolumeStore:
             If the disk is too full, or the bucket can't be reached.
         """
         uid, digest = self._checked(series.series_instance_uid), digest_of(volume)
-        current = self.current_summary(series)
-        if current and current.volume_digest == digest:
+        current = self._same_headers(series)
+        same = current if current and current.volume_digest == digest else None
+        if same and self.is_of(same, series):
             return digest
         self._place.require_room(2 * volume.hu.nbytes)
-        attributes = attributes_of(series, volume, self.config)
-        self._place.commit_volume(
-            uid, encode_image(volume.hu, _cell_mm(series, volume), attributes, _corner_mm(series))
-        )
+        attributes = attributes_of(series, volume, self.config, same.source_states if same else ())
+        objects = encode_image(volume.hu, _cell_mm(series, volume), attributes, _corner_mm(series))
+        if same:
+            self._place.describe(uid, objects[FACTS])
+        else:
+            self._place.commit_volume(uid, objects)
         return digest
+
+    def note_state(self, found: VolumeSummary, series: Series) -> None:
+        """Note the state of a series in a PACS whose volume kept none: from now on a change is seen.
+
+        Parameters
+        ----------
+        found : VolumeSummary
+            The volume, which is current.
+        series : Series
+            Its source.
+        """
+        if found.source_states or not series.state or not is_of_pacs(series):
+            return
+        uid = self._checked(series.series_instance_uid)
+        try:
+            self._place.describe(uid, with_state(self._place.facts(uid), series.state))
+        except FileNotFoundError:
+            raise self._absent(uid) from None
 
     def record(self, series_instance_uid: str) -> VolumeRecord:
         """Read what is known of a committed volume.

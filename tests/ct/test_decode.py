@@ -108,7 +108,7 @@ def test_a_file_that_changed_since_it_was_indexed_is_refused(ct_series, tmp_path
     with pytest.raises(SeriesRefused, match="index the source again") as refused:
         hounsfield_slice(source)
 
-    assert refused.value.reason == "unreadable"
+    assert refused.value.reason == "changed"
     assert source.path not in str(refused.value)
 
 

@@ -73,7 +73,7 @@ def test_a_real_pacs_gives_the_verdicts_and_volumes_of_a_folder(ct_series, tmp_p
 
 
 @pytest.mark.real
-def test_real_ct_comes_from_a_real_pacs_by_three_requests(real_data, tmp_path, pacs, caplog):
+def test_real_ct_comes_from_a_real_pacs_by_few_requests(real_data, tmp_path, pacs, caplog):
     folder = shutil.copytree(real_data / "LIDC-IDRI" / "LIDC-IDRI-0001", tmp_path / "ct")
     pacs.send(folder)
     caplog.set_level(logging.INFO)
@@ -81,7 +81,8 @@ def test_real_ct_comes_from_a_real_pacs_by_three_requests(real_data, tmp_path, p
     assert_same(folder, "pacs:main", pacs)
 
     asked = [record.args[1] for record in caplog.records if record.name == "httpx"]
-    assert [str(url).rpartition("/")[2][:8] for url in asked] == ["series?M", "metadata", "1.3.6.1.", "1.3.6.1."]
+    ends = [str(url).rpartition("/")[2][:8] for url in asked]
+    assert ends == ["series?M", "lookup", "instance", "metadata", "1.3.6.1.", "1.3.6.1."]
     assert "LIDC-IDRI-0001" not in caplog.text
 
 
