@@ -146,7 +146,7 @@ def delete_headers(uids: Collection[str], config: Config) -> None:
     file = config.workspace / CACHE_FILE
     forget_series(file, uids)
     if file.is_file():
-        overwrite_deleted(file, uids)
+        overwrite_deleted(file)
 
 
 def delete_arms(uids: Collection[str], config: Config) -> None:
@@ -170,7 +170,7 @@ def delete_rows(targets: Collection[Target], config: Config, *, whole_studies: b
         with Catalog(url) as catalog:
             catalog.delete(uids)
         if url.startswith("sqlite"):
-            overwrite_deleted(Path(make_url(url).database or ""), uids)
+            overwrite_deleted(Path(make_url(url).database or ""))
 
 
 def catalogs_of(config: Config) -> list[str]:

@@ -72,11 +72,11 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     where = addresses(config)
     supervisor = Supervisor(listener)
     check_unserved(config)
-    require_places(config)
     end_leftovers({WORKSPACE_MARK: str(config.workspace.absolute())}, wait_for_guards_s=GUARDS_END_WITHIN_S)
     check_ports(config)
-    settle(config.workspace)
     check_places(config)
+    require_places(config)
+    settle(config.workspace)
     doubt = check_release(config)
     with claim(config, where):
         try:

@@ -5,7 +5,6 @@ A run's history stays readable and countable, so its rows and lines stay; UIDs a
 
 from __future__ import annotations
 
-import mmap
 import re
 import sqlite3
 import time
@@ -20,7 +19,6 @@ BUSY_S = 30.0
 _TOKEN = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?!\.?[0-9a-f])|[0-9]+(?:\.[0-9]+){2,}")
 """A keyed hash, or a UID of three parts and more, which no number is; 1.2.3 is not found in 1.2.34."""
 
-_TRIMMED = [(start, end) for start in range(3) for end in range(3)]
 _BYTES = re.compile(_TOKEN.pattern.encode())
 
 
@@ -66,16 +64,17 @@ def mask_database(file: Path, names: Collection[str], *, only_count: bool = Fals
             database.create_function("masked", 1, _masking(frozenset(names)), deterministic=True)
             count = _count(database) if only_count else _change(database)
         if not only_count:
-            overwrite_deleted(file, names)
+            overwrite_deleted(file)
         return count
     except sqlite3.Error as error:
         raise _in_the_way(file, error) from None
 
 
-def overwrite_deleted(file: Path, names: Collection[str]) -> None:
+def overwrite_deleted(file: Path) -> None:
     """Let the file of an SQLite database forget what its tables do not hold any more.
 
     Deleted values stay in the log of changes until a checkpoint, and on pages that were freed without overwriting them.
+    The file is written anew, whatever it holds: a value that lies beside digits of another column can't be looked for.
 
     Raises
     ------
@@ -84,13 +83,11 @@ def overwrite_deleted(file: Path, names: Collection[str]) -> None:
     StoreError
         If it is no database.
     """
-    wanted = {name.encode() for name in names}
     try:
         with closing(sqlite3.connect(file, timeout=BUSY_S, isolation_level=None)) as database:
             _checkpoint(database, file)
-            if _names_any(file, wanted):
-                database.execute("VACUUM")
-                _checkpoint(database, file)
+            database.execute("VACUUM")
+            _checkpoint(database, file)
     except sqlite3.Error as error:
         raise _in_the_way(file, error) from None
 
@@ -151,18 +148,6 @@ def _checkpoint(database: sqlite3.Connection, file: Path) -> None:
                 "end; stop it, and run again"
             )
         time.sleep(0.1)
-
-
-def _names_any(file: Path, names: Collection[bytes]) -> bool:
-    """Return whether the bytes of a database may name any; beside a value may lie a byte that looks like a digit."""
-    if not file.stat().st_size:
-        return False
-    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(name) >= 0 for name in names if b"." not in name) or any(
-            found[0][start : len(found[0]) - end] in names
-            for found in _BYTES.finditer(content)
-            for start, end in _TRIMMED
-        )
 
 
 def _mask_file(file: Path, names: Collection[bytes], *, only_count: bool) -> int:

@@ -50,7 +50,7 @@ def test_rows_that_were_deleted_earlier_leave_the_file_too(database, tmp_path):
     database.execute("DELETE FROM artifact")
     database.commit()
 
-    overwrite_deleted(tmp_path / "prefect.db", {UID})
+    overwrite_deleted(tmp_path / "prefect.db")
 
     assert UID.encode() not in (tmp_path / "prefect.db").read_bytes().replace(LONGER.encode(), b"")
 
