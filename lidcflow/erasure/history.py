@@ -19,18 +19,29 @@ BUSY_S = 30.0
 _TOKEN = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?!\.?[0-9a-f])|[0-9]+(?:\.[0-9]+){2,}")
 """A keyed hash, or a UID of three parts and more, which no number is; 1.2.3 is not found in 1.2.34."""
 
-_BYTES = re.compile(_TOKEN.pattern.encode())
+_SENTENCE = re.compile(r"[^\"'\n]+")
+"""What stands between quotes, as in JSON, or on a line."""
+
+_TOKEN_BYTES, _SENTENCE_BYTES = (re.compile(pattern.pattern.encode()) for pattern in (_TOKEN, _SENTENCE))
 
 
 def masked(text: str, names: Collection[str]) -> str:
-    """Return a text with as many x in place of each name.
+    """Return a text with as many x in place of each name, and of every other UID in the same sentence.
+
+    A sentence on a series may name an instance of it that nothing else knows any more.
 
     Examples
     --------
-    >>> masked("series 1.2.3: of study 1.2.34.", {"1.2.3"})
-    'series xxxxx: of study 1.2.34.'
+    >>> masked("series 1.2.3: lacks slices after 1.2.3.9\\nseries 1.2.34: ok", {"1.2.3"})
+    'series xxxxx: lacks slices after xxxxxxx\\nseries 1.2.34: ok'
     """
-    return _TOKEN.sub(lambda found: "x" * len(found[0]) if found[0] in names else found[0], text)
+    return _SENTENCE.sub(lambda sentence: _masked_sentence(sentence[0], names), text)
+
+
+def _masked_sentence(sentence: str, names: Collection[str]) -> str:
+    if not any(token in names for token in _TOKEN.findall(sentence)):
+        return sentence
+    return _TOKEN.sub(lambda found: "x" * len(found[0]), sentence)
 
 
 def mask_database(file: Path, names: Collection[str], *, only_count: bool = False) -> int:
@@ -152,8 +163,16 @@ def _checkpoint(database: sqlite3.Connection, file: Path) -> None:
 
 def _mask_file(file: Path, names: Collection[bytes], *, only_count: bool) -> int:
     with file.open("rb" if only_count else "r+b") as stream:
-        places = [found for found in _BYTES.finditer(stream.read()) if found[0] in names]
-        for found in [] if only_count else places:
-            stream.seek(found.start())
-            stream.write(b"x" * len(found[0]))
+        places = list(_places(stream.read(), names))
+        for start, end in [] if only_count else places:
+            stream.seek(start)
+            stream.write(b"x" * (end - start))
     return len(places)
+
+
+def _places(content: bytes, names: Collection[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield where a log has a UID or hash, in each sentence that has one of the names."""
+    for sentence in _SENTENCE_BYTES.finditer(content):
+        found = list(_TOKEN_BYTES.finditer(content, sentence.start(), sentence.end()))
+        if any(token[0] in names for token in found):
+            yield from (token.span() for token in found)
