@@ -47,13 +47,28 @@ class RefusedSeries(BaseModel):
 
 
 class PreprocessReport(BaseModel):
-    """What became of the series of a source."""
+    """What became of the series of a source.
+
+    Parameters
+    ----------
+    found, usable, done, reused : int
+        CT series, those that can be used, and of these those preprocessed now and those that were there.
+    refused : list of RefusedSeries
+        CT series that could not be used, at the index or later.
+    others : dict
+        Series that are passed over, by modality: X-rays, plans, reports, localizers.
+    beside : Beside
+        Files beside the images.
+    collections : tuple of Collection
+        What was taken of the public archive.
+    """
 
     found: int
     usable: int
     done: int
     reused: int
     refused: list[RefusedSeries]
+    others: dict[str, int] = {}
     beside: Beside = Beside()
     collections: tuple[Collection, ...] = ()
     seconds: float
@@ -262,11 +277,12 @@ def publish(index: Index, brought: Preprocessed, *, seconds: float) -> Preproces
     shown = [series.model_dump() for series in refused if series.reason != Reason.ERASED]  # Prefect would keep the rest
     publish_table("refused-series", shown, _table_title(len(shown)))
     return PreprocessReport(
-        found=len(index),
+        found=len(index.in_question),
         usable=len(index.usable),
         done=len(brought.committed),
         reused=len(brought.reused),
         refused=refused,
+        others=index.others,
         beside=index.beside,
         collections=index.collections,
         seconds=round(seconds, 3),
