@@ -171,7 +171,7 @@ def are_whole(headers: Sequence[Header]) -> None:
     broken = [header for header in headers if _pixel_bytes(header) < _due_bytes(header)]
     if broken:
         due, there = _due_bytes(broken[0]), max(_pixel_bytes(broken[0]), 0)
-        found = f"got {there} {found_in(broken, headers)}"
+        found = f"got {there} bytes {found_in(broken, headers)}"
         raise refusal(headers, Reason.TRUNCATED, f"pixel data must have {due} bytes, {found}; copy the file again")
 
 

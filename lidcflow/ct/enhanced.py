@@ -106,7 +106,7 @@ def frames_of(file: BinaryIO, parsed: Parsed, n_frames: int | None, frame_bytes:
     DICOM PS3.3 C.7.6.16, Multi-frame Functional Groups.
     """
     if n_frames is None or not 1 <= n_frames <= MOST_FRAMES:
-        raise FrameError(f"NumberOfFrames must be 1 to {MOST_FRAMES}, got {n_frames}")
+        raise FrameError(f"NumberOfFrames must be 1 to {MOST_FRAMES}, got {'none' if n_frames is None else n_frames}")
     budget = Budget()
     groups = parse_stream(file, [SHARED, PER_FRAME, OFFSETS], budget, HEADER_BYTES)
     places = list(_places(file, groups, n_frames, frame_bytes))

@@ -42,7 +42,7 @@ def images_of(headers: Sequence[Header]) -> list[Header]:
     if multi:
         return _frames(headers, list(multi.values()), sum(not _is_multi_frame(header) for header in slices))
     if not slices:
-        raise _only_localizers(headers, len(scans))
+        raise _only_localizers(headers, scans)
     return _without_copies(slices)
 
 
@@ -54,8 +54,11 @@ def _without_localizers(headers: Sequence[Header]) -> list[Header]:
     return [header for header in headers if not header.facts.localizer]
 
 
-def _only_localizers(headers: Sequence[Header], count: int) -> Exception:
-    sentence = f"images must be slices, got {count} localizers; find the series that was planned on them"
+def _only_localizers(headers: Sequence[Header], localizers: Sequence[Header]) -> Exception:
+    sentence = (
+        f"images must be slices, got {len(localizers)} localizers, the first {named(localizers[0])}; "
+        "find the series that was planned on them"
+    )
     return refusal(headers, Reason.LOCALIZER, sentence)
 
 
@@ -86,7 +89,7 @@ def _frames(headers: Sequence[Header], objects: list[Header], n_single: int) -> 
     every = [frame for part in parts for frame in part.frames]
     frames = _without_localizers(every)
     if not frames:
-        raise _only_localizers(headers, len(every))
+        raise _only_localizers(headers, every)
     return frames
 
 

@@ -25,6 +25,7 @@ from lidcflow.ct.strays import without_stray
 from lidcflow.ct.syntaxes import Layout, is_lossy, layout_of
 from lidcflow.ct.values import is_uid, series_name
 from lidcflow.ct.verdicts import Verdict
+from lidcflow.ct.wording import found_in
 from lidcflow.errors import SeriesRefused
 from lidcflow.privacy import patient_key
 from lidcflow.source.files import SourceFile
@@ -124,7 +125,7 @@ def _bad_series_uid(uid: str, headers: Sequence[Header], secret: bytes) -> Verdi
     return Verdict(
         name,
         Reason.BAD_UID,
-        f"series {name}: {checks.bad_uid_sentence('SeriesInstanceUID', uid)}",
+        f"series {name}: {checks.bad_uid_sentence('SeriesInstanceUID', uid, f' {found_in(headers, headers)}')}",
         len(headers),
         study_instance_uid=_study(headers),
         patients=_patients(headers, secret),

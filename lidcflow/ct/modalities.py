@@ -10,6 +10,7 @@ from pydicom.uid import UID
 from lidcflow.ct.enhanced import CT_CLASSES
 from lidcflow.ct.facts import Facts
 from lidcflow.ct.headers import Header
+from lidcflow.ct.values import is_uid
 
 CT = "CT"
 
@@ -56,7 +57,7 @@ def class_name(uid: str) -> str | None:
     >>> class_name("1.2.840.10008.5.1.4.1.1.7"), class_name("1.2.3")
     ('Secondary Capture Image Storage', None)
     """
-    name = UID(uid).name
+    name = UID(uid).name if is_uid(uid) else uid
     return None if name == uid or not name.endswith(_STORAGE) else name
 
 
