@@ -216,7 +216,7 @@ REFUSED = {
     "no rescale": (
         without("PixelValueTransformationSequence"),
         Reason.NO_RESCALE,
-        "RescaleIntercept none in 10 of 10 frames",
+        "RescaleIntercept none in 10 of 10 frames, the first frame 1 of ",
     ),
     "orientations that differ": (with_two_orientations, Reason.MIXED_GEOMETRY, "got 2 kinds, the largest on 5 of 10"),
     "no groups": (
