@@ -47,14 +47,15 @@ def encoded(dataset, syntax):
     return content + bytes(len(content) % 2)
 
 
-def rewrite(folder, stated, syntax, change=lambda dataset: None):
+def rewrite(folder, stated, syntax, change=None):
     """Write every file of a folder anew: its data in one transfer syntax, its meta header with another one."""
     for path in folder.iterdir():
         dataset = pydicom.dcmread(path)
         meta = FileMetaDataset(dataset.file_meta)
         meta.TransferSyntaxUID = stated
         del dataset.file_meta
-        change(dataset)
+        if change:
+            change(dataset)
         stream = DicomBytesIO()
         stream.write(bytes(128) + b"DICM")
         write_file_meta_info(stream, meta, enforce_standard=True)
