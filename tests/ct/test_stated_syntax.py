@@ -15,10 +15,12 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGLosslessSV1,
+    RLELossless,
 )
 
 from lidcflow.ct.decode import hounsfield_slice
 from lidcflow.ct.series import Reason, index_folder
+from tests.ct.enhanced import to_enhanced
 
 EXPLICIT, IMPLICIT, BIG = ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian
 DEFLATED, JPEG = DeflatedExplicitVRLittleEndian, JPEGLosslessSV1
@@ -129,3 +131,33 @@ def test_one_slice_without_rescale_is_named_and_counted(ct_series, tmp_path):
         f"got RescaleSlope none and RescaleIntercept none in 1 of 10 instances, the first {uid} (InstanceNumber 6); "
     )
     assert found in verdict.sentence
+
+
+RLE_FOR_NATIVE = b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.5\0"
+"""Two transfer syntaxes whose UIDs have one length, so that one can stand for the other in a file."""
+
+
+def restate(folder, old, new):
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes().replace(old, new, 1))
+
+
+def test_frames_of_a_multi_frame_object_that_are_native_under_a_compressed_syntax_are_read(ct_series, tmp_path):
+    folder = to_enhanced(ct_series(tmp_path))
+    expected = hu_of(only_verdict(folder))
+    restate(folder, *RLE_FOR_NATIVE)
+
+    verdict = only_verdict(folder)
+
+    assert "transfer-syntax-corrected" in verdict.flags
+    np.testing.assert_array_equal(hu_of(verdict), expected)
+
+
+def test_frames_of_a_multi_frame_object_in_items_under_a_native_syntax_are_refused(ct_series, encode, tmp_path):
+    folder = to_enhanced(encode(ct_series(tmp_path), RLELossless))
+    restate(folder, *reversed(RLE_FOR_NATIVE))
+
+    verdict = only_verdict(folder)
+
+    assert verdict.reason is Reason.UNSUPPORTED_PIXELS
+    assert "and items as of a compressed image in 10 of 10 frames, the first frame 1 of " in verdict.sentence

@@ -107,7 +107,7 @@ def test_what_lies_beside_the_ct_of_a_study_is_passed_over_in_silence(config, fo
 
     assert go_round(config) == (1, 0, 0, 0)
     assert [row.step for row in rows_in(config)] == [Step.DELIVERED]
-    assert len(list(config.reports_path.glob("*/*/recommendation.json"))) == 1
+    assert len(list(config.reports_path.glob("*/*/report.html"))) == 1
 
 
 def test_a_round_that_ends_before_a_delivery_or_before_it_is_written_down_is_made_up_for(
