@@ -221,6 +221,9 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
         sentence = f"series {uid}: must be in its source until it is answered, got no image of it; send it again"
         refuse_gone(by_uid[uid], sentence, desk)
     desk.ledger.delete(erased_uids(mine))  # nothing is kept of what was erased here and came again
+    for verdict in mine:
+        if verdict.passed_over:
+            desk.ledger.refuse(by_uid[verdict.series_instance_uid], verdict.reason, verdict.sentence)
     brought = bring_all(mine, desk.config)
     mine, brought = unanswered(mine, brought, by_uid, desk)
     for uid in brought.stored:

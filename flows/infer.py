@@ -46,6 +46,8 @@ class InferReport(BaseModel):
         Readings that were there already; series that could not be evaluated.
     undocumented : int
         Readings that lack the DICOM documents that were asked for.
+    others : dict
+        Series that are passed over without an answer, by modality: X-rays, plans, reports, localizers.
     kept_out : int
         Series of what was erased: they get no answer, which would be kept.
     """
@@ -55,6 +57,7 @@ class InferReport(BaseModel):
     readings: list[SeriesReading]
     reused: int
     refused: int
+    others: dict[str, int] = {}
     kept_out: int = 0
     seconds: float
     undocumented: int = 0
@@ -79,7 +82,7 @@ def infer(source: str, config: Config | None = None, out: Path | None = None, al
         brought = bring_all(index, reading)
         readings = read_all(index, brought, release, reading, (out or config.reports_path).absolute())
         readings = with_documents(readings, index, reading)
-    return publish(readings, release, kept_out=len(erased_uids(index)), seconds=time.monotonic() - started_s)
+    return publish(readings, release, index, seconds=time.monotonic() - started_s)
 
 
 def read_all(
@@ -131,7 +134,7 @@ def refusals(index: Index, failed: Mapping[str, SeriesRefused], release: Release
             )
 
 
-def publish(readings: list[SeriesReading], release: ReleaseRecord, *, kept_out: int = 0, seconds: float) -> InferReport:
+def publish(readings: list[SeriesReading], release: ReleaseRecord, index: Index, *, seconds: float) -> InferReport:
     """Sum up, and put the readings on the run's page."""
     publish_table("readings", [_row(reading) for reading in readings], "Recommended slices, research use only")
     return InferReport(
@@ -141,7 +144,8 @@ def publish(readings: list[SeriesReading], release: ReleaseRecord, *, kept_out: 
         reused=sum(reading.reused for reading in readings),
         refused=sum(reading.verdict == "not-evaluated" for reading in readings),
         undocumented=sum(reading.undocumented is not None for reading in readings),
-        kept_out=kept_out,
+        others=index.others,
+        kept_out=len(erased_uids(index)),
         seconds=round(seconds, 3),
     )
 

@@ -52,11 +52,19 @@ class PreprocessReport(BaseModel):
     Parameters
     ----------
     found, usable : int
-        Series, and those of them that can be used.
+        CT series, and those of them that can be used.
     done, reused : int
         Volumes that were made, and volumes that were there already.
     verified : int
         Of the reused ones, those whose files had changed: their pixels were read again, and are the same.
+    refused : list of RefusedSeries
+        CT series that could not be used, at the index or later.
+    others : dict
+        Series that are passed over, by modality: X-rays, plans, reports, localizers.
+    beside : Beside
+        Files beside the images.
+    collections : tuple of Collection
+        What was taken of the public archive.
     """
 
     found: int
@@ -65,6 +73,7 @@ class PreprocessReport(BaseModel):
     reused: int
     verified: int = 0
     refused: list[RefusedSeries]
+    others: dict[str, int] = {}
     beside: Beside = Beside()
     collections: tuple[Collection, ...] = ()
     seconds: float
@@ -304,12 +313,13 @@ def publish(index: Index, brought: Preprocessed, *, seconds: float) -> Preproces
     shown = [series.model_dump() for series in refused if series.reason != Reason.ERASED]  # Prefect would keep the rest
     publish_table("refused-series", shown, _table_title(len(shown)))
     return PreprocessReport(
-        found=len(index),
+        found=len(index.in_question),
         usable=len(index.usable),
         done=len(brought.committed),
         reused=len(brought.reused) + len(brought.verified),
         verified=len(brought.verified),
         refused=refused,
+        others=index.others,
         beside=index.beside,
         collections=index.collections,
         seconds=round(seconds, 3),

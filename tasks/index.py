@@ -8,18 +8,24 @@ from prefect.cache_policies import NO_CACHE
 from lidcflow.config import Config
 from lidcflow.ct.series import Index
 from lidcflow.errors import EmptySource
-from tasks.source import find_in_places, find_series
+from tasks.source import check_holds_ct, find_in_places, find_series
 
 
 @task(name="index", cache_policy=NO_CACHE)
 def index_source(source: str, config: Config, *, allow_empty: bool = False) -> Index:
-    """Read every header under `source` and judge each series; an empty source is an error unless it may be empty."""
+    """Read every header under `source` and judge each series.
+
+    A source without CT is an error unless it may be empty.
+    """
     try:
-        return find_series(source, config)
+        found = find_series(source, config)
     except EmptySource:
         if not allow_empty:
             raise
         return Index(())
+    if not allow_empty:
+        check_holds_ct(source, found)
+    return found
 
 
 @task(name="index-places", cache_policy=NO_CACHE)

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from lidcflow.config import Config
 from lidcflow.ct.series import Index, index_files
+from lidcflow.ct.verdicts import listed_kinds
 from lidcflow.erasure.log import standing
 from lidcflow.erasure.subject import Subject
 from lidcflow.erasure.verdicts import erased_uids, recognizes, without_erased
+from lidcflow.errors import EmptySource
 from lidcflow.privacy import load_secret
 from lidcflow.source.cache import HeaderCache
 from lidcflow.source.download import Downloaded, download
@@ -20,7 +22,15 @@ from lidcflow.store.tombstones import tombstones_in
 from tasks.cluster_cores import local_workers
 from tasks.progress import stage
 
-__all__ = ["check_source", "erased_subjects", "fetch_files", "find_in_places", "find_series", "plan_files"]
+__all__ = [
+    "check_holds_ct",
+    "check_source",
+    "erased_subjects",
+    "fetch_files",
+    "find_in_places",
+    "find_series",
+    "plan_files",
+]
 
 CACHE_FILE = "headers.db"
 
@@ -41,6 +51,23 @@ def find_series(source: str, config: Config, *, fresh: bool = False) -> Index:
         if listing.total is None:
             listing.reach(found.n_files, None)
     return _judged(found, config, fresh=fresh)
+
+
+def check_holds_ct(source: str, found: Index) -> None:
+    """Raise if a source holds series of other modalities alone.
+
+    Raises
+    ------
+    EmptySource
+        With their number by modality.
+    """
+    if found.in_question or not found.others:
+        return
+    beside = f" {found.beside.line}" if found.beside.may_hide_images else ""
+    raise EmptySource(
+        f"source {source}: must hold CT series, got {listed_kinds(found.others)} and no CT; name the folder that holds "
+        f"the CT, `lidcflow index SRC --all` lists the others.{beside}".removesuffix(".")
+    )
 
 
 def find_in_places(name: str, places: Sequence[str], config: Config) -> Index:

@@ -1,6 +1,7 @@
 """Commands of the archive part: phantoms, the index, the store of volumes."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,20 @@ if TYPE_CHECKING:
 SOME_REFUSED = 3
 """Exit code: done, with series set aside, or with files that may hold images and could not be read."""
 
+INDEX_COLUMNS = [
+    "series_instance_uid",
+    "study_instance_uid",
+    "patient_key",
+    "reason",
+    "sentence",
+    "modality",
+    "n_files",
+    "set_aside",
+    "flags",
+    "n_slices",
+    "slice_spacing_mm",
+    "synthetic",
+]
 REFUSED_COLUMNS = ["series_instance_uid", "reason", "sentence"]
 
 app = typer.Typer()
@@ -56,12 +71,13 @@ def index(
     as_json: AsJson = False,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the list to this file too.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Read every header again, known or not.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="List also what is no CT: X-rays, plans, localizers.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what idc:... would take; needs no network.")] = False,
 ) -> None:
-    """List every series of a source with its verdict."""
+    """List every CT series of a source with its verdict, and count the others by modality."""
     config = configured(config_file, workspace)
     from lidcflow.store.catalog import Catalog
-    from tasks.source import check_source, find_series
+    from tasks.source import check_holds_ct, check_source, find_series
 
     if plan:
         return print_plan(source, as_json)
@@ -71,14 +87,17 @@ def index(
         found = find_series(source, config, fresh=fresh)
     with Catalog(config.catalog) as catalog:
         catalog.record_verdicts(found)
-    rows = [_verdict_row(verdict) for verdict in found]
+    if not every:
+        check_holds_ct(source, found)
+    listed = list(found) if every else found.in_question
+    rows = [_verdict_row(verdict) for verdict in listed]
     if csv_file:
-        _write_csv(csv_file, [{**row, "flags": " ".join(row["flags"])} for row in rows], list(rows[0]))
+        _write_csv(csv_file, [{**row, "flags": " ".join(row["flags"])} for row in rows], INDEX_COLUMNS)
     if as_json:
         beside, collections = asdict(found.beside), [asdict(collection) for collection in found.collections]
-        print_json({"series": rows, **beside, "collections": collections, "notice": NOTICE})
+        print_json({"series": rows, "others": found.others, **beside, "collections": collections, "notice": NOTICE})
     else:
-        _print_index(found)
+        _print_index(found, listed)
     return _exit(found.refused or found.beside.may_hide_images)
 
 
@@ -118,6 +137,7 @@ def _verdict_row(verdict: "Verdict") -> dict[str, Any]:
         "patient_key": series and series.patient_key,
         "reason": str(verdict.reason),
         "sentence": verdict.sentence,
+        "modality": verdict.kind or "CT",
         "n_files": verdict.n_files,
         "set_aside": verdict.set_aside,
         "flags": list(verdict.flags),
@@ -134,7 +154,7 @@ def _write_csv(file: Path, rows: list[dict[str, Any]], columns: list[str]) -> No
         writer.writerows(rows)
 
 
-def _print_index(found: "Index") -> None:
+def _print_index(found: "Index", listed: "Sequence[Verdict]") -> None:
     columns = ("series", "verdict", "files", "slices", "what was found")
     rows = [
         (
@@ -144,17 +164,17 @@ def _print_index(found: "Index") -> None:
             verdict.series and len(verdict.series.slices),
             _alone(verdict),
         )
-        for verdict in found
+        for verdict in listed
     ]
-    print_table(f"{len(found)} series, {len(found.usable)} usable", columns, rows)
-    print_surroundings(found.beside, found.collections)
+    print_table(f"{len(listed)} series, {len(found.usable)} usable", columns, rows)
+    print_surroundings(found.beside, found.collections, found.others)
 
 
 def _print_report(report: "PreprocessReport") -> None:
     if report.refused:
         rows = [(series.series_instance_uid, series.reason, _alone(series)) for series in report.refused]
         print_table(f"{len(report.refused)} series set aside", ("series", "reason", "sentence"), rows)
-    print_surroundings(report.beside, report.collections)
+    print_surroundings(report.beside, report.collections, report.others)
     print_line(
         f"{report.found} series: {report.done} preprocessed, {report.reused} reused unchanged{_verified(report)}, "
         f"{len(report.refused)} set aside, in {report.seconds:.1f} s. {report.notice}"

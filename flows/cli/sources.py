@@ -1,6 +1,6 @@
 """What a source is and takes: the plan of the public archive, the terms of its collections, downloads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from flows.cli.options import AsJson, ConfigFile, Source, configured
 from flows.cli.output import NOTICE, print_json, print_line
 from flows.cli.progress import shown_progress
 from lidcflow.ct.attribution import Collection
-from lidcflow.ct.verdicts import Beside
+from lidcflow.ct.verdicts import Beside, listed_kinds
 
 SOME_LACKING = 3
 """Exit code: done, without some of the files."""
@@ -67,10 +67,26 @@ def print_plan(source: str, as_json: bool) -> None:
         print_surroundings(Beside(), collections)
 
 
-def print_surroundings(beside: Beside, collections: Sequence[Collection]) -> None:
-    """Print what lay beside the images, and the terms of each collection."""
-    for line in filter(None, [beside.line, *(collection.line for collection in collections)]):
+def print_surroundings(
+    beside: Beside, collections: Sequence[Collection], others: Mapping[str, int] | None = None
+) -> None:
+    """Print what lay beside the CT, and the terms of each collection."""
+    lines = [others_line(others or {}), beside.line, *(collection.line for collection in collections)]
+    for line in filter(None, lines):
         print_line(line)
+
+
+def others_line(others: Mapping[str, int]) -> str:
+    """Return what people read of series that are passed over; empty when there are none.
+
+    Examples
+    --------
+    >>> others_line({"DX": 290, "SEG": 12})
+    'Beside CT: 290 DX, 12 SEG series, passed over; `lidcflow index SRC --all` lists them.'
+    """
+    if not others:
+        return ""
+    return f"Beside CT: {listed_kinds(others)}, passed over; `lidcflow index SRC --all` lists them."
 
 
 def _collections(source: str) -> tuple[Collection, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flows.cli.output import NOTICE, print_line, print_table
+from flows.cli.sources import others_line
 
 if TYPE_CHECKING:
     from flows.infer import InferReport
@@ -48,6 +49,8 @@ def print_readings(report: InferReport) -> None:
         print_line(str(reading.page))
         if beside := reading.undocumented or reading.documents:
             print_line(f"DICOM documents: {beside}")
+    if beside_ct := others_line(report.others):
+        print_line(f"\n{beside_ct}")
     print_line(f"\n{_in_short(report)}")
 
 

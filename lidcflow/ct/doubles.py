@@ -12,6 +12,7 @@ from lidcflow.ct.headers import Header
 from lidcflow.ct.passes import differing_attribute
 from lidcflow.ct.raw import raw_pixels
 from lidcflow.ct.records import Reason, SourceSlice
+from lidcflow.ct.wording import named
 
 SAME_POSITION_MM = 1e-3
 
@@ -87,7 +88,8 @@ def _digest(source: SourceSlice, headers: Sequence[Header], access: Access) -> b
 
 def _mixed(group: Sequence[Header], headers: Sequence[Header], z_mm: float, doubled: int) -> Exception:
     """Make the refusal: of two acquisitions, where the images say that they are."""
-    found = f"got {doubled} of {len(headers)} at the position of another, the first at z = {z_mm:.2f} mm"
+    first = f"the first at z = {z_mm:.2f} mm in {named(group[0])}"
+    found = f"got {doubled} of {len(headers)} at the position of another, {first}"
     differing = differing_attribute(group)
     if differing:
         sentence = (

@@ -13,11 +13,12 @@ from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from lidcflow.ct.bounded import BoundedStream, Budget
-from lidcflow.ct.encoding import encoding_at, go_to_start
+from lidcflow.ct.encoding import differing_syntax, encoding_at, go_to_start
 from lidcflow.ct.facts import COMMON_TAGS
 from lidcflow.ct.syntaxes import Layout, layout_of
 from lidcflow.ct.values import raw_text
 
+SOP_CLASS_UID = 0x00080016
 SOP_INSTANCE_UID = 0x00080018
 SERIES_INSTANCE_UID = 0x0020000E
 ACQUISITION_TIME = 0x00080032
@@ -27,6 +28,9 @@ TRANSFER_SYNTAX = 0x00020010
 TAGS = [*COMMON_TAGS, SOP_INSTANCE_UID, ACQUISITION_TIME, INSTANCE_NUMBER, POSITION]
 
 PIXEL_DATA = 0x7FE00010
+AFTER_IDENTITY = 0x00290000
+"""First tag after those that say whose and of what kind an object is."""
+
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
 UNDEFINED_LENGTH = 0xFFFFFFFF
 HEAD_TAGS = [*TAGS, PIXEL_DATA]
@@ -41,11 +45,24 @@ PixelElement = tuple[int, int | None]
 
 
 class Parsed(NamedTuple):
-    """Undecoded elements by tag, and where the pixels are."""
+    """Undecoded elements by tag, and where the pixels are.
+
+    Parameters
+    ----------
+    syntax : str
+        Transfer syntax in which the elements are encoded.
+    elements : dict
+        Undecoded elements by tag.
+    pixels : tuple, optional
+        Offset and length of the pixels.
+    stated : str
+        Transfer Syntax UID of the meta header where it is another one.
+    """
 
     syntax: str
     elements: dict[int, Any]
     pixels: PixelElement | None
+    stated: str = ""
 
 
 def parse_head(head: bytes) -> Parsed | None:
@@ -70,7 +87,7 @@ def parse_head(head: bytes) -> Parsed | None:
         syntax = stated or encoding_at(stream)
         if layout_of(syntax) is Layout.LITTLE_ENDIAN:
             parsed = _parse_plain(stream, syntax)
-            compressed = parsed and parsed.pixels and parsed.pixels[1] == UNDEFINED_LENGTH
+            compressed = parsed and parsed.pixels and parsed.pixels[1] is None
             return None if compressed and not stated else parsed
         if layout_of(syntax) is Layout.ENCAPSULATED:
             parsed = _parse_to_pixels(stream, syntax, TAGS, LONGEST_VALUE)
@@ -97,7 +114,29 @@ def parse_file(path: str, opened: Callable[[str], BinaryIO]) -> Parsed:
         return parse_stream(file, TAGS, Budget())
 
 
-def parse_stream(file: BinaryIO, tags: list[int], budget: Budget, inflated_bytes: int = INFLATED_HEAD_BYTES) -> Parsed:
+def parse_leading(path: str, opened: Callable[[str], BinaryIO]) -> Parsed:
+    """Parse the elements before those of the pixels' kind, of an object whose other elements can't be parsed.
+
+    The contours of a plan can be longer than any header of an image.
+
+    Parameters
+    ----------
+    path : str
+        A DICOM file.
+    opened : callable
+        Opens it.
+    """
+    with opened(path) as file:
+        return parse_stream(file, [tag for tag in TAGS if tag < AFTER_IDENTITY], Budget(), end=AFTER_IDENTITY)
+
+
+def parse_stream(
+    file: BinaryIO,
+    tags: list[int],
+    budget: Budget,
+    inflated_bytes: int = INFLATED_HEAD_BYTES,
+    end: int = PIXEL_DATA,
+) -> Parsed:
     """Parse the elements of some tags.
 
     Parameters
@@ -110,6 +149,8 @@ def parse_stream(file: BinaryIO, tags: list[int], budget: Budget, inflated_bytes
         How much of it may be read.
     inflated_bytes : int
         How much of a deflated one may be inflated.
+    end : int
+        Tag from which on no element is parsed.
 
     Raises
     ------
@@ -120,12 +161,14 @@ def parse_stream(file: BinaryIO, tags: list[int], budget: Budget, inflated_bytes
     stated = _stated_syntax(stream)
     syntax = stated or encoding_at(stream)
     if syntax and not stated:
-        return _parse_without_meta(stream, syntax, tags)
+        return _parse_without_meta(stream, syntax, tags, end)
+    if differing := differing_syntax(stream, stated):
+        return _parse_differing(stream, differing, stated, tags, end)
     if layout_of(syntax) is Layout.DEFLATED:
         head = io.BytesIO(inflated(file, inflated_bytes))
-        return _parse_to_pixels(cast(BinaryIO, BoundedStream(head, budget)), syntax, tags, None)
+        return _parse_to_pixels(cast(BinaryIO, BoundedStream(head, budget)), syntax, tags, None, end)
     stream.seek(0)
-    at_pixels, pixels = _pixel_stop(stream)
+    at_pixels, pixels = _pixel_stop(stream, end)
     dataset = read_partial(stream, stop_when=at_pixels, specific_tags=tags)
     elements = {tag: dataset.get_item(tag) for tag in tags if tag in dataset}
     return Parsed(syntax, elements, pixels[0] if pixels else None)
@@ -173,33 +216,46 @@ def _parse_plain(stream: BinaryIO, syntax: str) -> Parsed | None:
     implicit = syntax == str(ImplicitVRLittleEndian)
     found = _by_tag(data_element_generator(stream, implicit, True, defer_size=LONGEST_VALUE, specific_tags=HEAD_TAGS))
     pixels = found.pop(PIXEL_DATA, None)
-    return pixels and Parsed(syntax, found, (pixels.value_tell, pixels.length))
+    if not pixels:
+        return None
+    return Parsed(syntax, found, (pixels.value_tell, None if pixels.length == UNDEFINED_LENGTH else pixels.length))
 
 
-def _parse_without_meta(stream: BinaryIO, syntax: str, tags: list[int]) -> Parsed:
+def _parse_differing(stream: BinaryIO, syntax: str, stated: str, tags: list[int], end: int) -> Parsed:
+    """Parse elements of another encoding than the meta header states; what compressed pixels are, it alone states."""
+    if layout_of(syntax) is Layout.DEFLATED:
+        head = cast(BinaryIO, io.BytesIO(inflated(stream, INFLATED_HEAD_BYTES)))
+        return _parse_to_pixels(head, syntax, tags, None, end)._replace(stated=stated)
+    parsed = _parse_without_meta(stream, syntax, tags, end)
+    return parsed._replace(syntax=parsed.syntax or stated, stated=stated)
+
+
+def _parse_without_meta(stream: BinaryIO, syntax: str, tags: list[int], end: int) -> Parsed:
     """Parse elements whose encoding was inferred; which codec compressed pixels would need, nothing tells."""
     implicit, little = syntax == str(ImplicitVRLittleEndian), syntax != str(ExplicitVRBigEndian)
-    at_pixels, pixels = _pixel_stop(stream)
+    at_pixels, pixels = _pixel_stop(stream, end)
     found = _by_tag(data_element_generator(stream, implicit, little, at_pixels, specific_tags=tags))
     compressed = bool(pixels) and pixels[0][1] is None
     return Parsed("" if compressed else syntax, found, pixels[0] if pixels else None)
 
 
-def _parse_to_pixels(stream: BinaryIO, syntax: str, tags: list[int], longest: int | None) -> Parsed:
+def _parse_to_pixels(
+    stream: BinaryIO, syntax: str, tags: list[int], longest: int | None, end: int = PIXEL_DATA
+) -> Parsed:
     """Parse explicit little endian elements; pixels of undefined length would be read whole if nothing stopped it."""
-    at_pixels, pixels = _pixel_stop(stream)
+    at_pixels, pixels = _pixel_stop(stream, end)
     found = _by_tag(data_element_generator(stream, False, True, at_pixels, defer_size=longest, specific_tags=tags))
     return Parsed(syntax, found, pixels[0] if pixels else None)
 
 
-def _pixel_stop(stream: BinaryIO) -> tuple[Callable[[BaseTag, str | None, int], bool], list[PixelElement]]:
+def _pixel_stop(stream: BinaryIO, end: int) -> tuple[Callable[[BaseTag, str | None, int], bool], list[PixelElement]]:
     """Make a condition that stops at the pixels, and the list where it notes what it saw of them."""
     pixels: list[PixelElement] = []
 
     def at_pixels(tag: BaseTag, _vr: str | None, length: int) -> bool:
         if tag == PIXEL_DATA:
             pixels.append((stream.tell(), None if length == UNDEFINED_LENGTH else length))
-        return tag in PIXEL_TAGS
+        return tag in PIXEL_TAGS or (end != PIXEL_DATA and tag >= end)
 
     return at_pixels, pixels
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
+
+from lidcflow.ct.syntaxes import Layout, layout_of
 
 PREFIX_OFFSET = 128
 PREFIX = b"DICM"
@@ -90,6 +98,40 @@ def encoding_at(stream: Readable) -> str:
     head = stream.read(HEAD_BYTES)
     stream.seek(at)
     return encoding_of(head) or ""
+
+
+def differing_syntax(stream: Readable, stated: str) -> str:
+    """Return the transfer syntax that the first elements tell where a meta header states another one.
+
+    Parameters
+    ----------
+    stream : binary stream
+        Where the data set starts; it is left there.
+    stated : str
+        Transfer Syntax UID of the meta header.
+
+    Returns
+    -------
+    str
+        Empty when the elements are those of the stated syntax, or tell nothing.
+    """
+    elements = str(ExplicitVRLittleEndian) if layout_of(stated) is Layout.ENCAPSULATED else stated
+    if layout_of(stated) is None:
+        return ""
+    found = encoding_at(stream) or _deflated_at(stream)
+    return found if found and found != elements else ""
+
+
+def _deflated_at(stream: Readable) -> str:
+    """Return the deflated transfer syntax where the elements of an image appear once they are inflated."""
+    at = stream.tell()
+    packed = stream.read(2 * HEAD_BYTES)
+    stream.seek(at)
+    try:
+        head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, HEAD_BYTES)
+    except zlib.error:
+        return ""
+    return str(DeflatedExplicitVRLittleEndian) if encoding_of(head) == str(ExplicitVRLittleEndian) else ""
 
 
 def encoding_of(head: bytes) -> str | None:

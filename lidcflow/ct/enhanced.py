@@ -20,6 +20,9 @@ from lidcflow.ct.syntaxes import Layout, layout_of
 ENHANCED_CT_IMAGES = frozenset({"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
 """Enhanced CT Image Storage, and the one that classic images were converted to."""
 
+CT_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT_IMAGES})
+"""The SOP classes of CT, that of classic images first of all."""
+
 MOST_FRAMES = 10_000
 """A patient of 2 m in steps of 0.2 mm."""
 
@@ -103,7 +106,7 @@ def frames_of(file: BinaryIO, parsed: Parsed, n_frames: int | None, frame_bytes:
     DICOM PS3.3 C.7.6.16, Multi-frame Functional Groups.
     """
     if n_frames is None or not 1 <= n_frames <= MOST_FRAMES:
-        raise FrameError(f"NumberOfFrames must be 1 to {MOST_FRAMES}, got {n_frames}")
+        raise FrameError(f"NumberOfFrames must be 1 to {MOST_FRAMES}, got {'none' if n_frames is None else n_frames}")
     budget = Budget()
     groups = parse_stream(file, [SHARED, PER_FRAME, OFFSETS], budget, HEADER_BYTES)
     places = list(_places(file, groups, n_frames, frame_bytes))
@@ -123,6 +126,9 @@ def _places(
         yield from [(None, None)] * n_frames
         return
     offset, n_bytes = groups.pixels
+    if n_bytes is None and layout_of(groups.syntax) is not Layout.ENCAPSULATED:
+        yield from [((offset, None), None)] * n_frames  # the syntax is wrong: the rules for pixels say so
+        return
     if n_bytes is None and layout_of(groups.syntax) is Layout.ENCAPSULATED:
         table = groups.elements.get(OFFSETS)
         for start, length in frame_spans(file, offset, n_frames, table.value if table else None):

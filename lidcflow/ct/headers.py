@@ -18,18 +18,21 @@ from lidcflow.ct.elements import (
     INSTANCE_NUMBER,
     POSITION,
     SERIES_INSTANCE_UID,
+    SOP_CLASS_UID,
     SOP_INSTANCE_UID,
     Parsed,
     parse_file,
     parse_head,
+    parse_leading,
     plain,
 )
 from lidcflow.ct.encoding import has_prefix, start_of
-from lidcflow.ct.enhanced import ENHANCED_CT_IMAGES, frames_of
+from lidcflow.ct.enhanced import CT_CLASSES, ENHANCED_CT_IMAGES, frames_of
 from lidcflow.ct.facts import COMMON_TAGS, Facts, facts_of
 from lidcflow.ct.frames import FrameError
 from lidcflow.ct.mark import mark_of, marked_bytes
 from lidcflow.ct.quiet import quiet
+from lidcflow.ct.syntaxes import PLAIN, Layout, layout_of
 from lidcflow.ct.values import integer_of, numbers_of, raw_text, seconds_of
 from lidcflow.errors import ResourceError
 from lidcflow.objects import is_object_url
@@ -43,6 +46,9 @@ DIRECTORY_CLASS = b"1.2.840.10008.1.3.10"
 """Media Storage Directory Storage: a table of contents, which CDs hold beside the images."""
 
 IMAGE_CLASSES = b"1.2.840.10008.5.1.4.1.1"
+COMPRESSED_MARKS = (b"\xfe\xff\x00\xe0", b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
+"""First bytes of an item, of JPEG and JPEG-LS, and of JPEG 2000."""
+
 KNOWN_FACTS = 1024
 """Headers whose shared values are remembered; a folder holds the files of a series together."""
 
@@ -101,6 +107,8 @@ class Header:
         What must hold for its frames to be known, and what was found.
     version, mark : str
         Of the file, as for `lidcflow.ct.records.SourceSlice`.
+    other_syntax_uid : str
+        Transfer Syntax UID that the file states where data set or pixels are of another one, that of `facts`.
     """
 
     path: str
@@ -118,6 +126,12 @@ class Header:
     fault: str | None = None
     version: str = ""
     mark: str = field(default="", repr=False, compare=False)
+    other_syntax_uid: str = ""
+
+    @property
+    def stated_syntax(self) -> str:
+        """Transfer Syntax UID as the file states it."""
+        return self.other_syntax_uid or self.facts.transfer_syntax_uid
 
     def at(self, path: str) -> Header:
         """Return the same at another place, its frames too."""
@@ -192,16 +206,44 @@ def _read_header(
         head, file_bytes = read()
         if start_of(head) is None or _is_directory(file.path):
             return Unread.ARCHIVE if _is_archive(head) else Unread.NOT_DICOM
-        parsed = parse_head(head) or parse_file(file.path, opened)
+        parsed = parse_head(head) or _parse_whole_or_leading(file.path, opened)
         if SERIES_INSTANCE_UID not in parsed.elements:
             return _without_series(head)
-        header = _header(file, file_bytes, parsed, _shared_facts(parsed, secret, known))
+        header = _as_found(_header(file, file_bytes, parsed, _shared_facts(parsed, secret, known)), opened)
         header = header if is_remote(file.path) else _marked(header, head, opened)
         return _with_frames(header, parsed, opened, secret, known) if _is_enhanced(header) else header
     except ResourceError:
         raise
     except Exception:
         return Unread.UNREADABLE
+
+
+def _parse_whole_or_leading(path: str, opened: Callable[[str], BinaryIO]) -> Parsed:
+    """Parse a header; of what is no CT, that it is none is enough: plans and reports can be longer than images."""
+    try:
+        return parse_file(path, opened)
+    except ResourceError:
+        raise
+    except Exception:
+        parsed = parse_leading(path, opened)
+        if raw_text(plain(parsed.elements.get(SOP_CLASS_UID))) in {"", *CT_CLASSES}:
+            raise
+        return parsed
+
+
+def _as_found(header: Header, opened: Callable[[str], BinaryIO]) -> Header:
+    """Take pixels for native whose syntax says compressed where their length is that of the pixels, and no item is."""
+    facts = header.facts
+    compressed = layout_of(facts.transfer_syntax_uid) is Layout.ENCAPSULATED
+    if not compressed or header.pixel_bytes is None or header.pixel_offset is None or facts.pixels is None:
+        return header
+    if header.pixel_bytes != facts.pixels.n_bytes or facts.bits_allocated != 16 or facts.samples != 1:
+        return header
+    with opened(header.path) as stream:
+        stream.seek(header.pixel_offset)
+        if stream.read(4).startswith(COMPRESSED_MARKS):
+            return header
+    return replace(header, facts=replace(facts, transfer_syntax_uid=PLAIN), other_syntax_uid=facts.transfer_syntax_uid)
 
 
 def _is_directory(path: str) -> bool:
@@ -243,6 +285,7 @@ def _header(file: SourceFile, file_bytes: int, parsed: Parsed, facts: Facts) -> 
         facts=facts,
         acquisition_time_s=seconds_of(plain(parsed.elements.get(ACQUISITION_TIME))),
         version=file.version,
+        other_syntax_uid=parsed.stated,
     )
 
 
@@ -282,7 +325,7 @@ def _with_frames(
     file = SourceFile(header.path, header.file_bytes, header.version)
     frames = []
     for number, frame in enumerate(found, start=1):
-        own = Parsed(parsed.syntax, frame.elements, frame.pixels)
-        one = _header(file, header.file_bytes, own, _shared_facts(own, secret, known))
+        own = Parsed(parsed.syntax, frame.elements, frame.pixels, parsed.stated)
+        one = _as_found(_header(file, header.file_bytes, own, _shared_facts(own, secret, known)), opened)
         frames.append(replace(one, frame_number=number, item_bytes=frame.item_bytes, mark=header.mark))
     return replace(header, frames=tuple(frames))

@@ -16,6 +16,7 @@ from lidcflow.ct.copies import copies_of, require_one_image
 from lidcflow.ct.doubles import without_doubles
 from lidcflow.ct.headers import Header
 from lidcflow.ct.images import images_of, n_images
+from lidcflow.ct.modalities import other_kind
 from lidcflow.ct.padding import excess_flags
 from lidcflow.ct.passes import of_one_pass, pass_flags
 from lidcflow.ct.patient import PatientAxes, axes_of, view_flags
@@ -25,9 +26,16 @@ from lidcflow.ct.strays import without_stray
 from lidcflow.ct.syntaxes import Layout, is_lossy, layout_of
 from lidcflow.ct.values import is_uid, series_name
 from lidcflow.ct.verdicts import Verdict
+from lidcflow.ct.wording import found_in
 from lidcflow.errors import SeriesRefused
 from lidcflow.privacy import patient_key
 from lidcflow.source.files import SourceFile
+
+OTHER_SYNTAX = "transfer-syntax-corrected"
+"""Flag of files whose data are of another transfer syntax than they state, and tell which."""
+
+LOCALIZERS = "localizer"
+"""What a series of localizers alone is called where it is counted."""
 
 DEFAULT = PreprocessConfig()
 LOCAL = Access()
@@ -55,12 +63,16 @@ def judge(
         With the series when it is usable.
     """
     uid = headers[0].facts.series_instance_uid
+    if kind := other_kind(headers):
+        sentence = f"series {series_name(uid)}: {checks.no_ct_sentence(headers, kind)}"
+        return _refused(series_name(uid), Reason.NOT_CT, sentence, headers, secret, kind=kind)
     if not is_uid(uid):
         return _bad_series_uid(uid, headers, secret)
     try:
         return _usable(sorted(headers, key=_by_worth), secret, config, access)
     except SeriesRefused as refused:
-        return _refused(uid, Reason(refused.reason), refused.sentence, headers, secret)
+        kind = LOCALIZERS if refused.reason == Reason.LOCALIZER else ""
+        return _refused(uid, Reason(refused.reason), refused.sentence, headers, secret, kind=kind)
     except (ArithmeticError, ValueError) as error:
         sentence = f"series {uid}: headers must be sound, got {type(error).__name__} on them; export the series again"
         return _refused(uid, Reason.UNREADABLE, sentence, headers, secret)
@@ -71,7 +83,9 @@ def patient_of(header: Header, secret: bytes) -> str:
     return header.facts.patient_key or patient_key(header.facts.study_instance_uid, secret)
 
 
-def _refused(uid: str, reason: Reason, sentence: str, headers: Sequence[Header], secret: bytes) -> Verdict:
+def _refused(
+    uid: str, reason: Reason, sentence: str, headers: Sequence[Header], secret: bytes, *, kind: str = ""
+) -> Verdict:
     first = min(headers, key=_by_worth)
     return Verdict(
         uid,
@@ -82,6 +96,7 @@ def _refused(uid: str, reason: Reason, sentence: str, headers: Sequence[Header],
         example=SourceFile(first.path, first.file_bytes, first.version),
         patients=_patients(headers, secret),
         studies=_studies(headers),
+        kind=kind,
     )
 
 
@@ -111,7 +126,7 @@ def _bad_series_uid(uid: str, headers: Sequence[Header], secret: bytes) -> Verdi
     return Verdict(
         name,
         Reason.BAD_UID,
-        f"series {name}: {checks.bad_uid_sentence('SeriesInstanceUID', uid)}",
+        f"series {name}: {checks.bad_uid_sentence('SeriesInstanceUID', uid, f' {found_in(headers, headers)}')}",
         len(headers),
         study_instance_uid=_study(headers),
         patients=_patients(headers, secret),
@@ -172,6 +187,7 @@ def _series_flags(images: Sequence[Header]) -> list[str]:
     facts = images[0].facts
     flags = [] if facts.patient_key else ["no-patient-id"]
     flags += ["lossy-compression"] if any(image.facts.lossy for image in images) else []
+    flags += [OTHER_SYNTAX] if any(image.other_syntax_uid for image in images) else []
     return flags + view_flags(facts.orientation or (), facts.patient_position) + pass_flags(images)
 
 

@@ -225,6 +225,7 @@ def _header(item: Item, series: PacsSeries, first: Header, secret: bytes, known:
         file_bytes=META_OFFSET + n_bytes,
         facts=facts,
         acquisition_time_s=next(map(seconds_of, values_of(item, _key(ACQUISITION_TIME))), None),
+        other_syntax_uid=first.other_syntax_uid,
     )
 
 

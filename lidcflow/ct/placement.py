@@ -22,6 +22,7 @@ from lidcflow.ct.headers import Header
 from lidcflow.ct.records import Reason
 from lidcflow.ct.stacks import LEAST_OF_A_STACK, MAX_GAP, codes_of, is_whole, lie_in_each_other, steps_of
 from lidcflow.ct.strays import are_strays, lean_of_line_deg, on_one_line
+from lidcflow.ct.wording import ABSENT, found_in, named
 
 FARTHEST_MM = 10_000.0
 PIXEL_MM = 0.01, 100.0
@@ -42,22 +43,27 @@ _NAMES = ("Rows and Columns", "PixelSpacing", "ImageOrientationPatient")
 
 def placed(headers: Sequence[Header]) -> list[Header]:
     """Set aside images without a position; refuse when it is not just a few."""
-    having = [header for header in headers if _has_place(header)]
-    if not are_strays(len(headers) - len(having), len(headers)):
+    without = [header for header in headers if _unsound_place(header)]
+    if not are_strays(len(without), len(headers)):
         sentence = (
-            f"ImagePositionPatient, ImageOrientationPatient and PixelSpacing must be present and sound, "
-            f"got {len(having)} of {len(headers)} instances with them; export the series again"
+            "ImagePositionPatient, ImageOrientationPatient and PixelSpacing must be present and sound, got "
+            f"{len(headers) - len(without)} of {len(headers)} instances with them, and "
+            f"{_unsound_place(without[0])} {found_in(without, headers)}; export the series again"
         )
         raise refusal(headers, Reason.NO_POSITION, sentence)
-    return having
+    return [header for header in headers if not _unsound_place(header)]
 
 
-def _has_place(header: Header) -> bool:
-    orientation, spacing = header.facts.orientation, header.facts.spacing_mm
-    if header.position_mm is None or orientation is None or spacing is None:
-        return False
-    near = max(map(abs, header.position_mm)) <= FARTHEST_MM
-    return near and all(PIXEL_MM[0] <= mm <= PIXEL_MM[1] for mm in spacing) and are_directions(*orientation)
+def _unsound_place(header: Header) -> str | None:
+    """Name the first attribute that is absent or makes no sense, with its value."""
+    orientation, spacing_mm, position_mm = header.facts.orientation, header.facts.spacing_mm, header.position_mm
+    if position_mm is None or max(map(abs, position_mm)) > FARTHEST_MM:
+        return f"ImagePositionPatient {_listed(position_mm)}"
+    if orientation is None or not are_directions(*orientation):
+        return f"ImageOrientationPatient {_listed(orientation)}"
+    if spacing_mm is None or not all(PIXEL_MM[0] <= mm <= PIXEL_MM[1] for mm in spacing_mm):
+        return f"PixelSpacing {_listed(spacing_mm)}"
+    return None
 
 
 def of_one_geometry(headers: Sequence[Header]) -> list[Header]:
@@ -86,12 +92,12 @@ def _mixed_geometry(
     return (
         "matrix, pixel spacing and orientation must be the same on all slices, "
         f"got {len(counts)} kinds, the largest on {counts[main]} of {len(headers)}: {name} {_listed(most)} there and "
-        f"{_listed(there)} in instance {other.sop_instance_uid}; separate them at the source"
+        f"{_listed(there)} in instance {named(other)}; separate them at the source"
     )
 
 
-def _listed(values: tuple[float, ...]) -> str:
-    return "\\".join(f"{value:.10g}" for value in values)
+def _listed(values: tuple[float, ...] | None) -> str:
+    return ABSENT if values is None else "\\".join(f"{value:.10g}" for value in values)
 
 
 def _kinds(groups: Counter[Geometry]) -> dict[Geometry, Geometry]:
@@ -154,7 +160,7 @@ def of_one_frame(headers: Sequence[Header], z_mm: NDArray[np.float64]) -> tuple[
         sentence = (
             f"slices must be of one scan, got {len(counts)} kinds of FrameOfReferenceUID, the most frequent on "
             f"{count} of {len(headers)}, whose positions are those of scans of their own, the first other one at "
-            f"z = {z_mm[other]:.2f} mm in instance {headers[other].sop_instance_uid}; separate them at the source"
+            f"z = {z_mm[other]:.2f} mm in instance {named(headers[other])}; separate them at the source"
         )
         raise refusal(headers, Reason.MIXED_GEOMETRY, sentence)
     return every, [FRAMES_DIFFER]
@@ -182,7 +188,7 @@ def of_one_kernel(headers: Sequence[Header]) -> list[Header]:
         sentence = (
             f"slices must be reconstructed with one kernel, got {len(kernels)} kernels, "
             f"the most frequent on {count} of {len(headers)}: ConvolutionKernel {main} there and "
-            f"{other.facts.acquisition.kernel} in instance {other.sop_instance_uid}; separate them at the source"
+            f"{other.facts.acquisition.kernel} in instance {named(other)}; separate them at the source"
         )
         raise refusal(headers, Reason.MIXED_KERNELS, sentence)
     return [header for header in headers if header.facts.acquisition.kernel in (None, main)]
@@ -218,7 +224,10 @@ def stacked(headers: Sequence[Header]) -> tuple[list[Header], NDArray[np.float64
     lean_deg = shear_deg(positions_mm, normal)
     lean_deg = min(lean_deg, lean_of_line_deg(positions_mm, normal)) if lean_deg > SHEAR_WITHIN_DEG else lean_deg
     if lean_deg > SHEAR_WITHIN_DEG:
-        sentence = f"slices must be stacked along their normal, got {lean_deg:.1f} degrees of gantry tilt; resample it"
+        sentence = (
+            f"slices must be stacked along their normal, got {lean_deg:.1f} degrees of gantry tilt "
+            f"{found_in(images, headers)}; resample the series"
+        )
         raise refusal(headers, Reason.TILTED, sentence)
     if angle_deg > AXIAL_WITHIN_DEG:
         raise _not_axial(headers, angle_deg)
@@ -228,5 +237,8 @@ def stacked(headers: Sequence[Header]) -> tuple[list[Header], NDArray[np.float64
 
 
 def _not_axial(headers: Sequence[Header], angle_deg: float) -> Exception:
-    sentence = f"slices must be axial within {AXIAL_WITHIN_DEG:g} degrees, got {angle_deg:.1f}; use axial images"
+    sentence = (
+        f"ImageOrientationPatient must be axial within {AXIAL_WITHIN_DEG:g} degrees, got {angle_deg:.1f} degrees "
+        f"{found_in(headers, headers)}; use axial images"
+    )
     return refusal(headers, Reason.NOT_AXIAL, sentence)

@@ -12,6 +12,7 @@ from lidcflow.ct.checks import refusal
 from lidcflow.ct.headers import Header
 from lidcflow.ct.records import Reason
 from lidcflow.ct.stacks import EVEN_WITHIN, MAX_GAP, are_gaps, is_even
+from lidcflow.ct.wording import named
 
 MIN_SLICES = 8
 WHOLE_STEPS_WITHIN = 0.2
@@ -62,7 +63,10 @@ def spacing_mm(
     flags = _gap_flags(headers, z_mm, median_mm, config.gaps)
     median_mm = _step_mm(steps_mm, median_mm) if any(flag.endswith(ACCEPTED) for flag in flags) else median_mm
     if len(headers) < MIN_SLICES:
-        sentence = f"a series must have at least {MIN_SLICES} slices, got {len(headers)}; find the rest of it"
+        sentence = (
+            f"a series must have at least {MIN_SLICES} slices, got {len(headers)}, the first {named(headers[0])}; "
+            "find the rest of the series"
+        )
         raise refusal(headers, Reason.TOO_FEW_SLICES, sentence)
     return median_mm, flags + _length_flags(headers, float(z_mm[0] - z_mm[-1]) + median_mm, config.z_range)
 
@@ -90,7 +94,7 @@ def _gap_flags(headers: Sequence[Header], z_mm: NDArray[np.float64], median_mm: 
     sentence = (
         f"slice spacing must be uniform, got {steps_mm.min():.2f} to {steps_mm.max():.2f} mm; "
         f"a slice may be missing near z = {near_mm:.1f} mm, the first of {wide.sum()} gaps, after instance "
-        f"{headers[at].sop_instance_uid}; find it or set preprocess.gaps to accept"
+        f"{named(headers[at])}; find it or set preprocess.gaps to accept"
     )
     raise refusal(headers, reason, sentence)
 
@@ -143,5 +147,8 @@ def _length_flags(headers: Sequence[Header], length_mm: float, z_range: str) -> 
     most_mm, way_out = (CHEST_MM, "set preprocess.z_range to lung, which finds the chest in it")
     if length_mm > TABLE_MM:
         most_mm, way_out = TABLE_MM, "no patient is that long, export the series again"
-    sentence = f"a scan must be at most {most_mm:.0f} mm long, got {length_mm:.0f} mm; {way_out}"
+    sentence = (
+        f"a scan must be at most {most_mm:.0f} mm long, got {length_mm:.0f} mm from instance "
+        f"{named(headers[0])} to {named(headers[-1])}, {len(headers)} slices; {way_out}"
+    )
     raise refusal(headers, Reason.WHOLE_BODY, sentence)

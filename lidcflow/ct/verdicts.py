@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
 from lidcflow.ct.attribution import Collection
-from lidcflow.ct.records import Reason, Series
+from lidcflow.ct.records import PASSED_OVER, Reason, Series
 from lidcflow.source.files import SourceFile
+
+NO_KIND = "other"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Verdict:
         Of a refused series, where its headers agree on a valid one: answers lie beside those of the study.
     example : SourceFile, optional
         One of its files, whose header says whose study it is when an answer is delivered; never printed.
+    kind : str
+        Of a series that is passed over, what it is: its modality, such as ``DX``, or ``localizer``.
     patients, studies : tuple of str
         Keyed hashes and valid StudyInstanceUIDs that its headers name: several where two series share a UID.
     """
@@ -48,11 +53,17 @@ class Verdict:
     example: SourceFile | None = field(default=None, repr=False)
     patients: tuple[str, ...] = ()
     studies: tuple[str, ...] = ()
+    kind: str = ""
 
     @property
     def usable(self) -> bool:
         """Whether the series can be preprocessed."""
         return self.series is not None
+
+    @property
+    def passed_over(self) -> bool:
+        """Whether the series is not in question: it is no CT, or localizers alone, and says so."""
+        return self.reason in PASSED_OVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,17 @@ class Beside:
         return f"Beside them: {', '.join(kinds)}." if kinds else ""
 
 
+def listed_kinds(others: Mapping[str, int]) -> str:
+    """List series that are passed over, by modality; empty when there are none.
+
+    Examples
+    --------
+    >>> listed_kinds({"DX": 290, "SEG": 12, "localizer": 1})
+    '290 DX, 12 SEG, 1 localizer series'
+    """
+    return f"{', '.join(f'{count} {kind}' for kind, count in others.items())} series" if others else ""
+
+
 @dataclass(frozen=True)
 class Index(Sequence[Verdict]):
     """The verdicts on all series of a source, by SeriesInstanceUID, and what else lay there.
@@ -123,8 +145,19 @@ class Index(Sequence[Verdict]):
 
     @property
     def refused(self) -> list[Verdict]:
-        """Verdicts on series that can't."""
-        return [verdict for verdict in self.verdicts if not verdict.usable]
+        """Verdicts on CT series that can't; what is no CT volume at all is not among them."""
+        return [verdict for verdict in self.verdicts if not verdict.usable and not verdict.passed_over]
+
+    @property
+    def in_question(self) -> list[Verdict]:
+        """Verdicts on the CT series: usable, or refused."""
+        return [verdict for verdict in self.verdicts if not verdict.passed_over]
+
+    @property
+    def others(self) -> dict[str, int]:
+        """Series that are passed over, by modality: the most frequent first."""
+        counts = Counter(verdict.kind or NO_KIND for verdict in self.verdicts if verdict.passed_over)
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     @property
     def not_dicom(self) -> int:

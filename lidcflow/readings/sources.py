@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from lidcflow.errors import LabelError
+from lidcflow.errors import LabelError, SourceError
 from lidcflow.readings.csv_file import is_table, read_csv
 from lidcflow.readings.lidc_xml import Message, join_messages, read_message
 from lidcflow.readings.table import Book, Origin, Problem, Reason
+from lidcflow.source.folder import list_folder
 
 LARGEST_TEXT_BYTES = 64 * 2**20
 """Of an XML or CSV file; the largest message of LIDC-IDRI has some megabytes."""
@@ -34,14 +35,14 @@ def read_source(source: str, on_progress: Progress | None = None) -> list[Book]:
     Parameters
     ----------
     source : str
-        A file, or a folder in any layout; other files in a folder are passed over.
+        A file, or a folder in any layout; links are followed, and other files in a folder are passed over.
     on_progress : callable, optional
         Called with files read and files in all.
 
     Returns
     -------
     list of Book
-        One for each kind of file there is: XML, CSV, DICOM.
+        One for each kind of file there is: XML, CSV, DICOM; and one with what could not be looked into.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def read_source(source: str, on_progress: Progress | None = None) -> list[Book]:
         If there is no such path, or nothing there holds readings.
     """
     root = Path(source)
-    files = _files(root)
+    files, hidden = _files(root)
     done = count(1)
 
     def advance() -> None:
@@ -58,13 +59,16 @@ def read_source(source: str, on_progress: Progress | None = None) -> list[Book]:
 
     texts, dicom = _Texts(), list[Path]()
     for number, file in enumerate(files, start=1):
-        if _is_dicom(file):
-            dicom.append(file)
-        else:
+        try:
+            if _is_dicom(file):
+                dicom.append(file)
+                continue
             _read_text(file, number, file.name if file == root else "", texts)
-            advance()
+        except OSError as error:
+            hidden.problems.append(_unopened(number, error))
+        advance()
     texts.xml.add(join_messages(texts.messages))
-    books = [texts.xml, texts.csv, _read_dicom(dicom, advance)]
+    books = [texts.xml, texts.csv, _read_dicom(dicom, advance), hidden]
     kept = [book for book in books if book.readings or book.read or book.problems]
     if not kept:
         raise LabelError(
@@ -74,12 +78,36 @@ def read_source(source: str, on_progress: Progress | None = None) -> list[Book]:
     return kept
 
 
-def _files(root: Path) -> list[Path]:
-    if root.is_dir():
-        return sorted(path for path in root.rglob("*") if path.is_file())
+def _files(root: Path) -> tuple[list[Path], Book]:
+    """List the files of a source as the index does, and the problem with folders that may not be listed.
+
+    Links to folders are followed, and each folder is entered once.
+
+    Raises
+    ------
+    LabelError
+        If there is no such path, or it can't be listed itself.
+    """
     if root.is_file():
-        return [root]
-    raise LabelError(f"labels: source {_shown(root)} must be a file or a folder, got nothing there; check the path")
+        return [root], Book()
+    if not root.is_dir():
+        raise LabelError(f"labels: source {_shown(root)} must be a file or a folder, got nothing there; check the path")
+    try:
+        listing = list_folder(root)
+    except SourceError as error:
+        raise LabelError(f"labels: source {_shown(root)}: {str(error).partition(': ')[2]}") from None
+    book = Book(problems=[_unlisted(listing.unlistable)] if listing.unlistable else [])
+    return sorted(Path(file.path) for file in listing.files), book
+
+
+def _unlisted(folders: int) -> Problem:
+    sentence = f"folders must be listable, got {folders} that may not be; no reading in them is used, check permissions"
+    return Problem(Origin("folder", "folders of the source"), Reason.UNREADABLE, sentence)
+
+
+def _unopened(number: int, error: OSError) -> Problem:
+    sentence = f"a file must be readable, got {type(error).__name__}; it is not used, check its permissions"
+    return Problem(Origin("file", f"file {number}"), Reason.UNREADABLE, sentence)
 
 
 def _shown(root: Path) -> str:

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     """Why a row of the table, or a file, is not used."""
 
     MALFORMED = "malformed"
+    UNREADABLE = "unreadable"
     OTHER_MESSAGE = "other-message"
     DUPLICATE = "duplicate"
     NO_RATING = "no-rating"
@@ -46,7 +47,8 @@ class Origin:
     Parameters
     ----------
     kind : str
-        ``lidc``, ``xml``, ``csv``, ``seg`` or ``sr``; ``store`` for a volume that nothing is said of.
+        ``lidc``, ``xml``, ``csv``, ``seg`` or ``sr``; ``store`` for a volume that nothing is said of, ``folder`` and
+        ``file`` for what can't be looked into.
     file : str
         Name of a CSV file that was asked for, SOPInstanceUID of a DICOM file, else a number and a hash.
     part : str

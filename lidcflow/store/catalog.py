@@ -30,6 +30,7 @@ class State(StrEnum):
     """How far a series has come."""
 
     REFUSED = "refused"
+    PASSED_OVER = "passed-over"
     USABLE = "usable"
     COMMITTED = "committed"
     FAILED = "failed"
@@ -175,7 +176,7 @@ class Catalog(Tables):
     def rebuild_from(self, records: Iterable[VolumeRecord], as_of: datetime) -> int:
         """Write every stored volume into the catalog, and take back what claims to be stored and is not.
 
-        A refused series stays refused: its volume is of an earlier state of the source.
+        Series that are refused or passed over stay so: their volumes are of an earlier state of the source.
 
         Parameters
         ----------
@@ -197,7 +198,7 @@ class Catalog(Tables):
                     _assign(row, {"state": State.USABLE, "volume_digest": None})
                     changed += 1
             for row, record in _matched(session, stored):
-                if row.state is None or (row.state != State.REFUSED and row.updated <= as_of):
+                if row.state is None or (row.state not in (State.REFUSED, State.PASSED_OVER) and row.updated <= as_of):
                     changed += row.volume_digest != record.volume_digest or row.state != State.COMMITTED
                     _assign(row, _of_record(record, row))
         return changed
@@ -254,9 +255,15 @@ def _share(session: Session, verdict: Verdict) -> None:
         session.add_all(SharedSeriesRow(series_instance_uid=uid, patient_key=key) for key in verdict.patients)
 
 
+def _state_of(verdict: Verdict) -> State:
+    if verdict.usable:
+        return State.USABLE
+    return State.PASSED_OVER if verdict.passed_over else State.REFUSED
+
+
 def _of_verdict(verdict: Verdict) -> dict[str, Any]:
     values: dict[str, Any] = {
-        "state": State.USABLE if verdict.usable else State.REFUSED,
+        "state": _state_of(verdict),
         "reason": str(verdict.reason),
         "sentence": verdict.sentence,
         "n_files": verdict.n_files,

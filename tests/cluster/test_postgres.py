@@ -39,7 +39,7 @@ def url(server):
 
 
 def refused(uid):
-    return Verdict(uid, Reason.NOT_CT, f"series {uid}: modality must be CT, got MR", n_files=3)
+    return Verdict(uid, Reason.TOO_FEW_SLICES, f"series {uid}: must have at least 8 slices, got 3", n_files=3)
 
 
 def test_what_holds_on_sqlite_holds_on_postgresql(server):

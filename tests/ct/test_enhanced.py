@@ -213,7 +213,11 @@ REFUSED = {
     "no positions": (without("PlanePositionSequence"), Reason.NO_POSITION, "got 0 of 10"),
     "no orientation": (without("PlaneOrientationSequence"), Reason.NO_POSITION, "got 0 of 10"),
     "no pixel measures": (without("PixelMeasuresSequence"), Reason.NO_POSITION, "got 0 of 10"),
-    "no rescale": (without("PixelValueTransformationSequence"), Reason.NO_RESCALE, "got None and None"),
+    "no rescale": (
+        without("PixelValueTransformationSequence"),
+        Reason.NO_RESCALE,
+        "RescaleIntercept none in 10 of 10 frames, the first frame 1 of ",
+    ),
     "orientations that differ": (with_two_orientations, Reason.MIXED_GEOMETRY, "got 2 kinds, the largest on 5 of 10"),
     "no groups": (
         with_values(PerFrameFunctionalGroupsSequence=[]),

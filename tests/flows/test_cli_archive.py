@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ def lidcflow(tmp_path, monkeypatch):
 @pytest.fixture
 def source(tmp_path, ct_series):
     ct_series(tmp_path / "source" / "good", patient_id="Lovelace")
+    ct_series(tmp_path / "source" / "short", n=3)
     ct_series(tmp_path / "source" / "mr", Modality="MR")
     return tmp_path / "source"
 
@@ -38,7 +40,9 @@ def test_index_lists_each_series_with_its_verdict_and_exits_3_when_one_is_refuse
 
     assert done.exit_code == 3
     assert "2 series, 1 usable" in done.stdout
-    assert "not-ct" in done.stdout
+    assert "too-few-slices" in done.stdout
+    assert "not-ct" not in done.stdout
+    assert "Beside CT: 1 MR series, passed over" in done.stdout
     assert "Research use only" in done.stdout
 
 
@@ -56,11 +60,34 @@ def test_index_writes_a_csv_file_beside_what_it_prints(lidcflow, source, tmp_pat
 
     with (tmp_path / "index.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert sorted(row["reason"] for row in rows) == ["not-ct", "usable"]
+    assert sorted(row["reason"] for row in rows) == ["too-few-slices", "usable"]
 
 
 def test_a_source_of_usable_series_exits_0(lidcflow, source):
     assert lidcflow("index", source / "good").exit_code == 0
+
+
+def test_what_is_no_ct_is_counted_by_modality_and_ends_no_command_in_3(lidcflow, source, ct_series):
+    shutil.rmtree(source / "short")
+    ct_series(source / "x-ray", n=1, Modality="DX", SOPClassUID="1.2.840.10008.5.1.4.1.1.1.1")
+    ct_series(source / "scout", n=2, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+
+    counted = lidcflow("index", source, "--json")
+    everything = lidcflow("index", source, "--all", "--csv", "all.csv")
+
+    assert (counted.exit_code, everything.exit_code) == (0, 0)
+    assert json.loads(counted.stdout)["others"] == {"DX": 1, "MR": 1, "localizer": 1}
+    assert [row["modality"] for row in json.loads(counted.stdout)["series"]] == ["CT"]
+    with open("all.csv", newline="") as stream:
+        assert sorted(row["modality"] for row in csv.DictReader(stream)) == ["CT", "DX", "MR", "localizer"]
+
+
+def test_a_source_of_other_modalities_alone_is_told_with_their_number(lidcflow, source):
+    done = lidcflow("index", source / "mr")
+
+    assert done.exit_code == 1
+    assert "must hold CT series, got 1 MR series and no CT; name the folder" in str(done.exception)
+    assert lidcflow("index", source / "mr", "--all").exit_code == 0
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -71,7 +98,8 @@ def test_preprocess_reports_and_a_second_time_reuses_everything(lidcflow, source
     assert (first.exit_code, again.exit_code) == (3, 3)
     assert json.loads(first.stdout)["done"] == 1
     with open("aside.csv", newline="") as stream:
-        assert [row["reason"] for row in csv.DictReader(stream)] == ["not-ct"]
+        assert [row["reason"] for row in csv.DictReader(stream)] == ["too-few-slices"]
+    assert json.loads(first.stdout)["others"] == {"MR": 1}
     assert "0 preprocessed, 1 reused unchanged, 1 set aside" in again.stdout
 
 

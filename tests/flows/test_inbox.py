@@ -99,6 +99,17 @@ def test_what_has_come_is_answered_once_and_what_grows_once_more(config, folder,
     ]
 
 
+def test_what_lies_beside_the_ct_of_a_study_is_passed_over_in_silence(config, folder, ct_series):
+    ct_series(folder / "a")
+    for modality, sop_class in (("SR", "88.33"), ("KO", "88.59"), ("SEG", "66.4"), ("RTSTRUCT", "481.3")):
+        uids = {"Modality": modality, "SOPClassUID": f"1.2.840.10008.5.1.4.1.1.{sop_class}"}
+        ct_series(folder / modality, n=1, PixelData=None, ImagePositionPatient=None, **uids)
+
+    assert go_round(config) == (1, 0, 0, 0)
+    assert [row.step for row in rows_in(config)] == [Step.DELIVERED]
+    assert len(list(config.reports_path.glob("*/*/report.html"))) == 1
+
+
 def test_a_round_that_ends_before_a_delivery_or_before_it_is_written_down_is_made_up_for(
     config, folder, ct_series, tmp_path, monkeypatch
 ):

@@ -32,9 +32,10 @@ def config(tmp_path, address):
 
 @pytest.fixture
 def source(tmp_path, ct_series):
-    """A folder of three usable series and one of MR."""
+    """A folder of three usable series, one that is too short, and one of MR."""
     for name in ("a", "b", "c"):
         ct_series(tmp_path / "source" / name, patient_id="Lovelace", PatientName="Ada")
+    ct_series(tmp_path / "source" / "short", n=3)
     ct_series(tmp_path / "source" / "mr", Modality="MR")
     return tmp_path / "source"
 
@@ -48,10 +49,11 @@ def test_usable_series_end_in_the_store_and_the_others_in_the_report(source, con
     report = preprocess(str(source), config)
 
     assert (report.found, report.usable, report.done, report.reused) == (4, 3, 3, 0)
-    assert [series.reason for series in report.refused] == ["not-ct"]
+    assert [series.reason for series in report.refused] == ["too-few-slices"]
+    assert report.others == {"MR": 1}
     assert len(VolumeStore.of(config, create=True).series_uids()) == 3
     with Catalog(config.catalog) as catalog:
-        assert catalog.counts() == {State.COMMITTED: 3, State.REFUSED: 1}
+        assert catalog.counts() == {State.COMMITTED: 3, State.PASSED_OVER: 1, State.REFUSED: 1}
 
 
 def test_a_second_run_reuses_all_and_works_on_what_is_new(source, config, ct_series):
@@ -70,7 +72,7 @@ def test_a_lost_catalog_is_filled_again_by_a_run_that_has_nothing_else_to_do(sou
     preprocess(str(source), config)
 
     with Catalog(config.catalog) as catalog:
-        assert catalog.counts() == {State.COMMITTED: 3, State.REFUSED: 1}
+        assert catalog.counts() == {State.COMMITTED: 3, State.PASSED_OVER: 1, State.REFUSED: 1}
 
 
 def test_without_an_address_a_cluster_of_its_own_does_the_work(source, config):

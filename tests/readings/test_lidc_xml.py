@@ -1,3 +1,5 @@
+import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from lidcflow.ct.series import index_folder
 from lidcflow.lidc.annotations import lidc_scan, readings_of
 from lidcflow.lidc.labels import nodules_of_volume
 from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.readings import sources
 from lidcflow.readings.collect import collect_nodules
 from lidcflow.readings.lidc_xml import Message, read_message
 from lidcflow.store.volumes import VolumeStore
@@ -46,6 +49,43 @@ def write(folder: Path, name: str, text: str) -> None:
 
 def told(collected):
     return [(problem.origin.part, str(problem.reason)) for problem in collected.problems]
+
+
+def test_links_to_folders_are_followed_and_each_folder_is_read_once(tmp_path, collected, images):
+    elsewhere = tmp_path.with_name("elsewhere")
+    elsewhere.mkdir()
+    write(elsewhere, "a.xml", message(nodule(roi(images[2], 45.0))))
+    for name in ("first", "second"):
+        (tmp_path / name).symlink_to(elsewhere)
+    (tmp_path / "loop").symlink_to(tmp_path)
+
+    found = collected()
+
+    assert (len(found.nodules["1.2.3"]), found.problems) == (1, [])
+
+
+def test_folders_that_may_not_be_listed_and_files_that_cannot_be_read_are_told(
+    tmp_path, collected, images, monkeypatch
+):
+    write(tmp_path, "a.xml", message(nodule(roi(images[2], 45.0))))
+    write(tmp_path, "b.xml", "closed")
+    (tmp_path / "closed").mkdir()
+    scandir, is_dicom = os.scandir, sources._is_dicom
+
+    def without_permission(path, *, ends, ask):
+        if str(path).endswith(ends):
+            raise PermissionError(13, "Permission denied")
+        return ask(path)
+
+    monkeypatch.setattr(os, "scandir", partial(without_permission, ends="closed", ask=scandir))
+    monkeypatch.setattr(sources, "_is_dicom", partial(without_permission, ends="b.xml", ask=is_dicom))
+    found = collected()
+
+    assert len(found.nodules["1.2.3"]) == 1
+    assert [(problem.origin.kind, str(problem.reason)) for problem in found.problems] == [
+        ("folder", "unreadable"),
+        ("file", "unreadable"),
+    ]
 
 
 def test_readers_of_the_same_place_are_one_nodule_and_others_are_not(tmp_path, collected, labels, images):

@@ -36,7 +36,7 @@ def stored(tmp_path, usable):
 
 
 def refused(uid):
-    return Verdict(uid, Reason.NOT_CT, f"series {uid}: modality must be CT, got MR", n_files=3)
+    return Verdict(uid, Reason.TOO_FEW_SLICES, f"series {uid}: must have at least 8 slices, got 3", n_files=3)
 
 
 def test_a_usable_series_is_known_by_study_patient_and_slices(catalog, usable):
