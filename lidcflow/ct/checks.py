@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pydicom.uid import UID
@@ -15,6 +16,14 @@ from lidcflow.errors import SeriesRefused
 
 MATRIX_LIMITS = 16, 4096
 RESCALE_LIMIT = 1e6
+HOUNSFIELD = re.compile(r"H\.?U\.?|HOUND?SFIELD([ _]?UNITS?)?|\[?HNSF'?U\]?")
+"""What archives write for Hounsfield units, in capitals: the standard's HU, the name and a common slip, UCUM's code."""
+
+UNSPECIFIED = "US"
+
+QUOTABLE = re.compile(r"[A-Za-z][A-Za-z0-9_%/ .-]{0,15}")
+"""Values of Rescale Type that a sentence repeats; a longer one may hold anything."""
+
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 
 
@@ -135,3 +144,41 @@ def have_rescale(headers: Sequence[Header]) -> None:
                 f"got {slope} and {intercept}; export the series again, without them there are no Hounsfield units"
             )
             raise refusal(headers, Reason.NO_RESCALE, sentence)
+
+
+def are_in_hounsfield_units(headers: Sequence[Header]) -> None:
+    """Refuse pixels that rescale turns into another unit.
+
+    Without a Rescale Type the unit is HU, for the attribute is required of CT in any other (PS3.3 C.8.2.1).
+    `US`, unspecified, passes: GDCM writes it into every CT image that had none, and the pixels tell in the end.
+    """
+    others = [
+        header
+        for header in headers
+        if not (_is_hounsfield(header.facts.rescale_type) or _is_unspecified(header.facts.rescale_type))
+    ]
+    if others:
+        found = sorted({_quoted(header.facts.rescale_type or "") for header in others})
+        sentence = (
+            f"RescaleType must be HU or absent, got {'/'.join(found)} in {len(others)} of {len(headers)} images, "
+            f"the first of them instance {others[0].sop_instance_uid}; choose the series in Hounsfield units, "
+            "or have the source correct the attribute if this one is"
+        )
+        raise refusal(headers, Reason.NOT_HOUNSFIELD, sentence)
+
+
+def have_unspecified_units(headers: Sequence[Header]) -> bool:
+    """Return whether the unit of rescaled values is left open in any image."""
+    return any(_is_unspecified(header.facts.rescale_type) for header in headers)
+
+
+def _is_unspecified(rescale_type: str | None) -> bool:
+    return (rescale_type or "").strip().upper() == UNSPECIFIED
+
+
+def _is_hounsfield(rescale_type: str | None) -> bool:
+    return rescale_type is None or HOUNSFIELD.fullmatch(rescale_type.strip().upper()) is not None
+
+
+def _quoted(rescale_type: str) -> str:
+    return rescale_type if QUOTABLE.fullmatch(rescale_type) else f"a value of {len(rescale_type)} characters"

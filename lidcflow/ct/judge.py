@@ -14,6 +14,7 @@ from lidcflow.ct import checks, placement
 from lidcflow.ct.doubles import without_doubles
 from lidcflow.ct.headers import Header
 from lidcflow.ct.images import images_of, n_images
+from lidcflow.ct.noticed import UNSPECIFIED_UNITS
 from lidcflow.ct.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice
 from lidcflow.ct.spacing import spacing_mm
 from lidcflow.ct.syntaxes import Layout, is_lossy, layout_of
@@ -97,6 +98,7 @@ def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig, acce
     z_mm = placement.along_normal_mm(images)
     checks.are_readable(images)
     checks.have_rescale(images)
+    checks.are_in_hounsfield_units(images)
     checks.are_whole(images)
     others = n_images(headers) - len(images)
     order = (-z_mm).argsort(kind="stable")
@@ -107,6 +109,7 @@ def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig, acce
     flags += ["files-set-aside"] if others else []
     flags += [] if images[0].facts.patient_key else ["no-patient-id"]
     flags += ["lossy-compression"] if any(image.facts.lossy for image in images) else []
+    flags += [UNSPECIFIED_UNITS] if checks.have_unspecified_units(images) else []
     flags += [] if placement.is_supine_view(images[0]) else ["rotated-in-plane"]
     series = replace(_series(images, slices, slice_spacing_mm, secret), flags=tuple(sorted(flags)))
     sentence = f"{len(images)} slices of {series.rows} x {series.columns}, {slice_spacing_mm:.2f} mm apart"

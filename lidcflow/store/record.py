@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import PreprocessConfig
+from lidcflow.ct.noticed import NOTHING, Noticed
 from lidcflow.ct.records import Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
 
@@ -64,6 +65,8 @@ class VolumeRecord:
         Collection, licence and DOI of a series of the public archive.
     source_slices : tuple of SourceImage
         Every source slice, top first, in a slab or not.
+    noticed : Noticed
+        What the pixels show to be wrong; nothing in volumes of older versions, which did not look.
     """
 
     series_instance_uid: str
@@ -87,6 +90,15 @@ class VolumeRecord:
     column_spacing_mm: float
     attribution: dict[str, Any] | None = None
     source_slices: tuple[SourceImage, ...] = ()
+    noticed: Noticed = NOTHING
+
+    def is_blank(self, source: SlabSource) -> bool:
+        """Return whether a source slice holds one constant value."""
+        named = {
+            (self.source_slices[i].sop_instance_uid, self.source_slices[i].frame_number)
+            for i in self.noticed.blank_slices
+        }
+        return (source.sop_instance_uid, source.frame_number) in named
 
 
 def digest_of(volume: Volume) -> str:
@@ -142,6 +154,7 @@ def attributes_of(series: Series, volume: Volume, config: PreprocessConfig) -> d
             "edges_mm": volume.edges_mm.tolist(),
             "flags": list(volume.flags),
             "lung_z_mm": volume.lung_z_mm,
+            **({"noticed": asdict(volume.noticed)} if volume.noticed.flags else {}),
             "acquisition": asdict(series.acquisition),
             **({"attribution": asdict(series.attribution)} if series.attribution else {}),
             "rows": series.rows,
@@ -182,6 +195,7 @@ def record_of(attributes: dict[str, Any]) -> VolumeRecord:
     slices = facts.pop("source_slices")
     slabs = facts.pop("slab_sources")
     lung_z_mm = facts.pop("lung_z_mm")
+    noticed = {name: tuple(found) for name, found in facts.pop("noticed", {}).items()}
     for unused in ("notice", "version", "config"):
         del facts[unused]
     return VolumeRecord(
@@ -191,6 +205,7 @@ def record_of(attributes: dict[str, Any]) -> VolumeRecord:
         lung_z_mm=None if lung_z_mm is None else (lung_z_mm[0], lung_z_mm[1]),
         n_source_slices=len(slices),
         source_slices=tuple(SourceImage(*source) for source in slices),
+        noticed=Noticed(**noticed),
         **facts,
     )
 

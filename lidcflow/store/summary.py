@@ -31,9 +31,10 @@ class VolumeSummary:
     slice_spacing_mm: float
     row_spacing_mm: float
     column_spacing_mm: float
+    flags: tuple[str, ...] = ()
 
 
-_NAMES = [name for name in VolumeSummary.__slots__ if name != "edges_mm"]
+_NAMES = [name for name in VolumeSummary.__slots__ if name not in ("edges_mm", "flags")]
 
 
 def summary_of(description: bytes) -> VolumeSummary:
@@ -47,7 +48,8 @@ def summary_of(description: bytes) -> VolumeSummary:
         If it is not one of `attributes_of`.
     """
     facts = _head(description) or json.loads(description)["attributes"]["lidcflow"]
-    return VolumeSummary(edges_mm=np.array(facts["edges_mm"]), **{name: facts[name] for name in _NAMES})
+    values = {name: facts[name] for name in _NAMES}
+    return VolumeSummary(edges_mm=np.array(facts["edges_mm"]), flags=tuple(facts.get("flags", ())), **values)
 
 
 def _head(description: bytes) -> dict[str, Any] | None:
