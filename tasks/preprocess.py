@@ -31,11 +31,14 @@ class Preprocessed:
         Digest of the stored volume for each SeriesInstanceUID: made now, and there already.
     refused : dict
         Why not, for the others.
+    flagged : dict
+        Flags of wrong pixels, for the stored volumes that have any.
     """
 
     committed: dict[str, str] = field(default_factory=dict)
     refused: dict[str, SeriesRefused] = field(default_factory=dict)
     reused: dict[str, str] = field(default_factory=dict)
+    flagged: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def stored(self) -> dict[str, str]:
@@ -56,6 +59,7 @@ class Preprocessed:
         self.committed.update(part.committed)
         self.refused.update(part.refused)
         self.reused.update(part.reused)
+        self.flagged.update(part.flagged)
 
 
 def preprocessing(series: Iterable[Series], address: str, config: Config) -> Iterator[Group]:

@@ -94,6 +94,8 @@ class VolumeRecord:
 
     def is_blank(self, source: SlabSource) -> bool:
         """Return whether a source slice holds one constant value."""
+        if not self.noticed.blank_slices:
+            return False
         named = {
             (self.source_slices[i].sop_instance_uid, self.source_slices[i].frame_number)
             for i in self.noticed.blank_slices

@@ -15,7 +15,7 @@ def curve(study):
 
 
 def test_the_line_runs_from_the_top_of_the_chest_down(curve):
-    points = [tuple(map(float, point.split(","))) for point in curve().nodule.split()]
+    points = [tuple(map(float, point.split(","))) for point in curve().nodule[0].points.split()]
 
     assert points[0] == (0.0, 0.0)
     assert points[4] == (0.9 * WIDTH, 3.5)
