@@ -201,6 +201,20 @@ REFUSED = {
     "a position beyond the building": ({"ImagePositionPatient": [0, 1e300, 0]}, Reason.NO_POSITION, "got 0 of 10"),
     "a slope of no scanner": ({"RescaleSlope": 1e300}, Reason.NO_RESCALE, "got 1e+300"),
     "slope of zero": ({"RescaleSlope": 0}, Reason.NO_RESCALE, "got 0.0 and -1024.0"),
+    "effective atomic numbers": ({"RescaleType": "Z_EFF"}, Reason.NOT_HOUNSFIELD, "got Z_EFF in 10 of 10 images"),
+    "material density": ({"RescaleType": "MGML"}, Reason.NOT_HOUNSFIELD, "got MGML in 10 of 10 images"),
+    "optical density": ({"RescaleType": "OD"}, Reason.NOT_HOUNSFIELD, "got OD in 10 of 10"),
+    "modified units": ({"RescaleType": "HU_MOD"}, Reason.NOT_HOUNSFIELD, "got HU_MOD in 10 of 10"),
+    "one image in another unit": (
+        {"RescaleType": lambda i: "PCT" if i == 3 else "HU"},
+        Reason.NOT_HOUNSFIELD,
+        "got PCT in 1 of 10 images, the first of them instance",
+    ),
+    "a unit that may be a name": (
+        {"RescaleType": "Lovelace^Ada^of London"},
+        Reason.NOT_HOUNSFIELD,
+        "got a value of 22 characters in 10",
+    ),
     "no intercept": ({"RescaleIntercept": None}, Reason.NO_RESCALE, "got 1.0 and None"),
     "one position": ({"ImagePositionPatient": [0, 0, 7.5]}, Reason.DUPLICATE_POSITIONS, "first at z = 7.50 mm"),
     "a slice missing": (
@@ -622,3 +636,19 @@ def test_the_real_lidc_series_is_usable(real_data):
     assert series.patient_key == patient_key("LIDC-IDRI-0001", PUBLIC_KEY)
     assert not series.synthetic
     np.testing.assert_allclose([series.slices[0].z_mm, series.slices[-1].z_mm], [-10, -340])
+
+
+@pytest.mark.parametrize(
+    "unit", ["HU", "hu", " HU ", "Hounsfield", "HOUNSFIELD UNITS", "Houndsfield Unit", "", None, ...]
+)
+def test_what_archives_write_for_hounsfield_units_is_read_without_a_flag(ct_series, tmp_path, unit):
+    verdict = only_verdict(ct_series(tmp_path, RescaleType="" if unit is None else unit))
+
+    assert (verdict.reason, verdict.flags) == (Reason.USABLE, ())
+
+
+@pytest.mark.parametrize("unit", ["US", "us "])
+def test_a_unit_that_is_left_open_is_flagged(ct_series, tmp_path, unit):
+    verdict = only_verdict(ct_series(tmp_path, RescaleType=unit))
+
+    assert (verdict.reason, verdict.flags) == (Reason.USABLE, ("unspecified-units",))

@@ -1,5 +1,6 @@
 import time
 
+import numpy as np
 import pytest
 from prefect.client.orchestration import get_client
 
@@ -158,3 +159,21 @@ def test_nothing_waits_longer_than_its_time_to_be_recorded(monkeypatch):
         gather(Preprocessed(committed={"1.3": "b"}))
 
     assert recorded == [1, 1, 0]
+
+
+def test_wrong_pixels_are_told_in_the_report_and_the_catalog_also_of_a_volume_that_is_reused(source, config, ct_series):
+    noise = np.random.default_rng(0).integers(-1000, 400, (10, 32, 32))
+    noise[4] = -1024
+    ct_series(source / "blank", hu=noise, series_uid="1.2.77")
+    ct_series(source / "empty", hu=0, series_uid="1.2.78")
+
+    first, second = preprocess(str(source), config), preprocess(str(source), config)
+
+    assert [(one.series_instance_uid, one.flags) for one in first.flagged] == [("1.2.77", ("blank-slices",))]
+    assert "1 of its 10 images hold one constant value: images 5" in first.flagged[0].sentence
+    assert second.flagged == first.flagged
+    assert [(one.series_instance_uid, one.reason) for one in first.refused if one.reason == "blank"] == [
+        ("1.2.78", "blank")
+    ]
+    with Catalog(config.catalog) as catalog:
+        assert {row.series_instance_uid: row.flags for row in catalog.rows()}["1.2.77"] == ["blank-slices"]
