@@ -24,7 +24,7 @@ def pixel_warnings(record: VolumeRecord) -> tuple[SeriesWarning, ...]:
 def _warnings(record: VolumeRecord) -> Iterator[SeriesWarning]:
     noticed, total = record.noticed, record.n_source_slices
     if blank := noticed.blank_slices:
-        sentence = f"{len(blank)} of its {total} images hold one constant value: {_named(record, blank)}."
+        sentence = f"{len(blank)} of its {total} images {_hold(blank)} one constant value: {_named(record, blank)}."
         if slabs := noticed.blank_slabs:
             sentence += f" Not read and not recommended: slices {runs([k + 1 for k in slabs])}."
         yield SeriesWarning(code=BLANK_SLICES, sentence=sentence)
@@ -37,6 +37,10 @@ def _warnings(record: VolumeRecord) -> Iterator[SeriesWarning]:
             sentence=f"It has no values of {listed(noticed.implausible)} as a chest in Hounsfield units has: its "
             "rescale values, the sign of its pixels or their unit may be wrong, or it shows another part of the body.",
         )
+
+
+def _hold(indices: Sequence[int]) -> str:
+    return "holds" if len(indices) == 1 else "hold"
 
 
 def _named(record: VolumeRecord, indices: Sequence[int]) -> str:

@@ -18,8 +18,8 @@ def test_sound_pixels_get_no_warning(make_record):
 
 def test_blank_images_are_named_with_the_slices_they_spoil(make_record):
     assert warned(make_record, blank_slices=(4, 5, 6, 9), blank_slabs=(2, 3)) == {
-        "blank-slices": "4 of its 16 images hold one constant value: images 5\u20137, 10, the first of them instance 1.2.5. "
-        "Not read and not recommended: slices 3\u20134."
+        "blank-slices": "4 of its 16 images hold one constant value: images 5\u20137, 10, "
+        "the first of them instance 1.2.5. Not read and not recommended: slices 3\u20134."
     }
 
 
@@ -43,7 +43,7 @@ def test_the_page_shows_gap_and_warning(study, tmp_path, make_record, hu):
     write_report(answer, hu, tmp_path)
 
     page = (tmp_path / PAGE).read_text(encoding="utf-8")
-    assert "1 of its 16 images hold one constant value" in page
+    assert "1 of its 16 images holds one constant value" in page
     assert page.count('<polyline class="nodule"') == 2
     assert "Slice 4: blank, not read" in page
     assert [one.slice_number for one in answer.slices if one.blank] == [4]
