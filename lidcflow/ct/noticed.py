@@ -110,7 +110,7 @@ class SliceWatch:
 
 
 def _is_constant(cells: NDArray[np.int16] | NDArray[np.float32], share: float) -> bool:
-    """Return whether nearly all cells have one value; of most slices, eight cells across the image deny that at once."""
+    """Return whether nearly all cells have one value; of most, eight cells across the image deny that."""
     step = cells.size // 9 + len(cells) // 7 + 1
     some = sorted(map(cells.item, range(step, 8 * step + 1, step)))
     value = some[len(some) // 2]
