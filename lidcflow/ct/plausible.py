@@ -11,7 +11,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-EVERY = 2
+EVERY = 3
 """Slabs are looked at one of so many: what is asked for fills tens of them."""
 
 AIR_BELOW_HU, LEAST_AIR = -500, 0.02
