@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from operator import length_hint
@@ -16,13 +16,15 @@ from pydantic import BaseModel
 from flows.given import Says, Settings, given, source_of
 from lidcflow.config import Config
 from lidcflow.ct.attribution import Collection
+from lidcflow.ct.noticed import NOT_LEARNED_FROM
 from lidcflow.ct.series import Index, Reason, Series
 from lidcflow.ct.verdicts import Beside
 from lidcflow.errors import ResourceError
 from lidcflow.objects import is_object_url
+from lidcflow.read.pixel_warnings import pixel_warnings
 from lidcflow.store.catalog import Catalog
 from lidcflow.store.turns import at_work
-from lidcflow.store.volumes import VolumeStore
+from lidcflow.store.volumes import VolumeStore, VolumeSummary
 from tasks.cluster import cluster_for
 from tasks.index import index_source
 from tasks.labelled import announce_labelled
@@ -43,6 +45,14 @@ class RefusedSeries(BaseModel):
 
     series_instance_uid: str
     reason: str
+    sentence: str
+
+
+class FlaggedSeries(BaseModel):
+    """A stored series whose pixels look wrong, and how."""
+
+    series_instance_uid: str
+    flags: tuple[str, ...]
     sentence: str
 
 
@@ -73,6 +83,7 @@ class PreprocessReport(BaseModel):
     reused: int
     verified: int = 0
     refused: list[RefusedSeries]
+    flagged: list[FlaggedSeries] = []
     others: dict[str, int] = {}
     beside: Beside = Beside()
     collections: tuple[Collection, ...] = ()
@@ -101,7 +112,8 @@ def preprocess(
         index = index_source(source, config)
         brought = bring_all(index, config)
     announce_labelled(brought.committed, config)
-    return publish(index, brought, seconds=time.monotonic() - started_s)
+    report = publish(index, brought, seconds=time.monotonic() - started_s)
+    return report.model_copy(update={"flagged": flagged_series(brought, config)})
 
 
 def check_places(source: str, config: Config) -> None:
@@ -132,8 +144,11 @@ def bring_all(index: Index, config: Config) -> Preprocessed:
         split = divided(index.usable, config)
         brought = Preprocessed()
         record = partial(_record, catalog, config.preprocess.digest, brought, split.earlier)
-        record(Preprocessed(reused=split.current))
+        digests = {uid: found.volume_digest for uid, found in split.current.items()}
+        record(Preprocessed(reused=digests, flagged=_flagged(split.current.values())))
         bring_in(split.waiting, brought, config, record)
+        made = VolumeStore.of(config).look_up([*brought.committed, *brought.verified])
+        record(Preprocessed(flagged=_flagged(found for _, found in made if found)))
     return brought
 
 
@@ -146,6 +161,8 @@ def _record(
         catalog.record_committed(part.stored, config_digest)
     if part.refused:
         catalog.record_failed(part.refused)
+    if part.flagged:
+        catalog.add_flags(part.flagged)
     brought.add(part)  # last: what an interrupt kept out of the catalog must not count as known
 
 
@@ -155,14 +172,14 @@ class Split(NamedTuple):
     Parameters
     ----------
     current : dict
-        Digest of the volume of each series that the store holds as it is.
+        The volume of each series that the store holds as it is.
     waiting : list of Series
         Those to be worked on.
     earlier : dict
         Digest of the volume of those among them whose headers are the same, and whose pixels may be.
     """
 
-    current: dict[str, str]
+    current: dict[str, VolumeSummary]
     waiting: list[Series]
     earlier: dict[str, str]
 
@@ -170,25 +187,45 @@ class Split(NamedTuple):
 def split_current(usable: list[Series], config: Config) -> tuple[dict[str, str], list[Series]]:
     """Divide series into those the store holds as they are, with their volumes' digests, and those to be worked on."""
     split = divided(usable, config)
-    return split.current, split.waiting
+    return {uid: found.volume_digest for uid, found in split.current.items()}, split.waiting
 
 
 def divided(usable: list[Series], config: Config) -> Split:
     """Divide series by what the store holds of them."""
     store = VolumeStore.of(config, create=True)
-    current: dict[str, str] = {}
+    current: dict[str, VolumeSummary] = {}
     waiting: list[Series] = []
     earlier: dict[str, str] = {}
     known = store.look_up([series.series_instance_uid for series in usable])
     for series, (uid, found) in zip(usable, known, strict=True):
         if found and store.is_of(found, series):
             store.note_state(found, series)
-            current[uid] = found.volume_digest
+            current[uid] = found
             continue
         waiting.append(series)
         if found and store.is_of_headers(found, series):
             earlier[uid] = found.volume_digest
     return Split(current, waiting, earlier)
+
+
+def _flagged(volumes: Iterable[VolumeSummary]) -> dict[str, tuple[str, ...]]:
+    """Return the flags of wrong pixels of the volumes that have any."""
+    found = {volume.series_instance_uid: NOT_LEARNED_FROM.intersection(volume.flags) for volume in volumes}
+    return {uid: tuple(sorted(flags)) for uid, flags in found.items() if flags}
+
+
+def flagged_series(brought: Preprocessed, config: Config) -> list[FlaggedSeries]:
+    """Say what looks wrong in the pixels of stored series; their full records are read, for they are few."""
+    uids = sorted(brought.flagged)
+    records = VolumeStore.of(config).records(uids)
+    return [
+        FlaggedSeries(
+            series_instance_uid=uid,
+            flags=brought.flagged[uid],
+            sentence=" ".join(one.sentence for one in pixel_warnings(record)),
+        )
+        for uid, record in zip(uids, records, strict=True)
+    ]
 
 
 def bring_in(

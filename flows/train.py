@@ -50,6 +50,8 @@ class TrainReport(BaseModel):
         In the snapshot.
     left_out : int
         Stored series without labels.
+    wrong_pixels : int
+        Stored series whose pixels look wrong; they are left out too.
     """
 
     release: ReleaseRecord
@@ -58,6 +60,7 @@ class TrainReport(BaseModel):
     series: int
     patients: int
     left_out: int
+    wrong_pixels: int = 0
     notice: str = "Research use only."
 
 
@@ -90,6 +93,7 @@ def train(
         series=plan.series,
         patients=plan.patients,
         left_out=plan.left_out,
+        wrong_pixels=plan.wrong_pixels,
     )
 
 

@@ -17,6 +17,7 @@ from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import load_engine, require_engine
 from lidcflow.learn.features import volume_features
 from lidcflow.learn.release import ReleaseRecord
+from lidcflow.read.pixel_warnings import pixel_warnings
 from lidcflow.read.recommend import recommend
 from lidcflow.read.recommendation import GeneratedBy, Recommendation, ReleaseFacts, SeriesWarning, SliceRange, Verdict
 from lidcflow.read.report import DATA, PAGE, write_report
@@ -206,11 +207,11 @@ def _features(store: VolumeStore, record: VolumeRecord, hu: Any, config: Config)
 def _warnings(
     release: ReleaseRecord, record: VolumeRecord, hu: Any, features: Any, tracking: Tracking
 ) -> tuple[SeriesWarning, ...]:
-    """Tell in what a series is unlike those that the release was trained on."""
+    """Return what looks wrong in the pixels of a series, and in what it is unlike those of training."""
     known = known_to_release(release.version, tracking)
     if known is None:
-        return (NO_PROFILE,)
-    return warnings_of(measure_series(record, hu[0]), mean_features(features), known)
+        return (*pixel_warnings(record), NO_PROFILE)
+    return (*pixel_warnings(record), *warnings_of(measure_series(record, hu[0]), mean_features(features), known))
 
 
 @functools.lru_cache(maxsize=2)

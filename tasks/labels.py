@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import LIDC, LabelConfig
+from lidcflow.ct.noticed import NOT_LEARNED_FROM
 from lidcflow.errors import LabelError
 from lidcflow.lidc.labels import NoduleSlices, labels_of, nodule_slices, slab_labels
 from lidcflow.readings.collect import Collected, FullRecords, collect_nodules
@@ -26,6 +27,11 @@ class Labelled:
 
 
 Volumes = Iterable[VolumeSummary | VolumeRecord]
+
+
+def fit_for_learning(volumes: Iterable[VolumeSummary]) -> list[VolumeSummary]:
+    """Return the volumes without flags of wrong pixels: neither training nor evaluation uses the others."""
+    return [volume for volume in volumes if NOT_LEARNED_FROM.isdisjoint(volume.flags)]
 
 
 def label_volumes(records: Volumes, config: LabelConfig, full: FullRecords | None = None) -> Labelled:

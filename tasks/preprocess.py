@@ -33,12 +33,15 @@ class Preprocessed:
         Why not, for the others.
     verified : dict
         As `reused`, of series whose files had changed: their pixels were read again, and are the same.
+    flagged : dict
+        Flags of wrong pixels, for the stored volumes that have any.
     """
 
     committed: dict[str, str] = field(default_factory=dict)
     refused: dict[str, SeriesRefused] = field(default_factory=dict)
     reused: dict[str, str] = field(default_factory=dict)
     verified: dict[str, str] = field(default_factory=dict)
+    flagged: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def stored(self) -> dict[str, str]:
@@ -60,6 +63,7 @@ class Preprocessed:
         self.refused.update(part.refused)
         self.reused.update(part.reused)
         self.verified.update(part.verified)
+        self.flagged.update(part.flagged)
 
     def without(self, uids: Collection[str]) -> Preprocessed:
         """Return the same without some series."""

@@ -21,7 +21,7 @@ from lidcflow.learn.retraining import Changes, Decision, Failed, Newest, changed
 from lidcflow.store.locate import is_store
 from lidcflow.store.turns import Stage, is_at_work
 from lidcflow.store.volumes import VolumeStore
-from tasks.labels import label_readable
+from tasks.labels import fit_for_learning, label_readable
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import run_of
@@ -66,7 +66,7 @@ def snapshot_now(config: Config) -> Snapshot:
         If it can't be trained on.
     """
     store = VolumeStore.of(config)
-    volumes = list(store.summaries(store.series_uids()))
+    volumes = fit_for_learning(store.summaries(store.series_uids()))
     return build_snapshot(volumes, label_readable(volumes, config.labels, store.records).labels, config.split)
 
 

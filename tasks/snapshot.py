@@ -21,7 +21,7 @@ from lidcflow.learn.engines import require_engine
 from lidcflow.learn.release import BackbonePin, ClassCounts, inputs_digest
 from lidcflow.learn.training_set import Nodules, TrainingSet, TrainingSettings, fix_training_set
 from lidcflow.store.volumes import VolumeStore, VolumeSummary
-from tasks.labels import Labelled, label_volumes, nodules_of_records
+from tasks.labels import Labelled, fit_for_learning, label_volumes, nodules_of_records
 from tasks.snapshot_files import config_of_snapshot, find_snapshot, require_volumes, snapshots_folder
 
 
@@ -40,6 +40,8 @@ class TrainingPlan(BaseModel):
         How many are in it; Prefect keeps the parameters of a flow, and refuses more than 512 KiB of them.
     left_out : int
         Stored volumes without labels.
+    wrong_pixels : int
+        Stored volumes whose pixels look wrong; they are left out too.
     inputs_digest : str
         Of all that decides the training, see `lidcflow.learn.release.inputs_digest`.
     """
@@ -54,6 +56,7 @@ class TrainingPlan(BaseModel):
     patients: int
     slices: ClassCounts
     left_out: int
+    wrong_pixels: int = 0
     synthetic: bool
     backbone: BackbonePin
     inputs_digest: str
@@ -74,18 +77,18 @@ def plan_training(config: Config, snapshot: str | None = None) -> TrainingPlan:
 def plan_slices(config: Config) -> TrainingPlan:
     """Take the snapshot that arms of an experiment share; each balances it by itself."""
     backbone = pin_backbone(config)
-    records, labelled = _labelled(config)
+    records, labelled, wrong_pixels = _labelled(config)
     snapshot = build_snapshot(records, labelled.labels, config.split)
     file = snapshots_folder(config) / f"{snapshot.digest[:12]}.parquet"
     if not file.exists():
         snapshot.save(file)
     plan = _plan(config, snapshot, file, backbone, synthetic=_is_synthetic(records, labelled))
-    return plan.model_copy(update={"left_out": len(labelled.left_out)})
+    return plan.model_copy(update={"left_out": len(labelled.left_out), "wrong_pixels": wrong_pixels})
 
 
 def _plan_anew(config: Config) -> TrainingPlan:
     backbone = pin_backbone(config)
-    records, labelled = _labelled(config)
+    records, labelled, wrong_pixels = _labelled(config)
     snapshot = build_snapshot(records, labelled.labels, config.split)
     settings = TrainingSettings(
         created=datetime.now(UTC),
@@ -100,7 +103,7 @@ def _plan_anew(config: Config) -> TrainingPlan:
     )
     fixed = fix_training_set(snapshot, settings, _held_out_nodules(snapshot, records, labelled, config))
     plan = _plan_fixed(config, fixed, backbone)
-    return plan.model_copy(update={"left_out": len(labelled.left_out)})
+    return plan.model_copy(update={"left_out": len(labelled.left_out), "wrong_pixels": wrong_pixels})
 
 
 def _plan_again(config: Config, name: str) -> TrainingPlan:
@@ -156,12 +159,17 @@ def pin_backbone(config: Config) -> BackbonePin:
     )
 
 
-def _labelled(config: Config) -> tuple[list[VolumeSummary], Labelled]:
+def _labelled(config: Config) -> tuple[list[VolumeSummary], Labelled, int]:
+    """Return the volumes to learn from, their labels, and how many were left out because their pixels look wrong."""
     store = VolumeStore.of(config)
-    volumes = list(store.summaries(store.series_uids()))
+    stored = list(store.summaries(store.series_uids()))
+    volumes = fit_for_learning(stored)
     if not volumes:
-        raise LabelError("labels: the store must hold volumes, got none; run `lidcflow preprocess` first")
-    return volumes, label_volumes(volumes, config.labels, store.records)
+        beside = f"{len(stored)} whose pixels look wrong" if stored else "none"
+        raise LabelError(
+            f"labels: the store must hold volumes to learn from, got {beside}; run `lidcflow preprocess` first"
+        )
+    return volumes, label_volumes(volumes, config.labels, store.records), len(stored) - len(volumes)
 
 
 def _is_synthetic(volumes: Sequence[VolumeSummary], labelled: Labelled) -> bool:

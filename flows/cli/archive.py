@@ -174,6 +174,9 @@ def _print_report(report: "PreprocessReport") -> None:
     if report.refused:
         rows = [(series.series_instance_uid, series.reason, _alone(series)) for series in report.refused]
         print_table(f"{len(report.refused)} series set aside", ("series", "reason", "sentence"), rows)
+    if report.flagged:
+        flagged = [(one.series_instance_uid, ", ".join(one.flags), one.sentence) for one in report.flagged]
+        print_table(f"{len(flagged)} series whose pixels look wrong", ("series", "flags", "what was found"), flagged)
     print_surroundings(report.beside, report.collections, report.others)
     print_line(
         f"{report.found} series: {report.done} preprocessed, {report.reused} reused unchanged{_verified(report)}, "

@@ -217,6 +217,7 @@ def _print_training(report: "TrainReport") -> None:
     print_release(report.release, champion=report.champion, remark=remark)
     why = "" if report.release.labels.sources == (LIDC,) else " (`lidcflow labels` says why)"
     left_out = f", {report.left_out} more without labels{why}" if report.left_out else ""
+    left_out += f", {report.wrong_pixels} left out because their pixels look wrong" if report.wrong_pixels else ""
     snapshot = report.release.snapshot_id[:12]
     print_line(f"Trained on {report.series} series of {report.patients} patients{left_out}, snapshot {snapshot}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -22,6 +23,13 @@ _AGAIN = "; export the series again"
 _FORMAT = "Rows, Columns, BitsStored and PixelRepresentation"
 Broken = tuple[str, str]
 """A rule with the value that breaks it, and the way out: between the two stands where."""
+HOUNSFIELD = re.compile(r"H\.?U\.?|HOUND?SFIELD([ _]?UNITS?)?|\[?HNSF'?U\]?")
+"""What archives write for Hounsfield units, in capitals: the standard's HU, the name and a common slip, UCUM's code."""
+
+UNSPECIFIED = "US"
+
+QUOTABLE = re.compile(r"[A-Za-z][A-Za-z0-9_%/ .-]{0,15}")
+"""Values of Rescale Type that a sentence repeats; a longer one may hold anything."""
 
 
 def refusal(headers: Sequence[Header], reason: Reason, sentence: str) -> SeriesRefused:
@@ -207,3 +215,40 @@ def _is_rescale(slope: float | None, intercept: float | None) -> bool:
     if not slope or intercept is None:
         return False
     return max(abs(slope), 1 / abs(slope), abs(intercept)) <= RESCALE_LIMIT
+
+
+def are_in_hounsfield_units(headers: Sequence[Header]) -> None:
+    """Refuse pixels that rescale turns into another unit.
+
+    Without a Rescale Type the unit is HU, for the attribute is required of CT in any other (PS3.3 C.8.2.1).
+    `US`, unspecified, passes: GDCM writes it into every CT image that had none, and the pixels tell in the end.
+    """
+    others = [
+        header
+        for header in headers
+        if not (_is_hounsfield(header.facts.rescale_type) or _is_unspecified(header.facts.rescale_type))
+    ]
+    if others:
+        found = sorted({_quoted(header.facts.rescale_type or "") for header in others})
+        sentence = (
+            f"RescaleType must be HU or absent, got {'/'.join(found)} {found_in(others, headers)}; choose the series "
+            "in Hounsfield units, or have the source correct the attribute if this one is"
+        )
+        raise refusal(headers, Reason.NOT_HOUNSFIELD, sentence)
+
+
+def have_unspecified_units(headers: Sequence[Header]) -> bool:
+    """Return whether the unit of rescaled values is left open in any image."""
+    return any(_is_unspecified(header.facts.rescale_type) for header in headers)
+
+
+def _is_unspecified(rescale_type: str | None) -> bool:
+    return (rescale_type or "").strip().upper() == UNSPECIFIED
+
+
+def _is_hounsfield(rescale_type: str | None) -> bool:
+    return rescale_type is None or HOUNSFIELD.fullmatch(rescale_type.strip().upper()) is not None
+
+
+def _quoted(rescale_type: str) -> str:
+    return rescale_type if QUOTABLE.fullmatch(rescale_type) else f"a value of {len(rescale_type)} characters"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from typing import NamedTuple
 
 from lidcflow.ct.jpeg import END_OF_IMAGE, TAIL_BYTES, sound_lossless, sound_ls
 from lidcflow.ct.syntaxes import Codestream
@@ -14,7 +15,32 @@ START_OF_CODESTREAM = b"\xff\x4f\xff\x51"
 BOXES_BYTES = 1024
 """Where a codestream starts at the latest: some writers put the boxes of a JP2 file around it."""
 
-SIZ = struct.Struct(">2H8LH")
+SIZ = struct.Struct(">2H8LH3B")
+"""Lsiz to Csiz, and depth and subsampling of the first component (ITU-T T.800 A.5.1)."""
+
+SIGNED = 0x80
+"""Bit of the depth that says so; the others hold the number of bits less one."""
+
+
+class Siz(NamedTuple):
+    """What the marker segment SIZ says, in its order."""
+
+    length: int
+    capabilities: int
+    width: int
+    height: int
+    left: int
+    top: int
+    tile_width: int
+    tile_height: int
+    tile_left: int
+    tile_top: int
+    components: int
+    depth: int
+    x_step: int
+    y_step: int
+
+
 MOST_TILES = 1024
 """OpenJPEG takes 6 KB for every tile that a header announces."""
 
@@ -73,13 +99,42 @@ def sound_jpeg_2000(frame: bytes, rows: int, columns: int) -> bytes:
         raise ValueError("no JPEG 2000 image")
     if at + 4 + SIZ.size > len(frame) or END_OF_IMAGE not in frame[-TAIL_BYTES:]:
         raise EOFError
-    _, _, width, height, left, top, tile_width, tile_height, _, _, components = SIZ.unpack_from(frame, at + 4)
-    if (height - top, width - left, components) != (rows, columns, 1):
-        raise ValueError(f"an image of {height - top} x {width - left} x {components} for {rows} x {columns} pixels")
-    tiles = -(-width // max(tile_width, 1)) * -(-height // max(tile_height, 1))
-    if tiles > MOST_TILES:
-        raise ValueError(f"an image of {tiles} tiles")
+    siz = Siz(*SIZ.unpack_from(frame, at + 4))
+    if (siz.height - siz.top, siz.width - siz.left, siz.components) != (rows, columns, 1):
+        found = f"{siz.height - siz.top} x {siz.width - siz.left} x {siz.components}"
+        raise ValueError(f"an image of {found} for {rows} x {columns} pixels")
+    if (siz.x_step, siz.y_step) != (1, 1):
+        raise ValueError(f"an image that keeps one of {siz.y_step} rows and of {siz.x_step} columns")
+    if not 8 <= (bits := (siz.depth & ~SIGNED) + 1) <= 16:
+        raise ValueError(f"an image of {bits} bits")
+    _check_grid(siz, rows, columns)
     return frame
+
+
+def is_signed(frame: bytes) -> bool:
+    """Return whether the values of a sound JPEG 2000 frame are signed.
+
+    Parameters
+    ----------
+    frame : bytes
+        One that `sound_jpeg_2000` has checked.
+    """
+    at = frame[:BOXES_BYTES].find(START_OF_CODESTREAM)
+    return bool(Siz(*SIZ.unpack_from(frame, at + 4)).depth & SIGNED)
+
+
+def _check_grid(siz: Siz, rows: int, columns: int) -> None:
+    """Check where image and tiles lie on their grid: decoders take memory for what is left of an image and above it."""
+    if siz.left > columns or siz.top > rows:
+        raise ValueError(f"an image that begins at row {siz.top} and column {siz.left} of its grid")
+    if not (siz.tile_left <= siz.left < siz.tile_left + siz.tile_width):
+        raise ValueError(f"an image whose first tile has columns {siz.tile_left} to {siz.tile_left + siz.tile_width}")
+    if not (siz.tile_top <= siz.top < siz.tile_top + siz.tile_height):
+        raise ValueError(f"an image whose first tile has rows {siz.tile_top} to {siz.tile_top + siz.tile_height}")
+    across = -(-(siz.width - siz.tile_left) // siz.tile_width)
+    down = -(-(siz.height - siz.tile_top) // siz.tile_height)
+    if across * down > MOST_TILES:
+        raise ValueError(f"an image of {across * down} tiles")
 
 
 _CHECKS: dict[Codestream | None, Callable[[bytes, int, int], bytes]] = {

@@ -11,12 +11,13 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
-from lidcflow.ct.codestreams import sound_frame
+from lidcflow.ct.codestreams import is_signed, sound_frame
 from lidcflow.ct.quiet import quiet
 from lidcflow.ct.raw import cut_short, damaged, encoded_frame, inflated_pixels
-from lidcflow.ct.records import SourceSlice
+from lidcflow.ct.records import Reason, SourceSlice
 from lidcflow.ct.rle import decode_rle
 from lidcflow.ct.syntaxes import SYNTAXES, Codestream
+from lidcflow.errors import SeriesRefused
 
 
 def read_deflated(file: BinaryIO, source: SourceSlice, stored: NDArray[np.integer]) -> None:
@@ -55,7 +56,7 @@ def read_encapsulated(file: BinaryIO, source: SourceSlice, stored: NDArray[np.in
     Raises
     ------
     SeriesRefused
-        If the file is cut short or damaged.
+        If the file is cut short or damaged, or its JPEG 2000 stream and its header differ in sign.
     """
     rows, columns = stored.shape
     codestream = SYNTAXES[source.transfer_syntax_uid].codestream
@@ -66,10 +67,22 @@ def read_encapsulated(file: BinaryIO, source: SourceSlice, stored: NDArray[np.in
         raise cut_short(source) from None
     except ValueError as error:
         raise damaged(source, str(error)) from None
+    if codestream is Codestream.JPEG_2000 and is_signed(frame) != source.pixels.signed:
+        raise _contradicted(source)
     try:
         _decode(frame, codestream, source, stored)
     except Exception:
         raise damaged(source, "a frame that its decoder refuses") from None
+
+
+def _contradicted(source: SourceSlice) -> SeriesRefused:
+    """Make the refusal of values that are signed by the header or by the stream, but not by both."""
+    header, stream = ("signed", "unsigned") if source.pixels.signed else ("unsigned", "signed")
+    sentence = (
+        f"instance {source.sop_instance_uid}: PixelRepresentation must be that of its JPEG 2000 stream, got {header} "
+        f"values for a stream of {stream} ones; export the series again, uncompressed if that is possible"
+    )
+    return SeriesRefused(Reason.UNSUPPORTED_PIXELS, sentence)
 
 
 def _decode(frame: bytes, codestream: Codestream | None, source: SourceSlice, stored: NDArray[np.integer]) -> None:

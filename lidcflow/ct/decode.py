@@ -44,8 +44,10 @@ def hounsfield_slice(
     """
     pixels = source.pixels
     memory = np.empty((pixels.rows, pixels.columns), np.uint16) if scratch is None else scratch
-    stored = stored_pixels(source, memory, opened)
-    padded = _padding_above_air(stored, source)
+    stored = _read(source, memory, opened)
+    padded = _padding_beyond_value_bits(stored, source.pixels)
+    stored = _value_bits(stored, source.pixels)
+    padded = _padding_above_air(stored, source) if padded is None else padded
     hu = to_hounsfield(stored, slope=source.slope, intercept=source.intercept, out=memory.view(np.int16))
     if padded is not None:
         hu[padded] = AIR_HU
@@ -74,6 +76,11 @@ def stored_pixels(source: SourceSlice, memory: NDArray[np.uint16], opened: Opene
     SeriesRefused
         If the file is gone, is not as long as when its header was read, or holds pixels that can't be decoded.
     """
+    return _value_bits(_read(source, memory, opened), source.pixels)
+
+
+def _read(source: SourceSlice, memory: NDArray[np.uint16], opened: Opener) -> NDArray[np.integer]:
+    """Read all 16 bits of the stored values."""
     stored = memory.view("<i2" if source.pixels.signed else "<u2")
     try:
         with opened(source) as file:
@@ -81,7 +88,7 @@ def stored_pixels(source: SourceSlice, memory: NDArray[np.uint16], opened: Opene
             _READERS[SYNTAXES[there.transfer_syntax_uid].layout](file, there, stored)
     except OSError as error:
         raise refused(source, f"could not be read ({type(error).__name__})") from None
-    return _value_bits(stored, source.pixels)
+    return stored
 
 
 def _read_little_endian(file: BinaryIO, source: SourceSlice, stored: NDArray[np.integer]) -> None:
@@ -111,6 +118,19 @@ def _value_bits(stored: NDArray[np.integer], pixels: PixelFormat) -> NDArray[np.
         np.left_shift(stored, spare, out=stored)
         np.right_shift(stored, spare, out=stored)
     return stored
+
+
+def _padding_beyond_value_bits(stored: NDArray[np.integer], pixels: PixelFormat) -> NDArray[np.bool_] | None:
+    """Find padding that Bits Stored can't hold, such as 63536 beside 12 bits; None when its value fits.
+
+    Writers put -2000 into all 16 bits: without the upper four it would be tissue.
+    """
+    if pixels.padding is None or pixels.bits_stored == 16:
+        return None
+    low, high = pixels.padding
+    half, whole = 1 << (pixels.bits_stored - 1), 1 << pixels.bits_stored
+    least, most = (-half, half - 1) if pixels.signed else (0, whole - 1)
+    return None if least <= low and high <= most else (stored >= low) & (stored <= high)
 
 
 def _padding_above_air(stored: NDArray[np.integer], source: SourceSlice) -> NDArray[np.bool_] | None:

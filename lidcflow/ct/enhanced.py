@@ -45,6 +45,7 @@ GROUPS = {
         "PixelValueTransformationSequence": {
             "RescaleIntercept": "RescaleIntercept",
             "RescaleSlope": "RescaleSlope",
+            "RescaleType": "RescaleType",
         },
         "CTReconstructionSequence": {"ConvolutionKernel": "ConvolutionKernel"},
         "CTXRayDetailsSequence": {"KVP": "KVP"},

@@ -43,6 +43,7 @@ COMMON_KEYWORDS = (
     "PixelPaddingRangeLimit",
     "RescaleIntercept",
     "RescaleSlope",
+    "RescaleType",
     "LossyImageCompression",
     "PatientPosition",
     "TemporalPositionIdentifier",
@@ -105,6 +106,8 @@ class Facts:
         None when matrix, bits or sign are absent.
     acquisition : Acquisition
         Scanner and protocol.
+    rescale_type : str, optional
+        Rescale Type, the unit of rescaled values; None where the header has none, which means Hounsfield units.
     """
 
     series_instance_uid: str
@@ -130,6 +133,7 @@ class Facts:
     frames: int | None
     pixels: PixelFormat | None
     acquisition: Acquisition
+    rescale_type: str | None = None
 
 
 def facts_of(dataset: Dataset, transfer_syntax_uid: str, secret: bytes) -> Facts:
@@ -169,6 +173,7 @@ def facts_of(dataset: Dataset, transfer_syntax_uid: str, secret: bytes) -> Facts
         frames=integer_of(dataset.get("NumberOfFrames", 1)),
         pixels=_pixels(dataset),
         acquisition=_acquisition(dataset),
+        rescale_type=label_of(dataset.get("RescaleType")),
     )
 
 

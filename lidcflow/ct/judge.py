@@ -17,6 +17,7 @@ from lidcflow.ct.doubles import without_doubles
 from lidcflow.ct.headers import Header
 from lidcflow.ct.images import images_of, n_images
 from lidcflow.ct.modalities import other_kind
+from lidcflow.ct.noticed import UNSPECIFIED_UNITS
 from lidcflow.ct.padding import excess_flags
 from lidcflow.ct.passes import of_one_pass, pass_flags
 from lidcflow.ct.patient import PatientAxes, axes_of, view_flags
@@ -179,6 +180,7 @@ def _readable_flags(images: Sequence[Header], access: Access) -> list[str]:
     """Refuse pixels that can't be read or turned into Hounsfield units, and return flags on what was tolerated."""
     checks.are_readable(images)
     checks.have_rescale(images)
+    checks.are_in_hounsfield_units(images)
     checks.are_whole(images)
     return excess_flags(images, access)
 
@@ -187,6 +189,7 @@ def _series_flags(images: Sequence[Header]) -> list[str]:
     facts = images[0].facts
     flags = [] if facts.patient_key else ["no-patient-id"]
     flags += ["lossy-compression"] if any(image.facts.lossy for image in images) else []
+    flags += [UNSPECIFIED_UNITS] if checks.have_unspecified_units(images) else []
     flags += [OTHER_SYNTAX] if any(image.other_syntax_uid for image in images) else []
     return flags + view_flags(facts.orientation or (), facts.patient_position) + pass_flags(images)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from lidcflow.config import Access, PreprocessConfig
 from lidcflow.ct.decode import AIR_HU, hounsfield_slice
+from lidcflow.ct.noticed import NOTHING, UNSPECIFIED_UNITS, Noticed, SliceWatch
 from lidcflow.ct.plane import reduce_plane
+from lidcflow.ct.plausible import lacking
 from lidcflow.ct.reading import Opener, slice_opener
 from lidcflow.ct.records import Reason, Series, SourceSlice
 from lidcflow.ct.resample import centre_edges_mm, slab_edges_mm, slab_weights
@@ -53,6 +55,8 @@ class Volume:
         What was tolerated, and what differs from what the configuration asks for, in kebab case.
     lung_z_mm : tuple of 2 floats, optional
         Top and bottom of the lungs, where they were looked for and found.
+    noticed : Noticed
+        What the pixels show to be wrong; `flags` say so too.
     """
 
     hu: NDArray[np.int16]
@@ -60,6 +64,7 @@ class Volume:
     sources: tuple[tuple[SlabSource, ...], ...]
     flags: tuple[str, ...] = ()
     lung_z_mm: tuple[float, float] | None = None
+    noticed: Noticed = NOTHING
 
 
 def reduce_series(series: Series, config: PreprocessConfig, access: Access = LOCAL) -> Volume:
@@ -86,6 +91,43 @@ def reduce_series(series: Series, config: PreprocessConfig, access: Access = LOC
     ResourceError
         If the storage of objects does not answer.
     """
+    volume = _reduced(series, config, access)
+    noticed = replace(volume.noticed, implausible=lacking(volume.hu[0], volume.noticed.blank_slabs))
+    return replace(volume, noticed=noticed, flags=(*volume.flags, *noticed.flags))
+
+
+def require_content(series: Series, volume: Volume) -> None:
+    """Raise if a volume shows nothing, or nothing that would make its unspecified units Hounsfield ones.
+
+    Parameters
+    ----------
+    series : Series
+        The source.
+    volume : Volume
+        Its reduction.
+
+    Raises
+    ------
+    SeriesRefused
+        If blank source slices spoil every slab, or Rescale Type leaves the unit open and a chest in HU looks otherwise.
+    """
+    blank = volume.noticed.blank_slices
+    if len(volume.noticed.blank_slabs) == len(volume.sources):
+        raise SeriesRefused(
+            Reason.BLANK,
+            f"series {series.series_instance_uid}: images must show more than one value, got {len(blank)} of "
+            f"{len(series.slices)} that do not, the first of them instance "
+            f"{series.slices[blank[0]].sop_instance_uid}; export the series again",
+        )
+    if UNSPECIFIED_UNITS in volume.flags and volume.noticed.implausible:
+        raise SeriesRefused(
+            Reason.NOT_HOUNSFIELD,
+            f"series {series.series_instance_uid}: RescaleType must be HU or absent, got US, unspecified, and pixels "
+            f"without the values of {' and '.join(volume.noticed.implausible)}; choose the series in Hounsfield units",
+        )
+
+
+def _reduced(series: Series, config: PreprocessConfig, access: Access) -> Volume:
     h_mm = series.slice_spacing_mm / 2
     scan_mm = slab_edges_mm(series.slices[0].z_mm, series.slices[-1].z_mm, h_mm, config.slices)
     if config.z_range == "lung":
@@ -136,8 +178,8 @@ def _over(
     sources = tuple(_slab_sources(series.slices, row) for row in weights)
     used = [source for source, shares in zip(series.slices, weights.T, strict=True) if shares.any()]
     with slice_opener(used, access) as opened:
-        hu = _accumulate(series.slices, weights, config.size, opened)
-    return Volume(hu, edges_mm, sources, (*series.flags, *flags), lung_z_mm)
+        hu, watch = _accumulate(series.slices, weights, config.size, opened)
+    return Volume(hu, edges_mm, sources, (*series.flags, *flags), lung_z_mm, watch.noticed(weights))
 
 
 def _slab_sources(slices: tuple[SourceSlice, ...], weights: NDArray[np.float64]) -> tuple[SlabSource, ...]:
@@ -150,8 +192,9 @@ def _slab_sources(slices: tuple[SourceSlice, ...], weights: NDArray[np.float64])
 
 def _accumulate(
     slices: tuple[SourceSlice, ...], weights: NDArray[np.float64], size: int, opened: Opener
-) -> NDArray[np.int16]:
+) -> tuple[NDArray[np.int16], SliceWatch]:
     """Add each slice to its slabs, and close a slab after the last slice in it: few are open at a time."""
+    watch = SliceWatch()
     hu = np.full((len(CHANNELS), len(weights), size, size), AIR_HU, np.int16)
     last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)
     scratch = np.empty((slices[0].pixels.rows, slices[0].pixels.columns), np.uint16)
@@ -161,10 +204,11 @@ def _accumulate(
         if not slabs:
             continue
         mean, peak = reduce_plane(hounsfield_slice(source, scratch, opened), size)
+        watch.look(i, peak, mean)
         for k in slabs:
             share = mean * np.float32(weights[k, i])
             open_means[k] = open_means[k] + share if k in open_means else share
             np.maximum(hu[1, k], peak, out=hu[1, k])
             if last[k] == i:
                 hu[0, k] = np.rint(open_means.pop(k))
-    return hu
+    return hu, watch

@@ -48,13 +48,22 @@ class Sector:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A piece of a curve: its points, and the units where it begins and ends; blank slices interrupt the curve."""
+
+    points: str
+    top: int
+    bottom: int
+
+
+@dataclass(frozen=True)
 class Curve:
     """What the drawing shows, in units of `WIDTH` by the number of slices."""
 
     slices: int
     axis_end: float
-    nodule: str
-    malignant: str
+    nodule: tuple[Line, ...]
+    malignant: tuple[Line, ...]
     threshold_at: float
     bands: tuple[Band, ...]
     sectors: tuple[Sector, ...]
@@ -82,8 +91,10 @@ def curve_of(recommendation: Recommendation, volume: VolumeFacts) -> Curve:
     return Curve(
         slices=len(slices),
         axis_end=axis_end,
-        nodule=_points([one.probabilities.nodule / axis_end for one in slices]),
-        malignant=_points([one.probabilities.malignant / axis_end for one in slices]),
+        nodule=tuple(_line(run, [one.probabilities.nodule / axis_end for one in run]) for run in _read_runs(slices)),
+        malignant=tuple(
+            _line(run, [one.probabilities.malignant / axis_end for one in run]) for run in _read_runs(slices)
+        ),
         threshold_at=100 * threshold / axis_end,
         bands=_bands(recommendation.ranges, len(slices)),
         sectors=_sectors(slices),
@@ -101,11 +112,18 @@ def _axis_end(probabilities: Iterable[float]) -> float:
     return next(end for end in AXIS_ENDS if highest <= end)
 
 
-def _points(shares: Sequence[float]) -> str:
+def _read_runs(slices: Sequence[SliceReading]) -> list[list[SliceReading]]:
+    """Divide slices into runs between blank ones."""
+    return [list(run) for blank, run in groupby(slices, key=lambda one: one.blank) if not blank]
+
+
+def _line(run: Sequence[SliceReading], shares: Sequence[float]) -> Line:
     """Join the slices' middles, with the first and last drawn to the edges."""
-    middles = [(share, k + 0.5) for k, share in enumerate(shares)]
-    line = [(shares[0], 0.0), *middles, (shares[-1], float(len(shares)))]
-    return " ".join(f"{WIDTH * share:.1f},{y:g}" for share, y in line)
+    top = run[0].slice_number - 1
+    bottom = top + len(run)
+    middles = [(share, top + k + 0.5) for k, share in enumerate(shares)]
+    line = [(shares[0], float(top)), *middles, (shares[-1], float(bottom))]
+    return Line(" ".join(f"{WIDTH * share:.1f},{y:g}" for share, y in line), top, bottom)
 
 
 def _bands(ranges: Sequence[SliceRange], n_slices: int) -> tuple[Band, ...]:

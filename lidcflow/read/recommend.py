@@ -69,7 +69,8 @@ def recommend(
     """
     _check_probabilities(probabilities, len(record.sources))
     _check_preprocessing(record, release)
-    slices = _read_slices(np.asarray(probabilities, dtype=np.float64), record, release.sector_num)
+    read = without_blank(np.asarray(probabilities, dtype=np.float64), record.noticed.blank_slabs)
+    slices = _read_slices(read, record, release.sector_num)
     ranges = _ranked_ranges(slices, release.threshold_nodule)
     return Recommendation(
         study_instance_uid=record.study_instance_uid,
@@ -81,7 +82,7 @@ def recommend(
         warnings=tuple(warnings),
         ranges=tuple(ranges[: config.ranges]),
         ranges_left_out=max(0, len(ranges) - config.ranges),
-        highest_slices=() if ranges else tuple(sorted(slices, key=lambda one: one.rank)[:HIGHEST_SLICES]),
+        highest_slices=() if ranges else _highest(slices),
         slices=slices,
     )
 
@@ -127,6 +128,28 @@ def not_evaluated(
     )
 
 
+def without_blank(probabilities: NDArray[np.float64], blank_slabs: Sequence[int]) -> NDArray[np.float64]:
+    """Return probabilities in which slices that show nothing are no evidence of a nodule.
+
+    Parameters
+    ----------
+    probabilities : (slices, 3) array of float
+        Of each slice.
+    blank_slabs : sequence of int
+        Slices that show nothing, from 0.
+    """
+    if not blank_slabs:
+        return probabilities
+    evidence = probabilities.copy()
+    evidence[list(blank_slabs)] = 1.0, 0.0, 0.0
+    return evidence
+
+
+def _highest(slices: Sequence[SliceReading]) -> tuple[SliceReading, ...]:
+    read = [one for one in slices if not one.blank]
+    return tuple(sorted(read, key=lambda one: one.rank)[:HIGHEST_SLICES])
+
+
 def _check_probabilities(probabilities: NDArray[np.floating], n_slices: int) -> None:
     if probabilities.shape != (n_slices, 3):
         raise ValueError(f"probabilities: shape must be ({n_slices}, 3), got {probabilities.shape}")
@@ -148,7 +171,8 @@ def _check_preprocessing(record: VolumeRecord, release: ReleaseFacts) -> None:
 def _read_slices(probabilities: NDArray[np.float64], record: VolumeRecord, sector_num: int) -> tuple[SliceReading, ...]:
     edges_mm = record.edges_mm
     sectors = sector_of(len(probabilities), sector_num)
-    ranks = _ranks(probabilities)
+    blank = np.isin(np.arange(len(probabilities)), record.noticed.blank_slabs)
+    ranks = _ranks(probabilities, blank)
     return tuple(
         SliceReading(
             slice_number=k + 1,
@@ -158,16 +182,17 @@ def _read_slices(probabilities: NDArray[np.float64], record: VolumeRecord, secto
             z_bottom_mm=_mm(edges_mm[k + 1]),
             z_mm=_mm((edges_mm[k] + edges_mm[k + 1]) / 2),
             probabilities=_of_row(probabilities[k]),
-            source_images=_source_images(record, k),
+            blank=bool(blank[k]),
+            source_images=_source_images(record, k, blank=bool(blank[k])),
         )
         for k in range(len(probabilities))
     )
 
 
-def _ranks(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rank by P(nodule), then by P(malignant), then from the top, starting at 1."""
+def _ranks(probabilities: NDArray[np.float64], blank: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Rank by P(nodule), then by P(malignant), then from the top, starting at 1; blank slices come last."""
     nodule, malignant = probabilities[:, 1] + probabilities[:, 2], probabilities[:, 2]
-    order = np.lexsort((-malignant, -nodule))
+    order = np.lexsort((-malignant, -nodule, blank))
     ranks = np.empty(len(order), dtype=np.int64)
     ranks[order] = np.arange(1, len(order) + 1)
     return ranks
@@ -178,7 +203,8 @@ def _of_row(row: NDArray[np.float64]) -> Probabilities:
     return Probabilities(non_nodule=non_nodule, benign=benign, malignant=malignant, nodule=min(1.0, benign + malignant))
 
 
-def _source_images(record: VolumeRecord, k: int) -> tuple[WeightedSourceImage, ...]:
+def _source_images(record: VolumeRecord, k: int, *, blank: bool) -> tuple[WeightedSourceImage, ...]:
+    """Name the source images of a slice, those that show nothing only where that is all it has to show."""
     images = (
         WeightedSourceImage(
             sop_instance_uid=source.sop_instance_uid,
@@ -188,6 +214,7 @@ def _source_images(record: VolumeRecord, k: int) -> tuple[WeightedSourceImage, .
             weight=min(1.0, float(source.weight)),
         )
         for source in record.sources[k]
+        if blank or not record.is_blank(source)
     )
     return tuple(sorted(images, key=lambda image: -image.z_mm))
 
@@ -199,7 +226,7 @@ def _ranked_ranges(slices: Sequence[SliceReading], threshold: float) -> list[Sli
 
 
 def _runs(slices: Sequence[SliceReading], threshold: float) -> Iterator[Sequence[SliceReading]]:
-    p_nodule = np.array([one.probabilities.nodule for one in slices])
+    p_nodule = np.array([-1.0 if one.blank else one.probabilities.nodule for one in slices])
     for inside in ranges_above(p_nodule, threshold):
         yield slices[inside.start : inside.stop]
 

@@ -75,6 +75,10 @@ class Probabilities(_Part):
     nodule: Probability = Field(description="benign + malignant")
 
 
+def _is_false(value: bool) -> bool:
+    return not value
+
+
 class SliceReading(_Part):
     """One slice as the release reads it, with the source images it was made of."""
 
@@ -85,6 +89,11 @@ class SliceReading(_Part):
     z_bottom_mm: float
     z_mm: float = Field(description="middle of the slice along z, in mm")
     probabilities: Probabilities
+    blank: bool = Field(
+        False,
+        exclude_if=_is_false,
+        description="true: its source images show nothing, its probabilities mean nothing; left out when false",
+    )
     source_images: tuple[WeightedSourceImage, ...] = Field(description="top of the chest first")
 
 

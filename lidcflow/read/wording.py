@@ -65,8 +65,18 @@ def image_numbers(images: Iterable[SourceImage]) -> str:
     >>> image_numbers([SourceImage(sop_instance_uid="1.2", instance_number=n, z_mm=0.0) for n in (9, 7, 8, 4)])
     '4, 7–9'
     """
-    numbers = sorted({image.number for image in images if image.number is not None})
-    return ", ".join(_run(first, last) for first, last in _runs(numbers)) or "without numbers"
+    return runs({image.number for image in images if image.number is not None}) or "without numbers"
+
+
+def runs(numbers: Iterable[int]) -> str:
+    """Say numbers in order as runs.
+
+    Examples
+    --------
+    >>> runs([9, 7, 8, 4])
+    '4, 7–9'
+    """
+    return ", ".join(_run(first, last) for first, last in _runs(sorted(numbers)))
 
 
 def image_word(images: Iterable[SourceImage]) -> str:

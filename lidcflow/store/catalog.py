@@ -119,6 +119,13 @@ class Catalog(Tables):
         self._update({uid: {**committed, "volume_digest": digest} for uid, digest in volume_digests.items()})
 
     @persevering
+    def add_flags(self, flags: Mapping[str, Collection[str]]) -> None:
+        """Add flags of volumes to those of the verdicts on their series."""
+        with self._database.session() as session:
+            for row in _rows_of_all(session, list(flags)):
+                row.flags = sorted({*row.flags, *flags[row.series_instance_uid]})
+
+    @persevering
     def record_failed(self, refusals: Mapping[str, SeriesRefused]) -> None:
         """Mark usable series that could not be preprocessed, each with its reason and sentence."""
         self._update(
@@ -227,6 +234,11 @@ def _matched(session: Session, values_of: Mapping[str, Values]) -> Iterator[tupl
 def _rows_of(session: Session, uids: Sequence[str]) -> dict[str, SeriesRow]:
     query = select(SeriesRow).where(SeriesRow.series_instance_uid.in_(uids))
     return {row.series_instance_uid: row for row in session.scalars(query)}
+
+
+def _rows_of_all(session: Session, uids: Sequence[str]) -> Iterator[SeriesRow]:
+    for start in range(0, len(uids), _ROWS_PER_QUERY):
+        yield from _rows_of(session, uids[start : start + _ROWS_PER_QUERY]).values()
 
 
 def _assign(row: SeriesRow, values: Mapping[str, Any]) -> None:

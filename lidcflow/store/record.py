@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import PreprocessConfig
+from lidcflow.ct.noticed import NOTHING, Noticed
 from lidcflow.ct.patient import PatientAxes, Vector, cell_centre
 from lidcflow.ct.records import Series, SourceSlice
 from lidcflow.ct.reduce import SlabSource, Volume
@@ -75,6 +76,8 @@ class VolumeRecord:
     source_states : tuple of str
         Each `Series.state` whose pixels are known to be those of the volume, the last one last; none in volumes of
         older versions and of sources that tell no versions.
+    noticed : Noticed
+        What the pixels show to be wrong; nothing in volumes of older versions, which did not look.
     """
 
     series_instance_uid: str
@@ -100,6 +103,7 @@ class VolumeRecord:
     source_slices: tuple[SourceImage, ...] = ()
     axes: PatientAxes | None = None
     source_states: tuple[str, ...] = ()
+    noticed: Noticed = NOTHING
 
     def voxel_point_mm(self, slice_index: int, row: float, column: float, size: int) -> Vector:
         """Return where in the patient the centre of a voxel is (LPS: x to the left, y to the back, z to the head).
@@ -138,6 +142,16 @@ class VolumeRecord:
         if self.axes is None:
             raise ValueError("a volume must keep where its pixels are, got one of an older version; preprocess it anew")
         return self.axes.point_mm(z_mm, row * self.row_spacing_mm, column * self.column_spacing_mm)
+
+    def is_blank(self, source: SlabSource) -> bool:
+        """Return whether a source slice holds one constant value."""
+        if not self.noticed.blank_slices:
+            return False
+        named = {
+            (self.source_slices[i].sop_instance_uid, self.source_slices[i].frame_number)
+            for i in self.noticed.blank_slices
+        }
+        return (source.sop_instance_uid, source.frame_number) in named
 
 
 def digest_of(volume: Volume) -> str:
@@ -198,6 +212,7 @@ def attributes_of(
             "edges_mm": volume.edges_mm.tolist(),
             "flags": list(volume.flags),
             "lung_z_mm": volume.lung_z_mm,
+            **({"noticed": asdict(volume.noticed)} if volume.noticed.flags else {}),
             "acquisition": asdict(series.acquisition),
             **({"attribution": asdict(series.attribution)} if series.attribution else {}),
             **({"source_states": states} if states else {}),
@@ -269,6 +284,7 @@ def record_of(attributes: dict[str, Any]) -> VolumeRecord:
     slabs = facts.pop("slab_sources")
     lung_z_mm = facts.pop("lung_z_mm")
     axes = facts.pop("axes", None)
+    noticed = {name: tuple(found) for name, found in facts.pop("noticed", {}).items()}
     for unused in ("notice", "version", "config"):
         del facts[unused]
     return VolumeRecord(
@@ -280,6 +296,7 @@ def record_of(attributes: dict[str, Any]) -> VolumeRecord:
         n_source_slices=len(slices),
         source_slices=tuple(SourceImage(*source) for source in slices),
         axes=axes and _axes_of(axes),
+        noticed=Noticed(**noticed),
         **facts,
     )
 

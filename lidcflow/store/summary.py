@@ -32,9 +32,11 @@ class VolumeSummary:
     row_spacing_mm: float
     column_spacing_mm: float
     source_states: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
-_NAMES = [name for name in VolumeSummary.__slots__ if name not in ("edges_mm", "source_states")]
+_TUPLES = ("source_states", "flags")
+_NAMES = [name for name in VolumeSummary.__slots__ if name not in ("edges_mm", *_TUPLES)]
 
 
 def summary_of(description: bytes) -> VolumeSummary:
@@ -48,10 +50,8 @@ def summary_of(description: bytes) -> VolumeSummary:
         If it is not one of `attributes_of`.
     """
     facts = _head(description) or json.loads(description)["attributes"]["lidcflow"]
-    states = tuple(facts.get("source_states", ()))
-    return VolumeSummary(
-        edges_mm=np.array(facts["edges_mm"]), source_states=states, **{name: facts[name] for name in _NAMES}
-    )
+    values = {name: facts[name] for name in _NAMES} | {name: tuple(facts.get(name, ())) for name in _TUPLES}
+    return VolumeSummary(edges_mm=np.array(facts["edges_mm"]), **values)
 
 
 def _head(description: bytes) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from pydicom.uid import (
     JPEG2000,
     DeflatedExplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLossless,
     JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
@@ -56,7 +57,7 @@ def test_every_lossless_syntax_gives_the_same_hounsfield_units(ct_series, encode
 
 
 def test_lossless_compression_changes_neither_flags_nor_fingerprint(ct_series, encode, tmp_path, lossless_syntax):
-    plain = series_of(ct_series(tmp_path))
+    plain = series_of(ct_series(tmp_path, RescaleType="HU"))
 
     series = series_of(encode(tmp_path, lossless_syntax))
 
@@ -279,3 +280,36 @@ def eight_slices_of(path, folder):
         dataset.ImagePositionPatient = [x, y, z + number]
         dataset.save_as(folder / f"{number}.dcm")
     return folder
+
+
+def test_gdcm_leaves_the_unit_open_and_the_series_is_read_with_a_flag(ct_series, encode, tmp_path):
+    assert series_of(encode(ct_series(tmp_path), JPEGLossless)).flags == ("unspecified-units",)
+
+
+@pytest.mark.parametrize("signed", [0, 1])
+def test_a_stream_whose_sign_is_not_that_of_the_header_is_refused(ct_series, encode, tmp_path, signed):
+    stored = np.arange(32 * 32, dtype="<u2").tobytes()
+    folder = encode(ct_series(tmp_path, PixelData=stored, PixelRepresentation=signed), JPEG2000Lossless)
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.PixelRepresentation = 1 - signed
+        dataset.save_as(path)
+
+    with pytest.raises(SeriesRefused, match="PixelRepresentation must be that of its JPEG 2000 stream") as refused:
+        hu_of(folder)
+
+    assert refused.value.reason == "unsupported-pixels"
+
+
+def test_a_subsampled_stream_is_refused_before_it_is_decoded(ct_series, encode, tmp_path):
+    folder = encode(ct_series(tmp_path, n=8), JPEG2000Lossless)
+    steps = b"\xff\x4f\xff\x51"
+    for path in folder.iterdir():
+        content = bytearray(path.read_bytes())
+        at = content.index(steps) + 4 + 2 + 2 + 8 * 4 + 2 + 1
+        assert content[at : at + 2] == b"\1\1"
+        content[at : at + 2] = b"\2\2"
+        path.write_bytes(content)
+
+    with pytest.raises(SeriesRefused, match="keeps one of 2 rows and of 2 columns"):
+        hu_of(folder)

@@ -117,3 +117,17 @@ def test_a_file_that_is_gone_is_refused(ct_series, tmp_path):
 
     with pytest.raises(SeriesRefused, match="FileNotFoundError"):
         hounsfield_slice(source)
+
+
+@pytest.mark.parametrize(
+    "padding", [DataElement("PixelPaddingValue", "US", 63536), DataElement("PixelPaddingValue", "SS", -2000)]
+)
+def test_padding_that_bits_stored_cannot_hold_is_air_and_tissue_stays(ct_series, tmp_path, padding):
+    stored = np.full((32, 32), 2096, "<u2")
+    stored[:8] = 63536
+    how = {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0, "PixelPaddingValue": padding}
+
+    hu = hounsfield_slice(first_slice(ct_series(tmp_path, PixelData=stored.tobytes(), **how)))
+
+    assert (hu[:8] == -1024).all()
+    assert (hu[8:] == 1072).all()

@@ -197,6 +197,15 @@ def with_two_orientations(dataset):
         item.PlaneOrientationSequence[0].ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
 
 
+def with_units(unit):
+    def change(dataset):
+        for groups in [*dataset.SharedFunctionalGroupsSequence, *dataset.PerFrameFunctionalGroupsSequence]:
+            for item in groups.get("PixelValueTransformationSequence", []):
+                item.RescaleType = unit
+
+    return change
+
+
 def without_last_group(dataset):
     del dataset.PerFrameFunctionalGroupsSequence[-1]
 
@@ -218,6 +227,7 @@ REFUSED = {
         Reason.NO_RESCALE,
         "RescaleIntercept none in 10 of 10 frames, the first frame 1 of ",
     ),
+    "a unit for each frame": (with_units("Z_EFF"), Reason.NOT_HOUNSFIELD, "got Z_EFF in 10 of 10 frames"),
     "orientations that differ": (with_two_orientations, Reason.MIXED_GEOMETRY, "got 2 kinds, the largest on 5 of 10"),
     "no groups": (
         with_values(PerFrameFunctionalGroupsSequence=[]),

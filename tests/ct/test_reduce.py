@@ -144,7 +144,9 @@ def test_the_sources_explain_the_voxels(ct_series, tmp_path):
 
 def test_a_gap_that_is_accepted_is_filled_from_its_neighbours(ct_series, tmp_path):
     z_mm = [0, 1, 2, 3, 4, 8, 9, 10, 11, 12]
-    folder = ct_series(tmp_path, hu=lambda i: 100 * (i > 4), ImagePositionPatient=lambda i: [0, 0, -z_mm[i]])
+    chest = noise(1, size=32)[0]
+    chest[:2, :2] = 0
+    folder = ct_series(tmp_path, hu=lambda i: chest + 100 * (i > 4), ImagePositionPatient=lambda i: [0, 0, -z_mm[i]])
 
     volume = reduce_series(usable(folder, gaps="accept"), PreprocessConfig(size=16, slices=13))
 
@@ -191,12 +193,15 @@ def test_the_lung_range_spans_the_lungs(ct_series, tmp_path):
 
 
 def test_without_lungs_the_lung_range_is_the_scan_and_flagged(ct_series, tmp_path):
-    series = usable(ct_series(tmp_path, n=16, hu=40))
+    air_around = np.full((16, 32, 32), -1000)
+    air_around[:, 8:24, 8:24] = 40
+    series = usable(ct_series(tmp_path, n=16, hu=air_around))
 
     volume = reduce_series(series, PreprocessConfig(size=16, slices=8, z_range="lung"))
 
     assert volume.lung_z_mm is None
-    assert volume.flags == ("lung-not-found",)
+    assert volume.flags == ("lung-not-found", "implausible-values")
+    assert volume.noticed.implausible == ("lung",)
     np.testing.assert_array_equal(volume.edges_mm, reduce_series(series, SMALL).edges_mm)
 
 

@@ -214,6 +214,20 @@ REFUSED = {
     "a slope of no scanner": ({"RescaleSlope": 1e300}, Reason.NO_RESCALE, "got RescaleSlope 1e+300"),
     "slope of zero": ({"RescaleSlope": 0}, Reason.NO_RESCALE, "got RescaleSlope 0 and RescaleIntercept -1024"),
     "no intercept": ({"RescaleIntercept": None}, Reason.NO_RESCALE, "got RescaleSlope 1 and RescaleIntercept none"),
+    "effective atomic numbers": ({"RescaleType": "Z_EFF"}, Reason.NOT_HOUNSFIELD, "got Z_EFF in 10 of 10 instances"),
+    "material density": ({"RescaleType": "MGML"}, Reason.NOT_HOUNSFIELD, "got MGML in 10 of 10 instances"),
+    "optical density": ({"RescaleType": "OD"}, Reason.NOT_HOUNSFIELD, "got OD in 10 of 10"),
+    "modified units": ({"RescaleType": "HU_MOD"}, Reason.NOT_HOUNSFIELD, "got HU_MOD in 10 of 10"),
+    "one image in another unit": (
+        {"RescaleType": lambda i: "PCT" if i == 3 else "HU"},
+        Reason.NOT_HOUNSFIELD,
+        "got PCT in 1 of 10 instances, the first ",
+    ),
+    "a unit that may be a name": (
+        {"RescaleType": "Lovelace^Ada^of London"},
+        Reason.NOT_HOUNSFIELD,
+        "got a value of 22 characters in 10",
+    ),
     "one position": ({"ImagePositionPatient": [0, 0, 7.5]}, Reason.DUPLICATE_POSITIONS, "first at z = 7.50 mm"),
     "a slice missing": (
         {"ImagePositionPatient": positions([0, 1, 2, 3, 5, 6, 7, 8, 9, 10])},
@@ -231,7 +245,7 @@ REFUSED = {
     "one instance at two places": (
         {"SOPInstanceUID": "1.2"},
         Reason.BAD_UID,
-        "got 1.2 (InstanceNumber 2) at two positions",
+        "got one at two positions for 9 of 10 images, the first 1.2 (InstanceNumber 2)",
     ),
     "two patients": ({"PatientID": lambda i: f"P{i % 2}"}, Reason.MIXED_IDENTITY, "got 1 studies and 2 patients"),
     "two studies": ({"StudyInstanceUID": lambda i: f"1.{i % 2}"}, Reason.MIXED_IDENTITY, "got 2 studies"),
@@ -638,3 +652,19 @@ def test_the_real_lidc_series_is_usable(real_data):
     assert series.patient_key == patient_key("LIDC-IDRI-0001", PUBLIC_KEY)
     assert not series.synthetic
     np.testing.assert_allclose([series.slices[0].z_mm, series.slices[-1].z_mm], [-10, -340])
+
+
+@pytest.mark.parametrize(
+    "unit", ["HU", "hu", " HU ", "Hounsfield", "HOUNSFIELD UNITS", "Houndsfield Unit", "", None, ...]
+)
+def test_what_archives_write_for_hounsfield_units_is_read_without_a_flag(ct_series, tmp_path, unit):
+    verdict = only_verdict(ct_series(tmp_path, RescaleType="" if unit is None else unit))
+
+    assert (verdict.reason, verdict.flags) == (Reason.USABLE, ())
+
+
+@pytest.mark.parametrize("unit", ["US", "us "])
+def test_a_unit_that_is_left_open_is_flagged(ct_series, tmp_path, unit):
+    verdict = only_verdict(ct_series(tmp_path, RescaleType=unit))
+
+    assert (verdict.reason, verdict.flags) == (Reason.USABLE, ("unspecified-units",))

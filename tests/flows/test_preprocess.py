@@ -1,5 +1,6 @@
 import time
 
+import numpy as np
 import pytest
 from prefect.client.orchestration import get_client
 
@@ -160,3 +161,25 @@ def test_nothing_waits_longer_than_its_time_to_be_recorded(monkeypatch):
         gather(Preprocessed(committed={"1.3": "b"}))
 
     assert recorded == [1, 1, 0]
+
+
+def test_wrong_pixels_are_told_in_the_report_and_the_catalog_also_of_a_volume_that_is_reused(source, config, ct_series):
+    chest = np.full((10, 32, 32), -1000)
+    chest[:, 4:28, 4:28] = 40
+    chest[:, 8:24, 6:26] = -800
+    chest += np.random.default_rng(0).integers(-20, 20, chest.shape)
+    chest[4] = -1024
+    ct_series(source / "blank", hu=chest, series_uid="1.2.77")
+    ct_series(source / "empty", hu=0, series_uid="1.2.78")
+
+    first, second = preprocess(str(source), config), preprocess(str(source), config)
+
+    flagged = {one.series_instance_uid: one for one in first.flagged}
+    assert flagged["1.2.77"].flags == ("blank-slices",)
+    assert "1 of its 10 images holds one constant value: images 5" in flagged["1.2.77"].sentence
+    assert second.flagged == first.flagged
+    assert [(one.series_instance_uid, one.reason) for one in first.refused if one.reason == "blank"] == [
+        ("1.2.78", "blank")
+    ]
+    with Catalog(config.catalog) as catalog:
+        assert {row.series_instance_uid: row.flags for row in catalog.rows()}["1.2.77"] == ["blank-slices"]

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import pytest
 
+from lidcflow.ct.noticed import Noticed
 from lidcflow.read.curve import WIDTH, curve_of
 
 
@@ -15,7 +16,7 @@ def curve(study):
 
 
 def test_the_line_runs_from_the_top_of_the_chest_down(curve):
-    points = [tuple(map(float, point.split(","))) for point in curve().nodule.split()]
+    points = [tuple(map(float, point.split(","))) for point in curve().nodule[0].points.split()]
 
     assert points[0] == (0.0, 0.0)
     assert points[4] == (0.9 * WIDTH, 3.5)
@@ -51,3 +52,10 @@ def test_z_is_marked_at_round_millimetres(curve):
 
     assert [(mark.label, mark.at) for mark in marks[:3]] == [("0", 0.0), ("−10", 12.5), ("−20", 25.0)]
     assert marks[-1].label == "−80"
+
+
+def test_blank_slices_are_a_gap_in_the_curve(curve):
+    lines = curve(noticed=Noticed(blank_slabs=(2, 3, 7))).nodule
+
+    assert [(line.top, line.bottom) for line in lines] == [(0, 2), (4, 7)]
+    assert lines[1].points.split()[0] == f"{0.5 * WIDTH:.1f},4"

@@ -6,9 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lidcflow.config import InferConfig
+from lidcflow.ct.noticed import Noticed
 from lidcflow.ct.patient import PatientAxes
 from lidcflow.errors import ReleaseError
 from lidcflow.read.recommend import not_evaluated, recommend
+from lidcflow.store.record import SourceImage
 
 
 def test_neighbours_at_or_above_the_threshold_join_into_one_range(study):
@@ -147,3 +149,53 @@ def test_the_answer_names_the_orientation_of_slices_that_are_not_stored_as_usual
 
     assert volume.orientation == ((*row, 0.0, 1.0, 0.0) if kept else None)
     assert ("orientation" in volume.model_dump()) == kept
+
+
+def blank(make_record, slabs, images=()):
+    """Eight slices, some of which show nothing."""
+    record = make_record()
+    sources = dict.fromkeys(source[:3] for slab in record.sources for source in slab)
+    return make_record(
+        source_slices=tuple(SourceImage(*source) for source in sources),
+        noticed=Noticed(blank_slices=tuple(number - 1 for number in images), blank_slabs=slabs),
+    )
+
+
+def test_a_blank_slice_is_in_no_range_however_high_its_probability(make_record, release, rows):
+    probabilities = rows(0.0, 0.1, 0.6, 0.99, 0.5, 0.1, 0.7, 0.0)
+
+    answer = recommend(probabilities, blank(make_record, (3,)), release, InferConfig())
+
+    assert [(one.first_slice, one.last_slice) for one in answer.ranges] == [(7, 7), (3, 3), (5, 5)]
+    assert [one.blank for one in answer.slices] == [False] * 3 + [True] + [False] * 4
+    assert (answer.slices[3].rank, answer.slices[3].probabilities.nodule) == (8, 0.0)
+
+
+def test_a_threshold_of_zero_takes_no_blank_slice(make_record, release, rows):
+    low = release.model_copy(update={"threshold_nodule": 0.0})
+
+    answer = recommend(rows(*[0.3] * 8), blank(make_record, (0, 1, 4)), low, InferConfig())
+
+    assert [(one.first_slice, one.last_slice) for one in answer.ranges] == [(3, 4), (6, 8)]
+
+
+def test_the_five_highest_are_none_of_the_blank_ones(make_record, release, rows):
+    probabilities = rows(0.0, 0.0, 0.0, 0.4, 0.3, 0.0, 0.0, 0.0)
+
+    answer = recommend(probabilities, blank(make_record, (0, 3, 7)), release, InferConfig())
+
+    assert answer.verdict == "nothing-above-threshold"
+    assert [one.slice_number for one in answer.highest_slices] == [5, 2, 3, 6, 7]
+
+
+def test_a_range_names_no_image_that_shows_nothing(make_record, release, rows):
+    probabilities = rows(0.0, 0.0, 0.9, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+    (found,) = recommend(probabilities, blank(make_record, (), images=(5,)), release, InferConfig()).ranges
+
+    assert [image.instance_number for image in found.source_images] == [4, 6]
+    assert [image.instance_number for image in found.peak_source_images] == [4, 6]
+
+
+def test_a_sound_slice_says_nothing_of_being_blank(study):
+    assert '"blank"' not in study().to_json()
