@@ -84,7 +84,7 @@ def test_an_instance_is_named_by_digits_and_dots(ct_series, tmp_path):
 
     assert only_verdict(folder).series.slices[4].sop_instance_uid == "1.2..3."
     assert only_verdict(named).reason is Reason.BAD_UID
-    assert "in the instance with number 5" in only_verdict(named).sentence
+    assert "in 1 of 10 instances, the first one without a sound UID (InstanceNumber 5)" in only_verdict(named).sentence
     assert "Lovelace" not in only_verdict(named).sentence
 
 
