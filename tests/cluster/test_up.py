@@ -177,7 +177,7 @@ def test_a_killed_guard_costs_mlflow_s_server_seconds_and_leaves_nothing(start, 
     settings.write_text(settings.read_text().replace(EVERY_MINUTE, "0 1 * * *"))
     up = start()
     url = f"http://127.0.0.1:{up.config.serve.mlflow_port}/health"
-    guard = guard_of(up, "mlflow")
+    guard = guard_of(up, "flows.service.mlflow_app")
     family = [guard, *guard.children(recursive=True)]
 
     killed_s = time.monotonic()
@@ -186,7 +186,7 @@ def test_a_killed_guard_costs_mlflow_s_server_seconds_and_leaves_nothing(start, 
     up.wait_for(lambda: "MLflow server: started again" in up.output.read_text(), STOP_LIMIT_S)
     up.wait_for(lambda: answers(url), START_LIMIT_S)
     back_s = time.monotonic() - killed_s
-    guard_of(up, "mlflow").kill()
+    guard_of(up, "flows.service.mlflow_app").kill()
     os.kill(up.process.pid, signal.SIGKILL)
     up.process.wait()
 
