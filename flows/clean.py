@@ -168,7 +168,7 @@ def _volume_bytes(config: Config, uid: str) -> int:
 
 
 def _tell_catalog(config: Config, uids: list[str]) -> None:
-    """Let the catalog say that volumes are gone, but for series that the store of the trainings holds as well."""
+    """Record in the catalog that volumes are gone, except for series that the training store holds as well."""
     store = VolumeStore.found(config.store_root, config.access)
     trained_on = set(store.series_uids()) if store else set()
     with Catalog(config.catalog) as catalog:

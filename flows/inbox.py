@@ -254,7 +254,7 @@ def unanswered(
 
 
 def may_pass(reading: SeriesReading, delivery: Delivery, desk: Desk) -> bool:
-    """Tell whether a PACS may give a series whole the next time: a refusal would be the last word on it.
+    """Return whether to retry a series: a PACS may still be receiving it, and refusing now would be final.
 
     A folder that is mended shows another series; what a PACS shows stays the same. What changed while it was read is
     indexed anew the next time, wherever it lies.

@@ -1,4 +1,4 @@
-"""Folders that every flow writes, tried before it starts: what fails later would be told once for each series."""
+"""Folders that every flow writes, tried before it starts: a later fault would be reported for each series."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def _flagged(volumes: Iterable[VolumeSummary]) -> dict[str, tuple[str, ...]]:
 
 
 def flagged_series(brought: Preprocessed, config: Config) -> list[FlaggedSeries]:
-    """Say what looks wrong in the pixels of stored series; their full records are read, for they are few."""
+    """Return the stored series whose pixels look wrong, with a sentence for each; only their full records are read."""
     uids = sorted(brought.flagged)
     records = VolumeStore.of(config).records(uids)
     return [

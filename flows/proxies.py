@@ -24,7 +24,7 @@ SOCKS = ("socks5", "socks5h")
 
 
 def bypass_proxies(environ: MutableMapping[str, str], config: Config | None = None) -> list[str]:
-    """Let nothing on this machine be reached through a proxy; what the user has excepted stays so.
+    """Exempt every server of this machine from proxies, and keep the exceptions that the user has set.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ def deliver(made: Mapping[str, bytes], reading: SeriesReading, target: str, conf
 
 @contextmanager
 def _one_sentence(reading: SeriesReading) -> Iterator[None]:
-    """Say what went wrong with one series' documents, and nothing that may hold a name."""
+    """Return what went wrong with the documents of one series, without anything that may hold a name."""
     uid = reading.series_instance_uid
     try:
         yield

@@ -185,7 +185,7 @@ def _print_report(report: "PreprocessReport") -> None:
 
 
 def _verified(report: "PreprocessReport") -> str:
-    """Say how many series were read again although nothing came of it: that took its time."""
+    """Return how many reused series were read again to verify their pixels, which explains the time taken."""
     return f" ({report.verified} of them after their files had changed, by their pixels)" if report.verified else ""
 
 

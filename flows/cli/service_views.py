@@ -153,7 +153,7 @@ def _inbox(inbox: InboxStatus) -> str:
 
 
 def _round(last: RoundStatus) -> str:
-    """Say what the last round came to; an empty inbox is one that was looked into, and nothing failed or waits."""
+    """Return what the last round came to; an inbox is empty only if the round succeeded and nothing waits."""
     when = f"at {_moment(last.ended)}"
     if last.error:
         return f"the last round, {when}, failed"
@@ -191,7 +191,7 @@ def _drift(drift: LastDrift) -> str:
 
 
 def _kept(kept: KeptStatus, runs: list[RunStatus]) -> str:
-    """Say how long things are kept, how much that is by now, and when what is older goes."""
+    """Return the retention times, the sizes kept now, and the time of the next clean-up."""
     last = kept.last
     sizes = {
         f"Prefect {_days(kept.prefect_days)}": kept.prefect_bytes,

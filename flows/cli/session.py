@@ -64,7 +64,7 @@ def flow_session(config: Config) -> Iterator[None]:
 
 
 def choose_server(config: Config) -> None:
-    """Let Prefect use the server of a running `lidcflow up`, unless the environment names another."""
+    """Point Prefect at the server of a running `lidcflow up`, unless the environment names another server."""
     serving = served(config)
     if serving and is_same_server(os.environ.setdefault("PREFECT_API_URL", serving.prefect_api_url), serving):
         use_password(config)
@@ -84,7 +84,7 @@ def _ensure_server() -> None:
 
 @contextmanager
 def _served_throughout() -> Iterator[None]:
-    """Say in one sentence that the server went away or fails; Prefect has asked it again for a minute by then.
+    """Raise one sentence if the server goes away or fails; Prefect has retried for a minute by then.
 
     At exit it would go on for minutes to deliver the events of each series.
     """

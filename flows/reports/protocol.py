@@ -49,7 +49,7 @@ class ReportsProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """Give the next request its time."""
+        """Start the deadline of the next request."""
         self._await_request()
         super().on_response_complete()
 

@@ -6,22 +6,17 @@ database and the place of artifacts stand in the variables of ``mlflow server``:
 
 from __future__ import annotations
 
-import argparse
 import os
 
 import uvicorn
 
-from flows.service.same_origin import SameOrigin, own_names
+from flows.service.same_origin import SameOrigin, own_names, served_address
 from tasks.tracking.server import server_application
 
 
 def main() -> None:
     """Serve until a signal."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--port", required=True, type=int)
-    parser.add_argument("--name", action="append", default=[])
-    given = parser.parse_args()
+    given = served_address()
     app = server_application(os.environ["MLFLOW_BACKEND_STORE_URI"], os.environ["MLFLOW_ARTIFACTS_DESTINATION"])
     uvicorn.run(SameOrigin(app, own_names(given.host, given.name)), host=given.host, port=given.port)
 

@@ -61,7 +61,7 @@ def known_password(config: Config) -> str | None:
 
 
 def choose_temporary_password() -> None:
-    """Give this process, and what it starts, a password for its own Prefect server; it is written nowhere.
+    """Set a password for the Prefect server of this process and its children; the password is written nowhere.
 
     Call it before the first client is made. The user's own goes before it.
     """
@@ -72,7 +72,7 @@ def choose_temporary_password() -> None:
 
 
 def use_password(config: Config) -> None:
-    """Give this process the password of the `lidcflow up` that serves its workspace, unless the user gives one."""
+    """Set the password of the `lidcflow up` that serves the workspace, unless the user has set one."""
     if password := known_password(config):
         os.environ.setdefault(CLIENT_VARIABLE, password)
 

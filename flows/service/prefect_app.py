@@ -6,13 +6,12 @@ place of ``prefect server start``; `temporary` is the application of the server 
 
 from __future__ import annotations
 
-import argparse
 
 import uvicorn
 from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
 
-from flows.service.same_origin import LOOPBACK, SameOrigin, own_names
+from flows.service.same_origin import LOOPBACK, SameOrigin, own_names, served_address
 
 
 def temporary() -> SameOrigin:
@@ -22,11 +21,7 @@ def temporary() -> SameOrigin:
 
 def main() -> None:
     """Serve until a signal, with the settings that ``prefect server start`` takes from the environment."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--port", required=True, type=int)
-    parser.add_argument("--name", action="append", default=[])
-    given = parser.parse_args()
+    given = served_address()
     settings = get_current_settings().server
     uvicorn.run(
         SameOrigin(create_app(final=True), own_names(given.host, given.name)),

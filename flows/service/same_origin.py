@@ -6,6 +6,7 @@ A page of another site can make a browser send requests to this machine. Its bro
 
 from __future__ import annotations
 
+import argparse
 import ipaddress
 import re
 import socket
@@ -141,6 +142,15 @@ def own_names(host: str, more: Collection[str] = ()) -> set[str]:
     if host not in LOOPBACK:
         names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
     return names
+
+
+def served_address() -> argparse.Namespace:
+    """Parse the arguments of a server's process: ``--host``, ``--port``, and ``--name`` for each further name."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", required=True, type=int)
+    parser.add_argument("--name", action="append", default=[])
+    return parser.parse_args()
 
 
 def with_headers(send: Send, headers: Mapping[str, str]) -> Callable[[Message], Awaitable[None]]:

@@ -203,7 +203,7 @@ def _erasures(config: Config) -> ErasureStatus | None:
 
 
 def _remarks(releases: ReleasesStatus | None, erasures: ErasureStatus | None) -> list[str]:
-    """Say what people should see to after an erasure, and of releases that changed or could unnoticed."""
+    """Return remarks on erasures, and on releases that changed or could change unnoticed."""
     remarks = [
         f"an erasure was cut short; run `lidcflow erase {how}` again"
         for how in (erasures.cut_short if erasures else [])

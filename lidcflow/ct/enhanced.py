@@ -153,7 +153,7 @@ def _flat(groups: Dataset, budget: Budget) -> dict[int, Any]:
 
 
 def _renamed(element: Any, tag: int) -> Any:
-    """Give an element the tag of a classic image; its own VR stays, which an implicit data set leaves to the tag."""
+    """Return an element under the tag of a classic image; an implicit data set takes its VR from the tag."""
     if not isinstance(element, RawDataElement):
         return element
     return element._replace(tag=tag, VR=element.VR or dictionary_VR(element.tag))

@@ -252,7 +252,7 @@ def _is_directory(path: str) -> bool:
 
 
 def _without_series(head: bytes) -> Unread:
-    """Tell a directory, or elements that only look like DICOM, from an image whose header is damaged."""
+    """Return what a file without SeriesInstanceUID is: a media directory, no DICOM, or a damaged image."""
     if DIRECTORY_CLASS in head or not (has_prefix(head) or IMAGE_CLASSES in head):
         return Unread.NOT_DICOM
     return Unread.UNREADABLE

@@ -1,4 +1,4 @@
-"""Tell series that are not in question, such as X-rays and plans, from CT whose headers are odd."""
+"""Distinguish series of other modalities, such as X-rays and plans, from CT with odd headers."""
 
 from __future__ import annotations
 

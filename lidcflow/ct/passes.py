@@ -1,4 +1,4 @@
-"""Tell passes of the scanner apart that share a series: they are not blended (DICOM PS3.3 C.7.4.1)."""
+"""Separate the passes of a scanner that share a series, so that they are never blended (DICOM PS3.3 C.7.4.1)."""
 
 from __future__ import annotations
 

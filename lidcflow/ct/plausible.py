@@ -1,4 +1,4 @@
-"""Say what a chest has and a volume lacks: wrong units, signs and rescale values show there, whatever headers say.
+"""Find what a chest has and a volume lacks: wrong units, signs and rescale values show there, whatever headers say.
 
 The rules ask for so little of each that no honest chest lacks it. LIDC-IDRI 0001, 0006 and 0008 and QIN-LSC-0088 have
 54 to 63% of cells of air, 7 to 18% of lung among lung, 35 to 44% denser than fat, and 43 to 53% of those are muscle.

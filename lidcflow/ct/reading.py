@@ -94,7 +94,7 @@ def open_file(source: SourceSlice) -> BinaryIO:
 
 
 def _fault(file: SliceFile, source: SourceSlice) -> str | None:
-    """Say in what a file is not as it was indexed; None where it is."""
+    """Return how a file differs from what was indexed; None if it is the same."""
     if file.size_bytes != source.file_bytes:
         return _other_size(source, file.size_bytes)
     if not source.mark:

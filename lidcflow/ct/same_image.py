@@ -1,4 +1,4 @@
-"""Tell whether two copies of an instance are one image: by the bytes of their pixels, else by their decoded values.
+"""Compare two copies of an instance: by the bytes of their pixels, else by their decoded values.
 
 Decoders run in a process of their own: a damaged file that crashes one of them, or keeps it busy for ever, must not
 end the index.

@@ -46,7 +46,7 @@ def steps_of(z_mm: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def are_gaps(steps_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which distances are gaps: too wide for the median, or for the slices around them.
+    """Return which distances are gaps: too wide for the median, or for the slices around them.
 
     Where every third slice is missing, the median lies between the distance of the slices and the gaps.
 

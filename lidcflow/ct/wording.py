@@ -12,7 +12,7 @@ ABSENT = "none"
 
 
 def found_in(broken: Sequence[Header], headers: Sequence[Header]) -> str:
-    """Say in how many images a rule is broken, and in which one first.
+    """Return in how many images a rule is broken, and in which one first.
 
     Parameters
     ----------

@@ -82,7 +82,7 @@ def mask_database(file: Path, names: Collection[str], *, only_count: bool = Fals
 
 
 def overwrite_deleted(file: Path) -> None:
-    """Let the file of an SQLite database forget what its tables do not hold any more.
+    """Remove from the file of an SQLite database what its tables no longer hold.
 
     Deleted values stay in the log of changes until a checkpoint, and on pages that were freed without overwriting them.
     The file is written anew, whatever it holds: a value that lies beside digits of another column can't be looked for.

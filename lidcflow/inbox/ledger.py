@@ -166,7 +166,7 @@ class Ledger(Tables):
     def advance(
         self, delivery: Delivery, step: Step, *, release: int | None = None, volume_digest: str | None = None
     ) -> None:
-        """Say that a step is done.
+        """Record that a step is done.
 
         Parameters
         ----------
@@ -201,7 +201,7 @@ class Ledger(Tables):
 
     @persevering
     def confirm(self, delivery: Delivery, content: str) -> bool:
-        """Let an answer stand that was given for the same content; return whether there is one.
+        """Keep an answer that was given for the same content; return whether there is one.
 
         Parameters
         ----------
@@ -238,7 +238,7 @@ class Ledger(Tables):
 
     @persevering
     def defer(self, delivery: Delivery, reason: str, sentence: str) -> None:
-        """Say that an answer waits for a target that is away: the next round goes on, and no attempt is counted."""
+        """Record that an answer waits for an unreachable target; the next round retries, no attempt counts."""
         with self._database.session() as session:
             row = _row_of(session, delivery)
             if row.step in UNFINISHED:

@@ -141,7 +141,7 @@ def _cut(timeout_s: float | None) -> float | None:
 
 @contextmanager
 def _told_when_late() -> Iterator[None]:
-    """Say that an answer is too slow where a shortened timeout ended it."""
+    """Raise that an answer is too slow if a shortened timeout ended it."""
     try:
         yield
     except (httpcore.ReadTimeout, httpcore.WriteTimeout):

@@ -69,7 +69,7 @@ def image_numbers(images: Iterable[SourceImage]) -> str:
 
 
 def runs(numbers: Iterable[int]) -> str:
-    """Say numbers in order as runs.
+    """Return numbers in order as runs.
 
     Examples
     --------

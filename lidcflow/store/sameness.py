@@ -1,4 +1,4 @@
-"""Tell whether a stored volume is of a source as it is now, from what is known without reading the source again."""
+"""Compare a stored volume with its source as it is now, without reading the source again."""
 
 from __future__ import annotations
 

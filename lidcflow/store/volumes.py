@@ -117,7 +117,7 @@ class VolumeStore:
         return found if found and self.is_of(found, series) else None
 
     def is_of(self, found: VolumeSummary, series: Series) -> bool:
-        """Tell whether a volume was made of exactly this source, with this store's configuration.
+        """Return whether a volume was made of exactly this source, with the configuration of this store.
 
         A source that has changed by what its storage tells, and has the same headers, is to be read: `write` then
         keeps a volume whose pixels are the same.

@@ -245,7 +245,7 @@ def require_active_run(tracking: Tracking, run_id: str) -> None:
 
 
 def _was_deleted(tracking: Tracking, what: str, identity: str) -> ResourceError:
-    """Say what has to be restored: runs that went with their experiment come back with it."""
+    """Return an error that names what to restore: runs that were deleted with their experiment come back with it."""
     client = MlflowClient(tracking_uri=tracking.uri)
     if what == "run":
         experiment = client.get_experiment(client.get_run(identity).info.experiment_id)

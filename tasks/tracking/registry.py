@@ -175,7 +175,7 @@ def load_release(tracking: Tracking, reference: str, *, warn: bool = True) -> Re
 
 
 def unpinned_sentence(record: ReleaseRecord) -> str:
-    """Say what a release lacks that was made before digests were kept, and the way out."""
+    """Return the warning for a release that was made before digests were kept, with the way out."""
     return (
         f"release {record.name} version {record.version}: was trained before digests were kept, so that a changed "
         "model or threshold would not be noticed; if it is the one you trust, run "
