@@ -6,7 +6,6 @@ place of ``prefect server start``; `temporary` is the application of the server 
 
 from __future__ import annotations
 
-
 import uvicorn
 from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
