@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 from prefect.client.schemas.objects import StateType
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from websockets.asyncio.client import connect
@@ -25,7 +26,7 @@ from tests.browser import chromium, needs_chromium, open_page, requests_of  # no
 from tests.cluster.test_up import RUN_LIMIT_S, STOP_LIMIT_S, Up, settings_of
 
 TOOLS = Path(sys.executable).parent
-PAGE_LIMIT_S = 60
+PAGE_LIMIT_S = 180
 ELSEWHERE = [
     {"Origin": "http://evil.example"},
     {"Origin": "null"},
@@ -220,7 +221,8 @@ def test_a_page_elsewhere_in_a_browser_reads_and_makes_nothing(up, ask, chromium
 @needs_chromium
 def test_the_user_logs_in_and_starts_a_run_from_its_form_and_no_page_asks_the_internet(up, chromium):  # noqa: F811
     def wait(condition):
-        return WebDriverWait(chromium, PAGE_LIMIT_S).until(condition)
+        redrawn = [StaleElementReferenceException]  # while the page is drawn
+        return WebDriverWait(chromium, PAGE_LIMIT_S, ignored_exceptions=redrawn).until(condition)
 
     def shows(text):
         return lambda driver: text in driver.find_element(By.TAG_NAME, "body").text
