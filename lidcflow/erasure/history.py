@@ -16,7 +16,7 @@ from typing import Any
 from lidcflow.errors import LidcflowError, ResourceError, StoreError
 
 BUSY_S = 30.0
-_TOKEN = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?!\.?[0-9a-f])|[0-9]+(?:\.[0-9]+){2,}")
+_TOKEN = re.compile(r"invalid-[0-9a-f]{12}|(?<![0-9a-f])[0-9a-f]{16}(?!\.?[0-9a-f])|[0-9]+(?:\.[0-9]+){2,}")
 """A keyed hash, or a UID of three parts and more, which no number is; 1.2.3 is not found in 1.2.34."""
 
 _SENTENCE = re.compile(r"[^\"'\n]+")

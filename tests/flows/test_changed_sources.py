@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import numpy as np
 import pydicom
 import pytest
 
@@ -13,6 +14,13 @@ from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import open_cluster
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
+
+LUNG_HU = -500
+
+
+def body(level_hu):
+    """Return a slice of which one half is lung: a slice of one value counts as blank."""
+    return np.where(np.arange(32) < 16, LUNG_HU, level_hu) + np.zeros((32, 1), dtype=int)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +42,8 @@ def config(tmp_path, address):
 @pytest.fixture
 def source(tmp_path, ct_series):
     """A folder of two series in which slices 5 to 7 of one are still zero."""
-    ct_series(tmp_path / "source" / "a", hu=lambda i: -1024 if 4 <= i < 7 else 40, series_uid="1.2.3")
-    ct_series(tmp_path / "source" / "b", hu=40, series_uid="1.2.4")
+    ct_series(tmp_path / "source" / "a", hu=lambda i: -1024 if 4 <= i < 7 else body(40), series_uid="1.2.3")
+    ct_series(tmp_path / "source" / "b", hu=lambda _: body(40), series_uid="1.2.4")
     return tmp_path / "source"
 
 
@@ -57,11 +65,11 @@ def test_pixels_that_are_completed_in_place_make_the_volume_anew(source, config,
     first = counts(config, source)
     dark = VolumeStore.of(config).read_hu("1.2.3")[0].min()
 
-    exchanged(source / "a", ct_series(tmp_path / "whole", hu=40, series_uid="1.2.3"))
+    exchanged(source / "a", ct_series(tmp_path / "whole", hu=lambda _: body(40), series_uid="1.2.3"))
     second = counts(config, source)
 
     assert (first, second, counts(config, source)) == ((2, 0, 0), (1, 1, 0), (0, 2, 0))
-    assert (dark, VolumeStore.of(config).read_hu("1.2.3")[0].min()) == (-1024, 40)
+    assert (dark, VolumeStore.of(config).read_hu("1.2.3")[0].min()) == (-1024, LUNG_HU)
 
 
 def test_a_copy_of_the_archive_keeps_its_volumes(source, config, tmp_path):
@@ -81,7 +89,7 @@ def test_another_patients_series_under_the_same_names_sizes_and_times_is_another
 ):
     counts(config, source)
 
-    exchanged(source / "a", ct_series(tmp_path / "other", hu=900, series_uid="1.2.9", patient_id="P2"))
+    exchanged(source / "a", ct_series(tmp_path / "other", hu=lambda _: body(900), series_uid="1.2.9", patient_id="P2"))
     report = preprocess(str(source), config)
 
     assert (report.found, report.done, report.reused) == (2, 1, 1)
@@ -93,7 +101,7 @@ def test_another_patients_series_under_the_same_names_sizes_and_times_is_another
 
 def test_the_same_uids_of_another_patient_are_stored_as_that_patients(source, config, ct_series, tmp_path):
     counts(config, source)
-    other = ct_series(tmp_path / "other", hu=900, series_uid="1.2.3", patient_id="P2")
+    other = ct_series(tmp_path / "other", hu=lambda _: body(900), series_uid="1.2.3", patient_id="P2")
 
     exchanged(source / "a", other)
     counts(config, source)

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from flows.inbox import inbox
@@ -48,8 +49,9 @@ def test_a_second_patients_study_under_the_same_names_sizes_and_times_is_answere
 
 def test_repaired_pixels_get_a_reading_of_their_own_and_touched_files_none(config, ct_series, tmp_path):
     folder = tmp_path / "in" / "export"
-    incomplete = ct_series(tmp_path / "a", hu=lambda i: 40 if i < 4 else -1024, series_uid="1.2.3")
-    complete = ct_series(tmp_path / "b", hu=lambda i: 40 + i, series_uid="1.2.3")
+    halves = np.where(np.arange(32) < 16, -500, 40) + np.zeros((32, 1), dtype=int)
+    incomplete = ct_series(tmp_path / "a", hu=lambda i: halves if i < 4 else -1024, series_uid="1.2.3")
+    complete = ct_series(tmp_path / "b", hu=lambda i: halves + i, series_uid="1.2.3")
 
     bring(folder, incomplete)
     answers = [go_round(config), go_round(config)]

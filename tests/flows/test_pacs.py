@@ -1,5 +1,6 @@
 """Flows that read from a real PACS."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,12 @@ def content_of(folder):
     return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+def voxels_and_facts(store):
+    """Read all files of a store, without the state of the source, which each source tells in its own way."""
+    states = re.compile(rb'"source_states": \[[^]]*\],\s*')
+    return {path: states.sub(b"", content) for path, content in content_of(store).items()}
+
+
 @pytest.mark.usefixtures("prefect_server")
 def test_a_pacs_ends_in_the_same_bytes_as_a_folder_and_leaves_no_name_behind(source, pacs, config_of, tmp_path):
     pacs.send(source)
@@ -56,7 +63,7 @@ def test_a_pacs_ends_in_the_same_bytes_as_a_folder_and_leaves_no_name_behind(sou
     again = preprocess(pacs.url, config_of("pacs", pacs.access))
 
     assert (report.done, report.refused, again.done, again.reused) == (2, [], 0, 2)
-    assert content_of(tmp_path / "pacs" / "store") == content_of(tmp_path / "folder" / "store")
+    assert voxels_and_facts(tmp_path / "pacs" / "store") == voxels_and_facts(tmp_path / "folder" / "store")
     left = content_of(tmp_path / "pacs")
     assert not [path for path, content in left.items() if b"CANARY" in content or b"pacs:" in content]
 
