@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from socket import create_server
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
 
 from lidcflow.inbox.delivery import Step
@@ -47,7 +46,7 @@ class Reading(Up):
     """A `lidcflow up` that reads an inbox."""
 
     def runs(self):
-        with SyncPrefectClient(f"http://127.0.0.1:{self.config.serve.prefect_port}/api") as client:
+        with self.client() as client:
             infer = client.read_deployment_by_name("inbox/infer").id
             return [run for run in client.read_flow_runs() if run.deployment_id == infer]
 
