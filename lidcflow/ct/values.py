@@ -52,12 +52,12 @@ def names_instance(value: str) -> bool:
 def series_name(uid: str) -> str:
     """Return the name by which a series is listed: its UID, or a hash of what stands there instead of one.
 
-    A name gives itself, so that names and UIDs need not be told apart.
+    A name that was made before is returned unchanged.
 
     Examples
     --------
     >>> series_name("1.2.3"), series_name("A/B")
-    ('1.2.3', 'invalid-57f62fa2b4c6')
+    ('1.2.3', 'invalid-998d3ed8983a')
     """
     return uid if is_uid(uid) or _NAME.fullmatch(uid) else f"invalid-{hashlib.sha256(uid.encode()).hexdigest()[:12]}"
 
