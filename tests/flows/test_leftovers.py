@@ -1,5 +1,6 @@
 """Whatever is killed of a supervised tree, in whatever order: nothing is left, and the service comes back."""
 
+import contextlib
 import itertools
 import os
 import signal
@@ -51,6 +52,12 @@ def listens_at(port):
     return None
 
 
+def kill(process):
+    """Kill a process; the end of another may have ended it already."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
 class Tree:
     """A supervisor of two services, each a guard, its command, and what that has started and listens at a port."""
 
@@ -76,6 +83,15 @@ class Tree:
         """Return every process that the supervisor has started."""
         return [process for process in psutil.process_iter() if self._is_own(process)]
 
+    def guards(self):
+        """Return the guards among them."""
+        found = []
+        for process in self.living():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if GUARD_MODULE in process.cmdline():
+                    found.append(process)
+        return found
+
     def _is_own(self, process):
         try:
             return process.status() != psutil.STATUS_ZOMBIE and process.environ().items() >= self.marks.items()
@@ -90,7 +106,7 @@ def tree(tmp_path, unused_tcp_ports):
     made.supervisor.kill()
     made.supervisor.wait()
     for process in made.living():
-        process.kill()
+        kill(process)
 
 
 @pytest.fixture
@@ -106,12 +122,12 @@ def test_a_service_comes_back_whatever_is_killed_of_it(tree, victims):
     before = tree.parts()
 
     for name in victims:
-        before[name].kill()
+        kill(before[name])
 
     wait_for(lambda: not any(before[name].is_running() for name in ("guard", "main", "child")))
     after = tree.parts()
     assert after["child"] != before["child"]
-    assert len([one for one in tree.living() if GUARD_MODULE in one.cmdline()]) == 2
+    wait_for(lambda: len(tree.guards()) == 2)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +139,7 @@ def test_nothing_is_left_when_the_supervisor_is_killed_too(tree, victims):
     wait_for(lambda: listens_at(tree.ports[1]))
 
     for name in victims:
-        parts[name].kill()
+        kill(parts[name])
 
     wait_for(lambda: tree.living() == [])
 
@@ -131,11 +147,11 @@ def test_nothing_is_left_when_the_supervisor_is_killed_too(tree, victims):
 def test_what_outlives_all_guards_and_the_supervisor_is_ended_by_the_next_one(tree):
     tree.parts()
     wait_for(lambda: listens_at(tree.ports[1]))
-    guards = [one for one in tree.living() if GUARD_MODULE in one.cmdline()]
+    guards = tree.guards()
 
     tree.supervisor.send_signal(signal.SIGSTOP)  # it would end what is left
     for process in guards:
-        process.kill()
+        kill(process)
     tree.supervisor.kill()
     psutil.wait_procs(guards, timeout=WITHIN_S)
     left = wait_for(lambda: [one for one in map(listens_at, tree.ports) if one])
