@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import re
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ from lidcflow.store.relocation import DATABASE
 from lidcflow.store.turns import settle
 
 ANSWER_TIMEOUT_S = 10
+DATABASE_TRIES = 7
+"""Tries of MLflow to open its database; it waits 12 s in all between them, and 102 s with the 10 of its default."""
+
 BROKEN = 500
 """Status from which a server, or the one before it, says that it does not work; lower ones are MLflow's business."""
 
@@ -145,10 +149,14 @@ def _client(tracking: Tracking) -> MlflowClient:
     _check_answers(tracking.uri)
     try:
         if tracking.uri.startswith("sqlite:///"):
-            Path(tracking.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            _open_once(Path(tracking.uri.removeprefix("sqlite:///")))
+        elif not _is_server(tracking.uri):
+            from mlflow.store.db import utils as database  # a second of CPU, which those of a server need not spend
+
+            database.MAX_RETRY_COUNT = DATABASE_TRIES
         client = MlflowClient(tracking_uri=tracking.uri, registry_uri=tracking.uri)
         client.search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError, ImportError, ValueError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, ImportError, ValueError, OSError) as error:
         if _is_away(tracking.uri, error):
             raise _away(tracking.uri, error) from None
         raise ResourceError(
@@ -273,6 +281,13 @@ def _check_answers(uri: str) -> None:
         raise _away(uri, error) from None
     if answer.status_code >= BROKEN:
         raise _away(uri, f"status {answer.status_code}")
+
+
+def _open_once(file: Path) -> None:
+    """Open a SQLite file, or make it: MLflow tries again and again where one can't be opened, but no wait mends it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(file)) as opened:
+        opened.execute("PRAGMA schema_version")
 
 
 def _is_server(uri: str) -> bool:

@@ -244,7 +244,7 @@ def test_the_user_logs_in_and_starts_a_run_from_its_form_and_no_page_asks_the_in
     up.wait_for(lambda: by_hand(up, drift.id) - before, PAGE_LIMIT_S)
     asked += requests_of(chromium)
     open_page(chromium, f"{address(up, 'mlflow')}/#/models?workflowType=machine_learning", width=1300)
-    wait(shows("Model registry"))
+    wait(shows("Registered Models"))
     asked += requests_of(chromium)
 
     assert {url.split("/")[2] for url in asked if url.startswith("http")} == {

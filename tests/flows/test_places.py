@@ -11,11 +11,13 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.places import require_places
 from lidcflow.config import Config
 from lidcflow.disk import disk_fault, naming_disk_faults
-from lidcflow.errors import ResourceError
+from lidcflow.errors import LidcflowError, ResourceError
 from lidcflow.store.catalog import Catalog, State
 
 LIDCFLOW = Path(sys.executable).with_name("lidcflow")
@@ -98,20 +100,20 @@ def test_every_command_tells_of_a_full_disk_in_one_sentence(small_disk, studies,
     assert re.search("the disk .*must have", sentence)
 
 
-def test_a_store_that_can_not_be_written_marks_no_series_as_failed(small_disk, studies, ct_series):
+@pytest.mark.usefixtures("prefect_server")
+def test_a_store_that_can_not_be_written_marks_no_series_as_failed(small_disk, studies, ct_series, monkeypatch):
+    monkeypatch.chdir(studies.parent)
     (studies.parent / "lidcflow.toml").write_text(f'workspace = "workspace"\n{SETTINGS}')
     (studies.parent / "workspace").mkdir()
     (studies.parent / "workspace" / "store").symlink_to(small_disk)
-    assert run(studies.parent, "preprocess", "studies")[0] == 0
+    assert CliRunner().invoke(app, ["preprocess", "studies"]).exit_code == 0
     ct_series(studies / "b")
     make_read_only(small_disk)
 
-    code, said = run(studies.parent, "preprocess", "studies")
+    done = CliRunner().invoke(app, ["preprocess", "studies"])
 
-    (sentence,) = errors_in(said)
-    assert code == 1
-    assert "store" in sentence
-    assert "Read-only file system" in sentence
+    assert isinstance(done.exception, LidcflowError)
+    assert re.search("store.*Read-only file system", str(done.exception))
     with Catalog(f"sqlite:///{studies.parent}/workspace/catalog.db") as catalog:
         assert State.FAILED not in catalog.counts()
 
