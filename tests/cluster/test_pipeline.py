@@ -10,16 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dask.system import CPU_COUNT
 
 from tests.cluster.deployed import SERIES, WITHIN_S, Deployed
 from tests.cluster.processes import environment
 from tests.cluster.stack import BIN, ROOT, SETTINGS, Stack
 
-LOCAL = """
+LOCAL = f"""
 workspace = "workspace"
 [cluster]
-workers = 1
+workers = {CPU_COUNT}
 """
+"""One thread for each worker, as on the cluster: sums over more threads may differ in their last bits."""
 
 
 class Outcome:

@@ -117,7 +117,8 @@ def test_a_localizer_is_passed_over_and_is_no_answer(ledger):
 
 def test_a_catalog_that_was_made_before_there_was_a_ledger_gets_one(catalog_url):
     Catalog(catalog_url).close()
-    execute(catalog_url, "DROP TABLE IF EXISTS deliveries", "DROP TABLE IF EXISTS feeds")
+    for table in ("delivery_states", "delivery_answers", "deliveries", "feeds"):
+        execute(catalog_url, f"DROP TABLE IF EXISTS {table}")
 
     with Ledger(catalog_url) as ledger:
         assert ledger.see("pacs", [ONE], release=1) == 1
