@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from lidcflow.config_file import load_config
+from lidcflow.digests import digest_of_folder
 from lidcflow.lidc.annotations import lidc_scans, nodules_of
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking import registry
@@ -26,6 +27,8 @@ LIDCFLOW = Path(sys.executable).with_name("lidcflow")
 START_LIMIT_S, TRAIN_LIMIT_S = 180, 480
 PATIENTS, SECTORS = 16, 4
 MARK = 123.0
+DIGEST = "sha256"
+"""File of a kept sector that holds the digest of its other files."""
 
 SETTINGS = """
 workspace = "{folder}/workspace"
@@ -135,6 +138,7 @@ def mark(settings):
         facts = json.loads(model.with_name("sector.json").read_text())
         facts["history"]["loss"][-1] = MARK
         model.with_name("sector.json").write_text(json.dumps(facts))
+        model.with_name(DIGEST).write_text(digest_of_folder(model.parent, without=(DIGEST,)))
 
 
 def assert_complete(settings, report):
