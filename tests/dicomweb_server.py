@@ -207,7 +207,7 @@ def cut(n_bytes: int, *, told: bool) -> Fault:
 
 @contextmanager
 def raw_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Give the address of a service whose every connection is handed to a function; it may break every rule."""
+    """Yield the address of a server that hands each connection to a function, which may break any rule of HTTP."""
 
     def handle(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):  # of a client that lost its patience

@@ -115,7 +115,7 @@ def settings_of(folder, ct_series, *, cron=EVERY_MINUTE):
 
 @pytest.fixture
 def settings(tmp_path, ct_series):
-    """Give a configuration with an archive of one series, on free ports."""
+    """Return a configuration with an archive of one series and free ports."""
     return settings_of(tmp_path, ct_series)
 
 

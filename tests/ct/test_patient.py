@@ -47,7 +47,7 @@ def scene(ct_series, folder, row, column):
 
 @pytest.fixture(params=VIEWS.values(), ids=VIEWS)
 def stored(request, ct_series, tmp_path):
-    """Give a stored volume of each of the eight views, and what the store knows of it."""
+    """Return a stored volume of each of the eight views, and its record."""
     row, column = request.param
     (verdict,) = index_folder(scene(ct_series, tmp_path / "ct", row, column), secret=PUBLIC_KEY)
     config = PreprocessConfig(size=32, slices=8)

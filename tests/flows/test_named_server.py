@@ -22,7 +22,7 @@ LIDCFLOW = Path(sys.executable).with_name("lidcflow")
 
 @pytest.fixture
 def answering():
-    """Give a starter of a server that answers every request alike, and return its address."""
+    """Yield a function that starts a server with one answer to every request, and returns its address."""
     servers = []
 
     def start(status=200, body=HTML, content_type="text/html"):
@@ -49,7 +49,7 @@ def answering():
 
 @pytest.fixture
 def talking_otherwise():
-    """Give the address of a server that speaks no HTTP."""
+    """Yield the address of a server that does not speak HTTP."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def talk():

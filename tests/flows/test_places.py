@@ -26,7 +26,7 @@ SETTINGS = 'patient_key = "public"\n[preprocess]\nslices = 8\nsize = 16\n[cluste
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Give a disk of its own, small enough to fill; skipped where nothing can be mounted."""
+    """Yield a small file system of its own; skip the test where nothing can be mounted."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(

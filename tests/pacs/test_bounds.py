@@ -124,7 +124,7 @@ def test_a_number_of_instances_that_is_none_harms_nothing(ct_series, tmp_path, t
 
 @pytest.fixture
 def dripped():
-    """Give a function that asks a service for its series, and returns what was raised and after how long."""
+    """Return a function that retrieves a series from a server, and returns the error and the seconds it took."""
 
     def ask(serve, work=None):
         with raw_server(serve) as url:

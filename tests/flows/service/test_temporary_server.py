@@ -47,7 +47,7 @@ with flow_session(Config(workspace=Path(sys.argv[1]))):
 
 @pytest.fixture
 def environment():
-    """Give the environment of a command that no server is named to."""
+    """Return the environment of a command without a configured Prefect server."""
     named = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_HOME")
     return {name: value for name, value in os.environ.items() if name not in named}
 
