@@ -11,7 +11,6 @@ from flows.preprocess import preprocess
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.privacy import PUBLIC_KEY, patient_key
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster import open_cluster
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -21,12 +20,6 @@ LUNG_HU = -500
 def body(level_hu):
     """Return a slice of which one half is lung: a slice of one value counts as blank."""
     return np.where(np.arange(32) < 16, LUNG_HU, level_hu) + np.zeros((32, 1), dtype=int)
-
-
-@pytest.fixture(scope="module")
-def address():
-    with open_cluster(ClusterConfig(workers=1), "preprocess") as cluster:
-        yield cluster.address
 
 
 @pytest.fixture

@@ -12,16 +12,9 @@ from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.errors import PacsError
 from lidcflow.pacs import patience
 from lidcflow.store.catalog import Catalog, State
-from tasks.cluster import open_cluster
 from tests.dicomweb_server import dicomweb_server, every
 
 PLANTED = {"PatientName": "CANARY1^NAME", "PatientID": "CANARY2ID", "AccessionNumber": "CANARY3ACC"}
-
-
-@pytest.fixture(scope="module")
-def address():
-    with open_cluster(ClusterConfig(workers=1), "preprocess") as cluster:
-        yield cluster.address
 
 
 @pytest.fixture

@@ -9,16 +9,9 @@ from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.errors import ResourceError, SourceError, StoreMismatch
 from lidcflow.store.catalog import Catalog, State
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster import open_cluster
 from tasks.preprocess import Preprocessed
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
-
-
-@pytest.fixture(scope="module")
-def address():
-    with open_cluster(ClusterConfig(workers=1), "preprocess") as cluster:
-        yield cluster.address
 
 
 @pytest.fixture

@@ -12,14 +12,7 @@ from lidcflow.errors import ResourceError
 from lidcflow.objects import bucket_of
 from lidcflow.store.catalog import Catalog, State
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster import open_cluster
 from tests.object_storage import every
-
-
-@pytest.fixture(scope="module")
-def address():
-    with open_cluster(ClusterConfig(workers=1), "preprocess") as cluster:
-        yield cluster.address
 
 
 @pytest.fixture
