@@ -292,13 +292,24 @@ def test_feedback_is_kept_shown_again_and_taken_back(browse, reports):
     )
 
 
+def wait_for_page(driver, has_come):
+    """Wait until the page of an address is loaded: a click returns before the next page has come."""
+
+    def is_loaded(_):
+        return has_come(driver.current_url) and driver.execute_script("return document.readyState") == "complete"
+
+    WebDriverWait(driver, 20).until(is_loaded)
+
+
 def test_the_index_is_filtered_and_leads_to_the_study(browse):
     driver = browse()
 
     Select(driver.find_element(By.NAME, "verdict")).select_by_value("nothing-above-threshold")
     driver.find_element(By.CSS_SELECTOR, ".filter button").click()
+    wait_for_page(driver, lambda url: "verdict=nothing-above-threshold" in url)
     (link,) = driver.find_elements(By.CSS_SELECTOR, "#reports a")
     link.click()
+    wait_for_page(driver, lambda url: "verdict=" not in url)
 
     assert driver.find_element(By.TAG_NAME, "h1").text == "Nothing above the threshold"
     assert len(driver.find_elements(By.CSS_SELECTOR, ".findings .card")) == 5
