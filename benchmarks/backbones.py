@@ -161,7 +161,7 @@ def images_a_second(networks: Networks, size: int, rounds: int) -> dict[str, flo
 
 def aurocs(volumes: int) -> dict[str, float]:
     """Train a head on the features of each engine and score the last third of the chests."""
-    from lidcflow.learn.practice import SIZE, make_practice_set
+    from lidcflow.learn.chests import SIZE, make_practice_set
 
     with tempfile.TemporaryDirectory() as folder:
         chests = make_practice_set(Path(folder), range(FIRST_SEED, FIRST_SEED + volumes), processes=2)

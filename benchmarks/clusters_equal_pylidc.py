@@ -18,7 +18,7 @@ from types import ModuleType
 
 import numpy as np
 
-from lidcflow.lidc.annotations import LidcScan, lidc_scan, lidc_scans, nodules_of
+from lidcflow.labels.lidc import LidcScan, lidc_scan, lidc_scans, nodules_of
 
 Clusters = list[list[int]]
 

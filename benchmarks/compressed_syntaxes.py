@@ -29,10 +29,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.rle import _rle_decode_frame
 
-from lidcflow.ct.decode import hounsfield_slice
-from lidcflow.ct.elements import read_syntax
-from lidcflow.ct.series import index_folder
+from lidcflow.dicom.elements import read_syntax
+from lidcflow.pixels.decode import hounsfield_slice
 from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.series.find import index_folder
 
 SIZE = 512
 SYNTAXES = {

@@ -20,10 +20,10 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from flows.cli.session import flow_session
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
-from lidcflow.ct.series import Series, index_folder
 from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.series.find import Series, index_folder
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster import map_groups, open_cluster
+from tasks.cluster.open import map_groups, open_cluster
 from tasks.worker import preprocess_series
 
 SLICES, SIZE = 16, 64
@@ -91,7 +91,6 @@ def run_stage(config: Config, folder: Path) -> tuple[float, float, float]:
 
 def warm(_number: int, seconds: float) -> None:
     """Load what a worker needs, which takes seconds once and is not what is measured."""
-    import lidcflow.ct.reduce
     import lidcflow.store.volumes  # noqa: F401
 
     time.sleep(seconds)

@@ -204,7 +204,7 @@ def train_head(number: int, features: int) -> dict[str, Any]:
 
 def trained_on_cluster(gpus: int, tasks: int) -> list[dict[str, Any]]:
     """Train heads through a cluster that offers GPUs, as sectors are."""
-    from tasks.cluster import map_series, open_cluster
+    from tasks.cluster.open import map_series, open_cluster
 
     with open_cluster(ClusterConfig(gpus=gpus), "train") as cluster:
         outcomes = [

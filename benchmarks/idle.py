@@ -23,7 +23,7 @@ import psutil
 from flows.service.lock import served
 from flows.service.prefect_database import database_bytes
 from lidcflow.config import Config
-from lidcflow.config_file import load_config
+from lidcflow.config.file import load_config
 
 HOUR_S = 3600.0
 SETTLE_S = 60.0
@@ -34,7 +34,7 @@ RUN = """
 import sys, time
 from pathlib import Path
 from flows.cli.session import flow_session
-from lidcflow.config_file import load_config
+from lidcflow.config.file import load_config
 config = load_config(Path(sys.argv[1]))
 with flow_session(config):
     from flows.inbox import inbox
@@ -45,7 +45,7 @@ print(time.process_time())
 POLL = """
 import sys, time
 from pathlib import Path
-from lidcflow.config_file import load_config
+from lidcflow.config.file import load_config
 config = load_config(Path(sys.argv[1]))
 from flows.service.poller import look
 look(config)

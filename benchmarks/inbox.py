@@ -28,8 +28,8 @@ from benchmarks.inbox_queue import queue, serving
 from benchmarks.pacs import usable, write
 from flows.environment import prepare
 from lidcflow.config import Access, Config, InferConfig
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.read.recommendation import ReleaseFacts
+from lidcflow.release.facts import ReleaseFacts
+from lidcflow.volume.reduce import reduce_series
 from tests.conftest import write_ct_series
 
 SECTORS = 13
@@ -95,8 +95,8 @@ def ways(folder: Path, config: Config, scratch: Path) -> tuple[Callable[..., Non
     from lidcflow.learn.engines import load_engine
     from lidcflow.learn.features import volume_features
     from lidcflow.learn.predict import release_probabilities
-    from lidcflow.read.recommend import recommend
-    from lidcflow.read.report import write_report
+    from lidcflow.report.page import write_report
+    from lidcflow.report.rank import recommend
     from lidcflow.store.volumes import VolumeStore
     from tasks.features import keep_features
     from tasks.worker import preprocess_series
@@ -146,9 +146,9 @@ def ways(folder: Path, config: Config, scratch: Path) -> tuple[Callable[..., Non
 
 def untrained_sectors(features: NDArray[np.float16]) -> list[tuple[range, Any]]:
     """Give a calibrated head for each sector, loaded as the heads of a release are."""
-    from lidcflow.learn.calibration import Calibration
+    from lidcflow.learn.arithmetic import plain_head
     from lidcflow.learn.heads import build_head, calibrated_model
-    from lidcflow.learn.plain import plain_head
+    from lidcflow.stats.calibration import Calibration
 
     per, unmoved = len(features) // SECTORS, Calibration(1.0, (0.0, 0.0, 0.0))
     heads = (build_head("linear", features.astype(np.float32), n) for n in range(SECTORS))

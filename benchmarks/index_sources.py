@@ -16,12 +16,12 @@ from pathlib import Path
 import pydicom
 
 from lidcflow.config import Access
-from lidcflow.ct.series import index_files
+from lidcflow.headers.cache import HeaderCache
+from lidcflow.headers.reader import HeaderReader
 from lidcflow.objects import bucket_of
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.source.cache import HeaderCache
+from lidcflow.series.find import index_files
 from lidcflow.source.places import list_source
-from lidcflow.source.reader import HeaderReader
 from tests.conftest import write_ct_series
 from tests.object_storage import object_storage, slow
 

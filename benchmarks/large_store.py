@@ -33,7 +33,7 @@ PORTION = 16
 
 def catalog(config: Config, count: int) -> str:
     """Write the verdicts of a whole index into the catalog."""
-    from lidcflow.store.catalog import Catalog
+    from lidcflow.catalog.series import Catalog
 
     with Catalog(config.catalog) as opened:
         opened.record_verdicts(verdicts(count))
@@ -42,7 +42,7 @@ def catalog(config: Config, count: int) -> str:
 
 def committed(config: Config, count: int) -> str:
     """Mark every series as committed, in portions as the flow does."""
-    from lidcflow.store.catalog import Catalog
+    from lidcflow.catalog.series import Catalog
 
     with Catalog(config.catalog) as opened:
         for start in range(0, count, PORTION):
@@ -53,7 +53,7 @@ def committed(config: Config, count: int) -> str:
 
 def query(config: Config, _count: int) -> str:
     """Count the states, and page through the rows of committed series."""
-    from lidcflow.store.catalog import Catalog, State
+    from lidcflow.catalog.series import Catalog, State
 
     with Catalog(config.catalog) as opened:
         states = opened.counts()
@@ -138,7 +138,7 @@ def repair(config: Config, _count: int) -> str:
 def erase(config: Config, count: int) -> str:
     """Delete a patient."""
     from flows.erase import erase as delete
-    from lidcflow.erasure.subject import Subject
+    from lidcflow.erase.subject import Subject
 
     report = delete(Subject("patient", patient_of(count - 1)), config)
     return report.deleted.model_dump_json(exclude_defaults=True)

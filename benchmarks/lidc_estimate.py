@@ -20,10 +20,10 @@ from typing import Any
 from preprocess_series import make_series
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import index_folder
 from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
+from lidcflow.volume.reduce import reduce_series
 
 SERIES, FILES, GIGABYTES = 1018, 243_958, 124.0
 DISKS_MB_S = {"a hard disk or 1 Gbit/s": 120, "10 Gbit/s or SATA SSD": 500, "NVMe": 2500}

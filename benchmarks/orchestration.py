@@ -120,9 +120,9 @@ def in_a_process(config: Config) -> float:
 def loop_s(config: Config) -> float:
     """Train every head as a user's script would: one after the other, and nothing kept."""
     started_s = time.monotonic()
-    from lidcflow.learn.dataset import Snapshot, lacking_classes
-    from lidcflow.learn.sectors import sector_slices
-    from lidcflow.learn.training import train_sector
+    from lidcflow.learn.snapshot import Snapshot, lacking_classes
+    from lidcflow.learn.train import train_sector
+    from lidcflow.volume.sectors import sector_slices
     from tasks.features import feature_source
     from tasks.release import jobs_of
     from tasks.snapshot import plan_training

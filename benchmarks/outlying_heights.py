@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from benchmarks.pacs import usable
 from lidcflow.config import Access, PreprocessConfig
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.lidc.phantom.procedural import volume
-from lidcflow.watch.heights import TURNED, Heights, heights_of
-from lidcflow.watch.outlying import _limit
+from lidcflow.drift.outlying import _limit
+from lidcflow.drift.series import TURNED, Heights, heights_of
+from lidcflow.phantom.procedural import volume
+from lidcflow.volume.reduce import reduce_series
 
 PARTS = {
     "as it is": (0.0, 1.0),

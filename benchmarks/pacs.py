@@ -23,18 +23,17 @@ import psutil
 import pydicom
 
 from lidcflow.config import Access, PreprocessConfig
-from lidcflow.ct.pacs_headers import read_pacs_headers
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import Series, index_files
+from lidcflow.headers.from_pacs import read_pacs_headers
+from lidcflow.headers.reader import HeaderReader
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.multipart import read_parts
 from lidcflow.pacs.places import place_of
 from lidcflow.pacs.query import instance_uids
-from lidcflow.pacs.retrieve import instances
+from lidcflow.pacs.retrieve import instances, read_parts
 from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.series.find import Series, index_files
 from lidcflow.source.files import PacsSeries
 from lidcflow.source.places import list_source
-from lidcflow.source.reader import HeaderReader
+from lidcflow.volume.reduce import reduce_series
 from tests.conftest import write_ct_series
 from tests.orthanc import Orthanc, is_installed, orthanc
 
@@ -111,13 +110,13 @@ def usable(source: str, access: Access) -> list[Series]:
 
 def heads_of_images(url: str, server: Orthanc) -> None:
     """Read headers as where metadata do not tell enough: the metadata of this address are refused."""
-    from lidcflow.ct import pacs_headers
+    from lidcflow.headers import from_pacs
 
-    kept, pacs_headers._tells_enough = pacs_headers._tells_enough, lambda _: False
+    kept, from_pacs._tells_enough = from_pacs._tells_enough, lambda _: False
     try:
         list(read_pacs_headers([PacsSeries(url, None)], PUBLIC_KEY, server.access))
     finally:
-        pacs_headers._tells_enough = kept
+        from_pacs._tells_enough = kept
 
 
 def uids_of(series: Series, server: Orthanc) -> None:

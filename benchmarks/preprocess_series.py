@@ -116,8 +116,8 @@ def _stack(folder: Path) -> tuple[Any, tuple[float, float, float]]:
 
 def header_pass(folder: Path) -> Callable[[], Any]:
     """Index the folder."""
-    from lidcflow.ct.series import index_folder
     from lidcflow.privacy import PUBLIC_KEY
+    from lidcflow.series.find import index_folder
 
     return lambda: index_folder(folder, secret=PUBLIC_KEY)
 
@@ -125,7 +125,7 @@ def header_pass(folder: Path) -> Callable[[], Any]:
 def voxel_pass(folder: Path) -> Callable[[], Any]:
     """Reduce the indexed series: both channels."""
     from lidcflow.config import PreprocessConfig
-    from lidcflow.ct.reduce import reduce_series
+    from lidcflow.volume.reduce import reduce_series
 
     series = header_pass(folder)().usable[0]
     return lambda: reduce_series(series, PreprocessConfig())
@@ -134,7 +134,7 @@ def voxel_pass(folder: Path) -> Callable[[], Any]:
 def both_passes(folder: Path) -> Callable[[], Any]:
     """Index the folder and reduce the series: both channels."""
     from lidcflow.config import PreprocessConfig
-    from lidcflow.ct.reduce import reduce_series
+    from lidcflow.volume.reduce import reduce_series
 
     index = header_pass(folder)
     return lambda: reduce_series(index().usable[0], PreprocessConfig())

@@ -21,7 +21,7 @@ import uvicorn
 
 from flows.reports.app import make_app
 from lidcflow.config import Config
-from lidcflow.read.report import DATA
+from lidcflow.report.page import DATA
 
 REPEATS = 10
 

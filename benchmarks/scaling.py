@@ -33,12 +33,12 @@ from benchmarks.fan_out import timed, warm
 from benchmarks.preprocess_series import make_series
 from benchmarks.simulation.model import Costs, Job, Place, simulate
 from flows.cli.session import flow_session
+from lidcflow.catalog.series import Catalog
 from lidcflow.config import ClusterConfig, Config
-from lidcflow.ct.series import Index, Series, index_folder
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.store.catalog import Catalog
+from lidcflow.series.find import Index, Series, index_folder
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster import map_groups, open_cluster
+from tasks.cluster.open import map_groups, open_cluster
 
 FOLDERS = 3
 """Different series on the disk; the others are these again."""
@@ -118,8 +118,8 @@ def run(series: list[Series], address: str, workers: int, folder: Path, schedule
 
 
 def _index(series: list[Series]) -> Index:
-    from lidcflow.ct.records import Reason
-    from lidcflow.ct.verdicts import Verdict
+    from lidcflow.dicom.records import Reason
+    from lidcflow.series.verdicts import Verdict
 
     return Index(
         tuple(Verdict(one.series_instance_uid, Reason.USABLE, "", len(one.slices), series=one) for one in series)

@@ -20,14 +20,14 @@ import pandas as pd
 
 from lidcflow.config import SplitConfig, TrainConfig
 from lidcflow.learn.backbones import load_backbone
-from lidcflow.learn.class_weights import class_weights
-from lidcflow.learn.dataset import Snapshot, build_snapshot, lacking_classes, sector_rows
+from lidcflow.learn.chests import SIZE, PracticeSet, make_practice_set
 from lidcflow.learn.features import model_input, series_features
 from lidcflow.learn.fitting import fit_head
 from lidcflow.learn.heads import build_head
-from lidcflow.learn.practice import SIZE, PracticeSet, make_practice_set
 from lidcflow.learn.runtime import keras
-from lidcflow.learn.sectors import sector_slices
+from lidcflow.learn.snapshot import Snapshot, build_snapshot, lacking_classes, sector_rows
+from lidcflow.learn.training_set import class_weights
+from lidcflow.volume.sectors import sector_slices
 
 SECTOR_NUMS = (1, 5, 13)
 FIRST_SEED = 40_000_000

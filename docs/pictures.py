@@ -25,9 +25,9 @@ from selenium.webdriver.chrome.service import Service
 
 from flows.service.servers import REPORTS_CONFIG
 from lidcflow.config import Config
-from lidcflow.config_file import load_config
-from lidcflow.learn.dataset import Snapshot
-from lidcflow.read.listing import Listing
+from lidcflow.config.file import load_config
+from lidcflow.learn.snapshot import Snapshot
+from lidcflow.report.index import Listing
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking.connection import Tracking, pages
 from tasks.tracking.registry import list_releases

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger
 
-from flows.given import Settings, given, is_of_a_deployment
+from flows.config import Settings, given, is_of_a_deployment
+from lidcflow.catalog.locks import PATIENCE_S, at_work
+from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
 from lidcflow.objects import is_object_url
 from lidcflow.retention.expired import GIB, Known, beyond_size, expired, folder_bytes, known_series
 from lidcflow.retention.logs import shorten_logs
 from lidcflow.retention.record import CleanUp, keep_clean_up
-from lidcflow.store.catalog import Catalog
 from lidcflow.store.commit import remove
-from lidcflow.store.turns import PATIENCE_S, at_work
 from lidcflow.store.volumes import SERIES, VolumeStore
 
 TURN_WITHIN_S = 1800.0

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 import pydicom
 
 from lidcflow.config import Config
-from lidcflow.ct.records import Reason
+from lidcflow.dicom.records import Reason
 from lidcflow.errors import DocumentError, LidcflowError, PacsAway, PacsError, ResourceError
 from lidcflow.inbox.contents import refusal_content
 from lidcflow.inbox.delivery import Delivery, Patience, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.presence import holds_others_of_study, is_held, is_same_service, seen_now, still_held
 from lidcflow.inbox.reach import Reach
-from lidcflow.learn.release import ReleaseRecord
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.source.files import SourceFile
-from tasks.deliver import deliver, make
+from tasks.documents import deliver, make
 from tasks.infer import SeriesReading
 
 AWAY = "pacs"

@@ -10,14 +10,14 @@ from typing import Annotated
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.given import Says, Settings, given
+from flows.config import Says, Settings, given
 from lidcflow.config import Config
-from lidcflow.learn.release import ReleaseRecord
-from lidcflow.watch.drift import check_drift
-from lidcflow.watch.page import write_drift
-from lidcflow.watch.profile import Profile
-from lidcflow.watch.record import DriftCheck
-from tasks.cluster import cluster_for
+from lidcflow.drift.check import check_drift
+from lidcflow.drift.page import write_drift
+from lidcflow.drift.profile import Profile
+from lidcflow.drift.record import DriftCheck
+from lidcflow.release.record import ReleaseRecord
+from tasks.cluster.open import cluster_for
 from tasks.drift import announce, read_recent
 from tasks.features import compute_features
 from tasks.held_out import config_of_release, lacking_features, load_snapshot

@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from pydantic import BaseModel
 
 from flows.repair import remove_snapshot_drafts
+from lidcflow.catalog.locks import nobody_else_at_work
 from lidcflow.config import Config
-from lidcflow.erasure.found import Found, joined, total
-from lidcflow.erasure.log import Entry, Erased, append
-from lidcflow.erasure.subject import Kind, Subject, Target, merged
+from lidcflow.erase.found import Found, joined, total
+from lidcflow.erase.log import Entry, Erased, append
+from lidcflow.erase.subject import Kind, Subject, Target, merged
+from lidcflow.erase.tombstones import Tombstone, Tombstones, tombstones_in
 from lidcflow.errors import ErasureError
 from lidcflow.privacy import KEY_FILE, SECRET_VARIABLE
-from lidcflow.store.tombstones import Tombstone, Tombstones, tombstones_in
-from lidcflow.store.turns import nobody_else_at_work
 from tasks.erase import (
     delete_arms,
     delete_headers,

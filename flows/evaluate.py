@@ -11,28 +11,26 @@ import numpy as np
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.given import Says, Settings, given
+from flows.config import Says, Settings, given
+from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
-from lidcflow.evaluate.contestants import Answers
-from lidcflow.evaluate.measure import measure
+from lidcflow.evaluate.measure import Answers, measure
 from lidcflow.evaluate.page import write_evaluation
 from lidcflow.evaluate.record import ReleaseEvaluation
-from lidcflow.learn.dataset import Snapshot, class_counts
-from lidcflow.learn.release import ReleaseRecord
-from lidcflow.store.turns import at_work
-from tasks.cluster import cluster_for
+from lidcflow.learn.snapshot import Snapshot, class_counts
+from lidcflow.release.record import ReleaseRecord
+from tasks.cluster.open import cluster_for
 from tasks.evaluate import prior_of
-from tasks.evaluation_run import log_evaluation
 from tasks.features import compute_features
 from tasks.feedback import feedback_on
 from tasks.held_out import HeldOutSplit, config_of_release, lacking_features, load_snapshot, read_split
 from tasks.predict import predict_globally, predict_release
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact
-from tasks.release_folder import folder_of
+from tasks.release import folder_of, log_evaluation
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, reaching, require_active_run
-from tasks.tracking.patience import patiently
+from tasks.tracking.retry import patiently
 from tasks.tracking.runs import run_of
 
 HeldOutName = Literal["test", "validation"]

@@ -12,28 +12,37 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
-from flows.given import Says, Settings, given
+from flows.config import Says, Settings, given
 from flows.preprocess import preprocess
+from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError, LidcflowError
-from lidcflow.learn.arm import ArmResult, SectorShare, save_arm
-from lidcflow.learn.comparison import Comparison
-from lidcflow.learn.experiment_page import PAGE, is_written, rendered, write
-from lidcflow.learn.experiments import Arm, arms_of
+from lidcflow.experiment.arm import ArmResult, SectorShare, save_arm
+from lidcflow.experiment.builtin import Arm, arms_of
+from lidcflow.experiment.comparison import Comparison
+from lidcflow.experiment.page import PAGE, is_written, rendered, write
 from lidcflow.store.locate import is_store
-from lidcflow.store.turns import at_work
 from lidcflow.store.volumes import VolumeStore
-from tasks.arm import finish_arm, jobs_of_arm, train_share
-from tasks.cluster import cluster_for, task_runner
-from tasks.experiment import ExperimentPlan, arms_folder, plan_experiment
-from tasks.experiment_run import experiment_run, log_arm, log_comparison, log_failed_arm
+from tasks.cluster.open import cluster_for, task_runner
+from tasks.experiment import (
+    ExperimentPlan,
+    arms_folder,
+    experiment_run,
+    finish_arm,
+    jobs_of_arm,
+    log_arm,
+    log_comparison,
+    log_failed_arm,
+    plan_experiment,
+    train_share,
+)
 from tasks.features import features_of_plan
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact
 from tasks.sector import SectorJob
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
-from tasks.tracking.patience import patiently
+from tasks.tracking.retry import patiently
 from tasks.tracking.runs import Run
 
 UNLOGGED = ".unlogged"

@@ -12,14 +12,14 @@ from typing import Annotated
 from prefect import flow
 from pydantic import BaseModel
 
+from flows.config import Says, Settings, given, is_of_a_deployment, source_of, with_readers
 from flows.delivery import Desk, hand_over, owes_only_those_away, put_off, refuse_gone
-from flows.given import Says, Settings, given, is_of_a_deployment, source_of, with_readers
 from flows.infer import read_all
 from flows.preprocess import bring_all
+from lidcflow.catalog.locks import PATIENCE_S, at_work
 from lidcflow.config import Config
-from lidcflow.ct.records import Reason
-from lidcflow.ct.series import Index
-from lidcflow.erasure.verdicts import erased_uids
+from lidcflow.dicom.records import Reason
+from lidcflow.erase.verdicts import erased_uids
 from lidcflow.errors import LidcflowError, PacsAway, PacsError
 from lidcflow.inbox.delivery import ANSWERED, UNFINISHED, Delivery, Step
 from lidcflow.inbox.ledger import Ledger
@@ -27,12 +27,12 @@ from lidcflow.inbox.reach import Reach
 from lidcflow.inbox.rounds import Round
 from lidcflow.inbox.targets import check_target
 from lidcflow.pacs.places import is_pacs
-from lidcflow.store.turns import PATIENCE_S, at_work
+from lidcflow.series.find import Index
 from tasks.arrivals import recorded
-from tasks.cluster import cluster_for
+from tasks.cluster.open import cluster_for
 from tasks.documents import check_documents, example_files
+from tasks.inbox import index_deliveries, look, take_note_of_grown, unchanged
 from tasks.infer import SeriesReading, config_for
-from tasks.look import index_deliveries, look, take_note_of_grown, unchanged
 from tasks.preprocess import Preprocessed, place_of_error
 from tasks.publish import publish_table
 from tasks.tracking.connection import Tracking

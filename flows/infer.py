@@ -9,18 +9,19 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.given import given
+from flows.config import given
 from flows.preprocess import bring_all, check_places
+from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
-from lidcflow.ct.series import Index, Reason
-from lidcflow.ct.values import is_uid
-from lidcflow.erasure.verdicts import erased_uids
+from lidcflow.dicom.values import is_uid
+from lidcflow.erase.verdicts import erased_uids
 from lidcflow.errors import SeriesRefused
-from lidcflow.learn.release import ReleaseRecord
-from lidcflow.read.recommend import not_evaluated
-from lidcflow.read.recommendation import Recommendation, ReleaseFacts
-from lidcflow.store.turns import at_work
-from tasks.cluster import cluster_for
+from lidcflow.release.facts import ReleaseFacts
+from lidcflow.release.record import ReleaseRecord
+from lidcflow.report.rank import not_evaluated
+from lidcflow.report.recommendation import Recommendation
+from lidcflow.series.find import Index, Reason
+from tasks.cluster.open import cluster_for
 from tasks.documents import check_documents, example_files, write_all_documents
 from tasks.index import index_source
 from tasks.infer import SeriesReading, answer_refused, config_for, known_readings, read_volumes

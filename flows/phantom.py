@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from lidcflow.config import ClusterConfig
-from lidcflow.lidc.annotations import LidcScan
-from lidcflow.lidc.phantom.series import check_space, is_current, series_folder, write_phantom
-from tasks.cluster import map_series, open_cluster
+from lidcflow.labels.lidc import LidcScan
+from lidcflow.phantom.series import check_space, is_current, series_folder, write_phantom
+from tasks.cluster.open import map_series, open_cluster
 from tasks.progress import stage
 
 

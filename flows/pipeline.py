@@ -7,7 +7,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.given import Says, Settings, given, source_of
+from flows.config import Says, Settings, given, source_of
 from flows.infer import InferReport, infer
 from flows.preprocess import PreprocessReport, preprocess
 from flows.train import TrainReport, train

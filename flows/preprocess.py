@@ -13,21 +13,21 @@ from prefect import flow
 from prefect.utilities.annotations import quote
 from pydantic import BaseModel
 
-from flows.given import Says, Settings, given, source_of
+from flows.config import Says, Settings, given, source_of
+from lidcflow.catalog.locks import at_work
+from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
-from lidcflow.ct.attribution import Collection
-from lidcflow.ct.noticed import NOT_LEARNED_FROM
-from lidcflow.ct.series import Index, Reason, Series
-from lidcflow.ct.verdicts import Beside
+from lidcflow.dicom.records import Collection
 from lidcflow.errors import ResourceError
 from lidcflow.objects import is_object_url
-from lidcflow.read.pixel_warnings import pixel_warnings
-from lidcflow.store.catalog import Catalog
-from lidcflow.store.turns import at_work
+from lidcflow.pixels.noticed import NOT_LEARNED_FROM
+from lidcflow.report.pixel_warnings import pixel_warnings
+from lidcflow.series.find import Index, Reason, Series
+from lidcflow.series.verdicts import Beside
 from lidcflow.store.volumes import VolumeStore, VolumeSummary
-from tasks.cluster import cluster_for
+from tasks.cluster.open import cluster_for
 from tasks.index import index_source
-from tasks.labelled import announce_labelled
+from tasks.labels import announce_labelled
 from tasks.preprocess import Preprocessed, preprocess_batch, preprocessing
 from tasks.progress import listening, stage
 from tasks.publish import MOST_ROWS, ProgressArtifact, publish_table

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
-from lidcflow.store.catalog import Catalog
 from lidcflow.store.commit import sweep_file
 from lidcflow.store.record import VolumeRecord
 from lidcflow.store.repair import Repaired, repair_store
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster_local import remove_scratch
+from tasks.cluster.local import remove_scratch
 from tasks.progress import stage
 
 SNAPSHOT_DRAFT = re.compile(r"\.[0-9a-f]{12}\.parquet\.[0-9a-f]{8}")

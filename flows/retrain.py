@@ -11,13 +11,12 @@ from prefect import flow, get_run_logger
 from prefect.states import Completed, State
 from pydantic import BaseModel
 
+from flows.config import Says, Settings, given
 from flows.evaluate import evaluate
-from flows.given import Says, Settings, given
 from flows.train import TrainReport, train
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, ResourceError, TrainingError
-from lidcflow.learn.check import Check, Failure, Outcome, keep_check, last_check
-from lidcflow.learn.retraining import Changes
+from lidcflow.release.retraining import Changes, Check, Failure, Outcome, keep_check, last_check
 from tasks.publish import publish_text
 from tasks.retraining import Stock, take_stock
 from tasks.tracking import registry

@@ -9,27 +9,24 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
-from flows.given import Says, Settings, given
+from flows.config import Says, Settings, given
+from lidcflow.catalog.locks import at_work
 from lidcflow.errors import TrackingAway
-from lidcflow.learn.dataset import Snapshot
-from lidcflow.learn.release import BackbonePin, ReleaseRecord
-from lidcflow.store.turns import at_work
-from tasks.backbone import is_in_the_package, register_backbone
-from tasks.champions import champions_of
-from tasks.cluster import cluster_for, task_runner
-from tasks.cluster_map import what_ended
-from tasks.evaluate import Evaluation, evaluate_release
+from lidcflow.learn.snapshot import Snapshot
+from lidcflow.release.record import BackbonePin, ReleaseRecord
+from tasks.cluster.map import what_ended
+from tasks.cluster.open import cluster_for, task_runner
+from tasks.evaluate import Evaluation, champions_of, evaluate_release
 from tasks.features import features_of_plan
-from tasks.kept import forget, held, in_short, kept_run
 from tasks.profile import keep_profile
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact, publish_table
-from tasks.release import choose_models, jobs_of, publish_release, sector_table
-from tasks.sector import SectorJob, SectorResult
+from tasks.release import choose_models, is_in_the_package, jobs_of, publish_release, register_backbone, sector_table
+from tasks.sector import SectorJob, SectorResult, forget, held, in_short, kept_run
 from tasks.snapshot import TrainingPlan, plan_training
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, reaching
-from tasks.tracking.patience import patiently
+from tasks.tracking.retry import patiently
 from tasks.tracking.runs import end_run
 from tasks.train import log_sector, train_sector
 from tasks.training_run import begin_training, failing_with_its_run, log_release

@@ -8,20 +8,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date
 
+from lidcflow.catalog.database import utc_now
 from lidcflow.config import Config
-from lidcflow.ct.series import Index
-from lidcflow.ct.values import is_uid
-from lidcflow.erasure.subject import Target
+from lidcflow.dicom.values import is_uid
+from lidcflow.erase.subject import Target
 from lidcflow.errors import EmptySource, LidcflowError, TurnTaken
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Round, Rounds
-from lidcflow.inbox.sightings import indexed_sightings, pacs_sightings
-from lidcflow.inbox.sources import position_in
-from lidcflow.pacs.beginning import first_look, reaches_further_back, what_is_left_out
+from lidcflow.inbox.sightings import indexed_sightings, pacs_sightings, position_in
+from lidcflow.pacs.backlog import first_look, reaches_further_back, what_is_left_out
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.feed import Position, StudyChange, read_feed
 from lidcflow.pacs.places import is_pacs, place_of
-from lidcflow.store.database import utc_now
+from lidcflow.series.find import Index
 from tasks.source import erased_subjects, find_series
 
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]

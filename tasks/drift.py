@@ -14,15 +14,15 @@ from prefect.events import emit_event
 from pydantic import ValidationError
 
 from lidcflow.config import Config
+from lidcflow.drift.page import COLUMNS, drift_rows
+from lidcflow.drift.quantities import Recent
+from lidcflow.drift.record import DriftCheck
+from lidcflow.drift.series import Measured, measure_series
 from lidcflow.errors import StoreError
-from lidcflow.learn.release import ReleaseRecord
-from lidcflow.read.recommendation import Recommendation
-from lidcflow.read.report import DATA
+from lidcflow.release.record import ReleaseRecord
+from lidcflow.report.page import DATA
+from lidcflow.report.recommendation import Recommendation
 from lidcflow.store.volumes import VolumeStore
-from lidcflow.watch.quantities import Recent
-from lidcflow.watch.record import DriftCheck
-from lidcflow.watch.series import Measured, measure_series
-from lidcflow.watch.tables import COLUMNS, drift_rows
 from tasks.progress import stage
 from tasks.publish import publish_table
 

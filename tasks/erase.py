@@ -11,26 +11,20 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
+from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
-from lidcflow.ct.values import is_uid
-from lidcflow.erasure.files import (
-    delete_folders,
-    files_that_name,
-    kept_trainings,
-    report_folders,
-    require_inside,
-)
-from lidcflow.erasure.found import Found
-from lidcflow.erasure.history import mask_database, mask_logs, overwrite_deleted
-from lidcflow.erasure.snapshots import owners_in, snapshot_files
-from lidcflow.erasure.subject import Subject, Target, covered, merged, unowned
+from lidcflow.dicom.values import is_uid
+from lidcflow.erase.files import delete_folders, files_that_name, kept_trainings, report_folders, require_inside
+from lidcflow.erase.found import Found
+from lidcflow.erase.history import mask_database, mask_logs, overwrite_deleted
+from lidcflow.erase.subject import Subject, Target, covered, merged, unowned
 from lidcflow.errors import StoreError
+from lidcflow.headers.forget import cached_files, cached_instances, cached_series, forget_series
 from lidcflow.inbox.ledger import Ledger
+from lidcflow.learn.redact import owners_in, snapshot_files
 from lidcflow.objects import is_object_url
-from lidcflow.read.reports import report_keys
-from lidcflow.source.forget import cached_files, cached_instances, cached_series, forget_series
-from lidcflow.store.catalog import Catalog
-from lidcflow.store.feedback import FeedbackTable
+from lidcflow.report.folder import report_keys
+from lidcflow.report.marks_table import FeedbackTable
 from lidcflow.store.volumes import VolumeStore
 from tasks.source import CACHE_FILE
 from tasks.tracking.connection import Tracking

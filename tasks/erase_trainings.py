@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lidcflow.config import Config
-from lidcflow.erasure.found import Found
-from lidcflow.erasure.snapshots import Share, redact, share_of, snapshot_files
-from lidcflow.learn.release import ReleaseRecord
+from lidcflow.erase.found import Found
+from lidcflow.learn.redact import Share, redact, share_of, snapshot_files
+from lidcflow.release.record import ReleaseRecord
 from tasks.tracking import erasure, registry
 from tasks.tracking.connection import Tracking
 

@@ -1,8 +1,9 @@
-"""Measure a release as a whole, with the models as they were logged, on the patients held out."""
+"""Measure a release as a whole on held-out patients, beside the releases that it must not fall behind."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,27 +13,77 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lidcflow.learn import figures
-from lidcflow.learn.baselines import sector_prior
-from lidcflow.learn.dataset import Snapshot
-from lidcflow.learn.evaluation import HeldOut, evaluate, slice_figures
-from lidcflow.learn.feature_source import FeatureReader
-from lidcflow.learn.gate import judge
-from lidcflow.learn.gate_rules import Candidate
-from lidcflow.learn.metrics import RESAMPLES, confusion
-from lidcflow.learn.paired import Sample
-from lidcflow.learn.release import Estimate, Gate, Record, ReleaseRecord, SplitFigures, Threshold
-from lidcflow.learn.sectors import sector_slices
-from lidcflow.learn.threshold import operating_point, threshold_for
+from lidcflow.errors import ReleaseError
+from lidcflow.learn.features import FeatureReader
+from lidcflow.learn.snapshot import Snapshot
 from lidcflow.learn.training_set import Nodules, TrainingSet
+from lidcflow.release.gate import judge, why_not_comparable
+from lidcflow.release.record import Gate, ReleaseRecord, Threshold
+from lidcflow.release.rules import Candidate, Champion
+from lidcflow.release.threshold import operating_point, threshold_for
+from lidcflow.stats import plots
+from lidcflow.stats.estimate import Estimate, Record, SplitFigures
+from lidcflow.stats.held_out import HeldOut, evaluate, sector_prior, slice_figures
+from lidcflow.stats.metrics import RESAMPLES, confusion
+from lidcflow.stats.paired import Sample
 from lidcflow.store.volumes import VolumeStore
-from tasks.champions import ask_champion
+from lidcflow.volume.sectors import sector_slices
 from tasks.features import feature_reader
 from tasks.retries import is_worth_a_retry
-from tasks.sector_models import SectorModel, load_sectors
 from tasks.snapshot import TrainingPlan
+from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
+from tasks.tracking.models import SectorModel, load_sectors, sectors_of
 from tasks.tracking.runs import Run, run_of
+
+
+def champions_of(plan: TrainingPlan) -> tuple[ReleaseRecord, ...]:
+    """Return the release in force, if there is one, and the best earlier champion that can be compared with it."""
+    tracking = Tracking.of(plan.config)
+    version = registry.champion_version(tracking)
+    if version is None:
+        return ()
+    in_force = registry.load_release(tracking, str(version))
+    earlier = _comparable(plan, version) if plan.config.gate.best_ever else []
+    return (in_force, *sorted(earlier, key=_auroc)[-1:])
+
+
+def ask_champion(record: ReleaseRecord, plan: TrainingPlan, uids: Sequence[str]) -> Champion:
+    """Let a champion answer for the validation series; with the same split, it was trained on none of them."""
+    why_not = why_not_comparable(record, plan.config, plan.snapshot_digest, plan.backbone.id, plan.synthetic)
+    store = VolumeStore.of(plan.config)
+    features = [] if why_not else [store.read_features(uid, record.backbone.id) for uid in uids]
+    if any(one is None for one in features):
+        why_not = (
+            f"every validation series must have the features of version {record.version}, {record.backbone.id}, but "
+            "some lack them; judge it by hand, then `lidcflow promote VERSION --force --reason ...`"
+        )
+    if why_not:
+        return Champion(version=record.version, probabilities=None, why_not=why_not)
+    # Keras is for the workers: the flow's process, which imports this module too, stays small.
+    from lidcflow.learn.predict import release_probabilities
+
+    models = load_sectors(sectors_of(record), Tracking.of(plan.config))
+    return Champion(version=record.version, probabilities=release_probabilities(models, np.stack(features)))
+
+
+def _comparable(plan: TrainingPlan, in_force: int) -> list[ReleaseRecord]:
+    """Load the earlier champions that can be compared; what can't be read any more is no opponent."""
+    tracking, records = Tracking.of(plan.config), []
+    for version in registry.promoted_versions(tracking):
+        if version == in_force:
+            continue
+        with suppress(ReleaseError):
+            records.append(registry.load_release(tracking, str(version)))
+    facts = (plan.config, plan.snapshot_digest, plan.backbone.id, plan.synthetic)
+    return [record for record in records if not why_not_comparable(record, *facts)]
+
+
+def _auroc(record: ReleaseRecord) -> tuple[float, int]:
+    """Order by slice AUROC on validation as it was measured then; of equal ones the newest counts as best."""
+    value = record.metrics["validation"].release["auroc_nodule"].value
+    return (-1.0 if value is None else value, record.version)
+
 
 PRIOR_SECTORS = 13
 """Of the baseline, however many sectors the release has: one figure to beat for all of them."""
@@ -157,5 +208,5 @@ def _sector_figures(
 def _draw(run: Run, split: str, probabilities: NDArray[np.float64], labels: NDArray[np.integer]) -> None:
     rows, flat = probabilities.reshape(-1, 3), labels.ravel()
     title = f"all sectors together: {split}"
-    run.figure(figures.confusion(confusion(rows, flat), title), f"{split}-confusion.png")
-    run.figure(figures.reliability(rows[:, 1:].sum(axis=1), flat, title), f"{split}-reliability.png")
+    run.figure(plots.confusion(confusion(rows, flat), title), f"{split}-confusion.png")
+    run.figure(plots.reliability(rows[:, 1:].sum(axis=1), flat, title), f"{split}-reliability.png")

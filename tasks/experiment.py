@@ -1,18 +1,31 @@
-"""The plan of an experiment: a training plan for each arm, and what is known of the arms already."""
+"""An experiment: a training plan for each arm, one task a sector, one MLflow run an arm."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, TrainingError
-from lidcflow.learn.arm import ArmResult, find_arm
-from lidcflow.learn.comparison import Comparison, compare
-from lidcflow.learn.experiments import Arm, experiments_of
-from lidcflow.learn.release import inputs_digest
+from lidcflow.experiment.arm import HELD_OUT, ArmResult, SectorCurves, SectorShare, arm_result, find_arm
+from lidcflow.experiment.builtin import Arm, experiments_of
+from lidcflow.experiment.comparison import Compared, Comparison, Figures, compare
+from lidcflow.labels.slices import CLASS_NAMES
+from lidcflow.learn.snapshot import Snapshot, lacking_classes
+from lidcflow.release.record import inputs_digest, settings_of
+from lidcflow.volume.sectors import sector_slices
+from tasks.features import feature_source
+from tasks.release import ALL_SECTORS
+from tasks.retries import is_worth_a_retry
+from tasks.sector import SectorJob
 from tasks.snapshot import TrainingPlan, pin_backbone, plan_slices
+from tasks.tracking.connection import Tracking
+from tasks.tracking.runs import Run, open_run
 
 
 @dataclass(frozen=True)
@@ -86,3 +99,118 @@ def _plan(config: Config, shared: dict[object, TrainingPlan]) -> TrainingPlan:
     plan, backbone = shared[key], pin_backbone(config)
     digest = inputs_digest(plan.snapshot_digest, backbone.id, config.preprocess.digest, config.train, config.labels)
     return plan.model_copy(update={"config": config, "backbone": backbone, "inputs_digest": digest})
+
+
+def jobs_of_arm(plan: TrainingPlan) -> dict[SectorJob, str]:
+    """List what an arm trains, and why a sector is left out; the all-sector model is trained if one is."""
+    snapshot = Snapshot.load(plan.snapshot_path)
+    sector_num = plan.config.train.sector_num
+    jobs = {
+        SectorJob(sector_num=sector_num, sector=sector): _reason(lacking_classes(snapshot, slices))
+        for sector, slices in enumerate(sector_slices(plan.config.preprocess.slices, sector_num), start=1)
+    }
+    return {ALL_SECTORS: "", **jobs} if any(jobs.values()) else jobs
+
+
+@task(
+    task_run_name="train {arm}, {job.name}",
+    retries=1,
+    retry_delay_seconds=2,
+    retry_condition_fn=is_worth_a_retry,
+    cache_policy=NO_CACHE,
+)
+def train_share(arm: str, job: SectorJob, plan: TrainingPlan) -> SectorShare:  # noqa: ARG001  it names the task
+    """Train a sector of an arm, watching its test slices too, and let it answer for the held-out ones."""
+    # Keras is for the workers: the flow's process, which imports this module too, stays small.
+    from lidcflow.learn.predict import series_probabilities
+    from lidcflow.learn.train import train_sector
+
+    config = plan.config.train
+    snapshot = Snapshot.load(plan.snapshot_path)
+    slices = sector_slices(plan.config.preprocess.slices, job.sector_num)[job.sector - 1]
+    source = feature_source(plan.config, plan.backbone.id)
+    trained = train_sector(snapshot, slices, source, config, config.seed + job.sector, watch_test=True)
+    series = {split: sorted(snapshot.rows(split)["series_instance_uid"].unique()) for split in HELD_OUT}
+    return SectorShare(
+        slices=slices,
+        history=trained.history,
+        best_epoch=trained.best_epoch,
+        training=trained.training,
+        probabilities={
+            split: series_probabilities([(slices, trained.model)], uids, source.read) for split, uids in series.items()
+        },
+    )
+
+
+def finish_arm(plan: TrainingPlan, jobs: Mapping[SectorJob, str], shares: Mapping[SectorJob, SectorShare]) -> ArmResult:
+    """Put the sectors of an arm together; the all-sector model answers for those that were left out."""
+    own = [job for job in jobs if job.sector_num == plan.config.train.sector_num]
+    return arm_result(
+        plan.inputs_digest,
+        Snapshot.load(plan.snapshot_path),
+        plan.config.train,
+        sectors=sector_slices(plan.config.preprocess.slices, plan.config.train.sector_num),
+        shares=[shares[ALL_SECTORS if jobs[job] else job] for job in own],
+        reasons=[jobs[job] for job in own],
+        synthetic=plan.synthetic,
+    )
+
+
+def _reason(lacking: list[int]) -> str:
+    return f"no {' and no '.join(CLASS_NAMES[label] for label in lacking)} slice in training" if lacking else ""
+
+
+SOURCE = {"mlflow.source.name": "lidcflow experiment"}
+CURVES = {"training": "", "validation": "val_", "test": "test_"}
+
+
+def experiment_run(tracking: Tracking, name: str, question: str, arms: int) -> AbstractContextManager[Run]:
+    """Open the run of an experiment."""
+    note = f"{question} The {arms} runs below it are the arms; nothing is registered. Research use only.".strip()
+    return open_run(tracking, f"experiment {name}", note=note, tags={**SOURCE, "experiment": name})
+
+
+def log_arm(
+    tracking: Tracking, parent_id: str, plan: TrainingPlan, result: ArmResult, compared: Compared, *, reused: bool
+) -> None:
+    """Log an arm as a run below the experiment's: settings, curves of each sector, figures."""
+    config = plan.config
+    tags = {**SOURCE, "arm": compared.name, "reused": "yes" if reused else "no", "snapshot": plan.snapshot_digest[:12]}
+    with open_run(tracking, compared.name, parent_id=parent_id, tags=tags) as run:
+        run.params(settings_of(config.train))
+        run.params({f"preprocess_{key}": value for key, value in config.preprocess.model_dump().items()})
+        run.params({f"labels_{key}": value for key, value in config.labels.portable.model_dump().items()})
+        run.params({f"split_{key}": value for key, value in config.split.model_dump().items()})
+        run.params({"series": result.series, "patients": result.patients, "slices_seen": compared.slices_seen})
+        for sector in result.sectors:
+            run.series(_curves(sector))
+        run.metrics(_named(compared.figures))
+
+
+def log_failed_arm(tracking: Tracking, parent_id: str, name: str, reason: str) -> None:
+    """Log an arm that failed as a failed run below the experiment's, with its reason."""
+    with suppress(TrainingError), open_run(tracking, name, parent_id=parent_id, tags={**SOURCE, "arm": name}):
+        raise TrainingError(reason)
+
+
+def log_comparison(run: Run, comparison: Comparison, files: Mapping[str, str]) -> None:
+    """Log the comparison on the experiment's run: its files, and figures with the configuration's place as step."""
+    for step, configuration in enumerate(comparison.configurations, start=1):
+        run.metrics(_named(configuration.figures), step=step)
+    run.tags({"data": "synthetic CT" if comparison.synthetic else "CT", "failed": str(len(comparison.failed))})
+    for name, text in files.items():
+        run.text(text, name)
+
+
+def _named(figures: Figures) -> dict[str, float | None]:
+    return {f"{split}/{name}": figure.value for split, of in figures.items() for name, figure in of.items()}
+
+
+def _curves(sector: SectorCurves) -> dict[str, dict[int, float | None]]:
+    """Name curves so that MLflow draws all sectors of one quantity and split in one group."""
+    return {
+        f"{quantity}-{split}/sector-{sector.sector:02d}": dict(enumerate(sector.history[prefix + quantity], start=1))
+        for quantity in ("accuracy", "loss")
+        for split, prefix in CURVES.items()
+        if prefix + quantity in sector.history
+    }

@@ -13,13 +13,12 @@ from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import ClusterConfig, Config, TrainConfig
 from lidcflow.errors import EngineError, ResourceError, TrainingError, WeightsError
-from lidcflow.learn.dataset import Snapshot
+from lidcflow.learn.augment import view_of
 from lidcflow.learn.engines import Engine, load_engine
-from lidcflow.learn.feature_source import FeatureReader, FeatureSource
-from lidcflow.learn.features import volume_features
-from lidcflow.learn.views import view_of
+from lidcflow.learn.features import FeatureReader, FeatureSource, volume_features
+from lidcflow.learn.snapshot import Snapshot
 from lidcflow.store.volumes import VolumeRecord, VolumeStore
-from tasks.cluster import map_series
+from tasks.cluster.open import map_series
 from tasks.progress import Stage, stage
 from tasks.snapshot import TrainingPlan
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from lidcflow.config import Config
 from lidcflow.evaluate.feedback import FeedbackFigures, feedback_figures
-from lidcflow.learn.release import ReleaseRecord
-from lidcflow.read.feedback import Mark, read_feedback
-from lidcflow.read.listing import readings_of
-from lidcflow.read.reports import UNKNOWN_STUDY, report_keys
-from lidcflow.store.feedback import FeedbackTable
+from lidcflow.release.record import ReleaseRecord
+from lidcflow.report.folder import UNKNOWN_STUDY, report_keys
+from lidcflow.report.index import readings_of
+from lidcflow.report.marks import Mark, read_feedback
+from lidcflow.report.marks_table import FeedbackTable
 
 
 def feedback_on(release: ReleaseRecord, config: Config) -> FeedbackFigures:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from lidcflow.config import Config
 from lidcflow.errors import ReleaseError, StoreError, StoreMismatch
 from lidcflow.evaluate.truth import HeldOutStudies, findings_of
+from lidcflow.labels.collect import collect_nodules
 from lidcflow.learn.backbones import describe_backbone
-from lidcflow.learn.dataset import Snapshot
-from lidcflow.learn.release import ReleaseRecord
+from lidcflow.learn.snapshot import Snapshot
 from lidcflow.learn.splits import Split
-from lidcflow.readings.collect import collect_nodules
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.volumes import VolumeStore, VolumeSummary
 from tasks.progress import stage
 from tasks.tracking.connection import Tracking

@@ -6,8 +6,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Config
-from lidcflow.ct.series import Index
 from lidcflow.errors import EmptySource
+from lidcflow.series.find import Index
 from tasks.source import check_holds_ct, find_in_places, find_series
 
 

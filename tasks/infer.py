@@ -12,21 +12,22 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ValidationError
 
 from lidcflow.config import Config
+from lidcflow.drift.outlying import NO_PROFILE, warnings_of
+from lidcflow.drift.series import mean_features, measure_series
 from lidcflow.errors import LidcflowError, ReleaseError, SeriesRefused, StoreMismatch
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import load_engine, require_engine
 from lidcflow.learn.features import volume_features
-from lidcflow.learn.release import ReleaseRecord
-from lidcflow.read.pixel_warnings import pixel_warnings
-from lidcflow.read.recommend import recommend
-from lidcflow.read.recommendation import GeneratedBy, Recommendation, ReleaseFacts, SeriesWarning, SliceRange, Verdict
-from lidcflow.read.report import DATA, PAGE, write_report
-from lidcflow.read.reports import UNKNOWN_STUDY
+from lidcflow.release.facts import ReleaseFacts
+from lidcflow.release.record import ReleaseRecord
+from lidcflow.report.folder import UNKNOWN_STUDY
+from lidcflow.report.page import DATA, PAGE, write_report
+from lidcflow.report.pixel_warnings import pixel_warnings
+from lidcflow.report.rank import recommend
+from lidcflow.report.recommendation import GeneratedBy, Recommendation, SeriesWarning, SliceRange, Verdict
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeRecord, VolumeStore, VolumeSummary
-from lidcflow.watch.outlying import NO_PROFILE, warnings_of
-from lidcflow.watch.series import mean_features, measure_series
-from tasks.cluster import map_series
+from tasks.cluster.open import map_series
 from tasks.features import keep_features
 from tasks.profile import known_to_release
 from tasks.progress import stage
@@ -217,7 +218,7 @@ def _warnings(
 @functools.lru_cache(maxsize=2)
 def _load_models(digests: tuple[tuple[str, str], ...], tracking: Tracking) -> dict[str, Any]:
     """Load models by their URIs, each checked against its SHA-256."""
-    from lidcflow.learn.plain import plain_head
+    from lidcflow.learn.arithmetic import plain_head
     from tasks.tracking.models import load_model
 
     return {uri: plain_head(load_model(tracking, uri, sha256)) for uri, sha256 in dict.fromkeys(digests)}

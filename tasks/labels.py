@@ -1,19 +1,24 @@
-"""Labels of the stored volumes, from the readings of LIDC-IDRI or of one's own."""
+"""Labels of the stored volumes, and the event that enough new labelled series have come."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import secrets
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
 
-from lidcflow.config import LIDC, LabelConfig
-from lidcflow.ct.noticed import NOT_LEARNED_FROM
+from lidcflow.config import LIDC, Config, LabelConfig
 from lidcflow.errors import LabelError
-from lidcflow.lidc.labels import NoduleSlices, labels_of, nodule_slices, slab_labels
-from lidcflow.readings.collect import Collected, FullRecords, collect_nodules
-from lidcflow.store.volumes import VolumeRecord, VolumeSummary
+from lidcflow.labels.collect import Collected, FullRecords, collect_nodules
+from lidcflow.labels.slices import NoduleSlices, labels_of, nodule_slices, slab_labels
+from lidcflow.pixels.noticed import NOT_LEARNED_FROM
+from lidcflow.store.volumes import VolumeRecord, VolumeStore, VolumeSummary
 from tasks.progress import stage
 
 
@@ -121,3 +126,49 @@ def no_labels(labelled: Labelled, volumes: int, config: LabelConfig) -> str:
         f"labels: at least one of the {volumes} stored series must have readings that fit, got none of "
         f"{labelled.collected.readings} readings; `lidcflow labels --report FILE` lists what does not"
     )
+
+
+LABELLED = "lidcflow.series.labelled"
+FILE = "labelled-since.txt"
+"""How many have come since the last event; it is a hint to look sooner, and the look itself counts exactly."""
+
+
+@task(name="announce labelled series", cache_policy=NO_CACHE)
+def announce_labelled(uids: Collection[str], config: Config) -> int:
+    """Count those of newly stored series that have labels, and send an event once they are as many as retraining asks.
+
+    Returns
+    -------
+    int
+        How many have come since the last event.
+    """
+    if not uids:
+        return 0
+    since = _count(config.workspace) + _labelled(uids, config)
+    if since < config.retrain.new_series:
+        _keep(config.workspace, since)
+        return since
+    emit_event(LABELLED, resource={"prefect.resource.id": "lidcflow.store"}, payload={"series": since})
+    _keep(config.workspace, 0)
+    return 0
+
+
+def _labelled(uids: Collection[str], config: Config) -> int:
+    """Count series with labels; readings that can't be read are for the training to tell of."""
+    try:
+        return len(label_readable(VolumeStore.of(config).records(list(uids)), config.labels).labels)
+    except LabelError:
+        return 0
+
+
+def _count(workspace: Path) -> int:
+    try:
+        return int((workspace / FILE).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _keep(workspace: Path, count: int) -> None:
+    aside = workspace / f".{FILE}.{secrets.token_hex(4)}"
+    aside.write_text(f"{count}\n")
+    aside.replace(workspace / FILE)

@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-from lidcflow.learn.release import ReleaseRecord, sector_model_name
+from lidcflow.release.record import ReleaseRecord, sector_model_name
 from tasks.profile import FILE as PROFILE
 from tasks.release import ALL_SECTORS
 from tasks.tracking import registry

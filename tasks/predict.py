@@ -12,16 +12,16 @@ from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Config
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.dataset import Snapshot
-from lidcflow.learn.release import ReleaseRecord, sector_model_name
+from lidcflow.learn.snapshot import Snapshot
+from lidcflow.release.record import ReleaseRecord, sector_model_name
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster import map_series
+from tasks.cluster.open import map_series
 from tasks.features import feature_reader, feature_source
 from tasks.progress import stage
 from tasks.release import ALL_SECTORS
-from tasks.sector_models import SectorModel, load_sectors, sectors_of
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
+from tasks.tracking.models import SectorModel, load_sectors, sectors_of
 
 BATCH = 64
 """Series of one task on the cluster: models are loaded once for all of them."""
@@ -76,7 +76,7 @@ def predict_series(uids: Uids, models: tuple[SectorModel, ...], config: Config, 
 def fit_and_predict(uids: Uids, snapshot: Snapshot, config: Config, feature_id: str) -> Probabilities:
     """Fit one head to all slices as the training would have, and let it answer."""
     from lidcflow.learn.predict import series_probabilities
-    from lidcflow.learn.training import train_sector
+    from lidcflow.learn.train import train_sector
 
     whole, source = range(config.preprocess.slices), feature_source(config, feature_id)
     trained = train_sector(snapshot, whole, source, config.train, config.train.seed + ALL_SECTORS.sector)

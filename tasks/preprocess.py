@@ -12,9 +12,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Config
-from lidcflow.ct.series import Series
 from lidcflow.errors import LidcflowError, SeriesRefused
-from tasks.cluster import map_groups
+from lidcflow.series.find import Series
+from tasks.cluster.open import map_groups
 from tasks.publish import emit_series_event
 from tasks.worker import preprocess_series
 

@@ -15,15 +15,15 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
 from lidcflow.config import Config
+from lidcflow.drift.outlying import Known, known_to
+from lidcflow.drift.profile import MOST_PATIENTS, Profile, profile_of
+from lidcflow.drift.series import Measured, mean_features, measure_series
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.dataset import Snapshot
-from lidcflow.learn.release import ReleaseRecord
+from lidcflow.learn.snapshot import Snapshot
 from lidcflow.learn.splits import Split
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.volumes import VolumeStore
-from lidcflow.watch.outlying import Known, known_to
-from lidcflow.watch.profile import MOST_PATIENTS, Profile, profile_of
-from lidcflow.watch.series import Measured, mean_features, measure_series
-from tasks.cluster import map_series
+from tasks.cluster.open import map_series
 from tasks.features import feature_reader
 from tasks.predict import predict_release
 from tasks.progress import stage

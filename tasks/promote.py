@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.release import ReleaseRecord
+from lidcflow.release.record import ReleaseRecord
 from tasks.pin import pin_release
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking

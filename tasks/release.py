@@ -1,29 +1,72 @@
-"""Releases: choose a model for each sector, register them, pass the gate."""
+"""Releases: register sector models, pass the gate, keep record, card, backbone and evaluations."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from lidcflow.config import Config, TrainConfig
+from lidcflow.config.science import portable
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.data_facts import data_facts
-from lidcflow.learn.dataset import Snapshot
-from lidcflow.learn.description import release_description
-from lidcflow.learn.release import DataFacts, ReleaseRecord, SectorPin, portable, sector_model_name
-from lidcflow.learn.sectors import sector_slices
+from lidcflow.evaluate.page import DATA, PAGE
+from lidcflow.evaluate.record import ReleaseEvaluation
+from lidcflow.learn.backbones import load_backbone
+from lidcflow.learn.snapshot import Snapshot
+from lidcflow.release.card import release_card
+from lidcflow.release.data_facts import data_facts
+from lidcflow.release.description import release_description
+from lidcflow.release.record import BackbonePin, DataFacts, ReleaseRecord, SectorPin, sector_model_name
+from lidcflow.report.page import write_together
+from lidcflow.stats.estimate import Estimate
 from lidcflow.store.volumes import VolumeStore
+from lidcflow.volume.sectors import sector_slices
 from tasks.evaluate import Evaluation
-from tasks.release_folder import folder_of, keep_card, write_facts
 from tasks.sector import SectorJob, SectorResult
-from tasks.sector_models import SectorModel
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import browse, registry
+from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
-from tasks.tracking.runs import run_of
+from tasks.tracking.models import SectorModel
+from tasks.tracking.registry import RECORD_FOLDER
+from tasks.tracking.runs import Run, run_of
+
+SPLITS = ("test", "validation")
+"""Whose evaluations lie in the folder, each in one of that name."""
+
+
+def folder_of(record: ReleaseRecord, config: Config) -> Path:
+    """Return where the facts of a release lie in the workspace."""
+    return config.reports_path / "releases" / f"{record.name}-v{record.version}"
+
+
+def write_facts(record: ReleaseRecord, folder: Path) -> None:
+    """Write ``release.json`` and ``card.md``, each whole or not at all; evaluations that lie there stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_together(
+        {registry.RECORD_FILE: record.model_dump_json(indent=2), registry.CARD: release_card(record)}, folder
+    )
+
+
+def keep_card(run: Run, record: ReleaseRecord) -> None:
+    """Put the card beside the record on the run of the training."""
+    run.text(release_card(record), f"{registry.RECORD_FOLDER}/{registry.CARD}")
+
+
+def export_facts(tracking: Tracking, record: ReleaseRecord, folder: Path) -> list[Path]:
+    """Write the facts of a release anywhere, with the evaluations that its training's run keeps; list the files."""
+    source = registry.release_folder(tracking, registry.training_of(tracking, record.version))
+    with private_copy(tracking, source, f"facts of release {record.name} version {record.version}") as kept:
+        for evaluation in [kept / split for split in SPLITS if (kept / split).is_dir()]:
+            shutil.copytree(evaluation, folder / evaluation.name, dirs_exist_ok=True)
+    write_facts(record, folder)
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
 
 ALL_SECTORS = SectorJob(sector_num=1, sector=1)
 
@@ -181,3 +224,64 @@ def _record(
         threshold=evaluation.threshold,
         data=data_of(plan),
     )
+
+
+def is_in_the_package(config: TrainConfig) -> bool:
+    """Tell whether the backbone is the compact one that is installed with lidcflow."""
+    return config.backbone == "compact" and config.backbone_weights is None
+
+
+@task(task_run_name="register {plan.backbone.id}", cache_policy=NO_CACHE)
+def register_backbone(plan: TrainingPlan, run_id: str) -> BackbonePin:
+    """Register the backbone unless the registry has it, and return its pin."""
+    tracking = Tracking.of(plan.config)
+    name = f"{tracking.registry_name}.backbone.{plan.backbone.id}"
+    version = registry.newest_version(tracking, name) or _register_backbone(name, plan, tracking, run_id)
+    sha256 = registry.digest_of_version(tracking, name, version)
+    return plan.backbone.model_copy(update={"model_name": name, "version": version, "model_sha256": sha256})
+
+
+def _register_backbone(name: str, plan: TrainingPlan, tracking: Tracking, run_id: str) -> int:
+    # Keras is for the workers: the flow's process, which imports this module too, stays small.
+    from tasks.tracking.models import log_model
+
+    model, backbone = load_backbone(plan.config.train, plan.config.preprocess.size)
+    logged = log_model(run_of(tracking, run_id), tracking, model, "backbone")
+    return registry.register_model(
+        tracking,
+        name,
+        source=logged.uri,
+        run_id=run_id,
+        model_id=logged.model_id,
+        sha256=logged.sha256,
+        description=f"Images of slices to {backbone.feature_dim} features; weight file SHA-256 {backbone.digest}. "
+        "Research use only.",
+    )
+
+
+COMPARED = ("auroc_nodule", "auprc_nodule", "sensitivity_at_5", "sensitivity_at_10", "spared_at_95", "froc_at_1")
+
+
+def log_evaluation(run: Run, evaluation: ReleaseEvaluation, folder: Path) -> None:
+    """Keep page and figures beside the release's card, and log the figures, by sector with the sector as step.
+
+    Of a baseline only what people compare first; the page has all of it.
+    """
+    for name in (PAGE, DATA):
+        run.text((folder / name).read_text(encoding="utf-8"), f"{RECORD_FOLDER}/{evaluation.split}/{name}")
+    group = f"evaluate-{evaluation.split}"
+    for one in evaluation.contestants:
+        of_one = group if one is evaluation.own else f"{group}-{one.key}"
+        figures = one.nodules | (one.slices.natural if one.slices else {})
+        compared = figures if one is evaluation.own else {key: figures[key] for key in COMPARED if key in figures}
+        run.metrics(_named(compared, of_one))
+    run.metrics(_named(evaluation.operating_point, f"{group}-at-threshold"))
+    if evaluation.own.slices:
+        run.metrics(_named(evaluation.own.slices.balanced, f"{group}-balanced"))
+    for sector in evaluation.sectors:
+        run.metrics(_named(sector.slices.natural, f"{group}-by-sector"), step=sector.sector)
+
+
+def _named(figures: Mapping[str, Estimate], group: str) -> dict[str, float | None]:
+    """Name figures for MLflow; a slash would start a group, as in `froc_at_1/8`."""
+    return {f"{group}/{key.replace('/', '-of-')}": one.value for key, one in figures.items()}

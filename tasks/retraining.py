@@ -11,15 +11,24 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from lidcflow.catalog.locks import Stage, is_at_work
 from lidcflow.config import Config
 from lidcflow.errors import TrainingError
 from lidcflow.learn.backbones import backbone_id
-from lidcflow.learn.check import Check, last_check
-from lidcflow.learn.dataset import Snapshot, build_snapshot, read_table
-from lidcflow.learn.release import ReleaseRecord, inputs_digest
-from lidcflow.learn.retraining import Changes, Decision, Failed, Newest, changed_settings, changes_between, decide
+from lidcflow.learn.snapshot import Snapshot, build_snapshot, read_table
+from lidcflow.release.record import ReleaseRecord, inputs_digest
+from lidcflow.release.retraining import (
+    Changes,
+    Check,
+    Decision,
+    Failed,
+    Newest,
+    changed_settings,
+    changes_between,
+    decide,
+    last_check,
+)
 from lidcflow.store.locate import is_store
-from lidcflow.store.turns import Stage, is_at_work
 from lidcflow.store.volumes import VolumeStore
 from tasks.labels import fit_for_learning, label_readable
 from tasks.tracking import registry

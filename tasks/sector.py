@@ -1,10 +1,23 @@
-"""Which sector a task is about, and what became of it."""
+"""The task of one sector: its job, its result, and what is kept of it until the release is complete.
+
+``<workspace>/trainings/<inputs>/`` holds a folder for each trained sector, what of it has been logged, and the run that
+it is logged on.
+"""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import fcntl
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from lidcflow.learn.release import ClassCounts
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lidcflow.errors import ResourceError
+from lidcflow.stats.estimate import ClassCounts
+from tasks.snapshot import TrainingPlan
 
 
 class SectorJob(BaseModel):
@@ -39,3 +52,103 @@ class SectorResult(BaseModel):
     training: ClassCounts = ClassCounts(non_nodule=0, benign=0, malignant=0)
     reason: str = ""
     waiting: bool = False
+
+
+RUN, LOCK = "run.json", "lock"
+
+
+class _Logged(BaseModel):
+    """A sector that has been logged below a run, or, without one, the run itself."""
+
+    run_id: str
+    result: SectorResult | None = None
+
+
+def folder_of(plan: TrainingPlan) -> Path:
+    """Return where the work of a training is kept: trainings of the same inputs share it."""
+    return plan.config.workspace.absolute() / "trainings" / plan.inputs_digest[:12]
+
+
+def sector_folder(plan: TrainingPlan, job: SectorJob) -> Path:
+    """Return where the model of a sector is kept."""
+    return folder_of(plan) / job.name
+
+
+@contextmanager
+def held(plan: TrainingPlan) -> Iterator[None]:
+    """Keep other processes from the same training; the lock goes with the process, however that ends.
+
+    Raises
+    ------
+    ResourceError
+        If another process is at it.
+    """
+    folder_of(plan).mkdir(parents=True, exist_ok=True)
+    with open(folder_of(plan) / LOCK, "a", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ResourceError(
+                f"training {plan.inputs_digest[:12]}: only one process may do it at a time, got another one at it; "
+                "wait for it to end"
+            ) from None
+        yield
+
+
+def kept_run(plan: TrainingPlan) -> str | None:
+    """Return the id of the run that an earlier attempt opened, if there was one."""
+    found = _read(folder_of(plan) / RUN)
+    return found and found.run_id
+
+
+def note_run(plan: TrainingPlan, run_id: str) -> None:
+    """Remember the run of the training."""
+    _write(folder_of(plan) / RUN, _Logged(run_id=run_id))
+
+
+def find_logged(plan: TrainingPlan, job: SectorJob, run_id: str) -> SectorResult | None:
+    """Return what has been logged of a sector below a run."""
+    found = _read(_file(plan, job))
+    if found is None or found.result is None or found.run_id != run_id:
+        return None
+    undigested = found.result.model_uri and not found.result.model_sha256  # noted before digests were kept
+    return None if undigested else found.result
+
+
+def note_logged(plan: TrainingPlan, run_id: str, result: SectorResult) -> None:
+    """Remember what has been logged of a sector below a run."""
+    _write(_file(plan, result.job), _Logged(run_id=run_id, result=result))
+
+
+def in_short(plan: TrainingPlan) -> str:
+    """Say what is kept and how to go on."""
+    sectors = sum(entry.is_dir() and not entry.name.startswith(".") for entry in folder_of(plan).iterdir())
+    return (
+        f"{sectors} trained models are kept in trainings/{folder_of(plan).name} of the workspace, "
+        "and running the same command again logs them without training"
+    )
+
+
+def forget(plan: TrainingPlan) -> None:
+    """Remove what was kept of a training whose release is complete."""
+    shutil.rmtree(folder_of(plan), ignore_errors=True)
+
+
+def _file(plan: TrainingPlan, job: SectorJob) -> Path:
+    return folder_of(plan) / f"{job.name}.json"
+
+
+def _read(file: Path) -> _Logged | None:
+    try:
+        return _Logged.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _write(file: Path, content: BaseModel) -> None:
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        draft.write_text(content.model_dump_json(), encoding="utf-8")
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)

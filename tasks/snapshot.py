@@ -16,10 +16,11 @@ from pydantic import BaseModel, ConfigDict
 from lidcflow.config import Config
 from lidcflow.errors import LabelError
 from lidcflow.learn.backbones import describe_backbone
-from lidcflow.learn.dataset import Snapshot, build_snapshot
 from lidcflow.learn.engines import require_engine
-from lidcflow.learn.release import BackbonePin, ClassCounts, inputs_digest
+from lidcflow.learn.snapshot import Snapshot, build_snapshot
 from lidcflow.learn.training_set import Nodules, TrainingSet, TrainingSettings, fix_training_set
+from lidcflow.release.record import BackbonePin, inputs_digest
+from lidcflow.stats.estimate import ClassCounts
 from lidcflow.store.volumes import VolumeStore, VolumeSummary
 from tasks.labels import Labelled, fit_for_learning, label_volumes, nodules_of_records
 from tasks.snapshot_files import config_of_snapshot, find_snapshot, require_volumes, snapshots_folder
@@ -43,7 +44,7 @@ class TrainingPlan(BaseModel):
     wrong_pixels : int
         Stored volumes whose pixels look wrong; they are left out too.
     inputs_digest : str
-        Of all that decides the training, see `lidcflow.learn.release.inputs_digest`.
+        Of all that decides the training, see `lidcflow.release.record.inputs_digest`.
     """
 
     model_config = ConfigDict(frozen=True)

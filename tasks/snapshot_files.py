@@ -11,8 +11,8 @@ import pandas as pd
 
 from lidcflow.config import Config
 from lidcflow.errors import StoreMismatch, TrainingError
-from lidcflow.learn.release import ClassCounts, Record
 from lidcflow.learn.training_set import ID_LENGTH, TrainingSet, TrainingSettings, settings_of
+from lidcflow.stats.estimate import ClassCounts, Record
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, is_there

@@ -4,22 +4,21 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from lidcflow.config import Config
-from lidcflow.ct.series import Index, index_files
-from lidcflow.ct.verdicts import listed_kinds
-from lidcflow.erasure.log import standing
-from lidcflow.erasure.subject import Subject
-from lidcflow.erasure.verdicts import erased_uids, recognizes, without_erased
+from lidcflow.erase.log import standing
+from lidcflow.erase.subject import Subject
+from lidcflow.erase.tombstones import tombstones_in
+from lidcflow.erase.verdicts import erased_uids, recognizes, without_erased
 from lidcflow.errors import EmptySource
+from lidcflow.headers.cache import HeaderCache
+from lidcflow.headers.forget import forget_series
+from lidcflow.headers.reader import HeaderReader
 from lidcflow.privacy import load_secret
-from lidcflow.source.cache import HeaderCache
-from lidcflow.source.download import Downloaded, download
+from lidcflow.series.find import Index, index_files
+from lidcflow.series.verdicts import listed_kinds
+from lidcflow.source.download import Downloaded, Plan, download, plan_download
 from lidcflow.source.files import Listing, joined
-from lidcflow.source.forget import forget_series
 from lidcflow.source.places import check_source, list_source
-from lidcflow.source.reader import HeaderReader
-from lidcflow.source.wanted import Plan, plan_download
-from lidcflow.store.tombstones import tombstones_in
-from tasks.cluster_cores import local_workers
+from tasks.cluster.cores import local_workers
 from tasks.progress import stage
 
 __all__ = [

@@ -11,23 +11,23 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lidcflow.errors import TrackingAway
-from lidcflow.learn.dataset import lacking_classes
-from lidcflow.learn.figures import Tile, confusion, curves, montage, reliability, telling_rows
-from lidcflow.learn.release import Estimate, settings_of
-from lidcflow.learn.sectors import sector_slices
+from lidcflow.labels.slices import CLASS_NAMES
+from lidcflow.learn.snapshot import lacking_classes
 from lidcflow.learn.training_set import TrainingSet
-from lidcflow.lidc.labels import CLASS_NAMES
+from lidcflow.release.record import settings_of
+from lidcflow.stats.estimate import Estimate
+from lidcflow.stats.plots import Tile, confusion, curves, montage, reliability, telling_rows
 from lidcflow.store.volumes import VolumeStore
+from lidcflow.volume.sectors import sector_slices
 from tasks.features import feature_source
-from tasks.kept import find_logged, note_logged, sector_folder
 from tasks.retries import is_worth_a_retry
-from tasks.sector import SectorJob, SectorResult
+from tasks.sector import SectorJob, SectorResult, find_logged, note_logged, sector_folder
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import Run, open_run
 
 if TYPE_CHECKING:
-    from lidcflow.learn.training import TrainedSector
+    from lidcflow.learn.train import TrainedSector
 
 TILES = 6
 """Slices in a row of a montage."""
@@ -73,8 +73,8 @@ def named_figures(figures: Mapping[str, Estimate], group: str) -> dict[str, floa
 def _kept(job: SectorJob, plan: TrainingPlan) -> TrainedSector | str:
     """Return the trained sector, from an earlier attempt if one came so far, or why it trains no model."""
     # Keras is for the workers: the flow's process, which imports this module too, stays small.
-    from lidcflow.learn.kept import find_sector, keep_sector
-    from lidcflow.learn.training import train_sector as fit
+    from lidcflow.learn.train import find_sector, keep_sector
+    from lidcflow.learn.train import train_sector as fit
 
     snapshot, slices = TrainingSet.load(plan.snapshot_path).snapshot, _slices(job, plan)
     if lacking := lacking_classes(snapshot, slices):

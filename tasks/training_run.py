@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from lidcflow.errors import TrackingAway
-from lidcflow.learn.release import Check, ReleaseRecord, settings_of
-from tasks.kept import kept_run, note_run
+from lidcflow.release.record import Check, ReleaseRecord, settings_of
+from tasks.sector import kept_run, note_run
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking, reaching
 from tasks.tracking.runs import Run, end_run, resume_run, run_of, start_run

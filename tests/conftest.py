@@ -20,8 +20,9 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from flows.environment import prepare
 from lidcflow.config import Config, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
-from lidcflow.learn.release import BackbonePin, ClassCounts, Gate, ReleaseRecord, SectorPin, SplitFigures
 from lidcflow.objects import bucket_of
+from lidcflow.release.record import BackbonePin, Gate, ReleaseRecord, SectorPin
+from lidcflow.stats.estimate import ClassCounts, SplitFigures
 from tests.databases import catalog_url  # noqa: F401, a fixture for all tests
 from tests.object_sources import archive, upload  # noqa: F401, fixtures for all tests
 from tests.object_storage import ObjectStorage, object_storage

@@ -22,8 +22,8 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from lidcflow.config import Access
+from lidcflow.config.service import PacsConfig
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.config import PacsConfig
 from lidcflow.pacs.places import Service
 
 JSON = "application/dicom+json"

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from lidcflow.evaluate.contestants import Answers
-from lidcflow.evaluate.measure import measure
+from lidcflow.evaluate.measure import Answers, measure
 from lidcflow.evaluate.truth import Finding, HeldOutStudies
 
 LABELS = np.array(

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 
 from lidcflow.config import Access
+from lidcflow.config.service import PacsConfig
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.config import PacsConfig
 from lidcflow.pacs.places import Service
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig, SplitConfig, TrackingConfig, TrainConfig
-from lidcflow.lidc.annotations import lidc_scans, nodules_of
+from lidcflow.labels.lidc import lidc_scans, nodules_of
 
 PATIENTS = 16
 
@@ -28,7 +28,7 @@ def release_in(workspace: Path) -> Iterator[Config]:
 
     With another workspace it stays the champion: the tracking server is named.
     """
-    from tasks.cluster import open_cluster
+    from tasks.cluster.open import open_cluster
 
     with open_cluster(ClusterConfig(workers=1), "train") as cluster:
         config = Config(

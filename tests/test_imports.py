@@ -9,9 +9,9 @@ ROOT = Path(__file__).parents[1]
 RANKS = {"lidcflow": 0, "tasks": 1, "flows": 2, "deployments": 3}
 ONLY_IN = {
     "mlflow": "tasks/tracking",
-    "distributed": "tasks/cluster",
-    "dask": "tasks/cluster",
-    "prefect_dask": "tasks/cluster",
+    "distributed": "tasks/cluster/open",
+    "dask": "tasks/cluster/open",
+    "prefect_dask": "tasks/cluster/open",
     "pylidc": "nowhere",
     "idc_index_data": "lidcflow/source/idc",
 }

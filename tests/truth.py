@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from lidcflow.store.catalog import Catalog, State
+from lidcflow.catalog.series import Catalog, State
 from lidcflow.store.volumes import VolumeStore
 
 

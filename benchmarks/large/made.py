@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from lidcflow.config import Access, Config, LabelConfig, PreprocessConfig
-from lidcflow.ct.records import Acquisition, PixelFormat, Reason, Series, SourceSlice
-from lidcflow.ct.reduce import SlabSource, Volume
-from lidcflow.ct.verdicts import Verdict
+from lidcflow.dicom.records import Acquisition, PixelFormat, Reason, Series, SourceSlice
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.objects import bucket_of, is_object_url
+from lidcflow.series.verdicts import Verdict
 from lidcflow.store.arrays import encode_features, encode_image
 from lidcflow.store.buckets import COMMITTED
 from lidcflow.store.place import SERIES, Objects
 from lidcflow.store.record import attributes_of
 from lidcflow.store.volumes import VolumeStore
+from lidcflow.volume.reduce import SlabSource, Volume
 
 SOURCE_SLICES = 200
 """Of each series: the National Lung Screening Trial's have 150 to 250."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from benchmarks.simulation.engine import Clock, Server, Shared
 
 SLICES_AHEAD = 8
-"""Of a series from a bucket under way while one is worked on, as `lidcflow.ct.reading.AHEAD`."""
+"""Of a series from a bucket under way while one is worked on, as `lidcflow.pixels.open.AHEAD`."""
 
 BUSY = 0.85
 """Share of the time from which a part counts as the limit."""

@@ -16,7 +16,7 @@ from flows.cli.sources import announce, print_plan, print_surroundings
 
 if TYPE_CHECKING:
     from flows.preprocess import PreprocessReport, RefusedSeries
-    from lidcflow.ct.series import Index, Verdict
+    from lidcflow.series.find import Index, Verdict
 
 SOME_REFUSED = 3
 """Exit code: done, with series set aside, or with files that may hold images and could not be read."""
@@ -49,7 +49,7 @@ def phantom(
     config_file: ConfigFile = None,
 ) -> None:
     """Make synthetic chest CT with the real geometry and readings of LIDC-IDRI."""
-    from lidcflow.lidc.phantom.series import choose_scans
+    from lidcflow.phantom.series import choose_scans
 
     config = configured(config_file, None)
     with shown_progress("choosing scans"):
@@ -76,7 +76,7 @@ def index(
 ) -> None:
     """List every CT series of a source with its verdict, and count the others by modality."""
     config = configured(config_file, workspace)
-    from lidcflow.store.catalog import Catalog
+    from lidcflow.catalog.series import Catalog
     from tasks.source import check_holds_ct, check_source, find_series
 
     if plan:

@@ -15,12 +15,12 @@ from flows.cli.output import NOTICE, print_json, print_line
 from flows.cli.session import flow_session
 from flows.cli.tables import print_readings, print_release
 from lidcflow.config import Config
-from lidcflow.config_file import load_config
+from lidcflow.config.file import load_config
 from tasks.progress import Stage, listening
 
 if TYPE_CHECKING:
     from flows.pipeline import PipelineReport
-    from lidcflow.lidc.annotations import LidcScan
+    from lidcflow.labels.lidc import LidcScan
 
 MAX_SLICES = 150
 """Longer scans would make the demo long and teach nothing more."""
@@ -94,8 +94,8 @@ def demo_config(folder: Path) -> Config:
 
 def choose_studies(series: int, seed: int) -> tuple[list[LidcScan], list[LidcScan]]:
     """Choose the series to train on, and two of other patients, with nodules, that stand for new studies."""
-    from lidcflow.lidc.annotations import nodules_of
-    from lidcflow.lidc.phantom import choose_scans
+    from lidcflow.labels.lidc import nodules_of
+    from lidcflow.phantom import choose_scans
 
     archive = choose_scans(series, seed, max_slices=MAX_SLICES)
     patients = {scan.patient_id for scan in archive}

@@ -34,7 +34,7 @@ def deploy(
     as_json: AsJson = False,
 ) -> None:
     """Deploy the flows to the Prefect server of PREFECT_API_URL, or of a running `lidcflow up`. Research use only."""
-    from flows.service.profiles import check_profile
+    from flows.service.deploy import check_profile
     from flows.service.schedules import scheduled
 
     config = configured(config_file, workspace)

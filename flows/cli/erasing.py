@@ -14,8 +14,8 @@ from flows.cli.progress import shown_progress
 if TYPE_CHECKING:
     from flows.erase import EraseReport
     from lidcflow.config import Config
-    from lidcflow.erasure.subject import Subject
-    from lidcflow.store.tombstones import Tombstone
+    from lidcflow.erase.subject import Subject
+    from lidcflow.erase.tombstones import Tombstone
 
 WHAT = {
     "volumes": "volumes with their features, in all stores",
@@ -107,7 +107,7 @@ def print_erased(report: EraseReport, *, to_stderr: bool = False) -> None:
 
 def print_tombstones(config: Config, *, as_json: bool) -> None:
     """List what was erased, and what is not done."""
-    from lidcflow.store.tombstones import tombstones_in
+    from lidcflow.erase.tombstones import tombstones_in
 
     found = [_facts(stone) for stone in tombstones_in(config.catalog)]
     if as_json:
@@ -139,7 +139,7 @@ def _facts(stone: Tombstone) -> dict[str, Any]:
 
 
 def _subject(patient: str | None, study: str | None, series: str | None, config: Config) -> Subject:
-    from lidcflow.erasure.subject import Subject
+    from lidcflow.erase.subject import Subject
 
     if study is not None:
         return Subject("study", study)

@@ -11,7 +11,7 @@ from lidcflow.config import Config
 
 if TYPE_CHECKING:
     from flows.experiment import ExperimentReport
-    from lidcflow.learn.comparison import Compared, Spread
+    from lidcflow.experiment.comparison import Compared, Spread
 
 SOME_FAILED = 3
 """Exit code: done, but an arm failed."""
@@ -33,7 +33,7 @@ def experiment(
         return _print_list(config, as_json)
     if name is None:
         raise typer.BadParameter("name an experiment, or ask for --list")
-    from lidcflow.learn.experiments import arms_of
+    from lidcflow.experiment.builtin import arms_of
 
     arms_of(name, config)  # a wrong name is told before anything starts
     with flow_session(config):
@@ -50,7 +50,7 @@ def experiment(
 
 
 def _print_list(config: Config, as_json: bool) -> None:
-    from lidcflow.learn.experiments import arms_of, experiments_of
+    from lidcflow.experiment.builtin import arms_of, experiments_of
 
     listed: list[dict[str, Any]] = [
         {

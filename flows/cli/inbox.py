@@ -20,7 +20,7 @@ from lidcflow.config import Config
 from lidcflow.errors import ConfigError, ResourceError
 from lidcflow.inbox.delivery import Delivery, Step
 from lidcflow.inbox.ledger import Ledger
-from lidcflow.inbox.sources import left_out
+from lidcflow.inbox.sightings import left_out
 
 if TYPE_CHECKING:
     from flows.inbox import InboxReport

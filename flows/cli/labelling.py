@@ -10,12 +10,12 @@ from flows.cli.options import AsJson, ConfigFile, Workspace
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
 from lidcflow.config import LIDC, Config
-from lidcflow.config_file import load_config
+from lidcflow.config.file import load_config
 from lidcflow.errors import LabelError
 from tasks.progress import stage
 
 if TYPE_CHECKING:
-    from lidcflow.readings.table import Problem
+    from lidcflow.labels.readings import Problem
     from tasks.labels import Labelled
 
 SOME_LEFT_OUT = 3
@@ -53,7 +53,7 @@ def labels(
 
 
 def _write_lidc(out: Path, config: Config, as_json: bool) -> None:
-    from lidcflow.lidc.labels import all_label_rows, write_label_table
+    from lidcflow.labels.slices import all_label_rows, write_label_table
 
     with shown_progress("reading the annotations"), stage("labels") as labelling:
         write_label_table(all_label_rows(config.labels, config.preprocess.slices, labelling.reach), out)
@@ -64,8 +64,8 @@ def _write_lidc(out: Path, config: Config, as_json: bool) -> None:
 
 
 def _write_own(out: Path, report: Path | None, config: Config, as_json: bool) -> None:
-    from lidcflow.lidc.labels import StoredLabelRow, label_string, write_label_table
-    from lidcflow.readings.table import REPORT_COLUMNS
+    from lidcflow.labels.readings import REPORT_COLUMNS
+    from lidcflow.labels.slices import StoredLabelRow, label_string, write_label_table
     from lidcflow.store.volumes import VolumeStore
     from tasks.labels import label_readable, no_labels
 
@@ -92,7 +92,7 @@ def _write_own(out: Path, report: Path | None, config: Config, as_json: bool) ->
 
 
 def _facts(labelled: "Labelled") -> dict[str, Any]:
-    from lidcflow.readings.table import REPORT_COLUMNS
+    from lidcflow.labels.readings import REPORT_COLUMNS
 
     collected = labelled.collected
     return {

@@ -15,7 +15,7 @@ from flows.cli.release import pin_one, show_release
 from flows.cli.session import flow_session
 from flows.cli.tables import print_release
 from lidcflow.config import LIDC, Config
-from lidcflow.config_file import load_config
+from lidcflow.config.file import load_config
 from tasks.progress import Stage, stage
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lidcflow.config import Config
-from lidcflow.config_file import load_config
+from lidcflow.config.file import load_config
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="TOML file; by default lidcflow.toml of this folder.")

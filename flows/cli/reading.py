@@ -10,7 +10,7 @@ from flows.cli.output import print_json
 from flows.cli.session import flow_session
 from flows.cli.tables import print_readings
 from lidcflow.config import Config
-from lidcflow.config_file import load_config
+from lidcflow.config.file import load_config
 from tasks.source import check_source
 
 SOME_REFUSED = 3

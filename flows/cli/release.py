@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def show_release(tracking: Tracking, reference: str, folder: Path | None, *, as_json: bool) -> None:
     """Print the card of a release, its record as JSON, or write its facts to a folder and list them."""
-    from lidcflow.learn.card import release_card
-    from tasks.release_folder import export_facts
+    from lidcflow.release.card import release_card
+    from tasks.release import export_facts
     from tasks.tracking.registry import load_release
 
     record = load_release(tracking, reference)
@@ -32,7 +32,7 @@ def show_release(tracking: Tracking, reference: str, folder: Path | None, *, as_
 def pin_one(tracking: Tracking, reference: str, config: Config, *, as_json: bool) -> None:
     """Check the models of a release, and keep their digests where none were kept."""
     from tasks.pin import pin_release
-    from tasks.release_folder import folder_of, write_facts
+    from tasks.release import folder_of, write_facts
     from tasks.tracking.registry import load_release
 
     before = load_release(tracking, reference, warn=False)

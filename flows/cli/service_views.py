@@ -18,11 +18,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flows.service.doctor import Finding
-    from flows.service.health import LastDrift, LastReading
     from flows.service.inbox_status import InboxStatus, RoundStatus
     from flows.service.kept_status import KeptStatus
     from flows.service.lock import Served
-    from flows.service.status import ReleasesStatus, RunStatus, Status, StoreStatus
+    from flows.service.status import LastDrift, LastReading, ReleasesStatus, RunStatus, Status, StoreStatus
     from flows.service.up import Serving
     from lidcflow.config import Config
 

@@ -12,9 +12,9 @@ from types import FrameType
 
 from flows.cli.progress import shown_progress
 from flows.environment import prepare
-from flows.places import require_places
 from flows.service.lock import is_same_server, served
 from flows.service.password import choose_temporary_password, use_password
+from flows.writable import require_places
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 
@@ -71,12 +71,12 @@ def choose_server(config: Config) -> None:
 
 
 def _ensure_server() -> None:
-    from flows.named_server import check_named_server, named_server
+    from flows.service.named_server import check_named_server, named_server
 
     if url := named_server():
         check_named_server(url)
     else:
-        from flows.temporary_server import start_temporary_server
+        from flows.service.temporary_server import start_temporary_server
 
         choose_temporary_password()
         start_temporary_server()

@@ -11,8 +11,8 @@ from rich.console import Console
 from flows.cli.options import AsJson, ConfigFile, Source, configured
 from flows.cli.output import NOTICE, print_json, print_line
 from flows.cli.progress import shown_progress
-from lidcflow.ct.attribution import Collection
-from lidcflow.ct.verdicts import Beside, listed_kinds
+from lidcflow.dicom.records import Collection
+from lidcflow.series.verdicts import Beside, listed_kinds
 
 SOME_LACKING = 3
 """Exit code: done, without some of the files."""

@@ -9,7 +9,7 @@ from flows.cli.sources import others_line
 
 if TYPE_CHECKING:
     from flows.infer import InferReport
-    from lidcflow.learn.release import ReleaseRecord
+    from lidcflow.release.record import ReleaseRecord
     from tasks.infer import SeriesReading
 
 
@@ -26,8 +26,8 @@ def print_release(record: ReleaseRecord, *, champion: bool, remark: str = "") ->
 
 def print_gate(record: ReleaseRecord) -> None:
     """Print what each rule of the gate measured, and why the release passed or not."""
-    from lidcflow.learn.card import gate_sentence
-    from lidcflow.learn.gate_wording import check_rows
+    from lidcflow.release.card import gate_sentence
+    from lidcflow.release.rules import check_rows
 
     if record.gate.checks:
         columns = ("rule", "patients", "measured", "outcome")

@@ -10,7 +10,7 @@ import typer
 from flows.cli.options import AsJson, ConfigFile, Workspace
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.session import flow_session
-from lidcflow.config_file import load_config
+from lidcflow.config.file import load_config
 
 if TYPE_CHECKING:
     from flows.drift import DriftReport
@@ -48,7 +48,7 @@ def drift(
 
 def print_drift(report: DriftReport) -> None:
     """Print the quantities, those that drifted first, and where the page is."""
-    from lidcflow.watch.tables import COLUMNS, drift_rows
+    from lidcflow.drift.page import COLUMNS, drift_rows
 
     check = report.check
     print_table(f"{check.release} version {check.version}: {check.verdict}", COLUMNS, drift_rows(check))

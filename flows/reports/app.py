@@ -15,17 +15,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from flows.reports.guard import Guarded
+from flows.reports.origin import Guarded
 from flows.reports.site import Site
 from flows.service.same_origin import own_names
 from lidcflow.config import Config
 from lidcflow.errors import FeedbackRefused, StoreError
-from lidcflow.read.feedback import Mark, Saying, about_reading, in_force, read_feedback
-from lidcflow.read.listing import Filter, page_of, releases_of
-from lidcflow.read.recommendation import Recommendation
-from lidcflow.read.report import DATA, PAGE, environment, script_hash
-from lidcflow.read.reports import ReportKey, read_plain, read_recommendation, report_folder
-from lidcflow.read.served import render_index, render_study, render_unreadable, static_file
+from lidcflow.report.folder import ReportKey, read_plain, read_recommendation, report_folder
+from lidcflow.report.index import Filter, page_of, releases_of
+from lidcflow.report.marks import Mark, Saying, about_reading, in_force, read_feedback
+from lidcflow.report.page import DATA, PAGE, environment, script_hash
+from lidcflow.report.recommendation import Recommendation
+from lidcflow.report.viewer import render_index, render_study, render_unreadable, static_file
 
 MOST_BYTES = 4096
 """A mark is 200 bytes."""

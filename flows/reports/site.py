@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError
-from lidcflow.read.feedback import Mark, Saying, add_mark
-from lidcflow.read.listing import Listing
-from lidcflow.read.recommendation import Recommendation
-from lidcflow.read.report import PAGE, as_usual
-from lidcflow.read.reports import ReportKey, report_folder
-from lidcflow.store.feedback import FeedbackTable
+from lidcflow.report.folder import ReportKey, report_folder
+from lidcflow.report.index import Listing
+from lidcflow.report.marks import Mark, Saying, add_mark
+from lidcflow.report.marks_table import FeedbackTable
+from lidcflow.report.page import PAGE, as_usual
+from lidcflow.report.recommendation import Recommendation
 from lidcflow.store.volumes import VolumeStore
 
 OTHER_PAGES = ("releases", "experiments")

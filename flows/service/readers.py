@@ -9,7 +9,7 @@ import sys
 
 from flows.environment import WHOLE_CONFIG
 from lidcflow.config import Config
-from tasks.cluster import open_cluster
+from tasks.cluster.open import open_cluster
 
 
 def main(config: Config) -> None:

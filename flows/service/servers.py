@@ -14,7 +14,7 @@ from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, ensure_pass
 from flows.service.prefect_database import retention_settings
 from flows.service.processes import Service
 from lidcflow.config import Config
-from lidcflow.config_cluster import LOCAL
+from lidcflow.config.cluster import LOCAL
 from lidcflow.errors import ResourceError
 
 WORK_POOL = "lidcflow"

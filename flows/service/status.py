@@ -1,15 +1,14 @@
-"""How a workspace stands: store, catalog, releases, runs, reading, drift, disk. Reads only, and makes nothing."""
+"""How a workspace stands: store, catalog, releases, runs, recommendations, drift, disk. Reads only."""
 
 import shutil
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, Field
 
-from flows.service.health import LastDrift, LastReading, last_drift, last_reading, low_disk
 from flows.service.inbox_status import InboxStatus, inbox_status, is_missing_sqlite, round_faults
 from flows.service.kept_status import KeptStatus, kept_status
 from flows.service.lock import Served, served
@@ -19,6 +18,60 @@ from flows.service.servers import has_remote_tracking
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError
 from lidcflow.objects import is_object_url
+from lidcflow.report.page import DATA
+
+
+class LastReading(BaseModel):
+    """When a report was last written, and how many there are."""
+
+    when: datetime
+    reports: int
+
+
+class LastDrift(BaseModel):
+    """The newest check for drift: of which release, what it came to, and the quantities that drifted."""
+
+    when: datetime
+    release: str
+    verdict: str
+    patients: int
+    drifted: list[str]
+
+
+def last_reading(config: Config) -> LastReading | None:
+    """Look at the dates of the reports; their content may be of thousands of series."""
+    written_s = [file.stat().st_mtime for file in config.reports_path.glob(f"*/*/{DATA}")]
+    if not written_s:
+        return None
+    return LastReading(when=datetime.fromtimestamp(max(written_s), UTC), reports=len(written_s))
+
+
+def last_drift(config: Config) -> LastDrift | None:
+    """Read the newest check."""
+    from lidcflow.drift.record import last_check
+
+    check = last_check(config.drift_path)
+    if check is None:
+        return None
+    return LastDrift(
+        when=check.checked,
+        release=f"{check.release} version {check.version}",
+        verdict=check.verdict,
+        patients=check.patients,
+        drifted=[one.name for one in check.alarms],
+    )
+
+
+def low_disk(free_bytes: int, config: Config) -> str | None:
+    """Return a sentence when the workspace's disk is nearly full."""
+    free_gib = free_bytes / 2**30
+    if free_gib >= config.serve.disk_low_gib:
+        return None
+    return (
+        f"disk of the workspace: must have {config.serve.disk_low_gib:g} GiB free, got {free_gib:.1f} GiB; free some, "
+        "or set serve.disk_low_gib"
+    )
+
 
 PACKAGES = ("lidcflow", "prefect", "mlflow", "dask", "keras", "zarr", "pydicom")
 Facts = TypeVar("Facts")
@@ -159,7 +212,7 @@ def _size_bytes(root: str) -> int | None:
 
 
 def _catalog(config: Config) -> dict[str, int] | None:
-    from lidcflow.store.catalog import Catalog
+    from lidcflow.catalog.series import Catalog
 
     if is_missing_sqlite(config.catalog):
         return None
@@ -188,14 +241,14 @@ def _releases(config: Config) -> ReleasesStatus | None:
 
 
 def _retraining(config: Config) -> RetrainStatus | None:
-    from lidcflow.learn.check import last_check
+    from lidcflow.release.retraining import last_check
 
     last = last_check(config.workspace)
     return RetrainStatus(checked=last.checked, outcome=last.outcome, why=last.why) if last else None
 
 
 def _erasures(config: Config) -> ErasureStatus | None:
-    from lidcflow.store.tombstones import tombstones_in
+    from lidcflow.erase.tombstones import tombstones_in
 
     found = tombstones_in(config.catalog)
     cut_short = [f"--{stone.subject.kind} {stone.subject.key}" for stone in found if stone.done is None]

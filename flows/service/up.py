@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from flows.places import require_places
 from flows.service.leftovers import WORKSPACE_MARK, end_leftovers
 from flows.service.lock import check_unserved, claim
 from flows.service.places import check_places, check_release
@@ -26,9 +25,10 @@ from flows.service.servers import (
     worker,
 )
 from flows.service.supervisor import Listener, ServiceFailed, Supervisor, stop_on_signals
+from flows.writable import require_places
+from lidcflow.catalog.locks import settle
 from lidcflow.config import Config
-from lidcflow.config_file import anchored
-from lidcflow.store.turns import settle
+from lidcflow.config.file import anchored
 
 DEPLOY_LIMIT_S = 180.0
 GUARDS_END_WITHIN_S = 30.0

@@ -2,16 +2,96 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from pydicom.dataset import Dataset
 
 from lidcflow.documents.making import completed, making_of, observer_of
-from lidcflow.documents.references import References, evidence_of, key_images
 from lidcflow.documents.sentences import description
 from lidcflow.documents.source import Source
-from lidcflow.read.recommendation import Recommendation
+from lidcflow.report.recommendation import Recommendation, SourceImage
+
+References = dict[str, list[int]]
+"""Frame numbers by SOPInstanceUID, in the order to look; no frames of an instance that is one image."""
+
+
+def references_of(images: Iterable[SourceImage]) -> References:
+    """Name each instance once, with its frames in the order of the file.
+
+    Parameters
+    ----------
+    images : iterable of SourceImage
+        Images, or frames of multi-frame instances.
+
+    Examples
+    --------
+    >>> frames = [SourceImage(sop_instance_uid="1.2", instance_number=1, frame_number=n, z_mm=0.0) for n in (7, 6)]
+    >>> references_of(frames)
+    {'1.2': [6, 7]}
+    """
+    found: References = {}
+    for image in images:
+        frames = found.setdefault(image.sop_instance_uid, [])
+        if image.frame_number is not None and image.frame_number not in frames:
+            frames.append(image.frame_number)
+    return {uid: sorted(frames) for uid, frames in found.items()}
+
+
+def key_images(said: Recommendation, source: Source) -> References:
+    """Refer to the images to look at, best first: of each range those of its peak, then the others.
+
+    Parameters
+    ----------
+    said : Recommendation
+        With nothing above the threshold, the five highest slices count; not evaluated, one image names the series.
+    source : Source
+        The series.
+    """
+    images: list[SourceImage] = []
+    for found in said.ranges:
+        images += [*found.peak_source_images, *found.source_images]
+    for one in said.highest_slices:
+        images += one.source_images
+    return references_of(images) or {source.sop_instance_uid: []}
+
+
+def evidence_of(references: Iterable[str], source: Source) -> list[Dataset]:
+    """Describe instances as highdicom wants them: which they are, and of whom nothing.
+
+    Parameters
+    ----------
+    references : iterable of str
+        SOPInstanceUIDs.
+    source : Source
+        Their series.
+    """
+    return [_instance(uid, source) for uid in references]
+
+
+def _instance(sop_instance_uid: str, source: Source) -> Dataset:
+    instance = Dataset()
+    instance.SOPClassUID, instance.SOPInstanceUID = source.sop_class_uid, sop_instance_uid
+    instance.StudyInstanceUID, instance.SeriesInstanceUID = source.study_instance_uid, source.series_instance_uid
+    for keyword in _EMPTY:
+        setattr(instance, keyword, "")
+    instance.Rows = instance.Columns = 1  # highdicom tells images by them
+    return instance
+
+
+_EMPTY = (
+    "AccessionNumber",
+    "PatientBirthDate",
+    "PatientID",
+    "PatientName",
+    "PatientSex",
+    "ReferringPhysicianName",
+    "StudyDate",
+    "StudyID",
+    "StudyTime",
+)
+"""highdicom copies them, and warns of odd names by repeating them: they are filled in after it is done."""
 
 
 def key_objects(said: Recommendation, source: Source, created: datetime) -> Dataset:

@@ -11,7 +11,7 @@ from lidcflow.documents.identity import copy_identity
 from lidcflow.documents.sentences import series_description
 from lidcflow.documents.source import Source, local_time
 from lidcflow.documents.uids import Kind, device_uid, instance_uid, series_uid
-from lidcflow.read.recommendation import Recommendation
+from lidcflow.report.recommendation import Recommendation
 
 PRODUCT = "lidcflow"
 SERIES_NUMBERS: dict[Kind, int] = {"key-objects": 1, "structured-report": 2}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lidcflow.read import wording
-from lidcflow.read.recommendation import Recommendation, SliceRange, SliceReading, SourceImage, VolumeFacts
+from lidcflow.report import wording
+from lidcflow.report.recommendation import Recommendation, SliceRange, SliceReading, SourceImage, VolumeFacts
 
 LONGEST_DESCRIPTION = 64
 """Characters of Series Description, VR LO (PS3.5 section 6.2)."""

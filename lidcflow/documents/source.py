@@ -11,20 +11,18 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from lidcflow.config import Access
-from lidcflow.ct.bounded import Budget
-from lidcflow.ct.elements import parse_stream
-from lidcflow.ct.quiet import quiet
-from lidcflow.ct.records import Reason
-from lidcflow.ct.values import integer_of, is_uid, names_instance, text_of
+from lidcflow.dicom.elements import Budget, parse_stream
+from lidcflow.dicom.records import Reason
+from lidcflow.dicom.values import integer_of, is_uid, names_instance, quiet, text_of
 from lidcflow.documents.identity import KEYWORDS
 from lidcflow.errors import DocumentError, ResourceError
 from lidcflow.objects import is_object_url
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.places import is_pacs, place_of, split_instance
 from lidcflow.pacs.retrieve import metadata
-from lidcflow.read.recommendation import Recommendation
+from lidcflow.report.recommendation import Recommendation
+from lidcflow.source.bucket import open_object
 from lidcflow.source.files import SourceFile
-from lidcflow.source.ranges import open_object
 from lidcflow.source.versions import has_times_of
 
 OWN_KEYWORDS = (

@@ -9,12 +9,12 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from lidcflow.documents.key_objects import References, evidence_of, key_images, references_of
 from lidcflow.documents.making import PRODUCT, completed, making_of, observer_of, release_words
-from lidcflow.documents.references import References, evidence_of, key_images, references_of
 from lidcflow.documents.sentences import description, range_words, slice_words
 from lidcflow.documents.source import Source
 from lidcflow.documents.uids import tracking_uid
-from lidcflow.read.recommendation import Recommendation, SliceRange, SliceReading, VolumeFacts
+from lidcflow.report.recommendation import Recommendation, SliceRange, SliceReading, VolumeFacts
 
 SCHEME = "99LIDCFLOW"
 NODULE = Code("P-NODULE", SCHEME, "Probability of a nodule")

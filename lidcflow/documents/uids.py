@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 from uuid import UUID, uuid5
 
-from lidcflow.read.recommendation import Recommendation
+from lidcflow.report.recommendation import Recommendation
 
 Kind = Literal["key-objects", "structured-report"]
 NAMESPACE = UUID("08f0297e-c286-55c6-9b82-07f8213d0cf2")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from lidcflow.ct.quiet import quiet
-from lidcflow.ct.records import PASSED_OVER
+from lidcflow.dicom.records import PASSED_OVER
+from lidcflow.dicom.values import quiet
 from lidcflow.documents.key_objects import key_objects
 from lidcflow.documents.source import source_of
 from lidcflow.documents.structured_report import structured_report
-from lidcflow.read.recommendation import Recommendation
+from lidcflow.report.recommendation import Recommendation
 
 KEY_OBJECTS, STRUCTURED_REPORT = "key-objects.dcm", "structured-report.dcm"
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from lidcflow.learn.bootstrap import draw_patients, estimate, ratio, sums_by_patient
-from lidcflow.learn.release import Estimate, Record
-from lidcflow.read.feedback import Mark, in_force
+from lidcflow.report.marks import Mark, in_force
+from lidcflow.stats.bootstrap import draw_patients, estimate, ratio, sums_by_patient
+from lidcflow.stats.estimate import Estimate, Record
 
 SEED = 0
 RESAMPLES = 1000

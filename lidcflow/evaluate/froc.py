@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.evaluate.truth import Finding, HeldOutStudies
-from lidcflow.learn.bootstrap import Floats, estimate, ratio, sums_by_patient
-from lidcflow.learn.release import Estimate
-from lidcflow.read.ranges import ranges_above
+from lidcflow.report.rank import ranges_above
+from lidcflow.stats.bootstrap import Floats, estimate, ratio, sums_by_patient
+from lidcflow.stats.estimate import Estimate
 
 FALSE_RANGES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 """Of the LUNA16 challenge: false marks a study at which sensitivity is read off."""

@@ -3,21 +3,110 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from lidcflow.evaluate.contestants import Answers, Entry, entries_of
 from lidcflow.evaluate.froc import froc, operating_point
 from lidcflow.evaluate.record import Bin, Contestant, ReleaseEvaluation, SectorFigures, SliceFigures
 from lidcflow.evaluate.review import found_at_even_steps, found_by_rank, patients_of_nodules, review_figures
 from lidcflow.evaluate.slices import Rows, at_equal_shares, slice_figures
 from lidcflow.evaluate.subgroups import subgroups
 from lidcflow.evaluate.truth import HeldOutStudies
-from lidcflow.learn.bootstrap import Floats, draw_patients
-from lidcflow.learn.calibration import calibration_bins
-from lidcflow.learn.release import ClassCounts, ReleaseRecord
+from lidcflow.release.record import ReleaseRecord
+from lidcflow.stats.bootstrap import Floats, draw_patients
+from lidcflow.stats.calibration import calibration_bins
+from lidcflow.stats.estimate import ClassCounts
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A contestant before it is measured.
+
+    Parameters
+    ----------
+    key, title, note : str
+        For programs, for people, and what it is.
+    probabilities : (studies, slices, 3) array, optional
+        Calibrated, where it says any.
+    score : (studies, slices) array, optional
+        Where it ranks slices only; one without both reviews slices at even steps.
+    """
+
+    key: str
+    title: str
+    note: str
+    probabilities: Floats | None = None
+    score: Floats | None = None
+
+    @property
+    def ranking(self) -> Floats | None:
+        """What ranks its slices for a nodule, if anything does."""
+        return self.score if self.probabilities is None else self.probabilities[..., 1:].sum(axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Probabilities on the held-out studies.
+
+    Parameters
+    ----------
+    release, everywhere : (studies, slices, 3) arrays
+        Of the release, and of the one model for all sectors with the same data and compute.
+    prior : (slices, 3) array
+        From `lidcflow.stats.held_out.sector_prior`.
+    shares : (3,) array
+        Class shares of the training patients.
+    """
+
+    release: Floats
+    everywhere: Floats
+    prior: Floats
+    shares: Floats
+
+
+def entries_of(answers: Answers, truth: HeldOutStudies, *, seed: int) -> list[Entry]:
+    """List the release, then the baselines.
+
+    Parameters
+    ----------
+    answers : Answers
+        What models and prior say.
+    truth : HeldOutStudies
+        What the oracle knows.
+    seed : int
+        Of the random ranking.
+    """
+    prior = np.broadcast_to(answers.prior, answers.release.shape)
+    shuffled = np.random.default_rng(seed).random(truth.labels.shape)
+    everywhere = "the same patients, features and settings, without sectors"
+    return [
+        Entry("release", "release", "the sector models of this release together", answers.release),
+        Entry("global", "one global model", everywhere, answers.everywhere),
+        Entry("sector_prior", "sector prior", "how often each of 13 sectors held what, in training", prior),
+        Entry("uniform", "even steps", "N slices at even distances, without a look at the images"),
+        Entry("random", "random", "slices in a random order", score=shuffled),
+        Entry("size_oracle", "size-only oracle", ORACLE, score=size_scores(truth)),
+    ]
+
+
+ORACLE = (
+    "not a model: ranks slices by the true size of their largest nodule, a hint at what is in reach; "
+    "it takes all slices of a large nodule first, and a small one beside it comes late"
+)
+
+
+def size_scores(truth: HeldOutStudies) -> Floats:
+    """Score each slice by the size of its largest nodule in mm, 0 without one: (studies, slices)."""
+    scores = np.zeros(truth.labels.shape)
+    for of_study, nodules in zip(scores, truth.findings, strict=True):
+        for one in nodules:
+            inside = list(one.slices)
+            of_study[inside] = np.maximum(of_study[inside], one.size_mm)
+    return scores
+
 
 SEED = 0
 RESAMPLES = 1000

@@ -8,10 +8,10 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from lidcflow.evaluate import drawings, tables
+from lidcflow.evaluate import plots, tables
 from lidcflow.evaluate.record import ReleaseEvaluation
 from lidcflow.evaluate.subgroups import FEW_PATIENTS, SHOWN
-from lidcflow.read.report import write_together
+from lidcflow.report.page import write_together
 
 PAGE = "report.html"
 DATA = "evaluation.json"
@@ -58,15 +58,15 @@ def _figures(evaluation: ReleaseEvaluation) -> dict[str, Figure]:
     if own is None:
         raise ValueError("evaluation: the first contestant must be the release, with figures of slices")
     return {
-        "review": drawings.review_curves(evaluation),
-        "froc": drawings.froc_curves(evaluation),
-        "reliability": drawings.reliability(own.reliability),
-        "confusion": drawings.confusion(own),
-        "sector_auroc": drawings.sector_auroc(evaluation.sectors),
-        "sector_reliability": drawings.sector_reliability(evaluation.sectors),
-        "sector_confusion": drawings.sector_confusion(evaluation.sectors),
+        "review": plots.review_curves(evaluation),
+        "froc": plots.froc_curves(evaluation),
+        "reliability": plots.reliability(own.reliability),
+        "confusion": plots.confusion(own),
+        "sector_auroc": plots.sector_auroc(evaluation.sectors),
+        "sector_reliability": plots.sector_reliability(evaluation.sectors),
+        "sector_confusion": plots.sector_confusion(evaluation.sectors),
     }
 
 
 def _inline(figure: Figure) -> str:
-    return f"data:image/svg+xml;base64,{b64encode(drawings.as_svg(figure)).decode('ascii')}"
+    return f"data:image/svg+xml;base64,{b64encode(plots.as_svg(figure)).decode('ascii')}"

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Literal
 
 from lidcflow.evaluate.feedback import FeedbackFigures
-from lidcflow.learn.release import ClassCounts, Estimate, Record
-from lidcflow.read.recommendation import STATEMENT
+from lidcflow.notice import STATEMENT
+from lidcflow.stats.estimate import ClassCounts, Estimate, Record
 
 SCHEMA_VERSION: Literal["lidcflow.evaluation/1"] = "lidcflow.evaluation/1"
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.evaluate.truth import Finding
-from lidcflow.learn.baselines import uniform_every_k
-from lidcflow.learn.bootstrap import Floats, estimate, ratio, sums_by_patient
-from lidcflow.learn.metrics import highest_slices
-from lidcflow.learn.release import Estimate
+from lidcflow.stats.bootstrap import Floats, estimate, ratio, sums_by_patient
+from lidcflow.stats.estimate import Estimate
+from lidcflow.stats.held_out import uniform_every_k
+from lidcflow.stats.metrics import highest_slices
 
 REVIEWED = (1, 2, 5, 10, 20)
 """Slices of a study that a reader looks at."""

@@ -14,10 +14,9 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from lidcflow.learn.bootstrap import Floats, estimate, ratio, sums_by_patient
-from lidcflow.learn.calibration import BINS, calibration_bins
-from lidcflow.learn.ranking import ranking_draws
-from lidcflow.learn.release import Estimate
+from lidcflow.stats.bootstrap import Floats, estimate, ranking_draws, ratio, sums_by_patient
+from lidcflow.stats.calibration import BINS, calibration_bins
+from lidcflow.stats.estimate import Estimate
 
 CLASS_KEYS = ("non_nodule", "benign", "malignant")
 POSITIVE = {"nodule": (1, 2), "malignant": (2,)}

@@ -13,8 +13,8 @@ from lidcflow.evaluate.record import Subgroup
 from lidcflow.evaluate.review import found_by_rank, patients_of_nodules, review_figures
 from lidcflow.evaluate.slices import Rows, slice_figures
 from lidcflow.evaluate.truth import Finding, HeldOutStudies
-from lidcflow.learn.bootstrap import Floats, draw_patients
-from lidcflow.learn.sectors import sector_of
+from lidcflow.stats.bootstrap import Floats, draw_patients
+from lidcflow.volume.sectors import sector_of
 
 FEW_PATIENTS = 5
 MOST_VALUES = 8

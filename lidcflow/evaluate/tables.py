@@ -8,7 +8,7 @@ from lidcflow.evaluate.feedback import FeedbackFigures
 from lidcflow.evaluate.froc import FALSE_RANGES, froc_key
 from lidcflow.evaluate.record import Contestant, ReleaseEvaluation, SliceFigures, Subgroup
 from lidcflow.evaluate.review import REVIEWED
-from lidcflow.learn.release import Estimate
+from lidcflow.stats.estimate import Estimate
 
 SLICE_NAMES = {
     "auroc_nodule": "AUROC, nodule or not",
@@ -87,7 +87,7 @@ def counts(figures: SliceFigures) -> str:
 
     Examples
     --------
-    >>> from lidcflow.learn.release import ClassCounts
+    >>> from lidcflow.release.record import ClassCounts
     >>> counts(SliceFigures(slices=ClassCounts(non_nodule=5, benign=2, malignant=1), natural={}, balanced={}))
     '5/2/1'
     """

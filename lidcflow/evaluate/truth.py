@@ -12,8 +12,8 @@ from scipy.spatial.distance import pdist
 
 from lidcflow.config import LabelConfig
 from lidcflow.errors import LabelError
-from lidcflow.lidc.labels import NoduleSlices, labels_of, nodule_slices
-from lidcflow.readings.table import Nodule, Reading
+from lidcflow.labels.readings import Nodule, Reading
+from lidcflow.labels.slices import NoduleSlices, labels_of, nodule_slices
 from lidcflow.store.record import VolumeRecord
 from lidcflow.store.summary import VolumeSummary
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import ForeignKey, String, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from lidcflow.store.database import Base
+from lidcflow.catalog.database import Base
 
 _DIGEST = 64
 _PER_QUERY = 500

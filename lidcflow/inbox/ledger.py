@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import JSON, ColumnElement, String, UniqueConstraint, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from lidcflow.ct.records import PASSED_OVER, Reason
-from lidcflow.ct.values import LONGEST_UID
+from lidcflow.catalog.database import Base, Tables, persevering, utc_now
+from lidcflow.dicom.records import PASSED_OVER, Reason
+from lidcflow.dicom.values import LONGEST_UID
 from lidcflow.inbox.contents import (
     AnswerRow,
     States,
@@ -28,8 +29,6 @@ from lidcflow.inbox.contents import (
 )
 from lidcflow.inbox.delivery import ANSWERED, DONE, OPEN, UNDER_WAY, UNFINISHED, Delivery, Patience, Sighting, Step
 from lidcflow.inbox.receipts import ReceiptRow, Receipts, forget_receipts
-from lidcflow.store.away import persevering
-from lidcflow.store.database import Base, Tables, utc_now
 
 _DIGEST = 64
 _SERIES_PER_QUERY = 500

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lidcflow.config import Access
-from lidcflow.ct.values import is_uid
+from lidcflow.dicom.values import is_uid
 from lidcflow.errors import PacsError, SourceError
 from lidcflow.inbox.delivery import Delivery, Sighting, instance_set
 from lidcflow.pacs.client import Pacs

@@ -9,8 +9,7 @@ from datetime import datetime
 from sqlalchemy import String, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from lidcflow.store.away import persevering
-from lidcflow.store.database import Base, Database, utc_now
+from lidcflow.catalog.database import Base, Database, persevering, utc_now
 
 _ROWS_PER_QUERY = 500
 _LONGEST_TARGET = 1024

@@ -8,8 +8,7 @@ from datetime import datetime
 from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from lidcflow.store.away import persevering
-from lidcflow.store.database import Base, Tables, utc_now
+from lidcflow.catalog.database import Base, Tables, persevering, utc_now
 
 MOST_ROWS = 200
 """Rows that are kept; a service that is idle for a month adds one."""

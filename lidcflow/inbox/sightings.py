@@ -1,17 +1,23 @@
-"""What a source shows: series with the digest of what they consist of."""
+"""What each source of the inbox shows: how far it was read, and its series with a digest of their instances."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from lidcflow.ct.records import Reason
-from lidcflow.ct.series import Index
-from lidcflow.ct.values import is_uid
-from lidcflow.ct.verdicts import Verdict
+from pydantic import ValidationError
+
+from lidcflow.dicom.records import Reason
+from lidcflow.dicom.values import is_uid
 from lidcflow.inbox.delivery import Sighting, instance_set
+from lidcflow.inbox.ledger import Ledger
+from lidcflow.pacs.backlog import what_is_left_out
 from lidcflow.pacs.client import Pacs
+from lidcflow.pacs.feed import Position
 from lidcflow.pacs.generations import state_of
+from lidcflow.pacs.places import is_pacs
 from lidcflow.pacs.query import instance_uids
+from lidcflow.series.find import Index
+from lidcflow.series.verdicts import Verdict
 
 PASSED_OVER = frozenset({Reason.NOT_CT, Reason.ERASED})
 
@@ -60,3 +66,19 @@ def _indexed(verdict: Verdict) -> Sighting:
         return Sighting(series.series_instance_uid, series.study_instance_uid, known_by, len(images), series.state)
     known_by = instance_set([str(verdict.reason), str(verdict.n_files)])
     return Sighting(verdict.series_instance_uid, verdict.study_instance_uid or "", known_by, verdict.n_files)
+
+
+def position_in(ledger: Ledger, source: str) -> Position | None:
+    """Return how far a PACS was read, None before the first time; what can't be understood is read from its start."""
+    found = ledger.position(source)
+    try:
+        return None if found is None else Position.model_validate(found)
+    except ValidationError:
+        return Position()
+
+
+def left_out(ledger: Ledger, sources: Sequence[str]) -> list[str]:
+    """Say of each PACS what it held before it was first looked at and is not read."""
+    positions = {source: position_in(ledger, source) for source in sources if is_pacs(source)}
+    sentences = (what_is_left_out(source, position) for source, position in positions.items() if position)
+    return [sentence for sentence in sentences if sentence]

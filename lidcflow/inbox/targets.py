@@ -11,7 +11,7 @@ from lidcflow.documents.write import write_documents
 from lidcflow.errors import ConfigError, PacsError, ResourceError
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.places import is_pacs, place_of
-from lidcflow.pacs.stow import store
+from lidcflow.pacs.send import store
 
 
 def check_target(target: str, access: Access) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lidcflow.config import TrainConfig
-from lidcflow.digests import digest_of_file
 from lidcflow.errors import WeightsError
+from lidcflow.files import digest_of_file
 from lidcflow.learn.inputs import Input
 from lidcflow.learn.truncate import bottom_of, map_shape, top_of
 

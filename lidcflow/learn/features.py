@@ -1,6 +1,8 @@
 """Features of the slices of one series: one pass through the frozen backbone, whatever is trained on them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,3 +75,28 @@ def series_features(
     step = max(1, (batch_pixels or BATCH_PIXELS) // backbone.size**2)
     parts = [network(model_input(hu[:, start : start + step], backbone.input)) for start in range(0, hu.shape[1], step)]
     return np.concatenate(parts).astype(np.float16)
+
+
+class FeatureReader(Protocol):
+    """From a SeriesInstanceUID to the features of its slices, all or a range from 0; float16, one row per slice."""
+
+    def __call__(self, uid: str, slices: range | None = None, /) -> NDArray[np.float16]: ...
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """Features as they are stored, and what finetuning needs beside them.
+
+    Attributes
+    ----------
+    read : callable
+        Reads the features of a series.
+    views : tuple of callables
+        Each reads those of one variation of a training series, from `lidcflow.learn.augment`.
+    size : int
+        Rows and columns of the volumes.
+    """
+
+    read: FeatureReader
+    views: tuple[FeatureReader, ...] = ()
+    size: int = 0

@@ -10,13 +10,12 @@ from scipy.special import log_softmax
 
 from lidcflow.config import TrainConfig
 from lidcflow.errors import TrainingError
-from lidcflow.learn.ahead import ahead
+from lidcflow.learn.arithmetic import figures_of, mean_figures
 from lidcflow.learn.backbones import load_top
-from lidcflow.learn.class_weights import class_weights
-from lidcflow.learn.epochs import figures_of, mean_figures
-from lidcflow.learn.fitting import FittedHead, fit_head
+from lidcflow.learn.fitting import FittedHead, ahead, fit_head
 from lidcflow.learn.maps import StoredMaps
 from lidcflow.learn.runtime import COMPILED, keras
+from lidcflow.learn.training_set import class_weights
 
 POLICIES = {"fp32": "float32", "bf16": "mixed_bfloat16"}
 

@@ -1,20 +1,21 @@
-"""Fit a head on features that are in memory."""
+"""Fit a head on features in memory, preparing each batch while the previous one is used."""
 
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import TrainConfig
 from lidcflow.errors import TrainingError
-from lidcflow.learn.class_weights import CLASSES, class_weights
-from lidcflow.learn.epochs import Figures, figures_of, mean_figures
+from lidcflow.learn.arithmetic import Figures, LinearHead, figures_of, mean_figures
 from lidcflow.learn.heads import LOGITS_L2, STANDARDISED, build_head, logits_of
-from lidcflow.learn.linear import LinearHead
 from lidcflow.learn.runtime import COMPILED, keras
+from lidcflow.learn.training_set import CLASSES, class_weights
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.integer]
@@ -223,3 +224,21 @@ def _train(
 
 def _named(prefix: str, figures: Figures) -> dict[str, float]:
     return {f"{prefix}loss": figures[0], f"{prefix}accuracy": figures[1]}
+
+
+Batch = TypeVar("Batch")
+
+
+def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield what `batches` yields, one of them made in advance in a thread.
+
+    Examples
+    --------
+    >>> list(ahead(iter([1, 2, 3])))
+    [1, 2, 3]
+    """
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.learn.class_weights import CLASSES
 from lidcflow.learn.runtime import keras
+from lidcflow.learn.training_set import CLASSES
 
 if TYPE_CHECKING:
-    from lidcflow.learn.calibration import Calibration
+    from lidcflow.stats.calibration import Calibration
 
 LOGITS_L2, HIDDEN_L2 = 1e-2, 1e-3
 STANDARDISED = "standardised"

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lidcflow.learn.feature_source import FeatureReader
+from lidcflow.learn.features import FeatureReader
 from lidcflow.learn.predict import outputs_of
 
 POOL_BYTES = 128 * 2**20

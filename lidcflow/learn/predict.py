@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.learn.feature_source import FeatureReader
+from lidcflow.learn.features import FeatureReader
 from lidcflow.learn.runtime import keras
 
 HELD_BYTES = 64 * 2**20
@@ -25,8 +25,8 @@ def release_probabilities(sectors: Sequence[tuple[range, Any]], features: NDArra
     Parameters
     ----------
     sectors : sequence of (range, keras.Model or callable)
-        Slices of each sector, from 0, and its model, or what `lidcflow.learn.plain` makes of it; together they cover
-        every slice once.
+        Slices of each sector, from 0, and its model, or what `lidcflow.learn.arithmetic` makes of it; together they
+        cover every slice once.
     features : (studies, slices, d) or (studies, slices, rows, columns, channels) array
         Features of whole volumes, or activation maps.
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from lidcflow.learn.ahead import ahead
 from lidcflow.learn.augment import augment
+from lidcflow.learn.chests import SIZE, PracticeSet, make_practice_set
 from lidcflow.learn.compact import compact_layers, write_weights
+from lidcflow.learn.fitting import ahead
 from lidcflow.learn.inputs import model_input
-from lidcflow.learn.practice import SIZE, PracticeSet, make_practice_set
 from lidcflow.learn.runtime import keras
 
 CELL = 8

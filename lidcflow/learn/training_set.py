@@ -17,13 +17,41 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
+from lidcflow.config.science import portable
 from lidcflow.errors import TrainingError
-from lidcflow.learn.class_weights import CLASSES, class_weights
-from lidcflow.learn.dataset import COLUMNS, Snapshot, in_order, read_table, sector_rows, snapshot_in, weight_column
-from lidcflow.learn.release import Record, portable
-from lidcflow.learn.rows_text import rows_digest
-from lidcflow.learn.sectors import sector_of, sector_slices
-from lidcflow.lidc.labels import NoduleSlices
+from lidcflow.labels.slices import NoduleSlices
+from lidcflow.learn.digest import rows_digest
+from lidcflow.learn.snapshot import COLUMNS, Snapshot, in_order, read_table, sector_rows, snapshot_in, weight_column
+from lidcflow.stats.estimate import Record
+from lidcflow.volume.sectors import sector_of, sector_slices
+
+CLASSES = 3
+MOST_WEIGHT = 10.0
+"""Cap on the weight of a rare class over the most common one: a handful of slices must not outshout hundreds."""
+
+
+def class_weights(labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Weigh classes by their rarity, at most `MOST_WEIGHT` times the most common one.
+
+    Parameters
+    ----------
+    labels : (n,) array of int
+        Classes 0 to 2 of the training set, each present.
+
+    Returns
+    -------
+    (3,) array
+        Weights whose mean over `labels` is 1.
+
+    Examples
+    --------
+    >>> class_weights(np.array([0, 0, 1, 2])).tolist()
+    [0.6666666666666666, 1.3333333333333333, 1.3333333333333333]
+    """
+    counts = np.bincount(labels, minlength=CLASSES)
+    weights = np.minimum(counts.max() / counts, MOST_WEIGHT)
+    return np.asarray(weights * counts.sum() / (weights * counts).sum())
+
 
 FIXED = {"sector": "int16", "weight": "float64", "weight_all_sectors": "float64"}
 ID_LENGTH = 12

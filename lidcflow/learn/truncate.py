@@ -37,7 +37,7 @@ BOUNDARIES = {
         "conv5": Boundary("conv4_block6_out", 4, 1024),
     },
 }
-"""Before each block that `lidcflow.config_finetune.BLOCKS` names: nothing above them reads anything below but these."""
+"""Before each block that `lidcflow.config.science.BLOCKS` names: nothing above them reads anything below but these."""
 
 
 def map_shape(kind: str, block: str, size: int) -> tuple[int, int, int]:

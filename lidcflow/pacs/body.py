@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 
-from lidcflow.pacs.patience import Excess, Passing
+from lidcflow.pacs.retry import Excess, Passing
 
 PIECE_BYTES = 2**18
 """Decoded at a time: a chunk of 64 KiB may stand for 64 MiB."""

@@ -1,8 +1,10 @@
-"""Ask a DICOMweb service: bounded patience, no redirects to strangers, errors in one sentence."""
+"""Requests to a DICOMweb service: credentials, bounded time, no redirects to other hosts, errors in one sentence."""
 
 from __future__ import annotations
 
 import json
+import os
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -10,13 +12,69 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from lidcflow.errors import PacsError, SourceError
-from lidcflow.pacs.access import basic, bearer, tls
+from lidcflow.errors import ConfigError, PacsError, SourceError
 from lidcflow.pacs.body import bounded, decoded
 from lidcflow.pacs.pace import Pace, PacedTransport, paced
-from lidcflow.pacs.patience import PASSING, Excess, Passing, Patience, away
 from lidcflow.pacs.places import Service
+from lidcflow.pacs.retry import PASSING, Excess, Passing, Patience, away
 from lidcflow.pacs.xml_model import json_of_xml
+
+
+def basic(name: str) -> httpx.BasicAuth | None:
+    """Return user and password of a service, from ``PACS_NAME_USER`` and ``PACS_NAME_PASSWORD``.
+
+    Parameters
+    ----------
+    name : str
+        Of the service in the configuration; one without a name gets neither.
+    """
+    user = _secret(name, "USER")
+    return httpx.BasicAuth(user, _secret(name, "PASSWORD") or "") if user else None
+
+
+def bearer(name: str) -> dict[str, str]:
+    """Return the header with the token of a service, from ``PACS_NAME_TOKEN``; empty when there is none.
+
+    Parameters
+    ----------
+    name : str
+        Of the service in the configuration.
+    """
+    token = _secret(name, "TOKEN")
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def tls(service: Service) -> ssl.SSLContext:
+    """Make the context that checks the service's certificate, and shows one's own.
+
+    Parameters
+    ----------
+    service : Service
+        Which one.
+
+    Raises
+    ------
+    ConfigError
+        If a file of certificates can't be read.
+    """
+    config = service.config
+    if not service.url.startswith("https:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not used, and free of the cost of reading certificates
+    try:
+        context = ssl.create_default_context(cafile=config.ca_bundle)
+        if config.client_certificate:
+            context.load_cert_chain(config.client_certificate, config.client_key)
+    except OSError as error:
+        raise ConfigError(
+            f"{service.title}: ca_bundle, client_certificate and client_key must be PEM files, "
+            f"got {type(error).__name__}; check the paths"
+        ) from None
+    return context
+
+
+def _secret(name: str, kind: str) -> str | None:
+    return os.environ.get(f"PACS_{name.upper().replace('-', '_')}_{kind}") if name else None
+
 
 ANSWER_BYTES = 64 * 2**20
 """The longest JSON answer unless more was asked for; 1,000 studies take 3 MB."""

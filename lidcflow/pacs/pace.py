@@ -12,8 +12,8 @@ from typing import Any
 import httpcore
 import httpx
 
-from lidcflow.pacs.config import PacsConfig
-from lidcflow.pacs.patience import Passing
+from lidcflow.config.service import PacsConfig
+from lidcflow.pacs.retry import Passing
 
 TIMEOUTS_AHEAD = 2
 """An answer may fall behind its slowest rate by this many timeouts: one to begin, and one to pause."""

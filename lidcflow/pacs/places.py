@@ -6,10 +6,10 @@ import re
 from typing import NamedTuple
 
 from lidcflow.config import Access
-from lidcflow.ct.values import LONGEST_UID, is_uid
+from lidcflow.config.service import SERVICE_URL, PacsConfig
+from lidcflow.dicom.values import LONGEST_UID, is_uid
 from lidcflow.errors import SourceError
 from lidcflow.objects import is_object_url
-from lidcflow.pacs.config import SERVICE_URL, PacsConfig
 
 PREFIX = "pacs:"
 INSTANCES = "/instances/"

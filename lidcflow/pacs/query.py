@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from lidcflow.ct.values import integer_of, is_uid, text_of
+from lidcflow.dicom.values import integer_of, is_uid, text_of
 from lidcflow.errors import SourceError
 from lidcflow.pacs.client import Gone, Pacs
-from lidcflow.pacs.patience import away
 from lidcflow.pacs.places import Place
+from lidcflow.pacs.retry import away
 
 PAGE = 1000
 STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from xml.parsers import expat
 
-from lidcflow.pacs.patience import Passing
+from lidcflow.pacs.retry import Passing
 
 DEEPEST = 32
 """Elements within elements; the answer to a delivery has six."""

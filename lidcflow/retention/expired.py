@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from lidcflow.catalog.series import Catalog
 from lidcflow.inbox.delivery import OPEN
 from lidcflow.inbox.ledger import Ledger
-from lidcflow.read.feedback import FILE as MARKS
-from lidcflow.read.report import DATA
-from lidcflow.read.reports import report_keys
-from lidcflow.store.catalog import Catalog
+from lidcflow.report.folder import report_keys
+from lidcflow.report.marks import FILE as MARKS
+from lidcflow.report.page import DATA
 
 GIB = 2**30
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from lidcflow.ct.attribution import Attribution, Collection
+from lidcflow.dicom.records import Attribution, Collection
 
 
 class SourceFile(NamedTuple):

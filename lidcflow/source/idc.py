@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lidcflow.config import Access
-from lidcflow.ct.attribution import Attribution, Collection
+from lidcflow.dicom.records import Attribution, Collection
 from lidcflow.errors import ResourceError, SourceError
 from lidcflow.objects import IDC
-from lidcflow.source.bucket import list_bucket
+from lidcflow.source.bucket import check_answers, list_bucket
 from lidcflow.source.files import Listing, SourceFile
-from lidcflow.source.ranges import check_answers
 
 PREFIX = f"{IDC}:"
 ROWS = 16_384

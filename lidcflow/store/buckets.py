@@ -20,13 +20,13 @@ from obstore.exceptions import AlreadyExistsError
 from zarr.storage import ObjectStore, StorePath
 
 from lidcflow.config import Access
-from lidcflow.ct.values import is_uid
+from lidcflow.dicom.values import is_uid
 from lidcflow.errors import ResourceError, StoreError
 from lidcflow.objects import bucket_of, reaching, split_url
 from lidcflow.store.arrays import Present
 from lidcflow.store.commit import read_whole
+from lidcflow.store.parallel import AtOnce
 from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
-from lidcflow.store.side_by_side import AtOnce
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta

@@ -12,13 +12,13 @@ from typing import Any
 
 from zarr.storage import LocalStore, StorePath
 
-from lidcflow.ct.values import is_uid
+from lidcflow.dicom.values import is_uid
 from lidcflow.disk import naming_disk_faults, require_writable
 from lidcflow.errors import ResourceError, StoreError
 from lidcflow.store.arrays import Present
 from lidcflow.store.commit import committed, read_whole, remove, replace_file, require_space, sweep, sweep_file
+from lidcflow.store.parallel import AtOnce
 from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
-from lidcflow.store.side_by_side import AtOnce
 
 _GUARD_DRAFT = re.compile(rf"\.{re.escape(GUARD)}\.[0-9a-f]{{8}}")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from lidcflow.store.side_by_side import AtOnce
+from lidcflow.store.parallel import AtOnce
 
 Result = TypeVar("Result")
 Objects = Mapping[str, bytes]

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.ct.noticed import NOTHING, Noticed
-from lidcflow.ct.patient import PatientAxes, Vector, cell_centre
-from lidcflow.ct.records import Series, SourceSlice
-from lidcflow.ct.reduce import SlabSource, Volume
+from lidcflow.dicom.orientation import PatientAxes, Vector, cell_centre
+from lidcflow.dicom.records import Series, SourceSlice
+from lidcflow.pixels.noticed import NOTHING, Noticed
+from lidcflow.volume.reduce import SlabSource, Volume
 
 MOST_STATES = 4
 """States of the source that are kept: a series lies in an archive, in a copy of it and in an inbox."""

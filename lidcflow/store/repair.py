@@ -10,9 +10,9 @@ import numpy as np
 
 from lidcflow.errors import LidcflowError, ResourceError, StoreError
 from lidcflow.store.arrays import halved
+from lidcflow.store.parallel import AtOnce, side_by_side
 from lidcflow.store.place import Swept
 from lidcflow.store.record import VolumeRecord, voxel_digest
-from lidcflow.store.side_by_side import AtOnce, side_by_side
 from lidcflow.store.volumes import VolumeStore
 
 READERS = 4

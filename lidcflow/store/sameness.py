@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lidcflow.ct.records import Series
+from lidcflow.dicom.records import Series
 from lidcflow.objects import IDC
 from lidcflow.pacs.places import is_pacs
 from lidcflow.source.versions import changed_s

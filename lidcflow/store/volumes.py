@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import Access, Config, PreprocessConfig
-from lidcflow.ct.records import Series
-from lidcflow.ct.reduce import Volume
-from lidcflow.ct.values import is_uid
+from lidcflow.dicom.records import Series
+from lidcflow.dicom.values import is_uid
 from lidcflow.errors import StoreError
 from lidcflow.store.arrays import encode_features, encode_image, read_features, read_level
-from lidcflow.store.guard import check, claim, configuration_of
+from lidcflow.store.configured import check, claim, configuration_of
 from lidcflow.store.locate import is_store, place_of
+from lidcflow.store.parallel import side_by_side
 from lidcflow.store.place import FACTS, SERIES, Held, Result, Swept
 from lidcflow.store.record import VolumeRecord, attributes_of, digest_of, record_of, with_state
 from lidcflow.store.sameness import is_of_headers, is_of_pacs, is_of_pixels
 from lidcflow.store.shards import Layout, layout_of, read_slices
-from lidcflow.store.side_by_side import side_by_side
 from lidcflow.store.summary import VolumeSummary, summary_of
+from lidcflow.volume.reduce import Volume
 
 __all__ = ["VolumeRecord", "VolumeStore", "VolumeSummary"]
 

@@ -24,11 +24,11 @@ from mlflow.utils.rest_utils import http_request
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
+from lidcflow.catalog.locks import settle
 from lidcflow.config import Config
-from lidcflow.config_checks import without_credentials, without_passwords
+from lidcflow.config.checks import without_credentials, without_passwords
 from lidcflow.errors import ResourceError, TrackingAway
 from lidcflow.store.relocation import DATABASE
-from lidcflow.store.turns import settle
 
 ANSWER_TIMEOUT_S = 10
 DATABASE_TRIES = 7

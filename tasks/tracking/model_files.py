@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lidcflow.digests import digest_of_folder
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.release import ReleaseRecord
+from lidcflow.files import digest_of_folder
+from lidcflow.release.record import ReleaseRecord
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
 

@@ -1,10 +1,11 @@
-"""Sector models in MLflow: logged by the task that trained them, loaded by those that read with them.
+"""Sector models in MLflow: logged by the task that trained them, loaded for every sector of a release.
 
 Importing this module imports Keras.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,9 +17,11 @@ import numpy as np
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from lidcflow.digests import digest_of_file
 from lidcflow.errors import ReleaseError
+from lidcflow.files import digest_of_file
 from lidcflow.learn.network_file import load_network
+from lidcflow.release.record import ReleaseRecord
+from lidcflow.stats.estimate import Record
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
 from tasks.tracking.model_files import FILE, digest_of, require_digest
@@ -113,3 +116,41 @@ def _signature(model: Any) -> ModelSignature:
     shapes = [(-1, *side.shape[1:]) for side in (model.inputs[0], model.outputs[0])]
     inputs, outputs = (Schema([TensorSpec(np.dtype("float32"), shape)]) for shape in shapes)
     return ModelSignature(inputs=inputs, outputs=outputs)
+
+
+class SectorModel(Record):
+    """The model that answers for a sector, its own or another's; slices from 0, `stop` excluded.
+
+    `sha256` is that of its files; empty in a release from before digests were kept.
+    """
+
+    start: int
+    stop: int
+    uri: str
+    sha256: str = ""
+    own: bool = True
+
+    @property
+    def slices(self) -> range:
+        """Slices of the sector, from 0."""
+        return range(self.start, self.stop)
+
+
+def sectors_of(release: ReleaseRecord) -> tuple[SectorModel, ...]:
+    """Return the registered models that a release pins."""
+    return tuple(
+        SectorModel(start=pin.slices.start, stop=pin.slices.stop, uri=pin.uri, sha256=pin.sha256, own=not pin.fallback)
+        for pin in release.sectors
+    )
+
+
+def load_sectors(models: Sequence[SectorModel], tracking: Tracking) -> list[tuple[range, Any]]:
+    """Load the model of each sector, one that answers for several only once."""
+    # Keras is for the workers: the flow's process, which imports this module too, stays small.
+    from lidcflow.learn.arithmetic import plain_head
+
+    pass
+
+    digests = {model.uri: model.sha256 for model in models}
+    by_uri = {uri: plain_head(load_model(tracking, uri, sha256)) for uri, sha256 in digests.items()}
+    return [(model.slices, by_uri[model.uri]) for model in models]

@@ -17,7 +17,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS, MLFLOW_PARENT_RUN_ID
 from pydantic import ValidationError
 
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.release import Estimate, ReleaseRecord
+from lidcflow.release.record import ReleaseRecord
+from lidcflow.stats.estimate import Estimate
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking, connect, is_there
 

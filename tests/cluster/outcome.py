@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import Config
-from lidcflow.config_file import load_config
-from lidcflow.learn.release import ReleaseRecord
+from lidcflow.config.file import load_config
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking.connection import Tracking, connect
 from tasks.tracking.registry import load_release

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from lidcflow.config import Config
-from lidcflow.config_file import load_config
+from lidcflow.config.file import load_config
 from tests.cluster.network import Network, network
 from tests.cluster.postgres import BINARIES, Postgres
 from tests.cluster.processes import Server, environment, keeper, listens

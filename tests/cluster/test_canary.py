@@ -12,8 +12,8 @@ import pydicom
 import pytest
 from pydicom.config import disable_value_validation
 
+from lidcflow.catalog.series import Catalog, State
 from lidcflow.privacy import KEY_FILE
-from lidcflow.store.catalog import Catalog, State
 
 LIDCFLOW = Path(sys.executable).with_name("lidcflow")
 WITHIN_S = 300

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lidcflow.store.catalog import Catalog, State
+from lidcflow.catalog.series import Catalog, State
 from lidcflow.store.volumes import VolumeStore
 from tests.cluster.fault_table import sentence
 from tests.cluster.processes import wait_for

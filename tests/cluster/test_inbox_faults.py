@@ -13,7 +13,7 @@ from flows.cli import app
 from lidcflow.config import DeliveryConfig
 from lidcflow.inbox.delivery import Step
 from lidcflow.inbox.ledger import Ledger
-from lidcflow.pacs import patience
+from lidcflow.pacs import retry
 from tests.dicomweb_server import Answer, cut, dicomweb_server, every, hanging
 from tests.inbox_round import watch
 
@@ -82,7 +82,7 @@ class Site:
 @pytest.fixture
 def site(released, tmp_path, ct_series, monkeypatch):
     """One study in a tiny PACS."""
-    monkeypatch.setattr(patience, "FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
     (tmp_path / "out").mkdir()
     config = released.model_copy(update={"workspace": tmp_path / "workspace", "delivery": DeliveryConfig()})
     with dicomweb_server() as tiny:

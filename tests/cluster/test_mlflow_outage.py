@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lidcflow.config_file import load_config
-from lidcflow.digests import digest_of_folder
-from lidcflow.lidc.annotations import lidc_scans, nodules_of
+from lidcflow.config.file import load_config
+from lidcflow.files import digest_of_folder
+from lidcflow.labels.lidc import lidc_scans, nodules_of
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, connect

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lidcflow.ct.series import Reason, Verdict
+from lidcflow.catalog import database as away
+from lidcflow.catalog.series import Catalog, State
 from lidcflow.errors import DatabaseAway
 from lidcflow.inbox.delivery import Sighting
 from lidcflow.inbox.ledger import Ledger
-from lidcflow.store import away
-from lidcflow.store.catalog import Catalog, State
+from lidcflow.series.find import Reason, Verdict
 from tests.cluster.postgres import is_installed, postgres
 from tests.cluster.processes import wait_for
 from tests.databases import SERVER, execute

@@ -13,8 +13,8 @@ import psutil
 import pytest
 from prefect.settings import get_current_settings
 
-from lidcflow.config_file import load_config
-from lidcflow.store.catalog import Catalog, State
+from lidcflow.catalog.series import Catalog, State
+from lidcflow.config.file import load_config
 from tests.truth import bytes_of, check_truth, drafts_of
 
 PROGRAM = "if __name__ == '__main__': import sys; sys.path.insert(0, {root!r}); from flows.cli import main; main()"

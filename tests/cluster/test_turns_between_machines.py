@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from lidcflow.catalog.locks import at_work, is_at_work, nobody_else_at_work
 from lidcflow.errors import ResourceError
-from lidcflow.store.turns import at_work, is_at_work, nobody_else_at_work
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 ROOT = str(Path(__file__).parents[2])
@@ -22,7 +22,7 @@ HOLD = """
 import sys, time
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
-from lidcflow.store.turns import at_work
+from lidcflow.catalog.locks import at_work
 with at_work(Path(sys.argv[1]), "train", alone=True, catalog=sys.argv[2]):
     print("in", flush=True)
     time.sleep(120)

@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import StateType
 from flows.service.leftovers import GUARD_MODULE
 from flows.service.password import known_password
 from flows.service.processes import answers
-from lidcflow.config_file import load_config
+from lidcflow.config.file import load_config
 from lidcflow.store.locate import is_store
 from tests.truth import check_truth
 

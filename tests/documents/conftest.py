@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lidcflow.documents.write import made_documents, write_documents
-from lidcflow.read.recommendation import Recommendation
+from lidcflow.report.recommendation import Recommendation
 from tests.documents.small_study import CREATED_NS, answer, header_of, series_in
 
 

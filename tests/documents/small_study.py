@@ -6,15 +6,16 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from lidcflow.config import Access, InferConfig, PreprocessConfig
-from lidcflow.ct.records import Series
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import index_folder
+from lidcflow.dicom.records import Series
 from lidcflow.documents.source import source_header
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.read.recommend import not_evaluated, recommend
-from lidcflow.read.recommendation import Recommendation, ReleaseFacts
+from lidcflow.release.facts import ReleaseFacts
+from lidcflow.report.rank import not_evaluated, recommend
+from lidcflow.report.recommendation import Recommendation
+from lidcflow.series.find import index_folder
 from lidcflow.source.files import SourceFile
 from lidcflow.store.record import attributes_of, record_of
+from lidcflow.volume.reduce import reduce_series
 
 CONFIG = PreprocessConfig(slices=8, size=32)
 CREATED_NS = 1_764_000_000 * 10**9

@@ -8,9 +8,9 @@ import pydicom
 import pytest
 from highdicom.sr import srread
 
-from lidcflow.ct.quiet import quiet
+from lidcflow.dicom.values import quiet
 from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT
-from lidcflow.read.recommendation import Verdict
+from lidcflow.report.recommendation import Verdict
 from tests.ct.enhanced import to_enhanced
 from tests.documents.small_study import CREATED_NS, answer, series_in
 

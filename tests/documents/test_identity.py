@@ -11,7 +11,7 @@ from pydicom.dataelem import DataElement
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from lidcflow.config import Access
-from lidcflow.ct.quiet import quiet
+from lidcflow.dicom.values import quiet
 from lidcflow.documents.source import check_one_subject, source_header, source_of
 from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT, gets_documents, made_documents, write_documents
 from lidcflow.errors import DocumentError

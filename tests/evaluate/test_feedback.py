@@ -6,7 +6,7 @@ import pytest
 
 from lidcflow.evaluate.feedback import feedback_figures
 from lidcflow.evaluate.page import render_page
-from lidcflow.read.feedback import Mark
+from lidcflow.report.marks import Mark
 
 
 @pytest.fixture

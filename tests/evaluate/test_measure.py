@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from lidcflow.evaluate.contestants import entries_of, size_scores
-from lidcflow.evaluate.measure import measure
+from lidcflow.evaluate.measure import entries_of, measure, size_scores
 
 
 def test_the_release_stands_beside_the_baselines_on_the_same_patients(evaluation):

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from lidcflow.evaluate.drawings import sector_auroc
 from lidcflow.evaluate.measure import measure
 from lidcflow.evaluate.page import DATA, render_page, write_evaluation
+from lidcflow.evaluate.plots import sector_auroc
 from lidcflow.evaluate.record import ReleaseEvaluation
 from lidcflow.evaluate.truth import HeldOutStudies
 from tests.browser import chromium, needs_chromium, open_file, requests_of  # noqa: F401

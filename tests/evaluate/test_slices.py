@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lidcflow.evaluate.slices import Rows, at_equal_shares, slice_figures
-from lidcflow.learn.bootstrap import draw_patients
-from lidcflow.learn.calibration import calibration_bins
-from lidcflow.learn.release import Estimate
+from lidcflow.stats.bootstrap import draw_patients
+from lidcflow.stats.calibration import calibration_bins
+from lidcflow.stats.estimate import Estimate
 
 SURE = np.eye(3) * 0.7 + 0.1
 """Row k calls class k with 0.8."""

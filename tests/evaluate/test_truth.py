@@ -8,7 +8,7 @@ import pytest
 from lidcflow.config import LabelConfig
 from lidcflow.errors import LabelError
 from lidcflow.evaluate.truth import findings_of
-from lidcflow.readings.table import Mark, Nodule, Origin, Reading
+from lidcflow.labels.readings import Mark, Nodule, Origin, Reading
 
 RECORD = SimpleNamespace(
     series_instance_uid="1.2.3",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from lidcflow.config import ClusterConfig
-from tasks.cluster import open_cluster
+from tasks.cluster.open import open_cluster
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import pytest
 from flows.preprocess import check_room, preprocess
 from flows.repair import repair
 from flows.service.status import status_of
+from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.errors import ResourceError
-from lidcflow.store.catalog import Catalog, State
 from lidcflow.store.volumes import VolumeStore
 from tests.object_storage import every
 

@@ -13,21 +13,21 @@ from typer.testing import CliRunner
 from flows.clean import ASIDE, clean_up
 from flows.cli import app
 from flows.service.status import status_of
+from lidcflow.catalog.locks import at_work
+from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import Config, PreprocessConfig, RetentionConfig
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import index_folder
 from lidcflow.errors import TurnTaken
 from lidcflow.inbox.delivery import Patience, Sighting, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.read.feedback import FILE as MARKS
-from lidcflow.read.report import DATA
+from lidcflow.report.marks import FILE as MARKS
+from lidcflow.report.page import DATA
 from lidcflow.retention.expired import folder_bytes
 from lidcflow.retention.logs import shorten_logs
 from lidcflow.retention.record import last_clean_up
-from lidcflow.store.catalog import Catalog, State
-from lidcflow.store.turns import at_work
+from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
+from lidcflow.volume.reduce import reduce_series
 
 DAY_S = 86400
 LOG = logging.getLogger("lidcflow")

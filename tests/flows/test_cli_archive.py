@@ -13,7 +13,7 @@ from prefect.settings import get_current_settings
 from typer.testing import CliRunner
 
 from flows.cli import app, main
-from lidcflow.config_file import load_config
+from lidcflow.config.file import load_config
 from tests.truth import check_truth
 
 

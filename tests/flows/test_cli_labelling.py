@@ -7,10 +7,10 @@ from typer.testing import CliRunner
 
 from flows.cli import app, main
 from lidcflow.config import PreprocessConfig
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import index_folder
 from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
+from lidcflow.volume.reduce import reduce_series
 
 HEADER = "series_instance_uid,z_mm,reader,malignancy\n"
 

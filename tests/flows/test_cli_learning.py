@@ -11,9 +11,9 @@ from flows.cli.evaluating import print_evaluation
 from flows.cli.tables import print_readings, print_release
 from flows.evaluate import EvaluateReport
 from flows.infer import InferReport
-from lidcflow.config_file import load_config
+from lidcflow.config.file import load_config
 from lidcflow.errors import ConfigError, ReleaseError
-from lidcflow.learn.release import Estimate
+from lidcflow.stats.estimate import Estimate
 from tasks.infer import RecommendedRange, SeriesReading
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking

@@ -13,7 +13,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from flows.cli.watching import print_drift
 from flows.drift import DriftReport
 from lidcflow.config import DriftConfig
-from lidcflow.watch.drift import check_drift
+from lidcflow.drift.check import check_drift
 from tasks.drift import ALERT, announce
 from tests.watch.profiles import profile, recent
 

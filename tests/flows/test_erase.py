@@ -16,22 +16,22 @@ from flows.cli import app
 from flows.erase import erase, lift
 from flows.infer import refusals
 from flows.service.status import status_of
+from lidcflow.catalog import locks
+from lidcflow.catalog.locks import at_work
+from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config, PreprocessConfig, SplitConfig
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import Reason, Verdict
-from lidcflow.erasure.log import entries
-from lidcflow.erasure.subject import Subject
+from lidcflow.erase.log import entries
+from lidcflow.erase.subject import Subject
+from lidcflow.erase.tombstones import tombstones_in
 from lidcflow.errors import ErasureError, ReleaseError, ResourceError, TrainingError
-from lidcflow.learn.dataset import build_snapshot
+from lidcflow.learn.snapshot import build_snapshot
 from lidcflow.learn.splits import split_of
 from lidcflow.objects import bucket_of
 from lidcflow.privacy import PUBLIC_KEY, patient_key
-from lidcflow.read.recommend import not_evaluated
-from lidcflow.store import turns
-from lidcflow.store.catalog import Catalog
-from lidcflow.store.tombstones import tombstones_in
-from lidcflow.store.turns import at_work
+from lidcflow.report.rank import not_evaluated
+from lidcflow.series.find import Reason, Verdict
 from lidcflow.store.volumes import VolumeStore
+from lidcflow.volume.reduce import reduce_series
 from tasks.held_out import load_snapshot
 from tasks.infer import answer_refused
 from tasks.promote import promote, rollback
@@ -306,7 +306,7 @@ def test_an_erasure_that_is_killed_is_completed_by_the_next_one(config, training
         "import os, signal, sys\n"
         "from flows import erase as erasing\n"
         "from lidcflow.config import Config\n"
-        "from lidcflow.erasure.subject import Subject\n"
+        "from lidcflow.erase.subject import Subject\n"
         "erasing.delete_reports = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         "erasing.erase(Subject('patient', sys.argv[1]), Config.model_validate_json(sys.stdin.read()))\n"
     )
@@ -362,7 +362,7 @@ def test_one_way_to_name_what_is_erased_is_asked_for(config, tmp_path):
 
 
 def test_an_erasure_beside_other_work_is_refused(config, monkeypatch):
-    monkeypatch.setattr(turns, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(locks, "PATIENCE_S", 0.0)
 
     with at_work(config.workspace, "preprocess"), pytest.raises(ResourceError, match="got preprocess under way"):
         erase(subject("Grace"), config)

@@ -12,16 +12,16 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.inbox import inbox
 from flows.service.inbox_status import inbox_status, round_faults
+from lidcflow.catalog.locks import at_work
 from lidcflow.config import DeliveryConfig, InferConfig
+from lidcflow.config.service import PacsConfig
 from lidcflow.errors import ConfigError, ReleaseError, ResourceError, SourceError, TurnTaken
 from lidcflow.inbox.delivery import Sighting, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Rounds
-from lidcflow.inbox.sources import left_out
-from lidcflow.pacs import patience
-from lidcflow.pacs.config import PacsConfig
-from lidcflow.store.turns import at_work
-from tasks.cluster_connect import unfit_setting
+from lidcflow.inbox.sightings import left_out
+from lidcflow.pacs import retry as patience
+from tasks.cluster.connect import unfit_setting
 from tests.dicomweb_server import dicomweb_server, every
 from tests.inbox_round import watch
 
@@ -139,7 +139,7 @@ def test_a_round_finds_nothing_to_warn_of_in_the_cluster_that_it_started_itself(
         said.append(unfit_setting(client, place, purpose))
 
     ct_series(folder / "a")
-    monkeypatch.setattr("tasks.cluster.unfit_setting", spied)
+    monkeypatch.setattr("tasks.cluster.open.unfit_setting", spied)
 
     assert go_round(config)[0] == 1
     assert said

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from lidcflow.config import DeliveryConfig
 from lidcflow.inbox.delivery import Step
-from lidcflow.pacs import patience
+from lidcflow.pacs import retry
 from tests.dicomweb_server import Answer, dicomweb_server, raw_server
 from tests.flows.test_inbox import config_file, documents_in, go_round, rows_in, with_delivery
 from tests.inbox_round import watch
@@ -23,7 +23,7 @@ SCORED, SENDING = 4, 6
 
 @pytest.fixture(autouse=True)
 def short_delays(monkeypatch):
-    monkeypatch.setattr(patience, "FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from flows.drift import drift
 from flows.evaluate import evaluate
 from flows.experiment import bring_volumes, experiment
 from flows.infer import infer
-from flows.service.health import last_drift, last_reading
+from flows.service.status import last_drift, last_reading
 from flows.train import train
 from lidcflow.config import (
     ClusterConfig,
@@ -31,34 +31,26 @@ from lidcflow.config import (
     TrackingConfig,
     TrainConfig,
 )
-from lidcflow.ct.records import Acquisition, PixelFormat, Series, SourceSlice
-from lidcflow.ct.reduce import SlabSource, Volume
-from lidcflow.errors import (
-    ConfigError,
-    EmptySource,
-    EngineError,
-    LabelError,
-    ReleaseError,
-    TrackingAway,
-    TrainingError,
-)
-from lidcflow.experiment import ExperimentConfig
+from lidcflow.config.experiment import ExperimentConfig
+from lidcflow.dicom.records import Acquisition, PixelFormat, Series, SourceSlice
+from lidcflow.drift.record import DriftCheck
+from lidcflow.errors import ConfigError, EmptySource, EngineError, LabelError, ReleaseError, TrackingAway, TrainingError
+from lidcflow.experiment.builtin import arms_of, with_own_store
+from lidcflow.labels.lidc import lidc_scans, nodules_of
+from lidcflow.labels.slices import nodules_of_volume, slab_labels
 from lidcflow.learn.backbones import backbone_id
-from lidcflow.learn.card import release_card
-from lidcflow.learn.dataset import Snapshot
 from lidcflow.learn.engines import feature_error
-from lidcflow.learn.experiments import arms_of, with_own_store
-from lidcflow.learn.release import ReleaseRecord
-from lidcflow.lidc.annotations import lidc_scans, nodules_of
-from lidcflow.lidc.labels import nodules_of_volume, slab_labels
+from lidcflow.learn.snapshot import Snapshot
 from lidcflow.privacy import PUBLIC_KEY, patient_key
-from lidcflow.read.feedback import Saying, add_mark
-from lidcflow.read.recommendation import Recommendation
-from lidcflow.store.feedback import FeedbackTable
+from lidcflow.release.card import release_card
+from lidcflow.release.record import ReleaseRecord
+from lidcflow.report.marks import Saying, add_mark
+from lidcflow.report.marks_table import FeedbackTable
+from lidcflow.report.recommendation import Recommendation
 from lidcflow.store.volumes import VolumeStore
-from lidcflow.watch.record import DriftCheck
-from tasks.champions import ask_champion, champions_of
-from tasks.cluster import open_cluster
+from lidcflow.volume.reduce import SlabSource, Volume
+from tasks.cluster.open import open_cluster
+from tasks.evaluate import ask_champion, champions_of
 from tasks.features import compute_features
 from tasks.held_out import config_of_release, lacking_features, load_snapshot, read_split
 from tasks.infer import config_for

@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 
 from flows.cli import app, main
 from flows.preprocess import preprocess
+from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.errors import PacsError
-from lidcflow.pacs import patience
-from lidcflow.store.catalog import Catalog, State
+from lidcflow.pacs import retry
 from tests.dicomweb_server import dicomweb_server, every
 
 PLANTED = {"PatientName": "CANARY1^NAME", "PatientID": "CANARY2ID", "AccessionNumber": "CANARY3ACC"}
@@ -74,7 +74,7 @@ def test_a_study_that_is_deleted_after_the_index_refuses_its_series_alone(source
 @pytest.mark.usefixtures("prefect_server")
 def test_a_run_that_lost_its_pacs_is_resumed(source, config_of, monkeypatch):
     with dicomweb_server() as tiny:
-        monkeypatch.setattr(patience, "FIRST_DELAY_S", 0.01)
+        monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
         config = config_of("pacs", tiny.access)
         tiny.hold(source)
         lost = []

@@ -5,9 +5,9 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from flows.preprocess import check_room, gathering, preprocess
+from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.errors import ResourceError, SourceError, StoreMismatch
-from lidcflow.store.catalog import Catalog, State
 from lidcflow.store.volumes import VolumeStore
 from tasks.preprocess import Preprocessed
 

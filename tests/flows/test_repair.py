@@ -12,20 +12,20 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.repair import repair
+from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import Config, PreprocessConfig
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import index_folder
 from lidcflow.errors import SeriesRefused
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.store.catalog import Catalog, State
+from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster import open_cluster
+from lidcflow.volume.reduce import reduce_series
+from tasks.cluster.open import open_cluster
 
 WORK_AND_WAIT = """
 import sys, time
 from pathlib import Path
 from lidcflow.config import ClusterConfig
-from tasks.cluster import open_cluster
+from tasks.cluster.open import open_cluster
 if __name__ == "__main__":
     with open_cluster(ClusterConfig(workers=1), "preprocess", scratch=Path(sys.argv[1])):
         print("working", flush=True)

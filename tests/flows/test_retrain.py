@@ -14,15 +14,15 @@ from flows.erase import erase
 from flows.retrain import retrain
 from flows.service.status import status_of
 from flows.train import train
+from lidcflow.catalog import locks
+from lidcflow.catalog.locks import at_work
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig, RetrainConfig, SplitConfig, TrainConfig
-from lidcflow.erasure.subject import Subject
+from lidcflow.erase.subject import Subject
 from lidcflow.errors import ResourceError, TrainingError
-from lidcflow.learn.check import last_check
-from lidcflow.lidc.annotations import lidc_scans, nodules_of
-from lidcflow.store import turns
-from lidcflow.store.turns import at_work
+from lidcflow.labels.lidc import lidc_scans, nodules_of
+from lidcflow.release.retraining import last_check
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster import open_cluster
+from tasks.cluster.open import open_cluster
 from tasks.retraining import take_stock
 from tasks.tracking.connection import Tracking
 from tasks.tracking.registry import champion_version, list_releases
@@ -131,7 +131,7 @@ def test_the_command_says_why_and_a_forced_training_of_the_same_finds_its_releas
 
 
 def test_a_check_during_other_work_waits_and_two_trainings_never_run_at_once(config, first, monkeypatch):
-    monkeypatch.setattr(turns, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(locks, "PATIENCE_S", 0.0)
 
     with at_work(config.workspace, "train", alone=True):
         report = retrain(config)

@@ -11,11 +11,11 @@ from flows.cli import app
 from flows.train import train
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig, SplitConfig, TrackingConfig, TrainConfig
 from lidcflow.errors import TrackingAway, TrainingError
-from lidcflow.lidc.annotations import lidc_scans, nodules_of
+from lidcflow.labels.lidc import lidc_scans, nodules_of
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster import open_cluster
+from tasks.cluster.open import open_cluster
 from tasks.features import compute_features, feature_reader
-from tasks.kept import folder_of
+from tasks.sector import folder_of
 from tasks.snapshot import plan_training
 from tasks.snapshot_files import find_snapshot
 from tasks.tracking import registry

@@ -7,10 +7,10 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.preprocess import preprocess
+from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.errors import ResourceError
 from lidcflow.objects import bucket_of
-from lidcflow.store.catalog import Catalog, State
 from lidcflow.store.volumes import VolumeStore
 from tests.object_storage import every
 

@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lidcflow.catalog.series import Catalog
 from lidcflow.inbox.delivery import Patience, Sighting, Step
 from lidcflow.inbox.ledger import Ledger
-from lidcflow.store.catalog import Catalog
 from tests.databases import execute
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

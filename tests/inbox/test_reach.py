@@ -11,7 +11,7 @@ from lidcflow.errors import PacsAway, PacsError
 from lidcflow.inbox.delivery import Delivery, Step, instance_set
 from lidcflow.inbox.presence import holds_others_of_study, is_held, seen_now, still_held
 from lidcflow.inbox.reach import Reach
-from lidcflow.pacs import patience
+from lidcflow.pacs import retry
 from tests.dicomweb_server import Answer, dicomweb_server, every, raw_server
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -19,7 +19,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def short_delays(monkeypatch):
-    monkeypatch.setattr(patience, "FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from lidcflow.erasure.subject import Subject
-from lidcflow.store.tombstones import Tombstones
+from lidcflow.erase.subject import Subject
+from lidcflow.erase.tombstones import Tombstones
 from tests.infra.compose import INFRA
 from tests.infra.databases import databases, is_installed
 

@@ -108,7 +108,7 @@ class Refusing:
 sys.meta_path.insert(0, Refusing())
 import flows.drift, flows.inbox, flows.preprocess, flows.reports.app, flows.retrain, flows.service.deploy
 from lidcflow.config import Access, PreprocessConfig
-from lidcflow.ct.series import index_folder
+from lidcflow.series.find import index_folder
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.store.volumes import VolumeStore
 from tasks.worker import preprocess_series

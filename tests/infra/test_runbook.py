@@ -7,8 +7,8 @@ import tomllib
 
 import pytest
 
-from lidcflow.config_cluster import is_class
-from lidcflow.config_file import load_config
+from lidcflow.config.cluster import is_class
+from lidcflow.config.file import load_config
 from tests.infra.compose import INFRA, document, services
 
 ROOT = INFRA.parent

@@ -1,9 +1,9 @@
 """Arms of experiments small enough to check in the head."""
 
 from lidcflow.config import Config
-from lidcflow.learn.arm import ArmResult, Predictions, SectorCurves
-from lidcflow.learn.experiments import Arm
-from lidcflow.learn.release import ClassCounts
+from lidcflow.experiment.arm import ArmResult, Predictions, SectorCurves
+from lidcflow.experiment.builtin import Arm
+from lidcflow.stats.estimate import ClassCounts
 
 LABELS = [0, 0, 1, 2]
 CALLED = {0: [0.8, 0.1, 0.1], 1: [0.1, 0.8, 0.1], 2: [0.1, 0.1, 0.8]}

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from lidcflow.config import SplitConfig, TrainConfig
-from lidcflow.config_finetune import FinetuneConfig
+from lidcflow.config.science import FinetuneConfig
 from lidcflow.errors import TrainingError
 from lidcflow.learn.backbones import load_backbone
-from lidcflow.learn.dataset import Snapshot, build_snapshot
-from lidcflow.learn.feature_source import FeatureSource
-from lidcflow.learn.features import series_features
-from lidcflow.learn.training import train_sector
+from lidcflow.learn.features import FeatureSource, series_features
+from lidcflow.learn.snapshot import Snapshot, build_snapshot
+from lidcflow.learn.train import train_sector
 
 SLICES, SIZE, PATIENTS = 6, 16, 16
 LABELS = np.array([0, 0, 1, 0, 2, 0], dtype=np.int8)

@@ -4,10 +4,10 @@ import pytest
 
 from lidcflow.config import TrainConfig
 from lidcflow.errors import TrainingError
-from lidcflow.learn.calibration import Calibration
-from lidcflow.learn.class_weights import class_weights
 from lidcflow.learn.fitting import fit_head
 from lidcflow.learn.heads import build_head, calibrated_model
+from lidcflow.learn.training_set import class_weights
+from lidcflow.stats.calibration import Calibration
 
 FAST = TrainConfig(epochs=3, learning_rate=0.02)
 UNMOVED = Calibration(scale=1.0, offsets=(0.0, 0.0, 0.0))

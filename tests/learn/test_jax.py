@@ -19,7 +19,7 @@ import sys
 import numpy as np
 import pandas as pd
 from lidcflow.config import TrainConfig
-from lidcflow.learn.calibration import fit_calibration
+from lidcflow.stats.calibration import fit_calibration
 from lidcflow.learn.engines import load_engine
 from lidcflow.learn.features import series_features
 from lidcflow.learn.finetune import finetune

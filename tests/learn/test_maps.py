@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lidcflow.learn.ahead import ahead
+from lidcflow.learn.fitting import ahead
 from lidcflow.learn.maps import StoredMaps
 
 SLICES, SERIES = 6, 5

@@ -11,10 +11,10 @@ import pytest
 from lidcflow.config import TrainConfig
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.backbones import load_top
-from lidcflow.learn.calibration import Calibration
 from lidcflow.learn.heads import build_head, calibrated_model
 from lidcflow.learn.network_file import CONFIG, WEIGHTS, load_network
 from lidcflow.learn.runtime import keras
+from lidcflow.stats.calibration import Calibration
 
 FEATURES = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
 

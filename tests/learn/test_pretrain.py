@@ -5,7 +5,7 @@ import pytest
 
 from lidcflow.config import TrainConfig
 from lidcflow.learn.backbones import load_backbone
-from lidcflow.learn.practice import PracticeSet, make_practice_set
+from lidcflow.learn.chests import PracticeSet, make_practice_set
 from lidcflow.learn.pretrain import PretrainSettings, judge, practice_network, pretrain
 
 TINY = PretrainSettings(volumes=2, held_out=1, steps=2, batch_size=4, processes=1)

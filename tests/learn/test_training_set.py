@@ -10,10 +10,9 @@ import pytest
 
 from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.errors import TrainingError
-from lidcflow.learn.class_weights import class_weights
-from lidcflow.learn.dataset import Snapshot, build_snapshot, sector_rows
-from lidcflow.learn.training_set import TrainingSet, TrainingSettings, fix_training_set, settings_of
-from lidcflow.lidc.labels import NoduleSlices
+from lidcflow.labels.slices import NoduleSlices
+from lidcflow.learn.snapshot import Snapshot, build_snapshot, sector_rows
+from lidcflow.learn.training_set import TrainingSet, TrainingSettings, class_weights, fix_training_set, settings_of
 
 SLICES = 6
 LABELS = np.array([0, 0, 0, 1, 2, 0], dtype=np.int8)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lidcflow.config import TrainConfig
-from lidcflow.config_finetune import BLOCKS, FinetuneConfig
+from lidcflow.config.science import BLOCKS, FinetuneConfig
 from lidcflow.learn.backbones import describe_backbone, load_backbone, load_top
 from lidcflow.learn.truncate import BOUNDARIES, map_shape
 

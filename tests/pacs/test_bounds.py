@@ -9,18 +9,17 @@ from dataclasses import replace
 
 import pytest
 
+from lidcflow.config.service import PacsConfig
 from lidcflow.errors import PacsError, SeriesRefused
-from lidcflow.pacs import client, patience, query, retrieve
+from lidcflow.pacs import client, query, retrieve, retry
 from lidcflow.pacs.body import decoded
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.config import PacsConfig
 from lidcflow.pacs.feed import Position, read_feed
-from lidcflow.pacs.multipart import read_parts
-from lidcflow.pacs.patience import Excess, Passing
 from lidcflow.pacs.places import Place, Service, series_url
 from lidcflow.pacs.query import find_series, instance_uids
-from lidcflow.pacs.retrieve import bounds_of, instances
-from lidcflow.pacs.stow import store
+from lidcflow.pacs.retrieve import bounds_of, instances, read_parts
+from lidcflow.pacs.retry import Excess, Passing
+from lidcflow.pacs.send import store
 from tests.dicomweb_server import BOUNDARY, JSON, PARTS, Answer, dripping, raw_server
 
 MIB = 2**20
@@ -30,7 +29,7 @@ TIMEOUT_S = 0.5
 
 @pytest.fixture(autouse=True)
 def short_delays(monkeypatch):
-    monkeypatch.setattr(patience, "FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
 
 
 def series_of(tiny, **settings):

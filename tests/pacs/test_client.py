@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydicom.uid import generate_uid
 
+from lidcflow.config.service import PacsConfig
 from lidcflow.errors import ConfigError, PacsError, SourceError
-from lidcflow.pacs import patience
+from lidcflow.pacs import retry
 from lidcflow.pacs.client import Gone, Pacs
-from lidcflow.pacs.config import PacsConfig
 from lidcflow.pacs.places import Place, Service
 from lidcflow.pacs.query import find_series, instance_uids
 from tests.dicomweb_server import Answer, cut, dicomweb_server, every, first, hanging
@@ -22,7 +22,7 @@ from tests.dicomweb_server import Answer, cut, dicomweb_server, every, first, ha
 
 @pytest.fixture(autouse=True)
 def short_delays(monkeypatch):
-    monkeypatch.setattr(patience, "FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
 
 
 def redirect(target):
@@ -138,10 +138,10 @@ def test_a_pacs_that_is_not_there_is_told_in_one_sentence():
 def test_delays_grow_and_what_the_service_asks_for_is_kept_to(monkeypatch):
     waited = []
     monkeypatch.setattr(time, "sleep", waited.append)
-    patient = patience.Patience(Service("", PacsConfig(url="http://pacs", retries=4)))
+    patient = retry.Patience(Service("", PacsConfig(url="http://pacs", retries=4)))
 
     for wait_s in (0.0, 0.0, 7.0, 1e6):
-        patient.wait(patience.Passing("status 503", wait_s))
+        patient.wait(retry.Passing("status 503", wait_s))
 
     assert waited == [0.01, 0.02, 7.0, 30.0]
 

@@ -1,8 +1,8 @@
 import pytest
 
 from lidcflow.config import Access
+from lidcflow.config.service import PacsConfig
 from lidcflow.errors import SourceError
-from lidcflow.pacs.config import PacsConfig
 from lidcflow.pacs.places import place_of, series_url
 
 ACCESS = Access(pacs={"main": PacsConfig(url="https://pacs.example.org/dicom-web/")})

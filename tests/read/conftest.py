@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from lidcflow.config import InferConfig, PreprocessConfig
-from lidcflow.ct.reduce import SlabSource
-from lidcflow.read.recommend import recommend
-from lidcflow.read.recommendation import Recommendation, ReleaseFacts
+from lidcflow.release.facts import ReleaseFacts
+from lidcflow.report.rank import recommend
+from lidcflow.report.recommendation import Recommendation
 from lidcflow.store.record import VolumeRecord
+from lidcflow.volume.reduce import SlabSource
 
 PREPROCESSING = PreprocessConfig()
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from lidcflow.config import LabelConfig, PreprocessConfig
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import index_folder
-from lidcflow.lidc.labels import label_string
+from lidcflow.labels.collect import Collected, collect_nodules
+from lidcflow.labels.slices import label_string
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.readings.collect import Collected, collect_nodules
+from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeRecord, VolumeStore
+from lidcflow.volume.reduce import reduce_series
 from tasks.labels import label_readable
 
 SLICES = PreprocessConfig(slices=10, size=16)

@@ -6,8 +6,7 @@ from lidcflow.config import Access
 from lidcflow.errors import ResourceError, SourceError
 from lidcflow.objects import bucket_of
 from lidcflow.source import download as module
-from lidcflow.source.download import download
-from lidcflow.source.wanted import plan_download
+from lidcflow.source.download import download, plan_download
 from tests.object_storage import every
 
 

@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 
-from lidcflow.ct.series import index_folder
 from lidcflow.errors import SourceError
 from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.series.find import index_folder
 from lidcflow.source import folder
 from lidcflow.source.folder import list_folder
 from lidcflow.source.places import check_source

@@ -3,14 +3,14 @@ import builtins
 import pytest
 
 from lidcflow.config import Access, ObjectsConfig
-from lidcflow.ct.attribution import Attribution
-from lidcflow.ct.series import index_files
+from lidcflow.dicom.records import Attribution
 from lidcflow.errors import ResourceError, SourceError
+from lidcflow.headers.reader import HeaderReader
 from lidcflow.objects import bucket_of
 from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.series.find import index_files
 from lidcflow.source import idc
 from lidcflow.source.places import list_source
-from lidcflow.source.reader import HeaderReader
 
 
 def index(source, objects):

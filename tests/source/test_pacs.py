@@ -9,17 +9,17 @@ from pydicom.dataelem import DataElement
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.ct import arrivals
-from lidcflow.ct.records import Reason
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import index_files, index_folder
-from lidcflow.erasure.subject import Subject
-from lidcflow.erasure.verdicts import without_erased
+from lidcflow.dicom.records import Reason
+from lidcflow.erase.subject import Subject
+from lidcflow.erase.verdicts import without_erased
 from lidcflow.errors import EmptySource, PacsError, SeriesRefused
-from lidcflow.pacs import patience
+from lidcflow.headers.reader import HeaderReader
+from lidcflow.pacs import retry
+from lidcflow.pixels import from_pacs
 from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.series.find import index_files, index_folder
 from lidcflow.source.places import list_source
-from lidcflow.source.reader import HeaderReader
+from lidcflow.volume.reduce import reduce_series
 from tests.ct.conftest import ENCODED, encode_folder
 from tests.ct.enhanced import to_enhanced
 from tests.dicomweb_server import Answer, cut, dicomweb_server, every, first
@@ -30,7 +30,7 @@ CONFIG = PreprocessConfig(slices=8, size=16)
 @pytest.fixture
 def tiny(monkeypatch):
     """A tiny PACS with faults to order, and short delays."""
-    monkeypatch.setattr(patience, "FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
     with dicomweb_server() as server:
         yield server
 
@@ -280,7 +280,7 @@ def test_an_instance_that_changes_under_way_refuses_its_series(ct_series, tmp_pa
 def test_instances_beyond_the_memory_for_them_are_asked_for_one_by_one(ct_series, tmp_path, tiny, monkeypatch):
     folder = ct_series(tmp_path / "ct", n=12, ImagePositionPatient=lambda i: [0, 0, 2.5 * i])
     tiny.hold(folder)
-    monkeypatch.setattr(arrivals, "HELD_BYTES", 5000)
+    monkeypatch.setattr(from_pacs, "HELD_BYTES", 5000)
 
     assert_same(folder, "pacs:tiny", tiny)
 

@@ -4,14 +4,14 @@ import pydicom
 import pytest
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.ct.records import Reason
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import index_files
+from lidcflow.dicom.records import Reason
 from lidcflow.errors import SeriesRefused
+from lidcflow.headers.reader import HeaderReader
 from lidcflow.inbox.sightings import pacs_sightings
 from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.series.find import index_files
 from lidcflow.source.places import list_source
-from lidcflow.source.reader import HeaderReader
+from lidcflow.volume.reduce import reduce_series
 
 CONFIG = PreprocessConfig(slices=8, size=16)
 

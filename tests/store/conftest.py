@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import index_folder
 from lidcflow.objects import bucket_of
 from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
+from lidcflow.volume.reduce import reduce_series
 from tests.store.examples import SMALL, URL
 
 

@@ -8,8 +8,8 @@ from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.ct.reduce import reduce_series
 from lidcflow.store.volumes import VolumeStore
+from lidcflow.volume.reduce import reduce_series
 from tests.store.examples import FEATURES
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.ct.reduce import reduce_series
 from lidcflow.errors import StoreError, StoreMismatch
 from lidcflow.privacy import PUBLIC_KEY, patient_key
 from lidcflow.store.volumes import VolumeStore
+from lidcflow.volume.reduce import reduce_series
 from tests.store.examples import FEATURES, SMALL, URL
 
 

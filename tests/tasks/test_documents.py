@@ -6,11 +6,11 @@ import pydicom
 import pytest
 
 from lidcflow.config import Access
-from lidcflow.ct.series import index_folder
 from lidcflow.errors import ConfigError
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.read.recommend import not_evaluated
-from lidcflow.read.report import write_report
+from lidcflow.report.page import write_report
+from lidcflow.report.rank import not_evaluated
+from lidcflow.series.find import index_folder
 from tasks.documents import check_documents, document, example_files, write_all_documents
 from tasks.infer import page_folder, reading_of
 from tests.documents.small_study import RELEASE, answer

@@ -3,12 +3,12 @@ from prefect import flow
 from prefect.utilities.annotations import quote
 
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
-from lidcflow.ct.series import index_folder
 from lidcflow.errors import ResourceError, SeriesRefused, StoreMismatch
 from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
-from tasks import cluster_connect
-from tasks.cluster import open_cluster
+from tasks.cluster import connect
+from tasks.cluster.open import open_cluster
 from tasks.preprocess import Preprocessed, drain, preprocess_batch, preprocessing
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -93,7 +93,7 @@ def test_a_batch_ends_with_its_last_series_and_leaves_the_next_ones_alone(two_se
 
 
 def test_a_scheduler_that_is_not_there_is_one_error_and_not_a_refusal_of_each_series(two_series, config, monkeypatch):
-    monkeypatch.setattr(cluster_connect, "SCHEDULER_WITHIN_S", 0.5)
+    monkeypatch.setattr(connect, "SCHEDULER_WITHIN_S", 0.5)
     finished = preprocessing(two_series, "tcp://127.0.0.1:9", config)
 
     with pytest.raises(ResourceError, match="must be running"):

@@ -6,13 +6,13 @@ import numpy as np
 from prefect.settings import get_current_settings
 
 from lidcflow.config import Config, PreprocessConfig
-from lidcflow.ct.noticed import Noticed
-from lidcflow.ct.reduce import reduce_series
-from lidcflow.ct.series import index_folder
-from lidcflow.learn.dataset import build_snapshot
-from lidcflow.learn.release import BackbonePin
+from lidcflow.learn.snapshot import build_snapshot
+from lidcflow.pixels.noticed import Noticed
 from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.release.record import BackbonePin
+from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
+from lidcflow.volume.reduce import reduce_series
 from tasks.labels import fit_for_learning
 from tasks.snapshot import _plan
 

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -5,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from lidcflow.config import Access, PreprocessConfig
-from lidcflow.ct.series import index_folder
 from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
-from tasks.worker import preprocess_series
+from tasks.worker import preprocess_series, within
 
 CONFIG = PreprocessConfig(slices=8, size=16)
 
@@ -47,3 +48,27 @@ def test_a_worker_imports_neither_prefect_nor_tensorflow():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+TWO_THREADS = """
+import threading, time
+from tasks.worker import within
+slow = threading.Thread(target=within, args=(0.3, time.sleep, 60))
+slow.start()
+for _ in range(1000):
+    within(30.0, time.sleep, 0.01)
+"""
+
+
+def test_what_returns_in_time_leaves_no_timer_behind():
+    assert within(60.0, abs, -1) == 1
+    with pytest.raises(TypeError):
+        within(60.0, abs, "x")
+
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_quick_neighbour_in_the_same_process_does_not_push_a_deadline_back():
+    done = subprocess.run([sys.executable, "-c", TWO_THREADS], check=False)
+
+    assert done.returncode == -signal.SIGALRM

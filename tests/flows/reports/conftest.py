@@ -12,13 +12,13 @@ import uvicorn
 
 from flows.reports.server import settings
 from lidcflow.config import Config, InferConfig, PreprocessConfig
-from lidcflow.ct.records import Acquisition, PixelFormat, Series, SourceSlice
-from lidcflow.ct.reduce import SlabSource, Volume
-from lidcflow.read.recommend import not_evaluated, recommend
-from lidcflow.read.recommendation import ReleaseFacts
-from lidcflow.read.report import write_report
-from lidcflow.read.reports import ReportKey
+from lidcflow.dicom.records import Acquisition, PixelFormat, Series, SourceSlice
+from lidcflow.release.facts import ReleaseFacts
+from lidcflow.report.folder import ReportKey
+from lidcflow.report.page import write_report
+from lidcflow.report.rank import not_evaluated, recommend
 from lidcflow.store.volumes import VolumeStore
+from lidcflow.volume.reduce import SlabSource, Volume
 
 SLICES, SIZE = 65, 32
 HOSTILE = "<script>document.title='x'</script><img src=x onerror=\"document.title='x'\">"

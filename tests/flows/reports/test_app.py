@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lidcflow.config import Config
-from lidcflow.read.report import PAGE
-from lidcflow.store.feedback import FeedbackTable
+from lidcflow.report.marks_table import FeedbackTable
+from lidcflow.report.page import PAGE
 from lidcflow.store.volumes import VolumeStore
 from tests.flows.reports.conftest import HOSTILE, NOTHING, RANGES, REFUSED, SIZE, SLICES, serving
 

@@ -5,12 +5,12 @@ import pytest
 from flows.service import poller
 from flows.service.inbox_status import inbox_status, round_faults
 from flows.service.poller import ANCHOR, pause_after_failures, poll, seconds_to_next
+from lidcflow.catalog.database import utc_now
+from lidcflow.catalog.locks import at_work
 from lidcflow.config import DeliveryConfig
 from lidcflow.inbox.delivery import Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Round, Rounds
-from lidcflow.store.database import utc_now
-from lidcflow.store.turns import at_work
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_polls_without_a_release_are_told_and_nothing_is_looked_into(config, ask
 
 
 def test_a_poll_leaves_a_round_that_is_under_way_alone(config, asked, monkeypatch):
-    monkeypatch.setattr("lidcflow.store.turns.PATIENCE_S", 0)
+    monkeypatch.setattr("lidcflow.catalog.locks.PATIENCE_S", 0)
 
     with at_work(config.workspace, "inbox", alone=True):
         poll(config)

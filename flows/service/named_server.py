@@ -1,0 +1,99 @@
+"""A Prefect server that is named by ``PREFECT_API_URL`` or a profile: one sentence when it can't be used."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from pydantic import ValidationError
+
+from lidcflow.config.checks import without_credentials
+from lidcflow.errors import ResourceError
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+ANSWER_WITHIN_S = 10.0
+WAY_OUT = "start it, or check PREFECT_API_URL, which ends in /api; unset, a temporary server is started"
+_REASONS = {
+    401: "status 401: it asks for credentials; set PREFECT_API_AUTH_STRING or PREFECT_API_KEY to those that it takes",
+    403: "status 403: it refuses access; set PREFECT_API_AUTH_STRING or PREFECT_API_KEY to those that it takes",
+    404: f"status 404: there is no Prefect API at this address; {WAY_OUT}",
+}
+
+
+def named_server() -> str | None:
+    """Return the address of the Prefect server that the settings name, from the environment or a profile.
+
+    Raises
+    ------
+    ResourceError
+        If Prefect can't read its settings.
+    """
+    try:
+        from prefect.settings import get_current_settings
+
+        return get_current_settings().api.url
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = ".".join(str(part) for part in first["loc"]) or "one of them"
+        raise ResourceError(
+            f"Prefect's settings: must be valid, got for {setting}: {first['msg']}; check the variables PREFECT_..., "
+            "and profiles.toml of PREFECT_HOME"
+        ) from None
+
+
+def check_named_server(url: str) -> None:
+    """Make sure that a Prefect server answers, before a flow starts: Prefect itself ends in a traceback.
+
+    Raises
+    ------
+    ResourceError
+        If it is down, is something else, refuses the credentials, or is of another generation of Prefect.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    try:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            _ask(get_client(sync_client=True, httpx_settings={"timeout": ANSWER_WITHIN_S}))
+    except httpx.HTTPStatusError as error:
+        raise _unusable(url, told_status(error.response.status_code)) from None
+    except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
+        raise _unusable(url, f"{_reason(error)}; {WAY_OUT}") from None
+    except ValueError:
+        raise _unusable(url, f"an answer that is not of a Prefect API; {WAY_OUT}") from None
+
+
+def told_status(status: int) -> str:
+    """Return what a status means for a Prefect API, with the way out."""
+    return _REASONS.get(status, f"status {status}; look at its log, or check PREFECT_API_URL")
+
+
+def _ask(client: SyncPrefectClient) -> None:
+    """Ask whether the server is up, and for its version, which it tells only those whom it knows."""
+    from prefect.client.base import ServerType
+
+    with closing(client._client):  # entering the client itself ends in a traceback where nothing answers
+        _json(client.request("GET", "/health"))
+        if client.server_type is ServerType.CLOUD:
+            return
+        if not isinstance(_json(client.request("GET", "/admin/version")), str):
+            raise ValueError("a version must be text")
+
+
+def _json(response: httpx.Response) -> Any:
+    if "json" not in response.headers.get("Content-Type", ""):
+        raise ValueError("an answer of Prefect's API must be JSON")
+    return response.json()
+
+
+def _unusable(url: str, why: str) -> ResourceError:
+    return ResourceError(f"Prefect server {without_credentials(url)}: must answer, got {why}")
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return f"{type(error).__name__} ({lines[0][:150]})" if lines else type(error).__name__

@@ -1,0 +1,147 @@
+"""The Prefect server that a command starts for itself: it ends with the command, however that one goes."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import get_current_settings
+
+from flows.service.processes import rotate, tail
+from lidcflow.errors import ResourceError
+from tasks.cluster.interrupts import shielding_children
+
+GRACE_S = 5.0
+KILLED_WITHIN_S = 15.0
+POLL_S = 0.1
+ASK_WITHIN_S = 5.0
+PORT_TAKEN = 3
+"""Exit code of uvicorn when another process was faster to take the port."""
+
+LOG = "temporary-server.log"
+
+_APPLICATION = "flows.service.prefect_app:temporary"
+_OWN_FOLDER = str(Path(__file__).parents[1])
+"""Without it uvicorn imports from the working folder first, where there may be another package called flows."""
+
+
+class TemporaryServer(SubprocessASGIServer):
+    """Prefect's own temporary server below a guard (`flows.service.guard`).
+
+    Prefect stops its server by an exit handler, which a killed command never reaches. The guard holds a pipe to this
+    process from its first instruction on, so that there is no moment in which a kill leaves the server behind.
+    Prefect's clients find this instance when they ask for a `SubprocessASGIServer`.
+    """
+
+    def start(self, timeout: int | None = None) -> None:
+        """Start the server and wait until it answers.
+
+        Raises
+        ------
+        ResourceError
+            If it ends, or does not answer in time; the sentence names its log.
+        """
+        if self.running:
+            return
+        limit_s = timeout or get_current_settings().server.ephemeral.startup_timeout_seconds
+        self.running = True
+        atexit.register(self.stop)
+        try:
+            self._launch()
+            self._wait_until_it_answers(limit_s)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Close the pipe, so that the guard ends the server with a grace period; then do what Prefect does."""
+        if self.server_process and self.server_process.stdin:
+            self.server_process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.server_process.wait(GRACE_S + KILLED_WITHIN_S)
+        super().stop()
+
+    def _launch(self) -> None:
+        self.port = self.find_available_port()
+        self.server_process = self._run_uvicorn_command()
+
+    def _wait_until_it_answers(self, limit_s: float) -> None:
+        deadline_s = time.monotonic() + limit_s
+        with httpx.Client(trust_env=False, timeout=ASK_WITHIN_S) as client:
+            while not self._answers(client):
+                ended = self.server_process.poll() if self.server_process else 1
+                if ended == PORT_TAKEN:
+                    self._launch()
+                elif ended is not None:
+                    raise _failed(f"stay up, got exit code {ended} ({_last_line(_log())})", f"see {_log()}")
+                if time.monotonic() > deadline_s:
+                    raise _failed(
+                        f"start within {limit_s:.0f} s, but did not", "run again when the machine is less busy"
+                    )
+                time.sleep(POLL_S)
+
+    def _answers(self, client: httpx.Client) -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return client.get(f"{self.api_url}/health").is_success
+        return False
+
+    def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
+        guard = [sys.executable, "-P", "-m", "flows.service.guard", str(GRACE_S), "SIGTERM"]
+        with _opened_log() as log, shielding_children():
+            return subprocess.Popen(
+                [*guard, *self._server_command()],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_environment(),
+            )
+
+    def _server_command(self) -> list[str]:
+        """Return the command that Prefect itself starts, with the application of `flows.service.prefect_app`."""
+        listening = ("--host", "127.0.0.1", "--port", str(self.port), "--log-level", "error", "--lifespan", "on")
+        return [sys.executable, "-P", "-m", "uvicorn", "--app-dir", _OWN_FOLDER, "--factory", _APPLICATION, *listening]
+
+
+def start_temporary_server() -> None:
+    """Start the temporary server of this process, which all of its Prefect clients use from now on.
+
+    Raises
+    ------
+    ResourceError
+        If it does not start.
+    """
+    TemporaryServer().start()
+
+
+def _environment() -> dict[str, str]:
+    """Return the server's environment, as Prefect's own `SubprocessASGIServer` makes it."""
+    ephemeral = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+    return {**os.environ, **ephemeral, **get_current_settings().to_environment_variables(exclude_unset=True)}
+
+
+def _log() -> Path:
+    return get_current_settings().home / LOG
+
+
+def _opened_log() -> IO[bytes]:
+    rotate(_log())
+    return _log().open("ab")
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in tail(log) if line.strip()]
+    return lines[-1][:200] if lines else "no output"
+
+
+def _failed(what: str, way_out: str) -> ResourceError:
+    return ResourceError(
+        f"Prefect's temporary server: must {what}; {way_out}, or set PREFECT_API_URL to a running server"
+    )

@@ -1,0 +1,1 @@
+"""The SQL database of a workspace: series, ledger and locks."""

@@ -1,0 +1,262 @@
+"""Who is at work on a workspace: trainings take turns, and an erasure starts when nobody else is.
+
+Each turn is a locked file, so it goes with its process, however that ends. Files hold on one machine; where the catalog
+is in PostgreSQL, a lock in its database holds between machines besides.
+
+A lock goes with its connection, so with the process that holds it, however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal, get_args
+
+from sqlalchemy import Connection, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from lidcflow.catalog.database import engine_of, shown
+from lidcflow.errors import ResourceError, TurnTaken
+from lidcflow.store import relocation
+
+
+def holds_between_machines(catalog_url: str) -> bool:
+    """Tell whether a catalog's database has locks that several machines see.
+
+    Examples
+    --------
+    >>> holds_between_machines("postgresql+pg8000://me@db/catalog"), holds_between_machines("sqlite:///catalog.db")
+    (True, False)
+    """
+    return make_url(catalog_url).get_backend_name() == "postgresql"
+
+
+@contextmanager
+def held_between_machines(catalog_url: str, name: str, *, alone: bool) -> Iterator[bool]:
+    """Try to hold a lock for as long as the block runs, and give whether it is held.
+
+    Parameters
+    ----------
+    catalog_url : str
+        SQLAlchemy URL of a PostgreSQL database.
+    name : str
+        Of the lock.
+    alone : bool
+        Whether nobody else may hold it; otherwise others that don't want to be alone may.
+
+    Raises
+    ------
+    ResourceError
+        If the database does not answer.
+    StoreError
+        If the URL is not one of a database.
+    """
+    connection = _connected(catalog_url)
+    try:
+        yield _taken(connection, name, alone=alone)
+    finally:
+        with suppress(SQLAlchemyError):  # a server that went away has let go of the lock
+            connection.close()
+
+
+def _connected(catalog_url: str) -> Connection:
+    engine = engine_of(catalog_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    try:
+        return engine.connect()
+    except SQLAlchemyError as error:
+        raise ResourceError(
+            f"catalog {shown(engine)}: the database must answer to say whose turn it is, got {type(error).__name__}; "
+            "start it, or check catalog_url"
+        ) from None
+
+
+def _taken(connection: Connection, name: str, *, alone: bool) -> bool:
+    function = "pg_try_advisory_lock" if alone else "pg_try_advisory_lock_shared"
+    return bool(connection.execute(text(f"SELECT {function}(:key)"), {"key": lock_key(name)}).scalar())
+
+
+def lock_key(name: str) -> int:
+    """Return the number of a lock, a signed one of 64 bits.
+
+    Examples
+    --------
+    >>> lock_key("train") == lock_key("train"), lock_key("train") == lock_key("inbox")
+    (True, False)
+    """
+    return int.from_bytes(hashlib.sha256(f"lidcflow {name}".encode()).digest()[:8], signed=True)
+
+
+Stage = Literal["preprocess", "train", "infer", "inbox", "evaluate", "experiment"]
+FOLDER = "locks"
+SERVED_FILE = "up.json"
+"""Locked by `lidcflow up` for as long as it serves the workspace."""
+
+PATIENCE_S = 1.0
+"""Time to wait for one who only looks whether a turn is taken."""
+
+_ALL = "workspace"
+
+
+@contextmanager
+def at_work(
+    workspace: Path, stage: Stage, *, alone: bool = False, catalog: str = "", patience_s: float = PATIENCE_S
+) -> Iterator[None]:
+    """Take part in the work on a workspace.
+
+    Parameters
+    ----------
+    workspace : Path
+        Made when it is lacking.
+    stage : Stage
+        What is done.
+    alone : bool
+        Whether no other process may be at the same stage.
+    catalog : str
+        SQLAlchemy URL of the catalog.
+    patience_s : float
+        Time to wait on this machine for another process at the stage.
+
+    Raises
+    ------
+    TurnTaken
+        If an erasure is under way, or the stage is to be alone and is not.
+    ResourceError
+        If the workspace can't be written, or as for `settle`.
+    """
+    erasing = f"workspace {workspace}: an erasure must come to its end first, got one under way; run again after it"
+    taken = f"workspace {workspace}: only one {stage} may run at a time, got one under way; run again after it"
+    kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+    settle(workspace)
+    with (
+        _held(workspace, _ALL, fcntl.LOCK_SH, erasing),
+        _held(workspace, stage, kind, taken, patience_s=patience_s),
+        _held_elsewhere(catalog, _ALL, erasing),
+        _held_elsewhere(catalog, stage, taken, alone=alone),
+    ):
+        yield
+
+
+@contextmanager
+def nobody_else_at_work(workspace: Path, catalog: str = "") -> Iterator[None]:
+    """Have a workspace to oneself: what is deleted now is not being written by another process.
+
+    Raises
+    ------
+    ResourceError
+        If anything is under way, or as for `settle`.
+    """
+    settle(workspace)
+    if (workspace / FOLDER / f"{_ALL}.lock").exists():
+        others = [stage for stage in get_args(Stage) if is_at_work(workspace, stage)]
+    else:
+        others = []
+    taken = (
+        f"workspace {workspace}: nothing else may run during an erasure, got {' and '.join(others) or 'another one'} "
+        "under way; stop it, or run again after it"
+    )
+    with _held(workspace, _ALL, fcntl.LOCK_EX, taken), _held_elsewhere(catalog, _ALL, taken, alone=True):
+        yield
+
+
+def settle(workspace: Path) -> int:
+    """Make MLflow's database name the folder that the workspace lies in, if it was moved or copied.
+
+    Returns
+    -------
+    int
+        Places of artifacts that were rewritten; 0 where the workspace lies where it did.
+
+    Raises
+    ------
+    ResourceError
+        If the database can't be written, or another process uses the workspace by the name that would be replaced.
+    """
+    if not (former := relocation.former_roots(workspace)):
+        return 0
+    taken = (
+        f"workspace {workspace}: its MLflow database names {former[0]} as its folder, and another process is at work "
+        "there under that name; stop it, or use the workspace by the same name"
+    )
+    with _held(workspace, _ALL, fcntl.LOCK_EX, taken), _unserved(workspace, taken):
+        return relocation.rewrite(workspace)
+
+
+def is_at_work(workspace: Path, stage: Stage, catalog: str = "") -> bool:
+    """Tell whether any process is at a stage."""
+    if catalog and holds_between_machines(catalog):
+        with held_between_machines(catalog, stage, alone=True) as free:
+            if not free:
+                return True
+    try:
+        with open(workspace / FOLDER / f"{stage}.lock", "rb") as stream:
+            return not _locked(stream.fileno(), fcntl.LOCK_EX, patience_s=0)
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _unserved(workspace: Path, taken: str) -> Iterator[None]:
+    """Keep `lidcflow up` from starting, and refuse if it runs."""
+    try:
+        descriptor = os.open(workspace / SERVED_FILE, os.O_RDONLY)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        if not _locked(descriptor, fcntl.LOCK_SH, patience_s=0):
+            raise ResourceError(taken)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _held_elsewhere(catalog: str, name: str, taken: str, *, alone: bool = False) -> Iterator[None]:
+    """Hold a turn against other machines, where the catalog's database can tell them."""
+    if not catalog or not holds_between_machines(catalog):
+        yield
+        return
+    with held_between_machines(catalog, name, alone=alone) as held:
+        if not held:
+            raise TurnTaken(taken)
+        yield
+
+
+@contextmanager
+def _held(workspace: Path, name: str, kind: int, taken: str, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
+    folder = workspace / FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise ResourceError(
+            f"workspace {workspace}: must be writable, got {error.strerror}; choose another one with --workspace"
+        ) from None
+    try:
+        if not _locked(descriptor, kind, patience_s=patience_s):
+            raise TurnTaken(taken)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, kind: int, *, patience_s: float) -> bool:
+    """Take a lock; where the file system has none (NFS), every one is free."""
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline_s:
+                return False
+            time.sleep(0.05)
+        except OSError:
+            return True
+        else:
+            return True

@@ -1,0 +1,57 @@
+"""What all settings have in common, and the sentence that describes an invalid one."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lidcflow.config.checks import without_passwords
+
+
+class Settings(BaseModel):
+    """Immutable settings that refuse unknown keys, infinite numbers and what is not a number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+MOST_LETTERS = 200
+"""Of a value in a sentence."""
+
+
+def fault_in(error: ValidationError, model: type[BaseModel]) -> str:
+    """Name the key, the rule and the value of the first thing that is wrong.
+
+    Parameters
+    ----------
+    error : ValidationError
+        What pydantic says of the settings.
+    model : type
+        What they were to be.
+    """
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    rule = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{key}'; {_known_keys(first['loc'][:-1], model)}"
+    if isinstance(first.get("input"), dict | BaseModel) or key in SECRET_KEYS:
+        return ": ".join(filter(None, [key, rule]))
+    return f"{key}: {rule}, got {_shown(first.get('input'))}"
+
+
+SECRET_KEYS = ("catalog_url", "tracking.uri")
+"""Keys whose wrong values are not shown at all: a password may stand anywhere in them."""
+
+
+def _shown(value: Any) -> str:
+    """Show a value, cut where it is long, without the user and password that someone wrote into an address."""
+    text = without_passwords(repr(value))
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}..."
+
+
+def _known_keys(section: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    for name in section:
+        field = model.model_fields.get(str(name))
+        for annotation in (field.annotation, *get_args(field.annotation)) if field else ():
+            model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
+    return f"known here are {', '.join(sorted(model.model_fields))}"

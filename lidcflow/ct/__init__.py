@@ -1,1 +1,0 @@
-"""Chest CT series: finding and judging them, decoding, geometry, reduction to slabs."""

@@ -1,0 +1,1 @@
+"""Erasure: remove every trace of a patient or a series from a workspace."""

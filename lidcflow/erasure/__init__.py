@@ -1,1 +1,0 @@
-"""Deleting what is kept of a patient, a study or a series, and keeping it from coming back."""

@@ -1,0 +1,1 @@
+"""Experiments: trainings that differ in their configuration, compared side by side."""

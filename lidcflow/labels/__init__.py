@@ -1,0 +1,1 @@
+"""Labels: radiologists' readings, gathered from their files and matched to slices."""

@@ -1,1 +1,0 @@
-"""LIDC-IDRI: readings and labels from the rows of its database, and phantoms made from them."""

@@ -1,0 +1,1 @@
+"""Pixel data of one image: opened, received from a PACS, decoded, compared."""

@@ -1,1 +1,0 @@
-"""Reading new studies: recommendations and their pages."""

@@ -1,0 +1,95 @@
+"""What the registry's pages say of a release and of its sector models: a sentence first, then links, then tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lidcflow.notice import STATEMENT
+from lidcflow.release import card as tables
+from lidcflow.release.card import gate_sentence, in_a_sentence, pins_sentence, table
+from lidcflow.release.record import ReleaseRecord, SectorPin
+
+
+def release_description(record: ReleaseRecord, links: Mapping[str, str]) -> str:
+    """Describe a release where people browse; the card, an artifact of its training's run, says more.
+
+    Parameters
+    ----------
+    record : ReleaseRecord
+        The release.
+    links : mapping of str to str
+        From what people read to the page behind it.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    return paged(
+        [
+            f"{in_a_sentence(record)} {STATEMENT}",
+            gate_sentence(record),
+            _line(links),
+            "### Figures, with 95% intervals over patients",
+            tables.figures_table(record),
+            "### Sectors",
+            tables.sectors_table(record),
+            *(["### Gate", tables.checks_table(record.gate)] if record.gate.checks else []),
+            pins_sentence(record),
+        ]
+    )
+
+
+def sector_description(record: ReleaseRecord, pin: SectorPin, links: Mapping[str, str]) -> str:
+    """Describe a sector model as a release pins it, with the way back to the release.
+
+    Parameters
+    ----------
+    record : ReleaseRecord
+        The release.
+    pin : SectorPin
+        The first of its sectors that the model answers for.
+    links : mapping of str to str
+        As for `release_description`.
+    """
+    answers = [
+        str(one.sector) for one in record.sectors if (one.model_name, one.version) == (pin.model_name, pin.version)
+    ]
+    counts = pin.training
+    head = ["answers for sectors", "trained on (none/benign/malignant)", "AUROC validation", "AUROC test"]
+    row = [
+        ", ".join(answers),
+        f"{counts.non_nodule}/{counts.benign}/{counts.malignant}",
+        *(str(of.get("auroc_nodule", "-")) for of in (pin.validation, pin.test)),
+    ]
+    return paged(
+        [
+            f"Turns the features of a slice of {_what(record, pin)} into P(non-nodule), P(benign) and P(malignant). "
+            f"{STATEMENT}",
+            _line(links),
+            table(head, [row]),
+        ]
+    )
+
+
+def about_sector(record: ReleaseRecord, pin: SectorPin) -> str:
+    """Say what all versions of a sector model are."""
+    return (
+        f"The model of {_what(record, pin)}: features of a slice in, probabilities of its class out. A release "
+        f"pins which version answers. {STATEMENT}"
+    )
+
+
+def paged(parts: Sequence[str]) -> str:
+    """Put parts below each other as MLflow's page needs them: it draws cells and headings without space between."""
+    lines = "\n\n".join(f"&nbsp;\n\n{part}" if part.startswith("#") else part for part in parts).splitlines()
+    return "\n".join(line if set(line) <= set("|- ") else line.replace(" | ", "&emsp; | ") for line in lines)
+
+
+def _what(record: ReleaseRecord, pin: SectorPin) -> str:
+    whole = pin.fallback or record.sector_num == 1
+    return "the whole chest" if whole else f"sector {pin.sector} of {record.sector_num}"
+
+
+def _line(links: Mapping[str, str]) -> str:
+    return "Pages: " + ", ".join(f"[{text}]({page})" for text, page in links.items()) + "."

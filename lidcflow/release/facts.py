@@ -1,0 +1,31 @@
+"""The part of a release that a recommendation repeats."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+SectorNumber = Annotated[int, Field(ge=1, description="number of a sector, 1 at the top of the chest")]
+
+
+class Part(BaseModel):
+    """Immutable; refuses unknown keys, NaN and infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ReleaseFacts(Part):
+    """What a recommendation says of the release that made it."""
+
+    name: str
+    version: int = Field(ge=1)
+    threshold_nodule: Probability = Field(description="P(nodule) at or above which a slice is recommended")
+    sector_num: int = Field(ge=1, description="sectors of the chest, each read by its own model")
+    backbone_id: str
+    preprocess_digest: str = Field(description="SHA-256 of the preprocessing the release was trained with")
+    synthetic: bool = Field(description="whether any of its training series were synthetic")
+    fallback_sectors: tuple[SectorNumber, ...] = Field((), description="sectors read by the all-sector model")

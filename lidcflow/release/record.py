@@ -1,0 +1,288 @@
+"""A release: one version of the whole set of sector models, and the record of what it pins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
+from lidcflow.config.science import portable
+from lidcflow.errors import ReleaseError
+from lidcflow.release.facts import ReleaseFacts
+from lidcflow.stats.estimate import ClassCounts, Estimate, Record, SplitFigures
+
+SCHEMA_VERSION: Literal["lidcflow.release/1"] = "lidcflow.release/1"
+TRAINING_VERSION = 1
+"""Raised when the same inputs would train another release."""
+
+
+class SectorPin(Record):
+    """The registered model that answers for one sector; slices are numbered from 1, both ends included.
+
+    `sha256` is that of all files of the model, see `lidcflow.files.digest_of_folder`; empty in a release from before
+    digests were kept.
+    """
+
+    sector: int
+    first_slice: int
+    last_slice: int
+    model_name: str
+    version: int
+    fallback: bool = False
+    reason: str = ""
+    training: ClassCounts
+    validation: dict[str, Estimate] = Field(default_factory=dict)
+    test: dict[str, Estimate] = Field(default_factory=dict)
+    sha256: str = ""
+
+    @property
+    def slices(self) -> range:
+        """Slices of the sector, from 0."""
+        return range(self.first_slice - 1, self.last_slice)
+
+    @property
+    def uri(self) -> str:
+        """Where the registry keeps the model."""
+        return f"models:/{self.model_name}/{self.version}"
+
+
+class BackbonePin(Record):
+    """The network whose features the sector models read; `digest` is that of its weight file.
+
+    The compact one of the package is not in the registry: the package holds it, and the digest pins it. The registry
+    keeps others for people: `model_sha256` is that of the files there, while what reads studies loads the weight file.
+    """
+
+    id: str
+    kind: str
+    digest: str
+    input: str
+    size: int
+    model_name: str | None = None
+    version: int | None = None
+    model_sha256: str = ""
+
+
+class Check(Record):
+    """One rule of the gate and what came of it; `passed` is None where too few patients could tell.
+
+    Parameters
+    ----------
+    rule : str
+        For people: what is measured and what it must be.
+    figure : str
+        For programs: ``auroc``, ``log_loss``, ``calibration_error``, ``sector_auroc``, ``comparable``.
+    against : str
+        What it is compared with, such as ``version 3``; empty for a floor.
+    sector : int, optional
+        For a rule about one sector.
+    split : str
+        Whose patients it was measured on.
+    patients : int, optional
+        Of a floor, patients with a nodule among the slices that it is about.
+    value : Estimate
+        Of a comparison, the release's figure minus the other's, by paired bootstrap over patients; of log loss as a
+        share of the other's.
+    limit : float, optional
+        What `value` is held against.
+    remark : str
+        Why it was not judged, or why nothing could be measured.
+    """
+
+    rule: str
+    figure: str
+    against: str = ""
+    sector: int | None = None
+    split: str = "validation"
+    patients: int | None = None
+    value: Estimate = Estimate(value=None)
+    limit: float | None = None
+    passed: bool | None
+    remark: str = ""
+
+
+class Gate(Record):
+    """Whether a release may become champion by itself, and why."""
+
+    passed: bool
+    reason: str
+    compared_with: str
+    checks: tuple[Check, ...] = ()
+
+
+class OperatingPoint(Record):
+    """What a threshold comes to: share of the nodule slices that reach it, and of all slices."""
+
+    sensitivity: Estimate
+    slices_above: Estimate
+
+
+class Threshold(Record):
+    """The threshold of P(nodule), chosen on validation for a target; the test patients had no say."""
+
+    value: float
+    target_sensitivity: float
+    validation: OperatingPoint
+    test: OperatingPoint
+
+
+class DataFacts(Record):
+    """What a release was trained and measured on, in counts of series unless said otherwise.
+
+    Parameters
+    ----------
+    patients, series : dict of str to int
+        By split.
+    slices : dict of str to ClassCounts
+        By split.
+    manufacturers, kernels, contrast : dict of str to int
+        The commonest first; rare ones are counted together.
+    slice_thickness_mm : three floats, optional
+        Least, median and greatest, where headers give any.
+    """
+
+    patients: dict[str, int]
+    series: dict[str, int]
+    slices: dict[str, ClassCounts]
+    manufacturers: dict[str, int]
+    kernels: dict[str, int]
+    contrast: dict[str, int]
+    slice_thickness_mm: tuple[float, float, float] | None
+
+
+class ReleaseRecord(Record):
+    """Everything that a release pins, kept as JSON beside its version in the registry.
+
+    `snapshot_digest` is that of the slices, labels and splits, which trainings with other settings share;
+    `snapshot_id` that of the file which fixes this training. Fields with a default came later: a record made
+    before them is read all the same.
+    """
+
+    schema_version: Literal["lidcflow.release/1"] = SCHEMA_VERSION
+    name: str
+    version: int
+    created: datetime
+    sector_num: int
+    sectors: tuple[SectorPin, ...]
+    backbone: BackbonePin
+    preprocess: PreprocessConfig
+    preprocess_digest: str
+    labels: LabelConfig
+    split: SplitConfig
+    train: TrainConfig
+    threshold_nodule: float
+    snapshot_digest: str
+    snapshot_id: str = ""
+    inputs_digest: str
+    metrics: dict[str, SplitFigures]
+    gate: Gate
+    synthetic: bool
+    lidcflow_version: str
+    threshold: Threshold | None = None
+    data: DataFacts | None = None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the record holds the digest of every model."""
+        return all(pin.sha256 for pin in self.sectors)
+
+    def with_digests(self, digests: Mapping[str, str]) -> ReleaseRecord:
+        """Return the record with the SHA-256 of its models by their URI; of others there is none."""
+        pins = tuple(pin.model_copy(update={"sha256": digests.get(pin.uri, "")}) for pin in self.sectors)
+        return self.model_copy(update={"sectors": pins})
+
+    @property
+    def snapshot_name(self) -> str:
+        """Leading digits that name the file of its snapshot, in the workspace and on the run of its training."""
+        return (self.snapshot_id or self.snapshot_digest)[:12]
+
+    def facts(self) -> ReleaseFacts:
+        """Return what a recommendation says of the release."""
+        return ReleaseFacts(
+            name=self.name,
+            version=self.version,
+            threshold_nodule=self.threshold_nodule,
+            sector_num=self.sector_num,
+            backbone_id=self.backbone.id,
+            preprocess_digest=self.preprocess_digest,
+            synthetic=self.synthetic,
+            fallback_sectors=tuple(pin.sector for pin in self.sectors if pin.fallback),
+        )
+
+    def check(self) -> ReleaseRecord:
+        """Return the record itself if its parts fit together.
+
+        Raises
+        ------
+        ReleaseError
+            If the sectors do not cover every slice once, or the preprocessing configuration is not the
+            one whose digest the record pins.
+        """
+        covered = [k for pin in self.sectors for k in range(pin.first_slice, pin.last_slice + 1)]
+        if covered != list(range(1, self.preprocess.slices + 1)):
+            raise ReleaseError(
+                f"release {self.name} version {self.version}: its sectors must cover the slices 1 to "
+                f"{self.preprocess.slices} once each, got {len(covered)} slices; train again"
+            )
+        if self.preprocess.digest != self.preprocess_digest:
+            raise ReleaseError(
+                f"release {self.name} version {self.version}: its volumes were made by another version of the "
+                f"preprocessing, digest {self.preprocess_digest[:12]}; train again, or use the lidcflow "
+                f"{self.lidcflow_version} that made it"
+            )
+        return self
+
+
+def inputs_digest(
+    snapshot_digest: str, backbone_id: str, preprocess_digest: str, train: TrainConfig, labels: LabelConfig
+) -> str:
+    """Hash what decides a training, so that the same inputs find the release they made.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits; where the backbone's weights lie does not matter, `backbone_id` names them and what
+        computes with them, nor where readings do: the snapshot holds the labels.
+    """
+    settings = {
+        "version": TRAINING_VERSION,
+        "snapshot": snapshot_digest,
+        "backbone": backbone_id,
+        "preprocess": preprocess_digest,
+        "train": _deciding(train),
+        "labels": labels.model_dump(mode="json", exclude={"source"}),
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def _deciding(train: TrainConfig) -> dict[str, Any]:
+    """Return what of the settings decides a training; `backbone_id` names the block that it finetunes from."""
+    settings = portable(train).model_dump(mode="json", exclude={"engine", "precision", "mode", "finetune"})
+    if train.mode == "finetune":
+        settings["finetune"] = train.finetune.model_dump(mode="json", exclude={"from_block"})
+    return settings
+
+
+def settings_of(train: TrainConfig) -> dict[str, Any]:
+    """Return the settings of a training by name, for a table of them."""
+    settings = train.model_dump(mode="json", exclude={"backbone_weights", "backbone_sha256", "finetune"})
+    if train.mode == "finetune":
+        of_finetuning = {**train.finetune.model_dump(mode="json"), "from_block": train.first_block()}
+        settings |= {f"finetune_{name}": value for name, value in of_finetuning.items()}
+    return settings
+
+
+def sector_model_name(registry_name: str, sector_num: int, sector: int) -> str:
+    """Name the registered model of a sector.
+
+    Examples
+    --------
+    >>> sector_model_name("lidcflow", 5, 3)
+    'lidcflow.05-sectors.sector-03'
+    """
+    return f"{registry_name}.{sector_num:02d}-sectors.sector-{sector:02d}"

@@ -1,0 +1,239 @@
+"""The rules of the gate: each measures a release and returns whether it holds, with the row that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lidcflow.config import GateConfig
+from lidcflow.release.record import Check
+from lidcflow.stats.bootstrap import Floats, estimate
+from lidcflow.stats.estimate import Estimate
+from lidcflow.stats.paired import Sample, auroc_draws, calibration_error_draws, log_loss_draws
+
+PRIOR = "sector prior"
+
+
+@dataclass(frozen=True, eq=False)
+class Champion:
+    """A release that is or was in force, as the gate sees it.
+
+    Attributes
+    ----------
+    version : int
+    probabilities : (studies, slices, 3) array, optional
+        Its own for the validation studies of the new release; None where it can't be asked about them.
+    why_not : str
+        Why it can't.
+    """
+
+    version: int
+    probabilities: Floats | None
+    why_not: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"version {self.version}"
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A new release before the gate.
+
+    Attributes
+    ----------
+    validation, test : Sample
+        What is true of the held-out studies.
+    on_validation, on_test : (studies, slices, 3) arrays
+        The release's calibrated probabilities.
+    prior : (slices, 3) array
+        From `lidcflow.stats.held_out.sector_prior`.
+    sectors : dict of int to range
+        Sectors with a model of their own, slices from 0.
+    """
+
+    validation: Sample
+    test: Sample
+    on_validation: Floats
+    on_test: Floats
+    prior: Floats
+    sectors: dict[int, range]
+
+    def inside(self, sector: int) -> slice:
+        """Return the slices of a sector."""
+        return slice(self.sectors[sector].start, self.sectors[sector].stop)
+
+    @property
+    def prior_on_validation(self) -> Floats:
+        """What the sector prior says of the validation studies."""
+        return self.prior[None].repeat(len(self.on_validation), axis=0)
+
+
+def better_than_prior(candidate: Candidate) -> list[Check]:
+    """Check that a release ranks slices better than their sector alone does, and puts better probabilities on them."""
+    auroc, loss = _differences(candidate, candidate.prior_on_validation)
+    higher, lower = auroc.value is not None and auroc.value > 0, loss.value is not None and loss.value < 0
+    rules = {
+        "auroc": ("slice AUROC must exceed the sector prior's", auroc, higher),
+        "log_loss": ("log loss must be below the sector prior's", loss, lower),
+    }
+    return [
+        Check(rule=rule, figure=figure, against=PRIOR, value=value, limit=0.0, passed=passed)
+        for figure, (rule, value, passed) in rules.items()
+    ]
+
+
+def no_worse(candidate: Candidate, champion: Champion, settings: GateConfig) -> list[Check]:
+    """Check that a release is as good as a champion in the sample, or shown to be worse by less than a margin."""
+    name = champion.name
+    if champion.probabilities is None:
+        rule = f"must be comparable with {name}"
+        return [Check(rule=rule, figure="comparable", against=name, passed=False, remark=champion.why_not)]
+    auroc, loss = _differences(candidate, champion.probabilities)
+    lower, higher = settings.auroc_margin, settings.log_loss_margin
+    ranks = auroc.value is not None and (auroc.value >= 0 or (auroc.low is not None and auroc.low >= -lower))
+    fits = loss.value is not None and (loss.value <= 0 or (loss.high is not None and loss.high <= higher))
+    auroc_rule = f"slice AUROC must be no lower than {name}'s, or shown to be lower by at most {lower:g}"
+    loss_rule = f"log loss must be no higher than {name}'s, or shown to be higher by at most {higher:.1%}"
+    return [
+        Check(rule=auroc_rule, figure="auroc", against=name, value=auroc, limit=-lower, passed=ranks),
+        Check(rule=loss_rule, figure="log_loss", against=name, value=loss, limit=higher, passed=fits),
+    ]
+
+
+def calibrated(candidate: Candidate, settings: GateConfig) -> Check:
+    """Check that the calibration error is not clearly above its limit, on patients that calibration never saw."""
+    limit = settings.calibration_error
+    error = estimate(calibration_error_draws(candidate.on_test, candidate.test))
+    check = Check(
+        rule=f"calibration error of P(nodule) must not be clearly above {limit:g}",
+        figure="calibration_error",
+        split="test",
+        patients=candidate.test.nodule_patients(),
+        value=error,
+        limit=limit,
+        passed=not _beyond(error, low=None, high=limit),
+    )
+    return _if_enough(check, settings)
+
+
+def sector_floors(candidate: Candidate, settings: GateConfig) -> list[Check]:
+    """Check that no sector's own model ranks the slices of its sector clearly too badly."""
+    floor = settings.sector_auroc
+    aurocs = _by_sector(candidate, candidate.on_validation)
+    return [
+        _if_enough(
+            Check(
+                rule=f"slice AUROC in sector {sector} must not be clearly below {floor:g}",
+                figure="sector_auroc",
+                sector=sector,
+                patients=candidate.validation.nodule_patients(candidate.inside(sector)),
+                value=estimate(auroc),
+                limit=floor,
+                passed=not _beyond(estimate(auroc), low=floor, high=None),
+            ),
+            settings,
+        )
+        for sector, auroc in aurocs.items()
+    ]
+
+
+def sectors_kept(candidate: Candidate, champion: Champion, settings: GateConfig) -> list[Check]:
+    """Check that no sector's own model is clearly worse than the champion is there, whatever sectors that has."""
+    if champion.probabilities is None:
+        return []
+    margin, name = settings.sector_margin, champion.name
+    ours, theirs = (_by_sector(candidate, p) for p in (candidate.on_validation, champion.probabilities))
+    differences = {sector: estimate(ours[sector] - theirs[sector]) for sector in ours}
+    return [
+        _if_enough(
+            Check(
+                rule=f"slice AUROC in sector {sector} must not be below {name}'s by clearly more than {margin:g}",
+                figure="sector_auroc",
+                against=name,
+                sector=sector,
+                patients=candidate.validation.nodule_patients(candidate.inside(sector)),
+                value=difference,
+                limit=-margin,
+                passed=not _beyond(difference, low=-margin, high=None),
+            ),
+            settings,
+        )
+        for sector, difference in differences.items()
+    ]
+
+
+def _differences(candidate: Candidate, theirs: Floats) -> tuple[Estimate, Estimate]:
+    """Return slice AUROC minus theirs, and log loss minus theirs as a share of theirs."""
+    sample = candidate.validation
+    auroc = auroc_draws(candidate.on_validation, sample) - auroc_draws(theirs, sample)
+    loss = log_loss_draws(candidate.on_validation, sample) / log_loss_draws(theirs, sample) - 1
+    return estimate(auroc), estimate(loss)
+
+
+def _by_sector(candidate: Candidate, probabilities: Floats) -> dict[int, Floats]:
+    return {
+        sector: auroc_draws(probabilities, candidate.validation, candidate.inside(sector))
+        for sector in candidate.sectors
+    }
+
+
+def _beyond(value: Estimate, *, low: float | None, high: float | None) -> bool:
+    """Tell whether the whole interval lies below `low` or above `high`, the figure itself with it."""
+    ends = [end for end in (value.value, value.low, value.high) if end is not None]
+    if not ends:
+        return False
+    return (low is not None and max(ends) < low) or (high is not None and min(ends) > high)
+
+
+def _if_enough(check: Check, settings: GateConfig) -> Check:
+    """Leave a floor unjudged where too few patients with a nodule, or none at all, could tell."""
+    if (check.patients or 0) >= settings.patients and check.value.value is not None:
+        return check
+    remark = f"not judged: fewer than {settings.patients} patients with a nodule there"
+    return check.model_copy(update={"passed": None, "remark": remark})
+
+
+OUTCOMES = {True: "passed", False: "refused", None: "not judged"}
+
+
+def said(check: Check) -> str:
+    """Say what was measured, differences with their sign and those of log loss as a percentage.
+
+    Examples
+    --------
+    >>> from lidcflow.release.record import Estimate
+    >>> said(Check(rule="", figure="log_loss", against="version 3", value=Estimate(value=-0.031), passed=True))
+    '-3.1%'
+    """
+    value, sign = check.value, "+" if check.against else ""
+    if value.value is None:
+        return "none"
+    form = f"{sign}.1%" if check.figure == "log_loss" else f"{sign}.3f"
+    interval = "" if value.low is None or value.high is None else f" ({value.low:{form}} to {value.high:{form}})"
+    return f"{value.value:{form}}{interval}"
+
+
+def check_rows(checks: Sequence[Check]) -> list[tuple[str, str, str, str]]:
+    """List the checks: rule, whose patients, what was measured, outcome; sectors that were not judged in one row."""
+    rows = [
+        (check.rule, check.split, said(check), check.remark or OUTCOMES[check.passed])
+        for check in checks
+        if _has_own_row(check)
+    ]
+    alike: dict[str, list[Check]] = {}
+    for check in checks:
+        if not _has_own_row(check):
+            alike.setdefault(check.against, []).append(check)
+    return rows + [(_together(group), group[0].split, "-", group[0].remark) for group in alike.values()]
+
+
+def _has_own_row(check: Check) -> bool:
+    return check.passed is not None or check.sector is None
+
+
+def _together(checks: Sequence[Check]) -> str:
+    numbers = ", ".join(str(check.sector) for check in checks)
+    against = f", against {checks[0].against}" if checks[0].against else ""
+    return f"slice AUROC in sector{'s' * (len(checks) > 1)} {numbers}{against}"

@@ -1,0 +1,1 @@
+"""Recommendations: which slices to look at, and the pages that show them."""

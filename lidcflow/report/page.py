@@ -1,0 +1,163 @@
+"""The study's page and its JSON: self-contained files that open without a network."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from lidcflow.dicom.orientation import is_transposed, usual_view
+from lidcflow.disk import naming_disk_faults
+from lidcflow.report import wording
+from lidcflow.report.curve import WIDTH, curve_of
+from lidcflow.report.pictures import Pictures, pictures_of
+from lidcflow.report.recommendation import Recommendation, VolumeFacts
+
+PAGE = "report.html"
+DATA = "recommendations.json"
+
+
+def write_report(recommendation: Recommendation, hu: NDArray[np.int16] | None, folder: Path) -> Path:
+    """Write ``recommendations.json`` and ``report.html``, each whole or not at all.
+
+    Parameters
+    ----------
+    recommendation : Recommendation
+        What to say.
+    hu : (2, slices, rows, columns) array of int16, or None
+        Channels mean and max of the volume in HU; none leaves out the pictures.
+    folder : Path
+        Made if need be; files of an earlier reading are replaced.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    ResourceError
+        If the folder can't be written, or the disk is full: that is the fault of no series.
+    ValueError
+        If `hu` is not two channels of the recommendation's slices.
+    """
+    texts = {PAGE: render_page(recommendation, hu), DATA: recommendation.to_json()}
+    with naming_disk_faults(f"reports {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_together(texts, folder)
+    return folder / PAGE
+
+
+def render_page(recommendation: Recommendation, hu: NDArray[np.int16] | None) -> str:
+    """Return the page of a recommendation as HTML; parameters as for `write_report`."""
+    templates = environment()
+    return templates.get_template("report.html").render(
+        study=recommendation, script_hash=script_hash(templates), **_contents(recommendation, hu)
+    )
+
+
+def script_hash(templates: Environment) -> str:
+    """Return what a policy names the page's own script by: its SHA-256, in base 64."""
+    script = templates.get_template("report.js").render()
+    return b64encode(sha256(script.encode()).digest()).decode("ascii")
+
+
+def _contents(recommendation: Recommendation, hu: NDArray[np.int16] | None) -> dict[str, Any]:
+    pictures = None if hu is None or recommendation.volume is None else _pictures(recommendation, hu)
+    contents = layout_of(recommendation, pictures.coronal if pictures else None)
+    return {**contents, "pictures": pictures, "reviewing": False}
+
+
+def layout_of(recommendation: Recommendation, coronal: str | None) -> dict[str, Any]:
+    """Return what the parts of a page need: the curve on the chest from the front, proportions, first slices."""
+    volume = recommendation.volume
+    if volume is None:
+        return {"volume": None, "curve": None, "coronal": None, "shown": ()}
+    return {
+        "volume": volume,
+        "curve": curve_of(recommendation, volume),
+        "coronal": coronal,
+        "shown": _shown(recommendation),
+        "width": WIDTH,
+        "proportion": _proportion(volume),
+        "plot_proportion": min(1.5, max(0.8, _plot_proportion(volume))),
+    }
+
+
+def _pictures(recommendation: Recommendation, hu: NDArray[np.int16]) -> Pictures:
+    if hu.ndim != 4 or hu.shape[:2] != (2, len(recommendation.slices)):
+        raise ValueError(
+            f"series {recommendation.series_instance_uid}: hu must have shape (2, {len(recommendation.slices)}, "
+            f"rows, columns), got {hu.shape}"
+        )
+    return pictures_of(as_usual(recommendation, hu), sharp=[number - 1 for number in _shown(recommendation)])
+
+
+def as_usual(recommendation: Recommendation, hu: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Turn the volume that was read to how radiologists look at CT, however its slices are stored.
+
+    Parameters
+    ----------
+    recommendation : Recommendation
+        About the volume.
+    hu : (2, slices, rows, columns) array of int16
+        As stored.
+    """
+    volume = recommendation.volume
+    return hu if volume is None or volume.orientation is None else usual_view(hu, volume.orientation)
+
+
+def _shown(recommendation: Recommendation) -> tuple[int, ...]:
+    """Number the slices that people should see first, best first."""
+    peaks = [one.peak_slice for one in recommendation.ranges]
+    return tuple(peaks or [one.slice_number for one in recommendation.highest_slices])
+
+
+def _proportion(volume: VolumeFacts) -> float:
+    """Width over height of a source image on the patient."""
+    height_mm, width_mm = _size_mm(volume)
+    return width_mm / height_mm
+
+
+def _plot_proportion(volume: VolumeFacts) -> float:
+    """Width over height of the scan from the front."""
+    return _size_mm(volume)[1] / (volume.z_top_mm - volume.z_bottom_mm)
+
+
+def _size_mm(volume: VolumeFacts) -> tuple[float, float]:
+    """Return height and width of a source image as it is shown."""
+    height_mm, width_mm = volume.rows * volume.row_spacing_mm, volume.columns * volume.column_spacing_mm
+    return (width_mm, height_mm) if volume.orientation and is_transposed(volume.orientation) else (height_mm, width_mm)
+
+
+def environment() -> Environment:
+    """Return the templates of all pages of readings."""
+    templates = Environment(
+        loader=PackageLoader("lidcflow.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    names = ("percent", "mm", "number", "slices", "listed", "image_numbers", "image_word", "facts")
+    templates.filters.update({name: getattr(wording, name) for name in names})
+    return templates
+
+
+def write_together(texts: dict[str, str], folder: Path) -> None:
+    """Write every draft before the first rename, so that a full disk leaves the earlier files as they were."""
+    drafts = {name: folder / f".{name}.{secrets.token_hex(4)}" for name in texts}
+    try:
+        for name, draft in drafts.items():
+            draft.write_text(texts[name], encoding="utf-8")
+        for name, draft in drafts.items():
+            draft.replace(folder / name)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)

@@ -1,0 +1,155 @@
+"""The pages of `lidcflow reports`: the index, and the page of a study with its stack of slices."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+from jinja2 import Environment
+from numpy.typing import NDArray
+
+from lidcflow.report.folder import ReportKey
+from lidcflow.report.index import VERDICTS, Filter, ListingPage
+from lidcflow.report.marks import READER_CODE
+from lidcflow.report.page import environment, layout_of
+from lidcflow.report.pictures import coronal_picture
+from lidcflow.report.recommendation import Recommendation, SliceReading
+from lidcflow.report.wording import image_numbers, image_word, mm, percent
+
+VERDICT_NAMES = {
+    "ranges": "ranges",
+    "nothing-above-threshold": "nothing above threshold",
+    "not-evaluated": "not evaluated",
+    "unreadable": "unreadable",
+}
+UPRIGHT = 0.8
+"""Width over height of the curve's ground: the chest without what lies beside it."""
+
+STATIC = {
+    "report.css": "text/css",
+    "served.css": "text/css",
+    "keys.js": "text/javascript",
+    "stack.js": "text/javascript",
+    "marks.js": "text/javascript",
+}
+
+
+def render_index(page: ListingPage, chosen: Filter, releases: Sequence[str], others: Sequence[tuple[str, str]]) -> str:
+    """Return the index as HTML.
+
+    Parameters
+    ----------
+    page : ListingPage
+        What to list.
+    chosen : Filter
+        What the form shows as chosen.
+    releases : sequence of str
+        What the form offers.
+    others : sequence of (name, address)
+        Pages of evaluations and experiments.
+    """
+    wanted = {name: value for name, value in asdict(chosen).items() if value}
+    return (
+        _environment()
+        .get_template("index.html")
+        .render(
+            page=page,
+            chosen=chosen,
+            filtered=bool(wanted),
+            releases=releases,
+            verdicts=VERDICTS,
+            names=VERDICT_NAMES,
+            others=others,
+            address=lambda number: "?" + urlencode({**wanted, "page": number}),
+        )
+    )
+
+
+def render_study(said: Recommendation, hu: NDArray[np.int16] | None) -> str:
+    """Return the page of a study as HTML.
+
+    Parameters
+    ----------
+    said : Recommendation
+        What to say.
+    hu : (2, slices, rows, columns) array of int16, or None
+        The volume that was read, which the page fetches by itself; None where it is not there any more.
+    """
+    return (
+        _environment()
+        .get_template("study.html")
+        .render(
+            study=said,
+            pictures=None,
+            reviewing=said.volume is not None,
+            stack=None if said.volume is None else stack_of(said, hu),
+            reader_code=READER_CODE.strip("^$"),
+            **layout_of(said, None if hu is None else coronal_picture(hu)),
+        )
+    )
+
+
+def render_unreadable(key: ReportKey, sentence: str) -> str:
+    """Return the page of a report that can't be read."""
+    return _environment().get_template("unreadable.html").render(key=key, sentence=sentence)
+
+
+def _layout(said: Recommendation, hu: NDArray[np.int16] | None) -> dict[str, Any]:
+    """Lay out the curve upright: beside the stack there is more room downwards than across."""
+    layout = layout_of(said, None)
+    if said.volume is not None:
+        share = min(1.0, UPRIGHT / layout["plot_proportion"])
+        layout["plot_proportion"] *= share
+        layout["coronal"] = None if hu is None else coronal_picture(hu, share)
+    return layout
+
+
+def stack_of(said: Recommendation, hu: NDArray[np.int16] | None) -> dict[str, Any]:
+    """Return what the script of the stack needs; every number is in words already.
+
+    Parameters
+    ----------
+    said, hu
+        As for `render_study`.
+    """
+    return {
+        "shape": None if hu is None else list(hu.shape),
+        "version": said.release.version,
+        "volume": said.volume.volume_digest if said.volume else "",
+        "ranges": [[one.first_slice, one.last_slice, one.rank] for one in said.ranges],
+        "slices": [_slice(one) for one in said.slices],
+    }
+
+
+def static_file(name: str) -> tuple[bytes, str] | None:
+    """Return a style sheet or script of the pages with its media type."""
+    if name not in STATIC:
+        return None
+    return (files("lidcflow.report") / "templates" / name).read_bytes(), STATIC[name]
+
+
+def _slice(one: SliceReading) -> dict[str, Any]:
+    images = one.source_images
+    return {
+        "nodule": percent(one.probabilities.nodule),
+        "malignant": percent(one.probabilities.malignant),
+        "z": mm(one.z_mm),
+        "sector": str(one.sector),
+        "word": image_word(images),
+        "images": image_numbers(images),
+        "sources": [[_numbered(image.number), mm(image.z_mm), percent(image.weight)] for image in images],
+    }
+
+
+def _numbered(number: int | None) -> str:
+    return "?" if number is None else str(number)
+
+
+@functools.cache
+def _environment() -> Environment:
+    return environment()

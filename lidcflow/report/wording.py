@@ -1,0 +1,126 @@
+"""How a page says numbers: percentages, millimetres, runs of image numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from lidcflow.report.recommendation import SliceRange, SourceImage
+
+Fact = str | int | float | bool | None
+WITH_UNIT = {"kvp": ("tube voltage", "kV"), "slice_thickness_mm": ("slice thickness", "mm")}
+
+
+def percent(probability: float) -> str:
+    """Say a probability without claiming certainty.
+
+    Examples
+    --------
+    >>> percent(0.874), percent(0.002), percent(0.999)
+    ('87%', '<1%', '>99%')
+    """
+    if 0 < probability < 0.01:
+        return "<1%"
+    if 0.995 <= probability < 1:
+        return ">99%"
+    return f"{100 * probability:.0f}%"
+
+
+def mm(value_mm: float, digits: int = 1) -> str:
+    """Say a length or position in mm, with a true minus sign and a blank that does not break.
+
+    Examples
+    --------
+    >>> mm(-117.46)
+    '−117.5\xa0mm'
+    """
+    return f"{number(value_mm, digits)}\xa0mm"
+
+
+def number(value: float, digits: int = 1) -> str:
+    """Say a number with a fixed count of decimals and a true minus sign."""
+    return f"{value:z.{digits}f}".replace("-", "−")
+
+
+def slices(one: SliceRange) -> str:
+    """Say the slices of a range: ``23`` or ``23–27``."""
+    return _run(one.first_slice, one.last_slice)
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words as people do.
+
+    Examples
+    --------
+    >>> listed(["1", "2", "3"])
+    '1, 2 and 3'
+    """
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
+def image_numbers(images: Iterable[SourceImage]) -> str:
+    """Say the numbers of source images as runs: frame numbers, or instance numbers where there are no frames.
+
+    Examples
+    --------
+    >>> image_numbers([SourceImage(sop_instance_uid="1.2", instance_number=n, z_mm=0.0) for n in (9, 7, 8, 4)])
+    '4, 7–9'
+    """
+    return runs({image.number for image in images if image.number is not None}) or "without numbers"
+
+
+def runs(numbers: Iterable[int]) -> str:
+    """Return numbers in order as runs.
+
+    Examples
+    --------
+    >>> runs([9, 7, 8, 4])
+    '4, 7–9'
+    """
+    return ", ".join(_run(first, last) for first, last in _runs(sorted(numbers)))
+
+
+def image_word(images: Iterable[SourceImage]) -> str:
+    """Say what the numbers of source images count.
+
+    Examples
+    --------
+    >>> image_word([SourceImage(sop_instance_uid="1.2", instance_number=1, frame_number=7, z_mm=0.0)])
+    'frames'
+    """
+    return "frames" if any(image.frame_number is not None for image in images) else "images"
+
+
+def facts(acquisition: Mapping[str, Fact]) -> list[tuple[str, str]]:
+    """Say what is known of an acquisition as labels and values, units beside the values.
+
+    Examples
+    --------
+    >>> facts({"kvp": 120.0, "slice_thickness_mm": 2.5, "kernel": None, "contrast": True})
+    [('tube voltage', '120\xa0kV'), ('slice thickness', '2.5\xa0mm'), ('contrast', 'yes')]
+    """
+    return [_fact(name, value) for name, value in acquisition.items() if value is not None and value != ""]
+
+
+def _fact(name: str, value: Fact) -> tuple[str, str]:
+    label, unit = WITH_UNIT.get(name, (name.replace("_", " "), ""))
+    return label, f"{_plain(value)}\xa0{unit}" if unit else _plain(value)
+
+
+def _plain(value: Fact) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}".replace("-", "−") if isinstance(value, float) else str(value)
+
+
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
+    for value in numbers:
+        if runs and value == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], value)
+        else:
+            runs.append((value, value))
+    return runs
+
+
+def _run(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}–{last}"

@@ -1,0 +1,1 @@
+"""Series of images: found in a source and judged usable or refused, with the reason."""

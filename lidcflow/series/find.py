@@ -1,0 +1,228 @@
+"""Find the CT series of a source: headers only, grouped by SeriesInstanceUID, each with its verdict."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from lidcflow.config import PreprocessConfig
+from lidcflow.dicom.records import Acquisition, PixelFormat, Reason, Series, SourceSlice
+from lidcflow.errors import EmptySource, SourceError
+from lidcflow.headers.from_pacs import SeriesHeaders
+from lidcflow.headers.header import Header, Unread
+from lidcflow.headers.reader import HeaderReader
+from lidcflow.pacs.places import is_pacs
+from lidcflow.series.judge import DEFAULT, judge
+from lidcflow.series.shared import refuse_shared
+from lidcflow.series.verdicts import Beside, Index, Verdict
+from lidcflow.source.files import Listing, folder_of
+from lidcflow.source.folder import list_folder
+
+__all__ = [
+    "Acquisition",
+    "Index",
+    "PixelFormat",
+    "Reason",
+    "Series",
+    "SourceSlice",
+    "Verdict",
+    "index_files",
+    "index_folder",
+]
+
+
+def index_folder(
+    root: Path,
+    *,
+    secret: bytes,
+    config: PreprocessConfig = DEFAULT,
+    on_progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
+) -> Index:
+    """Find every series under a folder, whatever its layout, and judge each by its headers.
+
+    Parameters
+    ----------
+    root : Path
+        Folder; links are followed, and each folder is entered once.
+    secret : bytes
+        Key of the patient hash.
+    config : PreprocessConfig
+        What the series are wanted for: their z range, and what to do with gaps.
+    on_progress : callable, optional
+        Called with files read and files in all.
+    workers : int
+        Processes that read headers, when there are more than `POOL_FROM` files.
+
+    Returns
+    -------
+    Index
+        A sequence of `Verdict`, by SeriesInstanceUID.
+
+    Raises
+    ------
+    SourceError
+        If the folder is missing.
+    EmptySource
+        If it holds no DICOM image.
+    """
+    if not root.is_dir():
+        found = "a file" if root.exists() else "nothing"
+        raise SourceError(f"source {root}: must be a folder, got {found}; check the path")
+    read = HeaderReader(secret, workers=workers)
+    return index_files(list_folder(root), read, config=config, on_progress=on_progress)
+
+
+def index_files(
+    listing: Listing,
+    reader: HeaderReader,
+    *,
+    config: PreprocessConfig = DEFAULT,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Index:
+    """Judge every series among the files of a source.
+
+    Parameters
+    ----------
+    listing : Listing
+        The files, and what is known of them.
+    reader : HeaderReader
+        How headers are read.
+    config : PreprocessConfig
+        What the series are wanted for: their z range, and what to do with gaps.
+    on_progress : callable, optional
+        Called with files read and files in all.
+
+    Returns
+    -------
+    Index
+        A sequence of `Verdict`, by SeriesInstanceUID.
+
+    Raises
+    ------
+    EmptySource
+        If no file is a DICOM image.
+    ResourceError
+        If the storage of objects does not answer.
+    """
+    headers, unread, torn = _read(listing, reader, on_progress)
+    arrived, lacking = _read_series(listing, reader, unread, on_progress)
+    headers += arrived
+    patients = {uid: found.patient for uid, found in lacking.items() if found.patient}
+    sentences = {uid: found.lacking or "" for uid, found in lacking.items()}
+    listing = replace(listing, incomplete={**listing.incomplete, **sentences})
+    beside = Beside(
+        not_dicom=unread[Unread.NOT_DICOM],
+        unreadable=unread[Unread.UNREADABLE],
+        archives=unread[Unread.ARCHIVE],
+        unlistable=listing.unlistable,
+        missing_lines=listing.missing_lines,
+    )
+    if not headers and not listing.incomplete:
+        raise EmptySource(_nothing_found(listing, beside))
+    verdicts = refuse_shared(list(_judge_all(headers, torn, reader, config)), reader.access)
+    judged = {verdict.series_instance_uid: verdict for verdict in verdicts}
+    return Index(tuple(_with_provenance(judged, listing, patients)), beside, listing.collections)
+
+
+def _nothing_found(listing: Listing, beside: Beside) -> str:
+    if is_pacs(listing.name):
+        return f"source {listing.name}: must hold series of the modality that is looked for, got none; check its UIDs"
+    must = f"source {listing.name}: must hold DICOM images, got"
+    if not beside.line:
+        return f"{must} an empty folder, list or prefix; check its name"
+    others = f"{beside.not_dicom} other files and {beside.unreadable} unreadable ones"
+    more = f". {beside.line.removesuffix('.')}" if beside.may_hide_images else ""
+    return f"{must} {others}; name the folder that holds the series{more}"
+
+
+def _read(
+    listing: Listing, reader: HeaderReader, on_progress: Callable[[int, int], None] | None
+) -> tuple[list[Header], Counter[Unread], set[str]]:
+    """Read all headers, count the other files, and name the folders with unreadable ones."""
+    headers: list[Header] = []
+    unread: Counter[Unread] = Counter()
+    torn: set[str] = set()
+    done = 0
+    for batch, outcomes in reader.read(listing.files):
+        for file, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Unread):
+                unread[outcome] += 1
+                torn |= {folder_of(file.path)} if outcome is Unread.UNREADABLE else set()
+            else:
+                headers.append(outcome)
+        done += len(batch)
+        if on_progress:
+            on_progress(done, listing.n_files)
+    return headers, unread, torn
+
+
+def _read_series(
+    listing: Listing, reader: HeaderReader, unread: Counter[Unread], on_progress: Callable[[int, int], None] | None
+) -> tuple[list[Header], dict[str, SeriesHeaders]]:
+    """Read the headers of a PACS's series, and return those that are not whole, by UID."""
+    headers: list[Header] = []
+    lacking: dict[str, SeriesHeaders] = {}
+    done = len(listing.files)
+    for found in reader.read_series(listing.series) if listing.series else ():
+        headers += [outcome for outcome in found.outcomes if isinstance(outcome, Header)]
+        unread.update(outcome for outcome in found.outcomes if isinstance(outcome, Unread))
+        lacking |= {found.series.series_instance_uid: found} if found.lacking else {}
+        done += found.series.n_instances or 0
+        if on_progress:
+            on_progress(done, listing.n_files)
+    return headers, lacking
+
+
+def _judge_all(
+    headers: Iterable[Header], torn: set[str], reader: HeaderReader, config: PreprocessConfig
+) -> Iterator[Verdict]:
+    series: defaultdict[str, list[Header]] = defaultdict(list)
+    for header in headers:
+        series[header.facts.series_instance_uid].append(header)
+    for uid in sorted(series):
+        verdict = judge(series[uid], secret=reader.secret, config=config, access=reader.access)
+        beside = torn and any(folder_of(header.path) in torn for header in series[uid])
+        yield _flagged(verdict, "unreadable-files-beside") if beside else verdict
+
+
+def _with_provenance(judged: dict[str, Verdict], listing: Listing, patients: Mapping[str, str]) -> Iterator[Verdict]:
+    """Add what the public archive says of its series, and refuse those that it or a PACS does not give whole."""
+    studies = {series.series_instance_uid: series.study_instance_uid for series in listing.series}
+    for uid in sorted({*judged, *listing.incomplete}):
+        if uid in listing.incomplete:
+            sentence = f"series {uid}: {listing.incomplete[uid]}"
+            verdict = _incomplete(uid, sentence, judged.get(uid), studies.get(uid))
+            yield replace(verdict, patients=verdict.patients or tuple(filter(None, [patients.get(uid)])))
+            continue
+        verdict = _attributed(judged[uid], listing)
+        yield _flagged(verdict, "size-differs-from-archive-index") if uid in listing.resized else verdict
+
+
+def _incomplete(uid: str, sentence: str, judged: Verdict | None, study: str | None) -> Verdict:
+    """Refuse a series that did not come whole; whose it is, the headers that came still tell."""
+    return Verdict(
+        uid,
+        Reason.INCOMPLETE,
+        sentence,
+        judged.n_files if judged else 0,
+        study_instance_uid=study,
+        patients=judged.patients if judged else (),
+        studies=tuple(sorted({*(judged.studies if judged else ()), *([study] if study else [])})),
+    )
+
+
+def _attributed(verdict: Verdict, listing: Listing) -> Verdict:
+    if not listing.attributions or verdict.series is None:
+        return verdict
+    attribution = listing.attributions.get(folder_of(verdict.series.slices[0].path))
+    return replace(verdict, series=replace(verdict.series, attribution=attribution))
+
+
+def _flagged(verdict: Verdict, flag: str) -> Verdict:
+    """Add a flag to a verdict and its series: an unreadable file may be a slice that is lacking at an end."""
+    flags = (*verdict.flags, flag)
+    series = verdict.series and replace(verdict.series, flags=flags)
+    return replace(verdict, flags=flags, series=series)

@@ -1,0 +1,99 @@
+"""Check that no two series of an index claim one SOPInstanceUID for two images."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from lidcflow.config import Access
+from lidcflow.dicom.records import Reason, Series, SourceSlice
+from lidcflow.pixels.compare import differing
+from lidcflow.series.verdicts import Verdict
+from lidcflow.source.files import SourceFile
+
+Place = tuple[int, SourceSlice]
+"""A slice, and the number of the verdict that it is of."""
+
+
+def refuse_shared(verdicts: Sequence[Verdict], access: Access) -> list[Verdict]:
+    """Refuse series whose instances another series has too, with other pixels or of another patient.
+
+    A series that was sent twice under two SeriesInstanceUIDs is no harm: both lead to the same images.
+
+    Parameters
+    ----------
+    verdicts : sequence of Verdict
+        One for each series of an index.
+    access : Access
+        How buckets and PACS are reached; pixels are read of shared instances alone.
+    """
+    bad: defaultdict[int, set[str]] = defaultdict(set)
+    for uid, places in _shared(verdicts).items():
+        if not _are_one_image(verdicts, places, access):
+            for number, _ in places:
+                bad[number].add(uid)
+    return [_refused(verdict, bad[number]) if number in bad else verdict for number, verdict in enumerate(verdicts)]
+
+
+def _shared(verdicts: Sequence[Verdict]) -> dict[str, list[Place]]:
+    """Find SOPInstanceUIDs that several series have; 8 bytes are held of each instance of an archive."""
+    doubled = _doubled(array("q", (hash(uid) for verdict in verdicts for uid in _instances(verdict))))
+    if not doubled:
+        return {}
+    places: defaultdict[str, list[Place]] = defaultdict(list)
+    for number, verdict in enumerate(verdicts):
+        for uid, source in _instances(verdict).items():
+            if hash(uid) in doubled:
+                places[uid].append((number, source))
+    return {uid: found for uid, found in places.items() if len(found) > 1}
+
+
+def _instances(verdict: Verdict) -> dict[str, SourceSlice]:
+    """Return one slice for each instance of a usable series; of a multi-frame object its lowest frame number."""
+    slices: Sequence[SourceSlice] = verdict.series.slices if verdict.series else ()
+    if slices and slices[0].frame_number is not None:
+        slices = sorted(slices, key=lambda source: -(source.frame_number or 0))
+    return {source.sop_instance_uid: source for source in slices}
+
+
+def _doubled(hashes: array[int]) -> set[int]:
+    ordered = np.sort(np.frombuffer(hashes, np.int64)) if hashes else np.empty(0, np.int64)
+    return set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+
+
+def _are_one_image(verdicts: Sequence[Verdict], places: Sequence[Place], access: Access) -> bool:
+    patients = {series.patient_key for series in _series(verdicts, places)}
+    pairs = [(one, other) for (_, one), (_, other) in pairwise(places)]
+    return len(patients) == 1 and differing(pairs, access) == []
+
+
+def _series(verdicts: Sequence[Verdict], places: Sequence[Place]) -> Iterator[Series]:
+    for number, _ in places:
+        if series := verdicts[number].series:
+            yield series
+
+
+def _refused(verdict: Verdict, uids: Sequence[str] | set[str]) -> Verdict:
+    series = verdict.series
+    if series is None:
+        return verdict
+    top = series.slices[0]
+    sentence = (
+        f"series {verdict.series_instance_uid}: a SOPInstanceUID must stand for one image, got {len(uids)} that "
+        f"another series has too with other pixels or of another patient, the first {min(uids)}; "
+        "the series can't be traced to its images, export it again"
+    )
+    return replace(
+        verdict,
+        reason=Reason.BAD_UID,
+        sentence=sentence,
+        flags=(),
+        series=None,
+        study_instance_uid=series.study_instance_uid,
+        example=SourceFile(top.path, top.file_bytes, top.version),
+    )

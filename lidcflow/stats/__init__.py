@@ -1,0 +1,1 @@
+"""Statistics of predictions: figures, their intervals, calibration and plots."""

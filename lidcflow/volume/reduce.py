@@ -1,0 +1,213 @@
+"""Reduce a series to its volume: each slice in the plane the moment it is read, then into its slabs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidcflow.config import Access, PreprocessConfig
+from lidcflow.dicom.records import Reason, Series, SourceSlice
+from lidcflow.errors import SeriesRefused
+from lidcflow.pixels.decode import AIR_HU, hounsfield_slice
+from lidcflow.pixels.noticed import NOTHING, UNSPECIFIED_UNITS, Noticed, SliceWatch
+from lidcflow.pixels.open import Opener, slice_opener
+from lidcflow.series.spacing import LONG_SCAN
+from lidcflow.volume.plausible import lacking
+from lidcflow.volume.resample import centre_edges_mm, reduce_plane, slab_edges_mm, slab_weights
+
+CHANNELS = ("mean", "max")
+LOCAL = Access()
+
+SEARCH_SLAB_MM = 5.0
+SEARCH_SIZE = 128
+"""Slabs at most as high, and cells at most as many, where the lungs are looked for: 360 slabs of a whole body take
+24 MB."""
+
+
+class SlabSource(NamedTuple):
+    """A source slice in a slab, and its weight there; frames of one instance are told apart by their number."""
+
+    sop_instance_uid: str
+    instance_number: int | None
+    z_mm: float
+    weight: float
+    frame_number: int | None = None
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A series on the output grid.
+
+    Parameters
+    ----------
+    hu : (2, slices, size, size) array of int16
+        Channels ``mean`` and ``max``, top of the chest first.
+    edges_mm : (slices + 1,) array of float64
+        z of the slab edges, descending.
+    sources : tuple, one tuple of SlabSource per slab
+        The source slices in it; their weights add up to 1.
+    flags : tuple of str
+        What was tolerated, and what differs from what the configuration asks for, in kebab case.
+    lung_z_mm : tuple of 2 floats, optional
+        Top and bottom of the lungs, where they were looked for and found.
+    noticed : Noticed
+        What the pixels show to be wrong; `flags` say so too.
+    """
+
+    hu: NDArray[np.int16]
+    edges_mm: NDArray[np.float64]
+    sources: tuple[tuple[SlabSource, ...], ...]
+    flags: tuple[str, ...] = ()
+    lung_z_mm: tuple[float, float] | None = None
+    noticed: Noticed = NOTHING
+
+
+def reduce_series(series: Series, config: PreprocessConfig, access: Access = LOCAL) -> Volume:
+    """Reduce a series to the grid that the configuration asks for.
+
+    Parameters
+    ----------
+    series : Series
+        A usable one.
+    config : PreprocessConfig
+        Grid and range.
+    access : Access
+        How buckets are reached, for slices that are objects.
+
+    Returns
+    -------
+    Volume
+        Both channels, with the sources of every slab.
+
+    Raises
+    ------
+    SeriesRefused
+        If a file is gone or changed since it was indexed, or more than a chest shows no lungs.
+    ResourceError
+        If the storage of objects does not answer.
+    """
+    volume = _reduced(series, config, access)
+    noticed = replace(volume.noticed, implausible=lacking(volume.hu[0], volume.noticed.blank_slabs))
+    return replace(volume, noticed=noticed, flags=(*volume.flags, *noticed.flags))
+
+
+def require_content(series: Series, volume: Volume) -> None:
+    """Raise if a volume shows nothing, or nothing that would make its unspecified units Hounsfield ones.
+
+    Parameters
+    ----------
+    series : Series
+        The source.
+    volume : Volume
+        Its reduction.
+
+    Raises
+    ------
+    SeriesRefused
+        If blank source slices spoil every slab, or Rescale Type leaves the unit open and a chest in HU looks otherwise.
+    """
+    blank = volume.noticed.blank_slices
+    if len(volume.noticed.blank_slabs) == len(volume.sources):
+        raise SeriesRefused(
+            Reason.BLANK,
+            f"series {series.series_instance_uid}: images must show more than one value, got {len(blank)} of "
+            f"{len(series.slices)} that do not, the first of them instance "
+            f"{series.slices[blank[0]].sop_instance_uid}; export the series again",
+        )
+    if UNSPECIFIED_UNITS in volume.flags and volume.noticed.implausible:
+        raise SeriesRefused(
+            Reason.NOT_HOUNSFIELD,
+            f"series {series.series_instance_uid}: RescaleType must be HU or absent, got US, unspecified, and pixels "
+            f"without the values of {' and '.join(volume.noticed.implausible)}; choose the series in Hounsfield units",
+        )
+
+
+def _reduced(series: Series, config: PreprocessConfig, access: Access) -> Volume:
+    h_mm = series.slice_spacing_mm / 2
+    scan_mm = slab_edges_mm(series.slices[0].z_mm, series.slices[-1].z_mm, h_mm, config.slices)
+    if config.z_range == "lung":
+        return _over_lungs(series, config, scan_mm, access)
+    if config.z_range == "centre":
+        centre_mm = centre_edges_mm(scan_mm, config.slices)
+        if centre_mm is None:
+            return _over(series, config, scan_mm, access, flags=("centre-outside-scan",))
+        return _over(series, config, centre_mm, access)
+    return _over(series, config, scan_mm, access)
+
+
+def _over_lungs(series: Series, config: PreprocessConfig, scan_mm: NDArray[np.float64], access: Access) -> Volume:
+    """Reduce the whole scan, look for the lungs there, and reduce their extent.
+
+    SciPy is imported here: it would double the start of every worker that reduces whole scans.
+    """
+    from lidcflow.volume.lungs import lung_extent_mm
+
+    coarse = config.model_copy(update={"size": min(config.size, SEARCH_SIZE)})
+    slabs = max(config.slices, math.ceil((scan_mm[0] - scan_mm[-1]) / SEARCH_SLAB_MM))
+    scan = _over(series, coarse, np.linspace(scan_mm[0], scan_mm[-1], slabs + 1), access)
+    row_mm = series.rows * series.row_spacing_mm / coarse.size
+    column_mm = series.columns * series.column_spacing_mm / coarse.size
+    lung_z_mm = lung_extent_mm(scan.hu[0], scan.edges_mm, row_mm * column_mm)
+    if lung_z_mm is not None:
+        return _over(series, config, np.linspace(*lung_z_mm, config.slices + 1), access, lung_z_mm=lung_z_mm)
+    if LONG_SCAN in series.flags:
+        raise SeriesRefused(
+            Reason.WHOLE_BODY,
+            f"series {series.series_instance_uid}: a scan of {scan_mm[0] - scan_mm[-1]:.0f} mm must show lungs, "
+            "got none; choose the series that shows the chest",
+        )
+    return _over(series, config, scan_mm, access, flags=("lung-not-found",))
+
+
+def _over(
+    series: Series,
+    config: PreprocessConfig,
+    edges_mm: NDArray[np.float64],
+    access: Access,
+    *,
+    flags: tuple[str, ...] = (),
+    lung_z_mm: tuple[float, float] | None = None,
+) -> Volume:
+    z_mm = np.array([source.z_mm for source in series.slices])
+    weights = slab_weights(z_mm, series.slice_spacing_mm / 2, edges_mm, via_mm=config.via_mm)
+    sources = tuple(_slab_sources(series.slices, row) for row in weights)
+    used = [source for source, shares in zip(series.slices, weights.T, strict=True) if shares.any()]
+    with slice_opener(used, access) as opened:
+        hu, watch = _accumulate(series.slices, weights, config.size, opened)
+    return Volume(hu, edges_mm, sources, (*series.flags, *flags), lung_z_mm, watch.noticed(weights))
+
+
+def _slab_sources(slices: tuple[SourceSlice, ...], weights: NDArray[np.float64]) -> tuple[SlabSource, ...]:
+    return tuple(
+        SlabSource(source.sop_instance_uid, source.instance_number, source.z_mm, float(weight), source.frame_number)
+        for source, weight in zip(slices, weights, strict=True)
+        if weight
+    )
+
+
+def _accumulate(
+    slices: tuple[SourceSlice, ...], weights: NDArray[np.float64], size: int, opened: Opener
+) -> tuple[NDArray[np.int16], SliceWatch]:
+    """Add each slice to its slabs, and close a slab after the last slice in it: few are open at a time."""
+    watch = SliceWatch()
+    hu = np.full((len(CHANNELS), len(weights), size, size), AIR_HU, np.int16)
+    last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)
+    scratch = np.empty((slices[0].pixels.rows, slices[0].pixels.columns), np.uint16)
+    open_means: dict[int, NDArray[np.float32]] = {}
+    for i, source in enumerate(slices):
+        slabs = np.flatnonzero(weights[:, i]).tolist()
+        if not slabs:
+            continue
+        mean, peak = reduce_plane(hounsfield_slice(source, scratch, opened), size)
+        watch.look(i, peak, mean)
+        for k in slabs:
+            share = mean * np.float32(weights[k, i])
+            open_means[k] = open_means[k] + share if k in open_means else share
+            np.maximum(hu[1, k], peak, out=hu[1, k])
+            if last[k] == i:
+                hu[0, k] = np.rint(open_means.pop(k))
+    return hu, watch

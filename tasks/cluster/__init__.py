@@ -1,0 +1,1 @@
+"""Dask: clusters that work, and the series that are mapped over them."""

@@ -1,0 +1,264 @@
+"""Configurations that are wrong in odd ways: one sentence each, from every command, and no password in any."""
+
+import os
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from flows.cli import app
+from lidcflow.catalog.database import Database, engine_of, shown
+from lidcflow.catalog.locks import held_between_machines
+from lidcflow.config import Config, without_secrets
+from lidcflow.config.checks import MOST_BYTES, without_passwords
+from lidcflow.config.file import load_config
+from lidcflow.errors import ConfigError, ResourceError, StoreError
+from tasks.tracking.connection import Tracking, connect
+
+PASSWORD = "s3cret"
+DEEP = 900
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working folder with things in it that are no configuration files."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "nowhere").symlink_to("gone/x")
+    (tmp_path / "big").write_bytes(b"#" * (MOST_BYTES + 1))
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path
+
+
+NO_FILES = {
+    "folder": "got a folder",
+    "loop": "got 'Too many levels of symbolic links'",
+    "file/x": "got 'Not a directory'",
+    "x" * 5000: "got 'File name too long'",
+    "pipe": "got a pipe",
+    "/dev/zero": "got a device",
+    "big": "got more than 1048576 bytes",
+    "nowhere": "the file must exist",
+}
+
+
+@pytest.mark.parametrize(("name", "found"), NO_FILES.items(), ids=lambda text: text[:12])
+def test_what_is_no_file_is_named_and_never_waited_for(here, name, found):
+    with pytest.raises(ConfigError, match=found):
+        load_config(here / name, environ={})
+    with pytest.raises(ConfigError, match=found):
+        load_config(environ={"LIDCFLOW_CONFIG": name})
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "dangling link"])
+def test_what_bears_the_default_name_is_never_passed_over(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    made = {"folder": Path("lidcflow.toml").mkdir, "pipe": lambda: os.mkfifo("lidcflow.toml")}
+    made.get(kind, lambda: Path("lidcflow.toml").symlink_to("gone"))()
+
+    with pytest.raises(ConfigError, match=r"configuration lidcflow\.toml: "):
+        load_config(environ={})
+
+
+NO_TOML = {
+    "arrays": "a = " + "[" * DEEP + "]" * DEEP,
+    "tables": "a = " + "{b = " * DEEP + "1" + "}" * DEEP,
+    "dotted": "a" + ".a" * 3000 + " = 1",
+    "digits": "[train]\nepochs = " + "9" * 5000,
+    "latin-1": "workspace = 'ä'".encode("latin-1"),
+    "infinite": "[tracking]\nwait_s = inf",
+    "no number": "[drift]\ndays = nan",
+    "NUL": 'workspace = "w\\u0000s"',
+    "NUL in a list": '[delivery]\nto = ["/x", "/y\\u0000"]',
+    "twice": "workspace = 'a'\nworkspace = 'b'",
+    "address": f"catalog_url = postgresql://me:{PASSWORD}@host/db",
+}
+
+
+@pytest.mark.parametrize("content", NO_TOML.values(), ids=NO_TOML)
+def test_a_file_that_says_nothing_usable_is_refused_in_a_sentence(tmp_path, content):
+    file = tmp_path / "own.toml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    with pytest.raises(ConfigError, match=r"configuration .*own\.toml: ") as raised:
+        load_config(file, environ={})
+
+    assert PASSWORD not in str(raised.value)
+    assert len(str(raised.value)) < 1000
+
+
+def test_a_file_with_a_byte_order_mark_and_line_ends_of_windows_is_read(tmp_path):
+    (tmp_path / "own.toml").write_bytes(b"\xef\xbb\xbfworkspace = 'ws'\r\n[train]\r\nepochs = 7\r\n")
+
+    assert load_config(tmp_path / "own.toml", environ={}).train.epochs == 7
+
+
+CONTRADICTIONS = [
+    {"LIDCFLOW_TRAIN": "5", "LIDCFLOW_TRAIN__SECTOR_NUM": "3"},
+    {"LIDCFLOW_TRAIN__SECTOR_NUM__X": "3", "LIDCFLOW_TRAIN__SECTOR_NUM": "5"},
+    {"LIDCFLOW_WORKSPACE": "ws", "LIDCFLOW_WORKSPACE__A__B": "3"},
+    {"LIDCFLOW_ARCHIVE": "a", "LIDCFLOW_archive": "b"},
+]
+
+
+@pytest.mark.parametrize("environ", CONTRADICTIONS)
+def test_variables_that_contradict_each_other_are_both_named(environ):
+    with pytest.raises(ConfigError) as raised:
+        load_config(environ=environ)
+
+    assert all(name in str(raised.value) for name in environ)
+
+
+@pytest.mark.parametrize("value", ["", " ", "w\udcffs", "w\0s"])
+def test_a_variable_without_a_usable_value_is_refused(value):
+    with pytest.raises(ConfigError, match="workspace"):
+        load_config(environ={"LIDCFLOW_WORKSPACE": value})
+
+
+@pytest.mark.parametrize("name", ["folder", "pipe", "loop", "big"])
+def test_the_file_of_a_value_is_never_waited_for(here, name):
+    with pytest.raises(ConfigError, match=r"LIDCFLOW_CATALOG_URL_FILE: .* must be a readable file, got "):
+        load_config(environ={"LIDCFLOW_CATALOG_URL_FILE": str(here / name)})
+
+
+@pytest.mark.parametrize("workspace", ["file", "file/below", "loop", "loop/below", "nowhere", "x" * 300, "pipe"])
+def test_a_workspace_that_can_be_no_folder_is_refused_on_loading(here, workspace):
+    with pytest.raises(ConfigError, match="workspace must be a folder, or a path that can be one, got"):
+        load_config(environ={}, workspace=here / workspace)
+
+
+def test_a_workspace_that_is_to_be_made_and_one_behind_a_link_are_taken(here):
+    (here / "link").symlink_to("folder")
+
+    for workspace in ("new/deep/er", "folder", "link", "link/new"):
+        assert load_config(environ={}, workspace=here / workspace).workspace == here / workspace
+
+
+def test_documents_beside_a_loop_of_links_end_in_no_error_of_python(here):
+    with pytest.raises(ConfigError, match="must lie outside the workspace"):
+        load_config(environ={}, workspace=here / "loop", infer={"documents": str(here / "loop")})
+
+
+WRONG_URLS = [
+    "",
+    "nonsense",
+    f"foo://me:{PASSWORD}@host/db",
+    f"mysql+pymysql://me:{PASSWORD}@host/db",
+    f"postgresql+pg8000://me:{PASSWORD}@127.0.0.1:port/db",
+    f"postgresql+pg8000://me:{PASSWORD}@127.0.0.1:99999/db",
+    f"postgresql+pg8000://me:a@{PASSWORD}@127.0.0.1/db",
+    f"postgresql:me:{PASSWORD}@host/db",
+    f"postgresql+asyncpg://me:{PASSWORD}@host/db",
+    "sqlite://",
+    "sqlite:///:memory:",
+    "sqlite:///file/catalog.db",
+    "sqlite:///folder",
+    "sqlite:///loop",
+    f"sqlite:///{'x' * 300}",
+]
+
+
+@pytest.mark.parametrize("url", WRONG_URLS, ids=lambda url: url[:30])
+@pytest.mark.parametrize("command", [["status"], ["erase", "--list"], ["inbox"], ["index", "folder"]], ids=" ".join)
+def test_a_wrong_address_of_the_catalog_is_refused_by_every_command(here, url, command):
+    (here / "own.toml").write_text(f'workspace = "ws"\ncatalog_url = "{url}"\n')
+
+    done = CliRunner().invoke(app, [*command, "-c", "own.toml"])
+
+    assert isinstance(done.exception, ConfigError)
+    assert "catalog_url" in str(done.exception)
+    assert PASSWORD not in str(done.exception) + done.output
+
+
+@pytest.mark.parametrize("option", ["x=y", f"password={PASSWORD}&nonsense=1"])
+def test_an_option_that_the_driver_does_not_take_is_an_error_of_the_catalog(here, option):
+    url = f"postgresql+pg8000://me:{PASSWORD}@127.0.0.1:9/db?{option}"
+    (here / "own.toml").write_text(f'workspace = "ws"\ncatalog_url = "{url}"\n')
+
+    with pytest.raises(StoreError, match="must have a host and options that its driver pg8000 takes") as raised:
+        Database(url)
+    with pytest.raises(StoreError, match="driver pg8000"), held_between_machines(url, "train", alone=True):
+        pass
+    done = CliRunner().invoke(app, ["status", "--json", "-c", "own.toml"])
+
+    assert done.exit_code == 0
+    assert "options that its driver pg8000 takes" in done.output
+    assert PASSWORD not in str(raised.value) + done.output
+
+
+def test_a_driver_that_is_not_installed_is_named(here):
+    with pytest.raises(StoreError, match="driver of catalog_url must be installed, got no module 'psycopg2'"):
+        engine_of(f"postgresql://me:{PASSWORD}@127.0.0.1:9/db")
+
+
+def test_a_catalog_that_is_a_folder_or_no_database_is_told_by_status(here):
+    (here / "ws" / "catalog.db").mkdir(parents=True)
+    (here / "other").mkdir()
+    (here / "other" / "catalog.db").write_text("no database, but longer than a header of one would have to be" * 50)
+
+    for workspace in ("ws", "other"):
+        done = CliRunner().invoke(app, ["status", "--json", "-w", workspace])
+        assert done.exit_code == 0
+        assert "must be a database that can be read and written" in done.output
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "a/b", "..", ""])
+def test_a_name_that_no_folder_can_have_is_no_store(name):
+    with pytest.raises(ConfigError, match="store"):
+        load_config(environ={"LIDCFLOW_STORE": name})
+
+
+def test_a_file_in_the_place_of_the_store_is_told_by_status(here):
+    (here / "ws").mkdir()
+    (here / "ws" / "store").write_text("")
+
+    done = CliRunner().invoke(app, ["status", "--json", "-w", "ws"])
+
+    assert done.exit_code == 0
+    assert "must be a folder with the file lidcflow.json in it, got 'Not a directory'" in done.output
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["nonsense", "ftp://x", "http://[", "http://127.0.0.1:port", "sqlite:///folder", f"mysql://me:{PASSWORD}@h/d"],
+)
+def test_a_wrong_address_of_mlflow_is_an_error_in_a_sentence(here, uri):
+    tracking = Tracking.of(Config(workspace=here / "ws", tracking={"uri": uri}))
+
+    with pytest.raises(ResourceError, match=r"tracking .*(check tracking\.uri)$") as raised:
+        connect(tracking)
+
+    assert PASSWORD not in str(raised.value)
+
+
+def test_mlflow_in_memory_is_refused():
+    for uri in ("sqlite://", "sqlite:///:memory:"):
+        with pytest.raises(ConfigError, match=r"tracking\.uri: must name a file"):
+            load_config(environ={"LIDCFLOW_TRACKING__URI": uri})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [f"postgresql://me:{PASSWORD}@host/db", f"http://me:a@{PASSWORD}@host", f"x://host/db?password={PASSWORD}&a=b"],
+)
+def test_passwords_of_any_form_stay_out_of_sentences_and_of_prefect(url):
+    assert PASSWORD not in without_passwords(f"got {url!r}")
+    assert PASSWORD not in str(without_secrets({"catalog_url": url}))
+
+
+def test_a_catalog_is_shown_without_password_and_options():
+    engine = engine_of(f"sqlite:///catalog.db?password={PASSWORD}")
+
+    assert shown(engine) == "sqlite:///catalog.db"
+
+
+def test_the_url_forms_that_the_documents_name_are_taken(here):
+    for url in ("sqlite:///c.db", f"sqlite:///{here}/new/c.db", "sqlite+pysqlite:///c.db?timeout=5"):
+        config = load_config(environ={"LIDCFLOW_CATALOG_URL": url})
+        with Database(config.catalog).session() as session:
+            assert session.execute(text("select 1")).scalar() == 1
+    for url in ("postgresql+pg8000://me@host/db", "postgresql+psycopg://me:p@host:5432/db", "postgresql://host"):
+        assert load_config(environ={"LIDCFLOW_CATALOG_URL": url}).catalog == url

@@ -1,0 +1,182 @@
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lidcflow.config import LabelConfig
+from lidcflow.errors import LabelError
+from lidcflow.labels.lidc import lidc_scans, nodules_of
+from lidcflow.labels.readings import Mark, Nodule, Origin, Reading
+from lidcflow.labels.slices import (
+    LabelRow,
+    NoduleSlices,
+    all_label_rows,
+    label_string,
+    nodule_slices,
+    nodules_of_volume,
+    slab_labels,
+    write_label_table,
+)
+
+EDGES_MM = np.array([40.0, 30.0, 20.0, 10.0, 0.0])
+"""Four slabs of 10 mm."""
+
+ONE_POINT = np.array([[100, 100]])
+
+
+def reading(*z_mm: float, malignancy: int = 4, inclusion: bool = True) -> Reading:
+    marks = tuple(Mark(z, None, inclusion, ONE_POINT) for z in z_mm)
+    return Reading("1.2.3", float(malignancy), Origin("csv", "made"), marks)
+
+
+def nodule(*z_mm: float, malignancy: int = 4) -> Nodule:
+    return Nodule((reading(*z_mm, malignancy=malignancy),))
+
+
+def labels(*nodules: Nodule, h_mm: float = 1.0, **config: object) -> str:
+    return label_string(slab_labels(EDGES_MM, nodules, h_mm, LabelConfig(**config)))
+
+
+def test_a_slice_without_a_nodule_is_class_0():
+    assert labels() == "0000"
+
+
+def test_a_slice_has_the_class_of_the_nodule_in_it_top_first():
+    assert labels(nodule(35.0, malignancy=2), nodule(5.0, malignancy=3)) == "1002"
+
+
+def test_the_worst_nodule_decides_in_any_order():
+    benign, malignant = nodule(25.0, 15.0, malignancy=1), nodule(25.0, malignancy=5)
+
+    assert labels(benign, malignant) == labels(malignant, benign) == "0210"
+
+
+def test_a_contour_covers_half_a_spacing_to_each_side():
+    assert labels(nodule(20.5), h_mm=1.0) == "0220"
+
+
+def test_a_contour_that_ends_where_a_slab_begins_does_not_lie_in_it():
+    assert labels(nodule(21.0), h_mm=1.0) == "0200"
+    assert labels(nodule(21.0), h_mm=1.0 + 0.9e-6) == "0200"
+    assert labels(nodule(21.0), h_mm=1.0 + 1e-5) == "0220"
+
+
+def test_slices_between_two_contours_of_a_nodule_are_not_covered():
+    assert labels(nodule(35.0, 5.0)) == "2002"
+
+
+def test_a_contour_that_cuts_a_hole_covers_nothing():
+    hollow = Nodule((reading(35.0), reading(15.0, inclusion=False)))
+
+    assert labels(hollow) == "2000"
+
+
+def test_mean_malignancy_of_3_is_malignant():
+    assert labels(Nodule((reading(35.0, malignancy=2), reading(35.0, malignancy=4)))) == "2000"
+    assert labels(Nodule((reading(35.0, malignancy=2), reading(35.0, malignancy=3)))) == "1000"
+
+
+def test_malignant_at_moves_the_limit():
+    assert labels(nodule(35.0, malignancy=3), malignant_at=3.5) == "1000"
+
+
+def test_min_readers_leaves_out_what_fewer_have_marked():
+    marked_twice = Nodule((reading(35.0), reading(35.0)))
+
+    assert labels(marked_twice, nodule(5.0), min_readers=2) == "2000"
+
+
+def test_drop_ties_leaves_out_only_what_lies_on_the_limit():
+    assert labels(nodule(35.0, malignancy=3), nodule(5.0, malignancy=4), drop_ties=True) == "0002"
+
+
+def test_nodule_slices_tell_nodules_apart_and_leave_out_those_beyond_the_volume():
+    nodules = [nodule(25.0, 15.0), nodule(99.0), nodule(15.0, malignancy=1)]
+
+    found = nodule_slices(EDGES_MM, nodules, 1.0, LabelConfig())
+
+    assert found == [NoduleSlices(frozenset({1, 2}), 2), NoduleSlices(frozenset({2}), 1)]
+
+
+@given(
+    z_mm=st.lists(st.floats(0, 300), min_size=1, max_size=5),
+    h_mm=st.floats(0.2, 5),
+    slices=st.integers(1, 100),
+)
+@settings(deadline=None)
+def test_every_nodule_in_the_scan_lies_in_a_slice(z_mm: list[float], h_mm: float, slices: int):
+    edges_mm = np.linspace(300 + h_mm, 0 - h_mm, slices + 1)
+
+    found = nodule_slices(edges_mm, [nodule(*z_mm)], h_mm, LabelConfig())
+
+    middle_mm = max(z_mm)
+    upper = np.searchsorted(-edges_mm, -middle_mm, side="right") - 1
+    assert upper in found[0].slices
+
+
+def test_labels_of_lidc_have_the_published_totals():
+    progress: list[tuple[int, int]] = []
+
+    rows = list(all_label_rows(LabelConfig(), on_progress=lambda done, total: progress.append((done, total))))
+
+    digits = Counter("".join(row.labels for row in rows))
+    assert (digits["0"], digits["1"], digits["2"]) == (59_934, 2_596, 3_640)
+    assert [row.series_instance_uid for row in rows] == [scan.series_instance_uid for scan in lidc_scans()]
+    assert {len(row.labels) for row in rows} == {65}
+    assert (progress[0], progress[-1], len(progress)) == ((1, 1018), (1018, 1018), 1018)
+
+
+def test_nodules_of_a_volume_are_those_of_its_scan():
+    scan = lidc_scans()[0]
+
+    found = nodules_of_volume(scan.series_instance_uid, np.linspace(-8.75, -341.25, 66))
+
+    assert [len(nodule.readings) for nodule in found] == [len(nodule.readings) for nodule in nodules_of(scan)]
+
+
+def test_a_volume_of_another_archive_has_no_labels():
+    with pytest.raises(LabelError, match=r"series 1\.2\.3: must be one of LIDC-IDRI"):
+        nodules_of_volume("1.2.3", EDGES_MM)
+
+
+def test_a_volume_that_lies_elsewhere_does_not_fit_its_readings():
+    scan = lidc_scans()[0]
+
+    with pytest.raises(LabelError, match=r"z = -340\.0 to -10\.0 mm, got 10\.0 to 340\.0 mm"):
+        nodules_of_volume(scan.series_instance_uid, np.linspace(340.0, 10.0, 66))
+
+
+def test_the_table_has_a_line_for_each_series(tmp_path: Path):
+    file = tmp_path / "made" / "labels.csv"
+
+    write_label_table([LabelRow("LIDC-IDRI-0001", "1.2.3", "0021")], file)
+
+    assert file.read_text() == "patient_id,series_instance_uid,labels\nLIDC-IDRI-0001,1.2.3,0021\n"
+
+
+def test_a_table_that_breaks_off_leaves_the_old_one(tmp_path: Path):
+    def breaking_off() -> Iterator[LabelRow]:
+        yield LabelRow("LIDC-IDRI-0001", "1.2.3", "0021")
+        raise RuntimeError("interrupted")
+
+    file = tmp_path / "labels.csv"
+    file.write_text("old")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        write_label_table(breaking_off(), file)
+
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_table_that_can_not_be_written_is_one_sentence(tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(LabelError, match="must be a file that can be written"):
+        write_label_table([], tmp_path / "file" / "labels.csv")
+    with pytest.raises(LabelError, match="must be a file that can be written"):
+        write_label_table([], tmp_path)

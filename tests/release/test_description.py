@@ -1,0 +1,23 @@
+"""What the registry's pages say."""
+
+from lidcflow.release.description import paged, release_description
+
+
+def test_a_description_starts_with_a_sentence_then_leads_to_other_pages_then_has_tables(release_record):
+    blocks = release_description(release_record, {"training": "#/runs/1"}).split("\n\n")
+
+    assert blocks[0].startswith(
+        "Recommends slices of chest CT with one model for each of 2 sectors on compact features; "
+    )
+    assert "Research use only" in blocks[0]
+    assert blocks[1:3] == ["Gate passed: better.", "Pages: [training](#/runs/1)."]
+    assert [block for block in blocks if block.startswith("### ")] == [
+        "### Figures, with 95% intervals over patients",
+        "### Sectors",
+    ]
+
+
+def test_cells_and_headings_are_kept_apart_as_the_page_draws_no_space_between():
+    page = paged(["A sentence.", "### Head", "| a | b |\n| --- | --- |\n| 1 | 2 |"])
+
+    assert page == "A sentence.\n\n&nbsp;\n\n### Head\n\n| a&emsp; | b |\n| --- | --- |\n| 1&emsp; | 2 |"

@@ -1,0 +1,193 @@
+"""The gate before the champion."""
+
+import numpy as np
+import pytest
+
+from lidcflow.config import Config, GateConfig, LabelConfig, PreprocessConfig, SplitConfig
+from lidcflow.release.gate import judge, why_not_comparable
+from lidcflow.release.rules import Candidate, Champion, check_rows
+from lidcflow.stats.paired import Sample
+
+SLICES = 8
+
+
+def studies(patients):
+    """Each with one benign nodule slice, in the upper half for every other patient."""
+    labels = np.zeros((patients, SLICES), dtype=np.int8)
+    labels[np.arange(patients), np.where(np.arange(patients) % 2, 6, 1)] = 1
+    return Sample.of([f"{number:03d}" for number in range(patients)], labels, seed=0, resamples=200)
+
+
+def probabilities(sample, missed=0, nodule=0.97):
+    """Of a release that is sure of every nodule slice except those of the first few patients."""
+    p = np.where(sample.labels > 0, nodule, 0.02)
+    p[:missed] = np.where(sample.labels[:missed] > 0, 0.01, 0.02)
+    return np.stack([1 - p, p, np.zeros_like(p)], axis=-1) * 0.999 + 0.001 / 3
+
+
+def candidate(patients=20, missed=0, nodule=0.97):
+    sample = studies(patients)
+    p = probabilities(sample, missed, nodule)
+    sectors = {1: range(0, 4), 2: range(4, 8)}
+    return Candidate(sample, sample, p, probabilities(sample), np.full((SLICES, 3), [0.8, 0.1, 0.1]), sectors)
+
+
+def champion(release, missed, version=4):
+    return Champion(version=version, probabilities=probabilities(release.validation, missed))
+
+
+def outcomes(gate, figure):
+    return [check.passed for check in gate.checks if check.figure == figure]
+
+
+def test_a_first_release_that_beats_the_sector_prior_passes():
+    gate = judge(candidate(), [], GateConfig())
+
+    assert gate.passed
+    assert gate.compared_with == "sector prior"
+    assert gate.reason.startswith("better than the sector prior on the same 20 validation patients: slice AUROC +0.500")
+
+
+def test_a_release_no_better_than_the_sector_prior_is_refused_by_each_rule_it_breaks():
+    release = candidate(nodule=0.02)
+
+    gate = judge(release, [], GateConfig())
+
+    assert not gate.passed
+    assert "validation slice AUROC must exceed the sector prior's, got +0.000" in gate.reason
+
+
+def test_a_release_as_good_as_the_champion_passes_however_few_the_patients():
+    release = candidate(patients=3)
+
+    gate = judge(release, [champion(release, missed=0)], GateConfig())
+
+    assert gate.passed
+    assert gate.reason.startswith("no worse than version 4 on the same 3 validation patients: slice AUROC +0.000")
+
+
+def test_a_loss_within_the_margin_passes_only_once_many_patients_show_it_to_be_no_more():
+    few, many = candidate(patients=20, missed=1), candidate(patients=400, missed=1)
+    settings = GateConfig(auroc_margin=0.01, log_loss_margin=5.0)
+
+    of_few, of_many = (judge(release, [champion(release, missed=0)], settings) for release in (few, many))
+
+    assert outcomes(of_few, "auroc") == [True, False]
+    assert outcomes(of_many, "auroc") == [True, True]
+    assert of_many.passed
+    lost = next(check for check in of_many.checks if check.against == "version 4" and check.figure == "auroc")
+    assert -0.01 <= lost.value.low <= lost.value.value < 0
+
+
+def test_a_release_that_is_clearly_worse_than_the_champion_is_refused_with_figures():
+    release = candidate(patients=60, missed=30)
+
+    gate = judge(release, [champion(release, missed=0)], GateConfig())
+
+    assert not gate.passed
+    assert gate.compared_with == "version 4"
+    assert (
+        "validation slice AUROC must be no lower than version 4's, or shown to be lower by at most 0.01, got -0."
+        in (gate.reason)
+    )
+
+
+def test_small_losses_cannot_add_up_past_the_best_earlier_champion():
+    release = candidate(patients=60, missed=12)
+    last, best = champion(release, missed=12, version=5), champion(release, missed=0, version=2)
+
+    against_last, against_both = (judge(release, opponents, GateConfig()) for opponents in ([last], [last, best]))
+
+    assert against_last.passed
+    assert not against_both.passed
+    assert against_both.compared_with == "version 5 and version 2"
+    assert "version 2's" in against_both.reason
+
+
+def test_a_champion_that_cannot_be_compared_stays():
+    stranger = Champion(version=4, probabilities=None, why_not="version 4 reads volumes of another preprocessing")
+
+    gate = judge(candidate(), [stranger], GateConfig())
+
+    assert (gate.passed, gate.reason) == (False, "version 4 reads volumes of another preprocessing")
+
+
+def test_probabilities_that_are_clearly_off_on_the_test_patients_are_refused():
+    release = candidate(patients=40)
+    off = np.full_like(release.on_test, [0.4, 0.6, 0.0])
+
+    gate = judge(Candidate(**{**vars(release), "on_test": off}), [], GateConfig())
+
+    assert gate.reason.startswith("test calibration error of P(nodule) must not be clearly above 0.05, got 0.475")
+
+
+def test_a_sector_clearly_below_its_floor_or_below_the_champion_is_refused():
+    release = candidate(patients=60)
+    p = release.on_validation.copy()
+    p[:, 4:] = np.roll(p[:, 4:], 1, axis=1)
+    broken = Candidate(**{**vars(release), "on_validation": p})
+
+    gate = judge(broken, [champion(release, missed=0)], GateConfig())
+
+    refused = {(check.sector, check.against) for check in gate.checks if check.sector and check.passed is False}
+    assert refused == {(2, ""), (2, "version 4")}
+    assert "slice AUROC in sector 2 must not be clearly below 0.55, got 0." in gate.reason
+
+
+def test_floors_that_too_few_patients_could_tell_are_not_judged_and_told():
+    release = candidate(patients=9)
+
+    gate = judge(release, [], GateConfig())
+
+    assert gate.passed
+    assert outcomes(gate, "calibration_error") + outcomes(gate, "sector_auroc") == [None, None, None]
+    assert check_rows(gate.checks)[-1] == (
+        "slice AUROC in sectors 1, 2",
+        "validation",
+        "-",
+        "not judged: fewer than 10 patients with a nodule there",
+    )
+
+
+def test_the_same_inputs_are_judged_alike():
+    first, again = (judge(candidate(missed=3), [champion(candidate(), missed=2)], GateConfig()) for _ in range(2))
+
+    assert first == again
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"preprocess": PreprocessConfig(slices=8, size=64)}, "the same preprocessing"),
+        ({"labels": LabelConfig(min_readers=2)}, "the same labels"),
+        ({"split": SplitConfig(seed=7)}, "the same split of patients"),
+    ],
+)
+def test_a_champion_measured_otherwise_is_not_compared(release_record, changed, why):
+    config = Config(preprocess=release_record.preprocess, train=release_record.train).model_copy(update=changed)
+
+    sentence = why_not_comparable(release_record, config, "new snapshot", release_record.backbone.id, synthetic=True)
+
+    assert sentence.startswith(f"a release must have {why} to be compared with version 3")
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "backbone", "comparable"),
+    [("new", "compact-ab", True), ("cd", "resnet50-ef", True), ("new", "resnet50-ef", False)],
+)
+def test_a_champion_is_compared_where_its_features_or_its_figures_are_at_hand(
+    release_record, snapshot, backbone, comparable
+):
+    config = Config(preprocess=release_record.preprocess, train=release_record.train)
+
+    sentence = why_not_comparable(release_record, config, snapshot, backbone, synthetic=True)
+
+    assert (sentence == "") is comparable
+
+
+def test_a_release_of_synthetic_series_does_not_replace_one_of_patients(release_record):
+    champion = release_record.model_copy(update={"synthetic": False})
+    config = Config(preprocess=champion.preprocess, train=champion.train)
+
+    assert "synthetic" in why_not_comparable(champion, config, "new", champion.backbone.id, synthetic=True)
+    assert not why_not_comparable(release_record, config, "new", champion.backbone.id, synthetic=False)

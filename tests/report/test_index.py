@@ -1,0 +1,117 @@
+"""The index of many reports."""
+
+import os
+from datetime import UTC, date, datetime
+
+import pytest
+
+from lidcflow.report import index as module
+from lidcflow.report.folder import ReportKey, report_keys
+from lidcflow.report.index import Entry, Filter, Listing, page_of, readings_of, releases_of
+from lidcflow.report.page import DATA
+from lidcflow.report.rank import not_evaluated
+
+MANY = 2000
+
+
+@pytest.fixture
+def put(tmp_path):
+    """Write a recommendation as the report of the study 1.2.<number>."""
+
+    def write(number, text):
+        folder = tmp_path / f"1.2.{number}" / "1.2.840.2"
+        folder.mkdir(parents=True)
+        (folder / DATA).write_text(text)
+        os.utime(folder / DATA, (1e9 + number, 1e9 + number))
+
+    return write
+
+
+def test_two_thousand_reports_are_read_once(put, study, release, tmp_path, monkeypatch):
+    texts = [study().to_json(), study(*[0.1] * 8).to_json()]
+    texts.append(not_evaluated("1.2.840.2", None, "tilted", "got 12 degrees", release).to_json())
+    for number in range(MANY):
+        put(number, texts[number % 3])
+    listing = Listing(tmp_path)
+    first = listing.entries()
+
+    monkeypatch.setattr(module, "read_plain", None)
+    again = listing.entries()
+
+    assert again == first
+    assert [entry.key.study for entry in first[:2]] == ["1.2.1999", "1.2.1998"]
+    assert readings_count(first) == {"ranges": 667, "nothing-above-threshold": 667, "not-evaluated": 666}
+
+
+def readings_count(entries):
+    return {verdict: sum(entry.verdict == verdict for entry in entries) for verdict in module.VERDICTS[:3]}
+
+
+def test_a_report_that_changes_is_read_again_and_one_that_goes_away_is_gone(put, study, tmp_path):
+    put(1, study().to_json())
+    put(2, study().to_json())
+    listing = Listing(tmp_path)
+    before = [entry.verdict for entry in listing.entries()]
+
+    (tmp_path / "1.2.1" / "1.2.840.2" / DATA).write_text(study(*[0.1] * 8).to_json())
+    (tmp_path / "1.2.2" / "1.2.840.2" / DATA).unlink()
+
+    assert before == ["ranges", "ranges"]
+    assert [entry.verdict for entry in listing.entries()] == ["nothing-above-threshold"]
+
+
+def test_damaged_and_foreign_reports_are_listed_as_unreadable(put, study, tmp_path):
+    put(1, "{")
+    put(2, study().to_json().replace('"1.2.840.2"', '"1.2.840.3"'))
+
+    assert [(entry.verdict, entry.glance) for entry in Listing(tmp_path).entries()] == [("unreadable", None)] * 2
+
+
+def test_folders_with_other_names_and_files_are_no_reports(put, study, tmp_path):
+    put(1, study().to_json())
+    for name in ("releases/lidcflow-v1", "unknown-study/1.2.5", "1.2.6/a", ".hidden/1.2"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "1.2.7").write_text("")
+
+    keys = set(report_keys(tmp_path))
+
+    assert keys == {ReportKey("1.2.1", "1.2.840.2"), ReportKey("unknown-study", "1.2.5")}
+    assert len(Listing(tmp_path).entries()) == 1
+
+
+def test_readings_of_a_release_are_counted_by_verdict(put, study, tmp_path):
+    put(1, study().to_json())
+    put(2, study(*[0.1] * 8).to_json())
+
+    assert readings_of(tmp_path, "lidcflow", 3) == {"ranges": 1, "nothing-above-threshold": 1}
+    assert readings_of(tmp_path, "lidcflow", 4) == {}
+    assert releases_of(Listing(tmp_path).entries()) == ["lidcflow 3"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "fits"),
+    [
+        (Filter(), True),
+        (Filter(since="2026-03-02", until="2026-03-02"), True),
+        (Filter(since="2026-03-03"), False),
+        (Filter(until="2026-03-01"), False),
+        (Filter(since="yesterday"), True),
+        (Filter(uid=" 7.8 "), True),
+        (Filter(uid="9.9"), False),
+        (Filter(verdict="unreadable"), True),
+        (Filter(verdict="ranges"), False),
+        (Filter(release="lidcflow 3"), False),
+    ],
+)
+def test_a_filter_leaves_in_what_fits_all_its_fields(chosen, fits):
+    entry = Entry(ReportKey("1.2.7.8", "1.2.5"), datetime(2026, 3, 2, 23, 59, tzinfo=UTC), None)
+
+    assert entry.written.date() == date(2026, 3, 2)
+    assert chosen(entry) is fits
+
+
+@pytest.mark.parametrize(("number", "shown", "entries"), [(1, 1, [0, 1]), (3, 3, [4]), (9, 3, [4]), (-1, 1, [0, 1])])
+def test_a_page_is_cut_out_of_all_entries(number, shown, entries):
+    page = page_of([0, 1, 2, 3, 4], number, size=2)
+
+    assert (page.number, page.pages, page.found, list(page.entries)) == (shown, 3, 5, entries)

@@ -1,0 +1,168 @@
+import json
+import re
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lidcflow.errors import ResourceError
+from lidcflow.report.page import layout_of, render_page, write_report
+from lidcflow.report.rank import not_evaluated
+
+
+@pytest.fixture
+def refused(release):
+    return not_evaluated("1.2.840.2", None, "tilted", "the gantry must not be tilted, got 12 degrees", release)
+
+
+def test_the_page_and_its_json_lie_side_by_side(study, hu, tmp_path):
+    page = write_report(study(), hu, tmp_path / "study" / "series")
+
+    assert page == tmp_path / "study" / "series" / "report.html"
+    assert sorted(file.name for file in page.parent.iterdir()) == ["recommendations.json", "report.html"]
+    assert json.loads((page.parent / "recommendations.json").read_text(encoding="utf-8"))["verdict"] == "ranges"
+
+
+def test_the_same_answer_gives_the_same_bytes(study, hu, tmp_path):
+    first = write_report(study(), hu, tmp_path).read_bytes()
+
+    assert write_report(study(), hu, tmp_path).read_bytes() == first
+
+
+def test_a_failed_write_leaves_the_earlier_files_alone(study, refused, hu, tmp_path, monkeypatch):
+    page = write_report(study(), hu, tmp_path)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    written = []
+
+    def fill_the_disk(path, text, **options):
+        if written:
+            raise OSError(28, "No space left on device")
+        written.append(path.write_bytes(text.encode()))
+
+    monkeypatch.setattr(Path, "write_text", fill_the_disk)
+    with pytest.raises(ResourceError, match="the disk must have room"):
+        write_report(refused, None, tmp_path)
+
+    assert {file.name: file.read_bytes() for file in page.parent.iterdir()} == before
+
+
+def test_pictures_of_other_slices_are_refused(study, hu, tmp_path):
+    with pytest.raises(ValueError, match=r"hu must have shape \(2, 8, rows, columns\), got \(2, 7, 16, 16\)"):
+        write_report(study(), hu[:, :7], tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_names_the_ranges_and_their_source_images(study, hu):
+    page = render_page(study(), hu)
+
+    assert "Look at 2 slice ranges" in page
+    assert "Slices 3–5" in page
+    assert "<dd>4–10</dd>" in page
+    assert "slice 4, images 6–8, z&nbsp;−35.0\xa0mm" in page
+
+
+def test_the_page_names_frames_where_the_source_is_one_instance(study, frames, hu):
+    page = render_page(study(sources=frames), hu)
+
+    assert "<dt>frames</dt><dd>4–10</dd>" in page
+    assert "slice 4, frames 6–8, z" in page
+
+
+def test_ranges_left_out_are_told(study, hu):
+    assert "<strong>1 further range</strong>" in render_page(study(ranges=1), hu)
+
+
+def test_nothing_above_the_threshold_is_no_claim_of_absence(study, hu):
+    page = render_page(study(*[0.1] * 8), hu)
+
+    assert "<h1>Nothing above the threshold</h1>" in page
+    assert "That does not say that there is none: the 5 highest slices" in page
+
+
+def test_a_series_that_was_not_evaluated_shows_its_reason(refused):
+    page = render_page(refused, None)
+
+    assert "<h1>Not evaluated</h1>" in page
+    assert "the gantry must not be tilted, got 12 degrees" in page
+    assert "<code>tilted</code>" in page
+
+
+def test_a_page_without_pictures_still_has_its_curve_and_ranges(study):
+    page = render_page(study(), None)
+
+    assert "<img" not in page
+    assert 'class="nodule" points=' in page
+
+
+def test_every_page_says_research_use_only(study, refused, hu):
+    for page in (render_page(study(), hu), render_page(study(*[0.1] * 8), hu), render_page(refused, None)):
+        assert "<strong>Research use only</strong>" in page
+
+
+def test_a_phantom_is_called_synthetic(study, hu):
+    assert "SYNTHETIC" in render_page(study(synthetic=True), hu)
+    assert "SYNTHETIC" not in render_page(study(), hu)
+
+
+def test_a_release_trained_on_phantoms_is_told_on_real_images(study, hu):
+    answer = study()
+    trained = answer.model_copy(update={"release": answer.release.model_copy(update={"synthetic": True})})
+
+    assert "Trained on synthetic CT" in render_page(trained, hu)
+
+
+def test_the_policy_allows_the_one_script_and_nothing_from_elsewhere(study, hu):
+    page = render_page(study(), hu)
+
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in page
+    assert re.findall(r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[^\"]*", "", page)) == []
+
+
+def test_text_from_headers_is_escaped(study, hu):
+    hostile = "<script>document.title='x'</script>"
+
+    page = render_page(study(acquisition={"manufacturer": hostile, hostile: "y"}, flags=(hostile,)), hu)
+
+    assert page.count("<script>") == 1
+    assert page.count("&lt;script&gt;") == 3
+
+
+def test_a_page_of_a_noisy_study_stays_below_a_megabyte_and_a_half(make_record, study):
+    noise = np.random.default_rng(0).normal(-700, 60, (2, 65, 128, 128)).astype(np.int16)
+
+    page = render_page(study(*[0.1, 0.9, 0.1, 0.8, 0.1] * 13), noise)
+
+    assert len(page.encode()) < 1_500_000
+
+
+QUARTER_TURN = (0.0, 1.0, 0.0, -1.0, 0.0, 0.0)
+
+
+def turned(said, orientation):
+    return said.model_copy(update={"volume": said.volume.model_copy(update={"orientation": orientation})})
+
+
+@pytest.mark.parametrize("orientation", [QUARTER_TURN, (-1.0, 0, 0, 0, 1.0, 0), (0, -1.0, 0, -1.0, 0, 0)])
+def test_a_page_shows_a_turned_volume_as_one_that_is_stored_as_usual(study, hu, orientation):
+    row, column = np.array(orientation[:2]), np.array(orientation[3:5])
+    size = hu.shape[-1]
+    rows, columns = np.indices((size, size))
+    centre = (size - 1) / 2
+    x = np.rint((columns - centre) * row[0] + (rows - centre) * column[0] + centre).astype(int)
+    y = np.rint((columns - centre) * row[1] + (rows - centre) * column[1] + centre).astype(int)
+
+    page = render_page(turned(study(), orientation), hu[..., y, x])
+
+    assert page == render_page(study(), hu)
+
+
+def test_width_and_height_of_a_turned_slice_are_exchanged(study, hu):
+    said = turned(study(), QUARTER_TURN)
+    wide = said.model_copy(update={"volume": said.volume.model_copy(update={"columns": 256})})
+
+    assert layout_of(wide, None)["proportion"] == pytest.approx(2.0)

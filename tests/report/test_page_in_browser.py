@@ -1,0 +1,159 @@
+"""The page of a study in a real browser."""
+
+import numpy as np
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from lidcflow.report.page import write_report
+from lidcflow.report.rank import not_evaluated
+from tests.browser import chromium, needs_chromium, open_file, requests_of  # noqa: F401
+
+HOSTILE = "<script>document.title='x'</script><img src=x onerror=\"document.title='x'\">"
+pytestmark = needs_chromium
+
+
+@pytest.fixture
+def open_page(chromium, tmp_path):  # noqa: F811
+    """Open a report from disk in a window of some width and forget what was logged before."""
+
+    def open_it(answer, hu=None, *, width=1280):
+        open_file(chromium, write_report(answer, hu, tmp_path), width=width)
+        return chromium
+
+    return open_it
+
+
+@pytest.fixture
+def whole_study(study):
+    """Sixty-five slices, ranges 6-7, 21-23 and 51."""
+    nodule = np.full(65, 0.1)
+    nodule[[5, 6, 20, 21, 22, 50]] = [0.6, 0.7, 0.8, 0.95, 0.8, 0.55]
+    return study(*nodule)
+
+
+@pytest.fixture
+def whole_hu():
+    return np.random.default_rng(0).normal(-700, 100, (2, 65, 32, 32)).astype(np.int16)
+
+
+@pytest.fixture
+def shown_slide():
+    def shown(driver) -> str:
+        (slide,) = [one for one in driver.find_elements(By.CSS_SELECTOR, ".slide") if one.is_displayed()]
+        return slide.get_attribute("id")
+
+    return shown
+
+
+def press(driver, *keys: str) -> None:
+    for key in keys:
+        driver.switch_to.active_element.send_keys(key)
+
+
+def test_the_page_loads_nothing_but_itself_and_says_nothing_to_the_console(open_page, whole_study, whole_hu):
+    driver = open_page(whole_study, whole_hu)
+
+    urls = requests_of(driver)
+    assert {url.partition(":")[0] for url in urls} == {"file", "data"}
+    assert [url for url in urls if url.startswith("file:")] == [driver.current_url]
+    assert driver.get_log("browser") == []
+
+
+def test_every_picture_is_decoded(open_page, whole_study, whole_hu):
+    driver = open_page(whole_study, whole_hu)
+
+    script = "return Promise.all([...document.images].map((one) => one.decode().then(() => one.naturalWidth)))"
+    assert set(driver.execute_script(script)) == {32}
+
+
+@pytest.mark.parametrize("width", [360, 390, 1280])
+def test_ranges_fit_the_screen(open_page, whole_study, whole_hu, width):
+    driver = open_page(whole_study, whole_hu, width=width)
+
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_the_other_verdicts_fit_a_phone(open_page, study, release):
+    sentence = f"series {'1.3.6.1.4.1.14519.5.2.1' * 3}: slice spacing must be uniform, got 1.25 to 2.50 mm"
+    refused = not_evaluated("1.3.6.1.4.1.14519.5.2.1.6279.6001", None, "uneven-spacing", sentence, release)
+
+    for answer in (study(*[0.1] * 65), refused):
+        driver = open_page(answer, width=390)
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= 390
+
+
+def test_the_slide_of_the_best_peak_is_shown_first(open_page, whole_study, whole_hu, shown_slide):
+    assert shown_slide(open_page(whole_study, whole_hu)) == "slice-22"
+
+
+def test_arrows_step_through_the_slices(open_page, whole_study, whole_hu, shown_slide):
+    driver = open_page(whole_study, whole_hu)
+
+    press(driver, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
+
+    assert shown_slide(driver) == "slice-23"
+    (current,) = driver.find_elements(By.CSS_SELECTOR, ".thumb[aria-current]")
+    assert current.get_attribute("href").endswith("#slice-23")
+
+
+def test_arrows_stop_at_the_ends(open_page, whole_study, whole_hu, shown_slide):
+    driver = open_page(whole_study, whole_hu)
+    driver.execute_script("location.hash = 'slice-65'")
+
+    press(driver, Keys.ARROW_RIGHT)
+
+    assert shown_slide(driver) == "slice-65"
+
+
+def test_j_and_k_move_between_ranges_and_show_their_peaks(open_page, whole_study, whole_hu, shown_slide):
+    driver = open_page(whole_study, whole_hu)
+
+    press(driver, "j", "j", "j", "k")
+
+    assert driver.switch_to.active_element.text == "Slices 6–7"
+    assert shown_slide(driver) == "slice-7"
+
+
+def test_letters_can_be_switched_off_as_keys(open_page, whole_study, whole_hu, shown_slide):
+    driver = open_page(whole_study, whole_hu)
+    first = shown_slide(driver)
+
+    driver.find_element(By.CSS_SELECTOR, ".letter-keys input").click()
+    press(driver, "j", "j")
+    unmoved = shown_slide(driver)
+    press(driver, Keys.ARROW_LEFT)
+    moved = shown_slide(driver)
+    driver.find_element(By.CSS_SELECTOR, ".letter-keys input").click()  # for the pages of the tests after this one
+
+    assert (unmoved, moved != first) == (first, True)
+
+
+def test_tab_reaches_every_range_and_shows_where_it_is(open_page, whole_study, whole_hu):
+    driver = open_page(whole_study, whole_hu)
+    reached = []
+
+    for _ in range(40):
+        press(driver, Keys.TAB)
+        focused = driver.switch_to.active_element
+        reached.append(focused.text)
+        assert driver.execute_script("return getComputedStyle(arguments[0]).outlineStyle", focused) != "none"
+
+    assert reached[0] == "Skip to the answer"
+    assert [text for text in reached if text.startswith("Slice")] == ["Slices 21–23", "Slices 6–7", "Slice 51"]
+
+
+def test_a_click_on_a_thumbnail_shows_its_slice(open_page, whole_study, whole_hu, shown_slide):
+    driver = open_page(whole_study, whole_hu)
+
+    driver.find_element(By.CSS_SELECTOR, ".thumb[href='#slice-40']").click()
+
+    assert shown_slide(driver) == "slice-40"
+
+
+def test_text_from_headers_does_not_run(open_page, study, hu):
+    driver = open_page(study(acquisition={"manufacturer": HOSTILE, "kernel": HOSTILE}, flags=(HOSTILE,)), hu)
+
+    assert driver.title.startswith("Recommended slices")
+    assert HOSTILE in driver.find_element(By.CSS_SELECTOR, ".facts").text
+    assert driver.get_log("browser") == []

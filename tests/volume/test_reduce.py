@@ -1,0 +1,308 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from skimage.transform import downscale_local_mean, resize_local_mean
+
+from lidcflow.config import PreprocessConfig
+from lidcflow.errors import SeriesRefused
+from lidcflow.pixels.decode import hounsfield_slice
+from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.series.find import index_folder
+from lidcflow.volume.reduce import reduce_series
+from lidcflow.volume.resample import slab_weights
+
+SMALL = PreprocessConfig(size=16, slices=8)
+
+
+def usable(folder, **wanted):
+    (series,) = index_folder(folder, secret=PUBLIC_KEY, config=PreprocessConfig(**wanted)).usable
+    return series
+
+
+def noise(n, size=32):
+    return np.random.default_rng(n).integers(-1000, 400, (n, size, size))
+
+
+def test_channels_are_the_mean_and_the_maximum_of_the_voxels_in_a_cell(ct_series, tmp_path):
+    hu = noise(16)
+
+    volume = reduce_series(usable(ct_series(tmp_path, n=16, hu=hu)), SMALL)
+
+    assert volume.hu.shape == (2, 8, 16, 16)
+    np.testing.assert_allclose(volume.hu[0], downscale_local_mean(hu.astype(float), (2, 2, 2)), atol=0.51)
+    np.testing.assert_array_equal(volume.hu[1], hu.reshape(8, 2, 16, 2, 16, 2).max(axis=(1, 3, 5)))
+
+
+def test_any_size_agrees_with_scikit_images_area_mean(ct_series, tmp_path):
+    hu = noise(13, size=45)
+
+    volume = reduce_series(usable(ct_series(tmp_path, n=13, size=45, hu=hu)), SMALL)
+
+    np.testing.assert_allclose(volume.hu[0], resize_local_mean(hu.astype(float), (8, 16, 16)), atol=0.6)
+
+
+@pytest.mark.parametrize("z_range", ["scan", "centre"])
+@pytest.mark.parametrize("via_mm", [None, 1.0])
+@pytest.mark.parametrize("value", [-1024, -3, 3071])
+def test_a_constant_stays_constant(ct_series, tmp_path, z_range, via_mm, value):
+    config = PreprocessConfig(size=16, slices=13, z_range=z_range, via_mm=via_mm)
+
+    volume = reduce_series(usable(ct_series(tmp_path, n=11, size=24, hu=value)), config)
+
+    assert (volume.hu == value).all()
+
+
+def test_a_matrix_that_is_not_square_covers_its_whole_field_of_view(ct_series, tmp_path):
+    hu = noise(16, size=48)[:, :24]
+    folder = ct_series(tmp_path, n=16, size=48, PixelSpacing=[0.8, 0.5], Rows=24, PixelData=lambda i: stored(hu[i]))
+
+    series = usable(folder)
+
+    assert (series.rows, series.columns, series.row_spacing_mm, series.column_spacing_mm) == (24, 48, 0.8, 0.5)
+    np.testing.assert_allclose(reduce_series(series, SMALL).hu[0], resize_local_mean(hu + 0.0, (8, 16, 16)), atol=0.6)
+
+
+def stored(hu):
+    return (hu + 1024).astype("<i2").tobytes()
+
+
+def test_mass_is_conserved(ct_series, tmp_path):
+    hu = noise(11)
+
+    volume = reduce_series(usable(ct_series(tmp_path, n=11, hu=hu)), SMALL)
+
+    assert volume.hu[0].mean() == pytest.approx(hu.mean(), abs=0.1)
+
+
+def test_a_nodule_of_one_voxel_keeps_its_height_in_the_maximum(ct_series, tmp_path):
+    hu = np.full((16, 32, 32), -850)
+    hu[5, 10, 20] = 60
+
+    volume = reduce_series(usable(ct_series(tmp_path, n=16, hu=hu)), SMALL)
+
+    assert np.argwhere(volume.hu[1] == 60).tolist() == [[2, 5, 10]]
+
+
+def test_padding_is_air_before_the_average(ct_series, tmp_path):
+    hu = np.full((16, 32, 32), 0)
+    hu[:, ::2] = -2000 - 1024
+
+    volume = reduce_series(usable(ct_series(tmp_path, n=16, hu=hu)), SMALL)
+
+    assert (volume.hu[0] == -512).all()
+
+
+def test_the_top_of_the_chest_comes_first_whichever_way_the_table_moved(ct_series, tmp_path):
+    feet_first = usable(
+        ct_series(
+            tmp_path, n=16, hu=lambda i: 10 * i, ImagePositionPatient=lambda i: [0, 0, 2.5 * i], PatientPosition="FFS"
+        )
+    )
+
+    volume = reduce_series(feet_first, SMALL)
+
+    assert volume.hu[1, :, 0, 0].tolist() == [150, 130, 110, 90, 70, 50, 30, 10]
+    assert (volume.edges_mm[0], volume.edges_mm[-1]) == (38.75, -1.25)
+
+
+def test_each_slice_has_its_own_rescale(ct_series, tmp_path):
+    folder = ct_series(tmp_path, n=16, hu=0, RescaleIntercept=lambda i: -1024 + i, RescaleSlope=1)
+
+    volume = reduce_series(usable(folder), PreprocessConfig(size=16, slices=16))
+
+    assert volume.hu[0, :, 0, 0].tolist() == list(range(16))
+
+
+def test_every_slab_names_its_sources_and_their_weights_add_up_to_one(ct_series, tmp_path):
+    series = usable(ct_series(tmp_path, n=12, spacing_mm=2.0))
+
+    volume = reduce_series(series, SMALL)
+
+    assert [len(slab) for slab in volume.sources] == [2] * 8
+    assert [round(source.weight, 6) for source in volume.sources[0]] == [0.666667, 0.333333]
+    assert [source.instance_number for source in volume.sources[0]] == [1, 2]
+    assert all(sum(source.weight for source in slab) == pytest.approx(1) for slab in volume.sources)
+    assert {source.sop_instance_uid for slab in volume.sources for source in slab} == {
+        source.sop_instance_uid for source in series.slices
+    }
+
+
+def test_the_sources_explain_the_voxels(ct_series, tmp_path):
+    hu = noise(12)
+    series = usable(ct_series(tmp_path, n=12, hu=hu))
+    by_uid = {source.sop_instance_uid: hu[i] for i, source in enumerate(series.slices)}
+
+    volume = reduce_series(series, SMALL)
+
+    for slab, mean, peak in zip(volume.sources, *volume.hu, strict=True):
+        weighted = sum(source.weight * by_uid[source.sop_instance_uid] for source in slab)
+        highest = np.max([by_uid[source.sop_instance_uid] for source in slab], axis=0)
+        np.testing.assert_allclose(mean, downscale_local_mean(weighted, (2, 2)), atol=0.51)
+        np.testing.assert_array_equal(peak, highest.reshape(16, 2, 16, 2).max(axis=(1, 3)))
+
+
+def test_a_gap_that_is_accepted_is_filled_from_its_neighbours(ct_series, tmp_path):
+    z_mm = [0, 1, 2, 3, 4, 8, 9, 10, 11, 12]
+    chest = noise(1, size=32)[0]
+    chest[:2, :2] = 0
+    folder = ct_series(tmp_path, hu=lambda i: chest + 100 * (i > 4), ImagePositionPatient=lambda i: [0, 0, -z_mm[i]])
+
+    volume = reduce_series(usable(folder, gaps="accept"), PreprocessConfig(size=16, slices=13))
+
+    assert volume.hu[0, :, 0, 0].tolist() == [0, 0, 0, 0, 0, 25, 50, 75, 100, 100, 100, 100, 100]
+    assert volume.flags == ("missing-slices-accepted",)
+
+
+def test_the_centre_is_the_middle_at_one_millimetre(ct_series, tmp_path):
+    folder = ct_series(tmp_path, n=40, spacing_mm=2.5, hu=lambda i: i)
+
+    volume = reduce_series(usable(folder), PreprocessConfig(size=16, slices=65, z_range="centre"))
+
+    np.testing.assert_allclose(np.diff(volume.edges_mm), -1)
+    assert len(volume.sources) == 65
+    assert volume.hu[0, 32, 0, 0] == pytest.approx(19.5, abs=0.51)
+
+
+def test_a_scan_too_short_for_the_centre_is_taken_whole_and_flagged(ct_series, tmp_path):
+    folder = ct_series(tmp_path, n=10, spacing_mm=2.5)
+
+    volume = reduce_series(usable(folder), PreprocessConfig(size=16, slices=65, z_range="centre"))
+
+    assert volume.edges_mm[0] - volume.edges_mm[-1] == pytest.approx(25)
+    assert volume.flags == ("centre-outside-scan",)
+
+
+def chest(i):
+    hu = np.full((32, 32), -1000)
+    hu[2:30, 2:30] = 40
+    if 4 <= i < 12:
+        hu[8:24, 6:14] = hu[8:24, 18:26] = -850
+    return hu
+
+
+def test_the_lung_range_spans_the_lungs(ct_series, tmp_path):
+    series = usable(ct_series(tmp_path, n=16, spacing_mm=10, hu=chest))
+
+    volume = reduce_series(series, PreprocessConfig(size=16, slices=16, z_range="lung"))
+
+    assert volume.lung_z_mm == (15.0, -65.0)
+    assert (volume.edges_mm[0], volume.edges_mm[-1]) == (15.0, -65.0)
+    assert {source.instance_number for slab in volume.sources for source in slab} == set(range(5, 13))
+    assert volume.flags == ()
+
+
+def test_without_lungs_the_lung_range_is_the_scan_and_flagged(ct_series, tmp_path):
+    air_around = np.full((16, 32, 32), -1000)
+    air_around[:, 8:24, 8:24] = 40
+    series = usable(ct_series(tmp_path, n=16, hu=air_around))
+
+    volume = reduce_series(series, PreprocessConfig(size=16, slices=8, z_range="lung"))
+
+    assert volume.lung_z_mm is None
+    assert volume.flags == ("lung-not-found", "implausible-values")
+    assert volume.noticed.implausible == ("lung",)
+    np.testing.assert_array_equal(volume.edges_mm, reduce_series(series, SMALL).edges_mm)
+
+
+def body(depth_mm):
+    """Draw a body of 1.8 m: lungs from 403 to 647 mm below the crown, a bubble of air in the belly."""
+    hu = np.full((32, 32), -1000)
+    hu[4:28, 2:30] = 40
+    if 403 <= depth_mm < 647:
+        hu[8:24, 6:14] = hu[8:24, 18:26] = -850
+    if 900 <= depth_mm < 920:
+        hu[14:17, 14:17] = -1000
+    return hu
+
+
+def test_the_lungs_of_a_whole_body_are_found_within_a_few_millimetres(ct_series, tmp_path):
+    folder = ct_series(tmp_path, n=450, spacing_mm=4.0, hu=lambda i: body(4 * i + 2))
+
+    volume = reduce_series(usable(folder, z_range="lung"), PreprocessConfig(size=16, slices=65, z_range="lung"))
+
+    assert [52 - z_mm for z_mm in volume.lung_z_mm] == pytest.approx([403, 647], abs=5)
+    assert volume.flags == ("long-scan",)
+
+
+def test_a_whole_body_without_lungs_is_refused(ct_series, tmp_path):
+    series = usable(ct_series(tmp_path, n=40, spacing_mm=25.0, hu=40), z_range="lung")
+
+    with pytest.raises(SeriesRefused, match="a scan of 1000 mm must show lungs, got none") as refused:
+        reduce_series(series, PreprocessConfig(size=16, slices=8, z_range="lung"))
+
+    assert refused.value.reason == "whole-body"
+
+
+def test_lungs_are_looked_for_in_slabs_of_five_millimetres_however_few_are_kept(ct_series, tmp_path):
+    folder = ct_series(tmp_path, n=32, spacing_mm=5, hu=lambda i: chest(i // 2))
+
+    volume = reduce_series(usable(folder), PreprocessConfig(size=16, slices=8, z_range="lung"))
+
+    assert volume.lung_z_mm == (12.5, -67.5)
+
+
+def test_via_an_intermediate_grid_is_one_matrix(ct_series, tmp_path):
+    hu = noise(16)
+    series = usable(ct_series(tmp_path, n=16, hu=hu, spacing_mm=2.5))
+
+    volume = reduce_series(series, PreprocessConfig(size=16, slices=9, via_mm=1.0))
+
+    z_mm = np.array([source.z_mm for source in series.slices])
+    weights = slab_weights(z_mm, 1.25, volume.edges_mm, via_mm=1.0)
+    expected = np.tensordot(weights, downscale_local_mean(hu.astype(float), (1, 2, 2)), axes=1)
+    np.testing.assert_allclose(volume.hu[0], expected, atol=0.51)
+
+
+def test_a_slice_that_vanished_under_way_refuses_the_series(ct_series, tmp_path):
+    series = usable(ct_series(tmp_path))
+    (tmp_path / "000004.dcm").unlink()
+
+    with pytest.raises(SeriesRefused) as refused:
+        reduce_series(series, SMALL)
+
+    assert refused.value.reason == "unreadable"
+    assert str(tmp_path) not in str(refused.value)
+
+
+def test_series_of_another_order_of_files_give_the_same_volume(ct_series, tmp_path):
+    series = usable(ct_series(tmp_path / "a", series_uid="1.2.3"))
+    for number, path in enumerate(sorted((tmp_path / "a").iterdir(), reverse=True)):
+        path.rename(tmp_path / "a" / f"x{number}")
+
+    before = replace(series, slices=usable(tmp_path / "a").slices)
+
+    np.testing.assert_array_equal(reduce_series(before, SMALL).hu, reduce_series(usable(tmp_path / "a"), SMALL).hu)
+
+
+@pytest.mark.real
+def test_the_real_lidc_series_is_reduced_to_65_slabs_of_its_whole_extent(real_data):
+    series = usable(real_data / "LIDC-IDRI")
+
+    volume = reduce_series(series, PreprocessConfig())
+
+    assert volume.hu.shape == (2, 65, 128, 128)
+    np.testing.assert_allclose(volume.edges_mm[[0, -1]], [-8.75, -341.25])
+    assert (volume.hu[1] >= volume.hu[0]).all()
+    assert {len(slab) for slab in volume.sources} == {3, 4}
+    assert volume.flags == ()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("size", [128, 96])
+def test_the_real_lidc_series_agrees_with_scikit_images_area_mean(real_data, size):
+    series = usable(real_data / "LIDC-IDRI")
+    stack = np.stack([hounsfield_slice(source) for source in series.slices]).astype(np.float32)
+
+    mean = reduce_series(series, PreprocessConfig(size=size)).hu[0]
+
+    reference = resize_local_mean(stack, mean.shape)
+    assert np.corrcoef(mean.ravel(), reference.ravel())[0, 1] > 0.9999
+    assert np.abs(mean - reference).mean() < 1
+
+
+@pytest.mark.real
+def test_the_real_lungs_are_found(real_data):
+    volume = reduce_series(usable(real_data / "LIDC-IDRI"), PreprocessConfig(size=64, z_range="lung"))
+
+    assert volume.lung_z_mm == pytest.approx((-29, -275), abs=8)
