@@ -1,39 +1,142 @@
-"""The direction of imports: deployments -> flows -> tasks -> lidcflow, and one module for each engine."""
+"""Imports run one way, down the floors of `FLOORS`; each engine is imported in one place; no imports form a cycle."""
 
 import ast
+from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-RANKS = {"lidcflow": 0, "tasks": 1, "flows": 2, "deployments": 3}
+PACKAGES = ("lidcflow", "tasks", "flows", "deployments")
+FLOORS = """
+    lidcflow lidcflow.errors lidcflow.privacy lidcflow.notice lidcflow.files lidcflow.disk lidcflow.orphans
+    lidcflow.config
+    lidcflow.objects
+    lidcflow.dicom
+    lidcflow.pacs
+    lidcflow.source
+    lidcflow.headers
+    lidcflow.pixels
+    lidcflow.series
+    lidcflow.volume
+    lidcflow.store
+    lidcflow.catalog
+    lidcflow.labels
+    lidcflow.phantom
+    lidcflow.stats
+    lidcflow.learn
+    lidcflow.release
+    lidcflow.report
+    lidcflow.documents
+    lidcflow.evaluate
+    lidcflow.experiment
+    lidcflow.inbox
+    lidcflow.drift
+    lidcflow.erase
+    lidcflow.retention
+    tasks.progress tasks.retries tasks.worker
+    tasks.cluster
+    tasks.tracking
+    tasks
+    flows.environment flows.proxies flows.writable
+    flows.service
+    flows.reports
+    flows
+    flows.cli
+    deployments
+"""
+"""From the ground up, one floor a line: a module imports from its own floor and from those below."""
+
+FLOOR_OF = {name: floor for floor, line in enumerate(FLOORS.strip().splitlines()) for name in line.split()}
 ONLY_IN = {
-    "mlflow": "tasks/tracking",
-    "distributed": "tasks/cluster/open",
-    "dask": "tasks/cluster/open",
-    "prefect_dask": "tasks/cluster/open",
+    "mlflow": "tasks.tracking",
+    "distributed": "tasks.cluster",
+    "dask": "tasks.cluster",
+    "prefect_dask": "tasks.cluster",
     "pylidc": "nowhere",
-    "idc_index_data": "lidcflow/source/idc",
+    "idc_index_data": "lidcflow.source.idc",
 }
 
 
+def name_of(file):
+    """Return the dotted name of a module."""
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+FILES = {name_of(file): file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))}
+
+
 def imports_of(file):
+    """Yield what a module imports: our own modules by their whole names, others by the name of their package."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            yield from (name.name.split(".")[0] for name in node.names)
+            names = [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield node.module.split(".")[0]
+            names = [f"{node.module}.{name.name}" for name in node.names]
+        else:
+            continue
+        yield from (module_of(name) for name in names)
 
 
-FILES = [file for package in RANKS for file in sorted((ROOT / package).rglob("*.py"))]
+def module_of(name):
+    """Return the module of ours that a name is or is in, or the package of others."""
+    parts = name.split(".")
+    ours = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    return next((module for module in ours if module in FILES), parts[0])
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_a_module_imports_only_downwards_and_engines_only_where_they_live(file):
-    where = file.relative_to(ROOT).as_posix()
-    rank = RANKS[where.split("/")[0]]
+def place_of(module):
+    """Return the entry of `FLOORS` that a module belongs to: the longest that is a part of its name."""
+    parts = module.split(".")
+    return next((place for n in range(len(parts), 0, -1) if (place := ".".join(parts[:n])) in FLOOR_OF), None)
 
-    for name in imports_of(file):
-        assert RANKS.get(name, -1) <= rank, f"{where} imports {name}"
-        assert where.startswith(ONLY_IN.get(name, "")), f"{where} imports {name}"
-        assert not (rank == 0 and name == "prefect"), f"{where} imports prefect"
+
+GRAPH = {module: {found for found in imports_of(file) if found != module} for module, file in FILES.items()}
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_imports_from_its_own_floor_and_from_those_below(module):
+    above = {found for found in GRAPH[module] & FILES.keys() if FLOOR_OF[place_of(found)] > FLOOR_OF[place_of(module)]}
+
+    assert not above, f"{module} imports from floors above its own"
+
+
+def test_every_package_has_its_floor():
+    rooms = {".".join(module.split(".")[:2]) for module in FILES if module.startswith("lidcflow.")}
+
+    assert rooms == {name for name in FLOOR_OF if name.startswith("lidcflow.")}
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_an_engine_is_imported_where_it_lives(module):
+    for name in GRAPH[module]:
+        assert module.startswith(ONLY_IN.get(name, "")), f"{module} imports {name}"
+        assert not (module.startswith("lidcflow") and name == "prefect"), f"{module} imports prefect"
+
+
+def test_no_modules_import_each_other_in_a_cycle():
+    ours = {module: found & FILES.keys() for module, found in GRAPH.items()}
+
+    assert cycle_of(ours) == []
+
+
+def test_no_packages_import_each_other_in_a_cycle():
+    ours = defaultdict(set)
+    for module, found in GRAPH.items():
+        ours[place_of(module)] |= {place_of(name) for name in found & FILES.keys()} - {place_of(module)}
+
+    assert cycle_of(ours) == []
+
+
+def test_a_cycle_is_found():
+    assert set(cycle_of({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
+
+
+def cycle_of(graph):
+    """Return the names of one cycle, or an empty list."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
