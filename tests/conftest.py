@@ -24,6 +24,7 @@ from lidcflow.objects import bucket_of
 from lidcflow.release.record import BackbonePin, Gate, ReleaseRecord, SectorPin
 from lidcflow.stats.estimate import ClassCounts, SplitFigures
 from tests.databases import catalog_url  # noqa: F401, a fixture for all tests
+from tests.encoded import encode, lossless_syntax  # noqa: F401, fixtures for all tests
 from tests.object_sources import archive, upload  # noqa: F401, fixtures for all tests
 from tests.object_storage import ObjectStorage, object_storage
 from tests.orthanc import Orthanc, is_installed, orthanc

@@ -26,7 +26,7 @@ from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import Reason, index_folder
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
-from tests.ct.enhanced import to_enhanced
+from tests.enhanced import to_enhanced
 
 SMALL = PreprocessConfig(size=16, slices=8)
 

@@ -20,7 +20,7 @@ from pydicom.uid import (
 
 from lidcflow.pixels.decode import hounsfield_slice
 from lidcflow.series.find import Reason, index_folder
-from tests.ct.enhanced import to_enhanced
+from tests.enhanced import to_enhanced
 
 EXPLICIT, IMPLICIT, BIG = ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian
 DEFLATED, JPEG = DeflatedExplicitVRLittleEndian, JPEGLosslessSV1

@@ -11,8 +11,8 @@ from highdicom.sr import srread
 from lidcflow.dicom.values import quiet
 from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT
 from lidcflow.report.recommendation import Verdict
-from tests.ct.enhanced import to_enhanced
 from tests.documents.small_study import CREATED_NS, answer, series_in
+from tests.enhanced import to_enhanced
 
 VERDICTS = Verdict.__args__
 FILES = (KEY_OBJECTS, STRUCTURED_REPORT)

@@ -13,7 +13,7 @@ from lidcflow.drift.profile import Profile
 from lidcflow.drift.quantities import Recent
 from lidcflow.drift.record import DATA, DriftCheck, last_check
 from tests.browser import chromium, needs_chromium, open_file, requests_of  # noqa: F401
-from tests.watch.profiles import SLICES, profile, recent
+from tests.drift.profiles import SLICES, profile, recent
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 HOSTILE = "<script>document.title='x'</script>$"

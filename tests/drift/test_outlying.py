@@ -7,8 +7,8 @@ import pytest
 
 from lidcflow.drift.outlying import known_to, warnings_of
 from lidcflow.drift.series import HU_EDGES, hu_histogram, measure_series
-from tests.read.conftest import make_record  # noqa: F401
-from tests.watch.profiles import measured, profile
+from tests.drift.profiles import measured, profile
+from tests.report.conftest import make_record  # noqa: F401
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from flows.drift import DriftReport
 from lidcflow.config import DriftConfig
 from lidcflow.drift.check import check_drift
 from tasks.drift import ALERT, announce
-from tests.watch.profiles import profile, recent
+from tests.drift.profiles import profile, recent
 
 NOW = datetime.now(UTC)
 WAIT_S = 30

@@ -12,7 +12,7 @@ from lidcflow.headers.reader import HeaderReader
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_files
 from lidcflow.source.folder import list_folder
-from tests.ct.enhanced import to_enhanced
+from tests.enhanced import to_enhanced
 
 
 @pytest.fixture

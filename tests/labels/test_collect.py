@@ -11,7 +11,7 @@ from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
 from tasks.labels import label_volumes, nodules_of_records
-from tests.readings.conftest import SLICES
+from tests.labels.conftest import SLICES
 
 
 def write(folder, name, *rows, header="series_instance_uid,sop_instance_uid,z_mm,reader,malignancy"):

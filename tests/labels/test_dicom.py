@@ -5,7 +5,7 @@ from highdicom import seg
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from tests.readings.dicom_objects import (
+from tests.labels.dicom_objects import (
     LIDC_RATINGS,
     image_group,
     images_in,

@@ -13,7 +13,7 @@ from lidcflow.pixels import decode
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
 from lidcflow.volume.reduce import reduce_series
-from tests.ct.enhanced import to_enhanced
+from tests.enhanced import to_enhanced
 
 CONFIG = PreprocessConfig(slices=8, size=16)
 

@@ -6,7 +6,7 @@ from pydicom.uid import JPEGLSLossless, RLELossless
 
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import Reason, index_folder
-from tests.ct.enhanced import to_enhanced
+from tests.enhanced import to_enhanced
 
 
 def verdict_of_doubles(folder):

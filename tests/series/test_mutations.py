@@ -12,8 +12,8 @@ from lidcflow.config import PreprocessConfig
 from lidcflow.errors import SeriesRefused, SourceError
 from lidcflow.series.find import Reason, index_folder
 from lidcflow.volume.reduce import reduce_series
-from tests.ct.enhanced import to_enhanced
-from tests.ct.mutations import MUTATIONS, PREAMBLE_BYTES
+from tests.enhanced import to_enhanced
+from tests.series.mutations import MUTATIONS, PREAMBLE_BYTES
 
 EXAMPLES = 40
 PEAK_BYTES = 96 * 2**20

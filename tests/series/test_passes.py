@@ -5,7 +5,7 @@ import pytest
 
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import Reason, index_folder
-from tests.ct.enhanced import to_enhanced
+from tests.enhanced import to_enhanced
 
 FIRST = [-5.0 * k for k in range(20)]
 

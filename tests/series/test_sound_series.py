@@ -12,7 +12,7 @@ from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import Reason, index_files, index_folder
 from lidcflow.source.places import list_source
 from lidcflow.volume.reduce import reduce_series
-from tests.ct.enhanced import to_enhanced
+from tests.enhanced import to_enhanced
 
 
 def only_verdict(folder, **options):

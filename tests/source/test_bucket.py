@@ -19,8 +19,8 @@ from lidcflow.series.find import index_files, index_folder
 from lidcflow.source.bucket import fetch, open_object
 from lidcflow.source.places import list_source
 from lidcflow.volume.reduce import reduce_series
-from tests.ct.conftest import encode_folder
-from tests.ct.enhanced import to_enhanced
+from tests.encoded import encode_folder
+from tests.enhanced import to_enhanced
 from tests.object_storage import every, slow
 
 CONFIG = PreprocessConfig(slices=8, size=16)

@@ -20,9 +20,9 @@ from lidcflow.privacy import PUBLIC_KEY, patient_key
 from lidcflow.series.find import index_files, index_folder
 from lidcflow.source.places import list_source
 from lidcflow.volume.reduce import reduce_series
-from tests.ct.conftest import ENCODED, encode_folder
-from tests.ct.enhanced import to_enhanced
 from tests.dicomweb_server import Answer, cut, dicomweb_server, every, first
+from tests.encoded import ENCODED, encode_folder
+from tests.enhanced import to_enhanced
 
 CONFIG = PreprocessConfig(slices=8, size=16)
 
