@@ -7,6 +7,8 @@ import secrets
 from pathlib import Path
 from typing import Literal
 
+from lidcflow.files import write_new
+
 PUBLIC_KEY = b"lidcflow public data sets, version 1"
 """The published key: hash splits of public data sets reproduce anywhere. It hides nothing."""
 
@@ -59,15 +61,6 @@ def load_secret(kind: Literal["private", "public"], workspace: Path) -> bytes:
 
 
 def _write_new_key(file: Path) -> None:
-    """Write a fresh key beside the target, then link it: of two first runs at once, one key wins."""
+    """Write a fresh key: of two first runs at once, one key wins."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(secrets.token_hex(32).encode())
-    try:
-        os.link(draft, file)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    write_new(file, secrets.token_hex(32).encode(), private=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from prefect.events import emit_event
 
 from lidcflow.config import LIDC, Config, LabelConfig
 from lidcflow.errors import LabelError
+from lidcflow.files import write_whole
 from lidcflow.labels.collect import Collected, FullRecords, collect_nodules
 from lidcflow.labels.slices import NoduleSlices, labels_of, nodule_slices, slab_labels
 from lidcflow.pixels.noticed import NOT_LEARNED_FROM
@@ -169,6 +169,4 @@ def _count(workspace: Path) -> int:
 
 
 def _keep(workspace: Path, count: int) -> None:
-    aside = workspace / f".{FILE}.{secrets.token_hex(4)}"
-    aside.write_text(f"{count}\n")
-    aside.replace(workspace / FILE)
+    write_whole(workspace / FILE, f"{count}\n")

@@ -16,13 +16,13 @@ from lidcflow.config.science import portable
 from lidcflow.errors import ReleaseError
 from lidcflow.evaluate.page import DATA, PAGE
 from lidcflow.evaluate.record import ReleaseEvaluation
+from lidcflow.files import write_together
 from lidcflow.learn.backbones import load_backbone
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.card import release_card
 from lidcflow.release.data_facts import data_facts
 from lidcflow.release.description import release_description
 from lidcflow.release.record import BackbonePin, DataFacts, ReleaseRecord, SectorPin, sector_model_name
-from lidcflow.report.page import write_together
 from lidcflow.stats.estimate import Estimate
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices

@@ -6,8 +6,6 @@ it is logged on.
 
 from __future__ import annotations
 
-import fcntl
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lidcflow.errors import ResourceError
+from lidcflow.file_lock import try_lock
+from lidcflow.files import write_whole
 from lidcflow.stats.estimate import ClassCounts
 from tasks.snapshot import TrainingPlan
 
@@ -85,13 +85,11 @@ def held(plan: TrainingPlan) -> Iterator[None]:
     """
     folder_of(plan).mkdir(parents=True, exist_ok=True)
     with open(folder_of(plan) / LOCK, "a", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(stream.fileno()):
             raise ResourceError(
                 f"training {plan.inputs_digest[:12]}: only one process may do it at a time, got another one at it; "
                 "wait for it to end"
-            ) from None
+            )
         yield
 
 
@@ -103,7 +101,7 @@ def kept_run(plan: TrainingPlan) -> str | None:
 
 def note_run(plan: TrainingPlan, run_id: str) -> None:
     """Remember the run of the training."""
-    _write(folder_of(plan) / RUN, _Logged(run_id=run_id))
+    write_whole(folder_of(plan) / RUN, _Logged(run_id=run_id).model_dump_json())
 
 
 def find_logged(plan: TrainingPlan, job: SectorJob, run_id: str) -> SectorResult | None:
@@ -117,7 +115,7 @@ def find_logged(plan: TrainingPlan, job: SectorJob, run_id: str) -> SectorResult
 
 def note_logged(plan: TrainingPlan, run_id: str, result: SectorResult) -> None:
     """Remember what has been logged of a sector below a run."""
-    _write(_file(plan, result.job), _Logged(run_id=run_id, result=result))
+    write_whole(_file(plan, result.job), _Logged(run_id=run_id, result=result).model_dump_json())
 
 
 def in_short(plan: TrainingPlan) -> str:
@@ -143,12 +141,3 @@ def _read(file: Path) -> _Logged | None:
         return _Logged.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-def _write(file: Path, content: BaseModel) -> None:
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        draft.write_text(content.model_dump_json(), encoding="utf-8")
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -9,6 +9,9 @@ from sqlalchemy import create_engine, text
 SERVER = "CATALOG_OF_TESTS"
 """SQLAlchemy URL of a PostgreSQL database that tests may empty; without it they use SQLite."""
 
+UNMIGRATED = "DROP TABLE lidcflow_migrations"
+"""Makes a catalog one of the versions before migrations, which left no note of them."""
+
 
 @pytest.fixture
 def catalog_url(tmp_path: Path) -> str:

@@ -1,8 +1,6 @@
 """One `lidcflow up` per workspace: a locked file that also tells other commands where the servers are."""
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +15,7 @@ from flows.service.servers import Addresses
 from lidcflow.catalog.locks import SERVED_FILE
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
+from lidcflow.file_lock import try_lock
 
 LOCK_FILE = SERVED_FILE
 PATIENCE_S = 1.0
@@ -51,7 +50,7 @@ def claim(config: Config, where: Addresses) -> Iterator[Served]:
     urls = {"prefect_url": where.prefect, "mlflow_url": where.mlflow, "reports_url": where.reports}
     served = Served(pid=os.getpid(), since=datetime.now(UTC), **urls)
     with _opened(config.workspace) as stream:
-        if not _locked(stream):
+        if not try_lock(stream.fileno(), patience_s=PATIENCE_S):  # a reader may hold it for a moment
             raise _taken(config)
         stream.truncate(0)
         stream.write(served.model_dump_json())
@@ -78,7 +77,7 @@ def served(config: Config) -> Served | None:
     """Return what serves the workspace now, or None."""
     try:
         with open(config.workspace / LOCK_FILE, encoding="utf-8") as stream:
-            return None if _lockable(stream, fcntl.LOCK_SH) else Served.model_validate_json(stream.read())
+            return None if try_lock(stream.fileno(), shared=True) else Served.model_validate_json(stream.read())
     except (OSError, ValidationError):
         return None
 
@@ -104,24 +103,6 @@ def _opened(workspace: Path) -> IO[str]:
         raise ResourceError(
             f"workspace {workspace}: must be writable, got {error.strerror}; choose another one with --workspace"
         ) from None
-
-
-def _locked(stream: IO[str]) -> bool:
-    """Take the lock; a reader may hold it for a moment."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not _lockable(stream, fcntl.LOCK_EX):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def _lockable(stream: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(stream, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _taken(config: Config) -> ResourceError:

@@ -10,11 +10,11 @@ import os
 import re
 import secrets
 import stat
-from contextlib import suppress
 from pathlib import Path
 
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
+from lidcflow.files import write_whole
 
 CLIENT_VARIABLE = "PREFECT_API_AUTH_STRING"
 SERVER_VARIABLE = "PREFECT_SERVER_API_AUTH_STRING"
@@ -95,16 +95,11 @@ def _is_private(file: Path) -> bool:
 
 
 def _write(file: Path, password: str) -> None:
-    draft, workspace = file.with_name(f".{file.name}.{secrets.token_hex(4)}"), file.parent.parent
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            stream.write(f"{password}\n")
-        draft.replace(file)
+        write_whole(file, f"{password}\n", private=True)
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
         raise ResourceError(
-            f"workspace {workspace}: must be writable, got {error.strerror}; choose another one with --workspace"
+            f"workspace {file.parent.parent}: must be writable, got {error.strerror}; "
+            "choose another one with --workspace"
         ) from None

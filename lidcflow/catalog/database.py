@@ -21,16 +21,13 @@ from sqlalchemy import (
     TypeDecorator,
     create_engine,
     event,
-    inspect,
     make_url,
-    select,
-    text,
 )
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Session
 
+from lidcflow.catalog.migrate import SCHEMA_VERSION, migrate, stored_version
 from lidcflow.config.checks import without_passwords
-from lidcflow.dicom.values import LONGEST_UID
 from lidcflow.errors import DatabaseAway, LidcflowError, ResourceError, StoreError
 
 PATIENCE_S = 60.0
@@ -82,7 +79,6 @@ def _sqlstate(cause: BaseException | None) -> str:
     return str(fields.get("C") or getattr(cause, "sqlstate", None) or "")
 
 
-SCHEMA_VERSION = 1
 _BUSY_TIMEOUT_MS = 30_000
 _FULL = ("disk is full", "No space left on device")
 """What SQLite and PostgreSQL say when the disk has no room."""
@@ -112,14 +108,8 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {list[str]: JSON, datetime: UtcTime}
 
 
-class _Schema(Base):
-    __tablename__ = "lidcflow_schema"
-
-    version: Mapped[int] = mapped_column(primary_key=True)
-
-
 class Database:
-    """The catalog's tables behind a SQLAlchemy URL; made on first use.
+    """The catalog's tables behind a SQLAlchemy URL; made on first use, migrated when an earlier lidcflow made them.
 
     Parameters
     ----------
@@ -131,7 +121,7 @@ class Database:
     DatabaseAway
         If its server does not answer.
     StoreError
-        If the database can't be opened, or another version of lidcflow made it.
+        If the database can't be opened, or a later version of lidcflow made it.
     """
 
     def __init__(self, url: str) -> None:
@@ -139,7 +129,7 @@ class Database:
         self._where = f"catalog {shown(self._engine)}"
         try:
             self._open()
-        except LidcflowError:
+        except BaseException:
             self.close()
             raise
 
@@ -171,33 +161,18 @@ class Database:
         )
 
     def _open(self) -> None:
-        """Make the tables, or check that this version of lidcflow made them."""
-        with self.session() as session:
-            fresh = not inspect(session.connection()).has_table(_Schema.__tablename__)
-            if fresh:
-                Base.metadata.create_all(session.connection())
-                session.add(_Schema(version=SCHEMA_VERSION))
-            version = session.scalars(select(_Schema.version)).one()
-            if version == SCHEMA_VERSION:
-                Base.metadata.create_all(session.connection())  # tables that came after the catalog was made
-                _widen_uids(session.connection())
-        if version != SCHEMA_VERSION:
+        """Check the version of the tables; make or migrate them where need be."""
+        with self.session(reads_only=True) as session:
+            version = stored_version(session.connection())
+        if version < SCHEMA_VERSION:
+            with self.session() as session:
+                version = migrate(session.connection())
+        if version > SCHEMA_VERSION:
             raise StoreError(
-                f"{self._where}: schema version must be {SCHEMA_VERSION}, got {version}; use the lidcflow that made "
-                "it, or move it away and run `lidcflow preprocess` again: volumes are kept and reused"
+                f"{self._where}: schema version must be {SCHEMA_VERSION}, got {version}; a later lidcflow made it: "
+                "install that one, or move the catalog away and run `lidcflow preprocess` again: volumes are kept and "
+                "reused"
             )
-
-
-def _widen_uids(connection: Connection) -> None:
-    """Widen the columns of UIDs of a catalog that an earlier version made; SQLite keeps texts of any length."""
-    if connection.dialect.name != "postgresql":
-        return
-    narrow = text(
-        "SELECT table_name, column_name FROM information_schema.columns "
-        "WHERE table_schema = current_schema() AND column_name LIKE :name AND character_maximum_length < :longest"
-    )
-    for table, column in connection.execute(narrow, {"name": "%\\_instance\\_uid", "longest": LONGEST_UID}).all():
-        connection.execute(text(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE VARCHAR({LONGEST_UID})'))
 
 
 class Tables:

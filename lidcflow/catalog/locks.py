@@ -8,10 +8,8 @@ A lock goes with its connection, so with the process that holds it, however that
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from lidcflow.catalog.database import engine_of, shown
 from lidcflow.errors import ResourceError, TurnTaken
+from lidcflow.file_lock import try_lock
 from lidcflow.store import relocation
 
 
@@ -131,11 +130,10 @@ def at_work(
     """
     erasing = f"workspace {workspace}: an erasure must come to its end first, got one under way; run again after it"
     taken = f"workspace {workspace}: only one {stage} may run at a time, got one under way; run again after it"
-    kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
     settle(workspace)
     with (
-        _held(workspace, _ALL, fcntl.LOCK_SH, erasing),
-        _held(workspace, stage, kind, taken, patience_s=patience_s),
+        _held(workspace, _ALL, erasing, shared=True),
+        _held(workspace, stage, taken, shared=not alone, patience_s=patience_s),
         _held_elsewhere(catalog, _ALL, erasing),
         _held_elsewhere(catalog, stage, taken, alone=alone),
     ):
@@ -160,7 +158,7 @@ def nobody_else_at_work(workspace: Path, catalog: str = "") -> Iterator[None]:
         f"workspace {workspace}: nothing else may run during an erasure, got {' and '.join(others) or 'another one'} "
         "under way; stop it, or run again after it"
     )
-    with _held(workspace, _ALL, fcntl.LOCK_EX, taken), _held_elsewhere(catalog, _ALL, taken, alone=True):
+    with _held(workspace, _ALL, taken), _held_elsewhere(catalog, _ALL, taken, alone=True):
         yield
 
 
@@ -183,7 +181,7 @@ def settle(workspace: Path) -> int:
         f"workspace {workspace}: its MLflow database names {former[0]} as its folder, and another process is at work "
         "there under that name; stop it, or use the workspace by the same name"
     )
-    with _held(workspace, _ALL, fcntl.LOCK_EX, taken), _unserved(workspace, taken):
+    with _held(workspace, _ALL, taken), _unserved(workspace, taken):
         return relocation.rewrite(workspace)
 
 
@@ -195,7 +193,7 @@ def is_at_work(workspace: Path, stage: Stage, catalog: str = "") -> bool:
                 return True
     try:
         with open(workspace / FOLDER / f"{stage}.lock", "rb") as stream:
-            return not _locked(stream.fileno(), fcntl.LOCK_EX, patience_s=0)
+            return not _locked(stream.fileno())
     except FileNotFoundError:
         return False
 
@@ -209,7 +207,7 @@ def _unserved(workspace: Path, taken: str) -> Iterator[None]:
         yield
         return
     try:
-        if not _locked(descriptor, fcntl.LOCK_SH, patience_s=0):
+        if not _locked(descriptor, shared=True):
             raise ResourceError(taken)
         yield
     finally:
@@ -229,7 +227,9 @@ def _held_elsewhere(catalog: str, name: str, taken: str, *, alone: bool = False)
 
 
 @contextmanager
-def _held(workspace: Path, name: str, kind: int, taken: str, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
+def _held(
+    workspace: Path, name: str, taken: str, *, shared: bool = False, patience_s: float = PATIENCE_S
+) -> Iterator[None]:
     folder = workspace / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -239,24 +239,16 @@ def _held(workspace: Path, name: str, kind: int, taken: str, *, patience_s: floa
             f"workspace {workspace}: must be writable, got {error.strerror}; choose another one with --workspace"
         ) from None
     try:
-        if not _locked(descriptor, kind, patience_s=patience_s):
+        if not _locked(descriptor, shared=shared, patience_s=patience_s):
             raise TurnTaken(taken)
         yield
     finally:
         os.close(descriptor)
 
 
-def _locked(descriptor: int, kind: int, *, patience_s: float) -> bool:
+def _locked(descriptor: int, *, shared: bool = False, patience_s: float = 0.0) -> bool:
     """Take a lock; where the file system has none (NFS), every one is free."""
-    deadline_s = time.monotonic() + patience_s
-    while True:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline_s:
-                return False
-            time.sleep(0.05)
-        except OSError:
-            return True
-        else:
-            return True
+    try:
+        return try_lock(descriptor, shared=shared, patience_s=patience_s)
+    except OSError:
+        return True

@@ -76,7 +76,7 @@ class Catalog(Tables):
     Raises
     ------
     StoreError
-        If the database can't be opened, or another version of lidcflow made it.
+        If the database can't be opened, or a later version of lidcflow made it.
 
     Examples
     --------

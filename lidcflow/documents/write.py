@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +14,7 @@ from lidcflow.dicom.values import quiet
 from lidcflow.documents.key_objects import key_objects
 from lidcflow.documents.source import source_of
 from lidcflow.documents.structured_report import structured_report
+from lidcflow.files import write_together
 from lidcflow.report.recommendation import Recommendation
 
 KEY_OBJECTS, STRUCTURED_REPORT = "key-objects.dcm", "structured-report.dcm"
@@ -73,7 +72,7 @@ def write_documents(made: Mapping[str, bytes], folder: Path, *, created_ns: int)
         When the recommendation was made, in ns since 1970; the files get this time.
     """
     _make_private(folder)
-    _write_together(made, folder, created_ns)
+    write_together(made, folder, private=True, mtime_ns=created_ns)
 
 
 def are_written(folder: Path, *, created_ns: int) -> bool:
@@ -95,18 +94,3 @@ def _encoded(document: Dataset) -> bytes:
     buffer = io.BytesIO()
     document.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
-
-
-def _write_together(contents: Mapping[str, bytes], folder: Path, mtime_ns: int) -> None:
-    """Write every draft before the first rename, so that a full disk leaves the earlier files as they were."""
-    drafts = {name: folder / f".{name}.{secrets.token_hex(4)}" for name in contents}
-    try:
-        for name, draft in drafts.items():
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-                stream.write(contents[name])
-            os.utime(draft, ns=(mtime_ns, mtime_ns))
-        for name, draft in drafts.items():
-            draft.replace(folder / name)
-    finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)

@@ -6,14 +6,14 @@ from base64 import b64encode
 from pathlib import Path
 
 import numpy as np
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lidcflow.drift.record import DATA, DriftCheck, QuantityDrift
 from lidcflow.evaluate.plots import as_svg
-from lidcflow.report.page import write_together
+from lidcflow.files import write_together
 from lidcflow.stats.plots import BLUE, GREY, ORANGE
+from lidcflow.templates import templates_of
 
 COLUMNS = ("quantity", "reference", "now", "distance", "limit", "p", "verdict")
 
@@ -117,14 +117,8 @@ def write_drift(check: DriftCheck, folder: Path) -> Path:
 
 def render_page(check: DriftCheck) -> str:
     """Return the page of a check as HTML, figures inside it."""
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("lidcflow.drift"), PackageLoader("lidcflow.evaluate")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("drift.html").render(
+    template = templates_of("lidcflow.drift", "lidcflow.evaluate").get_template("drift.html")
+    return template.render(
         check=check,
         columns=COLUMNS,
         rows=drift_rows(check),

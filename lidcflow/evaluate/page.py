@@ -5,13 +5,13 @@ from __future__ import annotations
 from base64 import b64encode
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from lidcflow.evaluate import plots, tables
 from lidcflow.evaluate.record import ReleaseEvaluation
 from lidcflow.evaluate.subgroups import FEW_PATIENTS, SHOWN
-from lidcflow.report.page import write_together
+from lidcflow.files import write_together
+from lidcflow.templates import templates_of
 
 PAGE = "report.html"
 DATA = "evaluation.json"
@@ -35,14 +35,8 @@ def write_evaluation(evaluation: ReleaseEvaluation, folder: Path) -> Path:
 
 def render_page(evaluation: ReleaseEvaluation) -> str:
     """Return the page of an evaluation as HTML, figures inside it."""
-    environment = Environment(
-        loader=PackageLoader("lidcflow.evaluate"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("evaluation.html").render(
+    template = templates_of("lidcflow.evaluate").get_template("evaluation.html")
+    return template.render(
         evaluation=evaluation,
         tables=tables,
         ranked=[one for one in evaluation.contestants if one.slices],

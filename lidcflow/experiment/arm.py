@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from lidcflow.config import TrainConfig
+from lidcflow.files import write_whole
 from lidcflow.learn.snapshot import Snapshot, class_counts
 from lidcflow.stats.estimate import ClassCounts, Record
 
@@ -147,13 +147,7 @@ def find_arm(folder: Path, inputs_digest: str) -> ArmResult | None:
 def save_arm(result: ArmResult, folder: Path) -> None:
     """Keep an arm, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = _file(folder, result.inputs_digest)
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        draft.write_text(result.model_dump_json(), encoding="utf-8")
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(_file(folder, result.inputs_digest), result.model_dump_json())
 
 
 def _file(folder: Path, inputs_digest: str) -> Path:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import secrets
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +19,9 @@ from matplotlib.ticker import MaxNLocator
 from lidcflow.experiment.arm import ArmResult, SectorCurves
 from lidcflow.experiment.builtin import PAPER_TRAINING_ACCURACY
 from lidcflow.experiment.comparison import FIGURES, Compared, Comparison, Spread
+from lidcflow.files import write_together
 from lidcflow.stats.plots import BLUE, GREY
+from lidcflow.templates import templates_of
 
 CURVES = {"training": "", "validation": "val_", "test": "test_"}
 OVERVIEW = {"balanced_accuracy": "balanced accuracy", "auroc_nodule": "AUROC, nodule", "log_loss": "log loss"}
@@ -117,17 +118,9 @@ def rendered(comparison: Comparison, results: Mapping[str, ArmResult]) -> dict[s
 
 
 def write(files: Mapping[str, str], folder: Path) -> None:
-    """Write files, all drafts before the first rename, so that a full disk leaves the earlier ones as they were."""
+    """Write the files of a comparison, together or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    drafts = {name: folder / f".{name}.{secrets.token_hex(4)}" for name in files}
-    try:
-        for name, draft in drafts.items():
-            draft.write_text(files[name], encoding="utf-8")
-        for name, draft in drafts.items():
-            draft.replace(folder / name)
-    finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+    write_together(files, folder)
 
 
 def is_written(comparison: Comparison, folder: Path) -> bool:
@@ -216,12 +209,6 @@ def _seeds(spread: Spread, seeds: tuple[int, ...]) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("lidcflow.experiment"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return templates_of(
+        "lidcflow.learn", filters={"percent": _percent, "figure": _figure, "signed": _signed, "seeds": _seeds}
     )
-    environment.filters.update({"percent": _percent, "figure": _figure, "signed": _signed, "seeds": _seeds})
-    return environment

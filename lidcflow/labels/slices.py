@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from lidcflow.config import LabelConfig
 from lidcflow.errors import LabelError
+from lidcflow.files import whole_file
 from lidcflow.labels.lidc import LidcScan, lidc_scan, lidc_scans, nodules_of_scan
 from lidcflow.labels.readings import Nodule
 from lidcflow.volume.resample import slab_edges_mm
@@ -208,19 +207,14 @@ def write_label_table(
     LabelError
         If the file can't be written.
     """
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", newline="", encoding="utf-8") as stream:
+        with whole_file(file) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows(rows)
-        draft.replace(file)
     except OSError as error:
         raise LabelError(f"labels: {file} must be a file that can be written, got: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            draft.unlink()
 
 
 def _counts(nodule: Nodule, config: LabelConfig) -> bool:

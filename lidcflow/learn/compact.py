@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.errors import WeightsError
+from lidcflow.files import whole_file
 from lidcflow.learn.runtime import keras
 
 STEM_FILTERS = 16
@@ -128,9 +129,8 @@ def write_weights(model: keras.Model, file: Path) -> None:
     arrays: dict[str, NDArray[np.float16]] = {
         weight.path: keras.ops.convert_to_numpy(weight).astype(np.float16) for weight in model.weights
     }
-    draft = file.with_name(f".{file.name}.draft.npz")
-    np.savez(draft, **arrays)  # type: ignore[arg-type]
-    draft.replace(file)
+    with whole_file(file) as draft, draft.open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 
 def read_weights(model: keras.Model, file: Path) -> None:

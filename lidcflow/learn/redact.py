@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from lidcflow.files import whole_file
 
 ERASED = "erased"
 """Attribute of a snapshot's table: how many series and patients were taken out, and when."""
@@ -84,12 +85,8 @@ def redact(file: Path, uids: Collection[str], on: str) -> None:
     kept.attrs = _without_nodules(beside, uids) | {
         ERASED: {"series": before["series"] + table["series_instance_uid"][gone].nunique(), "on": on}
     }
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
+    with whole_file(file) as draft:
         kept.to_parquet(draft, index=False)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _without_nodules(attributes: dict[Any, Any], uids: Collection[str]) -> dict[Any, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from lidcflow.config import SplitConfig
 from lidcflow.errors import TrainingError
+from lidcflow.files import whole_file
 from lidcflow.labels.slices import CLASS_NAMES, NON_NODULE
 from lidcflow.learn.digest import rows_digest
 from lidcflow.learn.redact import ERASED
@@ -67,14 +67,10 @@ class Snapshot:
 
     def save(self, file: Path) -> None:
         """Write the table as Parquet with its digest, whole or not at all."""
-        draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
         table = self.table.copy(deep=False)
         table.attrs["digest"] = self.digest
-        try:
+        with whole_file(file) as draft:
             table.to_parquet(draft, index=False)
-            draft.replace(file)
-        finally:
-            draft.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, file: Path) -> Snapshot:

@@ -5,8 +5,6 @@ Importing this module imports Keras.
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
@@ -20,7 +18,7 @@ from pydantic import ValidationError
 
 from lidcflow.config import TrainConfig
 from lidcflow.errors import ReleaseError
-from lidcflow.files import digest_of_folder
+from lidcflow.files import digest_of_folder, whole_folder
 from lidcflow.learn.features import FeatureReader, FeatureSource
 from lidcflow.learn.finetune import finetune
 from lidcflow.learn.fitting import FittedHead, fit_head
@@ -228,17 +226,11 @@ class SectorFacts(Record):
 
 def keep_sector(trained: TrainedSector, folder: Path) -> None:
     """Write a trained sector into `folder`, whole or not at all; no pickle."""
-    draft = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    draft.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as draft:
         trained.model.save(draft / MODEL)
         trained.validation_rows.to_parquet(draft / ROWS)
         (draft / FACTS).write_text(_facts(trained).model_dump_json(), encoding="utf-8")
         (draft / DIGEST).write_text(digest_of_folder(draft), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def find_sector(folder: Path) -> TrainedSector | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.config.science import portable
 from lidcflow.errors import TrainingError
+from lidcflow.files import whole_file
 from lidcflow.labels.slices import NoduleSlices
 from lidcflow.learn.digest import rows_digest
 from lidcflow.learn.snapshot import COLUMNS, Snapshot, in_order, read_table, sector_rows, snapshot_in, weight_column
@@ -105,7 +105,6 @@ class TrainingSet:
 
     def save(self, file: Path) -> None:
         """Write it as Parquet, whole or not at all; `Snapshot.load` reads its slices from the same file."""
-        draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
         table = _table(self.snapshot)
         table.attrs = {
             "digest": self.snapshot.digest,
@@ -115,11 +114,8 @@ class TrainingSet:
                 "nodules": _plain(self.nodules),
             },
         }
-        try:
+        with whole_file(file) as draft:
             table.to_parquet(draft, index=False)
-            draft.replace(file)
-        finally:
-            draft.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, file: Path) -> TrainingSet:

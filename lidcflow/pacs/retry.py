@@ -34,6 +34,10 @@ _CERTIFICATES = {
 """What OpenSSL says of certificates, the first that applies: that does not pass."""
 
 
+# The library tenacity (9.2) was left out: it takes 84 ms of CPU time to import, and what it offers is the line that
+# doubles a delay. Which failures pass, the wait that a service asks for and the sentences would stay, as callables of
+# it; and `lidcflow.pacs.retrieve` waits inside a generator that has already yielded instances, which is no function
+# that could be called again.
 class Patience:
     """Counts failures, and waits after each until there were too many.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import secrets
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,6 +14,7 @@ from pydicom.errors import InvalidDicomError
 
 from lidcflow.dicom.records import SYNTHETIC_MANUFACTURER
 from lidcflow.errors import ResourceError, SourceError
+from lidcflow.files import whole_folder
 from lidcflow.labels.lidc import LidcScan, lidc_scans
 from lidcflow.phantom.dicom import instance_number, series_dataset, slice_bytes, stored_values
 from lidcflow.phantom.patient import DOMAIN, MATRIX, build_phantom, version
@@ -96,13 +96,8 @@ def write_phantom(scan: LidcScan, folder: Path, seed: int) -> Path:
         return target
     _check_replaceable(target)
     check_space([scan], folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        _write_slices(scan, aside, seed)
-        _put(aside, target)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with whole_folder(target) as draft:
+        _write_slices(scan, draft, seed)
     return target
 
 
@@ -161,19 +156,9 @@ def _check_replaceable(target: Path) -> None:
             )
 
 
-def _put(aside: Path, target: Path) -> None:
-    """Put a finished series in place of what is there."""
-    old = aside.with_name(f"{aside.name}.old")
-    with suppress(FileNotFoundError):
-        target.rename(old)
-    aside.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def _write_slices(scan: LidcScan, folder: Path, seed: int) -> None:
     phantom = build_phantom(scan, seed)
     dataset = series_dataset(phantom.header)
-    folder.mkdir()
     for index in range(len(scan.slice_z_mm)):
         stored = stored_values(phantom.slice_hu(index), phantom.header)
         file = folder / f"{instance_number(phantom.header, index):06d}.dcm"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from lidcflow.config import Config, RetrainConfig
 from lidcflow.config.science import portable
+from lidcflow.files import write_whole
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.stats.estimate import Record
 
@@ -236,7 +236,7 @@ class Check(Record):
     failure: Failure | None = None
 
 
-def last_check(workspace: Path) -> Check | None:
+def last_retraining_check(workspace: Path) -> Check | None:
     """Return the last check of a workspace, if there was one."""
     try:
         return Check.model_validate_json((workspace / FILE).read_bytes())
@@ -247,9 +247,4 @@ def last_check(workspace: Path) -> Check | None:
 def keep_check(workspace: Path, check: Check) -> None:
     """Keep a check, whole or not at all."""
     workspace.mkdir(parents=True, exist_ok=True)
-    draft = workspace / f".{FILE}.{secrets.token_hex(4)}"
-    try:
-        draft.write_text(check.model_dump_json(indent=2), encoding="utf-8")
-        draft.replace(workspace / FILE)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(workspace / FILE, check.model_dump_json(indent=2))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,9 +11,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lidcflow.errors import FeedbackRefused, StoreError
+from lidcflow.file_lock import locked_folder
+from lidcflow.files import write_whole
 from lidcflow.notice import STATEMENT
 from lidcflow.report.folder import read_plain
-from lidcflow.report.page import write_together
 from lidcflow.report.recommendation import Recommendation, SliceNumber, Verdict
 
 FILE = "feedback.json"
@@ -126,7 +125,7 @@ def add_mark(folder: Path, said: Recommendation, saying: Saying, time: datetime)
     StoreError
         If the file that is there can't be read: nothing is written over it.
     """
-    with _alone(folder):
+    with locked_folder(folder):
         marks = _read(folder)
         mark = _marked(said, saying, marks, time)
         feedback = Feedback(
@@ -134,7 +133,7 @@ def add_mark(folder: Path, said: Recommendation, saying: Saying, time: datetime)
             series_instance_uid=said.series_instance_uid,
             marks=(*marks, mark),
         )
-        write_together({FILE: feedback.model_dump_json(indent=2) + "\n"}, folder)
+        write_whole(folder / FILE, feedback.model_dump_json(indent=2) + "\n")
     return feedback.marks
 
 
@@ -218,14 +217,3 @@ def _read(folder: Path) -> tuple[Mark, ...]:
             f"series {folder.name}: {FILE} must be a whole history of marks, got an unreadable one; "
             "repair it or move it away, nothing is written over it"
         ) from None
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one writer at a time read and replace the file; the folder is the lock."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import secrets
+import functools
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from numpy.typing import NDArray
 
 from lidcflow.dicom.orientation import is_transposed, usual_view
 from lidcflow.disk import naming_disk_faults
+from lidcflow.files import write_together
 from lidcflow.report import wording
 from lidcflow.report.curve import WIDTH, curve_of
 from lidcflow.report.pictures import Pictures, pictures_of
 from lidcflow.report.recommendation import Recommendation, VolumeFacts
+from lidcflow.templates import templates_of
 
 PAGE = "report.html"
 DATA = "recommendations.json"
@@ -136,28 +138,8 @@ def _size_mm(volume: VolumeFacts) -> tuple[float, float]:
     return (width_mm, height_mm) if volume.orientation and is_transposed(volume.orientation) else (height_mm, width_mm)
 
 
+@functools.cache
 def environment() -> Environment:
-    """Return the templates of all pages of readings."""
-    templates = Environment(
-        loader=PackageLoader("lidcflow.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """Return the templates of all pages of readings, read once by a process."""
     names = ("percent", "mm", "number", "slices", "listed", "image_numbers", "image_word", "facts")
-    templates.filters.update({name: getattr(wording, name) for name in names})
-    return templates
-
-
-def write_together(texts: dict[str, str], folder: Path) -> None:
-    """Write every draft before the first rename, so that a full disk leaves the earlier files as they were."""
-    drafts = {name: folder / f".{name}.{secrets.token_hex(4)}" for name in texts}
-    try:
-        for name, draft in drafts.items():
-            draft.write_text(texts[name], encoding="utf-8")
-        for name, draft in drafts.items():
-            draft.replace(folder / name)
-    finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+    return templates_of("lidcflow.report", filters={name: getattr(wording, name) for name in names})

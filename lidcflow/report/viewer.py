@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
@@ -10,7 +9,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
-from jinja2 import Environment
 from numpy.typing import NDArray
 
 from lidcflow.report.folder import ReportKey
@@ -55,7 +53,7 @@ def render_index(page: ListingPage, chosen: Filter, releases: Sequence[str], oth
     """
     wanted = {name: value for name, value in asdict(chosen).items() if value}
     return (
-        _environment()
+        environment()
         .get_template("index.html")
         .render(
             page=page,
@@ -81,7 +79,7 @@ def render_study(said: Recommendation, hu: NDArray[np.int16] | None) -> str:
         The volume that was read, which the page fetches by itself; None where it is not there any more.
     """
     return (
-        _environment()
+        environment()
         .get_template("study.html")
         .render(
             study=said,
@@ -96,7 +94,7 @@ def render_study(said: Recommendation, hu: NDArray[np.int16] | None) -> str:
 
 def render_unreadable(key: ReportKey, sentence: str) -> str:
     """Return the page of a report that can't be read."""
-    return _environment().get_template("unreadable.html").render(key=key, sentence=sentence)
+    return environment().get_template("unreadable.html").render(key=key, sentence=sentence)
 
 
 def _layout(said: Recommendation, hu: NDArray[np.int16] | None) -> dict[str, Any]:
@@ -148,8 +146,3 @@ def _slice(one: SliceReading) -> dict[str, Any]:
 
 def _numbered(number: int | None) -> str:
     return "?" if number is None else str(number)
-
-
-@functools.cache
-def _environment() -> Environment:
-    return environment()

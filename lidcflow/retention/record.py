@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lidcflow.files import write_whole
 
 FILE = "clean-up.json"
 
@@ -54,9 +55,4 @@ def last_clean_up(workspace: Path) -> CleanUp | None:
 
 def keep_clean_up(workspace: Path, done: CleanUp) -> None:
     """Keep what a clean-up did, whole or not at all."""
-    draft = workspace / f".{FILE}.{secrets.token_hex(4)}"
-    try:
-        draft.write_text(done.model_dump_json(indent=2), encoding="utf-8")
-        draft.replace(workspace / FILE)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(workspace / FILE, done.model_dump_json(indent=2))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +17,8 @@ from lidcflow.config import Access
 from lidcflow.dicom.records import Collection
 from lidcflow.dicom.values import is_uid
 from lidcflow.errors import ResourceError, SourceError
+from lidcflow.file_lock import trying_folder
+from lidcflow.files import write_whole
 from lidcflow.objects import bucket_of, split_url
 from lidcflow.source import idc
 from lidcflow.source.bucket import check_answers, list_bucket
@@ -228,14 +228,10 @@ def _telling_of_the_disk(folder: Path) -> Iterator[None]:
 def _claimed(folder: Path) -> Iterator[None]:
     """Hold the folder for this process: two downloads would write to one partial file."""
     folder.mkdir(parents=True, exist_ok=True)
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with trying_folder(folder) as held:
+        if not held:
+            raise ResourceError(f"folder {folder}: one download must write to it at a time, got two; wait for it")
         yield
-    except BlockingIOError:
-        raise ResourceError(f"folder {folder}: one download must write to it at a time, got two; wait for it") from None
-    finally:
-        os.close(held)
 
 
 def _write_attribution(folder: Path, collections: Sequence[Collection]) -> None:
@@ -245,7 +241,7 @@ def _write_attribution(folder: Path, collections: Sequence[Collection]) -> None:
     file = folder / ATTRIBUTION_FILE
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else [ATTRIBUTION_HEAD]
     lines += [f"{made.attribution.collection}: {made.attribution.terms}" for made in collections]
-    file.write_text("".join(f"{line}\n" for line in dict.fromkeys(lines)), encoding="utf-8")
+    write_whole(file, "".join(f"{line}\n" for line in dict.fromkeys(lines)))
 
 
 def _fetch_all(missing: Sequence[Wanted], folder: Path, access: Access) -> Iterator[bool]:
@@ -260,7 +256,11 @@ def _fetch_all(missing: Sequence[Wanted], folder: Path, access: Access) -> Itera
 
 
 def _fetch(file: SourceFile, target: Path, access: Access) -> bool:
-    """Fetch one object beside its place, and put it there when it is whole."""
+    """Fetch one object beside its place, and put it there when it is whole.
+
+    The partial file has a fixed name, unlike the drafts of `lidcflow.files`: one that a killed download left is written
+    over by the next, where others would pile up.
+    """
     part = target.with_name(f"{target.name}{PART}")
     target.parent.mkdir(parents=True, exist_ok=True)
     whole = any(_came_whole(file, part, access) for _ in range(TRIES))

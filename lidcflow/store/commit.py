@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import secrets
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from lidcflow.disk import naming_disk_faults
 from lidcflow.errors import ResourceError
+from lidcflow.file_lock import try_lock
 from lidcflow.store.place import Result, Swept
 
 STALE_S = 24 * 3600
@@ -72,12 +72,9 @@ def _locked_draft(name: str, aside: Path) -> Iterator[Path]:
 def _lock(descriptor: int) -> bool | None:
     """Take the lock of a folder: whether it was free, or None where the file system can't tell (NFS)."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return try_lock(descriptor)
     except OSError:
         return None
-    return True
 
 
 def _flush(folder: Path) -> None:

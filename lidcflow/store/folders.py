@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from zarr.storage import LocalStore, StorePath
 from lidcflow.dicom.values import is_uid
 from lidcflow.disk import naming_disk_faults, require_writable
 from lidcflow.errors import ResourceError, StoreError
+from lidcflow.files import write_new
 from lidcflow.store.arrays import Present
 from lidcflow.store.commit import committed, read_whole, remove, replace_file, require_space, sweep, sweep_file
 from lidcflow.store.parallel import AtOnce
@@ -81,7 +81,7 @@ class FolderPlace:
             with naming_disk_faults(self.name):
                 self._root.mkdir(parents=True, exist_ok=True)
                 self._require_empty()
-                self._link(guard)
+                write_new(self._root / GUARD, guard)
         sweep(self._aside)
 
     def _require_empty(self) -> None:
@@ -91,16 +91,6 @@ class FolderPlace:
                 f"{self.name}: the folder must be empty or a store of lidcflow, got other files; "
                 "choose another workspace"
             )
-
-    def _link(self, guard: bytes) -> None:
-        draft = self._root / f".{GUARD}.{secrets.token_hex(4)}"
-        try:
-            draft.write_bytes(guard)
-            os.link(draft, self._root / GUARD)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink(missing_ok=True)
 
     def guard(self) -> bytes:
         """Return the guard file.

@@ -271,6 +271,8 @@ def _slab_sources(series: Series, volume: Volume) -> list[list[tuple[int, float]
     ]
 
 
+# What is stored has not the shape of the class, so no converter by fields (pydantic, cattrs) takes this over: slabs
+# name their sources by index in the list of slices, volumes of older versions lack fields, and arrays are lists.
 def record_of(attributes: dict[str, Any]) -> VolumeRecord:
     """Read back what `attributes_of` wrote.
 

@@ -19,7 +19,13 @@ from tests.cluster.processes import wait_for
 from tests.databases import SERVER, execute
 
 ROOT = Path(__file__).parents[2]
-OWN_TESTS = ("store/test_catalog.py", "store/test_feedback.py", "store/test_tombstones.py", "inbox/test_ledger.py")
+OWN_TESTS = (
+    "catalog/test_migrate.py",
+    "store/test_catalog.py",
+    "store/test_feedback.py",
+    "store/test_tombstones.py",
+    "inbox/test_ledger.py",
+)
 WITHIN_S = 300
 
 

@@ -6,7 +6,7 @@ from lidcflow.catalog.series import Catalog
 from lidcflow.erase.subject import Subject, Target
 from lidcflow.erase.tombstones import Tombstones, tombstones_in
 from lidcflow.errors import ErasureError
-from tests.databases import execute
+from tests.databases import UNMIGRATED, execute
 
 PATIENT = Subject("patient", "0123456789abcdef")
 
@@ -56,7 +56,7 @@ def test_a_look_at_a_catalog_that_is_not_there_makes_none(tmp_path, catalog_url)
 def test_a_catalog_from_before_there_were_tombstones_gets_the_table(catalog_url):
     with Catalog(catalog_url) as catalog:
         catalog.record_verdicts([])
-    execute(catalog_url, "DROP TABLE IF EXISTS tombstones")
+    execute(catalog_url, UNMIGRATED, "DROP TABLE tombstones")
 
     assert tombstones_in(catalog_url) == []
 

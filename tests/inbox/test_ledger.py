@@ -5,7 +5,7 @@ import pytest
 from lidcflow.catalog.series import Catalog
 from lidcflow.inbox.delivery import Patience, Sighting, Step
 from lidcflow.inbox.ledger import Ledger
-from tests.databases import execute
+from tests.databases import UNMIGRATED, execute
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ONE = Sighting("1.1", "1", "a", 10)
@@ -117,8 +117,8 @@ def test_a_localizer_is_passed_over_and_is_no_answer(ledger):
 
 def test_a_catalog_that_was_made_before_there_was_a_ledger_gets_one(catalog_url):
     Catalog(catalog_url).close()
-    for table in ("delivery_states", "delivery_answers", "deliveries", "feeds"):
-        execute(catalog_url, f"DROP TABLE IF EXISTS {table}")
+    tables = ("delivery_states", "delivery_answers", "deliveries", "feeds")
+    execute(catalog_url, UNMIGRATED, *(f"DROP TABLE {table}" for table in tables))
 
     with Ledger(catalog_url) as ledger:
         assert ledger.see("pacs", [ONE], release=1) == 1

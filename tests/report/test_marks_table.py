@@ -7,7 +7,7 @@ import pytest
 from lidcflow.catalog.series import Catalog
 from lidcflow.report.marks import Mark
 from lidcflow.report.marks_table import FeedbackTable
-from tests.databases import execute
+from tests.databases import UNMIGRATED, execute
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_marks_on_other_releases_are_left_out(catalog_url, mark):
 def test_a_catalog_from_before_there_was_feedback_gets_the_table_and_keeps_its_rows(catalog_url, mark):
     Catalog(catalog_url).close()
     series = "'1.2.1',NULL,NULL,'usable','usable','',1,1,0,'[]',false,NULL,NULL,'2026-01-01 12:00:00'"
-    execute(catalog_url, "DROP TABLE IF EXISTS feedback", f"INSERT INTO series VALUES ({series})")
+    execute(catalog_url, UNMIGRATED, "DROP TABLE feedback", f"INSERT INTO series VALUES ({series})")
 
     with FeedbackTable(catalog_url) as table:
         table.replace("1.2.1", None, [mark()])

@@ -2,7 +2,6 @@ import json
 import re
 from base64 import b64encode
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,12 +35,12 @@ def test_a_failed_write_leaves_the_earlier_files_alone(study, refused, hu, tmp_p
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     written = []
 
-    def fill_the_disk(path, text, **options):
+    def fill_the_disk(draft, content, **options):
         if written:
             raise OSError(28, "No space left on device")
-        written.append(path.write_bytes(text.encode()))
+        written.append(draft.write_bytes(content.encode()))
 
-    monkeypatch.setattr(Path, "write_text", fill_the_disk)
+    monkeypatch.setattr("lidcflow.files._write", fill_the_disk)
     with pytest.raises(ResourceError, match="the disk must have room"):
         write_report(refused, None, tmp_path)
 

@@ -91,7 +91,7 @@ def test_where_locks_do_not_work_a_draft_is_swept_after_a_day(tmp_path, monkeypa
     young.mkdir()
     yesterday = time.time() - commit.STALE_S - 10
     os.utime(old, (yesterday, yesterday))
-    monkeypatch.setattr(commit.fcntl, "flock", without_locks)
+    monkeypatch.setattr("fcntl.flock", without_locks)
 
     swept = commit.sweep(tmp_path)
 
