@@ -1,4 +1,6 @@
-"""Files: the SHA-256 of a file and of a folder, as releases pin them.
+"""Write files whole or not at all, and return the SHA-256 of a file or a folder, as releases pin them.
+
+Whoever reads a file finds the earlier one or the new one, never a part.
 
 A draft lies beside its target, as ``.<name>.<8 hexadecimal digits>``, and is renamed when it is complete. A writer that
 is killed leaves its draft; `lidcflow repair` knows such names. The store has its own way, `lidcflow.store.commit`: its

@@ -210,5 +210,5 @@ def _seeds(spread: Spread, seeds: tuple[int, ...]) -> str:
 
 def _environment() -> Environment:
     return templates_of(
-        "lidcflow.learn", filters={"percent": _percent, "figure": _figure, "signed": _signed, "seeds": _seeds}
+        "lidcflow.experiment", filters={"percent": _percent, "figure": _figure, "signed": _signed, "seeds": _seeds}
     )
