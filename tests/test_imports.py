@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("lidcflow", "tasks", "flows", "deployments")
 FLOORS = """
-    lidcflow lidcflow.errors lidcflow.privacy lidcflow.notice lidcflow.templates
-    lidcflow.files lidcflow.file_lock lidcflow.disk lidcflow.orphans
+    lidcflow lidcflow.errors lidcflow.notice lidcflow.templates
+    lidcflow.files lidcflow.file_lock lidcflow.privacy lidcflow.disk lidcflow.orphans
     lidcflow.config
     lidcflow.objects
     lidcflow.dicom
