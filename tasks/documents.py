@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Access, Config
 from lidcflow.errors import ConfigError, DocumentError, LidcflowError, ResourceError
-from lidcflow.inbox.targets import bring
+from lidcflow.inbox.bring import bring
 from lidcflow.report.page import DATA
 from lidcflow.report.recommendation import Recommendation
 from lidcflow.series.find import Index

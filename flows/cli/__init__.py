@@ -1,46 +1,106 @@
-"""The `lidcflow` command: each module here holds the subcommands of one part."""
+"""The `lidcflow` command: each subcommand is a module here, named after it and imported when it runs."""
 
 import os
 import sys
 from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperCommand, TyperGroup
 
 from flows.proxies import bypass_proxies, warn_of_ignored
 from lidcflow.disk import disk_fault
 from lidcflow.errors import LidcflowError
 
-PARTS = (
-    "archive",
-    "sources",
-    "labelling",
-    "learning",
-    "snapshots",
-    "experiments",
-    "evaluating",
-    "reading",
-    "reports",
-    "inbox",
-    "watching",
-    "service",
-    "deploying",
-    "repair",
-    "cleaning",
-    "erasing",
-    "demo",
-)
+COMMANDS = {
+    "phantom": "Make synthetic chest CT with the real geometry and readings of LIDC-IDRI.",
+    "index": "List every CT series of a source with its verdict, and count the others by modality.",
+    "preprocess": "Bring every usable series of a source into the store; what is there already is reused.",
+    "download": "Keep the files of idc:... or s3://...; files that are there already are not fetched again.",
+    "labels": "Write the label of every slice, top of the chest first.",
+    "train": "Train one model per sector on the labelled volumes of the store, and release them as one version.",
+    "retrain": "Train, evaluate and pass the gate if enough has changed since the newest release, and say why or why "
+    "not.",
+    "releases": "List the releases, newest first; with RELEASE, show its card, or write its folder of facts with "
+    "--export.",
+    "promote": "Put a release in force: from now on, inference reads with it.",
+    "rollback": "Put the release that was in force before back in force.",
+    "pretrain": "Train the compact backbone on chests made up for it; the defaults make the weights in the package.",
+    "snapshots": "List the training sets of the workspace, newest first; `lidcflow train --snapshot ID` trains from "
+    "one again.",
+    "experiment": "Train the arms of an experiment and compare them on one page; no release comes of it.",
+    "evaluate": "Measure a release on the held-out patients of its own snapshot, beside baselines, and leave a page to "
+    "open.",
+    "infer": "Recommend slices of every series of a source, each with a page to open.",
+    "reports": "Show the reports of the workspace: an index, each study as a stack of slices, readers' feedback.",
+    "inbox": "What has come, how far it is, and what was delivered.",
+    "drift": "Compare what was read lately with what the release was trained on; drift is told, and is no failure.",
+    "up": "Serve everything: Prefect, MLflow, the reports, a worker and the scheduled preprocessing, training and "
+    "inference.",
+    "status": "Tell how the workspace stands: volumes, catalog, releases, last runs and reading, drift, disk.",
+    "doctor": "Check this machine; exit code 1 when something would keep lidcflow from working.",
+    "deploy": "Deploy the flows to the Prefect server of PREFECT_API_URL, or of a running `lidcflow up`. Research use "
+    "only.",
+    "repair": "Remove what dead processes left, and rebuild the catalog from the stores.",
+    "clean": "Delete what \\[retention] keeps no longer: volumes only read, reports, long logs. Never MLflow's models.",
+    "erase": "Delete what is kept of a patient, a study or a series, mark the releases made from it, and keep it out.",
+    "demo": "Run the whole job on synthetic CT: make it, preprocess, train, release, read two new studies.",
+}
+"""The subcommands in the order of `lidcflow --help`, with the first sentence of each one's docstring: the listing must
+not import them."""
+
+
+class ListedCommand(TyperCommand):
+    """A subcommand as `lidcflow --help` lists it; its module is imported when it runs."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Parse the arguments of the subcommand itself."""
+        return load_command(info_name or "").make_context(info_name, args, parent, **extra)
+
+
+class CommandGroup(TyperGroup):
+    """The group of all subcommands, as `COMMANDS` lists them."""
+
+    def __init__(self, **settings: Any) -> None:
+        listed = {name: ListedCommand(name, help=sentence) for name, sentence in COMMANDS.items()}
+        super().__init__(**{**settings, "commands": listed})
+
+
+def load_command(name: str) -> Any:
+    """Import a subcommand: the function, or the group of further subcommands, that its module is named after."""
+    found = getattr(import_module(f"flows.cli.{name}"), name)
+    if not isinstance(found, typer.Typer):
+        found, function = typer.Typer(add_completion=False), found
+        found.command(name)(function)
+    return typer.main.get_command(found)
+
 
 app = typer.Typer(
     name="lidcflow",
     help="Chest CT in, trained sector models and recommended slices out. Research use only.",
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in PARTS:
-    app.add_typer(import_module(f"flows.cli.{part}").app)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"lidcflow {version('lidcflow')}")
+        raise typer.Exit
+
+
+@app.callback()
+def lidcflow(
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that come before any subcommand."""
 
 
 def main() -> None:

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli import lazy
+from flows.cli.infer import print_readings
 from flows.cli.options import AsJson
 from flows.cli.output import NOTICE, print_json, print_line
 from flows.cli.session import flow_session
-from flows.cli.tables import print_readings, print_release
+from flows.cli.train import print_release
+from flows.service.servers import addresses
 from lidcflow.config import Config
 from lidcflow.config.file import load_config
 from tasks.progress import Stage, listening
+from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:
     from flows.pipeline import PipelineReport
@@ -27,10 +31,7 @@ MAX_SLICES = 150
 
 NEW_STUDIES = 2
 
-app = typer.Typer()
 
-
-@app.command()
 def demo(
     folder: Annotated[Path, typer.Option("--folder", help="Where everything goes.")] = Path("demo"),
     series: Annotated[int, typer.Option(min=12, max=300, help="Synthetic series to train on.")] = 32,
@@ -42,13 +43,10 @@ def demo(
     config = demo_config(folder)
     watch = Stopwatch()
     with flow_session(config), listening(watch):
-        from flows.phantom import write_phantoms
-        from flows.pipeline import pipeline
-
         archive, new = choose_studies(series, seed)
-        made = write_phantoms(archive, folder / "archive", seed=seed, workers=config.cluster.workers)
-        made += write_phantoms(new, folder / "inbox", seed=seed, workers=config.cluster.workers)
-        report = pipeline(str(folder / "archive"), config, str(folder / "inbox"))
+        made = lazy.write_phantoms(archive, folder / "archive", seed=seed, workers=config.cluster.workers)
+        made += lazy.write_phantoms(new, folder / "inbox", seed=seed, workers=config.cluster.workers)
+        report = lazy.pipeline(str(folder / "archive"), config, str(folder / "inbox"))
     if as_json:
         total_s = time.monotonic() - started_s
         timing = {"series_made": made, "seconds": total_s, "stage_seconds": watch.seconds}
@@ -94,13 +92,10 @@ def demo_config(folder: Path) -> Config:
 
 def choose_studies(series: int, seed: int) -> tuple[list[LidcScan], list[LidcScan]]:
     """Choose the series to train on, and two of other patients, with nodules, that stand for new studies."""
-    from lidcflow.labels.lidc import nodules_of
-    from lidcflow.phantom import choose_scans
-
-    archive = choose_scans(series, seed, max_slices=MAX_SLICES)
+    archive = lazy.choose_scans(series, seed, max_slices=MAX_SLICES)
     patients = {scan.patient_id for scan in archive}
-    more = choose_scans(series + 4 * NEW_STUDIES, seed, max_slices=MAX_SLICES)
-    new = [scan for scan in more if scan.patient_id not in patients and nodules_of(scan)]
+    more = lazy.choose_scans(series + 4 * NEW_STUDIES, seed, max_slices=MAX_SLICES)
+    new = [scan for scan in more if scan.patient_id not in patients and lazy.nodules_of(scan)]
     return archive, new[:NEW_STUDIES]
 
 
@@ -118,13 +113,10 @@ def print_report(report: PipelineReport, made: int, folder: Path) -> None:
 
 def print_commands(folder: Path) -> None:
     """Print the command that shows what just ran in MLflow and in Prefect, with their doors closed."""
-    from flows.service.servers import addresses
-    from tasks.tracking.connection import Tracking, pages
-
     file = folder / "lidcflow.toml"
     config = load_config(file)
     where = addresses(config)
-    mlflow_page = pages(where.mlflow, Tracking.of(config))["releases"]
+    mlflow_page = lazy.pages(where.mlflow, Tracking.of(config))["releases"]
     print_line(f"\nServe MLflow, Prefect and the reports:\n  {_command()} up --config {shlex.quote(str(file))}")
     print_line(
         f"then open the registry and the runs in MLflow, {mlflow_page}, the flows in Prefect, {where.prefect}, or the "

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
-from flows.cli.output import NOTICE, print_json, print_line, print_table
+from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table
 from flows.cli.session import flow_session
 from flows.service.events import STUDY_ARRIVED, send_event
 from flows.service.lock import served
@@ -25,14 +26,13 @@ from lidcflow.inbox.sightings import left_out
 if TYPE_CHECKING:
     from flows.inbox import InboxReport
 
-SOME_NOT_DELIVERED = 3
-"""Exit code: done, with series that were refused or failed, or a source that could not be looked into."""
-
 MOST_ROWS = 100
 
-app = typer.Typer()
-inbox = typer.Typer(help="What has come, how far it is, and what was delivered.", invoke_without_command=True)
-app.add_typer(inbox, name="inbox")
+inbox = typer.Typer(
+    help="What has come, how far it is, and what was delivered.",
+    invoke_without_command=True,
+    add_completion=False,
+)
 Steps = Annotated[list[Step] | None, typer.Option("--step", help="Only what stands at this step; may be repeated.")]
 Uids = Annotated[list[str] | None, typer.Argument(metavar="[SERIES...]", help="SeriesInstanceUIDs; by default all.")]
 Answered = Annotated[bool, typer.Option("--answered", help="Also what has its answer: it is read and delivered again.")]
@@ -73,15 +73,13 @@ def run(config_file: ConfigFile = None, workspace: Workspace = None, as_json: As
     config = configured(config_file, workspace)
     _check_inbox(config)
     with flow_session(config):
-        from flows.inbox import inbox as round_through
-
-        report = round_through(config.inboxes, config)
+        report = lazy.inbox(config.inboxes, config)
     if as_json:
         print_json(report)
     else:
         _print_report(report)
     if report.refused or report.failed or report.unreachable or report.away:
-        raise typer.Exit(SOME_NOT_DELIVERED)
+        raise typer.Exit(SOME_LACKING)
 
 
 @inbox.command()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,6 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 NOTICE = "Research use only."
+
+SOME_LACKING = 3
+"""Exit code: done, with something refused, failed or left out, as the output says."""
 
 
 def print_json(value: BaseModel | Sequence[Any] | dict[str, Any]) -> None:
@@ -54,3 +59,24 @@ def console(*, to_stderr: bool = False) -> Console:
     """Return the console of standard output; a pipe gets wide lines, for `grep` to find whole values."""
     plain = Console(highlight=False, stderr=to_stderr)
     return plain if plain.is_terminal else Console(highlight=False, width=200, stderr=to_stderr)
+
+
+def write_csv(file: Path, rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Write rows to a CSV file."""
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def span(first: int | None, last: int | None) -> str | None:
+    """Write a run of numbers.
+
+    Examples
+    --------
+    >>> span(3, 5), span(4, 4)
+    ('3 to 5', '4')
+    """
+    if first is None or first == last:
+        return None if first is None else str(first)
+    return f"{first} to {last}"

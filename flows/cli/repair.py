@@ -6,20 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
-from flows.cli.output import print_json, print_line, print_table
+from flows.cli.output import SOME_LACKING, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from flows.repair import RepairReport
 
-SOME_DAMAGED = 3
-"""Exit code: done, with volumes that were damaged."""
 
-app = typer.Typer()
-
-
-@app.command()
 def repair(
     config_file: ConfigFile = None,
     workspace: Workspace = None,
@@ -32,15 +27,13 @@ def repair(
     """
     config = configured(config_file, workspace)
     with shown_progress("looking"):
-        from flows.repair import repair as run
-
-        report = run(config, verify=verify)
+        report = lazy.repair(config, verify=verify)
     if as_json:
         print_json(report)
     else:
         print_report(report)
     if report.damaged:
-        raise typer.Exit(SOME_DAMAGED)
+        raise typer.Exit(SOME_LACKING)
 
 
 def print_report(report: RepairReport) -> None:

@@ -6,25 +6,22 @@ from typing import Annotated
 
 import typer
 
+from flows.cli import lazy
 from flows.cli.options import ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, console, print_line
+from flows.service.same_origin import LOOPBACK
+from flows.service.servers import addresses, check_port
 
-app = typer.Typer()
 Port = Annotated[
     int | None, typer.Option("--port", min=1, max=65535, help="Port to listen on; serve.reports_port by default.")
 ]
 
 
-@app.command()
 def reports(port: Port = None, config_file: ConfigFile = None, workspace: Workspace = None) -> None:
     """Show the reports of the workspace: an index, each study as a stack of slices, readers' feedback.
 
     Ctrl-C stops it. Research use only.
     """
-    from flows.reports.server import serve
-    from flows.service.same_origin import LOOPBACK
-    from flows.service.servers import addresses, check_port
-
     config = configured(config_file, workspace)
     if port:
         config = config.model_copy(update={"serve": config.serve.model_copy(update={"reports_port": port})})
@@ -34,4 +31,4 @@ def reports(port: Port = None, config_file: ConfigFile = None, workspace: Worksp
         console().print(
             "[yellow]anyone who reaches this machine can read and mark the reports:[/] there is no password"
         )
-    serve(config)
+    lazy.server.serve(config)

@@ -10,9 +10,13 @@ from contextlib import contextmanager
 from threading import Timer
 from types import FrameType
 
+from httpx import HTTPStatusError, TransportError
+
+from flows.cli import lazy
 from flows.cli.progress import shown_progress
 from flows.environment import prepare
 from flows.service.lock import is_same_server, served
+from flows.service.named_server import check_named_server, named_server
 from flows.service.password import choose_temporary_password, use_password
 from flows.writable import require_places
 from lidcflow.config import Config
@@ -29,7 +33,8 @@ UNREACHABLE = "Failed to reach API"
 def flow_session(config: Config) -> Iterator[None]:
     """Run flows in the block, with their progress on the terminal.
 
-    Import flows inside the block: Prefect reads the environment once, when it is imported. The runs go to the
+    Name flows as `flows.cli.lazy.NAME` inside the block, which imports them there: Prefect reads the environment once,
+    when it is imported. The runs go to the
     server that ``PREFECT_API_URL`` names, else to the one of a running `lidcflow up`, else to a temporary one that
     starts with the block and ends with the process.
 
@@ -49,9 +54,7 @@ def flow_session(config: Config) -> Iterator[None]:
     ::
 
         with flow_session(config):
-            from flows.preprocess import preprocess
-
-            report = preprocess(source, config)
+            report = lazy.preprocess(source, config)
     """
     choose_server(config)
     require_places(config)
@@ -71,15 +74,11 @@ def choose_server(config: Config) -> None:
 
 
 def _ensure_server() -> None:
-    from flows.service.named_server import check_named_server, named_server
-
     if url := named_server():
         check_named_server(url)
     else:
-        from flows.service.temporary_server import start_temporary_server
-
         choose_temporary_password()
-        start_temporary_server()
+        lazy.start_temporary_server()
 
 
 @contextmanager
@@ -88,8 +87,6 @@ def _served_throughout() -> Iterator[None]:
 
     At exit it would go on for minutes to deliver the events of each series.
     """
-    from httpx import HTTPStatusError, TransportError
-
     try:
         yield
     except TransportError as error:

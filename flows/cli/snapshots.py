@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from tasks.snapshot_files import ListedSnapshot
 
-app = typer.Typer()
 
-
-@app.command()
 def snapshots(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
     """List the training sets of the workspace, newest first; `lidcflow train --snapshot ID` trains from one again."""
     config = configured(config_file, workspace)
-    from tasks.snapshot_files import list_snapshots
-
-    listed = list_snapshots(config)
+    listed = lazy.list_snapshots(config)
     if as_json:
         print_json([one.model_dump(mode="json") for one in listed])
     elif listed:

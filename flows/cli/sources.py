@@ -1,53 +1,22 @@
-"""What a source is and takes: the plan of the public archive, the terms of its collections, downloads."""
+"""What commands print of a source: what it takes, what lay beside the CT, the terms of its collections."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
-from flows.cli.options import AsJson, ConfigFile, Source, configured
 from flows.cli.output import NOTICE, print_json, print_line
-from flows.cli.progress import shown_progress
 from lidcflow.dicom.records import Collection
 from lidcflow.series.verdicts import Beside, listed_kinds
+from lidcflow.source import idc
 
-SOME_LACKING = 3
-"""Exit code: done, without some of the files."""
-
-app = typer.Typer()
-
-
-@app.command()
-def download(
-    source: Source,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to keep the files in.")],
-    config_file: ConfigFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Keep the files of idc:... or s3://...; files that are there already are not fetched again."""
-    config = configured(config_file, None)
-    from tasks.source import fetch_files, plan_files
-
-    announce(source)
-    with shown_progress("looking for files"):
-        plan = plan_files(source, config)
-        done = fetch_files(plan, folder, config)
-    report = {**asdict(done), "unsafe_names": plan.unsafe, "incomplete": plan.incomplete}
-    if as_json:
-        print_json({**report, "collections": [asdict(one) for one in plan.collections], "notice": NOTICE})
-    else:
-        for uid, sentence in plan.incomplete.items():
-            print_line(f"series {uid}: {sentence}")
-        print_surroundings(Beside(), plan.collections)
-        print_line(
-            f"{done.fetched:,} files fetched ({done.fetched_bytes / 1e9:,.2f} GB), {done.kept:,} there already, "
-            f"{done.failed:,} failed, {plan.unsafe:,} left out for their names, in {folder}. {NOTICE}"
-        )
-    if done.failed or plan.unsafe or plan.incomplete:
-        raise typer.Exit(SOME_LACKING)
+if TYPE_CHECKING:
+    from flows.preprocess import RefusedSeries
+    from lidcflow.series.find import Verdict
 
 
 def announce(source: str) -> None:
@@ -89,7 +58,10 @@ def others_line(others: Mapping[str, int]) -> str:
     return f"Beside CT: {listed_kinds(others)}, passed over; `lidcflow index SRC --all` lists them."
 
 
-def _collections(source: str) -> tuple[Collection, ...]:
-    from lidcflow.source import idc
+def sentence_alone(named: Verdict | RefusedSeries) -> str:
+    """Return the sentence without the UID that stands in the column beside it."""
+    return named.sentence.removeprefix(f"series {named.series_instance_uid}: ")
 
+
+def _collections(source: str) -> tuple[Collection, ...]:
     return idc.collections_of(idc.find_series(source)) if idc.is_archive_name(source) else ()

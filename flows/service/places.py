@@ -18,6 +18,9 @@ from lidcflow.inbox.targets import check_target
 from lidcflow.pacs.places import is_pacs
 from lidcflow.source.places import check_source
 from lidcflow.store.locate import is_store
+from tasks.tracking.place import Tracking
+from tasks.tracking.record import CHAMPION
+from tasks.tracking.releases import champion_version, load_release
 
 RELEASE_LIMIT_S = 120.0
 _PACS_NAME = re.compile("pacs:[A-Za-z0-9_-]+")
@@ -57,9 +60,6 @@ def release_fault(config: Config) -> str | None:
     ReleaseError
         If the release can't be loaded, or there is none and nothing to train one on.
     """
-    from tasks.tracking.connection import Tracking
-    from tasks.tracking.registry import CHAMPION, champion_version, load_release
-
     tracking = Tracking.of(config)
     try:
         load_release(tracking, config.infer.release)

@@ -1,23 +1,30 @@
 """The last and the next run of each flow, from Prefect's API."""
 
 from datetime import datetime
+from typing import Any
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import FlowFilter, FlowFilterId, FlowRunFilter, FlowRunFilterState
-from prefect.client.schemas.filters import FlowRunFilterStateType as StateTypeFilter
-from prefect.client.schemas.objects import Flow, FlowRun, StateType
-from prefect.client.schemas.sorting import FlowRunSort
+from pydantic import BaseModel
 
-from flows.service.status import RunStatus
+from flows.service.prefect_api import prefect_api
 from lidcflow.errors import ResourceError
 
 LOOK_BACK = 50
 """Runs to look at for one that was not turned away because another one was under way."""
 
 TURNED_AWAY = "Deployment concurrency limit"
-STARTED = FlowRunFilter(state=FlowRunFilterState(type=StateTypeFilter(not_any_=[StateType.SCHEDULED])))
-COMING = FlowRunFilter(state=FlowRunFilterState(type=StateTypeFilter(any_=[StateType.SCHEDULED])))
+STARTED = {"state": {"type": {"not_any_": ["SCHEDULED"]}}}
+COMING = {"state": {"type": {"any_": ["SCHEDULED"]}}}
+
+
+class RunStatus(BaseModel):
+    """The last run of a flow, and the next one."""
+
+    flow: str
+    state: str | None = None
+    started: datetime | None = None
+    duration_s: float | None = None
+    next: datetime | None = None
 
 
 def last_runs(api_url: str, password: str | None) -> list[RunStatus]:
@@ -29,44 +36,48 @@ def last_runs(api_url: str, password: str | None) -> list[RunStatus]:
         If the server does not answer.
     """
     try:
-        with SyncPrefectClient(api_url, auth_string=password) as client:
-            return [_run_status(client, flow) for flow in sorted(client.read_flows(), key=lambda flow: flow.name)]
+        with prefect_api(api_url, password) as client:
+            flows = _filtered(client, "flows", sort="NAME_ASC")
+            return [_run_status(client, flow["name"], flow["id"]) for flow in flows]
     except httpx.HTTPError as error:
         raise ResourceError(
             f"Prefect {api_url}: the server must answer, got {error!r}; see logs/prefect-server.log of the workspace"
         ) from None
 
 
-def _run_status(client: SyncPrefectClient, flow: Flow) -> RunStatus:
-    last, due = _last(client, flow), _due(client, flow)
+def _run_status(client: httpx.Client, name: str, flow_id: str) -> RunStatus:
+    last, due = _last(client, flow_id), _due(client, flow_id)
     if last is None:
-        return RunStatus(flow=flow.name, next=due)
+        return RunStatus(flow=name, next=due)
     return RunStatus(
-        flow=flow.name,
-        state=last.state_name,
-        started=last.start_time,
-        duration_s=round(last.estimated_run_time.total_seconds(), 1),
+        flow=name,
+        state=last["state_name"],
+        started=last["start_time"],
+        duration_s=round(last["estimated_run_time"], 1),
         next=due,
     )
 
 
-def _last(client: SyncPrefectClient, flow: Flow) -> FlowRun | None:
-    runs = client.read_flow_runs(
-        flow_filter=_only(flow), flow_run_filter=STARTED, sort=FlowRunSort.START_TIME_DESC, limit=LOOK_BACK
-    )
+def _last(client: httpx.Client, flow_id: str) -> dict[str, Any] | None:
+    runs = _runs(client, flow_id, flow_runs=STARTED, sort="START_TIME_DESC", limit=LOOK_BACK)
     return next((run for run in runs if not _turned_away(run)), None)
 
 
-def _turned_away(run: FlowRun) -> bool:
-    return run.state is not None and (run.state.message or "").startswith(TURNED_AWAY)
+def _turned_away(run: dict[str, Any]) -> bool:
+    return ((run["state"] or {}).get("message") or "").startswith(TURNED_AWAY)
 
 
-def _due(client: SyncPrefectClient, flow: Flow) -> datetime | None:
-    runs = client.read_flow_runs(
-        flow_filter=_only(flow), flow_run_filter=COMING, sort=FlowRunSort.EXPECTED_START_TIME_ASC, limit=1
-    )
-    return runs[0].expected_start_time if runs else None
+def _due(client: httpx.Client, flow_id: str) -> datetime | None:
+    runs = _runs(client, flow_id, flow_runs=COMING, sort="EXPECTED_START_TIME_ASC", limit=1)
+    return datetime.fromisoformat(runs[0]["expected_start_time"]) if runs else None
 
 
-def _only(flow: Flow) -> FlowFilter:
-    return FlowFilter(id=FlowFilterId(any_=[flow.id]))
+def _runs(client: httpx.Client, flow_id: str, **wanted: Any) -> list[dict[str, Any]]:
+    return _filtered(client, "flow_runs", flows={"id": {"any_": [flow_id]}}, **wanted)
+
+
+def _filtered(client: httpx.Client, kind: str, **wanted: Any) -> list[dict[str, Any]]:
+    answer = client.post(f"{kind}/filter", json=wanted)
+    answer.raise_for_status()
+    found: list[dict[str, Any]] = answer.json()
+    return found

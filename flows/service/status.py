@@ -14,11 +14,19 @@ from flows.service.kept_status import KeptStatus, kept_status
 from flows.service.lock import Served, served
 from flows.service.password import known_password
 from flows.service.places import source_faults, target_faults
+from flows.service.runs import RunStatus, last_runs
 from flows.service.servers import has_remote_tracking
+from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
+from lidcflow.drift.record import last_drift_check
+from lidcflow.erase.tombstones import tombstones_in
 from lidcflow.errors import LidcflowError
 from lidcflow.objects import is_object_url
+from lidcflow.release.retraining import last_retraining_check
 from lidcflow.report.page import DATA
+from lidcflow.store.locate import committed_series, is_store
+from tasks.tracking.place import Tracking
+from tasks.tracking.releases import list_releases
 
 
 class LastReading(BaseModel):
@@ -48,8 +56,6 @@ def last_reading(config: Config) -> LastReading | None:
 
 def last_drift(config: Config) -> LastDrift | None:
     """Read the newest check."""
-    from lidcflow.drift.record import last_drift_check
-
     check = last_drift_check(config.drift_path)
     if check is None:
         return None
@@ -115,16 +121,6 @@ class ErasureStatus(BaseModel):
 
     done: int
     cut_short: list[str]
-
-
-class RunStatus(BaseModel):
-    """The last run of a flow, and the next one."""
-
-    flow: str
-    state: str | None = None
-    started: datetime | None = None
-    duration_s: float | None = None
-    next: datetime | None = None
 
 
 class Status(BaseModel):
@@ -196,12 +192,10 @@ def _or_problem(read: Callable[[], Facts | None], problems: list[str]) -> Facts 
 
 
 def _store(config: Config) -> StoreStatus | None:
-    from lidcflow.store.locate import is_store
-    from lidcflow.store.volumes import VolumeStore
-
     if not is_store(config.store_root, config.access):
         return None
-    return StoreStatus(series=len(VolumeStore.of(config).series_uids()), size_bytes=_size_bytes(config.store_root))
+    series = committed_series(config.store_root, config.preprocess, config.access)
+    return StoreStatus(series=len(series), size_bytes=_size_bytes(config.store_root))
 
 
 def _size_bytes(root: str) -> int | None:
@@ -212,8 +206,6 @@ def _size_bytes(root: str) -> int | None:
 
 
 def _catalog(config: Config) -> dict[str, int] | None:
-    from lidcflow.catalog.series import Catalog
-
     if is_missing_sqlite(config.catalog):
         return None
     with Catalog(config.catalog) as catalog:
@@ -223,9 +215,6 @@ def _catalog(config: Config) -> dict[str, int] | None:
 def _releases(config: Config) -> ReleasesStatus | None:
     if not has_remote_tracking(config) and is_missing_sqlite(config.tracking_uri):
         return None
-    from tasks.tracking.connection import Tracking
-    from tasks.tracking.registry import list_releases
-
     releases = list_releases(Tracking.of(config))
     champion = next((release for release in releases if release.champion), None)
     record = champion.record if champion else None
@@ -241,15 +230,11 @@ def _releases(config: Config) -> ReleasesStatus | None:
 
 
 def _retraining(config: Config) -> RetrainStatus | None:
-    from lidcflow.release.retraining import last_retraining_check
-
     last = last_retraining_check(config.workspace)
     return RetrainStatus(checked=last.checked, outcome=last.outcome, why=last.why) if last else None
 
 
 def _erasures(config: Config) -> ErasureStatus | None:
-    from lidcflow.erase.tombstones import tombstones_in
-
     found = tombstones_in(config.catalog)
     cut_short = [f"--{stone.subject.kind} {stone.subject.key}" for stone in found if stone.done is None]
     return ErasureStatus(done=len(found) - len(cut_short), cut_short=cut_short) if found else None
@@ -278,6 +263,4 @@ def _remarks(releases: ReleasesStatus | None, erasures: ErasureStatus | None) ->
 def _runs(config: Config, service: Served | None) -> list[RunStatus] | None:
     if service is None:
         return None
-    from flows.service.runs import last_runs
-
     return last_runs(service.prefect_api_url, known_password(config))

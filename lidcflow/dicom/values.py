@@ -8,11 +8,10 @@ import logging
 import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSequence
 from typing import Any
 
 from pydicom import config as pydicom_config
-from pydicom.multival import MultiValue
 
 LONGEST_UID = 128
 """Characters of a UID at most: the standard allows 64, and some archives write 65 or 66."""
@@ -69,7 +68,7 @@ def series_name(uid: str) -> str:
 
 def text_of(value: Any) -> str | None:
     """Give the text of a header value, blanks and nulls stripped; several values joined by a backslash."""
-    parts = [str(part) for part in value] if isinstance(value, MultiValue | list | tuple) else [str(value or "")]
+    parts = [str(part) for part in value] if isinstance(value, MutableSequence | tuple) else [str(value or "")]
     text = "\\".join(part.strip(" \0") for part in parts)
     return text or None
 
@@ -119,7 +118,7 @@ def numbers_of(value: Any, count: int) -> tuple[float, ...] | None:
     """
     if isinstance(value, bytes | str):
         value = raw_text(value).split("\\")
-    elif not isinstance(value, MultiValue | list | tuple):
+    elif not isinstance(value, MutableSequence | tuple):
         value = [value]
     try:
         numbers = tuple(float(part.replace(",", ".")) if isinstance(part, str) else float(part) for part in value)

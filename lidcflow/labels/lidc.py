@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lidcflow.errors import LabelError
 from lidcflow.labels.match import Images
-from lidcflow.labels.nodules import cluster_points, group_readings
+from lidcflow.labels.nodules import group_readings
 from lidcflow.labels.readings import Mark, Nodule, Origin, Reading
 
 
@@ -156,6 +156,8 @@ def nodules_of(scan: LidcScan) -> list[LidcNodule]:
     >>> [len(nodule.readings) for nodule in nodules_of(lidc_scans()[0])]
     [4]
     """
+    from lidcflow.labels.nodules import cluster_points  # SciPy takes 0.3 s of CPU; to list the scans needs none
+
     readings = readings_of(scan)
     points = [_index_points(reading, scan) for reading in readings]
     clusters = cluster_points(points, scan.slice_thickness_mm)

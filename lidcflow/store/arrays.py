@@ -13,7 +13,7 @@ import zarr
 from numcodecs import Blosc
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
-from zarr.storage import MemoryStore, WrapperStore
+from zarr.storage import MemoryStore
 
 from lidcflow.pixels.decode import AIR_HU
 from lidcflow.store.place import FACTS, Held
@@ -35,23 +35,6 @@ WINDOWS_HU = {"start": -1000, "end": 400, "min": -1024, "max": 3071}
 
 
 CHECKSUM_BYTES = 4
-
-
-class Present(WrapperStore):  # type: ignore[misc]
-    """A store in which what is asked for must be there; Zarr would take a missing chunk for fill values."""
-
-    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
-        """Return an object, or the asked part of it.
-
-        Raises
-        ------
-        FileNotFoundError
-            If it is not there.
-        """
-        found = await self._store.get(key, prototype, byte_range)
-        if found is None:
-            raise FileNotFoundError(key)
-        return found
 
 
 def encode_image(

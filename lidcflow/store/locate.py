@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lidcflow.config import Access
+from lidcflow.config import Access, PreprocessConfig
 from lidcflow.objects import is_object_url
 from lidcflow.store.buckets import BucketPlace
+from lidcflow.store.configured import check
 from lidcflow.store.folders import FolderPlace
 from lidcflow.store.place import Place
 
@@ -25,3 +26,18 @@ def is_store(root: str | Path, access: Access | None = None) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def committed_series(root: str | Path, config: PreprocessConfig, access: Access | None = None) -> list[str]:
+    """List the committed series of a store, as `VolumeStore` does, without Zarr.
+
+    Raises
+    ------
+    StoreMismatch
+        If the store was written with another configuration.
+    StoreError
+        If there is no store.
+    """
+    place = place_of(root, access or Access())
+    check(place, config)
+    return place.series_uids()

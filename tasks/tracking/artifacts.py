@@ -70,6 +70,8 @@ def _repository(uri: str, tracking: Tracking) -> ArtifactRepository:
 def _copy(repository: ArtifactRepository, folder: Path, only: str | None, most_bytes: int) -> None:
     local = isinstance(repository, LocalArtifactRepository)
     sizes = dict(_local_files(Path(repository.artifact_dir), only) if local else _remote_files(repository, only))
+    if only is not None and only not in sizes:
+        raise ValueError(f"no file {only}")
     if sum(sizes.values()) > most_bytes or len(sizes) > MOST_FILES:
         raise ValueError(f"{sum(sizes.values())} bytes in {len(sizes)} files")
     for name, size in sizes.items():

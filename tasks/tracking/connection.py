@@ -1,18 +1,15 @@
-"""Where MLflow keeps runs and models, and the connection to it."""
+"""The connection to MLflow, and what is said when it fails."""
 
 from __future__ import annotations
 
 import functools
-import os
 import re
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import mlflow
 from mlflow import MlflowClient
@@ -25,10 +22,11 @@ from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from lidcflow.catalog.locks import settle
-from lidcflow.config import Config
 from lidcflow.config.checks import without_credentials, without_passwords
 from lidcflow.errors import ResourceError, TrackingAway
-from lidcflow.store.relocation import DATABASE
+from tasks.tracking.place import Tracking as Tracking
+from tasks.tracking.place import is_there as is_there
+from tasks.tracking.place import local_path as local_path
 
 ANSWER_TIMEOUT_S = 10
 DATABASE_TRIES = 7
@@ -64,56 +62,6 @@ class _NothingKept(OrderedDict[str, Any]):
 
 
 mlflow_places._artifact_repos_cache = _NothingKept()
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """What a process needs to reach MLflow; small, so that tasks can carry it.
-
-    Parameters
-    ----------
-    uri : str
-        Tracking and registry URI.
-    artifacts : str or None
-        ``file:`` URI of a new experiment's artifacts; None where the server decides.
-    experiment : str
-        Name of the experiment that holds the runs.
-    registry_name : str
-        Name of the registered release; sector models are named after it.
-    """
-
-    uri: str
-    artifacts: str | None
-    experiment: str
-    registry_name: str
-
-    @classmethod
-    def of(cls, config: Config) -> Tracking:
-        """Take what `config` says of MLflow."""
-        served = config.tracking_uri.startswith(("http://", "https://"))
-        artifacts = None if served else config.mlflow_artifacts.as_uri()  # MLflow's own choice is the working folder
-        return cls(config.tracking_uri, artifacts, config.tracking.experiment, config.tracking.registry_name)
-
-    @property
-    def workspace(self) -> Path | None:
-        """Workspace that holds both database and artifacts; None where either is elsewhere."""
-        folder = local_path(self.artifacts or "")
-        root = folder and folder.parents[1]
-        return root if root and self.uri == f"sqlite:///{root / DATABASE}" else None
-
-
-def local_path(uri: str) -> Path | None:
-    """Return the file or folder that a ``file:`` URI or a path names; None for an address elsewhere, or none.
-
-    Examples
-    --------
-    >>> str(local_path("file:///data/two%20words")), local_path("s3://bucket/key")
-    ('/data/two words', None)
-    """
-    parts = urlsplit(uri)
-    if not uri or parts.scheme not in ("", "file"):
-        return None
-    return Path(unquote(parts.path) if parts.scheme else uri)
 
 
 def connect(tracking: Tracking) -> MlflowClient:
@@ -190,12 +138,6 @@ def reaching(tracking: Tracking) -> Iterator[MlflowClient]:
                 f"{_reason(error)}; free some space or mend it, and run again: what is finished is kept"
             ) from None
         raise
-
-
-def is_there(tracking: Tracking) -> bool:
-    """Tell whether there is anything to read, so that a look at a new workspace makes no database."""
-    file = tracking.uri.removeprefix("sqlite:///")
-    return file == tracking.uri or os.path.lexists(file)
 
 
 def experiment_id(tracking: Tracking) -> str:

@@ -6,58 +6,49 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS, MLFLOW_PARENT_RUN_ID
-from pydantic import ValidationError
 
 from lidcflow.errors import ReleaseError
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.stats.estimate import Estimate
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking, connect, is_there
+from tasks.tracking.record import CHAMPION as CHAMPION
+from tasks.tracking.record import (
+    COMPLETE_TAG,
+    MOST_RECORD_BYTES,
+    PROMOTED_TAG,
+    RECORD_SHA256_TAG,
+    WHY_TAG,
+    checked_record,
+    erased_data,
+    listed,
+    warn_if_unpinned,
+)
+from tasks.tracking.record import ERASED_TAG as ERASED_TAG
+from tasks.tracking.record import RECORD_FILE as RECORD_FILE
+from tasks.tracking.record import RECORD_FOLDER as RECORD_FOLDER
+from tasks.tracking.record import Listed as Listed
+from tasks.tracking.record import unpinned_sentence as unpinned_sentence
 
-CHAMPION = "champion"
-RECORD_FOLDER = "release"
-RECORD_FILE = "release.json"
-CARD = "card.md"
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow calls it when there is no such version or alias."""
 DENIED = "PERMISSION_DENIED"
 """What a server with accounts calls it when nobody has registered the name yet."""
 
-INPUTS_TAG, COMPLETE_TAG, PROMOTED_TAG, WHY_TAG = "inputs", "complete", "promoted", "why_promoted"
-SHA256_TAG, RECORD_SHA256_TAG, PROFILE_SHA256_TAG = "sha256", "record_sha256", "profile_sha256"
-"""Digests of a model's files, of a release's record and of its profile. They lie in MLflow's database, which is closed
-to whoever may write artifacts alone."""
-
-MOST_RECORD_BYTES = 2**25
+CARD = "card.md"
+INPUTS_TAG = "inputs"
+SHA256_TAG, PROFILE_SHA256_TAG = "sha256", "profile_sha256"
+"""Digests of a model's files and of a release's profile. They lie in MLflow's database, which is closed to whoever may
+write artifacts alone."""
 
 _logger = logging.getLogger("lidcflow.releases")
-
-ERASED_TAG = "erased"
-"""Begins the tags that say which data of a release were erased, one for each erasure."""
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A release as the registry lists it; `record` is None while it is incomplete, `erased` says what it lost.
-
-    Where the record has changed or is gone it is None too, and `fault` says so.
-    """
-
-    version: int
-    record: ReleaseRecord | None
-    champion: bool
-    promoted: datetime | None
-    why_promoted: str
-    erased: tuple[str, ...] = ()
-    fault: str = ""
 
 
 def register_model(
@@ -170,18 +161,9 @@ def load_release(tracking: Tracking, reference: str, *, warn: bool = True) -> Re
         If there is none, or it is incomplete, or its record can't be read or has changed.
     """
     record = _load_release(tracking, reference)
-    if warn and not record.pinned:
-        _logger.warning("%s", unpinned_sentence(record))
+    if warn:
+        warn_if_unpinned(record)
     return record
-
-
-def unpinned_sentence(record: ReleaseRecord) -> str:
-    """Return the warning for a release that was made before digests were kept, with the way out."""
-    return (
-        f"release {record.name} version {record.version}: was trained before digests were kept, so that a changed "
-        "model or threshold would not be noticed; if it is the one you trust, run "
-        f"`lidcflow releases {record.version} --pin`"
-    )
 
 
 def _load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
@@ -210,7 +192,7 @@ def training_of(tracking: Tracking, version: int) -> str:
 
 def erased_of(tracking: Tracking, version: int) -> tuple[str, ...]:
     """Say which data of a release were erased since it was trained; empty where none were."""
-    return _erased(connect(tracking).get_model_version(tracking.registry_name, str(version)))
+    return erased_data(connect(tracking).get_model_version(tracking.registry_name, str(version)))
 
 
 def version_of_training(tracking: Tracking, name: str, run_id: str) -> int | None:
@@ -243,7 +225,7 @@ def promoted_versions(tracking: Tracking) -> list[int]:
 def list_releases(tracking: Tracking) -> list[Listed]:
     """List every release, newest first."""
     champion = champion_version(tracking)
-    return [_listed(tracking, version, champion) for version in _versions(tracking)]
+    return [listed(version, champion, partial(_read_record, tracking)) for version in _versions(tracking)]
 
 
 def set_champion(tracking: Tracking, version: int, why: str) -> None:
@@ -257,28 +239,6 @@ def set_champion(tracking: Tracking, version: int, why: str) -> None:
 def restore_champion(tracking: Tracking, version: int) -> None:
     """Put an earlier champion back in force, leaving its date of promotion, so that a second step goes further back."""
     connect(tracking).set_registered_model_alias(tracking.registry_name, CHAMPION, str(version))
-
-
-def _listed(tracking: Tracking, version: ModelVersion, champion: int | None) -> Listed:
-    promoted = version.tags.get(PROMOTED_TAG)
-    record, fault = None, ""
-    try:
-        record = _record_of(tracking, version) if version.tags.get(COMPLETE_TAG) else None
-    except ReleaseError as error:
-        fault = str(error)
-    return Listed(
-        version=int(version.version),
-        record=record,
-        champion=int(version.version) == champion,
-        promoted=datetime.fromisoformat(promoted) if promoted else None,
-        why_promoted=version.tags.get(WHY_TAG, ""),
-        erased=_erased(version),
-        fault=fault,
-    )
-
-
-def _erased(version: ModelVersion) -> tuple[str, ...]:
-    return tuple(text for tag, text in sorted(version.tags.items()) if tag.startswith(f"{ERASED_TAG}."))
 
 
 def _versions(tracking: Tracking, name: str | None = None) -> list[ModelVersion]:
@@ -295,25 +255,12 @@ def _versions(tracking: Tracking, name: str | None = None) -> list[ModelVersion]
 
 
 def _record_of(tracking: Tracking, version: ModelVersion) -> ReleaseRecord:
-    number = f"release {version.name} version {version.version}"
-    if not version.tags.get(COMPLETE_TAG):
-        raise ReleaseError(
-            f"{number}: must be complete, but its training was cut short; choose one of `lidcflow releases`"
-        )
-    with private_copy(tracking, str(version.source), number, only=RECORD_FILE, most_bytes=MOST_RECORD_BYTES) as folder:
-        content = (folder / RECORD_FILE).read_bytes()
-    kept, found = version.tags.get(RECORD_SHA256_TAG), hashlib.sha256(content).hexdigest()
-    if kept and kept != found:
-        raise ReleaseError(
-            f"{number}: the SHA-256 of its record {RECORD_FILE} must be {kept}, as it was made, got {found}; it has "
-            "changed since: put it back from a copy, or train again"
-        )
-    try:
-        record = ReleaseRecord.model_validate_json(content).check()
-    except ValidationError as error:
-        raise ReleaseError(f"{number}: its record must be readable, got {_first_line(error)}; train again") from None
-    # Digests in a record that nothing vouches for are as good as none.
-    return record if kept else record.with_digests({})
+    return checked_record(version, partial(_read_record, tracking))
+
+
+def _read_record(tracking: Tracking, source: str, number: str) -> bytes:
+    with private_copy(tracking, source, number, only=RECORD_FILE, most_bytes=MOST_RECORD_BYTES) as folder:
+        return (folder / RECORD_FILE).read_bytes()
 
 
 def _ensure_name(client: MlflowClient, name: str) -> None:
@@ -348,7 +295,3 @@ def _missing(reference: str, *, any_release: bool) -> str:
             "see `lidcflow releases`, then `lidcflow promote VERSION --force --reason ...`"
         )
     return f"release {reference}: must be a version or alias of the registry; choose one of `lidcflow releases`"
-
-
-def _first_line(error: Any) -> str:
-    return str(error).splitlines()[0]

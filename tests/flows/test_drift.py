@@ -10,7 +10,7 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
-from flows.cli.watching import print_drift
+from flows.cli.drift import print_drift
 from flows.drift import DriftReport
 from lidcflow.config import DriftConfig
 from lidcflow.drift.check import check_drift

@@ -1,11 +1,8 @@
-"""The commands `status` and `doctor`; tests/cluster starts `up` for real."""
-
 import json
 
 from typer.testing import CliRunner
 
-from flows.cli.service import app
-from flows.service import checks, doctor
+from flows.cli import app
 from lidcflow.config import Config
 from lidcflow.store.volumes import VolumeStore
 
@@ -40,15 +37,3 @@ def test_status_warns_of_a_disk_that_is_nearly_full_and_tells_that_nothing_was_r
     assert "problem: disk of the workspace: must have 1e+09 GiB free" in result.stdout
     assert "last read    none yet" in result.stdout
     assert "drift        not checked yet" in result.stdout
-
-
-def test_doctor_ends_with_exit_code_1_and_the_way_out_when_something_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor, "CHECKS", {"patient key": checks.patient_key, "disk": checks.disk})
-    (tmp_path / "patient.key").touch(mode=0o644)
-
-    result = CliRunner().invoke(app, ["doctor", "--workspace", str(tmp_path)])
-
-    assert result.exit_code == 1
-    assert "fail patient key" in result.stdout
-    assert "-> chmod 600" in result.stdout
-    assert "disk" in result.stdout

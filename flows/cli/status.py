@@ -1,109 +1,35 @@
-"""How the service commands show themselves on a terminal."""
+"""The command that tells how a workspace stands."""
 
 from __future__ import annotations
 
-import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
 
-from flows.cli.output import NOTICE, console
-from flows.service.password import CLIENT_VARIABLE, password_file, user_password
-from flows.service.same_origin import LOOPBACK
+from flows.cli import lazy
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.output import console, print_json
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from flows.service.doctor import Finding
     from flows.service.inbox_status import InboxStatus, RoundStatus
     from flows.service.kept_status import KeptStatus
     from flows.service.lock import Served
-    from flows.service.status import LastDrift, LastReading, ReleasesStatus, RunStatus, Status, StoreStatus
-    from flows.service.up import Serving
-    from lidcflow.config import Config
+    from flows.service.runs import RunStatus
+    from flows.service.status import LastDrift, LastReading, ReleasesStatus, Status, StoreStatus
 
 
-_AS_IT_IS: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
-
-
-class ServiceLines:
-    """Lines about the services: a spinner with the seconds while one starts or stops, a plain line after."""
-
-    def __init__(self) -> None:
-        self._out = console()
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=self._out, transient=True, disable=not self._out.is_terminal)
-        self._spinning: dict[str, TaskID] = {}
-
-    def __enter__(self) -> ServiceLines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, service: str, state: str) -> None:
-        if (spinning := self._spinning.pop(service, None)) is not None:
-            self._progress.remove_task(spinning)
-        if state in ("starting", "stopping"):
-            self._spinning[service] = self._progress.add_task(f"{service}: {state}", total=None)
-        else:
-            self._out.print(f"{service}: {state}")
-        self._spin()
-
-    def _spin(self) -> None:
-        """Draw only while there is something to wait for: servers run for months."""
-        if self._spinning:
-            self._progress.start()
-        else:
-            self._progress.stop()
-
-    def ready(self, serving: Serving, config: Config) -> None:
-        """Print where to look, what runs when, and what does not."""
-        self._out.print(_served_table(serving))
-        for deployment in serving.deployments:
-            if deployment.missing:
-                self._out.print(
-                    f"[yellow]{deployment.name} is paused:[/] {deployment.missing} must be set in lidcflow.toml "
-                    "for it to run on schedule",
-                )
-        if serving.doubt:
-            self._out.print(f"[yellow]look at this:[/] {escape(serving.doubt)}", soft_wrap=True)
-        if config.serve.host not in LOOPBACK:
-            self._out.print(
-                "[yellow]anyone who reaches this machine can use MLflow and the reports:[/] they ask for no password; "
-                "the servers answer to IP addresses, the names of this machine, and those of serve.hosts",
-            )
-        self._print_access(serving, config)
-        self._out.print(f"Ctrl-C stops everything. {NOTICE}")
-
-    def _print_access(self, serving: Serving, config: Config) -> None:
-        """Print how to get into Prefect, without the password itself: a terminal is often a log."""
-        if user_password():
-            self._out.print(f"Prefect asks for the password that {CLIENT_VARIABLE} names.")
-            return
-        file = shlex.quote(str(password_file(config)))
-        shell = f'export PREFECT_API_URL={serving.addresses.prefect_api} {CLIENT_VARIABLE}="$(cat {file})"'
-        self._out.print(
-            "Prefect's page asks for a password: all of the line that this prints",
-            f"  cat {file}",
-            sep="\n",
-            **_AS_IT_IS,
-        )
-        self._out.print("For the command `prefect` in a shell:", f"  {shell}", sep="\n", **_AS_IT_IS)
-
-
-def _served_table(serving: Serving) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_row("Prefect", serving.addresses.prefect)
-    table.add_row("MLflow", serving.addresses.mlflow)
-    table.add_row("Reports", serving.addresses.reports)
-    for deployment in serving.deployments:
-        when = ", ".join(str(schedule) for schedule in deployment.schedules)
-        table.add_row(deployment.name, f"{when}{', paused' if serving.paused[deployment.name] else ''}")
-    return table
+def status(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
+    """Tell how the workspace stands: volumes, catalog, releases, last runs and reading, drift, disk."""
+    config = configured(config_file, workspace)
+    with console().status("looking"):
+        found = lazy.status_of(config)
+    if as_json:
+        print_json(found)
+    else:
+        print_status(found)
 
 
 def print_status(found: Status) -> None:
@@ -221,12 +147,3 @@ def _runs_table(runs: list[RunStatus]) -> Table:
 
 def _moment(time: datetime | None) -> str:
     return time.astimezone().strftime("%Y-%m-%d %H:%M") if time else ""
-
-
-def print_finding(finding: Finding) -> None:
-    """Print one line of the doctor, and the way out under it."""
-    colour = {"ok": "green", "warn": "yellow", "fail": "red"}[finding.level]
-    line = Text.assemble((f"{finding.level:5}", colour), f"{finding.check:18}", finding.found)
-    if finding.way_out:
-        line.append(f"\n{'':23}-> {finding.way_out}", style="bold")
-    console().print(line, soft_wrap=True)

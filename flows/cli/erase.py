@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
+from lidcflow.privacy import load_secret, patient_key
 
 if TYPE_CHECKING:
     from flows.erase import EraseReport
@@ -32,10 +34,7 @@ STAYS = (
     "and servers of Prefect and MLflow that run elsewhere."
 )
 
-app = typer.Typer()
 
-
-@app.command()
 def erase(
     patient: Annotated[str | None, typer.Option("--patient", metavar="KEY", help="The patient's keyed hash.")] = None,
     patient_id: Annotated[
@@ -67,16 +66,14 @@ def erase(
 def asked_and_erased(subject: Subject, config: Config, *, dry_run: bool, yes: bool) -> EraseReport:
     """Erase, once someone has seen what would go and agreed; `yes` agrees beforehand."""
     with shown_progress("looking"):
-        from flows.erase import erase as run
-
-        planned = None if yes and not dry_run else run(subject, config, dry_run=True)
+        planned = None if yes and not dry_run else lazy.erase(subject, config, dry_run=True)
     if planned and dry_run:
         return planned
     if planned:
         print_erased(planned, to_stderr=True)
         typer.confirm("Delete this for good?", abort=True, err=True)
     with shown_progress("deleting"):
-        return run(subject, config)
+        return lazy.erase(subject, config)
 
 
 def print_erased(report: EraseReport, *, to_stderr: bool = False) -> None:
@@ -107,9 +104,7 @@ def print_erased(report: EraseReport, *, to_stderr: bool = False) -> None:
 
 def print_tombstones(config: Config, *, as_json: bool) -> None:
     """List what was erased, and what is not done."""
-    from lidcflow.erase.tombstones import tombstones_in
-
-    found = [_facts(stone) for stone in tombstones_in(config.catalog)]
+    found = [_facts(stone) for stone in lazy.tombstones_in(config.catalog)]
     if as_json:
         print_json(found)
     elif found:
@@ -120,9 +115,7 @@ def print_tombstones(config: Config, *, as_json: bool) -> None:
 
 def print_lifted(key: str, config: Config, *, as_json: bool) -> None:
     """Let in again what was erased, and say so."""
-    from flows.erase import lift
-
-    lifted = lift(key, config)
+    lifted = lazy.lift(key, config)
     if as_json:
         print_json([one.model_dump() for one in lifted])
     for one in [] if as_json else lifted:
@@ -139,21 +132,16 @@ def _facts(stone: Tombstone) -> dict[str, Any]:
 
 
 def _subject(patient: str | None, study: str | None, series: str | None, config: Config) -> Subject:
-    from lidcflow.erase.subject import Subject
-
     if study is not None:
-        return Subject("study", study)
+        return lazy.Subject("study", study)
     if series is not None:
-        return Subject("series", series)
-    return Subject("patient", _key_of_asked(config) if patient is None else patient)
+        return lazy.Subject("series", series)
+    return lazy.Subject("patient", _key_of_asked(config) if patient is None else patient)
 
 
 def _key_of_asked(config: Config) -> str:
     """Hash a PatientID that is typed unseen or piped in: an argument would stay in the shell's history."""
-    from flows.erase import require_patient_key
-    from lidcflow.privacy import load_secret, patient_key
-
-    require_patient_key(config)
+    lazy.require_patient_key(config)
     asked = typer.prompt("PatientID", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
     if not asked.strip():
         raise typer.BadParameter("a PatientID must not be empty")

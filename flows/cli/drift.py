@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.session import flow_session
 from lidcflow.config.file import load_config
+from lidcflow.drift.page import COLUMNS, drift_rows
+from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:
     from flows.drift import DriftReport
 
-app = typer.Typer()
 Release = Annotated[str | None, typer.Option("--release", help="Alias or version; infer.release, by default champion.")]
 Days = Annotated[float | None, typer.Option("--days", help="How far back readings count; by default drift.days.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of page and figures; by default the workspace's.")]
 
 
-@app.command()
 def drift(
     release: Release = None,
     days: Days = None,
@@ -32,14 +33,9 @@ def drift(
 ) -> None:
     """Compare what was read lately with what the release was trained on; drift is told, and is no failure."""
     config = load_config(config_file, workspace=workspace, drift={"days": days} if days else None)
-    from tasks.tracking.connection import Tracking
-    from tasks.tracking.registry import load_release
-
-    load_release(Tracking.of(config), release or config.infer.release)
+    lazy.load_release(Tracking.of(config), release or config.infer.release)
     with flow_session(config):
-        from flows.drift import drift as run
-
-        report = run(config, release, out)
+        report = lazy.drift(config, release, out)
     if as_json:
         print_json(report)
     else:
@@ -48,8 +44,6 @@ def drift(
 
 def print_drift(report: DriftReport) -> None:
     """Print the quantities, those that drifted first, and where the page is."""
-    from lidcflow.drift.page import COLUMNS, drift_rows
-
     check = report.check
     print_table(f"{check.release} version {check.version}: {check.verdict}", COLUMNS, drift_rows(check))
     synthetic = " Synthetic images are among those compared." if check.synthetic else ""

@@ -1,37 +1,35 @@
 """The command that shows labels before anything is trained on them."""
 
+from __future__ import annotations
+
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace
-from flows.cli.output import NOTICE, print_json, print_line, print_table
+from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
 from lidcflow.config import LIDC, Config
 from lidcflow.config.file import load_config
 from lidcflow.errors import LabelError
+from lidcflow.labels.readings import REPORT_COLUMNS, Problem
 from tasks.progress import stage
 
 if TYPE_CHECKING:
-    from lidcflow.labels.readings import Problem
     from tasks.labels import Labelled
-
-SOME_LEFT_OUT = 3
-"""Exit code: done, with rows or series left out."""
 
 SHOWN = 20
 """Rows shown on the terminal; the report has all."""
 
-app = typer.Typer()
 Sources = Annotated[
     list[str] | None,
     typer.Option("--source", help="lidc, or a file or folder of readings; may be repeated: labels.source."),
 ]
 
 
-@app.command()
 def labels(
     out: Annotated[Path, typer.Option("--out", help="CSV file to write.")] = Path("labels.csv"),
     source: Sources = None,
@@ -53,10 +51,8 @@ def labels(
 
 
 def _write_lidc(out: Path, config: Config, as_json: bool) -> None:
-    from lidcflow.labels.slices import all_label_rows, write_label_table
-
     with shown_progress("reading the annotations"), stage("labels") as labelling:
-        write_label_table(all_label_rows(config.labels, config.preprocess.slices, labelling.reach), out)
+        lazy.write_label_table(lazy.all_label_rows(config.labels, config.preprocess.slices, labelling.reach), out)
     if as_json:
         print_json({"series": labelling.done, "notice": NOTICE})
     else:
@@ -64,36 +60,29 @@ def _write_lidc(out: Path, config: Config, as_json: bool) -> None:
 
 
 def _write_own(out: Path, report: Path | None, config: Config, as_json: bool) -> None:
-    from lidcflow.labels.readings import REPORT_COLUMNS
-    from lidcflow.labels.slices import StoredLabelRow, label_string, write_label_table
-    from lidcflow.store.volumes import VolumeStore
-    from tasks.labels import label_readable, no_labels
-
-    store = VolumeStore.of(config)
+    store = lazy.VolumeStore.of(config)
     with shown_progress("reading the readings"):
         volumes = list(store.summaries(store.series_uids()))
-        labelled = label_readable(volumes, config.labels, store.records)
+        labelled = lazy.label_readable(volumes, config.labels, store.records)
     problems = labelled.collected.problems
     if report:
-        write_label_table((problem.row for problem in problems), report, columns=REPORT_COLUMNS)
+        lazy.write_label_table((problem.row for problem in problems), report, columns=REPORT_COLUMNS)
     if not labelled.labels:
         _print_problems(problems)
-        raise LabelError(no_labels(labelled, len(volumes), config.labels))
+        raise LabelError(lazy.no_labels(labelled, len(volumes), config.labels))
     keys = {volume.series_instance_uid: volume.patient_key for volume in volumes}
-    rows = [StoredLabelRow(keys[uid], uid, label_string(of)) for uid, of in labelled.labels.items()]
-    write_label_table(rows, out, columns=StoredLabelRow._fields)
+    rows = [lazy.StoredLabelRow(keys[uid], uid, lazy.label_string(of)) for uid, of in labelled.labels.items()]
+    lazy.write_label_table(rows, out, columns=lazy.StoredLabelRow._fields)
     if as_json:
         print_json(_facts(labelled))
     else:
         _print_problems(problems)
         _print_summary(labelled, out)
     if problems:
-        raise typer.Exit(SOME_LEFT_OUT)
+        raise typer.Exit(SOME_LACKING)
 
 
-def _facts(labelled: "Labelled") -> dict[str, Any]:
-    from lidcflow.labels.readings import REPORT_COLUMNS
-
+def _facts(labelled: Labelled) -> dict[str, Any]:
     collected = labelled.collected
     return {
         "series": len(labelled.labels),
@@ -106,7 +95,7 @@ def _facts(labelled: "Labelled") -> dict[str, Any]:
     }
 
 
-def _print_problems(problems: "list[Problem]") -> None:
+def _print_problems(problems: list[Problem]) -> None:
     if not problems:
         return
     counts = ", ".join(f"{count} {reason}" for reason, count in Counter(p.reason for p in problems).most_common())
@@ -117,7 +106,7 @@ def _print_problems(problems: "list[Problem]") -> None:
         print_line(f"{len(problems) - SHOWN} more; --report FILE lists all of them.")
 
 
-def _print_summary(labelled: "Labelled", out: Path) -> None:
+def _print_summary(labelled: Labelled, out: Path) -> None:
     collected = labelled.collected
     nodules = sum(map(len, collected.nodules.values()))
     small = f", {collected.small} more marks below 3 mm without a rating" if collected.small else ""

@@ -118,3 +118,12 @@ def test_without_a_store_own_readings_can_not_be_matched(tmp_path, monkeypatch, 
 
     assert left.value.code == 1
     assert "error: store" in capsys.readouterr().err
+
+
+def test_labels_are_written_for_every_series_of_lidc(lidcflow, tmp_path):
+    done = lidcflow("--out", tmp_path / "out.csv")
+
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert done.exit_code == 0
+    assert lines[0] == "patient_id,series_instance_uid,labels"
+    assert len(lines) == 1 + 1018

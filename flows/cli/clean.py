@@ -7,29 +7,25 @@ from typing import Annotated
 
 import typer
 
+from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import print_json, print_line
 from flows.cli.progress import shown_progress
 
-app = typer.Typer()
 
-
-@app.command()
 def clean(
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete what [retention] keeps no longer: volumes that were only read, reports, long logs. Never MLflow's models.
+    """Delete what \\[retention] keeps no longer: volumes only read, reports, long logs. Never MLflow's models.
 
     Series without an answer, and those that readers marked, are kept. `lidcflow up` does it every night.
     """
     config = configured(config_file, workspace)
     with shown_progress("looking"):
-        from flows.clean import clean_up
-
-        done = clean_up(config, logging.getLogger("lidcflow"), dry_run=dry_run)
+        done = lazy.clean_up(config, logging.getLogger("lidcflow"), dry_run=dry_run)
     if as_json:
         print_json(done)
         return

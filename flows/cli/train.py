@@ -1,16 +1,65 @@
-"""Tables that several commands print: a release, and what was said of studies."""
+"""The command that trains a release."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from flows.cli.output import NOTICE, print_line, print_table
-from flows.cli.sources import others_line
+import typer
+
+from flows.cli import lazy
+from flows.cli.options import AsJson, ConfigFile, Workspace
+from flows.cli.output import NOTICE, print_json, print_line, print_table, span
+from flows.cli.session import flow_session
+from lidcflow.config import LIDC
+from lidcflow.config.file import load_config
+from lidcflow.release.card import gate_sentence
+from lidcflow.release.rules import check_rows
 
 if TYPE_CHECKING:
-    from flows.infer import InferReport
+    from flows.train import TrainReport
     from lidcflow.release.record import ReleaseRecord
-    from tasks.infer import SeriesReading
+
+Sectors = Annotated[int | None, typer.Option("--sectors", min=1, help="Sectors of the chest: train.sector_num.")]
+FromSnapshot = Annotated[
+    str | None,
+    typer.Option(
+        "--snapshot",
+        metavar="ID",
+        help="Train from exactly this training set, with its settings: an id of `lidcflow snapshots`, or a file.",
+    ),
+]
+Again = Annotated[bool, typer.Option("--again", help="Although a release of the same inputs is there.")]
+
+
+def train(
+    sectors: Sectors = None,
+    snapshot: FromSnapshot = None,
+    again: Again = False,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train one model per sector on the labelled volumes of the store, and release them as one version."""
+    if sectors and snapshot:
+        raise typer.BadParameter("a snapshot says itself how many sectors there are", param_hint="--sectors")
+    of_train = {"sector_num": sectors} if sectors else None
+    config = load_config(config_file, workspace=workspace, train=of_train)
+    with flow_session(config):
+        report = lazy.train(config, snapshot, again)
+    if as_json:
+        print_json(report)
+    else:
+        _print_training(report)
+
+
+def _print_training(report: TrainReport) -> None:
+    remark = "reused, nothing has changed since" if report.reused else "just trained"
+    print_release(report.release, champion=report.champion, remark=remark)
+    why = "" if report.release.labels.sources == (LIDC,) else " (`lidcflow labels` says why)"
+    left_out = f", {report.left_out} more without labels{why}" if report.left_out else ""
+    left_out += f", {report.wrong_pixels} left out because their pixels look wrong" if report.wrong_pixels else ""
+    snapshot = report.release.snapshot_id[:12]
+    print_line(f"Trained on {report.series} series of {report.patients} patients{left_out}, snapshot {snapshot}.")
 
 
 def print_release(record: ReleaseRecord, *, champion: bool, remark: str = "") -> None:
@@ -26,32 +75,10 @@ def print_release(record: ReleaseRecord, *, champion: bool, remark: str = "") ->
 
 def print_gate(record: ReleaseRecord) -> None:
     """Print what each rule of the gate measured, and why the release passed or not."""
-    from lidcflow.release.card import gate_sentence
-    from lidcflow.release.rules import check_rows
-
     if record.gate.checks:
         columns = ("rule", "patients", "measured", "outcome")
         print_table("Gate, with 95% intervals by paired bootstrap", columns, check_rows(record.gate.checks))
     print_line(gate_sentence(record))
-
-
-def print_readings(report: InferReport) -> None:
-    """Print the recommended ranges of each series, and where its page is."""
-    columns = ("slices", "source images", "z in mm", "P(nodule)")
-    for reading in report.readings:
-        print_line(f"\nStudy {reading.study_instance_uid or 'unknown'}\nSeries {reading.series_instance_uid}")
-        if reading.ranges:
-            print_table("Slices to look at", columns, _range_rows(reading))
-        else:
-            print_line(reading.sentence or "Nothing above the threshold; the page shows the five highest slices.")
-        for warning in reading.warnings:
-            print_line(f"Warning: {warning}")
-        print_line(str(reading.page))
-        if beside := reading.undocumented or reading.documents:
-            print_line(f"DICOM documents: {beside}")
-    if beside_ct := others_line(report.others):
-        print_line(f"\n{beside_ct}")
-    print_line(f"\n{_in_short(report)}")
 
 
 def _sector_rows(record: ReleaseRecord) -> list[tuple[Any, ...]]:
@@ -97,37 +124,3 @@ def _standing(record: ReleaseRecord, champion: bool) -> str:
         return f"It is the champion: `lidcflow infer SRC` reads with it. {NOTICE}"
     by_force = "" if record.gate.passed else " --force --reason ..."
     return f"It is not the champion; `lidcflow promote {record.version}{by_force}` would put it in force. {NOTICE}"
-
-
-def _range_rows(reading: SeriesReading) -> list[tuple[Any, ...]]:
-    return [
-        (
-            span(found.first_slice, found.last_slice),
-            span(found.first_image, found.last_image),
-            f"{found.z_top_mm:.1f} to {found.z_bottom_mm:.1f}",
-            f"{found.nodule_at_peak:.2f}",
-        )
-        for found in reading.ranges
-    ]
-
-
-def span(first: int | None, last: int | None) -> str | None:
-    """Write a run of numbers.
-
-    Examples
-    --------
-    >>> span(3, 5), span(4, 4)
-    ('3 to 5', '4')
-    """
-    if first is None or first == last:
-        return None if first is None else str(first)
-    return f"{first} to {last}"
-
-
-def _in_short(report: InferReport) -> str:
-    kinds = [f"{len(report.readings)} series read with {report.release}"]
-    kinds += [f"{report.reused} of them unchanged and reused"] if report.reused else []
-    kinds += [f"{report.refused} not evaluated"] if report.refused else []
-    kinds += [f"{report.undocumented} without the DICOM documents asked for"] if report.undocumented else []
-    kinds += [f"{report.kept_out} not read because they were erased here"] if report.kept_out else []
-    return f"{', '.join(kinds)}. {NOTICE}"

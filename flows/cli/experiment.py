@@ -1,25 +1,23 @@
 """The command that runs experiments."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
-from flows.cli.output import NOTICE, print_json, print_line, print_table
+from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table
 from flows.cli.session import flow_session
 from lidcflow.config import Config
+from lidcflow.experiment.builtin import arms_of, experiments_of
 
 if TYPE_CHECKING:
     from flows.experiment import ExperimentReport
     from lidcflow.experiment.comparison import Compared, Spread
 
-SOME_FAILED = 3
-"""Exit code: done, but an arm failed."""
 
-app = typer.Typer()
-
-
-@app.command()
 def experiment(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="As --list shows them.")] = None,
     show_list: Annotated[bool, typer.Option("--list", help="List the experiments there are.")] = False,
@@ -33,25 +31,19 @@ def experiment(
         return _print_list(config, as_json)
     if name is None:
         raise typer.BadParameter("name an experiment, or ask for --list")
-    from lidcflow.experiment.builtin import arms_of
-
     arms_of(name, config)  # a wrong name is told before anything starts
     with flow_session(config):
-        from flows.experiment import experiment as run
-
-        report = run(name, config)
+        report = lazy.experiment(name, config)
     if as_json:
         print_json(report)
     else:
         _print_report(report)
     if report.comparison.failed:
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(SOME_LACKING)
     return None
 
 
 def _print_list(config: Config, as_json: bool) -> None:
-    from lidcflow.experiment.builtin import arms_of, experiments_of
-
     listed: list[dict[str, Any]] = [
         {
             "name": name,
@@ -68,7 +60,7 @@ def _print_list(config: Config, as_json: bool) -> None:
         print_table(f"{len(listed)} experiments", ("name", "number", "arms", "question"), rows)
 
 
-def _print_report(report: "ExperimentReport") -> None:
+def _print_report(report: ExperimentReport) -> None:
     comparison = report.comparison
     columns = (
         "configuration",
@@ -91,14 +83,14 @@ def _print_report(report: "ExperimentReport") -> None:
     print_line(str(report.page))
 
 
-def _row(one: "Compared") -> tuple[Any, ...]:
+def _row(one: Compared) -> tuple[Any, ...]:
     names = ("accuracy", "balanced_accuracy", "auroc_nodule", "log_loss")
     training = one.figures["training"]["accuracy"]
     test = one.figures["test"]
     return (one.name, len(one.seeds), _worded(training), *(_worded(test[name]) for name in names))
 
 
-def _worded(spread: "Spread") -> str | None:
+def _worded(spread: Spread) -> str | None:
     if spread.value is None:
         return None
     return f"{spread.value:.3f}" + ("" if spread.low is None else f" ({spread.low:.2f} to {spread.high:.2f})")

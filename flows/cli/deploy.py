@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
+import httpx
 import typer
 from rich.table import Table
 
+from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, console, print_json, print_line
 from flows.cli.session import choose_server
 from flows.environment import prepare
+from flows.service.deploy import check_profile
 from flows.service.lock import is_same_server, served
+from flows.service.schedules import Deployment, scheduled
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 
-if TYPE_CHECKING:
-    from flows.service.schedules import Deployment
-
-app = typer.Typer()
 ProfileOption = Annotated[
     Literal["local", "cluster"],
     typer.Option("--profile", help="local: all on one machine; cluster: every place is in reach of several."),
 ]
 
 
-@app.command()
 def deploy(
     profile: ProfileOption = "local",
     config_file: ConfigFile = None,
@@ -34,9 +33,6 @@ def deploy(
     as_json: AsJson = False,
 ) -> None:
     """Deploy the flows to the Prefect server of PREFECT_API_URL, or of a running `lidcflow up`. Research use only."""
-    from flows.service.deploy import check_profile
-    from flows.service.schedules import scheduled
-
     config = configured(config_file, workspace)
     doubts = check_profile(profile, config)
     deployments = scheduled(config)
@@ -59,13 +55,9 @@ def _choose_server(config: Config) -> None:
 
 
 def _deployed(config: Config) -> dict[str, bool]:
-    import httpx
-
-    from flows.service.deploy import deploy as apply
-
     try:
         with console().status("deploying"):
-            return apply(config, polled=_is_served_here(config))
+            return lazy.deploy(config, polled=_is_served_here(config))
     except httpx.HTTPError as error:
         raise ResourceError(
             f"Prefect server {os.environ['PREFECT_API_URL']}: must take deployments, got {type(error).__name__}; start "

@@ -7,24 +7,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
-from flows.cli.output import NOTICE, print_json, print_line, print_table
+from flows.cli.output import NOTICE, print_json, print_line, print_table, span
 from flows.cli.session import flow_session
+from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:
     from flows.evaluate import EvaluateReport
     from lidcflow.evaluate.feedback import FeedbackFigures
     from lidcflow.evaluate.record import ReleaseEvaluation
 
-app = typer.Typer()
 Release = Annotated[str, typer.Argument(metavar="RELEASE", help="Alias or version, as `lidcflow releases` lists it.")]
 Split = Annotated[Literal["test", "validation"], typer.Option("--split", help="Which held-out patients.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of page and figures; by default the workspace's.")]
 
 Feedback = Annotated[bool, typer.Option("--feedback", help="Also sum up what readers marked on its reports.")]
 
+FROC_SHOWN = ("froc_at_1/4", "froc_at_1")
 
-@app.command()
+
 def evaluate(
     release: Release = "champion",
     split: Split = "test",
@@ -36,14 +38,9 @@ def evaluate(
 ) -> None:
     """Measure a release on the held-out patients of its own snapshot, beside baselines, and leave a page to open."""
     config = configured(config_file, workspace)
-    from tasks.tracking.connection import Tracking
-    from tasks.tracking.registry import load_release
-
-    load_release(Tracking.of(config), release)
+    lazy.load_release(Tracking.of(config), release)
     with flow_session(config):
-        from flows.evaluate import evaluate as run
-
-        report = run(config, release, split, out, feedback)
+        report = lazy.evaluate(config, release, split, out, feedback)
     if as_json:
         print_json(report)
     else:
@@ -67,37 +64,37 @@ def print_evaluation(report: EvaluateReport) -> None:
 
 def print_feedback(found: FeedbackFigures) -> None:
     """Print what readers marked, and what that can and can't tell."""
-    from lidcflow.evaluate.tables import FEEDBACK_HEAD, feedback_rows
-
+    tables = lazy.tables
     readers = f"{found.readers} reader{'' if found.readers == 1 else 's'}"
-    print_table(f"What {readers} said of its reports", FEEDBACK_HEAD, feedback_rows(found))
+    print_table(f"What {readers} said of its reports", tables.FEEDBACK_HEAD, tables.feedback_rows(found))
     for sentence in found.notes:
         print_line(sentence)
 
 
 def _contestant_rows(found: ReleaseEvaluation) -> list[tuple[Any, ...]]:
-    from lidcflow.evaluate.tables import FROC_NAMES, REVIEW_NAMES, SLICE_NAMES, interval
-
+    tables = lazy.tables
     slices = ("auroc_nodule", "auprc_nodule", "auroc_malignant", "auprc_malignant", "accuracy", "brier_nodule")
     natural = [one.slices.natural if one.slices else {} for one in found.contestants]
     balanced = [one.slices.balanced if one.slices else {} for one in found.contestants]
     nodules = [one.nodules for one in found.contestants]
-    rows = [(SLICE_NAMES[key], *(interval(of.get(key)) for of in natural)) for key in slices]
-    rows += [(f"{SLICE_NAMES[key]}, balanced", *(interval(of.get(key)) for of in balanced)) for key in slices[:1]]
-    named = {key: name for key, name in REVIEW_NAMES.items() if any(key in of for of in nodules)}
-    named |= {key: f"nodules found {name}" for key, name in FROC_NAMES.items() if key in ("froc_at_1/4", "froc_at_1")}
-    return rows + [(name, *(interval(of.get(key)) for of in nodules)) for key, name in named.items()]
+    rows = [(tables.SLICE_NAMES[key], *(tables.interval(of.get(key)) for of in natural)) for key in slices]
+    rows += [
+        (f"{tables.SLICE_NAMES[key]}, balanced", *(tables.interval(of.get(key)) for of in balanced))
+        for key in slices[:1]
+    ]
+    named = {key: name for key, name in tables.REVIEW_NAMES.items() if any(key in of for of in nodules)}
+    named |= {
+        key: f"nodules found {name}" for key, name in tables.FROC_NAMES.items() if key in ("froc_at_1/4", "froc_at_1")
+    }
+    return rows + [(name, *(tables.interval(of.get(key)) for of in nodules)) for key, name in named.items()]
 
 
 def _sector_rows(found: ReleaseEvaluation) -> list[tuple[Any, ...]]:
-    from flows.cli.tables import span
-    from lidcflow.evaluate.tables import counts
-
     return [
         (
             one.sector,
             span(one.first_slice, one.last_slice),
-            counts(one.slices),
+            lazy.tables.counts(one.slices),
             one.slices.natural["auroc_nodule"],
             one.slices.balanced["auroc_nodule"],
             one.slices.natural["auroc_malignant"],

@@ -1,0 +1,41 @@
+"""The command that keeps the files of a source."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli import lazy
+from flows.cli.options import AsJson, ConfigFile, Source, configured
+from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line
+from flows.cli.progress import shown_progress
+from flows.cli.sources import announce, print_surroundings
+from lidcflow.series.verdicts import Beside
+
+
+def download(
+    source: Source,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to keep the files in.")],
+    config_file: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep the files of idc:... or s3://...; files that are there already are not fetched again."""
+    config = configured(config_file, None)
+    announce(source)
+    with shown_progress("looking for files"):
+        plan = lazy.plan_files(source, config)
+        done = lazy.fetch_files(plan, folder, config)
+    report = {**asdict(done), "unsafe_names": plan.unsafe, "incomplete": plan.incomplete}
+    if as_json:
+        print_json({**report, "collections": [asdict(one) for one in plan.collections], "notice": NOTICE})
+    else:
+        for uid, sentence in plan.incomplete.items():
+            print_line(f"series {uid}: {sentence}")
+        print_surroundings(Beside(), plan.collections)
+        print_line(
+            f"{done.fetched:,} files fetched ({done.fetched_bytes / 1e9:,.2f} GB), {done.kept:,} there already, "
+            f"{done.failed:,} failed, {plan.unsafe:,} left out for their names, in {folder}. {NOTICE}"
+        )
+    if done.failed or plan.unsafe or plan.incomplete:
+        raise typer.Exit(SOME_LACKING)

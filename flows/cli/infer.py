@@ -1,0 +1,94 @@
+"""The command that recommends slices to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli import lazy
+from flows.cli.options import AsJson, ConfigFile, Source, Workspace
+from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table, span
+from flows.cli.session import flow_session
+from flows.cli.sources import others_line
+from lidcflow.config.file import load_config
+from tasks.tracking.place import Tracking
+
+if TYPE_CHECKING:
+    from flows.infer import InferReport
+    from tasks.infer import SeriesReading
+
+Release = Annotated[str | None, typer.Option("--release", help="Alias or version; infer.release, by default champion.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of the reports; by default the workspace's.")]
+Documents = Annotated[
+    Path | None,
+    typer.Option(
+        "--documents",
+        help="Folder of DICOM documents for a PACS: key objects and a structured report; they name the patient.",
+    ),
+]
+
+
+def infer(
+    source: Source,
+    release: Release = None,
+    out: Out = None,
+    documents: Documents = None,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recommend slices of every series of a source, each with a page to open."""
+    given = {key: value for key, value in {"release": release, "documents": documents}.items() if value}
+    config = load_config(config_file, workspace=workspace, infer=given or None)
+    lazy.check_source(source, config.access)
+    lazy.load_release(Tracking.of(config), config.infer.release)  # a missing one is told before anything starts
+    with flow_session(config):
+        report = lazy.infer(source, config, out)
+    if as_json:
+        print_json(report)
+    else:
+        print_readings(report)
+    if report.refused or report.undocumented:
+        raise typer.Exit(SOME_LACKING)
+
+
+def print_readings(report: InferReport) -> None:
+    """Print the recommended ranges of each series, and where its page is."""
+    columns = ("slices", "source images", "z in mm", "P(nodule)")
+    for reading in report.readings:
+        print_line(f"\nStudy {reading.study_instance_uid or 'unknown'}\nSeries {reading.series_instance_uid}")
+        if reading.ranges:
+            print_table("Slices to look at", columns, _range_rows(reading))
+        else:
+            print_line(reading.sentence or "Nothing above the threshold; the page shows the five highest slices.")
+        for warning in reading.warnings:
+            print_line(f"Warning: {warning}")
+        print_line(str(reading.page))
+        if beside := reading.undocumented or reading.documents:
+            print_line(f"DICOM documents: {beside}")
+    if beside_ct := others_line(report.others):
+        print_line(f"\n{beside_ct}")
+    print_line(f"\n{_in_short(report)}")
+
+
+def _range_rows(reading: SeriesReading) -> list[tuple[Any, ...]]:
+    return [
+        (
+            span(found.first_slice, found.last_slice),
+            span(found.first_image, found.last_image),
+            f"{found.z_top_mm:.1f} to {found.z_bottom_mm:.1f}",
+            f"{found.nodule_at_peak:.2f}",
+        )
+        for found in reading.ranges
+    ]
+
+
+def _in_short(report: InferReport) -> str:
+    kinds = [f"{len(report.readings)} series read with {report.release}"]
+    kinds += [f"{report.reused} of them unchanged and reused"] if report.reused else []
+    kinds += [f"{report.refused} not evaluated"] if report.refused else []
+    kinds += [f"{report.undocumented} without the DICOM documents asked for"] if report.undocumented else []
+    kinds += [f"{report.kept_out} not read because they were erased here"] if report.kept_out else []
+    return f"{', '.join(kinds)}. {NOTICE}"

@@ -1,0 +1,126 @@
+"""What commands start, each imported when it is first used, as `lazy.train(...)`.
+
+Prefect, MLflow, SciPy and pydicom take from 0.3 to 2.5 s of CPU to import, which `--help` need not spend. And Prefect
+reads the environment once, when it is imported: `flow_session` must have set it before.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.markdown import Markdown as Markdown
+
+    from flows.clean import clean_up as clean_up
+    from flows.drift import drift as drift
+    from flows.erase import erase as erase
+    from flows.erase import lift as lift
+    from flows.erase import require_patient_key as require_patient_key
+    from flows.evaluate import evaluate as evaluate
+    from flows.experiment import experiment as experiment
+    from flows.inbox import inbox as inbox
+    from flows.infer import infer as infer
+    from flows.phantom import write_phantoms as write_phantoms
+    from flows.pipeline import pipeline as pipeline
+    from flows.preprocess import preprocess as preprocess
+    from flows.repair import repair as repair
+    from flows.retrain import retrain as retrain
+    from flows.service.checks import Level as Level
+    from flows.service.deploy import deploy as deploy
+    from flows.service.status import status_of as status_of
+    from flows.service.temporary_server import start_temporary_server as start_temporary_server
+    from flows.train import train as train
+    from lidcflow.catalog.series import Catalog as Catalog
+    from lidcflow.erase.subject import Subject as Subject
+    from lidcflow.erase.tombstones import tombstones_in as tombstones_in
+    from lidcflow.labels.lidc import nodules_of as nodules_of
+    from lidcflow.labels.slices import StoredLabelRow as StoredLabelRow
+    from lidcflow.labels.slices import all_label_rows as all_label_rows
+    from lidcflow.labels.slices import label_string as label_string
+    from lidcflow.labels.slices import write_label_table as write_label_table
+    from lidcflow.learn.pretrain import PretrainSettings as PretrainSettings
+    from lidcflow.learn.pretrain import pretrain as pretrain
+    from lidcflow.phantom.series import choose_scans as choose_scans
+    from lidcflow.store.volumes import VolumeStore as VolumeStore
+    from tasks.labels import label_readable as label_readable
+    from tasks.labels import no_labels as no_labels
+    from tasks.pin import pin_release as pin_release
+    from tasks.promote import promote as promote
+    from tasks.promote import rollback as rollback
+    from tasks.release import export_facts as export_facts
+    from tasks.release import folder_of as folder_of
+    from tasks.release import write_facts as write_facts
+    from tasks.snapshot_files import list_snapshots as list_snapshots
+    from tasks.source import check_holds_ct as check_holds_ct
+    from tasks.source import check_source as check_source
+    from tasks.source import fetch_files as fetch_files
+    from tasks.source import find_series as find_series
+    from tasks.source import plan_files as plan_files
+    from tasks.tracking.connection import pages as pages
+    from tasks.tracking.registry import load_release as load_release
+
+_PLACES = {
+    "Markdown": "rich.markdown:Markdown",
+    "Catalog": "lidcflow.catalog.series:Catalog",
+    "Level": "flows.service.checks:Level",
+    "PretrainSettings": "lidcflow.learn.pretrain:PretrainSettings",
+    "StoredLabelRow": "lidcflow.labels.slices:StoredLabelRow",
+    "Subject": "lidcflow.erase.subject:Subject",
+    "VolumeStore": "lidcflow.store.volumes:VolumeStore",
+    "all_label_rows": "lidcflow.labels.slices:all_label_rows",
+    "check_holds_ct": "tasks.source:check_holds_ct",
+    "check_source": "tasks.source:check_source",
+    "choose_scans": "lidcflow.phantom.series:choose_scans",
+    "clean_up": "flows.clean:clean_up",
+    "deploy": "flows.service.deploy:deploy",
+    "doctor": "flows.service.doctor",
+    "drift": "flows.drift:drift",
+    "erase": "flows.erase:erase",
+    "evaluate": "flows.evaluate:evaluate",
+    "experiment": "flows.experiment:experiment",
+    "export_facts": "tasks.release:export_facts",
+    "fetch_files": "tasks.source:fetch_files",
+    "find_series": "tasks.source:find_series",
+    "folder_of": "tasks.release:folder_of",
+    "inbox": "flows.inbox:inbox",
+    "infer": "flows.infer:infer",
+    "label_readable": "tasks.labels:label_readable",
+    "label_string": "lidcflow.labels.slices:label_string",
+    "lift": "flows.erase:lift",
+    "list_snapshots": "tasks.snapshot_files:list_snapshots",
+    "load_release": "tasks.tracking.registry:load_release",
+    "nodules_of": "lidcflow.labels.lidc:nodules_of",
+    "no_labels": "tasks.labels:no_labels",
+    "pages": "tasks.tracking.connection:pages",
+    "pin_release": "tasks.pin:pin_release",
+    "pipeline": "flows.pipeline:pipeline",
+    "plan_files": "tasks.source:plan_files",
+    "preprocess": "flows.preprocess:preprocess",
+    "pretrain": "lidcflow.learn.pretrain:pretrain",
+    "promote": "tasks.promote:promote",
+    "repair": "flows.repair:repair",
+    "require_patient_key": "flows.erase:require_patient_key",
+    "retrain": "flows.retrain:retrain",
+    "rollback": "tasks.promote:rollback",
+    "server": "flows.reports.server",
+    "start_temporary_server": "flows.service.temporary_server:start_temporary_server",
+    "status_of": "flows.service.status:status_of",
+    "tombstones_in": "lidcflow.erase.tombstones:tombstones_in",
+    "tables": "lidcflow.evaluate.tables",
+    "train": "flows.train:train",
+    "up": "flows.service.up",
+    "write_facts": "tasks.release:write_facts",
+    "write_label_table": "lidcflow.labels.slices:write_label_table",
+    "write_phantoms": "flows.phantom:write_phantoms",
+}
+"""The module of each name, for the running program as above for type checkers; without a colon, the module itself."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a name stands for."""
+    if name not in _PLACES:
+        raise AttributeError(f"flows.cli.lazy must know {name}, which is not in its table")
+    module, _, attribute = _PLACES[name].partition(":")
+    loaded = import_module(module)
+    return getattr(loaded, attribute) if attribute else loaded

@@ -1,0 +1,29 @@
+"""The command that makes synthetic CT."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli import lazy
+from flows.cli.options import ConfigFile, configured
+from flows.cli.output import NOTICE, print_line
+from flows.cli.progress import shown_progress
+
+
+def phantom(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to.")],
+    series: Annotated[int, typer.Option(min=1, max=1018, help="Series to make.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
+    max_slices: Annotated[int | None, typer.Option(min=8, help="Take scans of at most so many slices.")] = None,
+    config_file: ConfigFile = None,
+) -> None:
+    """Make synthetic chest CT with the real geometry and readings of LIDC-IDRI."""
+    config = configured(config_file, None)
+    with shown_progress("choosing scans"):
+        try:
+            scans = lazy.choose_scans(series, seed, max_slices=max_slices)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        made = lazy.write_phantoms(scans, folder, seed=seed, workers=config.cluster.workers)
+    print_line(f"{len(scans)} synthetic series in {folder}: {made} made, {len(scans) - made} there already. {NOTICE}")

@@ -1,0 +1,61 @@
+"""The command that brings series into the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli import lazy
+from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured
+from flows.cli.output import SOME_LACKING, print_json, print_line, print_table, write_csv
+from flows.cli.session import flow_session
+from flows.cli.sources import announce, print_surroundings, sentence_alone
+
+if TYPE_CHECKING:
+    from flows.preprocess import PreprocessReport
+
+REFUSED_COLUMNS = ["series_instance_uid", "reason", "sentence"]
+
+
+def preprocess(
+    source: Source,
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+    as_json: AsJson = False,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the series set aside to this file.")] = None,
+) -> None:
+    """Bring every usable series of a source into the store; what is there already is reused."""
+    config = configured(config_file, workspace)
+    lazy.check_source(source, config.access)
+    announce(source)
+    with flow_session(config):
+        report = lazy.preprocess(source, config)
+    if csv_file:
+        write_csv(csv_file, [series.model_dump() for series in report.refused], REFUSED_COLUMNS)
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
+    if report.refused or report.beside.may_hide_images:
+        raise typer.Exit(SOME_LACKING)
+
+
+def _print_report(report: PreprocessReport) -> None:
+    if report.refused:
+        rows = [(series.series_instance_uid, series.reason, sentence_alone(series)) for series in report.refused]
+        print_table(f"{len(report.refused)} series set aside", ("series", "reason", "sentence"), rows)
+    if report.flagged:
+        flagged = [(one.series_instance_uid, ", ".join(one.flags), one.sentence) for one in report.flagged]
+        print_table(f"{len(flagged)} series whose pixels look wrong", ("series", "flags", "what was found"), flagged)
+    print_surroundings(report.beside, report.collections, report.others)
+    print_line(
+        f"{report.found} series: {report.done} preprocessed, {report.reused} reused unchanged{_verified(report)}, "
+        f"{len(report.refused)} set aside, in {report.seconds:.1f} s. {report.notice}"
+    )
+
+
+def _verified(report: PreprocessReport) -> str:
+    """Return how many reused series were read again to verify their pixels, which explains the time taken."""
+    return f" ({report.verified} of them after their files had changed, by their pixels)" if report.verified else ""

@@ -1,0 +1,27 @@
+"""The command that puts a release in force."""
+
+from typing import Annotated
+
+import typer
+
+from flows.cli import lazy
+from flows.cli.options import ConfigFile, Workspace, configured
+from flows.cli.output import NOTICE, print_line
+from tasks.tracking.place import Tracking
+
+Version = Annotated[int, typer.Argument(metavar="VERSION", help="As `lidcflow releases` lists it.")]
+Force = Annotated[bool, typer.Option("--force", help="Although the gate refused it.")]
+Why = Annotated[str, typer.Option("--reason", help="Why, in a sentence; kept in the registry.")]
+
+
+def promote(
+    version: Version,
+    force: Force = False,
+    reason: Why = "",
+    config_file: ConfigFile = None,
+    workspace: Workspace = None,
+) -> None:
+    """Put a release in force: from now on, inference reads with it."""
+    tracking = Tracking.of(configured(config_file, workspace))
+    record = lazy.promote(tracking, version, force=force, reason=reason)
+    print_line(f"{record.name} version {record.version} is the champion. {NOTICE}")

@@ -1,0 +1,45 @@
+import json
+
+from lidcflow.config.file import load_config
+from lidcflow.errors import ReleaseError
+from tasks.tracking.connection import Tracking
+from tasks.tracking.erasure import mark_release
+from tests.published import publish
+
+
+def test_a_workspace_without_a_release_says_what_to_run_and_stays_empty(lidcflow, tmp_path):
+    done = lidcflow("releases")
+
+    assert (done.exit_code, done.stdout) == (0, "There is no release yet; run `lidcflow train`.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_release_is_shown_as_its_card_or_its_record(lidcflow, figured):
+    publish(figured)
+
+    card = lidcflow("releases", 1).stdout
+    record = json.loads(lidcflow("releases", "1", "--json").stdout)
+
+    assert card.startswith("# lidcflow version 1\n\nRecommends slices of chest CT")
+    assert "## Limits" in card
+    assert record["gate"] == {"passed": True, "reason": "better", "compared_with": "sector prior", "checks": []}
+
+
+def test_exporting_no_release_is_wrong_usage(lidcflow):
+    done = lidcflow("releases", "--export", "out")
+
+    assert done.exit_code == 2
+    assert "which release?" in done.stderr
+
+
+def test_a_release_whose_data_were_erased_says_so_in_the_list(lidcflow, figured):
+    publish(figured)
+    mark_release(Tracking.of(load_config()), 1, "e1", "1 series of 1 patient in its snapshot were erased on 2026-11-24")
+
+    (listed,) = json.loads(lidcflow("releases", "--json").stdout)
+    refused = lidcflow("promote", 1)
+
+    assert listed["erased"] == ["1 series of 1 patient in its snapshot were erased on 2026-11-24"]
+    rows = [line.split("│") for line in lidcflow("releases").stdout.splitlines() if line.count("│") > 2]
+    assert "were erased on 2026-11-24" in " ".join(cells[-2].strip() for cells in rows)
+    assert isinstance(refused.exception, ReleaseError)
