@@ -68,15 +68,15 @@ def _repository(uri: str, tracking: Tracking) -> ArtifactRepository:
 
 
 def _copy(repository: ArtifactRepository, folder: Path, only: str | None, most_bytes: int) -> None:
-    local = isinstance(repository, LocalArtifactRepository)
-    sizes = dict(_local_files(Path(repository.artifact_dir), only) if local else _remote_files(repository, only))
+    local = Path(repository.artifact_dir) if isinstance(repository, LocalArtifactRepository) else None
+    sizes = dict(_local_files(local, only) if local else _remote_files(repository, only))
     if sum(sizes.values()) > most_bytes or len(sizes) > MOST_FILES:
         raise ValueError(f"{sum(sizes.values())} bytes in {len(sizes)} files")
     for name, size in sizes.items():
         copy = folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         if local:
-            _copy_file(Path(repository.artifact_dir, name), copy, size)
+            _copy_file(local / name, copy, size)
         else:
             repository._download_file(name, str(copy))
 
