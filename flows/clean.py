@@ -19,7 +19,8 @@ from lidcflow.retention.expired import GIB, Known, beyond_size, expired, folder_
 from lidcflow.retention.logs import shorten_logs
 from lidcflow.retention.record import CleanUp, keep_clean_up
 from lidcflow.store.commit import remove
-from lidcflow.store.volumes import SERIES, VolumeStore
+from lidcflow.store.place import SERIES
+from lidcflow.store.volumes import VolumeStore
 
 TURN_WITHIN_S = 1800.0
 """Time that the scheduled clean-up waits for a round through the inbox to end."""

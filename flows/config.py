@@ -73,7 +73,7 @@ def own_config(environ: Mapping[str, str]) -> Config:
         If it can't be read, or its workspace depends on the folder that the process runs in.
     """
     if whole := environ.get(WHOLE_CONFIG):
-        return Config.model_validate_json(whole)
+        return _whole(whole)
     config = load_config(environ=environ)
     if file := environ.get(CONFIG_FILE):
         return anchored(config, Path(file).absolute().parent)
@@ -83,6 +83,16 @@ def own_config(environ: Mapping[str, str]) -> Config:
             f"start the worker with {CONFIG_FILE}=/path/to/lidcflow.toml"
         )
     return config
+
+
+def _whole(text: str) -> Config:
+    try:
+        return Config.model_validate_json(text)
+    except ValidationError:
+        raise ConfigError(
+            f"variable {WHOLE_CONFIG}: must be the configuration as `lidcflow up` writes it, got something else; "
+            "unset it"
+        ) from None
 
 
 def with_readers(config: Config, environ: Mapping[str, str] | None = None) -> Config:

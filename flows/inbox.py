@@ -208,8 +208,8 @@ def answer(deliveries: list[Delivery], source: str, index: Index | None, desk: D
             desk.reach.lose(source, error)
         put_off(deliveries, error, desk)
     except Exception as error:  # what it says may hold a path or a name
-        found = f"{type(error).__name__} in {place_of_error(error)}"
-        sentence = f"inbox: series must be answered without an error, got {found}; look at disk and log, or report this"
+        what = f"{type(error).__name__} in {place_of_error(error)}"
+        sentence = f"inbox: series must be answered without an error, got {what}; look at disk and log, or report this"
         put_off(deliveries, LidcflowError(sentence), desk)
 
 

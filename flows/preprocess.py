@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from operator import length_hint
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, cast
 
 from prefect import flow
 from prefect.utilities.annotations import quote
@@ -28,7 +28,7 @@ from lidcflow.store.volumes import VolumeStore, VolumeSummary
 from tasks.cluster.open import cluster_for
 from tasks.index import index_source
 from tasks.labels import announce_labelled
-from tasks.preprocess import Preprocessed, preprocess_batch, preprocessing
+from tasks.preprocess import Group, Preprocessed, preprocess_batch, preprocessing
 from tasks.progress import listening, stage
 from tasks.publish import MOST_ROWS, ProgressArtifact, publish_table
 from tasks.source import check_source
@@ -268,7 +268,9 @@ def _follow(
 
         for last in batch_ends(total, config.cluster.batch_size):
             if preprocess_stage.done < last:
-                preprocess_batch(quote(finished), preprocess_stage.done + 1, last, counted)
+                # Quoted, Prefect hands the iterator over as it is, and does not look for futures in it.
+                groups = cast("Iterator[Group]", quote(finished))
+                preprocess_batch(groups, preprocess_stage.done + 1, last, counted)
 
 
 @contextmanager

@@ -76,9 +76,11 @@ def _with_volumes(
 ) -> list[tuple[str, Measured, Recommendation]]:
     """Pair each recommendation with its patient's key and its volume's measures, where the volume is still there."""
     store = VolumeStore.found(config.reading.store_root, config.access)
+    if store is None:
+        return []
     found = []
     with stage("recent", total=len(said)) as progress:
-        for one in said if store else []:
+        for one in said:
             if measured := _measured(one, release, store):
                 found.append((*measured, one))
             progress.advance()

@@ -53,7 +53,8 @@ def ask_champion(record: ReleaseRecord, plan: TrainingPlan, uids: Sequence[str])
     why_not = why_not_comparable(record, plan.config, plan.snapshot_digest, plan.backbone.id, plan.synthetic)
     store = VolumeStore.of(plan.config)
     features = [] if why_not else [store.read_features(uid, record.backbone.id) for uid in uids]
-    if any(one is None for one in features):
+    found = [one for one in features if one is not None]
+    if len(found) < len(features):
         why_not = (
             f"every validation series must have the features of version {record.version}, {record.backbone.id}, but "
             "some lack them; judge it by hand, then `lidcflow promote VERSION --force --reason ...`"
@@ -64,7 +65,7 @@ def ask_champion(record: ReleaseRecord, plan: TrainingPlan, uids: Sequence[str])
     from lidcflow.learn.predict import release_probabilities
 
     models = load_sectors(sectors_of(record), Tracking.of(plan.config))
-    return Champion(version=record.version, probabilities=release_probabilities(models, np.stack(features)))
+    return Champion(version=record.version, probabilities=release_probabilities(models, np.stack(found)))
 
 
 def _comparable(plan: TrainingPlan, in_force: int) -> list[ReleaseRecord]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import get_run_logger, task
@@ -60,7 +61,7 @@ def unchanged(deliveries: list[Delivery], source: str, config: Config, ledger: L
 
 
 def take_note_of_grown(
-    deliveries: list[Delivery], index: Index, since_s: float, config: Config, ledger: Ledger
+    deliveries: Sequence[Delivery], index: Index, since_s: float, config: Config, ledger: Ledger
 ) -> set[int]:
     """Return the deliveries from folders whose series have changed since they were indexed; the ledger takes note.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -86,7 +86,7 @@ class Preprocessed:
         return replace(self, committed=committed, verified={**self.verified, **verified})
 
 
-def preprocessing(series: Iterable[Series], address: str, config: Config) -> Iterator[Group]:
+def preprocessing(series: Iterable[Series], address: str, config: Config) -> Generator[Group, None, None]:
     """Start to preprocess series on the Dask cluster and yield those that are finished, group by group."""
     work = partial(preprocess_series, store_root=config.store_root, config=config.preprocess, access=config.access)
     return map_groups(address, work, series, window=config.cluster.window, within_s=config.cluster.series_within_s)

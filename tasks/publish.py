@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from httpx import HTTPError
@@ -40,7 +40,10 @@ class ProgressArtifact:
 
     def started(self, stage: Stage) -> None:
         """Make the bar."""
-        bar = create_progress_artifact(0.0, key=f"{stage.name}-progress", description=f"{stage.name}: series done")
+        # Prefect's hint is that of both its calls, the one in a coroutine too; here it is the plain one.
+        bar = cast(
+            UUID, create_progress_artifact(0.0, key=f"{stage.name}-progress", description=f"{stage.name}: series done")
+        )
         self._bars[stage] = (bar, time.monotonic())
 
     def advanced(self, stage: Stage) -> None:

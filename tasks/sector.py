@@ -96,7 +96,7 @@ def held(plan: TrainingPlan) -> Iterator[None]:
 def kept_run(plan: TrainingPlan) -> str | None:
     """Return the id of the run that an earlier attempt opened, if there was one."""
     found = _read(folder_of(plan) / RUN)
-    return found and found.run_id
+    return found.run_id if found else None
 
 
 def note_run(plan: TrainingPlan, run_id: str) -> None:

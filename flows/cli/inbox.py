@@ -159,8 +159,9 @@ def _print_owed(owed: dict[str, int]) -> None:
 
 def _facts(row: Delivery) -> dict[str, Any]:
     values = {field.name: getattr(row, field.name) for field in fields(row)}
-    return json.loads(json.dumps(values, default=lambda value: value.isoformat()))
+    facts: dict[str, Any] = json.loads(json.dumps(values, default=lambda value: value.isoformat()))
+    return facts
 
 
 def _time(at: datetime | None) -> str | None:
-    return at and f"{at:%Y-%m-%d %H:%M:%S}"
+    return f"{at:%Y-%m-%d %H:%M:%S}" if at else None

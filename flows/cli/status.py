@@ -120,8 +120,8 @@ def _kept(kept: KeptStatus, runs: list[RunStatus]) -> str:
     last = kept.last
     sizes = {
         f"Prefect {_days(kept.prefect_days)}": kept.prefect_bytes,
-        f"volumes of the inbox {_days(kept.inbox_store_days)}": last and last.inbox_store_bytes,
-        f"reports {_days(kept.reports_days)}": last and last.reports_bytes,
+        f"volumes of the inbox {_days(kept.inbox_store_days)}": last.inbox_store_bytes if last else None,
+        f"reports {_days(kept.reports_days)}": last.reports_bytes if last else None,
     }
     told = [name if size is None else f"{name}, {size / 2**20:.1f} MiB" for name, size in sizes.items()]
     if last is None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from flows.environment import WHOLE_CONFIG
@@ -42,13 +43,13 @@ def source_faults(config: Config) -> Iterator[str]:
     """Yield a sentence for each configured source that names nothing, or that can't be read."""
     sources = [("archive", config.archive)] if config.archive else []
     for key, source in [*sources, *(("inbox", inbox) for inbox in config.inboxes)]:
-        yield from _faults_of(lambda source=source: check_source(source, config.access), _label(key, source))
+        yield from _faults_of(partial(check_source, source, config.access), _label(key, source))
 
 
 def target_faults(config: Config) -> Iterator[str]:
     """Yield a sentence for each target that documents can't be delivered to, or that lies in a source."""
     for target in config.delivery.to:
-        yield from _faults_of(lambda target=target: check_target(target, config.access), _label("delivery.to", target))
+        yield from _faults_of(partial(check_target, target, config.access), _label("delivery.to", target))
         yield from (_inside(target, source) for source in config.inboxes if _lies_in(target, source))
 
 

@@ -48,7 +48,7 @@ def shrink(file: Path, worth_it_bytes: int = WORTH_IT_BYTES) -> bool:
         with closing(sqlite3.connect(file, timeout=1, isolation_level=None)) as database:
             names = ("page_count", "freelist_count", "page_size")
             pages, free, page_bytes = (database.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
-            worth_it = free * page_bytes >= worth_it_bytes and free >= WORTH_IT_SHARE * pages
+            worth_it: bool = free * page_bytes >= worth_it_bytes and free >= WORTH_IT_SHARE * pages
             if worth_it:
                 database.execute("VACUUM")
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")

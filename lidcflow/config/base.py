@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lidcflow.config.checks import without_passwords
+from lidcflow.config.checks import MOST_LETTERS, in_a_line, printable, without_passwords
 
 
 class Settings(BaseModel):
@@ -15,8 +15,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-MOST_LETTERS = 200
-"""Of a value in a sentence."""
+MOST_OF_A_RULE = 600
+"""Letters of a rule in a sentence: the longest list of known keys has some 300."""
 
 
 def fault_in(error: ValidationError, model: type[BaseModel]) -> str:
@@ -30,8 +30,8 @@ def fault_in(error: ValidationError, model: type[BaseModel]) -> str:
         What they were to be.
     """
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    rule = first["msg"].removeprefix("Value error, ")
+    key = in_a_line(".".join(str(part) for part in first["loc"]))
+    rule = printable(first["msg"].removeprefix("Value error, "))[:MOST_OF_A_RULE]
     if first["type"] == "extra_forbidden":
         return f"unknown key '{key}'; {_known_keys(first['loc'][:-1], model)}"
     if isinstance(first.get("input"), dict | BaseModel) or key in SECRET_KEYS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -76,15 +77,14 @@ class ExperimentConfig(BaseModel):
 
     @model_validator(mode="after")
     def _has_arms_that_differ(self) -> ExperimentConfig:
-        count = max(len(self.arms), 1)
+        count = prod(map(len, self.grid.values()), start=max(len(self.arms), 1))
+        if count > MOST_ARMS:  # before values are compared in pairs, which takes hours for 500,000 of them
+            raise ValueError(f"arms must be at most {MOST_ARMS}, got {count}; leave values out of the grid")
         for key, values in self.grid.items():
             if any(value in values[:place] for place, value in enumerate(values)):
                 raise ValueError(f"grid: values of {key} must differ, got {values}")
             if any(key in own for own in self.arms.values()):
                 raise ValueError(f"grid: {key} must be set by the arms or by the grid, got both")
-            count *= len(values)
-        if count > MOST_ARMS:
-            raise ValueError(f"arms must be at most {MOST_ARMS}, got {count}; leave values out of the grid")
         return self
 
     def combinations(self) -> Iterator[ArmSettings]:

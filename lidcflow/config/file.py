@@ -1,32 +1,44 @@
-"""Read the configuration: one TOML file, environment variables over it."""
+"""Read the configuration: one TOML file, environment variables over it.
+
+Variables are read by pydantic-settings. What stands here beside it is what it lets pass: of 145 odd files and 81 odd
+variables that must be refused in a sentence, pydantic-settings 2.16 alone ends in a traceback over 31 and 11, and takes
+14 and 39 without a word (unknown names, two variables of one key, folders and pipes in the place of the file).
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource
 
 from lidcflow.config import Config
 from lidcflow.config.base import fault_in
 from lidcflow.config.checks import (
+    TOO_DEEP,
     bounded_text,
-    unusable_texts,
+    faults_of_values,
+    in_a_line,
+    why_never_there,
     why_no_catalog,
     why_no_folder,
     why_unreadable,
-    without_passwords,
 )
 from lidcflow.errors import ConfigError
 
+if TYPE_CHECKING:
+    from pydantic_settings import BaseSettings
+
 DEFAULT_FILE = "lidcflow.toml"
 ENVIRONMENT_PREFIX = "LIDCFLOW_"
-
-TOO_DEEP = "arrays and tables must be nested a few levels deep, got hundreds; correct the file or the variables"
+DELIMITER = "__"
 
 CONFIG_FILE = "LIDCFLOW_CONFIG"
 """Names the configuration file of processes that are started without options, as workers."""
@@ -42,7 +54,7 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
         folder, if there is one.
     environ : mapping, optional
         ``LIDCFLOW_TRAIN__SECTOR_NUM=13`` sets ``train.sector_num``, ``LIDCFLOW_CATALOG_URL_FILE=/run/secrets/url``
-        sets ``catalog_url`` to what the file holds; by default `os.environ`.
+        sets ``catalog_url`` to what the file holds; a list or a table is JSON. By default `os.environ`.
     **overrides
         Top-level keys, such as ``workspace``; values that are None are left out.
 
@@ -56,10 +68,12 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     --------
     >>> load_config(environ={"LIDCFLOW_TRAIN__SECTOR_NUM": "13"}).train.sector_num
     13
+    >>> load_config(environ={"LIDCFLOW_DELIVERY__TO": '["pacs:main"]'}).delivery.to
+    ('pacs:main',)
     """
     environ = os.environ if environ is None else environ
     path = path or (Path(environ[CONFIG_FILE]) if environ.get(CONFIG_FILE) else None)
-    where = f"configuration {_in_short(path or Path(DEFAULT_FILE))}"
+    where = f"configuration {in_a_line(path or Path(DEFAULT_FILE))}"
     settings = _read_file(path)
     try:
         _merge(settings, _from_environment(environ))
@@ -93,8 +107,8 @@ def _anchored_source(source: str, base: Path) -> str:
 
 
 def _validated(settings: Mapping[str, Any], where: str) -> Config:
-    for key in unusable_texts(settings):
-        raise ConfigError(f"{where}: {key}: must be UTF-8 text without NUL, got something else; write the value again")
+    for fault in faults_of_values(settings):
+        raise ConfigError(f"{where}: {fault}")
     try:
         return Config.model_validate(settings)
     except ValidationError as error:
@@ -104,25 +118,43 @@ def _validated(settings: Mapping[str, Any], where: str) -> Config:
 def _check_places(config: Config, where: str) -> None:
     if found := why_no_folder(config.workspace):
         raise ConfigError(f"{where}: workspace must be a folder, or a path that can be one, got {found}; name another")
+    for key, place in _named_places(config):
+        if found := why_never_there(Path(place)):
+            raise ConfigError(f"{where}: {key} must name files that there can be, got {found}; name another")
     if config.catalog_url and (found := why_no_catalog(config.catalog_url)):
         raise ConfigError(f"{where}: catalog_url must name a file, or a path that can be one, got {found}; correct it")
+
+
+def _named_places(config: Config) -> Iterator[tuple[str, str | Path]]:
+    """Yield the keys and values that may name files or folders outside the workspace; URLs and pacs: are no harm."""
+    yield "archive", config.archive or ""
+    yield "infer.documents", config.infer.documents or ""
+    yield "train.backbone_weights", config.train.backbone_weights or ""
+    for key, places in (
+        ("inbox", config.inboxes),
+        ("delivery.to", config.delivery.to),
+        ("labels.source", config.labels.sources),
+    ):
+        yield from ((key, place) for place in places)
 
 
 def _read_file(path: Path | None) -> dict[str, Any]:
     if path is None and not os.path.lexists(DEFAULT_FILE):
         return {}
     file = path or Path(DEFAULT_FILE)
+    # Not pydantic-settings' TomlConfigSettingsSource: it passes over a missing file, a folder, a pipe or a loop of
+    # links as if none were named, and lets the errors of TOML and UTF-8 through, without the file's name.
     text = _text_of(file)
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise ConfigError(f"configuration {file}: {TOO_DEEP}") from None
+        raise ConfigError(f"configuration {in_a_line(file)}: {TOO_DEEP}") from None
     except ValueError as error:  # TOMLDecodeError is one, and so is an integer of thousands of digits
-        raise ConfigError(f"configuration {file}: must be TOML, got {without_passwords(str(error))}") from None
+        raise ConfigError(f"configuration {in_a_line(file)}: must be TOML, got {in_a_line(error)}") from None
 
 
 def _text_of(file: Path) -> str:
-    name = _in_short(file)
+    name = in_a_line(file)
     try:
         return bounded_text(file)
     except FileNotFoundError:
@@ -136,36 +168,66 @@ def _text_of(file: Path) -> str:
         ) from None
 
 
-def _in_short(file: Path) -> str:
-    """Return a path, or both ends of one that nobody reads to the end."""
-    text = str(file)
-    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS // 2]}...{text[-MOST_LETTERS // 2 :]}"
+class _Variables(EnvSettingsSource):
+    """Settings of variables, whose names are keys as ``train__sector_num`` by now."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        # Config is no BaseSettings, which the source would do without: one that a worker makes from its parameters must
+        # not change with the variables of that worker.
+        super().__init__(cast("type[BaseSettings]", Config), case_sensitive=True, env_nested_delimiter=DELIMITER)
+        self.env_vars = values
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002 - its signature
+        """Return the list or table that a value is as JSON; other text stays, for the validation to take or refuse.
+
+        pydantic-settings makes a number of the folder ``123`` where one folder or several may be named, and a traceback
+        without the variable's name of JSON that is none.
+        """
+        try:
+            decoded = json.loads(value, object_pairs_hook=_without_repetition)
+        except ValueError:
+            return value
+        return decoded if isinstance(decoded, list | dict) else value
 
 
-MOST_LETTERS = 200
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a table of JSON.
+
+    Raises
+    ------
+    ValueError
+        If a key is set twice, which TOML refuses as well.
+    """
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise ValueError("a key is set twice")
+    return table
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings of the environment; of two variables that contradict each other, neither is taken."""
-    settings: dict[str, Any] = {}
+    """Return the settings of the environment; unknown names stay, so that the validation refuses them."""
+    values = dict(_without_contradiction(_values(environ)))
+    names = {key.split(DELIMITER)[0] for key in values}
+    return {**_Variables(values)(), **dict.fromkeys(names - Config.model_fields.keys())}
+
+
+def _without_contradiction(values: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield keys and values; of two variables that contradict each other, neither is taken."""
     named: dict[tuple[str, ...], str] = {}
-    for name, value in sorted(_values(environ), key=lambda pair: pair[0].lower()):
-        path = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
+    for name, value in sorted(values, key=lambda pair: pair[0].lower()):
+        key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+        path = tuple(key.split(DELIMITER))
         if other := next((named[path[:end]] for end in range(1, len(path) + 1) if path[:end] in named), None):
             raise ConfigError(
-                f"variable {name}: must not set what {other} sets as well, as a whole or by another name; "
-                "unset one of them"
+                f"variable {in_a_line(name)}: must not set what {in_a_line(other)} sets as well, as a whole or by "
+                "another name; unset one of them"
             )
         named[path] = name
-        table = settings
-        for section in path[:-1]:
-            table = table.setdefault(section, {})
-        table[path[-1]] = value
-    return settings
+        yield key, value
 
 
 def _values(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Give the variables that are settings with their values, those from files as if they were set themselves."""
+    """Yield the variables that are settings with their values, those from files as if they were set themselves."""
     for name, value in environ.items():
         if not name.startswith(ENVIRONMENT_PREFIX) or name in RESERVED_VARIABLES:
             continue
@@ -177,17 +239,24 @@ def _values(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _read_value(name: str, file: Path, environ: Mapping[str, str]) -> str:
+    # Not pydantic-settings' SecretsSettingsSource: it reads one folder whose files are named after the settings, where
+    # each of these variables names a file.
     setting = name.removesuffix(FILE_SUFFIX)
     if setting in environ:
-        raise ConfigError(f"variable {name}: must stand alone, got {setting} as well; unset one of them")
+        raise ConfigError(
+            f"variable {in_a_line(name)}: must stand alone, got {in_a_line(setting)} as well; unset one of them"
+        )
     try:
         value = bounded_text(file).strip()
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"variable {name}: {_in_short(file)} must be a readable file, got {why_unreadable(error)}; check the path"
+            f"variable {in_a_line(name)}: {in_a_line(file)} must be a readable file, got {why_unreadable(error)}; "
+            "check the path"
         ) from None
     if not value:
-        raise ConfigError(f"variable {name}: {file} must hold the value, got an empty file; write it there")
+        raise ConfigError(
+            f"variable {in_a_line(name)}: {in_a_line(file)} must hold the value, got an empty file; write it there"
+        )
     return value
 
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from lidcflow.config.base import Settings
 
@@ -23,10 +23,8 @@ BLOCKS = {"compact": ("stage1", "stage2", "stage3"), "resnet50": ("conv2", "conv
 VIEW_SETTINGS = frozenset({"flip", "rotate_degrees", "offset_hu", "gain", "view_seed"})
 
 
-class FinetuneConfig(BaseModel):
+class FinetuneConfig(Settings):
     """How the blocks of a backbone are trained together with the head of a sector."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     from_block: str | None = Field(
         None, description="first block that learns: stage1 to stage3 (compact), conv2 to conv5 (resnet50); none: last"

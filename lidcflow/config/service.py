@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from lidcflow.config.base import Settings
 
@@ -20,10 +20,8 @@ Since = Literal["now", "everything"] | date
 PacsName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9-]{0,39}$")]
 
 
-class PacsConfig(BaseModel):
+class PacsConfig(Settings):
     """A DICOMweb service, and how patient its client is."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(pattern=SERVICE_URL, description="DICOMweb service, as https://pacs.example.org/dicom-web")
     changes: str | None = Field(

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from distributed import Status, WorkerPlugin
 
@@ -103,7 +103,7 @@ class JoinCheck(WorkerPlugin):
 
 def answer_of(plugin: str, dask_worker: Worker) -> tuple[str, bool]:
     """Return the fault that a worker found with itself, and whether it offers a GPU."""
-    return dask_worker.plugins[plugin].fault, bool(dask_worker.state.total_resources.get(GPU, 0))
+    return cast(JoinCheck, dask_worker.plugins[plugin]).fault, bool(dask_worker.state.total_resources.get(GPU, 0))
 
 
 def versions_here(packages: Iterable[str]) -> dict[str, str]:

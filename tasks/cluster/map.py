@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -53,7 +53,7 @@ def map_groups(
     *,
     window: int = 4,
     within_s: float | None = None,
-) -> Iterator[list[tuple[Item, Result | Exception]]]:
+) -> Generator[list[tuple[Item, Result | Exception]], None, None]:
     """Apply a function to every item on the cluster and yield what has finished, as many at once as there are.
 
     At most `window` items per worker are in flight, and each result leaves the cluster at once, so that
@@ -129,12 +129,12 @@ def _outcomes(
         client.cancel(list(flying), force=True)
 
 
-def _submit(client: Client, function: Callable[[Item], Result], items: list[Item]) -> dict[Future, Item]:
+def _submit(client: Client, function: Callable[[Item], Result], items: list[Item]) -> dict[Future[Any], Item]:
     """Send items in one message: a message each costs 2 ms of this process, together 1 ms."""
     return dict(zip(client.map(function, items, pure=False), items, strict=True)) if items else {}
 
 
-def _gather(client: Client, ready: list[Future]) -> Iterator[tuple[Future, Any]]:
+def _gather(client: Client, ready: list[Future[Any]]) -> Iterator[tuple[Future[Any], Any]]:
     """Fetch results in one request to each worker, 4 ms cheaper than one by one, and give those that failed singly."""
     finished = [future for future in ready if future.status == "finished"]
     results = client.gather(finished, errors="skip")
@@ -143,7 +143,7 @@ def _gather(client: Client, ready: list[Future]) -> Iterator[tuple[Future, Any]]
         yield future, found[future] if future in found else _outcome(future)
 
 
-def _outcome(future: Future) -> Any:
+def _outcome(future: Future[Any]) -> Any:
     """Return a future's result or its exception; `result` tells of a killed worker, `wait` does not."""
     if future.cancelled():
         raise ResourceError(

@@ -68,8 +68,8 @@ def _repository(uri: str, tracking: Tracking) -> ArtifactRepository:
 
 
 def _copy(repository: ArtifactRepository, folder: Path, only: str | None, most_bytes: int) -> None:
-    local = isinstance(repository, LocalArtifactRepository)
-    sizes = dict(_local_files(Path(repository.artifact_dir), only) if local else _remote_files(repository, only))
+    local = Path(repository.artifact_dir) if isinstance(repository, LocalArtifactRepository) else None
+    sizes = dict(_local_files(local, only) if local else _remote_files(repository, only))
     if only is not None and only not in sizes:
         raise ValueError(f"no file {only}")
     if sum(sizes.values()) > most_bytes or len(sizes) > MOST_FILES:
@@ -78,7 +78,7 @@ def _copy(repository: ArtifactRepository, folder: Path, only: str | None, most_b
         copy = folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         if local:
-            _copy_file(Path(repository.artifact_dir, name), copy, size)
+            _copy_file(local / name, copy, size)
         else:
             repository._download_file(name, str(copy))
 

@@ -59,16 +59,15 @@ def link_back(tracking: Tracking, record: ReleaseRecord, run_id: str) -> None:
 
 def _link_sector(client: MlflowClient, record: ReleaseRecord, pin: SectorPin, release: str) -> None:
     name, version = pin.model_name, str(pin.version)
-    run = client.get_run(client.get_model_version(name, version).run_id)
-    run_id = run.info.run_id
-    links = {
-        f"release {record.name} version {record.version}": version_page(record.name, record.version),
-        "run": run_page(run.info.experiment_id, run_id),
-    }
+    links = {f"release {record.name} version {record.version}": version_page(record.name, record.version)}
+    run_id = client.get_model_version(name, version).run_id
+    if run_id:  # a version that somebody registered by hand has none
+        links["run"] = run_page(client.get_run(run_id).info.experiment_id, run_id)
     client.update_model_version(name, version, sector_description(record, pin, links))
     client.set_model_version_tag(name, version, RELEASE_TAG, str(record.version))
     model = f"[{name} version {version}]({version_page(name, pin.version)})"
-    client.set_tag(run_id, MLFLOW_RUN_NOTE, f"Trained {model}, which answers in {release}. Research use only.")
+    if run_id:
+        client.set_tag(run_id, MLFLOW_RUN_NOTE, f"Trained {model}, which answers in {release}. Research use only.")
     _describe(client, name, about_sector(record, pin))
 
 

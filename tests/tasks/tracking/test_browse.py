@@ -79,3 +79,21 @@ def test_registered_models_say_what_they_are_and_keep_what_people_wrote(tracking
     browse.link_back(tracking, record, run_id)
 
     assert client.get_registered_model("lidcflow").description == "Ours."
+
+
+def test_a_sector_model_that_was_registered_by_hand_is_linked_without_a_run(tracking, release_record):
+    client, name = connect(tracking), "lidcflow.by-hand"
+    with open_run(tracking, "by hand", note="A training.") as training:
+        source = registry.release_folder(tracking, training.run_id)
+        client.create_registered_model(name)
+        version = int(client.create_model_version(name, source).version)
+        pin = release_record.sectors[0].model_copy(update={"model_name": name, "version": version})
+        made = registry.register_model(tracking, "lidcflow", source=source, run_id=training.run_id)
+        record = release_record.model_copy(update={"version": made, "sectors": (pin,)})
+
+        browse.link_back(tracking, record, training.run_id)
+
+    linked = client.get_model_version(name, str(version))
+    assert not linked.run_id
+    assert f"[release lidcflow version {made}]" in linked.description
+    assert "[run]" not in linked.description
