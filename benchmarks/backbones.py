@@ -135,7 +135,7 @@ def onnx_network(config: TrainConfig, size: int) -> Callable[[np.ndarray], np.nd
     import onnxruntime
     import tf2onnx  # noqa: F401  Keras' export asks for it, late
 
-    from lidcflow.learn.backbones import load_backbone
+    from lidcflow.learn.networks import load_backbone
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])

@@ -115,8 +115,8 @@ def in_a_process_of_its_own(chosen: argparse.Namespace) -> dict[str, Any]:
 
 def measured(chosen: argparse.Namespace) -> dict[str, Any]:
     """Compute features both ways in this process, and compare them."""
-    from lidcflow.learn.backbones import load_backbone
     from lidcflow.learn.engines import MOST_ERROR, feature_error, load_engine
+    from lidcflow.learn.networks import load_backbone
     from lidcflow.learn.runtime import keras
 
     random = np.random.default_rng(0)

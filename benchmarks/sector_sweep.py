@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 
 from lidcflow.config import SplitConfig, TrainConfig
-from lidcflow.learn.backbones import load_backbone
 from lidcflow.learn.chests import SIZE, PracticeSet, make_practice_set
 from lidcflow.learn.features import model_input, series_features
 from lidcflow.learn.fitting import fit_head
 from lidcflow.learn.heads import build_head
+from lidcflow.learn.networks import load_backbone
 from lidcflow.learn.runtime import keras
 from lidcflow.learn.snapshot import Snapshot, build_snapshot, lacking_classes, sector_rows
 from lidcflow.learn.training_set import class_weights

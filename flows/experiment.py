@@ -23,7 +23,8 @@ from lidcflow.experiment.comparison import Comparison
 from lidcflow.experiment.page import PAGE, is_written, rendered, write
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster.open import cluster_for, task_runner
+from tasks.cluster.open import cluster_for
+from tasks.cluster.runner import task_runner
 from tasks.experiment import (
     ExperimentPlan,
     arms_folder,

@@ -15,7 +15,8 @@ from lidcflow.errors import TrackingAway
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.record import BackbonePin, ReleaseRecord
 from tasks.cluster.map import what_ended
-from tasks.cluster.open import cluster_for, task_runner
+from tasks.cluster.open import cluster_for
+from tasks.cluster.runner import task_runner
 from tasks.evaluate import Evaluation, champions_of, evaluate_release
 from tasks.features import features_of_plan
 from tasks.profile import keep_profile

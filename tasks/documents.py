@@ -10,6 +10,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Access, Config
+from lidcflow.documents.source import check_one_subject, source_header
+from lidcflow.documents.write import are_written, gets_documents, write_documents
 from lidcflow.errors import ConfigError, DocumentError, LidcflowError, ResourceError
 from lidcflow.inbox.bring import bring
 from lidcflow.report.page import DATA
@@ -80,8 +82,6 @@ def document(
 
 def _written(data: Path, file: SourceFile | None, place: Path, access: Access) -> bool:
     """Write what is not there yet; False for a series that gets none."""
-    from lidcflow.documents.write import are_written, write_documents
-
     made_ns = data.stat().st_mtime_ns
     if are_written(place, created_ns=made_ns):
         return True
@@ -102,14 +102,12 @@ def documents_of(data: Path, file: SourceFile | None, access: Access) -> dict[st
     ResourceError
         If the source does not answer.
     """
-    # highdicom takes a second to import, and most flows make no documents.
-    from lidcflow.documents.source import check_one_subject, source_header
-    from lidcflow.documents.write import gets_documents, made_documents
-
     said = Recommendation.model_validate_json(data.read_bytes())
     if not gets_documents(said):
         return None
     check_one_subject(said)
+    from lidcflow.documents.encode import made_documents  # highdicom takes a second, and most flows make no documents
+
     return made_documents(said, source_header(file, access), created_ns=data.stat().st_mtime_ns)
 
 

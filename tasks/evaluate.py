@@ -15,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.features import FeatureReader
+from lidcflow.learn.predict import release_probabilities, series_probabilities
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.learn.training_set import Nodules, TrainingSet
 from lidcflow.release.gate import judge, why_not_comparable
@@ -61,9 +62,6 @@ def ask_champion(record: ReleaseRecord, plan: TrainingPlan, uids: Sequence[str])
         )
     if why_not:
         return Champion(version=record.version, probabilities=None, why_not=why_not)
-    # Keras is for the workers: the flow's process, which imports this module too, stays small.
-    from lidcflow.learn.predict import release_probabilities
-
     models = load_sectors(sectors_of(record), Tracking.of(plan.config))
     return Champion(version=record.version, probabilities=release_probabilities(models, np.stack(found)))
 
@@ -161,8 +159,6 @@ def prior_of(snapshot: Snapshot, slices: int) -> NDArray[np.float64]:
 
 
 def _probabilities(models: Sequence[tuple[range, Any]], split: _Split) -> NDArray[np.float64]:
-    from lidcflow.learn.predict import series_probabilities
-
     return series_probabilities(models, split.uids, split.read)
 
 

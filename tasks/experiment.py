@@ -16,10 +16,12 @@ from lidcflow.experiment.arm import HELD_OUT, ArmResult, SectorCurves, SectorSha
 from lidcflow.experiment.builtin import Arm, experiments_of
 from lidcflow.experiment.comparison import Compared, Comparison, Figures, compare
 from lidcflow.labels.slices import CLASS_NAMES
+from lidcflow.learn.predict import series_probabilities
 from lidcflow.learn.snapshot import Snapshot, lacking_classes
 from lidcflow.release.record import inputs_digest, settings_of
 from lidcflow.volume.sectors import sector_slices
 from tasks.features import feature_source
+from tasks.fit import fit_sector, slices_of
 from tasks.release import ALL_SECTORS
 from tasks.retries import is_worth_a_retry
 from tasks.sector import SectorJob
@@ -121,15 +123,9 @@ def jobs_of_arm(plan: TrainingPlan) -> dict[SectorJob, str]:
 )
 def train_share(arm: str, job: SectorJob, plan: TrainingPlan) -> SectorShare:  # noqa: ARG001  it names the task
     """Train a sector of an arm, watching its test slices too, and let it answer for the held-out ones."""
-    # Keras is for the workers: the flow's process, which imports this module too, stays small.
-    from lidcflow.learn.predict import series_probabilities
-    from lidcflow.learn.train import train_sector
-
-    config = plan.config.train
     snapshot = Snapshot.load(plan.snapshot_path)
-    slices = sector_slices(plan.config.preprocess.slices, job.sector_num)[job.sector - 1]
-    source = feature_source(plan.config, plan.backbone.id)
-    trained = train_sector(snapshot, slices, source, config, config.seed + job.sector, watch_test=True)
+    slices, source = slices_of(job, plan.config), feature_source(plan.config, plan.backbone.id)
+    trained = fit_sector(job, snapshot, source, plan.config, watch_test=True)
     series = {split: sorted(snapshot.rows(split)["series_instance_uid"].unique()) for split in HELD_OUT}
     return SectorShare(
         slices=slices,

@@ -18,6 +18,7 @@ from lidcflow.errors import LidcflowError, ReleaseError, SeriesRefused, StoreMis
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import load_engine, require_engine
 from lidcflow.learn.features import volume_features
+from lidcflow.learn.predict import release_probabilities
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.folder import UNKNOWN_STUDY
@@ -32,6 +33,7 @@ from tasks.features import keep_features
 from tasks.profile import known_to_release
 from tasks.progress import stage
 from tasks.tracking.connection import Tracking
+from tasks.tracking.models import load_model
 
 
 class RecommendedRange(BaseModel):
@@ -117,8 +119,6 @@ def read_volumes(
 
 def read_series(uid: str, release: ReleaseRecord, config: Config, folder: Path) -> SeriesReading:
     """Read one stored volume and write its report."""
-    from lidcflow.learn.predict import release_probabilities
-
     store = VolumeStore.of(config)
     record, hu = store.record(uid), store.read_hu(uid)
     features = _features(store, record, hu, config)
@@ -218,10 +218,7 @@ def _warnings(
 @functools.lru_cache(maxsize=2)
 def _load_models(digests: tuple[tuple[str, str], ...], tracking: Tracking) -> dict[str, Any]:
     """Load models by their URIs, each checked against its SHA-256."""
-    from lidcflow.learn.arithmetic import plain_head
-    from tasks.tracking.models import load_model
-
-    return {uri: plain_head(load_model(tracking, uri, sha256)) for uri, sha256 in dict.fromkeys(digests)}
+    return {uri: load_model(tracking, uri, sha256, plain=True) for uri, sha256 in dict.fromkeys(digests)}
 
 
 def _models(release: ReleaseRecord, tracking: Tracking) -> Iterator[Any]:

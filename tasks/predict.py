@@ -12,11 +12,13 @@ from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Config
 from lidcflow.errors import ReleaseError
+from lidcflow.learn.predict import series_probabilities
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.record import ReleaseRecord, sector_model_name
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import map_series
 from tasks.features import feature_reader, feature_source
+from tasks.fit import fit_sector
 from tasks.progress import stage
 from tasks.release import ALL_SECTORS
 from tasks.tracking import registry
@@ -67,19 +69,14 @@ def predict_globally(
 
 def predict_series(uids: Uids, models: tuple[SectorModel, ...], config: Config, feature_id: str) -> Probabilities:
     """Load the models and let them answer for a batch of series."""
-    from lidcflow.learn.predict import series_probabilities
-
     read = feature_reader(VolumeStore.of(config), feature_id)
     return series_probabilities(load_sectors(models, Tracking.of(config)), uids, read)
 
 
 def fit_and_predict(uids: Uids, snapshot: Snapshot, config: Config, feature_id: str) -> Probabilities:
     """Fit one head to all slices as the training would have, and let it answer."""
-    from lidcflow.learn.predict import series_probabilities
-    from lidcflow.learn.train import train_sector
-
     whole, source = range(config.preprocess.slices), feature_source(config, feature_id)
-    trained = train_sector(snapshot, whole, source, config.train, config.train.seed + ALL_SECTORS.sector)
+    trained = fit_sector(ALL_SECTORS, snapshot, source, config)
     return series_probabilities([(whole, trained.model)], uids, source.read)
 
 

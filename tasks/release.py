@@ -17,7 +17,7 @@ from lidcflow.errors import ReleaseError
 from lidcflow.evaluate.page import DATA, PAGE
 from lidcflow.evaluate.record import ReleaseEvaluation
 from lidcflow.files import write_together
-from lidcflow.learn.backbones import load_backbone
+from lidcflow.learn.engines import keras_network
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.card import release_card
 from lidcflow.release.data_facts import data_facts
@@ -32,7 +32,7 @@ from tasks.snapshot import TrainingPlan
 from tasks.tracking import browse, registry
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
-from tasks.tracking.models import SectorModel
+from tasks.tracking.models import SectorModel, log_model
 from tasks.tracking.registry import RECORD_FOLDER
 from tasks.tracking.runs import Run, run_of
 
@@ -242,10 +242,7 @@ def register_backbone(plan: TrainingPlan, run_id: str) -> BackbonePin:
 
 
 def _register_backbone(name: str, plan: TrainingPlan, tracking: Tracking, run_id: str) -> int:
-    # Keras is for the workers: the flow's process, which imports this module too, stays small.
-    from tasks.tracking.models import log_model
-
-    model, backbone = load_backbone(plan.config.train, plan.config.preprocess.size)
+    model, backbone = keras_network(plan.config.train, plan.config.preprocess.size)
     logged = log_model(run_of(tracking, run_id), tracking, model, "backbone")
     return registry.register_model(
         tracking,

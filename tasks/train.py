@@ -18,12 +18,13 @@ from lidcflow.release.record import settings_of
 from lidcflow.stats.estimate import Estimate
 from lidcflow.stats.plots import Tile, confusion, curves, montage, reliability, telling_rows
 from lidcflow.store.volumes import VolumeStore
-from lidcflow.volume.sectors import sector_slices
 from tasks.features import feature_source
+from tasks.fit import fit_sector, slices_of
 from tasks.retries import is_worth_a_retry
 from tasks.sector import SectorJob, SectorResult, find_logged, note_logged, sector_folder
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
+from tasks.tracking.models import log_model
 from tasks.tracking.runs import Run, open_run
 
 if TYPE_CHECKING:
@@ -72,31 +73,18 @@ def named_figures(figures: Mapping[str, Estimate], group: str) -> dict[str, floa
 
 def _kept(job: SectorJob, plan: TrainingPlan) -> TrainedSector | str:
     """Return the trained sector, from an earlier attempt if one came so far, or why it trains no model."""
-    # Keras is for the workers: the flow's process, which imports this module too, stays small.
-    from lidcflow.learn.train import find_sector, keep_sector
-    from lidcflow.learn.train import train_sector as fit
-
-    snapshot, slices = TrainingSet.load(plan.snapshot_path).snapshot, _slices(job, plan)
-    if lacking := lacking_classes(snapshot, slices):
+    snapshot = TrainingSet.load(plan.snapshot_path).snapshot
+    if lacking := lacking_classes(snapshot, slices_of(job, plan.config)):
         return f"no {' and no '.join(CLASS_NAMES[label] for label in lacking)} slice in training"
-    if found := find_sector(sector_folder(plan, job)):
-        return found
-    config = plan.config.train
     source = feature_source(plan.config, plan.backbone.id)
-    trained = fit(snapshot, slices, source, config, config.seed + job.sector)
-    keep_sector(trained, sector_folder(plan, job))
-    return trained
-
-
-def _slices(job: SectorJob, plan: TrainingPlan) -> range:
-    return sector_slices(plan.config.preprocess.slices, job.sector_num)[job.sector - 1]
+    return fit_sector(job, snapshot, source, plan.config, folder=sector_folder(plan, job))
 
 
 def _logged(job: SectorJob, plan: TrainingPlan, run_id: str, kept: TrainedSector | str) -> SectorResult:
     """Log a sector as a run of its own, unless an earlier attempt has."""
     if found := find_logged(plan, job, run_id):
         return found
-    slices = _slices(job, plan)
+    slices = slices_of(job, plan.config)
     with _sector_run(job, plan, run_id) as run:
         run.params({"sector": job.sector, "first_slice": slices.start + 1, "last_slice": slices.stop})
         if isinstance(kept, str):
@@ -121,9 +109,7 @@ def _sector_run(job: SectorJob, plan: TrainingPlan, run_id: str) -> AbstractCont
 
 
 def _log_model(job: SectorJob, plan: TrainingPlan, run: Run, trained: TrainedSector) -> SectorResult:
-    from tasks.tracking.models import log_model
-
-    slices = _slices(job, plan)
+    slices = slices_of(job, plan.config)
     run.params(settings_of(plan.config.train))
     run.params({f"train_{name}": count for name, count in trained.training.model_dump().items()})
     run.params({"best_epoch": trained.best_epoch + 1})

@@ -1,6 +1,12 @@
-"""Imports run one way, down the floors of `FLOORS`; each engine is imported in one place; no imports form a cycle."""
+"""Imports run one way, down the floors of `FLOORS`; each engine is imported in one place; no imports form a cycle.
+
+Few imports stand inside functions, each with its reason; what is slow to import stays out of processes without use
+for it.
+"""
 
 import ast
+import subprocess
+import sys
 from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -58,6 +64,25 @@ ONLY_IN = {
     "pylidc": "nowhere",
     "idc_index_data": "lidcflow.source.idc",
 }
+
+INSIDE_FUNCTIONS = 20
+"""Most imports inside functions outside the commands."""
+
+COMMANDS = ("flows.cli", "flows.service.checks", "flows.service.places", "flows.service.status")
+"""Commands and what they ask: their imports inside functions keep them quick to start."""
+
+WITHOUT = {
+    "lidcflow.config": "keras mlflow prefect distributed highdicom sqlalchemy pyarrow scipy pydicom zarr",
+    "lidcflow.source.idc, lidcflow.volume.reduce": "pyarrow scipy",
+    "lidcflow.documents.write, lidcflow.labels.sources, lidcflow.learn.engines, lidcflow.learn.predict": (
+        "keras openvino highdicom"
+    ),
+    "tasks.cluster.open, flows.service.named_server, flows.service.password": "prefect",
+    "flows.service.poller": "keras prefect",
+    "flows.evaluate, flows.inbox, flows.infer": "keras highdicom prefect_dask",
+    "flows.experiment, flows.train": "keras",
+}
+"""What modules are imported without: `sys.modules` of a new process holds none of it."""
 
 
 def name_of(file):
@@ -128,6 +153,41 @@ def test_no_packages_import_each_other_in_a_cycle():
         ours[place_of(module)] |= {place_of(name) for name in found & FILES.keys()} - {place_of(module)}
 
     assert cycle_of(ours) == []
+
+
+def imports_inside_functions(file):
+    """Yield the first line of each import inside a function."""
+    functions = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef))
+    inside = (node for function in functions for node in ast.walk(function))
+    yield from sorted({node.lineno for node in inside if isinstance(node, ast.Import | ast.ImportFrom)})
+
+
+INSIDE = [
+    (module, line)
+    for module, file in FILES.items()
+    if not module.startswith(("deployments", *COMMANDS))
+    for line in imports_inside_functions(file)
+]
+
+
+def test_few_imports_stand_inside_functions():
+    assert len(INSIDE) <= INSIDE_FUNCTIONS
+
+
+@pytest.mark.parametrize(("module", "line"), INSIDE)
+def test_an_import_inside_a_function_has_its_reason_beside_it(module, line):
+    above, own = FILES[module].read_text().splitlines()[line - 2 : line]
+
+    assert "  # " in own or above.strip().startswith("# "), f"{module}:{line} gives no reason"
+
+
+@pytest.mark.parametrize(("modules", "slow"), WITHOUT.items())
+def test_modules_are_imported_without_what_is_slow(modules, slow):
+    program = f"import sys, {modules}; print(*sorted({set(slow.split())} & sys.modules.keys()))"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == ""
 
 
 def test_a_cycle_is_found():

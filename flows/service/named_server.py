@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from contextlib import closing
-from typing import TYPE_CHECKING, Any
 
 import httpx
 from pydantic import ValidationError
 
 from lidcflow.config.checks import without_credentials
 from lidcflow.errors import ResourceError
-
-if TYPE_CHECKING:
-    from prefect.client.orchestration import SyncPrefectClient
 
 ANSWER_WITHIN_S = 10.0
 WAY_OUT = "start it, or check PREFECT_API_URL, which ends in /api; unset, a temporary server is started"
@@ -33,7 +28,7 @@ def named_server() -> str | None:
         If Prefect can't read its settings.
     """
     try:
-        from prefect.settings import get_current_settings
+        from prefect.settings import get_current_settings  # raises where Prefect can't read its settings
 
         return get_current_settings().api.url
     except ValidationError as error:
@@ -53,12 +48,10 @@ def check_named_server(url: str) -> None:
     ResourceError
         If it is down, is something else, refuses the credentials, or is of another generation of Prefect.
     """
-    from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+    from flows.service.prefect_client import ask_server  # Prefect reads the environment when it is imported
 
     try:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-            _ask(get_client(sync_client=True, httpx_settings={"timeout": ANSWER_WITHIN_S}))
+        ask_server(ANSWER_WITHIN_S)
     except httpx.HTTPStatusError as error:
         raise _unusable(url, told_status(error.response.status_code)) from None
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
@@ -70,24 +63,6 @@ def check_named_server(url: str) -> None:
 def told_status(status: int) -> str:
     """Return what a status means for a Prefect API, with the way out."""
     return _REASONS.get(status, f"status {status}; look at its log, or check PREFECT_API_URL")
-
-
-def _ask(client: SyncPrefectClient) -> None:
-    """Ask whether the server is up, and for its version, which it tells only those whom it knows."""
-    from prefect.client.base import ServerType
-
-    with closing(client._client):  # entering the client itself ends in a traceback where nothing answers
-        _json(client.request("GET", "/health"))
-        if client.server_type is ServerType.CLOUD:
-            return
-        if not isinstance(_json(client.request("GET", "/admin/version")), str):
-            raise ValueError("a version must be text")
-
-
-def _json(response: httpx.Response) -> Any:
-    if "json" not in response.headers.get("Content-Type", ""):
-        raise ValueError("an answer of Prefect's API must be JSON")
-    return response.json()
 
 
 def _unusable(url: str, why: str) -> ResourceError:

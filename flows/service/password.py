@@ -63,12 +63,9 @@ def known_password(config: Config) -> str | None:
 def choose_temporary_password() -> None:
     """Set a password for the Prefect server of this process and its children; the password is written nowhere.
 
-    Call it before the first client is made. The user's own goes before it.
+    Call it before `start_temporary_server`, which has Prefect read it. The user's own goes before it.
     """
-    from prefect.context import refresh_global_settings_context
-
     os.environ[SERVER_VARIABLE] = os.environ[CLIENT_VARIABLE] = user_password() or new_password()
-    refresh_global_settings_context()
 
 
 def use_password(config: Config) -> None:

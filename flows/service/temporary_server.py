@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import httpx
+from prefect.context import refresh_global_settings_context
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import get_current_settings
 
@@ -118,6 +119,7 @@ def start_temporary_server() -> None:
     ResourceError
         If it does not start.
     """
+    refresh_global_settings_context()  # Prefect has read the environment before the password stood there
     TemporaryServer().start()
 
 

@@ -7,7 +7,10 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Dialect
 
 MOST_BYTES = 2**20
 """Size of a configuration file or of the file of one value; larger files are something else."""
@@ -148,9 +151,7 @@ def why_no_file(path: Path) -> str:
 
 def why_no_catalog(text: str) -> str:
     """Return why the file that a SQLAlchemy URL names can't be a catalog; empty if it can, or if it names none."""
-    from sqlalchemy import make_url
-
-    url = make_url(text)
+    url, _ = _url_and_dialect(text)
     return why_no_file(Path(url.database)) if url.get_backend_name() == "sqlite" and url.database else ""
 
 
@@ -162,15 +163,8 @@ def checked_catalog_url(text: str) -> str:
     ValueError
         If it is not; the message holds no part of the URL, which may have a password in it.
     """
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        url = make_url(text)
-        dialect = url.get_dialect()
-    except (SQLAlchemyError, ValueError):
-        raise ValueError(f"must be a SQLAlchemy URL with a known dialect and a number as port; {URL_FORMS}") from None
-    except ImportError:
+    url, dialect = _url_and_dialect(text)
+    if dialect is None:
         return text  # of a driver that only the processes need which open the catalog
     if url.get_backend_name() not in DATABASES:
         raise ValueError(f"must be a URL of SQLite or PostgreSQL, not of {url.get_backend_name()}; {URL_FORMS}")
@@ -183,6 +177,25 @@ def checked_catalog_url(text: str) -> str:
     if url.port is not None and not 1 <= url.port <= 65535:
         raise ValueError(f"must have a port from 1 to 65535, not {url.port}; {URL_FORMS}")
     return text
+
+
+def _url_and_dialect(text: str) -> tuple[URL, type[Dialect] | None]:
+    """Parse a SQLAlchemy URL; without a dialect where its driver is not installed.
+
+    Raises
+    ------
+    ValueError
+        If it is no such URL, or names no dialect that SQLAlchemy knows.
+    """
+    from sqlalchemy import exc, make_url  # a fifth of a second, which most configurations do without
+
+    try:
+        url = make_url(text)
+        return url, url.get_dialect()
+    except (exc.SQLAlchemyError, ValueError):
+        raise ValueError(f"must be a SQLAlchemy URL with a known dialect and a number as port; {URL_FORMS}") from None
+    except ImportError:
+        return url, None
 
 
 def without_passwords(text: str) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 
 from lidcflow.documents.making import completed, making_of, observer_of
 from lidcflow.documents.sentences import description
@@ -115,9 +117,6 @@ def key_objects(said: Recommendation, source: Source, created: datetime) -> Data
     ----------
     DICOM PS3.3 A.35.4 and PS3.16 TID 2010, CID 7010.
     """
-    from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
-    from pydicom.sr.codedict import codes
-
     references = key_images(said, source)
     evidence = evidence_of(references, source)
     content = KeyObjectSelection(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 
 from lidcflow.documents.identity import copy_identity
 from lidcflow.documents.sentences import series_description
@@ -40,9 +42,6 @@ def observer_of(said: Recommendation) -> Any:
     ----------
     DICOM PS3.16 TID 1004.
     """
-    from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
-    from pydicom.sr.codedict import codes
-
     device = DeviceObserverIdentifyingAttributes(
         uid=device_uid(said), name=PRODUCT, manufacturer_name=PRODUCT, model_name=release_words(said)
     )

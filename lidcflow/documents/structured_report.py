@@ -6,7 +6,24 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr import (
+    AlgorithmIdentification,
+    Comprehensive3DSR,
+    FindingSite,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    QualitativeEvaluation,
+    RelationshipTypeValues,
+    SourceImageForMeasurement,
+    SourceImageForMeasurementGroup,
+    TextContentItem,
+    TrackingIdentifier,
+)
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from lidcflow.documents.key_objects import References, evidence_of, key_images, references_of
@@ -44,9 +61,6 @@ def structured_report(said: Recommendation, source: Source, created: datetime) -
     ----------
     DICOM PS3.3 A.35.13 and PS3.16 TID 1500, TID 1501.
     """
-    from highdicom.coding_schemes import CodingSchemeIdentificationItem
-    from highdicom.sr import Comprehensive3DSR
-
     content = _content(said, source)
     document = Comprehensive3DSR(
         evidence=evidence_of(key_images(said, source), source),
@@ -62,9 +76,6 @@ def structured_report(said: Recommendation, source: Source, created: datetime) -
 
 
 def _content(said: Recommendation, source: Source) -> Any:
-    from highdicom.sr import MeasurementReport, ObservationContext
-    from pydicom.sr.codedict import codes
-
     return MeasurementReport(
         observation_context=ObservationContext(observer_device_context=observer_of(said)),
         procedure_reported=codes.SCT.ImagingProcedure if said.volume is None else CHEST_CT,
@@ -88,9 +99,6 @@ def _groups(said: Recommendation, source: Source) -> Iterator[Any]:
 
 def _series_group(said: Recommendation, source: Source) -> Any:
     """Say in words and in a code what became of the series."""
-    from highdicom.sr import MeasurementsAndQualitativeEvaluations, QualitativeEvaluation
-    from pydicom.sr.codedict import codes
-
     outcome = getattr(codes.DCM, OUTCOMES[said.verdict])
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(said, "series"),
@@ -102,9 +110,6 @@ def _series_group(said: Recommendation, source: Source) -> Any:
 
 
 def _range_group(found: SliceRange, said: Recommendation, source: Source, volume: VolumeFacts) -> Any:
-    from highdicom.sr import FindingSite, MeasurementsAndQualitativeEvaluations
-    from pydicom.sr.codedict import codes
-
     peak = references_of(found.peak_source_images)
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(said, f"range {found.rank}", _span(found)),
@@ -121,8 +126,6 @@ def _range_group(found: SliceRange, said: Recommendation, source: Source, volume
 
 
 def _slice_group(one: SliceReading, said: Recommendation, source: Source, volume: VolumeFacts) -> Any:
-    from highdicom.sr import MeasurementsAndQualitativeEvaluations
-
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(said, f"slice {one.slice_number}"),
         algorithm_id=_algorithm(said),
@@ -141,14 +144,10 @@ def _span(found: SliceRange) -> str:
 
 def _tracking(said: Recommendation, name: str, what: str | None = None) -> Any:
     """Name what is measured for people, and for programs by a UID that a repeat does not change."""
-    from highdicom.sr import TrackingIdentifier
-
     return TrackingIdentifier(uid=tracking_uid(said, what or name), identifier=name)
 
 
 def _algorithm(said: Recommendation, settings: list[str] | None = None) -> Any:
-    from highdicom.sr import AlgorithmIdentification
-
     version = f"{said.generated_by.version}, {release_words(said)}"
     return AlgorithmIdentification(name=PRODUCT, version=version, parameters=settings)
 
@@ -171,9 +170,6 @@ def _measured(
     maximum: bool = False,
 ) -> Any:
     """State a probability in percent, with the images of a peak where it is one's."""
-    from highdicom.sr import Measurement, SourceImageForMeasurement
-    from pydicom.sr.codedict import codes
-
     referenced = None
     if images and source:
         referenced = [
@@ -189,8 +185,6 @@ def _measured(
 
 
 def _images(references: References, source: Source) -> list[Any]:
-    from highdicom.sr import SourceImageForMeasurementGroup
-
     return [
         SourceImageForMeasurementGroup(source.sop_class_uid, uid, frames or None) for uid, frames in references.items()
     ]
@@ -198,9 +192,6 @@ def _images(references: References, source: Source) -> list[Any]:
 
 def _commented(group: Any, text: str) -> Any:
     """Add words for people to a group, before its content; TID 1501 is extensible."""
-    from highdicom.sr import RelationshipTypeValues, TextContentItem
-    from pydicom.sr.codedict import codes
-
     comment = TextContentItem(codes.DCM.Comment, text, relationship_type=RelationshipTypeValues.CONTAINS)
     items = group[0].ContentSequence
     items.insert(next(i for i, item in enumerate(items) if item.RelationshipType == "CONTAINS"), comment)

@@ -4,25 +4,21 @@ Where the last blocks of one are to learn, the part below them is the backbone, 
 """
 
 import math
-import shutil
-import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lidcflow.config import TrainConfig
 from lidcflow.errors import WeightsError
 from lidcflow.files import digest_of_file
+from lidcflow.learn.boundaries import map_shape
 from lidcflow.learn.inputs import Input
-from lidcflow.learn.truncate import bottom_of, map_shape, top_of
-
-if TYPE_CHECKING:
-    import keras
 
 COMPACT_SHA256 = "4d903bc3e03f5047fc5c2edf736288c83b78f14b3b63d25d1d8ef701dea3a595"
 """Digest of the weight file in this package."""
@@ -32,10 +28,11 @@ RESNET50_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/re
 RESNET50_MD5 = "4d473c1dd8becc155b73f8504c6f6626"
 """Keras' own check of its download, from keras.applications.resnet."""
 
-CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)
-"""What Keras' ResNet-50 subtracts, in the order of the input; the network itself reads BGR."""
-
 FEATURE_DIMS = {"compact": 384, "resnet50": 2048}
+
+
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""(n, size, size, 3) images of 0 to 255 -> (n, feature_dim) features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +78,8 @@ def backbone_id(config: TrainConfig, size: int) -> str:
     return describe_backbone(config, size).id
 
 
-def describe_backbone(config: TrainConfig, size: int) -> Backbone:
-    """Say which backbone a configuration asks for, its weight file checked but not loaded.
+def describe_backbone(config: TrainConfig, size: int, file: Path | None = None) -> Backbone:
+    """Return which backbone a configuration asks for, its weight file checked but not loaded.
 
     Parameters
     ----------
@@ -90,110 +87,15 @@ def describe_backbone(config: TrainConfig, size: int) -> Backbone:
         Kind, input and weight file.
     size : int
         Rows and columns of the volumes.
+    file : Path, optional
+        The weight file, from `weight_file`; found by default.
 
     Raises
     ------
     WeightsError
         If the weight file is missing or not the one that was asked for.
     """
-    return _describe(config, size, _weight_file(config))
-
-
-def load_backbone(config: TrainConfig, size: int, *, policy: str = "float32") -> tuple["keras.Model", Backbone]:
-    """Load a backbone, once in a process.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        Kind, input and weight file.
-    size : int
-        Rows and columns of the volumes.
-    policy : str
-        Keras' policy of the layers; images and features are float32 in any case.
-
-    Returns
-    -------
-    model : keras.Model
-        (n, size, size, 3) images of 0 to 255 -> (n, feature_dim) features, or (n, rows, columns, channels) maps
-        where `config` finetunes from a block.
-    backbone : Backbone
-        What it is.
-
-    Raises
-    ------
-    WeightsError
-        If the weight file is missing, not the one that was asked for, or does not fit the network.
-    """
-    file, block = _weight_file(config), config.first_block()
-    backbone = _describe(config, size, file)
-    whole = _whole(backbone, file, policy)
-    if block is None:
-        return whole, backbone
-    key = (backbone.kind, backbone.digest, size, policy, block)
-    with _loading:
-        if key not in _loaded:
-            _loaded[key] = _frozen(bottom_of(whole, backbone.kind, block))
-        return _loaded[key], backbone
-
-
-def load_top(config: TrainConfig, size: int, *, policy: str = "float32") -> "keras.Model":
-    """Load the part of a backbone that learns, each time anew.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        Kind, weight file and block, its mode ``finetune``.
-    size : int
-        Rows and columns of the volumes.
-    policy : str
-        Keras' policy of the layers; maps and features are float32 in any case.
-
-    Returns
-    -------
-    keras.Model
-        (n, rows, columns, channels) maps of `load_backbone`'s model -> (n, d) features, as the whole makes them.
-
-    Raises
-    ------
-    WeightsError
-        If the weight file is missing, not the one that was asked for, or does not fit the network.
-    """
-    file, block = _weight_file(config), config.first_block()
-    backbone = _describe(config, size, file)
-    return top_of(_whole(backbone, file, policy), backbone.kind, str(block))
-
-
-def _whole(backbone: Backbone, file: Path, policy: str) -> "keras.Model":
-    key = (backbone.kind, backbone.digest, backbone.size, policy, None)
-    with _loading:
-        if key not in _loaded:
-            with _checked_copy(file, backbone.digest) as own:
-                _loaded[key] = _NETWORKS[backbone.kind](backbone.size, own, policy)
-        return _loaded[key]
-
-
-@contextmanager
-def _checked_copy(file: Path, digest: str) -> Iterator[Path]:
-    """Copy a weight file to where nobody else writes, so that what is loaded is what was checked.
-
-    A process that runs for weeks has checked the file once, and knows a changed one by time and size alone.
-    """
-    with tempfile.TemporaryDirectory(prefix="lidcflow-weights-") as folder:
-        copy = Path(shutil.copyfile(file, Path(folder, file.name)))
-        if (found := digest_of_file(copy)) != digest:
-            raise WeightsError(
-                f"backbone weights {file.name}: SHA-256 must be {digest}, as it was a moment ago, got {found}; "
-                "somebody changes the file, put the right one back and run again"
-            )
-        yield copy
-
-
-_loaded: dict[tuple[str, str, int, str, str | None], "keras.Model"] = {}
-_loading = threading.Lock()
-
-
-def _describe(config: TrainConfig, size: int, file: Path) -> Backbone:
-    digest, block = _checked_digest(config, file), config.first_block()
+    digest, block = _checked_digest(config, file or weight_file(config)), config.first_block()
     below = f"-below-{block}" if block else ""
     return Backbone(
         id=f"{config.backbone}-{digest[:12]}-{config.input}-{size}{below}{_engine_suffix(config)}",
@@ -210,7 +112,14 @@ def _engine_suffix(config: TrainConfig) -> str:
     return "" if computed_with == "-keras-fp32" else computed_with
 
 
-def _weight_file(config: TrainConfig) -> Path:
+def weight_file(config: TrainConfig) -> Path:
+    """Return the weight file that a configuration asks for; Keras' own is downloaded if need be.
+
+    Raises
+    ------
+    WeightsError
+        If it is missing.
+    """
     if config.backbone_weights is not None:
         if not config.backbone_weights.is_file():
             raise WeightsError(
@@ -232,7 +141,7 @@ def _shipped_file() -> Path:
 
 def _downloaded_file() -> Path:
     """Return Keras' copy of the ImageNet weights, downloading it when it is not there yet."""
-    from lidcflow.learn.runtime import keras
+    from lidcflow.learn.runtime import keras  # seconds, which only this weight file asks for
 
     try:
         return Path(keras.utils.get_file(RESNET50_FILE, RESNET50_URL, cache_subdir="models", file_hash=RESNET50_MD5))
@@ -259,48 +168,3 @@ def _checked_digest(config: TrainConfig, file: Path) -> str:
 @lru_cache(maxsize=8)
 def _sha256(file: Path, mtime_ns: int, size_bytes: int) -> str:  # noqa: ARG001  a changed file is hashed again
     return digest_of_file(file)
-
-
-def _load_compact(size: int, file: Path, policy: str) -> "keras.Model":
-    from lidcflow.learn.compact import compact_network, read_weights
-
-    model = compact_network(size, dtype=policy)
-    read_weights(model, file)
-    return _frozen(model)
-
-
-def _load_resnet50(size: int, file: Path, policy: str) -> "keras.Model":
-    from lidcflow.learn.runtime import keras, under_policy
-
-    images = keras.Input((size, size, 3), name="images")
-    offset = [-mean for mean in CAFFE_MEAN_RGB]
-    centred = keras.layers.Rescaling(1.0, offset=offset, name="centred")(images)
-    with under_policy(policy):
-        network = keras.applications.ResNet50(
-            include_top=False, weights=None, input_shape=(size, size, 3), pooling=None, name="resnet50"
-        )
-    from lidcflow.learn.network_file import check_arrays
-
-    try:
-        check_arrays(file)
-        network.load_weights(file)
-    except (OSError, ValueError, KeyError) as error:
-        raise WeightsError(
-            f"backbone weights {file.name}: must hold Keras' ResNet-50 without top, got {error}; "
-            "use the file that Keras publishes"
-        ) from None
-    maps = network(keras.ops.flip(centred, axis=-1))
-    features = keras.layers.GlobalAveragePooling2D(dtype="float32", name="features")(maps)
-    return _frozen(keras.Model(images, features, name="resnet50_features"))
-
-
-_NETWORKS = {"compact": _load_compact, "resnet50": _load_resnet50}
-
-
-def _frozen(model: "keras.Model") -> "keras.Model":
-    """Take a network out of training."""
-    from lidcflow.learn.runtime import COMPILED
-
-    model.trainable = False
-    model.jit_compile = COMPILED
-    return model

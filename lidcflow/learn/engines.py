@@ -2,18 +2,15 @@
 
 import importlib.util
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import TrainConfig
 from lidcflow.errors import EngineError
-from lidcflow.learn.backbones import Backbone, load_backbone
-
-Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""(n, size, size, 3) images of 0 to 255 -> (n, feature_dim) features."""
+from lidcflow.learn.backbones import Backbone, Network
 
 MOST_ERROR = {"fp32": 1e-3, "bf16": 0.1}
 """Most error of features, as a share of what tells slices apart; float16, as they are stored, makes 0.0005."""
@@ -73,7 +70,7 @@ def load_engine(config: TrainConfig, size: int) -> Engine:
         If the engine is not installed, or its features are not those of Keras.
     """
     require_engine(config)
-    model, backbone = load_backbone(config, size)
+    model, backbone = keras_network(config, size)
     with _loading:
         if backbone.id not in _loaded:
             network, error = _NETWORKS[config.engine](config, size), 0.0
@@ -85,6 +82,16 @@ def load_engine(config: TrainConfig, size: int) -> Engine:
 
 _loaded: dict[str, Engine] = {}
 _loading = threading.Lock()
+
+
+def keras_network(config: TrainConfig, size: int, *, policy: str = "float32") -> tuple[Any, Backbone]:
+    """Load a backbone in Keras, once in a process; as `lidcflow.learn.networks.load_backbone`.
+
+    Keras takes seconds to import, and flows, which compute no features, import this module too.
+    """
+    from lidcflow.learn.networks import load_backbone  # Keras: only where features are computed
+
+    return load_backbone(config, size, policy=policy)
 
 
 def feature_error(features: NDArray[np.floating], reference: NDArray[np.floating]) -> float:
@@ -131,16 +138,16 @@ def _probes(size: int) -> NDArray[np.float32]:
     return images
 
 
-def _keras_network(config: TrainConfig, size: int) -> Network:
+def _in_keras(config: TrainConfig, size: int) -> Network:
     policy = {"fp32": "float32", "bf16": "mixed_bfloat16"}[config.precision]
-    network: Network = load_backbone(config, size, policy=policy)[0].predict_on_batch
+    network: Network = keras_network(config, size, policy=policy)[0].predict_on_batch
     return network
 
 
-def _openvino_network(config: TrainConfig, size: int) -> Network:
-    from lidcflow.learn.openvino_network import openvino_network
+def _in_openvino(config: TrainConfig, size: int) -> Network:
+    from lidcflow.learn.openvino_network import openvino_network  # an extra, which may not be installed
 
-    return openvino_network(load_backbone(config, size)[0], config.precision)
+    return openvino_network(keras_network(config, size)[0], config.precision)
 
 
-_NETWORKS = {"keras": _keras_network, "openvino": _openvino_network}
+_NETWORKS = {"keras": _in_keras, "openvino": _in_openvino}

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.learn.backbones import Backbone
-from lidcflow.learn.engines import Engine, Network
+from lidcflow.learn.backbones import Backbone, Network
+from lidcflow.learn.engines import Engine
 from lidcflow.learn.inputs import model_input
 
 __all__ = ["model_input", "series_features", "volume_features"]

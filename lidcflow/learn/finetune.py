@@ -11,9 +11,9 @@ from scipy.special import log_softmax
 from lidcflow.config import TrainConfig
 from lidcflow.errors import TrainingError
 from lidcflow.learn.arithmetic import figures_of, mean_figures
-from lidcflow.learn.backbones import load_top
 from lidcflow.learn.fitting import FittedHead, ahead, fit_head
 from lidcflow.learn.maps import StoredMaps
+from lidcflow.learn.networks import load_top
 from lidcflow.learn.runtime import COMPILED, keras
 from lidcflow.learn.training_set import class_weights
 

@@ -1,4 +1,7 @@
-"""A backbone in OpenVINO: the one module that knows it, an extra of the package."""
+"""A backbone in OpenVINO: the one module that knows it, an extra of the package.
+
+Importing this module imports OpenVINO and Keras.
+"""
 
 import sys
 import tempfile
@@ -11,6 +14,10 @@ from numpy.typing import NDArray
 
 from lidcflow.errors import EngineError
 from lidcflow.learn.runtime import keras, threads
+
+# Without its telemetry, which reports each conversion to its maker unless it can't be imported.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+import openvino  # noqa: E402  after the line above
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 """OpenVINO's names of precisions; without a hint it takes bf16 by itself where the processor has it."""
@@ -50,17 +57,9 @@ def openvino_network(model: keras.Model, precision: str) -> Callable[[NDArray[np
 
 
 def _compiled(model: keras.Model, settings: dict[str, Any]) -> Any:
-    core = _openvino().Core()
+    core = openvino.Core()
     core.set_property({"ENABLE_MMAP": False})  # the files go away below
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "backbone.xml"
         model.export(str(file), format="openvino", verbose=False)
         return core.compile_model(core.read_model(file), "CPU", settings)
-
-
-def _openvino() -> Any:
-    """Import OpenVINO without its telemetry, which reports each conversion to its maker unless it can't be imported."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
-    return openvino

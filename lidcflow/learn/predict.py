@@ -1,4 +1,7 @@
-"""Calibrated probabilities of every slice from the sector models of a release."""
+"""Calibrated probabilities of every slice from the sector models of a release.
+
+Models are called, whatever they are: importing this module does not import Keras.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.learn.features import FeatureReader
-from lidcflow.learn.runtime import keras
 
 HELD_BYTES = 64 * 2**20
 """Features in memory at once: 1,300 series of 65 x 384, or 7 of 65 x 32 x 32 x 64."""
@@ -95,5 +97,5 @@ def outputs_of(model: Any, features: NDArray[np.floating]) -> NDArray[np.float32
 
 
 def _outputs_of(model: Any, features: NDArray[np.floating]) -> NDArray[np.float32]:
-    out: NDArray[np.float32] = keras.ops.convert_to_numpy(model(features.astype(np.float32), training=False))
+    out: NDArray[np.float32] = np.asarray(model(features.astype(np.float32), training=False))
     return out

@@ -1,59 +1,13 @@
-"""Cut a backbone in two where one block ends: what stays frozen below, what may learn above."""
+"""Cut a backbone in two where one block ends: what stays frozen below, what may learn above.
 
-from typing import TYPE_CHECKING, NamedTuple
+Importing this module imports Keras.
+"""
 
-if TYPE_CHECKING:
-    import keras
-
-
-class Boundary(NamedTuple):
-    """Where a block begins: the layer before it, and the maps that the layer gives.
-
-    Attributes
-    ----------
-    layer : str
-        Name of the layer.
-    halvings : int
-        How often the image has been halved, rounded up each time.
-    channels : int
-        Of the maps.
-    """
-
-    layer: str
-    halvings: int
-    channels: int
+from lidcflow.learn.boundaries import BOUNDARIES
+from lidcflow.learn.runtime import keras
 
 
-BOUNDARIES = {
-    "compact": {
-        "stage1": Boundary("stem", 0, 16),
-        "stage2": Boundary("stage1_block1_relu", 1, 32),
-        "stage3": Boundary("stage2_block2_relu", 2, 64),
-    },
-    "resnet50": {
-        "conv2": Boundary("pool1_pool", 2, 64),
-        "conv3": Boundary("conv2_block3_out", 2, 256),
-        "conv4": Boundary("conv3_block4_out", 3, 512),
-        "conv5": Boundary("conv4_block6_out", 4, 1024),
-    },
-}
-"""Before each block that `lidcflow.config.science.BLOCKS` names: nothing above them reads anything below but these."""
-
-
-def map_shape(kind: str, block: str, size: int) -> tuple[int, int, int]:
-    """Return rows, columns and channels of the maps of one slice at a boundary.
-
-    Examples
-    --------
-    >>> map_shape("compact", "stage3", 128), map_shape("resnet50", "conv5", 128)
-    ((32, 32, 64), (8, 8, 1024))
-    """
-    boundary = BOUNDARIES[kind][block]
-    side = -(-size // 2**boundary.halvings)
-    return side, side, boundary.channels
-
-
-def bottom_of(model: "keras.Model", kind: str, block: str) -> "keras.Model":
+def bottom_of(model: keras.Model, kind: str, block: str) -> keras.Model:
     """Return the part of a backbone below a block; it shares the weights.
 
     Parameters
@@ -70,14 +24,12 @@ def bottom_of(model: "keras.Model", kind: str, block: str) -> "keras.Model":
     keras.Model
         (n, size, size, 3) images -> (n, rows, columns, channels) maps of float32.
     """
-    from lidcflow.learn.runtime import keras
-
     layer = BOUNDARIES[kind][block].layer
     maps = _resnet50_maps(model, layer) if kind == "resnet50" else model.get_layer(layer).output
     return keras.Model(model.input, _as_float32(maps), name=f"{model.name}_below_{block}")
 
 
-def top_of(model: "keras.Model", kind: str, block: str) -> "keras.Model":
+def top_of(model: keras.Model, kind: str, block: str) -> keras.Model:
     """Return a copy of the part of a backbone from a block on; all of it learns, save that normalisation stays.
 
     Parameters
@@ -94,8 +46,6 @@ def top_of(model: "keras.Model", kind: str, block: str) -> "keras.Model":
     keras.Model
         (n, rows, columns, channels) maps -> (n, d) features; its weights are its own.
     """
-    from lidcflow.learn.runtime import keras
-
     boundary = BOUNDARIES[kind][block]
     network = model.get_layer("resnet50") if kind == "resnet50" else model
     shared = keras.Model(network.get_layer(boundary.layer).output, network.output)
@@ -113,16 +63,12 @@ def top_of(model: "keras.Model", kind: str, block: str) -> "keras.Model":
     return top
 
 
-def _resnet50_maps(model: "keras.Model", layer: str) -> "keras.KerasTensor":
+def _resnet50_maps(model: keras.Model, layer: str) -> keras.KerasTensor:
     """Lay the lower part of the network that `model` holds over its images."""
-    from lidcflow.learn.runtime import keras
-
     network = model.get_layer("resnet50")
     lower = keras.Model(network.input, network.get_layer(layer).output, name=network.name)
     return lower(keras.ops.flip(model.get_layer("centred").output, axis=-1))
 
 
-def _as_float32(maps: "keras.KerasTensor") -> "keras.KerasTensor":
-    from lidcflow.learn.runtime import keras
-
+def _as_float32(maps: keras.KerasTensor) -> keras.KerasTensor:
     return keras.layers.Activation("linear", dtype="float32", name="maps")(maps)

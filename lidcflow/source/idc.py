@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lidcflow.config import Access
 from lidcflow.dicom.records import Attribution, Collection
-from lidcflow.errors import ResourceError, SourceError
+from lidcflow.errors import ResourceError
 from lidcflow.objects import IDC
 from lidcflow.source.bucket import check_answers, list_bucket
 from lidcflow.source.files import Listing, SourceFile
 
 PREFIX = f"{IDC}:"
-ROWS = 16_384
-"""Of the index in memory at a time: it has a million, and all of them at once take 700 MiB."""
-
-CLOSE_NAMES = 3
+INDEX = "idc_index.parquet"
 MB = 1e6
-
-_NAMES = ("collection_id", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
-_COLUMNS = (
-    *_NAMES,
-    "Modality",
-    "instanceCount",
-    "series_size_MB",
-    "license_short_name",
-    "source_DOI",
-    "aws_bucket",
-    "crdc_series_uuid",
-)
 
 
 class ArchiveSeries(NamedTuple):
@@ -95,11 +80,10 @@ def find_series(source: str) -> tuple[ArchiveSeries, ...]:
     ResourceError
         If the index is not installed.
     """
+    from lidcflow.source.idc_index import find_rows  # Arrow, which other sources do without
+
     name = source.removeprefix(PREFIX).strip("/")
-    found = sorted(_series_of(row) for row in _rows_named(name))
-    if not found:
-        raise SourceError(_unknown(source, name))
-    return tuple(found)
+    return tuple(sorted(_series_of(row) for row in find_rows(index_file(), name, source)))
 
 
 def collections_of(found: Iterable[ArchiveSeries]) -> tuple[Collection, ...]:
@@ -201,40 +185,14 @@ def index_file() -> Path:
         If the package is not installed.
     """
     try:
-        import idc_index_data
-    except ImportError:
+        found = [file for file in metadata.files("idc-index-data") or () if file.name == INDEX]
+    except metadata.PackageNotFoundError:
+        found = []
+    if not found:
         raise ResourceError(
             "public archive: its index must be installed, got no package idc-index-data; pip install 'lidcflow[idc]'"
-        ) from None
-    return Path(idc_index_data.IDC_INDEX_PARQUET_FILEPATH)
-
-
-def _rows_named(name: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of CT series that a name stands for."""
-    import pyarrow.compute as pc
-
-    collection, _, part = name.rpartition("/")
-    for rows in _batches(_COLUMNS):
-        wanted = pc.equal(rows["Modality"], "CT")
-        named = pc.equal(rows["collection_id"], _collection_id(part))
-        for column in _NAMES[1:]:
-            named = pc.or_kleene(named, pc.equal(rows[column], part))
-        if collection:
-            named = pc.and_kleene(named, pc.equal(rows["collection_id"], _collection_id(collection)))
-        yield from rows.filter(pc.and_kleene(wanted, named)).to_pylist()
-
-
-def _batches(columns: Sequence[str]) -> Iterator[Any]:
-    """Yield the index in parts: it is one row group, and would be held whole otherwise."""
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(index_file(), pre_buffer=False) as index:
-        yield from index.iter_batches(ROWS, columns=list(columns))
-
-
-def _collection_id(name: str) -> str:
-    """Take a collection's name as people write it: LIDC-IDRI is lidc_idri."""
-    return name.lower().replace("-", "_").replace(" ", "_")
+        )
+    return Path(str(found[0].locate()))
 
 
 def _series_of(row: dict[str, Any]) -> ArchiveSeries:
@@ -248,24 +206,3 @@ def _series_of(row: dict[str, Any]) -> ArchiveSeries:
         f"{IDC}://{row['aws_bucket']}/{row['crdc_series_uuid']}",
         Attribution(row["collection_id"], row["license_short_name"], row["source_DOI"]),
     )
-
-
-def _unknown(source: str, name: str) -> str:
-    """Say that a name stands for no CT, and which ones are like it."""
-    modalities, like = set(), set()
-    part = name.rpartition("/")[2]
-    for rows in _batches(["collection_id", "PatientID", "Modality"]):
-        for collection, patient, modality in set(zip(*(rows[n].to_pylist() for n in range(3)), strict=True)):
-            if part == patient or _collection_id(part) == collection:
-                modalities.add(modality)
-            like |= {collection} if modality == "CT" else set()
-            like |= {patient} if modality == "CT" and patient[:4].lower() == part[:4].lower() else set()
-    if modalities:
-        return f"source {source}: must hold CT, got {', '.join(sorted(modalities))} alone; name another collection"
-    close = difflib.get_close_matches(part, sorted(like), n=CLOSE_NAMES)
-    hint = (
-        f"did you mean {' or '.join(close)}?"
-        if close
-        else "look for its name at https://portal.imaging.datacommons.cancer.gov"
-    )
-    return f"source {source}: must name a collection, patient, study or series of the public archive, got none; {hint}"

@@ -19,6 +19,24 @@ def place_of(root: str | Path, access: Access) -> Place:
     return FolderPlace(Path(root))
 
 
+def bucket_guard(root: str, access: str) -> bytes:
+    """Return the file that makes a bucket's prefix a store.
+
+    Parameters
+    ----------
+    root : str
+        Such as ``s3://bucket/prefix``.
+    access : str
+        How buckets are reached: an `Access` as JSON, which needs no lidcflow where it is only handed on.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no store.
+    """
+    return place_of(root, Access.model_validate_json(access)).guard()
+
+
 def is_store(root: str | Path, access: Access | None = None) -> bool:
     """Tell whether there is a store."""
     try:

@@ -160,11 +160,10 @@ def _fault_of_store(files: Files) -> str:
 
 
 def _fault_of_bucket(files: Files, must: str) -> str:
-    from lidcflow.config import Access
-    from lidcflow.store.locate import place_of
+    from lidcflow.store.locate import bucket_guard  # by now it is known that the worker has lidcflow
 
     try:
-        content = place_of(str(files.store), Access.model_validate_json(files.access)).guard()
+        content = bucket_guard(str(files.store), files.access)
     except Exception as error:
         return (
             f"{must}, got {type(error).__name__}: {error}; give it AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in its "

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dask
 from dask.system import CPU_COUNT
@@ -26,10 +25,7 @@ from tasks.cluster.local import NO_WORKERS, WORKERS_WITHIN_S, Purpose, local_clu
 from tasks.cluster.map import map_groups, map_series
 from tasks.cluster.workers import files_of, flow_log, members, question_for
 
-if TYPE_CHECKING:
-    from prefect_dask import DaskTaskRunner
-
-__all__ = ["Cluster", "cluster_for", "map_groups", "map_series", "open_cluster", "task_runner"]
+__all__ = ["Cluster", "cluster_for", "map_groups", "map_series", "open_cluster"]
 
 
 @dataclass(frozen=True)
@@ -156,10 +152,3 @@ def asking_for(resources: dict[str, float]) -> Iterator[None]:
 def _workers_asked_for(config: ClusterConfig, pool: Pool) -> int | None:
     """Return how many workers the configuration wants; one for each GPU where there are any."""
     return config.gpus if pool.name == "train" and config.gpus else pool.workers
-
-
-def task_runner(address: str) -> DaskTaskRunner:
-    """Return the task runner that sends a flow's submitted tasks to this scheduler."""
-    from prefect_dask import DaskTaskRunner  # a second of imports that workers and phantoms do without
-
-    return DaskTaskRunner(address=address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -80,14 +81,15 @@ def members(client: Client, place: str, question: Question) -> Iterator[Members]
 
 
 def flow_log() -> logging.Logger | logging.LoggerAdapter[Any]:
-    """Return the log of the flow run, where there is one."""
-    from prefect import get_run_logger
-    from prefect.exceptions import MissingContextError
-
+    """Return the log of the flow run, where there is one; a process that has not imported Prefect is in no run."""
+    own = logging.getLogger("lidcflow")
+    if (prefect := sys.modules.get("prefect")) is None:
+        return own
     try:
-        return get_run_logger()
-    except MissingContextError:
-        return logging.getLogger("lidcflow")
+        found: logging.LoggerAdapter[Any] = prefect.get_run_logger()
+    except prefect.exceptions.MissingContextError:
+        return own
+    return found
 
 
 class _Teller:

@@ -1,6 +1,6 @@
 """Sector models in MLflow: logged by the task that trained them, loaded for every sector of a release.
 
-Importing this module imports Keras.
+Flows import this module too: Keras is imported where a model is logged or loaded.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import mlflow.keras
+import mlflow
 import numpy as np
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from lidcflow.errors import ReleaseError
 from lidcflow.files import digest_of_file
-from lidcflow.learn.network_file import load_network
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.stats.estimate import Record
 from tasks.tracking.artifacts import private_copy
@@ -51,7 +50,7 @@ def log_model(run: Run, tracking: Tracking, model: Any, name: str) -> LoggedMode
     saved: list[str] = []
 
     def save_model(path: str, **options: Any) -> None:
-        mlflow.keras.save_model(path=path, **options)
+        mlflow.keras.save_model(path=path, **options)  # MLflow imports its flavours where they are first used
         saved.append(digest_of_file(Path(path, FILE)))
 
     # A logged model lands in the experiment that is set for the process, whatever the run's own is.
@@ -75,7 +74,7 @@ def log_model(run: Run, tracking: Tracking, model: Any, name: str) -> LoggedMode
     return LoggedModel(uri=info.model_uri, model_id=info.model_id, run_id=run.run_id, sha256=sha256)
 
 
-def load_model(tracking: Tracking, uri: str, sha256: str) -> Any:
+def load_model(tracking: Tracking, uri: str, sha256: str, *, plain: bool = False) -> Any:
     """Load a logged or registered model, the only way that lidcflow does: its files checked, then in safe mode.
 
     Parameters
@@ -86,16 +85,21 @@ def load_model(tracking: Tracking, uri: str, sha256: str) -> Any:
         Of the model, such as ``models:/lidcflow.05-sectors.sector-03/1``.
     sha256 : str
         Of all its files, as its release pins it; empty for a release from before digests were kept.
+    plain : bool
+        Whether a head is to be returned as arithmetic, see `lidcflow.learn.arithmetic.plain_head`.
 
     Raises
     ------
     ReleaseError
         If it is gone, has changed or is more than a network of plain layers.
     """
+    # Keras is for the workers: the flow's process, which imports this module too, stays small.
+    from lidcflow.learn.network_file import load_head, load_network
+
     with private_copy(tracking, uri, f"model {uri}") as folder:
         if sha256:
             require_digest(folder, sha256, uri)
-        return load_network(folder / FILE, f"model {uri}")
+        return (load_head if plain else load_network)(folder / FILE, f"model {uri}")
 
 
 def _requirements() -> list[str]:
@@ -146,11 +150,6 @@ def sectors_of(release: ReleaseRecord) -> tuple[SectorModel, ...]:
 
 def load_sectors(models: Sequence[SectorModel], tracking: Tracking) -> list[tuple[range, Any]]:
     """Load the model of each sector, one that answers for several only once."""
-    # Keras is for the workers: the flow's process, which imports this module too, stays small.
-    from lidcflow.learn.arithmetic import plain_head
-
-    pass
-
     digests = {model.uri: model.sha256 for model in models}
-    by_uri = {uri: plain_head(load_model(tracking, uri, sha256)) for uri, sha256 in digests.items()}
+    by_uri = {uri: load_model(tracking, uri, sha256, plain=True) for uri, sha256 in digests.items()}
     return [(model.slices, by_uri[model.uri]) for model in models]

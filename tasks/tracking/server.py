@@ -11,6 +11,9 @@ import uuid
 from typing import TYPE_CHECKING
 
 import uvicorn  # noqa: F401, before mlflow.server: it sets up its own checks only where a server has been imported
+from mlflow.server import constants
+from mlflow.server.fastapi_app import app
+from mlflow.server.handlers import initialize_backend_stores
 from starlette.responses import PlainTextResponse
 
 if TYPE_CHECKING:
@@ -32,8 +35,6 @@ def server_application(database: str, artifacts: str) -> ASGIApp:
     artifacts : str
         Folder or URL below which artifacts are kept, and from which the server hands them out.
     """
-    from mlflow.server import constants
-
     os.environ.update(
         {
             constants.BACKEND_STORE_URI_ENV_VAR: database,
@@ -46,11 +47,7 @@ def server_application(database: str, artifacts: str) -> ASGIApp:
             "_MLFLOW_SGI_NAME": "uvicorn",
         }
     )
-    from mlflow.server.handlers import initialize_backend_stores
-
     initialize_backend_stores(database, database, artifacts)
-    from mlflow.server.fastapi_app import app
-
     return _without_assistant(app)
 
 

@@ -21,7 +21,8 @@ from prefect import flow, task
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.errors import ConfigError, ResourceError
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster.open import cluster_for, map_series, open_cluster, task_runner
+from tasks.cluster.open import cluster_for, map_series, open_cluster
+from tasks.cluster.runner import task_runner
 from tests import dask_processes
 
 NAME = "__import__('distributed').get_worker().name"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lidcflow.documents.write import made_documents, write_documents
+from lidcflow.documents.encode import made_documents
+from lidcflow.documents.write import write_documents
 from lidcflow.report.recommendation import Recommendation
 from tests.documents.small_study import CREATED_NS, answer, header_of, series_in
 

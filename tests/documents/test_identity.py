@@ -12,8 +12,9 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 
 from lidcflow.config import Access
 from lidcflow.dicom.values import quiet
+from lidcflow.documents.encode import made_documents
 from lidcflow.documents.source import check_one_subject, source_header, source_of
-from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT, gets_documents, made_documents, write_documents
+from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT, gets_documents, write_documents
 from lidcflow.errors import DocumentError
 from lidcflow.source.files import SourceFile
 from tests.documents.small_study import CREATED_NS, answer, header_of, series_in

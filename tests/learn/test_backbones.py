@@ -10,8 +10,9 @@ import pytest
 
 from lidcflow.config import TrainConfig
 from lidcflow.errors import WeightsError
-from lidcflow.learn.backbones import backbone_id, describe_backbone, load_backbone
+from lidcflow.learn.backbones import backbone_id, describe_backbone
 from lidcflow.learn.compact import compact_network, read_weights, write_weights
+from lidcflow.learn.networks import load_backbone
 
 SHIPPED = TrainConfig()
 

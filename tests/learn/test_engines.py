@@ -9,8 +9,9 @@ import pytest
 from lidcflow.config import TrainConfig
 from lidcflow.errors import EngineError
 from lidcflow.learn import engines
-from lidcflow.learn.backbones import backbone_id, load_backbone
+from lidcflow.learn.backbones import backbone_id
 from lidcflow.learn.engines import feature_error, load_engine, require_engine
+from lidcflow.learn.networks import load_backbone
 from lidcflow.learn.runtime import threads
 
 needs_openvino = pytest.mark.skipif(

@@ -3,8 +3,8 @@ import pytest
 
 from lidcflow.config import TrainConfig
 from lidcflow.learn import features
-from lidcflow.learn.backbones import load_backbone
 from lidcflow.learn.engines import load_engine
+from lidcflow.learn.networks import load_backbone
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from lidcflow.config import SplitConfig, TrainConfig
 from lidcflow.config.science import FinetuneConfig
 from lidcflow.errors import TrainingError
-from lidcflow.learn.backbones import load_backbone
 from lidcflow.learn.features import FeatureSource, series_features
+from lidcflow.learn.networks import load_backbone
 from lidcflow.learn.snapshot import Snapshot, build_snapshot
 from lidcflow.learn.train import train_sector
 

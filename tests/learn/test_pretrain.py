@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lidcflow.config import TrainConfig
-from lidcflow.learn.backbones import load_backbone
 from lidcflow.learn.chests import PracticeSet, make_practice_set
+from lidcflow.learn.networks import load_backbone
 from lidcflow.learn.pretrain import PretrainSettings, judge, practice_network, pretrain
 
 TINY = PretrainSettings(volumes=2, held_out=1, steps=2, batch_size=4, processes=1)

@@ -6,8 +6,9 @@ import pytest
 
 from lidcflow.config import TrainConfig
 from lidcflow.config.science import BLOCKS, FinetuneConfig
-from lidcflow.learn.backbones import describe_backbone, load_backbone, load_top
-from lidcflow.learn.truncate import BOUNDARIES, map_shape
+from lidcflow.learn.backbones import describe_backbone
+from lidcflow.learn.boundaries import BOUNDARIES, map_shape
+from lidcflow.learn.networks import load_backbone, load_top
 
 SIZE = 20
 

@@ -1,4 +1,4 @@
-import builtins
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
@@ -101,14 +101,10 @@ def test_no_network_is_one_sentence():
 
 
 def test_a_missing_index_says_how_to_install_it(monkeypatch):
-    importing = builtins.__import__
+    def without_index(name):
+        raise PackageNotFoundError(name)
 
-    def without_index(name, *rest):
-        if name == "idc_index_data":
-            raise ImportError(name)
-        return importing(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without_index)
+    monkeypatch.setattr(idc.metadata, "files", without_index)
 
     with pytest.raises(ResourceError, match=r"pip install 'lidcflow\[idc\]'"):
         idc.index_file()

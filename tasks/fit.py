@@ -1,0 +1,63 @@
+"""Fit the model of a sector, in the process of a worker: the one place of the tasks that imports what trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lidcflow.config import Config
+from lidcflow.learn.features import FeatureSource
+from lidcflow.learn.snapshot import Snapshot
+from lidcflow.volume.sectors import sector_slices
+from tasks.sector import SectorJob
+
+if TYPE_CHECKING:
+    from lidcflow.learn.train import TrainedSector
+
+
+def slices_of(job: SectorJob, config: Config) -> range:
+    """Return the slices of a job's sector, from 0."""
+    return sector_slices(config.preprocess.slices, job.sector_num)[job.sector - 1]
+
+
+def fit_sector(
+    job: SectorJob,
+    snapshot: Snapshot,
+    source: FeatureSource,
+    config: Config,
+    *,
+    folder: Path | None = None,
+    watch_test: bool = False,
+) -> TrainedSector:
+    """Train the model of a sector, or return the one that an earlier attempt has kept.
+
+    Parameters
+    ----------
+    job : SectorJob
+        The sector; its seed is the configured one plus its number.
+    snapshot : Snapshot
+        All slices.
+    source : FeatureSource
+        Reads the features of a series.
+    config : Config
+        How many slices there are, and how to train.
+    folder : Path, optional
+        Where the model is kept; by default it is not.
+    watch_test : bool
+        Whether the history gets curves of the test slices too; they steer nothing.
+
+    Raises
+    ------
+    TrainingError
+        If a class is absent from the training slices.
+    """
+    # Keras is for the workers: the flow's process, which imports this module too, stays small.
+    from lidcflow.learn.train import find_sector, keep_sector, train_sector
+
+    if folder and (found := find_sector(folder)):
+        return found
+    seed = config.train.seed + job.sector
+    trained = train_sector(snapshot, slices_of(job, config), source, config.train, seed, watch_test=watch_test)
+    if folder:
+        keep_sector(trained, folder)
+    return trained
