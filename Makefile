@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test test-cluster test-faults lint types format lock pictures clean
+.PHONY: demo setup test test-cluster test-faults test-mutants lint types format lock pictures clean
 
 setup: .venv/.ready
 
@@ -24,6 +24,10 @@ test-cluster: setup
 
 test-faults: setup
 	$(BIN)/pytest tests/cluster -m faults --write-table
+
+# Small changes to the modules that decide values must make their tests fail; MODULE=delivery tries one of them.
+test-mutants: setup
+	$(BIN)/python tests/mutants.py $(MODULE)
 
 lint: setup
 	$(BIN)/ruff check .

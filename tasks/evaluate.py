@@ -23,9 +23,10 @@ from lidcflow.release.record import Gate, ReleaseRecord, Threshold
 from lidcflow.release.rules import Candidate, Champion
 from lidcflow.release.threshold import operating_point, threshold_for
 from lidcflow.stats import plots
+from lidcflow.stats.bootstrap import RESAMPLES
 from lidcflow.stats.estimate import Estimate, Record, SplitFigures
-from lidcflow.stats.held_out import HeldOut, evaluate, sector_prior, slice_figures
-from lidcflow.stats.metrics import RESAMPLES, confusion
+from lidcflow.stats.held_out import HeldOut, evaluate, sector_figures, sector_prior
+from lidcflow.stats.metrics import confusion
 from lidcflow.stats.paired import Sample
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices
@@ -195,7 +196,7 @@ def _sector_figures(
 ) -> dict[str, dict[str, Estimate]]:
     inside = slice(slices.start, slices.stop)
     return {
-        name: slice_figures(
+        name: sector_figures(
             probabilities[name][:, inside].reshape(-1, 3), splits[name].truth.labels[:, inside].reshape(-1)
         )
         for name in splits
@@ -205,5 +206,5 @@ def _sector_figures(
 def _draw(run: Run, split: str, probabilities: NDArray[np.float64], labels: NDArray[np.integer]) -> None:
     rows, flat = probabilities.reshape(-1, 3), labels.ravel()
     title = f"all sectors together: {split}"
-    run.figure(plots.confusion(confusion(rows, flat), title), f"{split}-confusion.png")
-    run.figure(plots.reliability(rows[:, 1:].sum(axis=1), flat, title), f"{split}-reliability.png")
+    run.figure(plots.confusion_plot(confusion(rows, flat), title), f"{split}-confusion.png")
+    run.figure(plots.reliability_plot(rows[:, 1:].sum(axis=1), flat, title), f"{split}-reliability.png")

@@ -16,7 +16,7 @@ from lidcflow.learn.snapshot import lacking_classes
 from lidcflow.learn.training_set import TrainingSet
 from lidcflow.release.record import settings_of
 from lidcflow.stats.estimate import Estimate
-from lidcflow.stats.plots import Tile, confusion, curves, montage, reliability, telling_rows
+from lidcflow.stats.plots import Tile, confusion_plot, curves, montage, reliability_plot, telling_rows
 from lidcflow.store.volumes import VolumeStore
 from tasks.features import feature_source
 from tasks.fit import fit_sector, slices_of
@@ -142,8 +142,8 @@ def _log_figures(run: Run, trained: TrainedSector, store: VolumeStore, title: st
     rows, on_validation = trained.validation_rows, f"{title}: validation"
     p_nodule, labels = rows["p_nodule"].to_numpy(), rows["label"].to_numpy()
     run.figure(curves(trained.history, title), "curves.png")
-    run.figure(confusion(trained.validation_confusion, on_validation), "confusion.png")
-    run.figure(reliability(p_nodule, labels, on_validation), "reliability.png")
+    run.figure(confusion_plot(trained.validation_confusion, on_validation), "confusion.png")
+    run.figure(reliability_plot(p_nodule, labels, on_validation), "reliability.png")
     run.figure(montage(_tiles(store, telling_rows(rows, TILES)), on_validation), "slices.png")
 
 

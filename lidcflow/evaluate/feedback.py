@@ -9,11 +9,10 @@ from itertools import pairwise
 import numpy as np
 
 from lidcflow.report.marks import Mark, in_force
-from lidcflow.stats.bootstrap import draw_patients, estimate, ratio, sums_by_patient
+from lidcflow.stats.bootstrap import RESAMPLES, draw_patients, estimate, ratio, sums_by_patient
 from lidcflow.stats.estimate import Estimate, Record
 
 SEED = 0
-RESAMPLES = 1000
 
 HONEST = (
     "Feedback covers the studies that readers chose to look at, and the ranges that they chose to judge: no random "

@@ -74,7 +74,7 @@ def froc(scores: Floats, truth: HeldOutStudies, draws: Floats) -> Froc:
     return Froc(figures, _curve(rate[0], sensitivity[0]))
 
 
-def operating_point(scores: Floats, threshold: float, truth: HeldOutStudies, draws: Floats) -> dict[str, Estimate]:
+def range_figures(scores: Floats, threshold: float, truth: HeldOutStudies, draws: Floats) -> dict[str, Estimate]:
     """Measure what a reader of all ranges at one threshold sees: any slice of a range counts.
 
     Returns

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
-from lidcflow.evaluate.froc import froc, operating_point
+from lidcflow.evaluate.froc import froc, range_figures
 from lidcflow.evaluate.record import Bin, Contestant, ReleaseEvaluation, SectorFigures, SliceFigures
 from lidcflow.evaluate.review import found_at_even_steps, found_by_rank, patients_of_nodules, review_figures
 from lidcflow.evaluate.slices import Rows, at_equal_shares, slice_figures
 from lidcflow.evaluate.subgroups import subgroups
 from lidcflow.evaluate.truth import HeldOutStudies
 from lidcflow.release.record import ReleaseRecord
-from lidcflow.stats.bootstrap import Floats, draw_patients
-from lidcflow.stats.calibration import calibration_bins
+from lidcflow.stats.bootstrap import RESAMPLES, Floats, draw_patients
+from lidcflow.stats.calibration import reliability
 from lidcflow.stats.estimate import ClassCounts
+from lidcflow.stats.metrics import confusion
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,6 @@ def size_scores(truth: HeldOutStudies) -> Floats:
 
 
 SEED = 0
-RESAMPLES = 1000
 
 
 def measure(
@@ -150,7 +149,7 @@ def measure(
         nodules=sum(map(len, truth.findings)),
         slices_per_study=truth.labels.shape[1],
         contestants=tuple(_contestant(entry, truth, answers.shares, draws) for entry in entries),
-        operating_point=operating_point(p_nodule, release.threshold_nodule, truth, draws),
+        operating_point=range_figures(p_nodule, release.threshold_nodule, truth, draws),
         sectors=_sectors(release, truth, answers, draws),
         subgroups=subgroups(truth, answers.release, sector_num=release.sector_num, seed=SEED, resamples=resamples),
     )
@@ -219,16 +218,11 @@ def _slices(rows_at: Callable[[Floats | None], Rows], shares: Floats, draws: Flo
 def _confusion(rows: Rows) -> tuple[tuple[int, int, int], ...]:
     if rows.probabilities is None:
         return ()
-    matrix = confusion_matrix(rows.labels, rows.probabilities.argmax(axis=1), labels=[0, 1, 2])
-    return tuple((int(none), int(benign), int(malignant)) for none, benign, malignant in matrix)
+    none, benign, malignant = confusion(rows.probabilities, rows.labels).tolist()
+    return tuple(none), tuple(benign), tuple(malignant)
 
 
 def _reliability(rows: Rows) -> tuple[Bin, ...]:
     if rows.probabilities is None:
         return ()
-    p, nodule = rows.scores["nodule"], rows.labels > 0
-    bins = calibration_bins(p)
-    chosen = [bins == one for one in np.unique(bins)]
-    return tuple(
-        Bin(called=float(p[one].mean()), there=float(nodule[one].mean()), slices=int(one.sum())) for one in chosen
-    )
+    return tuple(Bin(**one._asdict()) for one in reliability(rows.scores["nodule"], rows.labels))

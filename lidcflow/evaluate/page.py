@@ -54,8 +54,8 @@ def _figures(evaluation: ReleaseEvaluation) -> dict[str, Figure]:
     return {
         "review": plots.review_curves(evaluation),
         "froc": plots.froc_curves(evaluation),
-        "reliability": plots.reliability(own.reliability),
-        "confusion": plots.confusion(own),
+        "reliability": plots.release_reliability(own.reliability),
+        "confusion": plots.release_confusion(own),
         "sector_auroc": plots.sector_auroc(evaluation.sectors),
         "sector_reliability": plots.sector_reliability(evaluation.sectors),
         "sector_confusion": plots.sector_confusion(evaluation.sectors),

@@ -15,7 +15,7 @@ from lidcflow.evaluate.froc import FALSE_RANGES, froc_key
 from lidcflow.evaluate.record import Bin, Contestant, ReleaseEvaluation, SectorFigures, SliceFigures
 from lidcflow.evaluate.review import REVIEWED
 from lidcflow.stats.estimate import Estimate
-from lidcflow.stats.plots import BLUE, CLASSES, GREY, ORANGE
+from lidcflow.stats.plots import BLUE, CLASSES, GREY, ORANGE, draw_confusion, draw_reliability
 
 COLOURS = {
     "release": BLUE,
@@ -65,18 +65,18 @@ def review_curves(evaluation: ReleaseEvaluation) -> Figure:
     return figure
 
 
-def reliability(bins: Sequence[Bin]) -> Figure:
+def release_reliability(bins: Sequence[Bin]) -> Figure:
     """Draw how often a nodule is there against how probable it was called."""
     figure, axis = _canvas("reliability of P(nodule)")
-    _reliability(axis, bins)
+    draw_reliability(axis, bins)
     axis.set(xlabel="probability of a nodule", ylabel="share with a nodule")
     return figure
 
 
-def confusion(figures: SliceFigures) -> Figure:
+def release_confusion(figures: SliceFigures) -> Figure:
     """Draw the confusion matrix; shades are shares of the true class, numbers are slices."""
     figure, axis = _canvas("confusion, slices")
-    _confusion(axis, figures, fontsize=10)
+    draw_confusion(axis, np.array(figures.confusion), fontsize=10)
     axis.set_xticks(range(3), CLASSES)
     axis.set_yticks(range(3), CLASSES)
     axis.set(xlabel="most probable class", ylabel="true class")
@@ -107,7 +107,7 @@ def sector_reliability(sectors: Sequence[SectorFigures]) -> Figure:
     """Draw the reliability of each of the first `MOST_SECTORS` sectors."""
     figure, axes = _grid(sectors)
     for axis, one in zip(axes, sectors[:MOST_SECTORS], strict=True):
-        _reliability(axis, one.slices.reliability)
+        draw_reliability(axis, one.slices.reliability)
         axis.set_title(f"sector {one.sector}", fontsize=9)
     figure.supxlabel("probability of a nodule", fontsize=9)
     figure.supylabel("share with a nodule", fontsize=9)
@@ -118,7 +118,7 @@ def sector_confusion(sectors: Sequence[SectorFigures]) -> Figure:
     """Draw the confusion matrix of each of the first `MOST_SECTORS` sectors."""
     figure, axes = _grid(sectors)
     for axis, one in zip(axes, sectors[:MOST_SECTORS], strict=True):
-        _confusion(axis, one.slices, fontsize=7)
+        draw_confusion(axis, np.array(one.slices.confusion), fontsize=7)
         axis.set_xticks(range(3), SHORT, fontsize=7)
         axis.set_yticks(range(3), SHORT, fontsize=7)
         axis.set_title(f"sector {one.sector}", fontsize=9)
@@ -137,23 +137,6 @@ def _bars(axis: Axes, at: Sequence[float], estimates: Sequence[Estimate]) -> Non
     for x, one in zip(at, estimates, strict=True):
         if one.low is not None and one.high is not None:
             axis.plot([x, x], [one.low, one.high], color=BLUE, linewidth=1, alpha=0.7)
-
-
-def _reliability(axis: Axes, bins: Sequence[Bin]) -> None:
-    top = max([0.1, *(one.called for one in bins), *(one.there for one in bins)]) * 1.1
-    axis.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
-    axis.plot([one.called for one in bins], [one.there for one in bins], "o", color=BLUE, markersize=4)
-    axis.set(xlim=(-0.02 * top, top), ylim=(-0.02 * top, top))
-
-
-def _confusion(axis: Axes, figures: SliceFigures, *, fontsize: int) -> None:
-    matrix = np.array(figures.confusion)
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(matrix):
-        colour = "white" if share[row, column] > 0.5 else "black"
-        text = f"{count:,}\n{share[row, column]:.0%}"
-        axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=fontsize)
 
 
 def _canvas(title: str, *, width: float = 5.4, height: float = 4.0) -> tuple[Figure, Axes]:

@@ -11,12 +11,12 @@ from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
     precision_recall_fscore_support,
-    roc_auc_score,
 )
 
 from lidcflow.stats.bootstrap import Floats, estimate, ranking_draws, ratio, sums_by_patient
 from lidcflow.stats.calibration import BINS, calibration_bins
 from lidcflow.stats.estimate import Estimate
+from lidcflow.stats.metrics import auroc
 
 CLASS_KEYS = ("non_nodule", "benign", "malignant")
 POSITIVE = {"nodule": (1, 2), "malignant": (2,)}
@@ -103,8 +103,7 @@ def _points(rows: Rows, weights: Floats) -> dict[str, float]:
     values = {}
     for name, score in rows.scores.items():
         truth = np.isin(rows.labels, POSITIVE[name])
-        both = truth.any() and not truth.all()
-        values[f"auroc_{name}"] = roc_auc_score(truth, score, sample_weight=weights) if both else np.nan
+        values[f"auroc_{name}"] = auroc(score, truth, weights)
         values[f"auprc_{name}"] = (
             average_precision_score(truth, score, sample_weight=weights) if truth.any() else np.nan
         )

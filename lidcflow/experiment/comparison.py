@@ -12,17 +12,14 @@ from numpy.typing import NDArray
 from lidcflow.experiment.arm import HELD_OUT, ArmResult, Predictions
 from lidcflow.experiment.builtin import Arm
 from lidcflow.notice import STATEMENT
+from lidcflow.stats.bootstrap import RESAMPLES, drawn_groups, percentile_interval, with_interval
 from lidcflow.stats.estimate import Record
-from lidcflow.stats.held_out import auroc_malignant, auroc_nodule, balanced_accuracy
-from lidcflow.stats.metrics import RESAMPLES, accuracy, log_loss
+from lidcflow.stats.held_out import SLICE_FIGURES
 
 Floats = NDArray[np.float64]
 FIGURES: dict[str, Callable[..., float]] = {
-    "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
-    "auroc_nodule": auroc_nodule,
-    "auroc_malignant": auroc_malignant,
-    "log_loss": log_loss,
+    name: SLICE_FIGURES[name]
+    for name in ("accuracy", "balanced_accuracy", "auroc_nodule", "auroc_malignant", "log_loss")
 }
 
 
@@ -180,11 +177,10 @@ def _measure(predictions: Predictions, series: set[str], resamples: int) -> dict
     patients = list(_by_patient(predictions, series).values())
     if not patients:
         return {name: _Measured(float("nan"), np.full(resamples, np.nan)) for name in FIGURES}
-    draws = np.random.default_rng(0).integers(len(patients), size=(resamples, len(patients)))
     whole = _figures(patients)
     if len(patients) < 2:
         return {name: _Measured(value, np.full(resamples, np.nan)) for name, value in whole.items()}
-    drawn = [_figures([patients[patient] for patient in draw]) for draw in draws]
+    drawn = [_figures(draw) for draw in drawn_groups(patients, 0, resamples)]
     return {name: _Measured(whole[name], np.array([figures[name] for figures in drawn])) for name in FIGURES}
 
 
@@ -217,8 +213,9 @@ def _slices_seen(result: ArmResult) -> int:
 
 
 def _spread_of(seeds: Sequence[_Measured]) -> Spread:
-    low, high = _interval(_mean_draws(seeds))
-    return _spread([one.value for one in seeds]).model_copy(update={"low": low, "high": high})
+    values = [one.value for one in seeds]
+    found = with_interval(float(np.mean(values)), percentile_interval(_mean_draws(seeds)))
+    return _spread(values).model_copy(update={"low": found.low, "high": found.high})
 
 
 def _spread(values: Sequence[float]) -> Spread:
@@ -232,24 +229,9 @@ def _difference(
 ) -> Difference:
     ours, theirs = [one[figure] for one in own], [one[figure] for one in reference]
     value = np.mean([one.value for one in ours]) - np.mean([one.value for one in theirs])
-    low, high = _interval(_mean_draws(ours) - _mean_draws(theirs))
-    return Difference(
-        configuration=name,
-        figure=figure,
-        value=float(value) if np.isfinite(value) else None,
-        low=low,
-        high=high,
-    )
+    found = with_interval(float(value), percentile_interval(_mean_draws(ours) - _mean_draws(theirs)))
+    return Difference(configuration=name, figure=figure, value=found.value, low=found.low, high=found.high)
 
 
 def _mean_draws(seeds: Sequence[_Measured]) -> Floats:
     return np.asarray(np.mean([one.draws for one in seeds], axis=0))
-
-
-def _interval(draws: Floats) -> tuple[float, float] | tuple[None, None]:
-    """Return the limits of the 95% percentile interval; draws that do not define the figure are left out."""
-    defined = draws[np.isfinite(draws)]
-    if not defined.size:
-        return None, None
-    low, high = np.quantile(defined, (0.025, 0.975))
-    return float(low), float(high)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from lidcflow.learn.augment import augment
@@ -18,6 +17,7 @@ from lidcflow.learn.compact import compact_layers, write_weights
 from lidcflow.learn.fitting import ahead
 from lidcflow.learn.inputs import model_input
 from lidcflow.learn.runtime import keras
+from lidcflow.stats.metrics import auroc
 
 CELL = 8
 """Pixels of a cell: the last stage of the backbone sees the image in cells of 8 x 8."""
@@ -245,8 +245,4 @@ def judge(model: keras.Model, exam: PracticeSet) -> tuple[float, float]:
     nodule = np.logaddexp(logits[:, 1], logits[:, 2]) - logits[:, 0]
     holds = labels > 0
     malignant = logits[holds, 2] - logits[holds, 1]
-    return _auroc(holds, nodule), _auroc(labels[holds] == 2, malignant)
-
-
-def _auroc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
-    return float(roc_auc_score(truth, scores)) if truth.any() and not truth.all() else float("nan")
+    return auroc(nodule, holds), auroc(malignant, labels[holds] == 2)

@@ -30,7 +30,7 @@ from lidcflow.learn.snapshot import Snapshot, class_counts, sector_rows
 from lidcflow.learn.splits import SPLITS, Split
 from lidcflow.stats.calibration import Calibration, fit_calibration, prior_offsets
 from lidcflow.stats.estimate import ClassCounts, Estimate, Record
-from lidcflow.stats.held_out import slice_figures
+from lidcflow.stats.held_out import sector_figures
 from lidcflow.stats.metrics import confusion
 
 
@@ -136,8 +136,8 @@ def train_sector(
         best_epoch=head.best_epoch,
         remark=head.remark,
         training=ClassCounts.of(sets["train"].labels),
-        validation=slice_figures(p_validation, sets["validation"].labels),
-        test=slice_figures(p_test, sets["test"].labels),
+        validation=sector_figures(p_validation, sets["validation"].labels),
+        test=sector_figures(p_test, sets["test"].labels),
         validation_rows=rows[rows["split"] == "validation"].assign(p_nodule=p_validation[:, 1:].sum(axis=1)),
         validation_confusion=confusion(p_validation, sets["validation"].labels),
     )

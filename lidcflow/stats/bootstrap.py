@@ -1,7 +1,8 @@
-"""95% intervals over patients, for all draws of the bootstrap at once.
+"""95% intervals over patients by the bootstrap.
 
 No library resamples groups and reweights a figure instead of computing it anew: a figure of sums per patient is one
-matrix product here, whatever the number of draws.
+matrix product over `draw_patients`, whatever the number of draws. Any other figure is computed anew for each of
+`drawn_groups`. The two draw from different streams, and stored figures exist of both: the draws stay as they are.
 
 Both are sums over the positive slices of what scores above or below each. How many slices of each patient and class do
 is counted once; a draw only weights the counts. Ties are exact, as in scikit-learn.
@@ -9,14 +10,27 @@ is counted once; a draw only weights the counts. Ties are exact, as in scikit-le
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.stats.estimate import Estimate
+from lidcflow.stats.metrics import CLASSES
 
 Floats = NDArray[np.float64]
+Group = TypeVar("Group")
+
+RESAMPLES = 1000
+"""Draws of the bootstrap."""
+
+
+class Interval(NamedTuple):
+    """Limits of a 95% interval; NaN where nothing defines them."""
+
+    low: float
+    high: float
 
 
 def draw_patients(patients: int, *, seed: int, resamples: int) -> Floats:
@@ -90,16 +104,114 @@ def estimate(values: Floats, value: float | None = None) -> Estimate:
         The figure of the sample where a library computed it; by default that of row 0.
     """
     point = float(values[0]) if value is None else value
-    defined = values[1:][np.isfinite(values[1:])]
     if not np.isfinite(point):
         return Estimate(value=None)
-    if not defined.size:
-        return Estimate(value=point)
+    return with_interval(point, percentile_interval(values[1:]))
+
+
+def with_interval(value: float, interval: Interval | None = None) -> Estimate:
+    """Return a figure with its interval, None for what is not defined."""
+    low, high = interval if interval and np.isfinite(interval).all() else (None, None)
+    return Estimate(value=value if np.isfinite(value) else None, low=low, high=high)
+
+
+def percentile_interval(values: Floats) -> Interval:
+    """Return the 95% percentile interval of a figure's draws; those that do not define the figure are left out.
+
+    Examples
+    --------
+    >>> percentile_interval(np.array([0.0, 1.0, np.nan]))
+    Interval(low=0.025, high=0.975)
+    """
+    defined = values[np.isfinite(values)]
+    if defined.size == 0:
+        return Interval(float("nan"), float("nan"))
     low, high = np.quantile(defined, (0.025, 0.975))
-    return Estimate(value=point, low=float(low), high=float(high))
+    return Interval(float(low), float(high))
 
 
-CLASSES = 3
+def by_patient(
+    patient_keys: Sequence[str] | NDArray[np.str_], *columns: NDArray[Any]
+) -> list[tuple[NDArray[Any], ...]]:
+    """Group rows by patient, for `bootstrap_interval`.
+
+    Parameters
+    ----------
+    patient_keys : (rows,) sequence of str
+    *columns : (rows, ...) arrays
+
+    Returns
+    -------
+    list of tuple of (rows of the patient, ...) arrays
+        One tuple for each patient, ordered by key.
+    """
+    keys = np.asarray(patient_keys, dtype=str)
+    return [tuple(column[keys == key] for column in columns) for key in np.unique(keys)]
+
+
+def pooled(figure: Callable[..., float]) -> Callable[[list[tuple[NDArray[Any], ...]]], float]:
+    """Turn a figure of arrays into a statistic of patients: their rows are put together.
+
+    Examples
+    --------
+    >>> patients = [(np.array([0.9]), np.array([1])), (np.array([0.2]), np.array([0]))]
+    >>> from lidcflow.stats.metrics import slice_auroc
+    >>> pooled(slice_auroc)(patients)
+    1.0
+    """
+    return lambda groups: figure(*(np.concatenate(column) for column in zip(*groups, strict=True)))
+
+
+def bootstrap_interval(
+    statistic: Callable[[list[Group]], float], groups: Sequence[Group], seed: int, resamples: int = RESAMPLES
+) -> Interval:
+    """Return the 95% percentile interval of a statistic, patients drawn with replacement.
+
+    Slices of a patient are not independent, so patients are drawn, never slices. Draws for which the
+    statistic is not defined are left out.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes a list of groups.
+    groups : sequence
+        One for each patient, whatever the statistic takes: see `by_patient`.
+    seed : int
+        Same seed, same interval.
+    resamples : int
+        Draws.
+
+    Returns
+    -------
+    Interval
+        NaN with fewer than two patients, or where no draw defines the statistic.
+
+    References
+    ----------
+    Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    """
+    if len(groups) < 2:
+        return Interval(float("nan"), float("nan"))
+    return percentile_interval(np.array([statistic(drawn) for drawn in drawn_groups(groups, seed, resamples)]))
+
+
+def drawn_groups(groups: Sequence[Group], seed: int, resamples: int) -> Iterator[list[Group]]:
+    """Draw patients with replacement, as many as there are, and yield what is known of those drawn.
+
+    Parameters
+    ----------
+    groups : sequence
+        One for each patient.
+    seed : int
+        Same seed, same draws for the same number of patients.
+    resamples : int
+        Draws.
+    """
+    draws = np.random.default_rng(seed).integers(len(groups), size=(resamples, len(groups)))
+    for draw in draws:
+        yield [groups[patient] for patient in draw]
+
+
 Counts = NDArray[np.float32]
 """Whole numbers below 2**24, which float32 holds exactly, at half the cost of a product in float64."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,6 +127,41 @@ def calibration_bins(p_nodule: NDArray[np.floating]) -> NDArray[np.int64]:
     """Put slices into bins of equal numbers by probability; equal probabilities share a bin."""
     edges = np.unique(np.quantile(p_nodule, np.linspace(0, 1, BINS + 1)[1:-1]))
     return np.searchsorted(edges, p_nodule, side="right").astype(np.int64)
+
+
+class ReliabilityBin(NamedTuple):
+    """Mean probability of a nodule in a bin, share of slices with a nodule, slices."""
+
+    called: float
+    there: float
+    slices: int
+
+
+def reliability(p_nodule: NDArray[np.floating], labels: NDArray[np.integer]) -> list[ReliabilityBin]:
+    """Compare how probable a nodule was called with how often it is there, in the bins of the calibration error.
+
+    Parameters
+    ----------
+    p_nodule : (slices,) array
+        Calibrated probability of a nodule.
+    labels : (slices,) array
+        0 non-nodule, 1 benign, 2 malignant.
+
+    Returns
+    -------
+    list of ReliabilityBin
+        By rising probability; bins without slices are left out.
+
+    Examples
+    --------
+    >>> reliability(np.array([0.25, 0.25, 0.5]), np.array([0, 1, 2]))
+    [ReliabilityBin(called=0.25, there=0.5, slices=2), ReliabilityBin(called=0.5, there=1.0, slices=1)]
+    """
+    if not len(p_nodule):
+        return []
+    nodule, bins = labels > 0, calibration_bins(p_nodule)
+    chosen = [bins == one for one in np.unique(bins)]
+    return [ReliabilityBin(float(p_nodule[one].mean()), float(nodule[one].mean()), int(one.sum())) for one in chosen]
 
 
 def _shares(counts: Sequence[float]) -> NDArray[np.float64]:

@@ -10,19 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.labels.slices import NoduleSlices
-from lidcflow.stats.bootstrap import estimate
+from lidcflow.stats.bootstrap import Interval, bootstrap_interval, by_patient, estimate, pooled, with_interval
 from lidcflow.stats.estimate import ClassCounts, Estimate, SplitFigures
 from lidcflow.stats.metrics import (
-    Interval,
     Study,
     accuracy,
-    bootstrap_interval,
+    auroc,
     brier,
-    by_patient,
     confusion,
     highest_slices,
     log_loss,
-    pooled,
     sensitivity_at,
     slice_auroc,
 )
@@ -141,15 +138,15 @@ def evaluate(held_out: HeldOut, probabilities: Floats, prior: Floats, *, seed: i
     )
 
 
-def slice_figures(probabilities: Floats, labels: Labels) -> dict[str, Estimate]:
-    """Compute the figures of slices without intervals, for one sector.
+def sector_figures(probabilities: Floats, labels: Labels) -> dict[str, Estimate]:
+    """Compute the figures of the slices of one sector, without intervals.
 
     Parameters
     ----------
     probabilities : (slices, 3) array
     labels : (slices,) array
     """
-    return {name: _estimate(figure(probabilities, labels)) for name, figure in SLICE_FIGURES.items()}
+    return {name: with_interval(figure(probabilities, labels)) for name, figure in SLICE_FIGURES.items()}
 
 
 def auroc_nodule(probabilities: Floats, labels: Labels) -> float:
@@ -159,7 +156,7 @@ def auroc_nodule(probabilities: Floats, labels: Labels) -> float:
 
 def auroc_malignant(probabilities: Floats, labels: Labels) -> float:
     """Return the AUROC of slices with a malignant nodule against all others."""
-    return slice_auroc(probabilities[:, 2], (labels == 2).astype(np.int8))
+    return auroc(probabilities[:, 2], np.asarray(labels) == 2)
 
 
 def balanced_accuracy(probabilities: Floats, labels: Labels) -> float:
@@ -203,7 +200,7 @@ def _slice_figures(held_out: HeldOut, probabilities: Floats, interval: _Interval
     rows, labels = probabilities.reshape(-1, 3), held_out.labels.ravel()
     patients = by_patient(keys, rows, labels)
     return {
-        name: _estimate(figure(rows, labels), interval(pooled(figure), patients))
+        name: with_interval(figure(rows, labels), interval(pooled(figure), patients))
         for name, figure in SLICE_FIGURES.items()
     }
 
@@ -219,7 +216,7 @@ def _nodule_figures(
         counts = np.array([_found(study, n, review) for study in studies], dtype=np.int64).reshape(-1, 2)
         patients = [column for (column,) in by_patient(held_out.patient_keys, counts)]
         value = sensitivity_at(studies, n, review)
-        figures[f"sensitivity_at_{n}"] = _estimate(value, interval(_share_found, patients))
+        figures[f"sensitivity_at_{n}"] = with_interval(value, interval(_share_found, patients))
     return figures
 
 
@@ -236,8 +233,3 @@ def _share_found(patients: list[NDArray[np.int64]]) -> float:
 
 def _uniform(p_nodule: Floats, n: int) -> NDArray[np.int64]:
     return uniform_every_k(len(p_nodule), n)
-
-
-def _estimate(value: float, interval: Interval | None = None) -> Estimate:
-    low, high = interval if interval and np.isfinite(interval).all() else (None, None)
-    return Estimate(value=value if np.isfinite(value) else None, low=low, high=high)

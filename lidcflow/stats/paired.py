@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lidcflow.stats.bootstrap import Floats, draw_patients, ranking_draws, ratio, sums_by_patient
 from lidcflow.stats.calibration import BINS, calibration_bins
+from lidcflow.stats.metrics import log_losses
 
 WHOLE = slice(None)
 """Every slice of a study."""
@@ -105,8 +106,7 @@ def log_loss_draws(probabilities: Floats, sample: Sample) -> Floats:
         What is true of the studies.
     """
     labels, _ = sample.rows()
-    true = probabilities.reshape(-1, 3)[np.arange(len(labels)), labels]
-    losses = -np.log(true.clip(min=np.finfo(np.float64).tiny))
+    losses = log_losses(probabilities.reshape(-1, 3), labels)
     return ratio(sample.sums(losses), sample.sums(np.ones_like(losses)))
 
 

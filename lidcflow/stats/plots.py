@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from lidcflow.stats.calibration import reliability
+
 CLASSES = ("non-nodule", "benign", "malignant")
 LUNG_WINDOW_HU = (-1350.0, 150.0)
 """Level -600, width 1500."""
 
 NOTE = "research use only"
-RELIABILITY_BINS = 8
 BLUE, ORANGE, GREY = "#2563a8", "#d9730d", "#8a8a8a"
+
+
+class Comparable(Protocol):
+    """A bin of a reliability diagram, as computed or as stored."""
+
+    @property
+    def called(self) -> float:
+        """Mean probability of a nodule."""
+
+    @property
+    def there(self) -> float:
+        """Share of slices with a nodule."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,7 @@ def curves(history: Mapping[str, Sequence[float]], title: str) -> Figure:
     return figure
 
 
-def confusion(matrix: NDArray[np.integer], title: str) -> Figure:
+def confusion_plot(matrix: NDArray[np.integer], title: str) -> Figure:
     """Draw a confusion matrix; shades are shares of the true class, numbers are slices.
 
     Parameters
@@ -60,18 +74,14 @@ def confusion(matrix: NDArray[np.integer], title: str) -> Figure:
         Above the figure.
     """
     figure, (axis,) = _canvas(title, columns=1)
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(matrix):
-        colour = "white" if share[row, column] > 0.5 else "black"
-        axis.text(column, row, f"{count:,}\n{share[row, column]:.0%}", ha="center", va="center", color=colour)
+    draw_confusion(axis, matrix)
     axis.set_xticks(range(3), CLASSES)
     axis.set_yticks(range(3), CLASSES)
     axis.set(xlabel="predicted", ylabel="true")
     return figure
 
 
-def reliability(p_nodule: NDArray[np.floating], labels: NDArray[np.integer], title: str) -> Figure:
+def reliability_plot(p_nodule: NDArray[np.floating], labels: NDArray[np.integer], title: str) -> Figure:
     """Draw how often a nodule is there against how probable it was called.
 
     Parameters
@@ -88,16 +98,31 @@ def reliability(p_nodule: NDArray[np.floating], labels: NDArray[np.integer], tit
     Bins hold equal numbers of slices, so that the few probable ones share no bin with the many improbable.
     """
     figure, (axis,) = _canvas(title, columns=1)
-    bins = [chosen for chosen in np.array_split(np.argsort(p_nodule, kind="stable"), RELIABILITY_BINS) if chosen.size]
-    called = [float(p_nodule[chosen].mean()) for chosen in bins]
-    there = [float((labels[chosen] > 0).mean()) for chosen in bins]
-    axis.plot(called, there, "o", color=BLUE)
-    for x, y, chosen in zip(called, there, bins, strict=True):
-        axis.annotate(f"{chosen.size:,}", (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
-    axis.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
-    top = max([0.1, *called, *there])
-    axis.set(xlim=(0, top * 1.1), ylim=(0, top * 1.1), xlabel="probability of a nodule", ylabel="share with a nodule")
+    bins = reliability(p_nodule, labels)
+    draw_reliability(axis, bins)
+    for one in bins:
+        text, at = f"{one.slices:,}", (one.called, one.there)
+        axis.annotate(text, at, xytext=(4, 4), textcoords="offset points", fontsize=7)
+    axis.set(xlabel="probability of a nodule", ylabel="share with a nodule")
     return figure
+
+
+def draw_confusion(axis: Axes, matrix: NDArray[np.integer], *, fontsize: float | None = None) -> None:
+    """Draw a confusion matrix into axes: shades are shares of the true class, numbers are slices."""
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(matrix):
+        colour = "white" if share[row, column] > 0.5 else "black"
+        text = f"{count:,}\n{share[row, column]:.0%}"
+        axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=fontsize)
+
+
+def draw_reliability(axis: Axes, bins: Sequence[Comparable]) -> None:
+    """Draw into axes how often a nodule is there against how probable it was called, and the line of no error."""
+    top = max([0.1, *(one.called for one in bins), *(one.there for one in bins)]) * 1.1
+    axis.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+    axis.plot([one.called for one in bins], [one.there for one in bins], "o", color=BLUE, markersize=4)
+    axis.set(xlim=(-0.02 * top, top), ylim=(-0.02 * top, top))
 
 
 def montage(rows: Mapping[str, Sequence[Tile]], title: str) -> Figure:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lidcflow.evaluate.froc import froc, operating_point
+from lidcflow.evaluate.froc import froc, range_figures
 from lidcflow.evaluate.truth import Finding, HeldOutStudies
 
 
@@ -55,7 +55,7 @@ def test_a_reader_of_all_ranges_sees_any_slice_of_them():
     # Ranges 0-1 and 4 of six slices: the first shows a nodule beside its peak, the second is false.
     scores = np.array([[0.9, 0.8, 0.1, 0.1, 0.7, 0.1]])
 
-    at = operating_point(scores, 0.7, studies([{1}, {3}]), np.ones((1, 1)))
+    at = range_figures(scores, 0.7, studies([{1}, {3}]), np.ones((1, 1)))
 
     assert (at["nodules_shown"].value, at["false_ranges"].value) == (0.5, 1.0)
     assert at["slices_in_ranges"].value == pytest.approx(3 / 6)

@@ -1,6 +1,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -130,6 +131,49 @@ def test_labels_of_lidc_have_the_published_totals():
     assert (progress[0], progress[-1], len(progress)) == ((1, 1018), (1018, 1018), 1018)
 
 
+@pytest.fixture
+def three_scans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put three scans of four slices in the place of LIDC-IDRI, each with one nodule."""
+    nodules = {"1.1": [nodule(24.0)], "1.2": [nodule(34.5, malignancy=1)], "1.3": [nodule(5.0)]}
+    z_mm = np.array([35.0, 25.0, 15.0, 5.0])
+    scans = [
+        SimpleNamespace(patient_id=f"P{uid}", series_instance_uid=uid, slice_z_mm=z_mm, slice_spacing_mm=10.0)
+        for uid in nodules
+    ]
+    monkeypatch.setattr("lidcflow.labels.slices.lidc_scans", lambda: scans)
+    monkeypatch.setattr("lidcflow.labels.slices.nodules_of_scan", lambda scan: nodules[scan.series_instance_uid])
+
+
+def test_slabs_and_contours_reach_half_a_spacing_beyond_the_slices_of_a_scan(three_scans: None):
+    progress: list[tuple[int, int]] = []
+
+    rows = list(all_label_rows(LabelConfig(), 4, lambda done, total: progress.append((done, total))))
+
+    # Four slabs from 40 to 0 mm; the contours cover 19 to 29 mm, 29.5 to 39.5 mm, and 0 to 10 mm.
+    assert [row[:2] for row in rows] == [("P1.1", "1.1"), ("P1.2", "1.2"), ("P1.3", "1.3")]
+    assert [row.labels for row in rows] == ["0220", "1100", "0002"]
+    assert progress == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_series_has_65_labels_by_default_and_the_settings_decide(three_scans: None):
+    config = LabelConfig(malignant_at=1.0)
+
+    assert [sorted(set(row.labels)) for row in all_label_rows(config)] == [["0", "2"]] * 3
+    assert {len(row.labels) for row in all_label_rows(config)} == {65}
+
+
+@pytest.mark.parametrize(("top_mm", "bottom_mm"), [(0.0, -5.0), (5.0, 0.0)])
+def test_a_volume_may_reach_5_mm_beyond_its_scan_and_no_further(top_mm: float, bottom_mm: float):
+    scan = lidc_scans()[0]
+    inside = np.linspace(scan.slice_z_mm[0] - 20, scan.slice_z_mm[-1] + 20, 64)
+    top, bottom = scan.slice_z_mm[0] + top_mm, scan.slice_z_mm[-1] + bottom_mm
+    further = [top + 0.5 * (top_mm > 0), *inside, bottom - 0.5 * (bottom_mm < 0)]
+
+    assert nodules_of_volume(scan.series_instance_uid, np.array([top, *inside, bottom]))
+    with pytest.raises(LabelError, match="must lie within the annotated scan"):
+        nodules_of_volume(scan.series_instance_uid, np.array(further))
+
+
 def test_nodules_of_a_volume_are_those_of_its_scan():
     scan = lidc_scans()[0]
 
@@ -151,11 +195,11 @@ def test_a_volume_that_lies_elsewhere_does_not_fit_its_readings():
 
 
 def test_the_table_has_a_line_for_each_series(tmp_path: Path):
-    file = tmp_path / "made" / "labels.csv"
+    file = tmp_path / "made" / "here" / "labels.csv"
 
     write_label_table([LabelRow("LIDC-IDRI-0001", "1.2.3", "0021")], file)
 
-    assert file.read_text() == "patient_id,series_instance_uid,labels\nLIDC-IDRI-0001,1.2.3,0021\n"
+    assert file.read_bytes() == b"patient_id,series_instance_uid,labels\nLIDC-IDRI-0001,1.2.3,0021\n"
 
 
 def test_a_table_that_breaks_off_leaves_the_old_one(tmp_path: Path):

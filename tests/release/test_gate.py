@@ -104,12 +104,100 @@ def test_small_losses_cannot_add_up_past_the_best_earlier_champion():
     assert "version 2's" in against_both.reason
 
 
+def test_every_check_names_its_figure_its_opponent_its_sector_and_its_limit():
+    release = candidate(patients=40)
+    limits = {"auroc_margin": 0.02, "log_loss_margin": 0.03, "calibration_error": 0.25, "sector_auroc": 0.6}
+
+    gate = judge(release, [champion(release, missed=0)], GateConfig(**limits, sector_margin=0.04))
+
+    assert [(check.figure, check.against, check.sector, check.limit) for check in gate.checks] == [
+        ("auroc", "sector prior", None, 0.0),
+        ("log_loss", "sector prior", None, 0.0),
+        ("auroc", "version 4", None, -0.02),
+        ("log_loss", "version 4", None, 0.03),
+        ("calibration_error", "", None, 0.25),
+        ("sector_auroc", "", 1, 0.6),
+        ("sector_auroc", "", 2, 0.6),
+        ("sector_auroc", "version 4", 1, -0.04),
+        ("sector_auroc", "version 4", 2, -0.04),
+    ]
+    assert [check.value.value for check in gate.checks if check.against == "version 4"] == [0, 0, 0, 0]
+    assert {check.passed for check in gate.checks} == {True}
+
+
+def test_a_release_that_says_what_the_sector_prior_says_is_not_better():
+    release = candidate()
+    same = Candidate(**{**vars(release), "on_validation": release.prior_on_validation})
+
+    gate = judge(same, [], GateConfig())
+
+    assert same.prior_on_validation.shape == (20, SLICES, 3)
+    assert (outcomes(gate, "auroc"), outcomes(gate, "log_loss")) == ([False], [False])
+    assert "; validation log loss must be below the sector prior's, got +0.0%" in gate.reason
+
+
+def test_what_ranks_as_the_prior_does_with_worse_probabilities_breaks_both_rules():
+    gate = judge(candidate(nodule=0.02), [], GateConfig())
+
+    assert (outcomes(gate, "auroc"), outcomes(gate, "log_loss")) == ([False], [False])
+
+
+def test_as_good_in_the_sample_is_enough_however_wide_the_interval():
+    release, settings = candidate(patients=30, missed=4), GateConfig(auroc_margin=0, log_loss_margin=0)
+    # As many nodules of the same slices are missed, but of other patients.
+    theirs = np.roll(release.on_validation, 6, axis=0)
+
+    gate = judge(release, [Champion(version=4, probabilities=theirs)], settings)
+
+    auroc, loss = (
+        next(c for c in gate.checks if (c.figure, c.against) == (figure, "version 4"))
+        for figure in ("auroc", "log_loss")
+    )
+    assert (auroc.value.value, auroc.passed, loss.passed) == (0, True, True)
+    assert auroc.value.low < 0 < loss.value.high
+
+
+def test_a_release_with_worse_probabilities_than_the_champion_is_refused():
+    release = candidate(patients=60, missed=8)
+
+    gate = judge(release, [champion(release, missed=0)], GateConfig())
+
+    assert (outcomes(gate, "auroc"), outcomes(gate, "log_loss")) == ([True, False], [True, False])
+
+
+def test_less_certain_probabilities_are_refused_where_slices_rank_alike():
+    release = candidate(patients=20, nodule=0.9)
+
+    gate = judge(release, [champion(release, missed=0)], GateConfig())
+
+    loss = next(c for c in gate.checks if (c.figure, c.against) == ("log_loss", "version 4"))
+    assert 0.02 < loss.value.value < 1
+    assert (outcomes(gate, "auroc"), loss.passed) == ([True, True], False)
+
+
+def test_ten_patients_are_enough_for_a_floor():
+    gate = judge(candidate(patients=10), [], GateConfig(patients=10))
+
+    assert outcomes(gate, "calibration_error") == [True]
+
+
+def test_a_release_passes_with_its_differences_from_each_champion():
+    release = candidate(patients=3)
+    both = [champion(release, missed=0, version=5), champion(release, missed=0, version=2)]
+
+    gate = judge(release, both, GateConfig())
+
+    same = "slice AUROC +0.000 (+0.000 to +0.000), log loss +0.0% (+0.0% to +0.0%)"
+    assert gate.reason == (f"no worse than version 5 and version 2 on the same 3 validation patients: {same}; {same}")
+
+
 def test_a_champion_that_cannot_be_compared_stays():
     stranger = Champion(version=4, probabilities=None, why_not="version 4 reads volumes of another preprocessing")
 
     gate = judge(candidate(), [stranger], GateConfig())
 
     assert (gate.passed, gate.reason) == (False, "version 4 reads volumes of another preprocessing")
+    assert [check.against for check in gate.checks if check.figure == "comparable"] == ["version 4"]
 
 
 def test_probabilities_that_are_clearly_off_on_the_test_patients_are_refused():
@@ -168,7 +256,10 @@ def test_a_champion_measured_otherwise_is_not_compared(release_record, changed, 
 
     sentence = why_not_comparable(release_record, config, "new snapshot", release_record.backbone.id, synthetic=True)
 
-    assert sentence.startswith(f"a release must have {why} to be compared with version 3")
+    assert sentence == (
+        f"a release must have {why} to be compared with version 3; "
+        "judge it by hand, then `lidcflow promote VERSION --force --reason ...`"
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,11 +274,14 @@ def test_a_champion_is_compared_where_its_features_or_its_figures_are_at_hand(
     sentence = why_not_comparable(release_record, config, snapshot, backbone, synthetic=True)
 
     assert (sentence == "") is comparable
+    assert comparable or sentence.startswith("a release must have the same backbone or the same snapshot to be ")
 
 
 def test_a_release_of_synthetic_series_does_not_replace_one_of_patients(release_record):
     champion = release_record.model_copy(update={"synthetic": False})
     config = Config(preprocess=champion.preprocess, train=champion.train)
 
-    assert "synthetic" in why_not_comparable(champion, config, "new", champion.backbone.id, synthetic=True)
+    sentence = why_not_comparable(champion, config, "new", champion.backbone.id, synthetic=True)
+
+    assert sentence.startswith("a release must have series of patients, not synthetic ones, as the champion's to be ")
     assert not why_not_comparable(release_record, config, "new", champion.backbone.id, synthetic=False)

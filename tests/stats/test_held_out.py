@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lidcflow.labels.slices import NoduleSlices
 from lidcflow.stats.estimate import ClassCounts, Estimate
-from lidcflow.stats.held_out import HeldOut, balanced_accuracy, evaluate, sector_prior, slice_figures, uniform_every_k
+from lidcflow.stats.held_out import HeldOut, balanced_accuracy, evaluate, sector_figures, sector_prior, uniform_every_k
 from lidcflow.volume.sectors import sector_slices
 
 LABELS = np.array([[0, 1, 0, 0], [0, 0, 2, 2]], dtype=np.int8)
@@ -50,7 +50,7 @@ def test_intervals_come_from_drawing_patients():
 
 
 def test_a_figure_that_the_data_do_not_define_is_none():
-    figures = slice_figures(certain(np.zeros(4, dtype=np.int8)), np.zeros(4, dtype=np.int8))
+    figures = sector_figures(certain(np.zeros(4, dtype=np.int8)), np.zeros(4, dtype=np.int8))
 
     assert figures["auroc_nodule"] == Estimate(value=None)
     assert figures["accuracy"] == Estimate(value=1.0)

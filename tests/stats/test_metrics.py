@@ -8,17 +8,16 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from sklearn.metrics import log_loss as log_loss_of_sklearn
 
 from lidcflow.labels.slices import NoduleSlices
+from lidcflow.stats.bootstrap import bootstrap_interval, by_patient, pooled
 from lidcflow.stats.held_out import uniform_every_k
 from lidcflow.stats.metrics import (
     Study,
     accuracy,
-    bootstrap_interval,
+    auroc,
     brier,
-    by_patient,
     confusion,
     highest_slices,
     log_loss,
-    pooled,
     sensitivity_at,
     slice_auroc,
 )
@@ -46,6 +45,16 @@ def test_auroc_and_log_loss_and_confusion_are_those_of_scikit_learn():
     np.testing.assert_array_equal(
         confusion(PROBABILITIES, LABELS), confusion_matrix(LABELS, PROBABILITIES.argmax(axis=1))
     )
+
+
+def test_a_weighted_auroc_counts_pairs_by_the_product_of_their_weights():
+    score, positive = np.array([0.9, 0.4, 0.6, 0.1]), np.array([True, True, False, False])
+
+    # The pair of 0.4 and 0.6 alone is in the wrong order: it weighs 1 x 1 of 4 x 5.
+    found = auroc(score, positive, np.array([3.0, 1.0, 1.0, 4.0]))
+
+    assert found == pytest.approx((4 * 5 - 1) / (4 * 5))
+    assert math.isnan(auroc(score, np.zeros(4, bool), np.ones(4)))
 
 
 def test_auroc_is_not_defined_without_a_nodule():

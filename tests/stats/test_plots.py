@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lidcflow.stats.plots import Tile, confusion, curves, montage, reliability
+from lidcflow.stats.plots import Tile, confusion_plot, curves, montage, reliability_plot
 
 
 def texts(figure):
@@ -18,7 +18,7 @@ def test_curves_show_training_and_validation_by_epoch():
 
 
 def test_a_confusion_matrix_shows_counts_and_shares_of_the_true_class():
-    figure = confusion(np.array([[9, 1, 0], [1, 1, 0], [0, 0, 0]]), "sector 1")
+    figure = confusion_plot(np.array([[9, 1, 0], [1, 1, 0], [0, 0, 0]]), "sector 1")
 
     assert texts(figure)[:4] == ["9\n90%", "1\n10%", "0\n0%", "1\n50%"]
 
@@ -26,9 +26,9 @@ def test_a_confusion_matrix_shows_counts_and_shares_of_the_true_class():
 def test_reliability_compares_what_was_said_with_what_was_there():
     p_nodule, labels = np.repeat([0.1, 0.5], 40), np.array([0] * 40 + [1, 0] * 20)
 
-    figure = reliability(p_nodule, labels, "sector 1")
+    figure = reliability_plot(p_nodule, labels, "sector 1")
 
-    points = figure.axes[0].lines[0].get_xydata().tolist()
+    points = figure.axes[0].lines[1].get_xydata().tolist()
     np.testing.assert_allclose(points[0], [0.1, 0.0])
     np.testing.assert_allclose(points[-1], [0.5, 0.5])
 
