@@ -16,7 +16,7 @@ from flows.evaluate import evaluate
 from flows.train import TrainReport, train
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, ResourceError, TrainingError
-from lidcflow.release.retraining import Changes, Check, Failure, Outcome, keep_check, last_check
+from lidcflow.release.retraining import Changes, Check, Failure, Outcome, keep_check, last_retraining_check
 from tasks.publish import publish_text
 from tasks.retraining import Stock, take_stock
 from tasks.tracking import registry
@@ -64,7 +64,7 @@ def retrain(config: Settings = None, force: Annotated[bool, Says("Train although
     started_s, config = time.monotonic(), given(config)
     stock = take_stock(config, force=force)
     report = trained_and_judged(stock, config) if stock.decision.due else not_due(stock, config)
-    return publish(report.model_copy(update={"seconds": round(time.monotonic() - started_s, 3)}), config)
+    return publish(report.model_copy(update={"seconds": round(time.monotonic() - started_s, 3)}), config.workspace)
 
 
 def trained_and_judged(stock: Stock, config: Config) -> RetrainReport:
@@ -118,7 +118,7 @@ def not_due(stock: Stock, config: Config) -> RetrainReport:
 def told_failure(error: Exception, stock: Stock, config: Config) -> LidcflowError:
     """Keep and publish that a training failed, and return the error that ends the run."""
     why = f"{stock.decision.why}, but the training failed with {type(error).__name__}; {stays(in_force(config))}"
-    last, passing = last_check(config.workspace), isinstance(error, ResourceError)
+    last, passing = last_retraining_check(config.workspace), isinstance(error, ResourceError)
     failure = Failure(at=datetime.now(UTC), error=type(error).__name__, inputs=stock.inputs)
     kept = (last and last.failure) if passing else failure
     keep_check(config.workspace, Check(checked=failure.at, outcome="failed", why=f"{why}.", failure=kept))
@@ -127,16 +127,16 @@ def told_failure(error: Exception, stock: Stock, config: Config) -> LidcflowErro
     return ResourceError(sentence) if passing else TrainingError(sentence)
 
 
-def publish(report: RetrainReport, config: Config) -> State[RetrainReport]:
+def publish(report: RetrainReport, workspace: Path) -> State[RetrainReport]:
     """Put the sentence where people look: log, page and state of the run, and `lidcflow status`."""
     get_run_logger().info(report.why)
     publish_text("retraining", f"{report.why}\n\nChanges: {report.changes}.\n\n{report.notice}", "Why, or why not")
-    last = last_check(config.workspace)
+    last = last_retraining_check(workspace)
     kept = last.failure if last and report.outcome == "not-due" else None
     check = Check(
         checked=datetime.now(UTC), outcome=report.outcome, why=report.why, version=report.version, failure=kept
     )
-    keep_check(config.workspace, check)
+    keep_check(workspace, check)
     return Completed(name=report.outcome.replace("-", " ").capitalize(), message=report.why, data=report)
 
 

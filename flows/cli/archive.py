@@ -77,18 +77,19 @@ def index(
     """List every CT series of a source with its verdict, and count the others by modality."""
     config = configured(config_file, workspace)
     from lidcflow.catalog.series import Catalog
-    from tasks.source import check_holds_ct, check_source, find_series
+    from lidcflow.source.places import checked_source
+    from tasks.source import check_holds_ct, find_series
 
     if plan:
         return print_plan(source, as_json)
-    check_source(source, config.access)
+    images = checked_source(source, config.access)
     announce(source)
     with shown_progress("looking for files"):
-        found = find_series(source, config, fresh=fresh)
+        found = find_series(images, config, fresh=fresh)
     with Catalog(config.catalog) as catalog:
         catalog.record_verdicts(found)
     if not every:
-        check_holds_ct(source, found)
+        check_holds_ct(images, found)
     listed = list(found) if every else found.in_question
     rows = [_verdict_row(verdict) for verdict in listed]
     if csv_file:
@@ -111,9 +112,9 @@ def preprocess(
 ) -> None:
     """Bring every usable series of a source into the store; what is there already is reused."""
     config = configured(config_file, workspace)
-    from tasks.source import check_source
+    from lidcflow.source.places import checked_source
 
-    check_source(source, config.access)
+    checked_source(source, config.access)
     announce(source)
     with flow_session(config):
         from flows.preprocess import preprocess as run

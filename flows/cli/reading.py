@@ -11,7 +11,7 @@ from flows.cli.session import flow_session
 from flows.cli.tables import print_readings
 from lidcflow.config import Config
 from lidcflow.config.file import load_config
-from tasks.source import check_source
+from lidcflow.source.places import checked_source
 
 SOME_REFUSED = 3
 """Exit code: done, with series that could not be evaluated, or whose documents could not be written."""
@@ -41,7 +41,7 @@ def infer(
     """Recommend slices of every series of a source, each with a page to open."""
     given = {key: value for key, value in {"release": release, "documents": documents}.items() if value}
     config = load_config(config_file, workspace=workspace, infer=given or None)
-    check_source(source, config.access)
+    checked_source(source, config.access)
     check_release(config)
     with flow_session(config):
         from flows.infer import infer as run

@@ -37,7 +37,7 @@ def pin_one(tracking: Tracking, reference: str, config: Config, *, as_json: bool
 
     before = load_release(tracking, reference, warn=False)
     record = pin_release(tracking, before.version)
-    write_facts(record, folder_of(record, config))
+    write_facts(record, folder_of(record, config.reports_path))
     if as_json:
         print_json(record)
         return

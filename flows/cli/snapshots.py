@@ -20,8 +20,9 @@ def snapshots(config_file: ConfigFile = None, workspace: Workspace = None, as_js
     """List the training sets of the workspace, newest first; `lidcflow train --snapshot ID` trains from one again."""
     config = configured(config_file, workspace)
     from tasks.snapshot_files import list_snapshots
+    from tasks.tracking.connection import Tracking
 
-    listed = list_snapshots(config)
+    listed = list_snapshots(config.workspace, Tracking.of(config))
     if as_json:
         print_json([one.model_dump(mode="json") for one in listed])
     elif listed:

@@ -29,12 +29,13 @@ def download(
 ) -> None:
     """Keep the files of idc:... or s3://...; files that are there already are not fetched again."""
     config = configured(config_file, None)
+    from lidcflow.source.places import parse_source
     from tasks.source import fetch_files, plan_files
 
     announce(source)
     with shown_progress("looking for files"):
-        plan = plan_files(source, config)
-        done = fetch_files(plan, folder, config)
+        plan = plan_files(parse_source(source, config.access))
+        done = fetch_files(plan, folder, config.access)
     report = {**asdict(done), "unsafe_names": plan.unsafe, "incomplete": plan.incomplete}
     if as_json:
         print_json({**report, "collections": [asdict(one) for one in plan.collections], "notice": NOTICE})
@@ -90,6 +91,6 @@ def others_line(others: Mapping[str, int]) -> str:
 
 
 def _collections(source: str) -> tuple[Collection, ...]:
-    from lidcflow.source import idc
+    from lidcflow.source.places import parse_source
 
-    return idc.collections_of(idc.find_series(source)) if idc.is_archive_name(source) else ()
+    return parse_source(source).collections()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -53,7 +53,7 @@ def map_groups(
     *,
     window: int = 4,
     within_s: float | None = None,
-) -> Iterator[list[tuple[Item, Result | Exception]]]:
+) -> Generator[list[tuple[Item, Result | Exception]], None, None]:
     """Apply a function to every item on the cluster and yield what has finished, as many at once as there are.
 
     At most `window` items per worker are in flight, and each result leaves the cluster at once, so that

@@ -20,7 +20,7 @@ from lidcflow.config import ClusterConfig, Config, PreprocessConfig, RetrainConf
 from lidcflow.erase.subject import Subject
 from lidcflow.errors import ResourceError, TrainingError
 from lidcflow.labels.lidc import lidc_scans, nodules_of
-from lidcflow.release.retraining import last_check
+from lidcflow.release.retraining import last_retraining_check
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import open_cluster
 from tasks.retraining import take_stock
@@ -152,7 +152,7 @@ def test_a_training_that_fails_leaves_all_as_it_was_and_waits_for_a_day(config, 
     assert "the training failed with ReleaseError" in page
     assert "but the same training failed 0.0 h ago with ReleaseError" in again.why
     assert mended.why == "Nothing was trained: nothing has changed since version 1."
-    assert last_check(config.workspace).failure.error == "ReleaseError"
+    assert last_retraining_check(config.workspace).failure.error == "ReleaseError"
 
 
 def test_enough_new_series_make_another_release_and_fewer_do_not(config, first, scans):
@@ -165,7 +165,7 @@ def test_enough_new_series_make_another_release_and_fewer_do_not(config, first, 
     assert (one.decision.due, one.changes.new_series) == (False, 1)
     assert report.changes.new_series == 2
     assert report.why.startswith("Version 2 was trained because 2 new labelled series have come since version 1, ")
-    assert last_check(config.workspace).failure is None
+    assert last_retraining_check(config.workspace).failure is None
 
 
 def test_an_erased_patient_makes_it_time_again(config, first, scans):
