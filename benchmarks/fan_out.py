@@ -22,6 +22,7 @@ from flows.cli.session import flow_session
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import Series, index_folder
+from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import map_groups, open_cluster
 from tasks.worker import preprocess_series
@@ -81,7 +82,7 @@ def run_stage(config: Config, folder: Path) -> tuple[float, float, float]:
         list(map_groups(cluster.address, partial(warm, seconds=0.5), range(4 * cluster.workers)))
         running = config.model_copy(update={"cluster": config.cluster.at(cluster.address)})
         started_s = time.monotonic()
-        brought = flow(lambda: stages.bring_all(index, running), name="fan-out")()
+        brought = flow(lambda: stages.bring_all(index, running, training_store(running)), name="fan-out")()
         stage_s = time.monotonic() - started_s
     if len(brought.committed) != len(index.usable):
         raise SystemExit(f"fan_out: {len(index.usable)} series must be committed, got {len(brought.committed)}")

@@ -21,7 +21,7 @@ from lidcflow.headers.reader import HeaderReader
 from lidcflow.objects import bucket_of
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_files
-from lidcflow.source.places import list_source
+from lidcflow.source.places import parse_source
 from tests.conftest import write_ct_series
 from tests.object_storage import object_storage, slow
 
@@ -91,7 +91,7 @@ def read_objects(url: str, access: Access) -> int:
 
 
 def index(source: str, *, access: Access | None = None, cache: Path | None = None) -> int:
-    listing = list_source(source, access or Access())
+    listing = parse_source(source, access or Access()).listing()
     if cache is None:
         index_files(listing, HeaderReader(PUBLIC_KEY, access=access))
         return len(listing.files)

@@ -79,9 +79,10 @@ def status(config: Config, _count: int) -> str:
 def resume(config: Config, count: int) -> str:
     """Find out which of the usable series are stored already, as every preprocessing begins."""
     from flows.preprocess import split_current
+    from lidcflow.store.address import training_store
 
     usable = [verdict.series for verdict in verdicts(count) if verdict.series]
-    current, waiting = split_current(usable, config)
+    current, waiting = split_current(usable, training_store(config))
     return f"{len(current)} current, {len(waiting)} waiting"
 
 
@@ -93,7 +94,8 @@ def lacking(config: Config, count: int) -> str:
 
     uids = [uid_of(number) for number in range(count)]
     feature_id = describe_backbone(config.train, config.preprocess.size).id
-    return f"{len(_lacking(VolumeStore.of(config), uids, feature_id, config))} of {count} lack features"
+    found = _lacking(VolumeStore.of(config), uids, feature_id, has_maps=config.train.mode == "finetune")
+    return f"{len(found)} of {count} lack features"
 
 
 def plan(config: Config, _count: int) -> str:

@@ -32,7 +32,7 @@ from lidcflow.pacs.retrieve import instances, read_parts
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import Series, index_files
 from lidcflow.source.files import PacsSeries
-from lidcflow.source.places import list_source
+from lidcflow.source.places import parse_source
 from lidcflow.volume.reduce import reduce_series
 from tests.conftest import write_ct_series
 from tests.orthanc import Orthanc, is_installed, orthanc
@@ -105,7 +105,7 @@ def cpu_of_both(server: psutil.Process) -> float:
 
 
 def usable(source: str, access: Access) -> list[Series]:
-    return index_files(list_source(source, access), HeaderReader(PUBLIC_KEY, access=access)).usable
+    return index_files(parse_source(source, access).listing(), HeaderReader(PUBLIC_KEY, access=access)).usable
 
 
 def heads_of_images(url: str, server: Orthanc) -> None:

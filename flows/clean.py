@@ -14,7 +14,6 @@ from flows.config import Settings, given, is_of_a_deployment
 from lidcflow.catalog.locks import PATIENCE_S, at_work
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
-from lidcflow.objects import is_object_url
 from lidcflow.retention.expired import GIB, Known, beyond_size, expired, folder_bytes, known_series
 from lidcflow.retention.logs import shorten_logs
 from lidcflow.retention.record import CleanUp, keep_clean_up
@@ -91,12 +90,12 @@ def clean_volumes(
     dry_run: bool,
 ) -> tuple[list[str], int]:
     """Delete expired volumes of the inbox store; return whose they were and their size."""
-    store = VolumeStore.found(config.reading.store_root, config.access)
+    store = VolumeStore.found(config.inbox_store_root, config.access)
     if store is None:
         return [], 0
     uids = store.series_uids()
     chosen = chosen_volumes(uids, config, known, now)
-    sizes = {uid: _volume_bytes(config, uid) for uid in chosen}
+    sizes = {uid: _volume_bytes(config.inbox_store_folder, uid) for uid in chosen}
     if chosen and not dry_run:
         _tell_catalog(config, chosen)  # first: what a kill leaves undeleted is found in the store again
     for uid in () if dry_run else chosen:
@@ -111,11 +110,12 @@ def chosen_volumes(uids: list[str], config: Config, known: Known, now: datetime)
     chosen = []
     if settings.inbox_store_days is not None:
         chosen = expired(uids, known, now - max(timedelta(days=settings.inbox_store_days), needed))
-    if settings.inbox_store_gib is not None and not is_object_url(config.reading.store_root):
+    folder = config.inbox_store_folder
+    if settings.inbox_store_gib is not None and folder:
         left = [uid for uid in uids if uid not in set(chosen)]
         limit_bytes = settings.inbox_store_gib * GIB
         chosen += beyond_size(
-            left, known, now - needed, limit_bytes=limit_bytes, size_of=lambda uid: _volume_bytes(config, uid)
+            left, known, now - needed, limit_bytes=limit_bytes, size_of=lambda uid: _volume_bytes(folder, uid)
         )
     return chosen
 
@@ -146,8 +146,7 @@ def report_on(
 ) -> CleanUp:
     """Sum up what was deleted and what is left."""
     volumes, reports = deleted
-    root = config.reading.store_root
-    store = VolumeStore.found(root, config.access)
+    folder, store = config.inbox_store_folder, VolumeStore.found(config.inbox_store_root, config.access)
     kept = [known.used[uid] for uid in (store.series_uids() if store else ()) if uid in known.used]
     reported = [known.used[uid] for uid in known.reports if uid not in reports]
     return CleanUp(
@@ -155,7 +154,7 @@ def report_on(
         volumes=len(volumes),
         reports=len(reports),
         freed_bytes=freed_bytes,
-        inbox_store_bytes=None if is_object_url(root) else folder_bytes(Path(root)),
+        inbox_store_bytes=folder_bytes(folder) if folder else None,
         reports_bytes=folder_bytes(config.reports_path),
         logs_bytes=folder_bytes(config.workspace / "logs"),
         oldest_volume=min(kept, default=None),
@@ -163,9 +162,8 @@ def report_on(
     )
 
 
-def _volume_bytes(config: Config, uid: str) -> int:
-    root = config.reading.store_root
-    return 0 if is_object_url(root) else folder_bytes(Path(root) / SERIES / uid)
+def _volume_bytes(folder: Path | None, uid: str) -> int:
+    return folder_bytes(folder / SERIES / uid) if folder else 0
 
 
 def _tell_catalog(config: Config, uids: list[str]) -> None:

@@ -17,8 +17,10 @@ from lidcflow.inbox.delivery import Delivery, Patience, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.presence import holds_others_of_study, is_held, is_same_service, seen_now, still_held
 from lidcflow.inbox.reach import Reach
+from lidcflow.inbox.targets import DeliveryTarget
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.source.files import SourceFile
+from lidcflow.source.places import ImageSource
 from tasks.documents import deliver, make
 from tasks.infer import SeriesReading
 
@@ -30,13 +32,15 @@ AWAY = "pacs"
 class Desk:
     """What it takes to answer: ledger, release, the configuration that reads as it was trained, and who is away.
 
-    `begun_s` is when the round began, in seconds since 1970.
+    `sources` are by the text that the ledger knows them by; `begun_s` is when the round began, in seconds since 1970.
     """
 
     ledger: Ledger
     release: ReleaseRecord
     config: Config
     reach: Reach
+    sources: Mapping[str, ImageSource]
+    targets: tuple[DeliveryTarget, ...]
     begun_s: float = field(default_factory=time.time)
 
     @property
@@ -74,7 +78,7 @@ def hand_over(
         refuse_gone(delivery, str(error), desk)
     except LidcflowError as error:
         if isinstance(error, PacsAway):
-            desk.reach.lose(delivery.source, error)
+            desk.reach.lose(desk.sources[delivery.source], error)
         put_off([delivery], error, desk)
 
 
@@ -102,7 +106,7 @@ def owes_only_those_away(deliveries: Sequence[Delivery], desk: Desk) -> set[int]
     found = set()
     for delivery, of_targets in receipts.items():
         has = {receipt.target for receipt in of_targets if receipt.sent}
-        lacking = [target for target in desk.config.delivery.to if target not in has]
+        lacking = [target for target in desk.targets if target.text not in has]
         if lacking and all(desk.reach.why_away(target) for target in lacking):
             found.add(delivery)
     return found
@@ -124,7 +128,7 @@ def _is_current(delivery: Delivery, desk: Desk) -> bool:
     ImagesDeleted
         If it holds nothing of the series.
     """
-    now = seen_now(delivery, desk.config.access)
+    now = seen_now(delivery, desk.sources[delivery.source].service)
     if now is None or now.instances == delivery.instances:
         return True
     if not now.n_instances:
@@ -143,12 +147,12 @@ def _bring(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery
     has = {receipt.target for receipt in receipts if receipt.sent and sorted(receipt.documents) == documents}
     failed: list[LidcflowError] = []
     deferred: list[str] = []
-    for target in desk.config.delivery.to if made else ():
-        if target in has:
+    for target in desk.targets if made else ():
+        if target.text in has:
             continue
         if why := desk.reach.why_away(target):
             deferred.append(why)
-            desk.ledger.receipts.owe(delivery.id, target)
+            desk.ledger.receipts.owe(delivery.id, target.text)
             continue
         try:
             _send(made, reading, delivery, target, desk)
@@ -156,7 +160,7 @@ def _bring(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery
             raise
         except LidcflowError as error:
             failed.append(error)
-            desk.ledger.receipts.owe(delivery.id, target)
+            desk.ledger.receipts.owe(delivery.id, target.text)
             if isinstance(error, PacsAway):
                 desk.reach.lose(target, error)
     if failed:
@@ -166,7 +170,9 @@ def _bring(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery
     return not (failed or deferred)
 
 
-def _send(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery, target: str, desk: Desk) -> None:
+def _send(
+    made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery, target: DeliveryTarget, desk: Desk
+) -> None:
     """Send documents to one target, between two looks at the images that they are about.
 
     A service may have no images of its own beside the documents; one that had them must not hold documents alone.
@@ -176,20 +182,20 @@ def _send(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery,
     ImagesDeleted
         If the images were deleted, before or meanwhile.
     """
-    access = desk.config.access
-    held = is_held(target, delivery, access)
-    if held is False and is_same_service(delivery.source, target, access):
+    service = target.service
+    held = is_held(service, delivery)
+    if held is False and is_same_service(desk.sources[delivery.source].service, service):
         raise _deleted(delivery)
-    if held is False and holds_others_of_study(target, delivery, access):
+    if held is False and service and holds_others_of_study(service, delivery):
         raise PacsError(
             f"series {delivery.series_instance_uid}: target {target} must hold its images, as others of the study, "
             "got none; send them there, or wait until they arrive"
         )
     documents = [_uid_of(content) for content in made.values()]
-    desk.ledger.receipts.owe(delivery.id, target, documents)
-    deliver(made, reading, target, desk.config)
-    desk.ledger.receipts.add(delivery.id, target, documents)
-    if held and not still_held(target, delivery, access):
+    desk.ledger.receipts.owe(delivery.id, target.text, documents)
+    deliver(made, reading, target)
+    desk.ledger.receipts.add(delivery.id, target.text, documents)
+    if held and not still_held(service, delivery):
         raise ImagesDeleted(
             f"series {delivery.series_instance_uid}: its images must stay in {target} while documents are stored, but "
             "were deleted meanwhile; look there, and delete documents that stand alone"

@@ -17,6 +17,7 @@ from lidcflow.drift.page import write_drift
 from lidcflow.drift.profile import Profile
 from lidcflow.drift.record import DriftCheck
 from lidcflow.release.record import ReleaseRecord
+from lidcflow.store.address import training_store
 from tasks.cluster.open import cluster_for
 from tasks.drift import announce, read_recent
 from tasks.features import compute_features
@@ -79,11 +80,11 @@ def profile_for(record: ReleaseRecord, config: Config) -> Profile:
     trained = config_of_release(record, config)
     snapshot = load_snapshot(record, trained, registry.training_of(tracking, record.version))
     uids = [*patients_of(snapshot, "train"), *patients_of(snapshot, "validation")]
-    check_volumes(record, snapshot, uids, trained)
+    check_volumes(record, snapshot, uids, training_store(trained).open())
     lacking = lacking_features(record, uids, trained)
     with (
         listening(ProgressArtifact()),
-        cluster_for(config, "read") as cluster,
+        cluster_for(config, "read", training_store(config)) as cluster,
     ):
         if lacking:
             compute_features(lacking, record.backbone.id, trained, cluster.address)

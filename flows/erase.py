@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -35,6 +36,7 @@ from tasks.erase import (
     require_all_inside,
 )
 from tasks.erase_trainings import Training, erase_training, find_trainings, found_in_trainings
+from tasks.tracking.connection import Tracking
 
 COUNTED = ("series", "volumes", "reports", "header_files", "catalog_rows", "snapshots", "arms", "mentions")
 
@@ -78,7 +80,7 @@ def erase(subject: Subject, config: Config, *, dry_run: bool = False) -> EraseRe
     ResourceError
         If anything else is under way there, or a store or MLflow can't be reached: run it again then.
     """
-    require_workspace(config)
+    require_workspace(config.workspace)
     with nobody_else_at_work(config.workspace, config.catalog):
         require_all_inside(config)
         plan = plan_erasure(subject, config)
@@ -123,7 +125,8 @@ def plan_erasure(subject: Subject, config: Config) -> Plan:
     begun = [stone for stone in tombstones_in(config.catalog) if stone.subject == subject]
     targets = merged([*find_targets(subject, config), *(target for stone in begun for target in stone.waiting)])
     uids = [target.series_instance_uid for target in targets]
-    trainings, names = find_trainings(uids, config), names_of(subject, targets, config)
+    trainings = find_trainings(uids, config.workspace, Tracking.of(config))
+    names = names_of(subject, targets, config)
     found = joined(
         *(stone.found for stone in begun),
         {"series": dict.fromkeys(uids, 1)},
@@ -139,12 +142,13 @@ def delete_all(plan: Plan, erasure: Tombstone, config: Config) -> list[str]:
     uids, left = [target.series_instance_uid for target in plan.targets], list[str]()
     delete_mentions(plan.names, config)
     delete_volumes(uids, config)
-    delete_reports(uids, config)
-    delete_arms(uids, config)
+    delete_reports(uids, config.reports_path)
+    delete_arms(uids, config.workspace)
     remove_snapshot_drafts(config.workspace / "snapshots")
+    tracking, on = Tracking.of(config), f"{erasure.asked:%Y-%m-%d}"
     for training in plan.trainings:
-        left += erase_training(training, uids, config, name=erasure.erasure, on=f"{erasure.asked:%Y-%m-%d}")
-    delete_headers(uids, config)
+        left += erase_training(training, uids, tracking, name=erasure.erasure, on=on)
+    delete_headers(uids, config.workspace)
     delete_rows(plan.targets, config, whole_studies=plan.subject.kind != "series")
     return left
 
@@ -169,7 +173,7 @@ def lift(key: str, config: Config) -> list[LiftReport]:
     ErasureError
         If nothing of that key was erased, or its erasure was cut short.
     """
-    require_workspace(config)
+    require_workspace(config.workspace)
     with Tombstones(config.catalog) as tombstones:
         found = [stone for stone in tombstones.all() if stone.subject.key == key]
         if not found:
@@ -182,7 +186,7 @@ def lift(key: str, config: Config) -> list[LiftReport]:
     return [LiftReport(kind=stone.subject.kind, key=key, lifted=True) for stone in found]
 
 
-def require_workspace(config: Config) -> None:
+def require_workspace(workspace: Path) -> None:
     """Make sure that there is something to erase from.
 
     Raises
@@ -190,8 +194,8 @@ def require_workspace(config: Config) -> None:
     ErasureError
         If there is no workspace.
     """
-    if not config.workspace.is_dir():
-        raise ErasureError(f"erase: workspace {config.workspace} must be there; choose one with --workspace")
+    if not workspace.is_dir():
+        raise ErasureError(f"erase: workspace {workspace} must be there; choose one with --workspace")
 
 
 def require_patient_key(config: Config) -> None:
@@ -202,7 +206,7 @@ def require_patient_key(config: Config) -> None:
     ErasureError
         If the key of the hash is not there.
     """
-    require_workspace(config)
+    require_workspace(config.workspace)
     file = config.workspace / KEY_FILE
     if config.patient_key == "private" and not os.environ.get(SECRET_VARIABLE) and not file.exists():
         raise ErasureError(

@@ -19,6 +19,7 @@ from lidcflow.evaluate.page import write_evaluation
 from lidcflow.evaluate.record import ReleaseEvaluation
 from lidcflow.learn.snapshot import Snapshot, class_counts
 from lidcflow.release.record import ReleaseRecord
+from lidcflow.store.address import training_store
 from tasks.cluster.open import cluster_for
 from tasks.evaluate import prior_of
 from tasks.features import compute_features
@@ -84,7 +85,7 @@ def evaluate(
             said = feedback_on(record, config)
             evaluation = evaluation.model_copy(update={"feedback": said})
         progress.advance()
-    page = write_evaluation(evaluation, (out or folder_of(record, config) / split).absolute())
+    page = write_evaluation(evaluation, (out or folder_of(record, config.reports_path) / split).absolute())
     log = partial(keep_on_run, tracking, run_id, evaluation, page.parent)
     patiently(log, config.tracking.wait_s, kept=f"the page is {page}, and `lidcflow evaluate` again would log it")
     return EvaluateReport(evaluation=evaluation, page=page, seconds=round(time.monotonic() - started_s, 3))
@@ -95,7 +96,7 @@ def ask(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutSplit, confi
     lacking = lacking_features(record, held_out.uids, config)
     with (
         listening(ProgressArtifact()),
-        cluster_for(config, "read") as cluster,
+        cluster_for(config, "read", training_store(config)) as cluster,
     ):
         if lacking:
             compute_features(lacking, record.backbone.id, config, cluster.address)

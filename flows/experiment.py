@@ -15,12 +15,13 @@ from pydantic import BaseModel
 from flows.config import Says, Settings, given
 from flows.preprocess import preprocess
 from lidcflow.catalog.locks import at_work
-from lidcflow.config import Config
+from lidcflow.config import Config, PreprocessConfig
 from lidcflow.errors import ConfigError, LidcflowError
 from lidcflow.experiment.arm import ArmResult, SectorShare, save_arm
 from lidcflow.experiment.builtin import Arm, arms_of
 from lidcflow.experiment.comparison import Comparison
 from lidcflow.experiment.page import PAGE, is_written, rendered, write
+from lidcflow.store.address import training_store
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import cluster_for
@@ -112,8 +113,9 @@ def bring_volumes(name: str, arms: Sequence[Arm], config: Config) -> None:
     stores = {arm.config.store_root: arm for arm in arms}
     lacking = [arm for arm in stores.values() if not (found := stored_series(arm.config)) or wanted - found]
     if lacking and config.archive is None:
+        arm = lacking[0]
         raise ConfigError(
-            f"experiment {name}: the arm '{lacking[0].name}' needs volumes of {_in_short(lacking[0].config)}, which no "
+            f"experiment {name}: the arm '{arm.name}' needs volumes of {_in_short(arm.config.preprocess)}, which no "
             "store of the workspace holds for all series; set archive to where the images are"
         )
     for arm in lacking:
@@ -173,7 +175,7 @@ def train_waiting(plan: ExperimentPlan, config: Config) -> tuple[dict[str, ArmRe
         return {}, {}
     with (
         listening(ProgressArtifact()),
-        cluster_for(config, "train") as cluster,
+        cluster_for(config, "train", training_store(config)) as cluster,
     ):
         without = feature_failures(plan.waiting, cluster.address)
         ready = {name: waiting for name, waiting in plan.waiting.items() if name not in without}
@@ -220,7 +222,7 @@ def train_arms(plans: dict[str, TrainingPlan], config: Config) -> tuple[dict[str
                 failed[name] = "; ".join(reasons)
                 continue
             trained[name] = finish_arm(plan, jobs[name], shares)
-            save_arm(trained[name], arms_folder(config))
+            save_arm(trained[name], arms_folder(config.workspace))
     return trained, failed
 
 
@@ -245,6 +247,5 @@ def _outcomes(
     return shares, reasons
 
 
-def _in_short(config: Config) -> str:
-    shape = config.preprocess
+def _in_short(shape: PreprocessConfig) -> str:
     return f"{shape.slices} slices of {shape.size} x {shape.size} over the {shape.z_range}"

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 from prefect import flow
@@ -25,9 +24,10 @@ from lidcflow.inbox.delivery import ANSWERED, UNFINISHED, Delivery, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.reach import Reach
 from lidcflow.inbox.rounds import Round
-from lidcflow.inbox.targets import check_target
-from lidcflow.pacs.places import is_pacs
+from lidcflow.inbox.targets import DeliveryTarget, FolderTarget, parse_target
 from lidcflow.series.find import Index
+from lidcflow.source.places import ImageSource, PacsSource, parse_source
+from lidcflow.store.address import inbox_store
 from tasks.arrivals import recorded
 from tasks.cluster.open import cluster_for
 from tasks.documents import check_documents, example_files
@@ -99,26 +99,28 @@ def inbox(
     config = with_readers(given(config))
     sources = sources or config.inboxes or (source_of(None, None, "inbox"),)
     with recorded(config.catalog) as record:
-        report = go_round(sources, config)
+        report = go_round([parse_source(source, config.access) for source in sources], config)
         record(round_of(report))
     return report
 
 
-def go_round(sources: Sequence[str], config: Config) -> InboxReport:
+def go_round(sources: Sequence[ImageSource], config: Config) -> InboxReport:
     """Look into every source with the release in force, and answer what has settled."""
     started_s = time.monotonic()
-    check_delivery(sources, config)
+    targets = tuple(parse_target(target, config.access) for target in config.delivery.to)
+    check_delivery(sources, targets)
     release = load_release(Tracking.of(config), config.infer.release)
     patience_s = POLLED_WITHIN_S if is_of_a_deployment() else PATIENCE_S
     turn = at_work(config.workspace, "inbox", alone=True, catalog=config.catalog, patience_s=patience_s)
     with turn, Ledger(config.catalog) as ledger:
-        desk = Desk(ledger, release, config_for(release, config), Reach(config.access))
+        by_text = {source.text: source for source in sources}
+        desk = Desk(ledger, release, config_for(release, config), Reach(), by_text, targets)
         indexes, unreachable = look_into(sources, desk)
         answered = answer_all(sources, indexes, desk)
         return publish(answered, desk, unreachable, seconds=time.monotonic() - started_s)
 
 
-def check_delivery(sources: Sequence[str], config: Config) -> None:
+def check_delivery(sources: Sequence[ImageSource], targets: Sequence[DeliveryTarget]) -> None:
     """Raise for a target that can't be right; a folder that is gone for now puts off what is to be delivered there.
 
     Raises
@@ -128,14 +130,15 @@ def check_delivery(sources: Sequence[str], config: Config) -> None:
     SourceError
         If a PACS is not in the configuration.
     """
-    for target in config.delivery.to:
-        if is_pacs(target):
-            check_target(target, config.access)
-        for source in [] if is_pacs(target) else sources:
-            check_documents(source, Path(target), key="delivery.to")
+    for target in targets:
+        if isinstance(target, FolderTarget):
+            for source in sources:
+                check_documents(source, target.folder, key="delivery.to")
+        else:
+            target.check()
 
 
-def look_into(sources: Sequence[str], desk: Desk) -> tuple[dict[str, Index | None], list[str]]:
+def look_into(sources: Sequence[ImageSource], desk: Desk) -> tuple[dict[str, Index | None], list[str]]:
     """Look into each source; one that is away costs the others nothing, and is looked into the next time."""
     indexes: dict[str, Index | None] = {}
     unreachable: list[str] = []
@@ -144,7 +147,7 @@ def look_into(sources: Sequence[str], desk: Desk) -> tuple[dict[str, Index | Non
             unreachable.append(why)
             continue
         try:
-            indexes[source] = look(source, desk.config, desk.ledger, desk.release.version)
+            indexes[source.text] = look(source, desk.config, desk.ledger, desk.release.version)
         except LidcflowError as error:
             unreachable.append(str(error))
             if isinstance(error, PacsAway):
@@ -152,12 +155,12 @@ def look_into(sources: Sequence[str], desk: Desk) -> tuple[dict[str, Index | Non
     return indexes, unreachable
 
 
-def answer_all(sources: Sequence[str], indexes: Mapping[str, Index | None], desk: Desk) -> list[Delivery]:
+def answer_all(sources: Sequence[ImageSource], indexes: Mapping[str, Index | None], desk: Desk) -> list[Delivery]:
     """Answer what waits, on one cluster; return every delivery as it stands afterwards.
 
     A delivery whose earlier answer stands is not among them.
     """
-    waiting = [one for source in sources if source in indexes for one in desk.ledger.waiting(source)]
+    waiting = [one for source in sources if source.text in indexes for one in desk.ledger.waiting(source.text)]
     stuck = owes_only_those_away(waiting, desk)
     due = [one for one in waiting if one.id not in stuck]
     if due:
@@ -165,9 +168,9 @@ def answer_all(sources: Sequence[str], indexes: Mapping[str, Index | None], desk
         check_models(Tracking.of(desk.config), desk.release)
         with warm(desk) as ready:
             for portion in portions(due):
-                source = portion[0].source
+                source = ready.sources[portion[0].source]
                 if not ready.reach.is_known_away(source):
-                    answer(portion, source, indexes[source], ready)
+                    answer(portion, source, indexes[source.text], ready)
     before = {one.id: one.delivered for one in waiting}
     after = desk.ledger.again(before.keys())
     return [one for one in after if one.step not in ANSWERED or one.delivered != before[one.id]]
@@ -177,7 +180,7 @@ def answer_all(sources: Sequence[str], indexes: Mapping[str, Index | None], desk
 def warm(desk: Desk) -> Iterator[Desk]:
     """Keep one cluster for the whole round: its processes load Keras and the models once."""
     config = desk.config
-    with cluster_for(config, "read") as cluster:
+    with cluster_for(config, "read", inbox_store(config)) as cluster:
         here = config.model_copy(update={"cluster": config.cluster.at(cluster.address)})
         yield replace(desk, config=here)
 
@@ -194,15 +197,16 @@ def portions(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
     return together + [[one] for one in again]
 
 
-def answer(deliveries: list[Delivery], source: str, index: Index | None, desk: Desk) -> None:
+def answer(deliveries: list[Delivery], source: ImageSource, index: Index | None, desk: Desk) -> None:
     """Answer a portion; an error that is not one series' own is told of all, and each is tried again by itself.
 
     Nobody watches: an error that was not foreseen is told in the same way, lest one series stops all others for good.
     """
     try:
-        unchanged_ones = unchanged(deliveries, source, desk.config, desk.ledger)
-        found = index_deliveries(unchanged_ones, source, desk.config) if index is None else index
-        read_and_deliver(unchanged_ones, found, desk)
+        unchanged_ones = unchanged(deliveries, source, desk.ledger)
+        if isinstance(source, PacsSource):
+            index = index_deliveries(unchanged_ones, source, desk.config)
+        read_and_deliver(unchanged_ones, index or Index(()), desk)
     except LidcflowError as error:
         if isinstance(error, PacsAway):
             desk.reach.lose(source, error)
@@ -224,7 +228,7 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
     for verdict in mine:
         if verdict.passed_over:
             desk.ledger.refuse(by_uid[verdict.series_instance_uid], verdict.reason, verdict.sentence)
-    brought = bring_all(mine, desk.config)
+    brought = bring_all(mine, desk.config, inbox_store(desk.config))
     mine, brought = unanswered(mine, brought, by_uid, desk)
     for uid in brought.stored:
         desk.ledger.advance(by_uid[uid], Step.PREPROCESSED)
@@ -235,7 +239,7 @@ def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -
     grown = take_note_of_grown(deliveries, mine, desk.begun_s, desk.config, desk.ledger)
     for reading in readings:
         delivery = by_uid[reading.series_instance_uid]
-        if delivery.id in grown or desk.reach.is_known_away(delivery.source):
+        if delivery.id in grown or desk.reach.is_known_away(desk.sources[delivery.source]):
             continue
         if may_pass(reading, delivery, desk):
             put_off([delivery], PacsError(str(reading.sentence)), desk)
@@ -259,7 +263,7 @@ def may_pass(reading: SeriesReading, delivery: Delivery, desk: Desk) -> bool:
     A folder that is mended shows another series; what a PACS shows stays the same. What changed while it was read is
     indexed anew the next time, wherever it lies.
     """
-    unwhole = reading.reason in NOT_WHOLE and is_pacs(delivery.source)
+    unwhole = reading.reason in NOT_WHOLE and isinstance(desk.sources[delivery.source], PacsSource)
     again = reading.verdict == "not-evaluated" and (unwhole or reading.reason == Reason.CHANGED)
     return again and delivery.attempts + 1 < desk.config.delivery.refuse_after
 

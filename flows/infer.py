@@ -21,6 +21,8 @@ from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.rank import not_evaluated
 from lidcflow.report.recommendation import Recommendation
 from lidcflow.series.find import Index, Reason
+from lidcflow.source.places import checked_source
+from lidcflow.store.address import inbox_store
 from tasks.cluster.open import cluster_for
 from tasks.documents import check_documents, example_files, write_all_documents
 from tasks.index import index_source
@@ -28,7 +30,6 @@ from tasks.infer import SeriesReading, answer_refused, config_for, known_reading
 from tasks.preprocess import Preprocessed
 from tasks.progress import listening
 from tasks.publish import ProgressArtifact, publish_table
-from tasks.source import check_source
 from tasks.tracking.connection import Tracking
 from tasks.tracking.model_files import check_models
 from tasks.tracking.registry import load_release
@@ -72,15 +73,16 @@ def infer(source: str, config: Config | None = None, out: Path | None = None, al
     An inbox that is read on schedule may be empty; with `allow_empty` that is no error.
     """
     started_s, config = time.monotonic(), given(config)
-    check_source(source, config.access)
-    check_documents(source, config.infer.documents)
+    images = checked_source(source, config.access)
+    check_documents(images, config.infer.documents)
     release = load_release(Tracking.of(config), config.infer.release)
     check_models(Tracking.of(config), release)
     reading = config_for(release, config)
-    check_places(source, reading)
+    store = inbox_store(reading)
+    check_places(images, store)
     with at_work(config.workspace, "infer", catalog=config.catalog):
-        index = index_source(source, reading, allow_empty=allow_empty)
-        brought = bring_all(index, reading)
+        index = index_source(images, reading, allow_empty=allow_empty)
+        brought = bring_all(index, reading, store)
         readings = read_all(index, brought, release, reading, (out or config.reports_path).absolute())
         readings = with_documents(readings, index, reading)
     return publish(readings, release, index, seconds=time.monotonic() - started_s)
@@ -105,7 +107,7 @@ def read_waiting(
     if not uids:
         return [], {}
     with (
-        cluster_for(config, "read") as cluster,
+        cluster_for(config, "read", inbox_store(config)) as cluster,
         listening(ProgressArtifact()),
     ):
         return read_volumes(uids, release, config, folder, cluster.address)

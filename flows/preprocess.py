@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from operator import length_hint
@@ -16,22 +16,22 @@ from pydantic import BaseModel
 from flows.config import Says, Settings, given, source_of
 from lidcflow.catalog.locks import at_work
 from lidcflow.catalog.series import Catalog
-from lidcflow.config import Config
+from lidcflow.config import Config, PreprocessConfig
 from lidcflow.dicom.records import Collection
 from lidcflow.errors import ResourceError
-from lidcflow.objects import is_object_url
 from lidcflow.pixels.noticed import NOT_LEARNED_FROM
 from lidcflow.report.pixel_warnings import pixel_warnings
 from lidcflow.series.find import Index, Reason, Series
 from lidcflow.series.verdicts import Beside
-from lidcflow.store.volumes import VolumeStore, VolumeSummary
+from lidcflow.source.places import ImageSource, parse_source
+from lidcflow.store.address import StoreAddress, training_store
+from lidcflow.store.volumes import VolumeSummary
 from tasks.cluster.open import cluster_for
 from tasks.index import index_source
 from tasks.labels import announce_labelled
 from tasks.preprocess import Group, Preprocessed, preprocess_batch, preprocessing
 from tasks.progress import listening, stage
 from tasks.publish import MOST_ROWS, ProgressArtifact, publish_table
-from tasks.source import check_source
 
 RECORD_EVERY_S = 0.5
 """A transaction for every few series would take a tenth of a core from the workers beside it."""
@@ -106,17 +106,18 @@ def preprocess(
         Settings over those of the worker.
     """
     started_s, config = time.monotonic(), given(config)
-    source = source_of(source, config.archive, "archive")
-    check_places(source, config)
+    images = parse_source(source_of(source, config.archive, "archive"), config.access)
+    store = training_store(config)
+    check_places(images, store)
     with at_work(config.workspace, "preprocess", catalog=config.catalog):
-        index = index_source(source, config)
-        brought = bring_all(index, config)
+        index = index_source(images, config)
+        brought = bring_all(index, config, store)
     announce_labelled(brought.committed, config)
     report = publish(index, brought, seconds=time.monotonic() - started_s)
-    return report.model_copy(update={"flagged": flagged_series(brought, config)})
+    return report.model_copy(update={"flagged": flagged_series(brought, store)})
 
 
-def check_places(source: str, config: Config) -> None:
+def check_places(source: ImageSource, store: StoreAddress) -> None:
     """Tell of a wrong source or store before anything starts or is written.
 
     Raises
@@ -126,13 +127,13 @@ def check_places(source: str, config: Config) -> None:
     StoreError
         If the store is of another configuration, or is something else.
     """
-    check_source(source, config.access)
-    if is_object_url(config.store_root) or Path(config.store_root).exists():
-        VolumeStore.of(config, create=True)
+    source.check()
+    if store.folder is None or store.folder.exists():
+        store.open(create=True)
 
 
-def bring_all(index: Index, config: Config) -> Preprocessed:
-    """Bring every usable series of an index into the store, and keep the catalog up to date meanwhile.
+def bring_all(index: Index, config: Config, store: StoreAddress) -> Preprocessed:
+    """Bring every usable series of an index into a store, and keep the catalog up to date meanwhile.
 
     Raises
     ------
@@ -141,13 +142,13 @@ def bring_all(index: Index, config: Config) -> Preprocessed:
     """
     with Catalog(config.catalog) as catalog:
         catalog.record_verdicts(index)
-        split = divided(index.usable, config)
+        split = divided(index.usable, store)
         brought = Preprocessed()
-        record = partial(_record, catalog, config.preprocess.digest, brought, split.earlier)
+        record = partial(_record, catalog, store.preprocess.digest, brought, split.earlier)
         digests = {uid: found.volume_digest for uid, found in split.current.items()}
         record(Preprocessed(reused=digests, flagged=_flagged(split.current.values())))
-        bring_in(split.waiting, brought, config, record)
-        made = VolumeStore.of(config).look_up([*brought.committed, *brought.verified])
+        bring_in(split.waiting, brought, config, store, record)
+        made = store.open().look_up([*brought.committed, *brought.verified])
         record(Preprocessed(flagged=_flagged(found for _, found in made if found)))
     return brought
 
@@ -184,15 +185,15 @@ class Split(NamedTuple):
     earlier: dict[str, str]
 
 
-def split_current(usable: list[Series], config: Config) -> tuple[dict[str, str], list[Series]]:
+def split_current(usable: list[Series], store: StoreAddress) -> tuple[dict[str, str], list[Series]]:
     """Divide series into those the store holds as they are, with their volumes' digests, and those to be worked on."""
-    split = divided(usable, config)
+    split = divided(usable, store)
     return {uid: found.volume_digest for uid, found in split.current.items()}, split.waiting
 
 
-def divided(usable: list[Series], config: Config) -> Split:
+def divided(usable: list[Series], address: StoreAddress) -> Split:
     """Divide series by what the store holds of them."""
-    store = VolumeStore.of(config, create=True)
+    store = address.open(create=True)
     current: dict[str, VolumeSummary] = {}
     waiting: list[Series] = []
     earlier: dict[str, str] = {}
@@ -214,10 +215,10 @@ def _flagged(volumes: Iterable[VolumeSummary]) -> dict[str, tuple[str, ...]]:
     return {uid: tuple(sorted(flags)) for uid, flags in found.items() if flags}
 
 
-def flagged_series(brought: Preprocessed, config: Config) -> list[FlaggedSeries]:
+def flagged_series(brought: Preprocessed, store: StoreAddress) -> list[FlaggedSeries]:
     """Return the stored series whose pixels look wrong, with a sentence for each; only their full records are read."""
     uids = sorted(brought.flagged)
-    records = VolumeStore.of(config).records(uids)
+    records = store.open().records(uids)
     return [
         FlaggedSeries(
             series_instance_uid=uid,
@@ -229,7 +230,11 @@ def flagged_series(brought: Preprocessed, config: Config) -> list[FlaggedSeries]
 
 
 def bring_in(
-    waiting: list[Series], brought: Preprocessed, config: Config, record: Callable[[Preprocessed], None]
+    waiting: list[Series],
+    brought: Preprocessed,
+    config: Config,
+    store: StoreAddress,
+    record: Callable[[Preprocessed], None],
 ) -> None:
     """Preprocess series on one cluster, in batches; without series no cluster is started.
 
@@ -237,28 +242,27 @@ def bring_in(
     """
     if not waiting:
         return
-    check_room(len(waiting), config)
-    VolumeStore.of(config, create=True).require_writable()
+    check_room(len(waiting), config.workspace, store)
+    store.open(create=True).require_writable()
     feed = iter(waiting)
     try:
-        with cluster_for(config, "preprocess", waiting[0]) as cluster:
-            _follow(feed, len(waiting), cluster.address, config, record)
+        with cluster_for(config, "preprocess", store, waiting[0]) as cluster:
+            finished = preprocessing(feed, cluster.address, store, config.cluster)
+            _follow(finished, batch_ends(len(waiting), config.cluster.batch_size), record)
     except BaseException:
         # The last ones may have reached the store unheard, before their workers were stopped.
         begun = waiting[: len(waiting) - length_hint(feed)]
         unheard = [series for series in begun if not brought.knows(series.series_instance_uid)]
-        record(Preprocessed(committed=split_current(unheard, config)[0]))
+        record(Preprocessed(committed=split_current(unheard, store)[0]))
         raise
 
 
-def _follow(
-    feed: Iterator[Series], total: int, address: str, config: Config, record: Callable[[Preprocessed], None]
-) -> None:
+def _follow(finishing: Generator[Group, None, None], ends: list[int], record: Callable[[Preprocessed], None]) -> None:
     """Run a Prefect task for each batch, with one progress bar for all."""
     with (
         listening(ProgressArtifact()),
-        stage("preprocess", total) as preprocess_stage,
-        closing(preprocessing(feed, address, config)) as finished,
+        stage("preprocess", ends[-1]) as preprocess_stage,
+        closing(finishing) as finished,
         gathering(record) as gather,
     ):
 
@@ -266,7 +270,7 @@ def _follow(
             gather(part)
             preprocess_stage.advance(part.answered)
 
-        for last in batch_ends(total, config.cluster.batch_size):
+        for last in ends:
             if preprocess_stage.done < last:
                 # Quoted, Prefect hands the iterator over as it is, and does not look for futures in it.
                 groups = cast("Iterator[Group]", quote(finished))
@@ -305,7 +309,7 @@ def batch_ends(total: int, size: int) -> list[int]:
     return [min(start + size, total) for start in range(0, total, size)]
 
 
-def check_room(volumes: int, config: Config) -> None:
+def check_room(volumes: int, workspace: Path, store: StoreAddress) -> None:
     """Refuse to start what would fill the disk.
 
     Raises
@@ -313,28 +317,25 @@ def check_room(volumes: int, config: Config) -> None:
     ResourceError
         If the disk of the workspace has less room than the volumes need uncompressed.
     """
-    place = next(
-        folder for folder in [config.workspace.absolute(), *config.workspace.absolute().parents] if folder.exists()
-    )
-    on_disk = 0 if is_object_url(config.store_root) else volumes
-    needed_bytes = on_disk * volume_bytes(config) + SPARE_BYTES
+    place = next(folder for folder in [workspace.absolute(), *workspace.absolute().parents] if folder.exists())
+    on_disk = volumes if store.folder else 0
+    needed_bytes = on_disk * volume_bytes(store.preprocess) + SPARE_BYTES
     free_bytes = shutil.disk_usage(place).free
     if free_bytes < needed_bytes:
         raise ResourceError(
-            f"workspace {config.workspace}: {on_disk} volumes must fit on the disk, need {_gib(needed_bytes)}, "
+            f"workspace {workspace}: {on_disk} volumes must fit on the disk, need {_gib(needed_bytes)}, "
             f"got {_gib(free_bytes)} free; free some, or choose another --workspace"
         )
 
 
-def volume_bytes(config: Config) -> int:
+def volume_bytes(shape: PreprocessConfig) -> int:
     """Return the size of a stored volume before compression: two channels of int16, at full and at half size.
 
     Examples
     --------
-    >>> volume_bytes(Config())
+    >>> volume_bytes(PreprocessConfig())
     5324800
     """
-    shape = config.preprocess
     full = 2 * shape.slices * shape.size**2 * 2
     return full + full // 4
 

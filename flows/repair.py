@@ -81,14 +81,14 @@ def repair(config: Config, *, verify: bool = False) -> RepairReport:
     as_of = datetime.now(UTC)
     reports: list[StoreReport] = []
     records: list[VolumeRecord] = []
-    for root in (config.reading.store_root, config.store_root):
+    for root in (config.inbox_store_root, config.store_root):
         if store := VolumeStore.found(root, config.access):
             found = repaired(store, verify=verify)
             reports.append(report_on(store, found, verify=verify))
             records += found.records
     return RepairReport(
         stores=reports,
-        catalog_changed=rebuild_catalog(records, as_of, config) if reports else 0,
+        catalog_changed=rebuild_catalog(records, as_of, config.catalog) if reports else 0,
         scratch_removed=remove_scratch(config.scratch_path),
         drafts_removed=remove_snapshot_drafts(config.workspace / "snapshots"),
     )
@@ -114,9 +114,9 @@ def report_on(store: VolumeStore, found: Repaired, *, verify: bool) -> StoreRepo
     )
 
 
-def rebuild_catalog(records: list[VolumeRecord], as_of: datetime, config: Config) -> int:
+def rebuild_catalog(records: list[VolumeRecord], as_of: datetime, url: str) -> int:
     """Write the catalog anew; a volume of the store goes before one of the same series in the inbox store."""
-    with Catalog(config.catalog) as catalog:
+    with Catalog(url) as catalog:
         return catalog.rebuild_from(records, as_of)
 
 

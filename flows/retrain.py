@@ -66,7 +66,7 @@ def retrain(
     started_s, config = time.monotonic(), given(config)
     stock = take_stock(config, force=force)
     report = trained_and_judged(stock, config) if stock.decision.due else not_due(stock, config)
-    ended = publish(report.model_copy(update={"seconds": round(time.monotonic() - started_s, 3)}), config)
+    ended = publish(report.model_copy(update={"seconds": round(time.monotonic() - started_s, 3)}), config.workspace)
     return cast(RetrainReport, ended)  # callers of a flow get the data of the state that it returns
 
 
@@ -130,16 +130,16 @@ def told_failure(error: Exception, stock: Stock, config: Config) -> LidcflowErro
     return ResourceError(sentence) if passing else TrainingError(sentence)
 
 
-def publish(report: RetrainReport, config: Config) -> State[RetrainReport]:
+def publish(report: RetrainReport, workspace: Path) -> State[RetrainReport]:
     """Put the sentence where people look: log, page and state of the run, and `lidcflow status`."""
     get_run_logger().info(report.why)
     publish_text("retraining", f"{report.why}\n\nChanges: {report.changes}.\n\n{report.notice}", "Why, or why not")
-    last = last_retraining_check(config.workspace)
+    last = last_retraining_check(workspace)
     kept = last.failure if last and report.outcome == "not-due" else None
     check = Check(
         checked=datetime.now(UTC), outcome=report.outcome, why=report.why, version=report.version, failure=kept
     )
-    keep_check(config.workspace, check)
+    keep_check(workspace, check)
     return Completed(name=report.outcome.replace("-", " ").capitalize(), message=report.why, data=report)
 
 

@@ -14,6 +14,7 @@ from lidcflow.catalog.locks import at_work
 from lidcflow.errors import TrackingAway
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.record import BackbonePin, ReleaseRecord
+from lidcflow.store.address import training_store
 from tasks.cluster.map import what_ended
 from tasks.cluster.open import cluster_for
 from tasks.cluster.runner import task_runner
@@ -118,7 +119,7 @@ def train_release(plan: TrainingPlan, *, again: bool) -> tuple[ReleaseRecord, bo
         held(plan),
         failing_with_its_run(plan),
         listening(ProgressArtifact()),
-        cluster_for(config, "train") as cluster,
+        cluster_for(config, "train", training_store(config)) as cluster,
     ):
         run_id = run_if_reachable(plan)
         features_of_plan(plan, cluster.address)

@@ -64,8 +64,12 @@ def bucket_of(url: str, access: Access) -> S3Store:
     access : Access
         How buckets are reached.
     """
-    scheme, bucket, _ = split_url(url)
-    return _client(bucket, access.idc if scheme == IDC else access.s3)
+    return _client(split_url(url)[1], settings_of(url, access))
+
+
+def settings_of(url: str, access: Access) -> ObjectsConfig:
+    """Return how the bucket of an object URL is reached: the public archive's in a way of its own."""
+    return access.idc if split_url(url)[0] == IDC else access.s3
 
 
 def object_version(meta: ObjectMeta) -> str:

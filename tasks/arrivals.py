@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date
@@ -11,7 +11,7 @@ from datetime import date
 from lidcflow.catalog.database import utc_now
 from lidcflow.config import Config
 from lidcflow.dicom.values import is_uid
-from lidcflow.erase.subject import Target
+from lidcflow.erase.subject import Subject, Target
 from lidcflow.errors import EmptySource, LidcflowError, TurnTaken
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Round, Rounds
@@ -19,14 +19,14 @@ from lidcflow.inbox.sightings import indexed_sightings, pacs_sightings, position
 from lidcflow.pacs.backlog import first_look, reaches_further_back, what_is_left_out
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.feed import Position, StudyChange, read_feed
-from lidcflow.pacs.places import is_pacs, place_of
 from lidcflow.series.find import Index
+from lidcflow.source.places import ImageSource, PacsSource
 from tasks.source import erased_subjects, find_series
 
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
-def note_arrivals(source: str, config: Config, ledger: Ledger, release: int, log: Log) -> None:
+def note_arrivals(source: ImageSource, config: Config, ledger: Ledger, release: int, log: Log) -> None:
     """Note what a source shows for a release to read, and move on what has settled.
 
     Raises
@@ -34,15 +34,15 @@ def note_arrivals(source: str, config: Config, ledger: Ledger, release: int, log
     LidcflowError
         If the source can't be looked into.
     """
-    if is_pacs(source):
+    if isinstance(source, PacsSource):
         settle_s = note_pacs(source, config, ledger, release, log)
     else:
-        ledger.see(source, indexed_sightings(found_in(source, config)), release)
+        ledger.see(source.text, indexed_sightings(found_in(source, config)), release)
         settle_s = config.delivery.settle_s
-    ledger.settle(source, settle_s)
+    ledger.settle(source.text, settle_s)
 
 
-def found_in(source: str, config: Config) -> Index:
+def found_in(source: ImageSource, config: Config) -> Index:
     """Index a folder or bucket; one that holds nothing is no error."""
     try:
         return find_series(source, config)
@@ -50,21 +50,20 @@ def found_in(source: str, config: Config) -> Index:
         return Index(())
 
 
-def note_pacs(source: str, config: Config, ledger: Ledger, release: int, log: Log) -> float:
+def note_pacs(source: PacsSource, config: Config, ledger: Ledger, release: int, log: Log) -> float:
     """Read the feed of a PACS; return how long a study must be quiet after what it said."""
-    service = place_of(source, config.access).service
+    service = source.service
     with Pacs(service) as pacs:
-        changes, position = _changes_in(pacs, source, ledger, log)
+        changes, position = _changes_in(pacs, source.text, ledger, log)
         keys = [(change.study_instance_uid, uid) for change in changes for uid in change.series_instance_uids]
-        keys += [key for key in ledger.gone_since_last_look(source) if key not in keys and all(map(is_uid, key))]
-        keys = without_erased_keys(keys, config)
-        ledger.see(source, pacs_sightings(pacs, keys), release, position=position.model_dump(mode="json"))
+        keys += [key for key in ledger.gone_since_last_look(source.text) if key not in keys and all(map(is_uid, key))]
+        keys = without_erased_keys(keys, erased_subjects(config))
+        ledger.see(source.text, pacs_sightings(pacs, keys), release, position=position.model_dump(mode="json"))
     return 0.0 if service.config.changes else config.delivery.settle_s
 
 
-def without_erased_keys(keys: list[tuple[str, str]], config: Config) -> list[tuple[str, str]]:
+def without_erased_keys(keys: list[tuple[str, str]], erased: Collection[Subject]) -> list[tuple[str, str]]:
     """Return the studies and series that no erasure covers."""
-    erased = erased_subjects(config)
     return [key for key in keys if not any(subject.covers(Target(key[1], key[0])) for subject in erased)]
 
 

@@ -13,16 +13,17 @@ from lidcflow.config import Access, Config
 from lidcflow.documents.source import check_one_subject, source_header
 from lidcflow.documents.write import are_written, gets_documents, write_documents
 from lidcflow.errors import ConfigError, DocumentError, LidcflowError, ResourceError
-from lidcflow.inbox.bring import bring
+from lidcflow.inbox.targets import DeliveryTarget
 from lidcflow.report.page import DATA
 from lidcflow.report.recommendation import Recommendation
 from lidcflow.series.find import Index
 from lidcflow.source.files import SourceFile
+from lidcflow.source.places import ImageSource
 from tasks.infer import SeriesReading, page_folder
 from tasks.progress import stage
 
 
-def check_documents(source: str, folder: Path | None, *, key: str = "infer.documents") -> None:
+def check_documents(source: ImageSource, folder: Path | None, *, key: str = "infer.documents") -> None:
     """Tell of a wrong folder before anything starts.
 
     Raises
@@ -30,8 +31,7 @@ def check_documents(source: str, folder: Path | None, *, key: str = "infer.docum
     ConfigError
         If documents would become part of their own source.
     """
-    place = Path(source)
-    if folder and place.is_dir() and folder.resolve().is_relative_to(place.resolve()):
+    if folder and source.encloses(folder):
         raise ConfigError(
             f"{key}: the folder must lie outside the source, or documents are read as new series, "
             "got one in it; name another"
@@ -134,7 +134,7 @@ def make(reading: SeriesReading, file: SourceFile | None, config: Config) -> dic
             return {}
 
 
-def deliver(made: Mapping[str, bytes], reading: SeriesReading, target: str, config: Config) -> None:
+def deliver(made: Mapping[str, bytes], reading: SeriesReading, target: DeliveryTarget) -> None:
     """Bring documents to a target; brought twice, they are there once.
 
     Raises
@@ -145,7 +145,7 @@ def deliver(made: Mapping[str, bytes], reading: SeriesReading, target: str, conf
     created_ns = reading.page.with_name(DATA).stat().st_mtime_ns
     place = page_folder(Path(), reading.study_instance_uid, reading.series_instance_uid)
     with _one_sentence(reading):
-        bring(made, target, place, created_ns=created_ns, access=config.access)
+        target.bring(made, place, created_ns=created_ns)
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def _with_volumes(
     said: list[Recommendation], release: ReleaseRecord, config: Config
 ) -> list[tuple[str, Measured, Recommendation]]:
     """Pair each recommendation with its patient's key and its volume's measures, where the volume is still there."""
-    store = VolumeStore.found(config.reading.store_root, config.access)
+    store = VolumeStore.found(config.inbox_store_root, config.access)
     if store is None:
         return []
     found = []

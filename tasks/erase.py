@@ -22,7 +22,6 @@ from lidcflow.errors import StoreError
 from lidcflow.headers.forget import cached_files, cached_instances, cached_series, forget_series
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.learn.redact import owners_in, snapshot_files
-from lidcflow.objects import is_object_url
 from lidcflow.report.folder import report_keys
 from lidcflow.report.marks_table import FeedbackTable
 from lidcflow.store.volumes import VolumeStore
@@ -70,15 +69,14 @@ def require_all_inside(config: Config) -> None:
     ErasureError
         If one does.
     """
-    roots = [config.store_root, config.reading.store_root]
-    folders = [Path(root) for root in roots if not is_object_url(root)] + _arm_stores(config)
-    for folder in [*folders, *(config.workspace / name for name in LINKABLE)]:
+    stores = filter(None, [config.store_folder, config.inbox_store_folder])
+    for folder in [*stores, *_arm_stores(config.workspace), *(config.workspace / name for name in LINKABLE)]:
         require_inside(folder, config.workspace)
 
 
 def stores_of(config: Config) -> Iterator[VolumeStore]:
     """Yield every store: of training, of inference, and of experiments on volumes of another preprocessing."""
-    for root in (config.store_root, config.reading.store_root, *map(str, _arm_stores(config))):
+    for root in (config.store_root, config.inbox_store_root, *map(str, _arm_stores(config.workspace))):
         if store := VolumeStore.found(root, config.access):
             yield store
 
@@ -103,7 +101,7 @@ def found_in_places(uids: Collection[str], config: Config) -> Found:
         "reports": {f"{folder.parent.name} {folder.name}": 1 for folder in reports},
         "header_files": cached_files(config.workspace / CACHE_FILE, set(uids)),
         "catalog_rows": _rows(uids, config),
-        "arms": {str(path.relative_to(config.workspace)): 1 for path in _arms(uids, config)},
+        "arms": {str(path.relative_to(config.workspace)): 1 for path in _arms(uids, config.workspace)},
     }
 
 
@@ -130,22 +128,22 @@ def delete_volumes(uids: Collection[str], config: Config) -> None:
         store.sweep()
 
 
-def delete_reports(uids: Collection[str], config: Config) -> None:
+def delete_reports(uids: Collection[str], reports: Path) -> None:
     """Delete the answers on series."""
-    delete_folders(report_folders(config.reports_path, uids))
+    delete_folders(report_folders(reports, uids))
 
 
-def delete_headers(uids: Collection[str], config: Config) -> None:
+def delete_headers(uids: Collection[str], workspace: Path) -> None:
     """Delete the headers of series from the cache."""
-    file = config.workspace / CACHE_FILE
+    file = workspace / CACHE_FILE
     forget_series(file, uids)
     if file.is_file():
         overwrite_deleted(file)
 
 
-def delete_arms(uids: Collection[str], config: Config) -> None:
+def delete_arms(uids: Collection[str], workspace: Path) -> None:
     """Delete results of experiments and unfinished trainings that name a series: they are made again."""
-    for path in _arms(uids, config):
+    for path in _arms(uids, workspace):
         if path.is_dir():
             delete_folders([path])
         else:
@@ -185,14 +183,14 @@ def _log_folders(config: Config) -> list[Path]:
     return [config.workspace / "logs", config.prefect_home]
 
 
-def _arm_stores(config: Config) -> list[Path]:
-    return sorted(folder for folder in config.workspace.glob("store-*") if folder.is_dir())
+def _arm_stores(workspace: Path) -> list[Path]:
+    return sorted(folder for folder in workspace.glob("store-*") if folder.is_dir())
 
 
-def _arms(uids: Collection[str], config: Config) -> list[Path]:
+def _arms(uids: Collection[str], workspace: Path) -> list[Path]:
     """List results of experiments and sectors of unfinished trainings that name a series."""
-    files = files_that_name(config.workspace / "experiments", "*.json", uids)
-    return [*files, *kept_trainings(config.workspace / "trainings", uids)]
+    files = files_that_name(workspace / "experiments", "*.json", uids)
+    return [*files, *kept_trainings(workspace / "trainings", uids)]
 
 
 def _stored(store: VolumeStore, uids: Collection[str]) -> list[str]:

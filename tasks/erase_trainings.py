@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lidcflow.config import Config
 from lidcflow.erase.found import Found
 from lidcflow.learn.redact import Share, redact, share_of, snapshot_files
 from lidcflow.release.record import ReleaseRecord
@@ -53,9 +52,9 @@ class Training:
         return [*self.copies, *self.pictures]
 
 
-def find_trainings(uids: Collection[str], config: Config) -> list[Training]:
+def find_trainings(uids: Collection[str], workspace: Path, tracking: Tracking) -> list[Training]:
     """List the snapshots that hold rows of series, and what was made from each."""
-    return list(_trainings(uids, config))
+    return list(_trainings(uids, workspace, tracking))
 
 
 def found_in_trainings(trainings: Collection[Training]) -> Found:
@@ -73,7 +72,7 @@ def found_in_trainings(trainings: Collection[Training]) -> Found:
     }
 
 
-def erase_training(training: Training, uids: Collection[str], config: Config, *, name: str, on: str) -> list[str]:
+def erase_training(training: Training, uids: Collection[str], tracking: Tracking, *, name: str, on: str) -> list[str]:
     """Mark the releases of a snapshot, then delete pictures, then take the rows out of every copy.
 
     In this order: as long as a copy holds the rows, a second try finds what was made from them.
@@ -83,7 +82,6 @@ def erase_training(training: Training, uids: Collection[str], config: Config, *,
     list of str
         Addresses of pictures that MLflow's storage did not delete.
     """
-    tracking = Tracking.of(config)
     for version in training.releases:
         erasure.mark_release(tracking, version, name, training.share.sentence(on))
     left = [one.uri for one in training.pictures if not erasure.delete(tracking, one)]
@@ -97,10 +95,9 @@ def erase_training(training: Training, uids: Collection[str], config: Config, *,
     return left
 
 
-def _trainings(uids: Collection[str], config: Config) -> Iterator[Training]:
-    tracking = Tracking.of(config)
+def _trainings(uids: Collection[str], workspace: Path, tracking: Tracking) -> Iterator[Training]:
     runs = erasure.runs_by_snapshot(tracking)
-    files = {file.stem: file for file in snapshot_files(config.workspace)}
+    files = {file.stem: file for file in snapshot_files(workspace)}
     releases = {one.version: one.record for one in registry.list_releases(tracking) if one.record}
     for digest in sorted({*runs, *files}):
         run_ids = runs.get(digest, [])

@@ -73,14 +73,14 @@ class ExperimentPlan:
         )
 
 
-def arms_folder(config: Config) -> Path:
+def arms_folder(workspace: Path) -> Path:
     """Return the folder that keeps arms that are done, whatever experiments they belong to."""
-    return config.workspace / "experiments"
+    return workspace / "experiments"
 
 
 def plan_experiment(name: str, arms: Sequence[Arm], config: Config) -> ExperimentPlan:
     """Plan every arm, and find those that were trained before on the same inputs."""
-    plan = ExperimentPlan(name, experiments_of(config)[name].question, arms)
+    plan = ExperimentPlan(name, experiments_of(config.experiments)[name].question, arms)
     shared: dict[object, TrainingPlan] = {}
     for arm in arms:
         try:
@@ -88,7 +88,7 @@ def plan_experiment(name: str, arms: Sequence[Arm], config: Config) -> Experimen
         except LidcflowError as error:
             plan.failed[arm.name] = str(error)
             continue
-        if found := find_arm(arms_folder(config), planned.inputs_digest):
+        if found := find_arm(arms_folder(config.workspace), planned.inputs_digest):
             plan.known[arm.name] = found
     return plan
 

@@ -78,11 +78,11 @@ def compute_features(uids: Iterable[str], feature_id: str, config: Config, addre
         If no series can have any: the backbone or its engine are not usable, or the store is full.
     """
     store = VolumeStore.of(config)
-    lacking = _lacking(store, list(uids), feature_id, config)
+    lacking = _lacking(store, list(uids), feature_id, has_maps=config.train.mode == "finetune")
     work = functools.partial(feature_pass, config=config, view=view)
     with stage("features", total=len(lacking)) as progress:
-        failed = _computed(passes(lacking, config.cluster), work, config, address, progress)
-        failed = _computed([(uid,) for uid in failed], work, config, address, progress)
+        failed = _computed(passes(lacking, config.cluster), work, address, progress, window=config.cluster.window)
+        failed = _computed([(uid,) for uid in failed], work, address, progress, window=config.cluster.window)
     if failed:
         raise TrainingError(_sentence(failed, len(lacking)))
     return len(lacking)
@@ -161,12 +161,12 @@ def keep_features(
     store.write_features(uid, feature_id, features, digest, engine_error=engine.error)
 
 
-def _lacking(store: VolumeStore, uids: Sequence[str], feature_id: str, config: Config) -> list[str]:
+def _lacking(store: VolumeStore, uids: Sequence[str], feature_id: str, *, has_maps: bool) -> list[str]:
     """List the series without features, or with some that can't be trained on together with the others'.
 
     Activation maps are a hundred times as large: whether they are there is all that is looked at.
     """
-    if config.train.mode == "finetune":
+    if has_maps:
         first = store.each_features(uids, feature_id, slice(0, 1))
         return [uid for uid, features in zip(uids, first, strict=True) if features is None]
     shapes = dict(zip(uids, map(_shape, store.each_features(uids, feature_id)), strict=True))
@@ -187,13 +187,14 @@ def _is_trainable(features: NDArray[np.float16], shape: tuple[int, ...]) -> bool
 def _computed(
     groups: Sequence[tuple[str, ...]],
     work: Callable[[Sequence[str]], None],
-    config: Config,
     address: str,
     progress: Stage,
+    *,
+    window: int,
 ) -> dict[str, Exception]:
     """Run the passes on the cluster and return what kept series from their features."""
     failed: dict[str, Exception] = {}
-    for uids, outcome in map_series(address, work, groups, window=config.cluster.window):
+    for uids, outcome in map_series(address, work, groups, window=window):
         if isinstance(outcome, EngineError | WeightsError | ResourceError):
             raise outcome
         if isinstance(outcome, Exception):

@@ -26,7 +26,7 @@ from lidcflow.report.page import DATA, PAGE, write_report
 from lidcflow.report.pixel_warnings import pixel_warnings
 from lidcflow.report.rank import recommend
 from lidcflow.report.recommendation import GeneratedBy, Recommendation, SeriesWarning, SliceRange, Verdict
-from lidcflow.store.locate import is_store
+from lidcflow.store.address import inbox_store
 from lidcflow.store.volumes import VolumeRecord, VolumeStore, VolumeSummary
 from tasks.cluster.open import map_series
 from tasks.features import keep_features
@@ -65,7 +65,7 @@ class SeriesReading(BaseModel):
 
 
 def config_for(release: ReleaseRecord, config: Config) -> Config:
-    """Return the configuration that reads as the release was trained, into a store apart from the training's.
+    """Return the configuration that reads as the release was trained.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
     local = {key: getattr(config.train, key) for key in ("backbone_weights", "backbone_sha256")}
     same_kind = config.train.backbone == release.backbone.kind
     train = release.train.model_copy(update=local if same_kind else {})
-    reading = config.reading.model_copy(update={"preprocess": release.preprocess, "train": train})
+    reading = config.model_copy(update={"preprocess": release.preprocess, "train": train})
     _check_store(release, reading)
     _check_backbone(release, reading)
     require_engine(reading.train)
@@ -93,7 +93,7 @@ def page_folder(folder: Path, study_instance_uid: str | None, series_instance_ui
 
 def known_readings(uids: Collection[str], release: ReleaseRecord, config: Config, folder: Path) -> list[SeriesReading]:
     """Return the readings that are there already: of this volume, by this release, with these settings."""
-    store = VolumeStore.of(config)
+    store = inbox_store(config).open()
     facts = release.facts()
     found = (_known_reading(volume, facts, config, folder) for volume in store.summaries(uids))
     return [reading for reading in found if reading]
@@ -119,7 +119,7 @@ def read_volumes(
 
 def read_series(uid: str, release: ReleaseRecord, config: Config, folder: Path) -> SeriesReading:
     """Read one stored volume and write its report."""
-    store = VolumeStore.of(config)
+    store = inbox_store(config).open()
     record, hu = store.record(uid), store.read_hu(uid)
     features = _features(store, record, hu, config)
     sectors = list(zip([pin.slices for pin in release.sectors], _models(release, Tracking.of(config)), strict=True))
@@ -228,14 +228,15 @@ def _models(release: ReleaseRecord, tracking: Tracking) -> Iterator[Any]:
 
 
 def _check_store(release: ReleaseRecord, config: Config) -> None:
-    if not is_store(config.store_root, config.access):
+    store = inbox_store(config)
+    if not store.exists():
         return
     try:
-        VolumeStore.of(config)
+        store.open()
     except StoreMismatch:
         raise ReleaseError(
             f"release {release.name} version {release.version}: it reads volumes of the preprocessing "
-            f"{release.preprocess_digest[:12]}, but the store {config.store_root} holds others; "
+            f"{release.preprocess_digest[:12]}, but the store {store.root} holds others; "
             "choose a release that reads them, or set another inbox_store"
         ) from None
 

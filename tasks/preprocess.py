@@ -11,9 +11,10 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lidcflow.config import Config
+from lidcflow.config import ClusterConfig
 from lidcflow.errors import LidcflowError, SeriesRefused
 from lidcflow.series.find import Series
+from lidcflow.store.address import StoreAddress
 from tasks.cluster.open import map_groups
 from tasks.publish import emit_series_event
 from tasks.worker import preprocess_series
@@ -86,10 +87,12 @@ class Preprocessed:
         return replace(self, committed=committed, verified={**self.verified, **verified})
 
 
-def preprocessing(series: Iterable[Series], address: str, config: Config) -> Generator[Group, None, None]:
+def preprocessing(
+    series: Iterable[Series], address: str, store: StoreAddress, config: ClusterConfig
+) -> Generator[Group, None, None]:
     """Start to preprocess series on the Dask cluster and yield those that are finished, group by group."""
-    work = partial(preprocess_series, store_root=config.store_root, config=config.preprocess, access=config.access)
-    return map_groups(address, work, series, window=config.cluster.window, within_s=config.cluster.series_within_s)
+    work = partial(preprocess_series, store_root=store.root, config=store.preprocess, access=store.access)
+    return map_groups(address, work, series, window=config.window, within_s=config.series_within_s)
 
 
 @task(name="preprocess-batch", task_run_name="series {first} to {last}", cache_policy=NO_CACHE)

@@ -86,7 +86,7 @@ def known_to_release(version: int, tracking: Tracking) -> Known | None:
     return None if profile is None else known_to(profile)
 
 
-def check_volumes(release: ReleaseRecord, snapshot: Snapshot, uids: Sequence[str], config: Config) -> None:
+def check_volumes(release: ReleaseRecord, snapshot: Snapshot, uids: Sequence[str], store: VolumeStore) -> None:
     """Check that stored volumes are those of a snapshot.
 
     Raises
@@ -97,7 +97,7 @@ def check_volumes(release: ReleaseRecord, snapshot: Snapshot, uids: Sequence[str
         If one is gone.
     """
     digests = snapshot.table.groupby("series_instance_uid")["volume_digest"].first()
-    for record in VolumeStore.of(config).summaries(uids):
+    for record in store.summaries(uids):
         if record.volume_digest != digests[record.series_instance_uid]:
             raise ReleaseError(
                 f"release {release.name} version {release.version}: the volume of series {record.series_instance_uid} "

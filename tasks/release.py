@@ -11,7 +11,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lidcflow.config import Config, TrainConfig
+from lidcflow.config import TrainConfig
 from lidcflow.config.science import portable
 from lidcflow.errors import ReleaseError
 from lidcflow.evaluate.page import DATA, PAGE
@@ -40,9 +40,9 @@ SPLITS = ("test", "validation")
 """Whose evaluations lie in the folder, each in one of that name."""
 
 
-def folder_of(record: ReleaseRecord, config: Config) -> Path:
+def folder_of(record: ReleaseRecord, reports: Path) -> Path:
     """Return where the facts of a release lie in the workspace."""
-    return config.reports_path / "releases" / f"{record.name}-v{record.version}"
+    return reports / "releases" / f"{record.name}-v{record.version}"
 
 
 def write_facts(record: ReleaseRecord, folder: Path) -> None:
@@ -125,7 +125,7 @@ def publish_release(
     keep_card(run_of(tracking, run_id), record)
     registry.complete_release(tracking, record, run_id, description)
     browse.link_back(tracking, record, run_id)
-    write_facts(record, folder_of(record, plan.config))
+    write_facts(record, folder_of(record, plan.config.reports_path))
     if record.gate.passed:
         registry.set_champion(tracking, version, record.gate.reason)
     return record

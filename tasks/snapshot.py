@@ -13,7 +13,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
-from lidcflow.config import Config
+from lidcflow.config import Config, LabelConfig
 from lidcflow.errors import LabelError
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import require_engine
@@ -21,9 +21,11 @@ from lidcflow.learn.snapshot import Snapshot, build_snapshot
 from lidcflow.learn.training_set import Nodules, TrainingSet, TrainingSettings, fix_training_set
 from lidcflow.release.record import BackbonePin, inputs_digest
 from lidcflow.stats.estimate import ClassCounts
+from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore, VolumeSummary
 from tasks.labels import Labelled, fit_for_learning, label_volumes, nodules_of_records
 from tasks.snapshot_files import config_of_snapshot, find_snapshot, require_volumes, snapshots_folder
+from tasks.tracking.connection import Tracking
 
 
 class TrainingPlan(BaseModel):
@@ -80,7 +82,7 @@ def plan_slices(config: Config) -> TrainingPlan:
     backbone = pin_backbone(config)
     records, labelled, wrong_pixels = _labelled(config)
     snapshot = build_snapshot(records, labelled.labels, config.split)
-    file = snapshots_folder(config) / f"{snapshot.digest[:12]}.parquet"
+    file = snapshots_folder(config.workspace) / f"{snapshot.digest[:12]}.parquet"
     if not file.exists():
         snapshot.save(file)
     plan = _plan(config, snapshot, file, backbone, synthetic=_is_synthetic(records, labelled))
@@ -102,23 +104,23 @@ def _plan_anew(config: Config) -> TrainingPlan:
         backbone_id=backbone.id,
         synthetic=_is_synthetic(records, labelled),
     )
-    fixed = fix_training_set(snapshot, settings, _held_out_nodules(snapshot, records, labelled, config))
+    fixed = fix_training_set(snapshot, settings, _held_out_nodules(snapshot, records, labelled, config.labels))
     plan = _plan_fixed(config, fixed, backbone)
     return plan.model_copy(update={"left_out": len(labelled.left_out), "wrong_pixels": wrong_pixels})
 
 
 def _plan_again(config: Config, name: str) -> TrainingPlan:
     """Plan the training of an earlier snapshot: what the store got since does not enter."""
-    fixed = TrainingSet.load(find_snapshot(name, config))
+    fixed = TrainingSet.load(find_snapshot(name, config.workspace, Tracking.of(config)))
     config = config_of_snapshot(fixed, config)
     backbone = pin_backbone(config)
-    require_volumes(fixed, config, backbone.id)
+    require_volumes(fixed, training_store(config), backbone.id)
     fixed.require_same_weights()
     return _plan_fixed(config, fixed, backbone)
 
 
 def _plan_fixed(config: Config, fixed: TrainingSet, backbone: BackbonePin) -> TrainingPlan:
-    file = snapshots_folder(config) / f"{fixed.id}.parquet"
+    file = snapshots_folder(config.workspace) / f"{fixed.id}.parquet"
     if not file.exists():
         fixed.save(file)
     plan = _plan(config, fixed.snapshot, file, backbone, synthetic=fixed.settings.synthetic)
@@ -178,12 +180,12 @@ def _is_synthetic(volumes: Sequence[VolumeSummary], labelled: Labelled) -> bool:
 
 
 def _held_out_nodules(
-    snapshot: Snapshot, volumes: Sequence[VolumeSummary], labelled: Labelled, config: Config
+    snapshot: Snapshot, volumes: Sequence[VolumeSummary], labelled: Labelled, config: LabelConfig
 ) -> Nodules:
     """Find the nodules that a release is measured by, so that the file of the snapshot holds them too."""
     names = snapshot.table.loc[snapshot.table["split"] != "train", "series_instance_uid"]
     named = set(names.unique())
     held_out = [volume for volume in volumes if volume.series_instance_uid in named]
     expected = np.stack([labelled.labels[volume.series_instance_uid] for volume in held_out])
-    found = nodules_of_records(held_out, labelled.collected, config.labels, expected=expected)
+    found = nodules_of_records(held_out, labelled.collected, config, expected=expected)
     return {volume.series_instance_uid: nodules for volume, nodules in zip(held_out, found, strict=True)}

@@ -13,6 +13,7 @@ from lidcflow.config import Config
 from lidcflow.errors import StoreMismatch, TrainingError
 from lidcflow.learn.training_set import ID_LENGTH, TrainingSet, TrainingSettings, settings_of
 from lidcflow.stats.estimate import ClassCounts, Record
+from lidcflow.store.address import StoreAddress
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, is_there
@@ -34,21 +35,21 @@ class ListedSnapshot(Record):
     releases: tuple[int, ...]
 
 
-def snapshots_folder(config: Config) -> Path:
+def snapshots_folder(workspace: Path) -> Path:
     """Return the folder of snapshots, made on first use."""
-    folder = config.workspace / "snapshots"
+    folder = workspace / "snapshots"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def list_snapshots(config: Config) -> list[ListedSnapshot]:
+def list_snapshots(workspace: Path, tracking: Tracking) -> list[ListedSnapshot]:
     """List the snapshots of the workspace that can be trained from, newest first."""
-    releases = _releases(Tracking.of(config))
-    found = [_listed(file, digest, settings, releases.get(digest, ())) for file, digest, settings in _snapshots(config)]
+    releases, files = _releases(tracking), _snapshots(workspace)
+    found = [_listed(file, digest, settings, releases.get(digest, ())) for file, digest, settings in files]
     return sorted(found, key=lambda one: one.settings.created, reverse=True)
 
 
-def find_snapshot(name: str, config: Config) -> Path:
+def find_snapshot(name: str, workspace: Path, tracking: Tracking) -> Path:
     """Find a snapshot by its path or the leading digits of its digest: in the workspace, else on its run in MLflow.
 
     Raises
@@ -58,14 +59,14 @@ def find_snapshot(name: str, config: Config) -> Path:
     """
     if Path(name).is_file():
         return Path(name)
-    matching = [file for file, digest, _ in _snapshots(config) if digest.startswith(name.lower())]
+    matching = [file for file, digest, _ in _snapshots(workspace) if digest.startswith(name.lower())]
     if len(matching) > 1:
         raise TrainingError(
             f"snapshot {name}: must begin the digest of one snapshot, got {len(matching)} of them; give more digits"
         )
     if matching:
         return matching[0]
-    if fetched := _fetch(name.lower(), config):
+    if fetched := _fetch(name.lower(), workspace, tracking):
         return fetched
     raise TrainingError(
         f"snapshot {name}: must be a file or begin a digest of `lidcflow snapshots`, got neither; choose one of them"
@@ -87,7 +88,7 @@ def config_of_snapshot(fixed: TrainingSet, config: Config) -> Config:
     )
 
 
-def require_volumes(fixed: TrainingSet, config: Config, backbone_id: str) -> None:
+def require_volumes(fixed: TrainingSet, address: StoreAddress, backbone_id: str) -> None:
     """Make sure that backbone and volumes are those of a snapshot.
 
     Raises
@@ -95,9 +96,8 @@ def require_volumes(fixed: TrainingSet, config: Config, backbone_id: str) -> Non
     TrainingError
         If they are not: the first series that is gone or has changed is named.
     """
-    _require_settings(fixed, config, backbone_id)
+    store = _required_store(fixed, address, backbone_id)
     digests = fixed.snapshot.table.groupby("series_instance_uid")["volume_digest"].first()
-    store = VolumeStore.of(config)
     stored = set(store.series_uids())
     gone = [uid for uid in digests.index if uid not in stored]
     if gone:
@@ -114,10 +114,11 @@ def require_volumes(fixed: TrainingSet, config: Config, backbone_id: str) -> Non
         )
 
 
-def _require_settings(fixed: TrainingSet, config: Config, backbone_id: str) -> None:
+def _required_store(fixed: TrainingSet, address: StoreAddress, backbone_id: str) -> VolumeStore:
+    """Open the store, and check that its preprocessing and the backbone are those of a snapshot."""
     settings = fixed.settings
     try:
-        VolumeStore.of(config)
+        store = address.open()
     except StoreMismatch as error:
         raise TrainingError(f"snapshot {fixed.id}: the store must hold volumes of its preprocessing; {error}") from None
     if settings.preprocess.digest != settings.preprocess_digest:
@@ -130,10 +131,11 @@ def _require_settings(fixed: TrainingSet, config: Config, backbone_id: str) -> N
             f"snapshot {fixed.id}: its features must be of the backbone {settings.backbone_id}, but the one at hand is "
             f"{backbone_id}; set train.backbone_weights to the weight file that it was trained with"
         )
+    return store
 
 
-def _snapshots(config: Config) -> Iterator[tuple[Path, str, TrainingSettings]]:
-    for file in sorted((config.workspace / "snapshots").glob("[0-9a-f]*.parquet")):
+def _snapshots(workspace: Path) -> Iterator[tuple[Path, str, TrainingSettings]]:
+    for file in sorted((workspace / "snapshots").glob("[0-9a-f]*.parquet")):
         if found := settings_of(file):
             yield file, *found
 
@@ -160,9 +162,8 @@ def _releases(tracking: Tracking) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _fetch(name: str, config: Config) -> Path | None:
+def _fetch(name: str, workspace: Path, tracking: Tracking) -> Path | None:
     """Copy a snapshot from the run of a training into the workspace."""
-    tracking = Tracking.of(config)
     if not re.fullmatch(rf"[0-9a-f]{{{ID_LENGTH},64}}", name) or not is_there(tracking):
         return None
     file = f"{name[:ID_LENGTH]}.parquet"
@@ -170,7 +171,7 @@ def _fetch(name: str, config: Config) -> Path | None:
         with tempfile.TemporaryDirectory() as folder:
             fetched = run.fetch(f"{ARTIFACTS}/{file}", Path(folder))
             if fetched and (fixed := TrainingSet.load(fetched)).digest.startswith(name):
-                kept = snapshots_folder(config) / file
+                kept = snapshots_folder(workspace) / file
                 fixed.save(kept)
                 return kept
     return None

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from lidcflow.config import Config
+from lidcflow.config import Access, Config
 from lidcflow.erase.log import standing
 from lidcflow.erase.subject import Subject
 from lidcflow.erase.tombstones import tombstones_in
@@ -17,13 +17,12 @@ from lidcflow.series.find import Index, index_files
 from lidcflow.series.verdicts import listed_kinds
 from lidcflow.source.download import Downloaded, Plan, download, plan_download
 from lidcflow.source.files import Listing, joined
-from lidcflow.source.places import check_source, list_source
+from lidcflow.source.places import ImageSource
 from tasks.cluster.cores import local_workers
 from tasks.progress import stage
 
 __all__ = [
     "check_holds_ct",
-    "check_source",
     "erased_subjects",
     "fetch_files",
     "find_in_places",
@@ -34,7 +33,7 @@ __all__ = [
 CACHE_FILE = "headers.db"
 
 
-def find_series(source: str, config: Config, *, fresh: bool = False) -> Index:
+def find_series(source: ImageSource, config: Config, *, fresh: bool = False) -> Index:
     """Read every header of a source, or remember it, and judge each series.
 
     Raises
@@ -44,15 +43,14 @@ def find_series(source: str, config: Config, *, fresh: bool = False) -> Index:
     ResourceError
         If the storage of objects does not answer.
     """
-    check_source(source, config.access)
     with stage("list") as listing:
-        found = list_source(source, config.access, listing.reach)
+        found = source.listing(listing.reach)
         if listing.total is None:
             listing.reach(found.n_files, None)
     return _judged(found, config, fresh=fresh)
 
 
-def check_holds_ct(source: str, found: Index) -> None:
+def check_holds_ct(source: ImageSource, found: Index) -> None:
     """Raise if a source holds series of other modalities alone.
 
     Raises
@@ -69,7 +67,7 @@ def check_holds_ct(source: str, found: Index) -> None:
     )
 
 
-def find_in_places(name: str, places: Sequence[str], config: Config) -> Index:
+def find_in_places(name: str, places: Sequence[ImageSource], config: Config) -> Index:
     """Read every header in some places of a source, and judge each series.
 
     Raises
@@ -77,7 +75,7 @@ def find_in_places(name: str, places: Sequence[str], config: Config) -> Index:
     SourceError, ResourceError
         As for `find_series`.
     """
-    return _judged(joined(name, [list_source(place, config.access) for place in places]), config)
+    return _judged(joined(name, [place.listing() for place in places]), config)
 
 
 def _judged(found: Listing, config: Config, *, fresh: bool = False) -> Index:
@@ -87,14 +85,14 @@ def _judged(found: Listing, config: Config, *, fresh: bool = False) -> Index:
         workers = local_workers(config.cluster)
         reader = HeaderReader(secret, access=config.access, workers=workers, cache=cache, forgets=forgets)
         index = index_files(found, reader, config=config.preprocess, on_progress=indexing.reach)
-    return refuse_erased(index, erased, config)
+    return refuse_erased(index, erased, config.workspace)
 
 
-def refuse_erased(index: Index, erased: Collection[Subject], config: Config) -> Index:
+def refuse_erased(index: Index, erased: Collection[Subject], workspace: Path) -> Index:
     """Refuse what was erased and came again, and forget headers that were read before the erasure was known."""
     kept_out = without_erased(index, erased)
     if uids := erased_uids(kept_out):
-        forget_series(config.workspace / CACHE_FILE, uids)
+        forget_series(workspace / CACHE_FILE, uids)
     return kept_out
 
 
@@ -104,7 +102,7 @@ def erased_subjects(config: Config) -> frozenset[Subject]:
     return standing(config.workspace) | in_catalog
 
 
-def plan_files(source: str, config: Config) -> Plan:
+def plan_files(source: ImageSource) -> Plan:
     """Find what a download of a source would fetch.
 
     Raises
@@ -115,10 +113,10 @@ def plan_files(source: str, config: Config) -> Plan:
         If storage does not answer.
     """
     with stage("list") as listing:
-        return plan_download(source, config.access, listing.reach)
+        return plan_download(source, listing.reach)
 
 
-def fetch_files(plan: Plan, folder: Path, config: Config) -> Downloaded:
+def fetch_files(plan: Plan, folder: Path, access: Access) -> Downloaded:
     """Fetch the files of a plan that a folder does not hold yet.
 
     Raises
@@ -127,4 +125,4 @@ def fetch_files(plan: Plan, folder: Path, config: Config) -> Downloaded:
         If the disk lacks room, or storage does not answer.
     """
     with stage("download", len(plan.wanted)) as fetching:
-        return download(plan, folder, config.access, fetching.advance)
+        return download(plan, folder, access, fetching.advance)

@@ -90,6 +90,11 @@ class DicomwebServer:
         """How sources reach it, as ``pacs:tiny``."""
         return Access(pacs={"tiny": self.config})
 
+    @property
+    def service(self) -> Service:
+        """The service as ``pacs:tiny`` names it."""
+        return Service("tiny", self.config)
+
     def connect(self, **settings: Any) -> Pacs:
         """Open a connection to it, with some settings changed."""
         return Pacs(Service("tiny", self.config.model_copy(update=settings)))

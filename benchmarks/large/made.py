@@ -16,7 +16,7 @@ import numpy as np
 from lidcflow.config import Access, Config, LabelConfig, PreprocessConfig
 from lidcflow.dicom.records import Acquisition, PixelFormat, Reason, Series, SourceSlice
 from lidcflow.learn.backbones import describe_backbone
-from lidcflow.objects import bucket_of, is_object_url
+from lidcflow.objects import bucket_of
 from lidcflow.series.verdicts import Verdict
 from lidcflow.store.arrays import encode_features, encode_image
 from lidcflow.store.buckets import COMMITTED
@@ -120,12 +120,12 @@ def make(config: Config, count: int, *, arrays_of: int | None = None) -> None:
     VolumeStore.of(config, create=True)
     template = group_of(config)
     described = {name: content for name, content in template.items() if name == "zarr.json"}
-    write = _bucket_writer(config) if is_object_url(config.store_root) else _folder_writer(config)
+    write = _folder_writer(config) if config.store_folder else _bucket_writer(config)
 
     def put(number: int) -> None:
         write(number, template if arrays_of is None or number < arrays_of else described)
 
-    with ThreadPoolExecutor(config.access.s3.connections if is_object_url(config.store_root) else 1) as pool:
+    with ThreadPoolExecutor(1 if config.store_folder else config.access.s3.connections) as pool:
         for start in range(0, count, 1000):
             list(pool.map(put, range(start, min(start + 1000, count))))
     write_labels(config.workspace / LABELS, count)

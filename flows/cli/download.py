@@ -12,6 +12,7 @@ from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line
 from flows.cli.progress import shown_progress
 from flows.cli.sources import announce, print_surroundings
 from lidcflow.series.verdicts import Beside
+from lidcflow.source.places import parse_source
 
 
 def download(
@@ -24,8 +25,8 @@ def download(
     config = configured(config_file, None)
     announce(source)
     with shown_progress("looking for files"):
-        plan = lazy.plan_files(source, config)
-        done = lazy.fetch_files(plan, folder, config)
+        plan = lazy.plan_files(parse_source(source, config.access))
+        done = lazy.fetch_files(plan, folder, config.access)
     report = {**asdict(done), "unsafe_names": plan.unsafe, "incomplete": plan.incomplete}
     if as_json:
         print_json({**report, "collections": [asdict(one) for one in plan.collections], "notice": NOTICE})

@@ -51,7 +51,7 @@ def _print_list(config: Config, as_json: bool) -> None:
             "own": name in config.experiments,
             "arms": [arm.name for arm in arms_of(name, config)],
         }
-        for name, one in experiments_of(config).items()
+        for name, one in experiments_of(config.experiments).items()
     ]
     if as_json:
         print_json({"experiments": listed, "notice": NOTICE})

@@ -14,6 +14,7 @@ from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_table, write_csv
 from flows.cli.progress import shown_progress
 from flows.cli.sources import announce, print_plan, print_surroundings, sentence_alone
+from lidcflow.source.places import checked_source
 
 if TYPE_CHECKING:
     from lidcflow.series.find import Index, Verdict
@@ -48,14 +49,14 @@ def index(
     config = configured(config_file, workspace)
     if plan:
         return print_plan(source, as_json)
-    lazy.check_source(source, config.access)
+    images = checked_source(source, config.access)
     announce(source)
     with shown_progress("looking for files"):
-        found = lazy.find_series(source, config, fresh=fresh)
+        found = lazy.find_series(images, config, fresh=fresh)
     with lazy.Catalog(config.catalog) as catalog:
         catalog.record_verdicts(found)
     if not every:
-        lazy.check_holds_ct(source, found)
+        lazy.check_holds_ct(images, found)
     listed = list(found) if every else found.in_question
     rows = [_verdict_row(verdict) for verdict in listed]
     if csv_file:

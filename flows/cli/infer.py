@@ -13,6 +13,7 @@ from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print
 from flows.cli.session import flow_session
 from flows.cli.sources import others_line
 from lidcflow.config.file import load_config
+from lidcflow.source.places import checked_source
 from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def infer(
     """Recommend slices of every series of a source, each with a page to open."""
     given = {key: value for key, value in {"release": release, "documents": documents}.items() if value}
     config = load_config(config_file, workspace=workspace, infer=given or None)
-    lazy.check_source(source, config.access)
+    checked_source(source, config.access)
     lazy.load_release(Tracking.of(config), config.infer.release)  # a missing one is told before anything starts
     with flow_session(config):
         report = lazy.infer(source, config, out)

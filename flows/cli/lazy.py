@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from tasks.release import write_facts as write_facts
     from tasks.snapshot_files import list_snapshots as list_snapshots
     from tasks.source import check_holds_ct as check_holds_ct
-    from tasks.source import check_source as check_source
     from tasks.source import fetch_files as fetch_files
     from tasks.source import find_series as find_series
     from tasks.source import plan_files as plan_files
@@ -70,7 +69,6 @@ _PLACES = {
     "VolumeStore": "lidcflow.store.volumes:VolumeStore",
     "all_label_rows": "lidcflow.labels.slices:all_label_rows",
     "check_holds_ct": "tasks.source:check_holds_ct",
-    "check_source": "tasks.source:check_source",
     "choose_scans": "lidcflow.phantom.series:choose_scans",
     "clean_up": "flows.clean:clean_up",
     "deploy": "flows.service.deploy:deploy",

@@ -12,6 +12,7 @@ from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured
 from flows.cli.output import SOME_LACKING, print_json, print_line, print_table, write_csv
 from flows.cli.session import flow_session
 from flows.cli.sources import announce, print_surroundings, sentence_alone
+from lidcflow.source.places import checked_source
 
 if TYPE_CHECKING:
     from flows.preprocess import PreprocessReport
@@ -28,7 +29,7 @@ def preprocess(
 ) -> None:
     """Bring every usable series of a source into the store; what is there already is reused."""
     config = configured(config_file, workspace)
-    lazy.check_source(source, config.access)
+    checked_source(source, config.access)
     announce(source)
     with flow_session(config):
         report = lazy.preprocess(source, config)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import print_json, print_line, print_table
+from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:
     from tasks.snapshot_files import ListedSnapshot
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def snapshots(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
     """List the training sets of the workspace, newest first; `lidcflow train --snapshot ID` trains from one again."""
     config = configured(config_file, workspace)
-    listed = lazy.list_snapshots(config)
+    listed = lazy.list_snapshots(config.workspace, Tracking.of(config))
     if as_json:
         print_json([one.model_dump(mode="json") for one in listed])
     elif listed:

@@ -12,7 +12,7 @@ from rich.console import Console
 from flows.cli.output import NOTICE, print_json, print_line
 from lidcflow.dicom.records import Collection
 from lidcflow.series.verdicts import Beside, listed_kinds
-from lidcflow.source import idc
+from lidcflow.source.places import parse_source
 
 if TYPE_CHECKING:
     from flows.preprocess import RefusedSeries
@@ -64,4 +64,4 @@ def sentence_alone(named: Verdict | RefusedSeries) -> str:
 
 
 def _collections(source: str) -> tuple[Collection, ...]:
-    return idc.collections_of(idc.find_series(source)) if idc.is_archive_name(source) else ()
+    return parse_source(source).collections()

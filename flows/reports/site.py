@@ -47,7 +47,7 @@ class Site:
         if said.volume is None:
             return None
         try:
-            store = VolumeStore.found(self.config.reading.store_root, self.config.access)
+            store = VolumeStore.found(self.config.inbox_store_root, self.config.access)
             if store is None or store.record(said.series_instance_uid).volume_digest != said.volume.volume_digest:
                 return None
             return as_usual(said, store.read_hu(said.series_instance_uid))

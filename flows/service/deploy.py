@@ -42,7 +42,7 @@ from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
 from flows.service.schedules import INBOX, Deployment, Schedule, Trigger, last_due, scheduled
-from lidcflow.config import Config
+from lidcflow.config import ClusterConfig, Config
 from lidcflow.config.cluster import LOCAL, Pool, is_class
 from lidcflow.errors import ConfigError
 
@@ -298,14 +298,14 @@ def check_profile(profile: Profile, config: Config) -> list[str]:
 def local_only(config: Config) -> dict[str, str]:
     """Return the keys that are good on one machine alone, and what to set instead."""
     found: dict[str, str] = {}
-    for pool in _pools(config):
+    for pool in _pools(config.cluster):
         if pool.place == LOCAL:
             found["cluster.place"] = "local works on the machine of the flow; set a scheduler's address or a class"
     if urlsplit(config.catalog).scheme.startswith("sqlite"):
         found["catalog_url"] = "SQLite is a file of one machine; set a postgresql+... URL"
     if urlsplit(config.tracking_uri).scheme not in ("http", "https"):
         found["tracking.uri"] = f"{_kind(config.tracking_uri)} is for one machine; set the URL of `mlflow server`"
-    if "://" not in config.store_root and not is_shared(config.workspace):
+    if config.store_folder and not is_shared(config.workspace):
         found["store"] = "it is a folder on a disk of this machine; set s3://..., or put the workspace on a shared disk"
     return found
 
@@ -316,7 +316,7 @@ def doubts(config: Config) -> list[str]:
         "catalog_url": config.catalog,
         "tracking.uri": config.tracking_uri,
         "access.s3.endpoint": config.access.s3.endpoint or "",
-        **{f"cluster.place of {pool.name}": pool.place for pool in _pools(config)},
+        **{f"cluster.place of {pool.name}": pool.place for pool in _pools(config.cluster)},
     }
     sentences = [
         f"{key} names a loopback address, which is another machine on every machine"
@@ -339,8 +339,8 @@ def is_shared(folder: Path) -> bool:
     return bool(above) and mounts[max(above, key=len)].startswith(SHARED_SYSTEMS)
 
 
-def _pools(config: Config) -> tuple[Pool, Pool]:
-    return config.cluster.pool("preprocess"), config.cluster.pool("train")
+def _pools(cluster: ClusterConfig) -> tuple[Pool, Pool]:
+    return cluster.pool("preprocess"), cluster.pool("train")
 
 
 def _host(url: str) -> str:

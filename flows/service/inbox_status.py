@@ -10,7 +10,6 @@ from datetime import datetime
 from pydantic import BaseModel
 from sqlalchemy import make_url
 
-from lidcflow.config import Config
 from lidcflow.inbox.delivery import UNFINISHED
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Rounds
@@ -56,11 +55,11 @@ class InboxStatus(BaseModel):
     owed: dict[str, int] = {}
 
 
-def inbox_status(config: Config) -> InboxStatus | None:
+def inbox_status(catalog: str) -> InboxStatus | None:
     """Return how the inbox stands; None where nothing was ever looked into."""
-    if is_missing_sqlite(config.catalog):
+    if is_missing_sqlite(catalog):
         return None
-    with Ledger(config.catalog) as ledger, Rounds(config.catalog) as rounds:
+    with Ledger(catalog) as ledger, Rounds(catalog) as rounds:
         counts, newest = ledger.counts(), rounds.newest(SHOWN_ROUNDS)
         if not (counts or newest):
             return None

@@ -30,7 +30,7 @@ def kept_status(config: Config) -> KeptStatus:
     settings = config.retention
     return KeptStatus(
         prefect_days=settings.prefect_days,
-        prefect_bytes=database_bytes(config),
+        prefect_bytes=database_bytes(config.prefect_home),
         inbox_store_days=_at_least(settings.inbox_store_days, config.drift.days),
         reports_days=_at_least(settings.reports_days, config.drift.days),
         last=last_clean_up(config.workspace),

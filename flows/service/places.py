@@ -9,15 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 from flows.environment import WHOLE_CONFIG
 from flows.service.servers import environment
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError, LidcflowError, ReleaseError, TrackingAway
-from lidcflow.inbox.targets import check_target
-from lidcflow.pacs.places import is_pacs
-from lidcflow.source.places import check_source
+from lidcflow.inbox.targets import FolderTarget, parse_target
+from lidcflow.source.places import checked_source, parse_source
 from lidcflow.store.locate import is_store
 from tasks.tracking.place import Tracking
 from tasks.tracking.record import CHAMPION
@@ -43,14 +41,16 @@ def source_faults(config: Config) -> Iterator[str]:
     """Yield a sentence for each configured source that names nothing, or that can't be read."""
     sources = [("archive", config.archive)] if config.archive else []
     for key, source in [*sources, *(("inbox", inbox) for inbox in config.inboxes)]:
-        yield from _faults_of(partial(check_source, source, config.access), _label(key, source))
+        yield from _faults_of(partial(checked_source, source, config.access), _label(key, source))
 
 
 def target_faults(config: Config) -> Iterator[str]:
     """Yield a sentence for each target that documents can't be delivered to, or that lies in a source."""
-    for target in config.delivery.to:
-        yield from _faults_of(partial(check_target, target, config.access), _label("delivery.to", target))
-        yield from (_inside(target, source) for source in config.inboxes if _lies_in(target, source))
+    for target in (parse_target(text, config.access) for text in config.delivery.to):
+        yield from _faults_of(target.check, _label("delivery.to", target.text))
+        if isinstance(target, FolderTarget):
+            inboxes = [source for source in config.inboxes if parse_source(source).encloses(target.folder)]
+            yield from (_inside(target.text, source) for source in inboxes)
 
 
 def release_fault(config: Config) -> str | None:
@@ -102,18 +102,12 @@ def _label(key: str, place: str) -> str:
     return f"{key} {place}" if _PACS_NAME.fullmatch(place) else key
 
 
-def _faults_of(check: Callable[[], None], key: str) -> Iterator[str]:
+def _faults_of(check: Callable[[], object], key: str) -> Iterator[str]:
     try:
         check()
     except LidcflowError as error:
         sentence = str(error)
         yield sentence if sentence.startswith(key) else f"{key}: {sentence}"
-
-
-def _lies_in(target: str, source: str) -> bool:
-    if is_pacs(target) or not Path(source).is_dir():
-        return False
-    return Path(target).resolve().is_relative_to(Path(source).resolve())
 
 
 def _inside(target: str, source: str) -> str:

@@ -22,6 +22,7 @@ from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, TurnTaken
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Round, Rounds
+from lidcflow.source.places import ImageSource, parse_source
 from tasks.arrivals import note_arrivals, recorded
 from tasks.tracking.connection import Tracking
 from tasks.tracking.registry import load_release
@@ -83,13 +84,14 @@ def look(config: Config) -> Round:
     """
     with at_work(config.workspace, "inbox", alone=True, catalog=config.catalog), Ledger(config.catalog) as ledger:
         release = load_release(Tracking.of(config), config.infer.release)
-        reading = config.reading.model_copy(update={"preprocess": release.preprocess})
-        unreachable = note_all(config.inboxes, reading, ledger, release.version)
-        waiting = sum(len(ledger.waiting(source)) for source in config.inboxes)
+        reading = config.model_copy(update={"preprocess": release.preprocess})
+        sources = [parse_source(source, config.access) for source in config.inboxes]
+        unreachable = note_all(sources, reading, ledger, release.version)
+        waiting = sum(len(ledger.waiting(source.text)) for source in sources)
         return Round(unreachable=tuple(unreachable), waiting=waiting)
 
 
-def note_all(sources: Sequence[str], config: Config, ledger: Ledger, release: int) -> list[str]:
+def note_all(sources: Sequence[ImageSource], config: Config, ledger: Ledger, release: int) -> list[str]:
     """Note what each source shows; return a sentence for each that could not be looked into."""
     unreachable = []
     for source in sources:

@@ -6,17 +6,15 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from lidcflow.config import Config
-
 DAY_S = 86400
 WORTH_IT_BYTES = 20 * 2**20
 WORTH_IT_SHARE = 0.25
 """Of the file, that must be free for it to be written anew, which takes a second for each 100 MB."""
 
 
-def retention_settings(config: Config) -> dict[str, str]:
+def retention_settings(days: float) -> dict[str, str]:
     """Return the variables that make a Prefect server delete old runs, with logs and artifacts, and old events."""
-    kept_s = int(config.retention.prefect_days * DAY_S)
+    kept_s = int(days * DAY_S)
     return {
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(kept_s),
@@ -24,14 +22,14 @@ def retention_settings(config: Config) -> dict[str, str]:
     }
 
 
-def database_of(config: Config) -> Path:
+def database_of(prefect_home: Path) -> Path:
     """Return the file of the server's database."""
-    return config.prefect_home / "prefect.db"
+    return prefect_home / "prefect.db"
 
 
-def database_bytes(config: Config) -> int:
+def database_bytes(prefect_home: Path) -> int:
     """Return the size of the database with what is written beside it."""
-    file = database_of(config)
+    file = database_of(prefect_home)
     parts = (file, file.with_name("prefect.db-wal"))
     return sum(part.stat().st_size for part in parts if part.is_file())
 

@@ -11,7 +11,7 @@ import yaml
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from lidcflow.config import Config
+from lidcflow.config import Config, ServeConfig
 from lidcflow.errors import ConfigError
 
 OVERRIDES = {
@@ -143,14 +143,14 @@ def last_due(schedule: Schedule, now: datetime) -> datetime | None:
 
 def _filled(deployment: Deployment, config: Config) -> Deployment:
     key = SOURCES.get(deployment.name)
-    schedules = [_overridden(deployment.name, schedule, config) for schedule in deployment.schedules]
+    schedules = [_overridden(deployment.name, schedule, config.serve) for schedule in deployment.schedules]
     lacks = key is not None and not getattr(config, key)
     return deployment.model_copy(update={"schedules": schedules, "missing": key if lacks else None})
 
 
-def _overridden(name: str, schedule: Schedule, config: Config) -> Schedule:
+def _overridden(name: str, schedule: Schedule, serve: ServeConfig) -> Schedule:
     field, key = OVERRIDES[name]
-    changes = {field: getattr(config.serve, key), "timezone": config.serve.timezone if schedule.cron else None}
+    changes = {field: getattr(serve, key), "timezone": serve.timezone if schedule.cron else None}
     changed = schedule.model_copy(update={name: value for name, value in changes.items() if value is not None})
     _check(changed, key)
     return changed

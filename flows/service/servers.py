@@ -13,7 +13,7 @@ from flows.service.leftovers import WORKSPACE_MARK
 from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, ensure_password
 from flows.service.prefect_database import retention_settings
 from flows.service.processes import Service
-from lidcflow.config import Config
+from lidcflow.config import Config, ServeConfig
 from lidcflow.config.cluster import LOCAL
 from lidcflow.errors import ResourceError
 
@@ -107,9 +107,9 @@ def prefect_server(config: Config) -> Service:
     }
     return Service(
         name="Prefect server",
-        arguments=("-m", "flows.service.prefect_app", *_listening(config, config.serve.prefect_port)),
-        environment=retention_settings(config) | environment(config) | guarding,
-        log=log_folder(config) / "prefect-server.log",
+        arguments=("-m", "flows.service.prefect_app", *_listening(config.serve, config.serve.prefect_port)),
+        environment=retention_settings(config.retention.prefect_days) | environment(config) | guarding,
+        log=log_folder(config.workspace) / "prefect-server.log",
         health_url=f"{addresses(config).prefect_api}/health",
     )
 
@@ -133,9 +133,9 @@ def mlflow_server(config: Config) -> Service | None:
     config.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
     return Service(
         name="MLflow server",
-        arguments=("-m", "flows.service.mlflow_app", *_listening(config, config.serve.mlflow_port)),
+        arguments=("-m", "flows.service.mlflow_app", *_listening(config.serve, config.serve.mlflow_port)),
         environment=environment(config) | settings,
-        log=log_folder(config) / "mlflow-server.log",
+        log=log_folder(config.workspace) / "mlflow-server.log",
         health_url=f"{addresses(config).mlflow}/health",
     )
 
@@ -146,7 +146,7 @@ def reports_server(config: Config) -> Service:
         name="reports server",
         arguments=("-m", "flows.reports.server"),
         environment=environment(config),
-        log=log_folder(config) / "reports-server.log",
+        log=log_folder(config.workspace) / "reports-server.log",
         health_url=f"{addresses(config).reports}/health",
     )
 
@@ -162,7 +162,7 @@ def worker(config: Config) -> Service:
         name="worker",
         arguments=("-m", "prefect", "worker", "start", *who, "--install-policy", "never"),
         environment=client_environment(config) | readers_address(config),
-        log=log_folder(config) / "worker.log",
+        log=log_folder(config.workspace) / "worker.log",
         stop_signal="SIGKILL",
     )
 
@@ -175,7 +175,7 @@ def poller(config: Config) -> Service | None:
         name="inbox poller",
         arguments=("-m", "flows.service.poller"),
         environment=client_environment(config),
-        log=log_folder(config) / "inbox-poller.log",
+        log=log_folder(config.workspace) / "inbox-poller.log",
     )
 
 
@@ -187,7 +187,7 @@ def readers(config: Config) -> Service | None:
         name="readers",
         arguments=("-m", "flows.service.readers"),
         environment=environment(config),
-        log=log_folder(config) / "readers.log",
+        log=log_folder(config.workspace) / "readers.log",
     )
 
 
@@ -199,14 +199,14 @@ def readers_address(config: Config) -> dict[str, str]:
     return {READERS: f"{protocol}://{READERS_HOST}:{config.serve.readers_port}"}
 
 
-def _listening(config: Config, port: int) -> tuple[str, ...]:
-    names = [argument for name in config.serve.hosts for argument in ("--name", name)]
-    return ("--host", config.serve.host, "--port", str(port), *names)
+def _listening(config: ServeConfig, port: int) -> tuple[str, ...]:
+    names = [argument for name in config.hosts for argument in ("--name", name)]
+    return ("--host", config.host, "--port", str(port), *names)
 
 
-def log_folder(config: Config) -> Path:
+def log_folder(workspace: Path) -> Path:
     """Return the folder of the services' logs."""
-    return config.workspace.absolute() / "logs"
+    return workspace.absolute() / "logs"
 
 
 def environment(config: Config) -> dict[str, str]:

@@ -21,7 +21,6 @@ from lidcflow.config import Config
 from lidcflow.drift.record import last_drift_check
 from lidcflow.erase.tombstones import tombstones_in
 from lidcflow.errors import LidcflowError
-from lidcflow.objects import is_object_url
 from lidcflow.release.retraining import last_retraining_check
 from lidcflow.report.page import DATA
 from lidcflow.store.locate import committed_series, is_store
@@ -46,17 +45,17 @@ class LastDrift(BaseModel):
     drifted: list[str]
 
 
-def last_reading(config: Config) -> LastReading | None:
+def last_reading(reports: Path) -> LastReading | None:
     """Look at the dates of the reports; their content may be of thousands of series."""
-    written_s = [file.stat().st_mtime for file in config.reports_path.glob(f"*/*/{DATA}")]
+    written_s = [file.stat().st_mtime for file in reports.glob(f"*/*/{DATA}")]
     if not written_s:
         return None
     return LastReading(when=datetime.fromtimestamp(max(written_s), UTC), reports=len(written_s))
 
 
-def last_drift(config: Config) -> LastDrift | None:
+def last_drift(checks: Path) -> LastDrift | None:
     """Read the newest check."""
-    check = last_drift_check(config.drift_path)
+    check = last_drift_check(checks)
     if check is None:
         return None
     return LastDrift(
@@ -68,13 +67,13 @@ def last_drift(config: Config) -> LastDrift | None:
     )
 
 
-def low_disk(free_bytes: int, config: Config) -> str | None:
+def low_disk(free_bytes: int, low_gib: float) -> str | None:
     """Return a sentence when the workspace's disk is nearly full."""
     free_gib = free_bytes / 2**30
-    if free_gib >= config.serve.disk_low_gib:
+    if free_gib >= low_gib:
         return None
     return (
-        f"disk of the workspace: must have {config.serve.disk_low_gib:g} GiB free, got {free_gib:.1f} GiB; free some, "
+        f"disk of the workspace: must have {low_gib:g} GiB free, got {free_gib:.1f} GiB; free some, "
         "or set serve.disk_low_gib"
     )
 
@@ -150,26 +149,26 @@ def status_of(config: Config) -> Status:
     problems: list[str] = []
     service = served(config)
     releases = _or_problem(lambda: _releases(config), problems)
-    erasures = _or_problem(lambda: _erasures(config), problems)
-    inbox = _or_problem(lambda: inbox_status(config), problems)
+    erasures = _or_problem(lambda: _erasures(config.catalog), problems)
+    inbox = _or_problem(lambda: inbox_status(config.catalog), problems)
     problems += _remarks(releases, erasures)
     problems += [*source_faults(config), *target_faults(config), *round_faults(inbox)]
     free_bytes = shutil.disk_usage(nearest_folder(config.workspace)).free
-    if low := low_disk(free_bytes, config):
+    if low := low_disk(free_bytes, config.serve.disk_low_gib):
         problems.append(low)
     return Status(
         workspace=config.workspace.absolute(),
         exists=config.workspace.is_dir(),
         service=service,
         store=_or_problem(lambda: _store(config), problems),
-        catalog=_or_problem(lambda: _catalog(config), problems),
+        catalog=_or_problem(lambda: _catalog(config.catalog), problems),
         releases=releases,
-        retraining=_retraining(config),
+        retraining=_retraining(config.workspace),
         erasures=erasures,
         runs=_or_problem(lambda: _runs(config, service), problems),
-        reading=last_reading(config),
+        reading=last_reading(config.reports_path),
         inbox=inbox,
-        drift=last_drift(config),
+        drift=last_drift(config.drift_path),
         kept=kept_status(config),
         disk_free_bytes=free_bytes,
         versions={package: version(package) for package in PACKAGES},
@@ -195,20 +194,20 @@ def _store(config: Config) -> StoreStatus | None:
     if not is_store(config.store_root, config.access):
         return None
     series = committed_series(config.store_root, config.preprocess, config.access)
-    return StoreStatus(series=len(series), size_bytes=_size_bytes(config.store_root))
+    return StoreStatus(series=len(series), size_bytes=_size_bytes(config.store_folder))
 
 
-def _size_bytes(root: str) -> int | None:
+def _size_bytes(folder: Path | None) -> int | None:
     """Add up the files of a folder; to list every object of a bucket would take minutes."""
-    if is_object_url(root):
+    if folder is None:
         return None
-    return sum(file.stat().st_size for file in Path(root).rglob("*") if file.is_file())
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _catalog(config: Config) -> dict[str, int] | None:
-    if is_missing_sqlite(config.catalog):
+def _catalog(url: str) -> dict[str, int] | None:
+    if is_missing_sqlite(url):
         return None
-    with Catalog(config.catalog) as catalog:
+    with Catalog(url) as catalog:
         return {state.value: count for state, count in catalog.counts().items()}
 
 
@@ -229,13 +228,13 @@ def _releases(config: Config) -> ReleasesStatus | None:
     )
 
 
-def _retraining(config: Config) -> RetrainStatus | None:
-    last = last_retraining_check(config.workspace)
+def _retraining(workspace: Path) -> RetrainStatus | None:
+    last = last_retraining_check(workspace)
     return RetrainStatus(checked=last.checked, outcome=last.outcome, why=last.why) if last else None
 
 
-def _erasures(config: Config) -> ErasureStatus | None:
-    found = tombstones_in(config.catalog)
+def _erasures(catalog: str) -> ErasureStatus | None:
+    found = tombstones_in(catalog)
     cut_short = [f"--{stone.subject.kind} {stone.subject.key}" for stone in found if stone.done is None]
     return ErasureStatus(done=len(found) - len(cut_short), cut_short=cut_short) if found else None
 

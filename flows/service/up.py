@@ -91,7 +91,7 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
 def _start(config: Config, supervisor: Supervisor) -> dict[str, bool]:
     """Start the servers, then what needs them; return which deployments are paused."""
     paused: dict[str, bool] = {}
-    supervisor.start(prefect_server(config), before=lambda: shrink(database_of(config)))
+    supervisor.start(prefect_server(config), before=lambda: shrink(database_of(config.prefect_home)))
     for server in (mlflow_server(config), reports_server(config), readers(config)):
         if server is not None:
             supervisor.start(server)
@@ -106,7 +106,7 @@ def _start(config: Config, supervisor: Supervisor) -> dict[str, bool]:
 
 def _deploy(config: Config, environment: Mapping[str, str]) -> dict[str, bool]:
     """Apply the deployments in a process of their own, with the worker's environment; see `flows.service.deploy`."""
-    log = log_folder(config) / "deploy.log"
+    log = log_folder(config.workspace) / "deploy.log"
     with log.open("w", encoding="utf-8") as errors:
         job = subprocess.Popen(
             [sys.executable, "-P", "-m", "flows.service.deploy"],

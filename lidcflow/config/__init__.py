@@ -178,12 +178,29 @@ class Config(Settings):
     @property
     def store_root(self) -> str:
         """Place of the Zarr store: a folder, or ``s3://bucket/prefix``."""
-        return self.store if "://" in self.store else str(self.workspace.absolute() / self.store)
+        return self._root_of(self.store)
 
     @property
-    def reading(self) -> Config:
-        """The same with the stores' roles exchanged: volumes that are only read stay apart from the training's."""
-        return self.model_copy(update={"store": self.inbox_store, "inbox_store": self.store})
+    def store_folder(self) -> Path | None:
+        """Folder of the Zarr store; None where it lies in a bucket."""
+        return self._folder_of(self.store)
+
+    @property
+    def inbox_store_root(self) -> str:
+        """Place of the Zarr store of volumes that were only read."""
+        return self._root_of(self.inbox_store)
+
+    @property
+    def inbox_store_folder(self) -> Path | None:
+        """Folder of that store; None where it lies in a bucket."""
+        return self._folder_of(self.inbox_store)
+
+    def _root_of(self, store: str) -> str:
+        folder = self._folder_of(store)
+        return store if folder is None else str(folder)
+
+    def _folder_of(self, store: str) -> Path | None:
+        return None if "://" in store else self.workspace.absolute() / store
 
     @property
     def scratch_path(self) -> Path:

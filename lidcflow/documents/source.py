@@ -16,13 +16,12 @@ from lidcflow.dicom.records import Reason
 from lidcflow.dicom.values import integer_of, is_uid, names_instance, quiet, text_of
 from lidcflow.documents.identity import KEYWORDS
 from lidcflow.errors import DocumentError, ResourceError
-from lidcflow.objects import is_object_url
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import is_pacs, place_of, split_instance
+from lidcflow.pacs.places import place_of, split_instance
 from lidcflow.pacs.retrieve import metadata
 from lidcflow.report.recommendation import Recommendation
-from lidcflow.source.bucket import open_object
 from lidcflow.source.files import SourceFile
+from lidcflow.source.location import InBucket, InPacs, OnDisk, location_of, open_at
 from lidcflow.source.versions import has_times_of
 
 OWN_KEYWORDS = (
@@ -105,9 +104,10 @@ def source_header(file: SourceFile | None, access: Access) -> Dataset:
     if file is None:
         raise DocumentError("an image must be there when documents are written, got none; keep the source until then")
     try:
-        if is_pacs(file.path):
-            return _pacs_header(file.path, access)
-        with quiet(), _opened(file, access) as stream:
+        location = location_of(file.path)
+        if isinstance(location, InPacs):
+            return _pacs_header(location.url, access)
+        with quiet(), _opened(location, file, access) as stream:
             return Dataset(parse_stream(stream, TAGS, Budget()).elements)
     except (ResourceError, DocumentError):
         raise
@@ -175,11 +175,10 @@ def _pacs_header(instance: str, access: Access) -> Dataset:
     return header
 
 
-def _opened(file: SourceFile, access: Access) -> BinaryIO:
-    if is_object_url(file.path):
-        return open_object(file.path, file.size_bytes, access, file.version)
-    stream = open(file.path, "rb")  # noqa: SIM115
-    if file.version and not has_times_of(os.fstat(stream.fileno()), file.version):
+def _opened(location: OnDisk | InBucket, file: SourceFile, access: Access) -> BinaryIO:
+    stream = open_at(location, access, file.size_bytes, file.version)
+    dated = isinstance(location, OnDisk) and file.version
+    if dated and not has_times_of(os.fstat(stream.fileno()), file.version):
         stream.close()
         raise DocumentError(
             "an image must be as it was read when documents are written, got one that changed since; run again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -73,9 +74,9 @@ class Arm:
     config: Config
 
 
-def experiments_of(config: Config) -> dict[str, ExperimentConfig]:
-    """Return all experiments by name; one's own stands in for the built-in one of its name."""
-    return {**BUILT_IN, **config.experiments}
+def experiments_of(own: Mapping[str, ExperimentConfig]) -> dict[str, ExperimentConfig]:
+    """Return all experiments by name; a configured one stands in for the built-in one of its name."""
+    return {**BUILT_IN, **own}
 
 
 def arms_of(name: str, config: Config) -> list[Arm]:
@@ -91,7 +92,7 @@ def arms_of(name: str, config: Config) -> list[Arm]:
     >>> [arm.name for arm in arms_of("paper", Config())]
     ['baseline', '1 sector', '13 sectors', '64 x 64']
     """
-    known = experiments_of(config)
+    known = experiments_of(config.experiments)
     if name not in known:
         raise ConfigError(f"experiment {name}: must be one of {', '.join(sorted(known))}; or add [experiments.{name}]")
     try:

@@ -34,11 +34,9 @@ from lidcflow.dicom.syntaxes import PLAIN, Layout, layout_of
 from lidcflow.dicom.values import integer_of, numbers_of, quiet, raw_text, seconds_of
 from lidcflow.errors import ResourceError
 from lidcflow.headers.fingerprint import mark_of, marked_bytes
-from lidcflow.objects import is_object_url
-from lidcflow.pacs.places import is_remote
-from lidcflow.source.bucket import open_object
 from lidcflow.source.files import SourceFile
 from lidcflow.source.folder import HEAD_BYTES, Head, heads
+from lidcflow.source.location import OnDisk, file_location, location_of, open_at
 
 DIRECTORY_NAME = "DICOMDIR"
 DIRECTORY_CLASS = b"1.2.840.10008.1.3.10"
@@ -190,7 +188,7 @@ def header_of(content: bytes, path: str, secret: bytes, known: dict[Any, Facts])
 
 
 def _opened(path: str, *, file: SourceFile, access: Access) -> BinaryIO:
-    return open_object(path, file.size_bytes, access, file.version) if is_object_url(path) else open(path, "rb")
+    return open_at(file_location(path), access, file.size_bytes, file.version)
 
 
 def _read_header(
@@ -209,7 +207,7 @@ def _read_header(
         if SERIES_INSTANCE_UID not in parsed.elements:
             return _without_series(head)
         header = _as_found(_header(file, file_bytes, parsed, _shared_facts(parsed, secret, known)), opened)
-        header = header if is_remote(file.path) else _marked(header, head, opened)
+        header = _marked(header, head, opened) if isinstance(location_of(file.path), OnDisk) else header
         return _with_frames(header, parsed, opened, secret, known) if _is_enhanced(header) else header
     except ResourceError:
         raise

@@ -2,47 +2,50 @@
 
 from __future__ import annotations
 
-from lidcflow.config import Access
+from typing import Protocol
+
 from lidcflow.errors import PacsError, SourceError
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import Service, is_pacs, place_of
+from lidcflow.pacs.places import Service
 
 PROBE_RETRIES = 1
 """A probe that finds a service away takes two timeouts, not the patience that one delivery deserves."""
 
 
+class Reachable(Protocol):
+    """A source or a target."""
+
+    @property
+    def service(self) -> Service | None:
+        """The DICOMweb service that must answer; None for a folder or a bucket."""
+
+
 class Reach:
-    """Remembers for one round which PACS are away; folders and buckets are never.
+    """Remembers for one round which PACS are away; folders and buckets are never."""
 
-    Parameters
-    ----------
-    access : Access
-        How each PACS is reached.
-    """
-
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self) -> None:
         self._away: dict[str, str] = {}
         self._probed: set[str] = set()
 
-    def why_away(self, place: str) -> str | None:
+    def why_away(self, place: Reachable) -> str | None:
         """Return why a source or target can't be used in this round, None if it can; probe it the first time."""
-        if not is_pacs(place):
+        service = place.service
+        if service is None:
             return None
-        service = place_of(place, self._access).service
         if service.url not in self._probed:
             self._probed.add(service.url)
             self._probe(service)
         return self._away.get(service.url)
 
-    def is_known_away(self, place: str) -> bool:
+    def is_known_away(self, place: Reachable) -> bool:
         """Return whether a source or target was found to be away, without a probe."""
-        return is_pacs(place) and place_of(place, self._access).service.url in self._away
+        service = place.service
+        return service is not None and service.url in self._away
 
-    def lose(self, place: str, error: PacsError) -> None:
+    def lose(self, place: Reachable, error: PacsError) -> None:
         """Leave a PACS alone for the rest of the round: it stopped answering."""
-        if is_pacs(place):
-            self._away[place_of(place, self._access).service.url] = str(error)
+        if service := place.service:
+            self._away[service.url] = str(error)
 
     @property
     def sentences(self) -> list[str]:

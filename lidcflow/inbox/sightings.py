@@ -14,7 +14,6 @@ from lidcflow.pacs.backlog import what_is_left_out
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.feed import Position
 from lidcflow.pacs.generations import state_of
-from lidcflow.pacs.places import is_pacs
 from lidcflow.pacs.query import instance_uids
 from lidcflow.series.find import Index
 from lidcflow.series.verdicts import Verdict
@@ -79,6 +78,6 @@ def position_in(ledger: Ledger, source: str) -> Position | None:
 
 def left_out(ledger: Ledger, sources: Sequence[str]) -> list[str]:
     """Say of each PACS what it held before it was first looked at and is not read."""
-    positions = {source: position_in(ledger, source) for source in sources if is_pacs(source)}
+    positions = {source: position_in(ledger, source) for source in sources}
     sentences = (what_is_left_out(source, position) for source, position in positions.items() if position)
     return [sentence for sentence in sentences if sentence]

@@ -1,29 +1,149 @@
-"""Where documents may go: a PACS, or a folder."""
+"""Where documents go, as a value parsed once: a PACS over STOW-RS, or a folder."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lidcflow.config import Access
-from lidcflow.errors import ConfigError
-from lidcflow.pacs.places import is_pacs, place_of
+from lidcflow.documents.write import write_documents
+from lidcflow.errors import ConfigError, PacsError, ResourceError
+from lidcflow.pacs.client import Pacs
+from lidcflow.pacs.places import Service
+from lidcflow.pacs.send import store
+from lidcflow.source.places import PacsSource, parse_source
 
 
-def check_target(target: str, access: Access) -> None:
-    """Tell of a wrong target before anything starts.
+@dataclass(frozen=True)
+class FolderTarget:
+    """A folder of this machine.
 
-    Raises
-    ------
-    ConfigError
-        If a PACS is named with a study or series, or a folder does not exist or can't be written.
-    SourceError
-        If the PACS is not in the configuration.
+    Parameters
+    ----------
+    text : str
+        The target as its user wrote it: what the configuration and the ledger keep.
     """
-    if not is_pacs(target):
-        check_folder(Path(target))
-    elif place_of(target, access).study is not None:
-        raise ConfigError("delivery.to: a PACS must be named without study and series; use pacs:NAME")
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def service(self) -> None:
+        """None: a folder is no service."""
+        return None
+
+    @property
+    def folder(self) -> Path:
+        """The folder."""
+        return Path(self.text)
+
+    def check(self) -> None:
+        """Raise for a wrong target before anything starts.
+
+        Raises
+        ------
+        ConfigError
+            If the folder does not exist, is no folder, or can't be written.
+        """
+        check_folder(self.folder)
+
+    def bring(self, made: Mapping[str, bytes], place: Path, *, created_ns: int) -> None:
+        """Write the documents of one answer; brought twice, they are there once.
+
+        Parameters
+        ----------
+        made : mapping of str to bytes
+            File names and documents.
+        place : Path
+            Where they lie in the folder.
+        created_ns : int
+            When the answer was made, in ns since 1970.
+
+        Raises
+        ------
+        ResourceError
+            If the folder is gone.
+        OSError
+            If the folder can't be written.
+        """
+        _check_still_there(self.folder)
+        write_documents(made, self.folder.absolute() / place, created_ns=created_ns)
+
+
+@dataclass(frozen=True)
+class PacsTarget:
+    """A PACS that documents are stored in.
+
+    Parameters
+    ----------
+    source : PacsSource
+        The service.
+    """
+
+    source: PacsSource
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def text(self) -> str:
+        """The target as its user wrote it."""
+        return self.source.text
+
+    @property
+    def service(self) -> Service:
+        """The DICOMweb service.
+
+        Raises
+        ------
+        SourceError
+            If the PACS is not in the configuration.
+        """
+        return self.source.service
+
+    def check(self) -> None:
+        """Raise for a wrong target before anything starts.
+
+        Raises
+        ------
+        ConfigError
+            If the PACS is named with a study or series.
+        SourceError
+            If the PACS is not in the configuration.
+        """
+        if self.source.place.study is not None:
+            raise ConfigError("delivery.to: a PACS must be named without study and series; use pacs:NAME")
+
+    def bring(self, made: Mapping[str, bytes], _place: Path, *, created_ns: int) -> None:  # noqa: ARG002
+        """Send the documents of one answer; sent twice, they are there once.
+
+        Raises
+        ------
+        PacsError
+            If the PACS is away, or refuses a document.
+        """
+        _send(made, self.service)
+
+
+DeliveryTarget = FolderTarget | PacsTarget
+
+
+def parse_target(text: str, access: Access) -> DeliveryTarget:
+    """Parse the text of a target: what is no PACS is a folder.
+
+    Parameters
+    ----------
+    text : str
+        ``pacs:NAME``, or a folder.
+    access : Access
+        How a PACS is reached.
+    """
+    source = parse_source(text, access)
+    return PacsTarget(source) if isinstance(source, PacsSource) else FolderTarget(text)
 
 
 def check_folder(folder: Path) -> None:
@@ -41,4 +161,29 @@ def check_folder(folder: Path) -> None:
         raise ConfigError(
             f"delivery.to: the folder {folder} must be writable, got one that is not; change its permissions, or name "
             "another"
+        )
+
+
+def _check_still_there(folder: Path) -> None:
+    """Raise if a folder is gone: it may be a disk that is not mounted, and to make it would fill another disk.
+
+    Raises
+    ------
+    ResourceError
+        If it is gone.
+    """
+    if not folder.is_dir():
+        raise ResourceError(
+            f"delivery.to: the folder {folder} must be there to be delivered to, got nothing; mount or make it"
+        )
+
+
+def _send(made: Mapping[str, bytes], service: Service) -> None:
+    with Pacs(service) as pacs:
+        sent = store(pacs, made.values())
+    if sent.failed or sent.untold:
+        codes = ", ".join("none" if code is None else f"0x{code:04X}" for code in sent.failed.values()) or "none"
+        raise PacsError(
+            f"{service.title}: must store {len(made)} documents, got {len(sent.stored)} stored and refusals with the "
+            f"failure reasons {codes}; look at its log"
         )

@@ -9,7 +9,6 @@ from lidcflow.config import Access
 from lidcflow.config.service import SERVICE_URL, PacsConfig
 from lidcflow.dicom.values import LONGEST_UID, is_uid
 from lidcflow.errors import SourceError
-from lidcflow.objects import is_object_url
 
 PREFIX = "pacs:"
 INSTANCES = "/instances/"
@@ -58,11 +57,6 @@ def is_pacs(source: str) -> bool:
     (True, True, False)
     """
     return source.startswith((PREFIX, "http://", "https://"))
-
-
-def is_remote(path: str) -> bool:
-    """Return whether the path of a file or an instance leads elsewhere than to a folder of this machine."""
-    return is_object_url(path) or is_pacs(path)
 
 
 def place_of(source: str, access: Access) -> Place:

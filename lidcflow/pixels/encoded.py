@@ -13,8 +13,8 @@ from lidcflow.dicom.frames import joined_items
 from lidcflow.dicom.records import Reason, SourceSlice
 from lidcflow.dicom.syntaxes import SYNTAXES, Layout
 from lidcflow.errors import SeriesRefused
-from lidcflow.pacs.places import is_remote
 from lidcflow.pixels.open import as_it_came, compressed_bytes, slice_opener
+from lidcflow.source.location import OnDisk, location_of
 from lidcflow.source.versions import version_of
 
 CHUNK_BYTES = 2**14
@@ -124,7 +124,8 @@ def inflated_pixels(file: BinaryIO, source: SourceSlice) -> bytes:
 def _inflated_frame(file: BinaryIO, source: SourceSlice) -> bytes:
     """Inflate from the last mark before a frame: from the start, every frame would cost the whole object."""
     start, n_bytes = source.pixel_offset, source.pixels.n_bytes
-    marks = [_start_mark(file)] if is_remote(source.path) else _marks_of(file, source)
+    on_disk = isinstance(location_of(source.path), OnDisk)
+    marks = _marks_of(file, source) if on_disk else [_start_mark(file)]
     mark = max((mark for mark in marks if mark.inflated_bytes <= start), key=lambda mark: mark.inflated_bytes)
     inflater, at, frame = mark.inflater.copy(), mark.inflated_bytes, bytearray()
     file.seek(mark.file_offset)

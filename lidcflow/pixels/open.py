@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -16,10 +16,9 @@ from lidcflow.dicom.records import Reason, SourceSlice
 from lidcflow.dicom.syntaxes import SYNTAXES, Layout
 from lidcflow.errors import SeriesRefused
 from lidcflow.headers.fingerprint import begins_as, object_begins_as
-from lidcflow.objects import is_object_url
-from lidcflow.pacs.places import is_pacs
 from lidcflow.pixels.from_pacs import Arrived, arriving
 from lidcflow.source.bucket import Fetched, Part, fetch
+from lidcflow.source.location import InBucket, InPacs, OnDisk, location_of
 from lidcflow.source.versions import version_of
 
 AHEAD = 8
@@ -117,17 +116,17 @@ def slice_opener(slices: Sequence[SourceSlice], access: Access) -> Iterator[Open
     access : Access
         How buckets and PACS are reached.
     """
+    lying: defaultdict[type, list[SourceSlice]] = defaultdict(list)
+    for source in slices:
+        lying[type(location_of(source.path))].append(source)
     with ExitStack() as stack:
-        opened: Opener = open_file
-        if any(is_object_url(source.path) for source in slices):
-            pool = stack.enter_context(ThreadPoolExecutor(AHEAD))
-            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-            opened = _opener_ahead(slices, pool, access)
-        remote = [source for source in slices if is_pacs(source.path)]
-        if remote:
-            arrived, there = stack.enter_context(arriving(remote, access)), opened
-            opened = lambda source: arrived(source) if is_pacs(source.path) else there(source)  # noqa: E731
-        yield opened
+        openers: dict[type, Opener] = {OnDisk: open_file}
+        if objects := lying[InBucket]:
+            openers[InBucket] = stack.enter_context(_fetching(objects, access))
+        if instances := lying[InPacs]:
+            openers[InPacs] = stack.enter_context(arriving(instances, access))
+        only_files = len(openers) == 1
+        yield open_file if only_files else lambda source: openers[type(location_of(source.path))](source)
 
 
 def as_it_came(file: BinaryIO, source: SourceSlice) -> SourceSlice:
@@ -167,9 +166,17 @@ def compressed_bytes(source: SourceSlice) -> int:
     return min(there, 2 * source.pixels.n_bytes + SPARE_BYTES)
 
 
-def _opener_ahead(slices: Sequence[SourceSlice], pool: ThreadPoolExecutor, access: Access) -> Opener:
-    """Fetch objects before they are asked for; files among them are opened when they are."""
-    objects = [source for source in slices if is_object_url(source.path)]
+@contextmanager
+def _fetching(objects: Sequence[SourceSlice], access: Access) -> Iterator[Opener]:
+    """Context manager: yields what opens objects, which are fetched before they are asked for."""
+    with ThreadPoolExecutor(AHEAD) as pool:
+        try:
+            yield _opener_ahead(objects, pool, access)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _opener_ahead(objects: Sequence[SourceSlice], pool: ThreadPoolExecutor, access: Access) -> Opener:
     longest_bytes = max(stop - start for start, stop in map(_range, objects))
     waiting = iter(objects)
     under_way: deque[Future[Fetched]] = deque()
@@ -180,8 +187,6 @@ def _opener_ahead(slices: Sequence[SourceSlice], pool: ThreadPoolExecutor, acces
             return
 
     def opened(source: SourceSlice) -> BinaryIO:
-        if not is_object_url(source.path):
-            return open_file(source)
         fetch_next()
         return _part(source, under_way.popleft().result())
 

@@ -9,9 +9,7 @@ from lidcflow.config import Access
 from lidcflow.dicom.records import Reason
 from lidcflow.headers.checks import excess_bytes, refusal
 from lidcflow.headers.header import Header
-from lidcflow.objects import is_object_url
-from lidcflow.pacs.places import is_pacs
-from lidcflow.source.bucket import open_object
+from lidcflow.source.location import InBucket, InPacs, OnDisk, location_of, open_at
 
 EXCESS = "excess-padding"
 """Flag of a series whose pixel data are longer than its pixels."""
@@ -41,8 +39,9 @@ def excess_flags(headers: Sequence[Header], access: Access) -> list[str]:
     """
     longer = [header for header in headers if excess_bytes(header)]
     for header in longer:
-        if not is_pacs(header.path):
-            _check(header, headers, access)
+        location = location_of(header.path)
+        if not isinstance(location, InPacs):
+            _check(location, header, headers, access)
     return [EXCESS] if longer else []
 
 
@@ -77,9 +76,9 @@ def check_excess(file: BinaryIO, header: Header, headers: Sequence[Header]) -> N
         raise refusal(headers, Reason.UNSUPPORTED_PIXELS, sentence)
 
 
-def _check(header: Header, headers: Sequence[Header], access: Access) -> None:
+def _check(location: OnDisk | InBucket, header: Header, headers: Sequence[Header], access: Access) -> None:
     try:
-        with _opened(header, access) as file:
+        with open_at(location, access, header.file_bytes) as file:
             check_excess(file, header, headers)
     except OSError as error:
         sentence = (
@@ -87,9 +86,3 @@ def _check(header: Header, headers: Sequence[Header], access: Access) -> None:
             f"got {type(error).__name__}; check the file"
         )
         raise refusal(headers, Reason.UNREADABLE, sentence) from None
-
-
-def _opened(header: Header, access: Access) -> BinaryIO:
-    if is_object_url(header.path):
-        return open_object(header.path, header.file_bytes, access)
-    return open(header.path, "rb")

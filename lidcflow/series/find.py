@@ -13,7 +13,6 @@ from lidcflow.errors import EmptySource, SourceError
 from lidcflow.headers.from_pacs import SeriesHeaders
 from lidcflow.headers.header import Header, Unread
 from lidcflow.headers.reader import HeaderReader
-from lidcflow.pacs.places import is_pacs
 from lidcflow.series.judge import DEFAULT, judge
 from lidcflow.series.shared import refuse_shared
 from lidcflow.series.verdicts import Beside, Index, Verdict
@@ -128,7 +127,7 @@ def index_files(
 
 
 def _nothing_found(listing: Listing, beside: Beside) -> str:
-    if is_pacs(listing.name):
+    if listing.of_pacs:
         return f"source {listing.name}: must hold series of the modality that is looked for, got none; check its UIDs"
     must = f"source {listing.name}: must hold DICOM images, got"
     if not beside.line:

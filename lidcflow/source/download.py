@@ -19,12 +19,11 @@ from lidcflow.dicom.values import is_uid
 from lidcflow.errors import ResourceError, SourceError
 from lidcflow.file_lock import trying_folder
 from lidcflow.files import write_whole
-from lidcflow.objects import bucket_of, split_url
+from lidcflow.objects import bucket_of, settings_of, split_url
 from lidcflow.source import idc
 from lidcflow.source.bucket import check_answers, list_bucket
 from lidcflow.source.files import SourceFile
-from lidcflow.source.folder import connections_of
-from lidcflow.source.places import check_source, is_bucket
+from lidcflow.source.places import ArchiveSource, BucketSource, ImageSource
 
 PART = ".part"
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._+=@-]{0,199}")
@@ -67,15 +66,13 @@ class Plan:
     collections: tuple[Collection, ...] = ()
 
 
-def plan_download(source: str, access: Access, on_series: Callable[[int, int], None] | None = None) -> Plan:
+def plan_download(source: ImageSource, on_series: Callable[[int, int], None] | None = None) -> Plan:
     """Find the objects of a source and a safe place for each.
 
     Parameters
     ----------
-    source : str
+    source : ImageSource
         ``s3://bucket/prefix`` or ``idc:name``.
-    access : Access
-        How buckets are reached.
     on_series : callable, optional
         Called with series listed and series in all.
 
@@ -86,27 +83,27 @@ def plan_download(source: str, access: Access, on_series: Callable[[int, int], N
     ResourceError
         If storage does not answer.
     """
-    if not is_bucket(source) and not idc.is_archive_name(source):
+    if not isinstance(source, BucketSource | ArchiveSource):
         raise SourceError(f"source {source}: must be s3://bucket/prefix or idc:name to be fetched, got something else")
-    check_source(source)
-    plan = _plan_archive(source, access, on_series) if idc.is_archive_name(source) else _plan_bucket(source, access)
+    source.check()
+    plan = _plan_archive(source, on_series) if isinstance(source, ArchiveSource) else _plan_bucket(source)
     if not plan.wanted and not plan.incomplete and not plan.unsafe:
         raise SourceError(f"source {source}: must hold objects, got none; check its name")
     return plan
 
 
-def _plan_bucket(source: str, access: Access) -> Plan:
-    files = list_bucket(source, access).files
+def _plan_bucket(source: BucketSource) -> Plan:
+    files = list_bucket(source.text, source.access).files
     targets = [_safe_path(split_url(file.path)[2].split("/")) for file in files]
     return Plan(_paired(files, targets), targets.count(None), {})
 
 
-def _plan_archive(source: str, access: Access, on_series: Callable[[int, int], None] | None) -> Plan:
-    found = idc.find_series(source)
+def _plan_archive(source: ArchiveSource, on_series: Callable[[int, int], None] | None) -> Plan:
+    found = idc.find_series(source.text)
     wanted: list[Wanted] = []
     unsafe = 0
     incomplete: dict[str, str] = {}
-    for done, (series, files) in enumerate(idc.objects_of(found, access), start=1):
+    for done, (series, files) in enumerate(idc.objects_of(found, source.access), start=1):
         targets = [_target(series, file) for file in files]
         wanted += _paired(files, targets)
         unsafe += targets.count(None)
@@ -248,7 +245,7 @@ def _fetch_all(missing: Sequence[Wanted], folder: Path, access: Access) -> Itera
     """Fetch objects, several at a time, and tell of each whether it came whole."""
     if not missing:
         return
-    with ThreadPoolExecutor(connections_of(missing[0].file.path, access)) as pool:
+    with ThreadPoolExecutor(settings_of(missing[0].file.path, access).connections) as pool:
         try:
             yield from pool.map(lambda wanted: _fetch(wanted.file, folder / wanted.target, access), missing)
         finally:

@@ -77,6 +77,8 @@ class Listing:
         SeriesInstanceUIDs whose size is not what the public archive's index says.
     series : tuple of PacsSeries
         Sorted by address, each once; their instances are not among the files.
+    of_pacs : bool
+        Whether the source is a PACS.
     """
 
     name: str
@@ -88,6 +90,12 @@ class Listing:
     incomplete: Mapping[str, str] = field(default_factory=dict)
     resized: frozenset[str] = frozenset()
     series: tuple[PacsSeries, ...] = ()
+    of_pacs: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was found, nor the name of anything that is not whole."""
+        return not (self.files or self.series or self.incomplete)
 
     @property
     def n_files(self) -> int:

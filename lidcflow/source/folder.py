@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from lidcflow.config import Access
 from lidcflow.errors import SourceError
-from lidcflow.objects import IDC, is_object_url
+from lidcflow.objects import settings_of
 from lidcflow.source.bucket import fetch
 from lidcflow.source.files import Listing, SourceFile
+from lidcflow.source.location import InBucket, OnDisk, file_location
 from lidcflow.source.versions import version_of
 
 
@@ -129,8 +130,9 @@ def heads(files: Sequence[SourceFile], access: Access) -> Iterator[Callable[[], 
     access : Access
         How buckets are reached; `connections` of them are read at a time.
     """
-    if any(is_object_url(file.path) for file in files):
-        yield from _heads_ahead(files, access)
+    locations = (file_location(file.path) for file in files)
+    if first := next((location for location in locations if isinstance(location, InBucket)), None):
+        yield from _heads_ahead(files, settings_of(first.url, access).connections, access)
     else:
         yield from (partial(read_head, file.path) for file in files)
 
@@ -147,9 +149,8 @@ def read_head(path: str) -> Head:
         return Head(file.read(HEAD_BYTES), file.seek(0, io.SEEK_END))
 
 
-def _heads_ahead(files: Sequence[SourceFile], access: Access) -> Iterator[Callable[[], Head]]:
+def _heads_ahead(files: Sequence[SourceFile], connections: int, access: Access) -> Iterator[Callable[[], Head]]:
     """Keep as many requests under way as there may be connections, and give the answers in order."""
-    connections = connections_of(files[0].path, access)
     under_way: deque[Future[Head]] = deque()
     with ThreadPoolExecutor(connections) as pool:
         try:
@@ -163,13 +164,8 @@ def _heads_ahead(files: Sequence[SourceFile], access: Access) -> Iterator[Callab
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def connections_of(url: str, access: Access) -> int:
-    """Return how many requests may be under way at a time."""
-    return (access.idc if url.startswith(IDC) else access.s3).connections
-
-
 def _head(file: SourceFile, access: Access) -> Head:
-    if not is_object_url(file.path):
+    if isinstance(file_location(file.path), OnDisk):
         return read_head(file.path)
     fetched = fetch(file.path, 0, HEAD_BYTES, access)
     return Head(fetched.content, fetched.size_bytes)

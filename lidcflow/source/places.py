@@ -1,15 +1,19 @@
-"""What the name of a source means: a folder, a list of places, a bucket, a PACS, or the public archive."""
+"""A source as a value: its text is parsed once, and no other module asks a text what kind of source it is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from lidcflow.config import Access
+from lidcflow.dicom.records import Collection
 from lidcflow.errors import EmptySource, SourceError
 from lidcflow.objects import S3, split_url
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import is_pacs, place_of, series_url
+from lidcflow.pacs.places import Place, Service, is_pacs, place_of, series_url
 from lidcflow.pacs.query import find_series
 from lidcflow.source import idc
 from lidcflow.source.bucket import list_bucket
@@ -41,7 +45,7 @@ def list_pacs(source: str, access: Access) -> Listing:
         PacsSeries(series_url(place.service, one.study_instance_uid, one.series_instance_uid), one.n_instances)
         for one in found
     ]
-    return Listing(source, (), series=tuple(series))
+    return Listing(source, (), series=tuple(series), of_pacs=True)
 
 
 LONGEST_LIST_BYTES = 256 * 2**20
@@ -50,112 +54,260 @@ LONGEST_LIST_BYTES = 256 * 2**20
 OnSeries = Callable[[int, int], None]
 
 
-def is_bucket(source: str) -> bool:
-    """Tell whether a source names a bucket."""
-    return source.startswith(f"{S3}://")
-
-
-def check_source(source: str, access: Access = Access()) -> None:  # noqa: B008, frozen
-    """Tell of a wrong source before anything starts; nothing is listed, and no network is needed.
+@dataclass(frozen=True)
+class ImageSource(ABC):
+    """Where images come from; sources of the same text are equal.
 
     Parameters
     ----------
-    source : str
+    text : str
+        The source as its user wrote it: what configurations, parameters of runs and rows of the catalog keep.
+    access : Access
+        How buckets and PACS are reached.
+    """
+
+    text: str
+    access: Access = field(default_factory=Access, repr=False, compare=False)
+
+    may_be_empty: ClassVar[bool] = True
+    """Whether such a source can be there and hold nothing; of a prefix or a study, nothing shows that it is there."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise for a wrong source before anything starts; nothing is listed, and no network is needed.
+
+        Raises
+        ------
+        SourceError
+            If the source names nothing.
+        """
+
+    def listing(self, on_series: OnSeries | None = None) -> Listing:
+        """List the files of the source.
+
+        Parameters
+        ----------
+        on_series : callable, optional
+            Called with series listed and series in all, when they come from the public archive.
+
+        Raises
+        ------
+        SourceError
+            If the source names nothing.
+        ResourceError
+            If storage or a PACS does not answer.
+        """
+        self.check()
+        return self._listed(on_series)
+
+    @abstractmethod
+    def _listed(self, on_series: OnSeries | None, /) -> Listing:
+        """List the files of a source that has been checked."""
+
+    @property
+    def service(self) -> Service | None:
+        """The DICOMweb service that the source lies in; None unless the source is a PACS.
+
+        Raises
+        ------
+        SourceError
+            If there is no such service in the configuration, or an address or a UID is none.
+        """
+        return None
+
+    def encloses(self, folder: Path) -> bool:  # noqa: ARG002
+        """Return whether a folder of this machine lies in the source: what is written there would be read again."""
+        return False
+
+    def collections(self) -> tuple[Collection, ...]:
+        """Return the collections of the public archive that the source takes; of other sources there are none."""
+        return ()
+
+
+class FolderSource(ImageSource):
+    """A folder of this machine, or a path at which one may be later."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return Path(self.text)
+
+    def check(self) -> None:
+        """Raise unless the folder is there and can be listed."""
+        if not self.path.is_dir():
+            raise _nothing_at(self.text)
+        check_listable(self.path)
+
+    def _listed(self, _: OnSeries | None, /) -> Listing:
+        return list_folder(self.path)
+
+    def encloses(self, folder: Path) -> bool:
+        """Return whether a folder lies in this one, by what links lead to."""
+        return self.path.is_dir() and folder.resolve().is_relative_to(self.path.resolve())
+
+
+class FileSource(ImageSource):
+    """A single file, which only a list names: a file that is a source by itself is a list."""
+
+    def check(self) -> None:
+        """Raise unless the file is there."""
+        if not Path(self.text).is_file():
+            raise _nothing_at(self.text)
+
+    def _listed(self, _: OnSeries | None, /) -> Listing:
+        return list_one_file(Path(self.text))
+
+
+class ListSource(ImageSource):
+    """A text file that names another source or a single file in each line."""
+
+    def check(self) -> None:
+        """Raise unless the list is a text file that names something."""
+        if not Path(self.text).is_file():
+            raise _nothing_at(self.text)
+        _lines(Path(self.text))
+
+    def _listed(self, on_series: OnSeries | None, /) -> Listing:
+        """List the source in every line; a line that names nothing does not stop the others."""
+        listings: list[Listing] = []
+        missing: list[int] = []
+        for number, place in self._places():
+            try:
+                listing = place.listing(on_series)
+            except (SourceError, OSError, ValueError):
+                missing.append(number)
+                continue
+            listings.append(listing)
+            missing += [number] if listing.is_empty and not place.may_be_empty else []
+        return joined(self.text, listings, tuple(missing))
+
+    def _places(self) -> Iterator[tuple[int, ImageSource]]:
+        """Yield number and source of every line that is no comment; paths are relative to the folder of the list."""
+        file = Path(self.text)
+        for number, line in enumerate(_lines(file), start=1):
+            if (place := line.strip()) and not place.startswith("#"):
+                yield number, _remote(place, self.access) or _local(str(file.parent / place), self.access, FileSource)
+
+
+class BucketSource(ImageSource):
+    """A prefix in a bucket, or one object: ``s3://bucket/prefix``."""
+
+    may_be_empty: ClassVar[bool] = False
+
+    def check(self) -> None:
+        """Raise unless the URL names a bucket."""
+        try:
+            split_url(self.text)
+        except ValueError as error:
+            raise SourceError(f"source {self.text}: {error}") from None
+
+    def _listed(self, _: OnSeries | None, /) -> Listing:
+        return list_bucket(self.text, self.access)
+
+
+class ArchiveSource(ImageSource):
+    """A part of the public archive: ``idc:lidc_idri``, or a patient, study or series of the archive."""
+
+    def check(self) -> None:
+        """Raise unless the archive's index has CT of that name."""
+        idc.find_series(self.text)
+
+    def _listed(self, on_series: OnSeries | None, /) -> Listing:
+        return idc.list_series(self.text, idc.find_series(self.text), self.access, on_series)
+
+    def collections(self) -> tuple[Collection, ...]:
+        """Return the collections that the name takes."""
+        return idc.collections_of(idc.find_series(self.text))
+
+
+class PacsSource(ImageSource):
+    """A PACS, or a study or series in it: ``pacs:main``, or ``https://host/dicom-web``."""
+
+    may_be_empty: ClassVar[bool] = False
+
+    def check(self) -> None:
+        """Raise unless the service is known, or the address can be one."""
+        place_of(self.text, self.access)
+
+    def _listed(self, _: OnSeries | None, /) -> Listing:
+        return list_pacs(self.text, self.access)
+
+    @property
+    def place(self) -> Place:
+        """The service, and the part of it.
+
+        Raises
+        ------
+        SourceError
+            As for `service`.
+        """
+        return place_of(self.text, self.access)
+
+    @property
+    def service(self) -> Service:
+        """The DICOMweb service."""
+        return self.place.service
+
+
+def parse_source(text: str, access: Access | None = None) -> ImageSource:
+    """Parse the text of a source; a text that names nothing is parsed too, and `ImageSource.check` raises for it.
+
+    Parameters
+    ----------
+    text : str
         ``/archive``, ``studies.txt``, ``s3://bucket/prefix``, ``pacs:main``, ``https://host/dicom-web`` or
         ``idc:lidc_idri``.
-    access : Access
-        The PACS that are known by name.
-
-    Raises
-    ------
-    SourceError
-        If it names nothing.
+    access : Access, optional
+        How buckets and PACS are reached.
 
     Examples
     --------
-    >>> check_source(".")
+    >>> parse_source("pacs:main")
+    PacsSource(text='pacs:main')
     """
-    _check_place(source, access)
-    if _is_list(source):
-        _lines(Path(source))
+    access = access or Access()
+    return _remote(text, access) or _local(text, access, ListSource)
 
 
-def list_source(source: str, access: Access, on_series: OnSeries | None = None) -> Listing:
-    """List the files of a source.
-
-    Parameters
-    ----------
-    source : str
-        As for `check_source`.
-    access : Access
-        How buckets and PACS are reached.
-    on_series : callable, optional
-        Called with series listed and series in all, when they come from the public archive.
+def checked_source(text: str, access: Access | None = None) -> ImageSource:
+    """Parse the text of a source, and check the source before anything starts.
 
     Raises
     ------
     SourceError
-        If it names nothing.
-    ResourceError
-        If storage or a PACS does not answer.
+        If the source names nothing.
+
+    Examples
+    --------
+    >>> str(checked_source("."))
+    '.'
     """
-    if _is_list(source):
-        return _list_lines(Path(source), access, on_series)
-    return _list_place(source, access, on_series)
+    source = parse_source(text, access)
+    source.check()
+    return source
 
 
-def _is_list(source: str) -> bool:
-    return not _is_remote(source) and Path(source).is_file()
+def _remote(text: str, access: Access) -> ImageSource | None:
+    """Parse what names a place outside of this machine's folders; return None for everything else."""
+    if idc.is_archive_name(text):
+        return ArchiveSource(text, access)
+    if text.startswith(f"{S3}://"):
+        return BucketSource(text, access)
+    return PacsSource(text, access) if is_pacs(text) else None
 
 
-def _is_remote(place: str) -> bool:
-    return idc.is_archive_name(place) or is_bucket(place) or is_pacs(place)
+def _local(text: str, access: Access, of_file: type[FileSource | ListSource]) -> ImageSource:
+    return of_file(text, access) if Path(text).is_file() else FolderSource(text, access)
 
 
-def _check_place(place: str, access: Access) -> None:
-    if idc.is_archive_name(place):
-        idc.find_series(place)
-    elif is_bucket(place):
-        _check_url(place)
-    elif is_pacs(place):
-        place_of(place, access)
-    elif not Path(place).is_dir() and not Path(place).is_file():
-        raise SourceError(
-            f"source {place}: must be a folder or a list file of this machine, s3://bucket/prefix, pacs:name, "
-            "https://host/dicom-web or idc:name, got nothing; check the path"
-        )
-    elif Path(place).is_dir():
-        check_listable(Path(place))
-
-
-def _list_place(place: str, access: Access, on_series: OnSeries | None) -> Listing:
-    _check_place(place, access)
-    if idc.is_archive_name(place):
-        return idc.list_series(place, idc.find_series(place), access, on_series)
-    if is_bucket(place):
-        return list_bucket(place, access)
-    if is_pacs(place):
-        return list_pacs(place, access)
-    path = Path(place)
-    return list_folder(path) if path.is_dir() else list_one_file(path)
-
-
-def _list_lines(file: Path, access: Access, on_series: OnSeries | None) -> Listing:
-    """List the place in every line; a line that names nothing does not stop the others."""
-    listings: list[Listing] = []
-    missing: list[int] = []
-    for number, line in enumerate(_lines(file), start=1):
-        place = line.strip()
-        if not place or place.startswith("#"):
-            continue
-        try:
-            listing = _list_place(_beside(file, place), access, on_series)
-            listings.append(listing)
-            empty = not (listing.files or listing.series or listing.incomplete)
-            missing += [number] if empty and (is_bucket(place) or is_pacs(place)) else []
-        except (SourceError, OSError, ValueError):
-            missing.append(number)
-    return joined(str(file), listings, tuple(missing))
+def _nothing_at(path: str) -> SourceError:
+    return SourceError(
+        f"source {path}: must be a folder or a list file of this machine, s3://bucket/prefix, pacs:name, "
+        "https://host/dicom-web or idc:name, got nothing; check the path"
+    )
 
 
 def _lines(file: Path) -> list[str]:
@@ -174,15 +326,3 @@ def _lines(file: Path) -> list[str]:
     if not text.strip():
         raise EmptySource(f"source {file}: a list must name at least one place, got an empty file")
     return text.splitlines()
-
-
-def _beside(file: Path, place: str) -> str:
-    """Take a path relative to the folder of the list."""
-    return place if _is_remote(place) else str(file.parent / place)
-
-
-def _check_url(url: str) -> None:
-    try:
-        split_url(url)
-    except ValueError as error:
-        raise SourceError(f"source {url}: {error}") from None

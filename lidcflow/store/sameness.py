@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lidcflow.dicom.records import Series
-from lidcflow.objects import IDC
-from lidcflow.pacs.places import is_pacs
+from lidcflow.source.location import InPacs, location_of
 from lidcflow.source.versions import changed_s
 from lidcflow.store.summary import VolumeSummary
 
@@ -55,12 +54,12 @@ def is_of_pixels(found: VolumeSummary, series: Series, committed_s: Callable[[],
 
 def is_of_pacs(series: Series) -> bool:
     """Return whether a series lies in a PACS."""
-    return is_pacs(series.slices[0].path)
+    return isinstance(location_of(series.slices[0].path), InPacs)
 
 
 def _is_untouched(series: Series, committed_s: Callable[[], float]) -> bool:
-    """Return whether no file can have changed since a volume was committed; the public archive never changes one."""
-    if all(source.path.startswith(f"{IDC}://") for source in series.slices) or is_of_pacs(series):
+    """Return whether no file can have changed since a volume was committed."""
+    if all(location_of(source.path).never_changes for source in series.slices):
         return True
     times_s = [changed_s(source.version) for source in series.slices]
     known_s = [time_s for time_s in times_s if time_s is not None]

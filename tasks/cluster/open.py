@@ -17,6 +17,7 @@ from lidcflow.config import ClusterConfig, Config
 from lidcflow.config.cluster import LOCAL, Pool, is_class
 from lidcflow.errors import ResourceError
 from lidcflow.series.find import Series
+from lidcflow.store.address import StoreAddress
 from tasks.cluster.classes import class_cluster
 from tasks.cluster.connect import QUEUED_WITHIN_S, connected, tls_settings, unfit_setting, wait_for_a_worker
 from tasks.cluster.interrupts import shielding_children
@@ -37,12 +38,14 @@ class Cluster:
 
 
 @contextmanager
-def cluster_for(config: Config, purpose: Purpose, series: Series | None = None) -> Iterator[Cluster]:
+def cluster_for(
+    config: Config, purpose: Purpose, store: StoreAddress, series: Series | None = None
+) -> Iterator[Cluster]:
     """Open the cluster of a configuration; see `open_cluster`.
 
-    Workers of others have to reach its store, and the images of a `series` of the source.
+    Workers of others have to reach the store, and the images of a `series` of the source.
     """
-    files = files_of(config, series)
+    files = files_of(store, series)
     with open_cluster(config.cluster, purpose, scratch=config.scratch_path, files=files) as cluster:
         yield cluster
 

@@ -9,15 +9,15 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cloudpickle
 from distributed import Client
 
-from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 from lidcflow.series.find import Series
+from lidcflow.source.location import OnDisk, location_of
+from lidcflow.store.address import StoreAddress
 from lidcflow.store.locate import place_of
 from lidcflow.store.place import GUARD
 from tasks.cluster import join as cluster_join
@@ -38,16 +38,16 @@ class Members:
     resources: dict[str, float]
 
 
-def files_of(config: Config, series: Series | None = None) -> Files:
-    """Return what workers must reach for a configuration: its store, where there is one, and a series' images."""
-    access = config.access.model_dump_json()
+def files_of(store: StoreAddress, series: Series | None = None) -> Files:
+    """Return what workers must reach: the store, where there is one, and a series' images."""
+    access = store.access.model_dump_json()
     sample = _sample(series)
     try:
-        marker = place_of(config.store_root, config.access).guard()
+        marker = place_of(store.root, store.access).guard()
     except FileNotFoundError:
         return Files(sample=sample, access=access)
-    on_disk = None if "://" in config.store_root else int((Path(config.store_root) / GUARD).stat().st_mtime)
-    return Files(config.store_root, hashlib.sha256(marker).hexdigest(), on_disk, sample, access)
+    on_disk = int((store.folder / GUARD).stat().st_mtime) if store.folder else None
+    return Files(store.root, hashlib.sha256(marker).hexdigest(), on_disk, sample, access)
 
 
 def question_for(purpose: Purpose, files: Files, *, gpus: int) -> Question:
@@ -148,5 +148,5 @@ def _nobody(place: str, faults: list[str]) -> ResourceError:
 
 
 def _sample(series: Series | None) -> str | None:
-    path = series.slices[0].path if series else None
-    return None if path is None or "://" in path else path
+    location = location_of(series.slices[0].path) if series else None
+    return location.path if isinstance(location, OnDisk) else None

@@ -6,6 +6,7 @@ import pytest
 from benchmarks.large.made import config_of, make, patient_of, uid_of
 from flows.preprocess import split_current
 from lidcflow.learn.backbones import describe_backbone
+from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.labels import label_volumes
 
@@ -43,7 +44,7 @@ def test_its_series_are_labelled_and_current(config):
     store = VolumeStore.of(config)
     volumes = list(store.summaries(store.series_uids()))
     labelled = label_volumes(volumes, config.labels, store.records)
-    current, waiting = split_current([made_series(number) for number in range(SERIES)], config)
+    current, waiting = split_current([made_series(number) for number in range(SERIES)], training_store(config))
 
     assert len(labelled.labels) == SERIES
     assert set(np.concatenate(list(labelled.labels.values())).tolist()) == {0, 1, 2}

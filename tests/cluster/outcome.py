@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lidcflow.config import Config
 from lidcflow.config.file import load_config
 from lidcflow.release.record import ReleaseRecord
+from lidcflow.store.address import inbox_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking.connection import Tracking, connect
 from tasks.tracking.registry import load_release
@@ -36,7 +37,7 @@ def main(file: str) -> None:
 
 def volumes(config: Config) -> dict[str, dict[str, str]]:
     """Return the digest of each volume, of the training's store and of the inbox's."""
-    stores = {"store": VolumeStore.of(config), "inbox": VolumeStore.of(config.reading)}
+    stores = {"store": VolumeStore.of(config), "inbox": inbox_store(config).open()}
     return {
         name: {uid: store.record(uid).volume_digest for uid in store.series_uids()} for name, store in stores.items()
     }

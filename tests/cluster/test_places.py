@@ -20,6 +20,7 @@ from prefect import flow, task
 
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.errors import ConfigError, ResourceError
+from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import cluster_for, map_series, open_cluster
 from tasks.cluster.runner import task_runner
@@ -201,7 +202,7 @@ def test_a_worker_without_the_store_gets_no_work(place, tmp_path, stored, caplog
         dask_processes.worker(place, tmp_path, "reaches"),
         dask_processes.worker(place, tmp_path, "cut-off", within=hidden),
         caplog.at_level(logging.WARNING, "lidcflow"),
-        cluster_for(at(stored, place), "preprocess") as cluster,
+        cluster_for(at(stored, place), "preprocess", training_store(stored)) as cluster,
     ):
         assert workers_of(cluster.address, 2) == {"reaches"}
 
@@ -220,7 +221,7 @@ def test_a_store_of_the_same_name_on_another_disk_is_told_apart(place, tmp_path,
     with (
         dask_processes.worker(place, tmp_path, "other-disk", within=other_disk),
         pytest.raises(ResourceError, match=r"worker other-disk at .* got another store at that path"),
-        cluster_for(at(stored, place), "train"),
+        cluster_for(at(stored, place), "train", training_store(stored)),
     ):
         pass
 

@@ -105,8 +105,7 @@ def test_two_stores_lie_apart(store, inbox):
 def test_stores_whose_names_begin_alike_lie_apart():
     config = Config(store="s3://bucket/store", inbox_store="s3://bucket/store-inbox")
 
-    assert config.reading.store_root == "s3://bucket/store-inbox"
-    assert config.reading.reading == config
+    assert (config.store_root, config.inbox_store_root) == ("s3://bucket/store", "s3://bucket/store-inbox")
 
 
 def test_labels_come_from_lidc_unless_one_or_several_sources_are_named(tmp_path):

@@ -39,7 +39,7 @@ def test_an_arm_of_another_preprocessing_has_a_store_and_a_catalog_of_its_own():
 def test_ones_own_experiment_stands_in_for_a_built_in_one():
     mine = ExperimentConfig(grid={"train.seed": [7]})
 
-    assert experiments_of(Config(experiments={"paper": mine}))["paper"] == mine
+    assert experiments_of({"paper": mine})["paper"] == mine
 
 
 def test_an_unknown_experiment_names_those_there_are():

@@ -111,12 +111,12 @@ def test_a_file_that_changes_between_index_and_read_sets_its_series_aside_until_
 
     bring = flow.bring_all
 
-    def bring_late(index, config):
+    def bring_late(index, config, store):
         path = source / "a" / "000003.dcm"
         dataset = pydicom.dcmread(path)
         dataset.PatientID = "P2"
         dataset.save_as(path)
-        return bring(index, config)
+        return bring(index, config, store)
 
     with monkeypatch.context() as patch:
         patch.setattr(flow, "bring_all", bring_late)

@@ -26,6 +26,7 @@ from lidcflow.retention.expired import folder_bytes
 from lidcflow.retention.logs import shorten_logs
 from lidcflow.retention.record import last_clean_up
 from lidcflow.series.find import index_folder
+from lidcflow.store.address import inbox_store
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
 
@@ -51,9 +52,9 @@ def read(config, tmp_path, ct_series):
     index = index_folder(tmp_path / "source", secret=PUBLIC_KEY)
     uids = [series.series_instance_uid for series in index.usable]
     digests = {
-        series.series_instance_uid: VolumeStore.of(config.reading, create=True).write(
-            series, reduce_series(series, config.preprocess)
-        )
+        series.series_instance_uid: inbox_store(config)
+        .open(create=True)
+        .write(series, reduce_series(series, config.preprocess))
         for series in index.usable
     }
     with Catalog(config.catalog) as catalog, Ledger(config.catalog) as ledger:
@@ -85,7 +86,7 @@ def last_used(config, uid, *, days_ago):
 
 
 def left(config):
-    volumes = VolumeStore.of(config.reading).series_uids()
+    volumes = inbox_store(config).open().series_uids()
     reports = sorted(folder.name for folder in config.reports_path.glob(f"{STUDY}/*"))
     return volumes, reports
 

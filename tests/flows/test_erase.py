@@ -30,6 +30,8 @@ from lidcflow.objects import bucket_of
 from lidcflow.privacy import PUBLIC_KEY, patient_key
 from lidcflow.report.rank import not_evaluated
 from lidcflow.series.find import Reason, Verdict
+from lidcflow.source.places import parse_source
+from lidcflow.store.address import inbox_store, training_store
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
 from tasks.held_out import load_snapshot
@@ -83,9 +85,9 @@ def archive_folder(ct_series, tmp_path_factory):
     return folder
 
 
-def fill(config, archive_folder, release):
+def fill(config, archive_folder, release, where=training_store):
     """Leave what the whole job leaves of every series: volume, features, row, headers, and an answer."""
-    index, store = find_series(str(archive_folder), config), VolumeStore.of(config, create=True)
+    index, store = find_series(parse_source(str(archive_folder)), config), where(config).open(create=True)
     digests = {series.series_instance_uid: store.write(series, reduce_series(series, SMALL)) for series in index.usable}
     for uid, digest in digests.items():
         store.write_features(uid, "compact", np.zeros((8, 4), dtype=np.float16), digest)
@@ -131,7 +133,7 @@ def config(archive_folder, tmp_path_factory):
 def trainings(config, archive_folder, release_record):
     """A training on all patients and one on Grace, each with patients whose volumes are not here any more."""
     store = fill(config, archive_folder, release_record)
-    fill(config.reading, archive_folder, release_record)
+    fill(config, archive_folder, release_record, inbox_store)
     arms = config.workspace / "experiments"
     arms.mkdir()
     (arms / "a.json").write_text(json.dumps({"series": ["1.2.31", "1.2.35"]}))
@@ -270,7 +272,7 @@ def test_a_snapshot_that_lost_rows_is_refused_here_and_in_mlflow(config, trainin
 def test_an_erased_patient_who_comes_again_is_refused_and_nothing_of_him_is_kept(
     config, archive_folder, erased, release_record
 ):
-    index = find_series(str(archive_folder), config)
+    index = find_series(parse_source(str(archive_folder)), config)
     with Catalog(config.catalog) as catalog:
         catalog.record_verdicts(index)
 
@@ -284,7 +286,7 @@ def test_an_erased_patient_who_comes_again_is_refused_and_nothing_of_him_is_kept
 def test_a_lost_catalog_does_not_bring_an_erased_patient_back(config, archive_folder, erased, tmp_path):
     elsewhere = config.model_copy(update={"catalog_url": f"sqlite:///{tmp_path}/new.db"})
 
-    index = find_series(str(archive_folder), elsewhere)
+    index = find_series(parse_source(str(archive_folder)), elsewhere)
 
     assert len([verdict for verdict in index if verdict.reason is Reason.ERASED]) == 2
 

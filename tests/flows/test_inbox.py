@@ -320,7 +320,7 @@ def test_what_rounds_came_to_is_told_while_they_fail(config, folder, ct_series):
     with at_work(config.workspace, "inbox", alone=True), pytest.raises(TurnTaken):
         go_round(config)  # not a failure of the inbox
 
-    (fault,) = round_faults(inbox_status(lost))
+    (fault,) = round_faults(inbox_status(lost.catalog))
     assert "inbox: the last round failed" in fault
     assert "release 99" in fault
 

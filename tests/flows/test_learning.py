@@ -47,6 +47,7 @@ from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.marks import Saying, add_mark
 from lidcflow.report.marks_table import FeedbackTable
 from lidcflow.report.recommendation import Recommendation
+from lidcflow.store.address import inbox_store
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import SlabSource, Volume
 from tasks.cluster.open import open_cluster
@@ -467,8 +468,9 @@ def test_a_check_for_drift_leaves_a_page_and_its_verdict_for_status(config, read
     assert (done.exit_code, check.verdict) == (0, "too few")
     assert (check.patients, check.series, check.not_evaluated, check.without_volume) == (1, 2, 1, 0)
     assert report["page"].endswith("report.html")
-    assert (last_drift(config).verdict, last_drift(config).release) == ("too few", "lidcflow version 1")
-    assert last_reading(config).reports == 3
+    drift = last_drift(config.drift_path)
+    assert (drift.verdict, drift.release) == ("too few", "lidcflow version 1")
+    assert last_reading(config.reports_path).reports == 3
 
 
 def test_readings_before_the_window_do_not_count(config, read, tmp_path):
@@ -782,7 +784,7 @@ def test_a_finetuned_release_reads_and_is_evaluated_as_any_other(tuning, tuned, 
     evaluated = evaluate(tuning, str(version)).evaluation
 
     assert [reading.verdict for reading in read.readings].count("not-evaluated") == 1
-    store = VolumeStore.of(tuning.reading)
+    store = inbox_store(tuning).open()
     assert not [name for uid in store.series_uids() for name in store.feature_ids(uid) if "below" in name]
     expected = tuned.release.metrics["test"].release["auroc_nodule"].value
     assert evaluated.own.slices.natural["auroc_nodule"].value == pytest.approx(expected)

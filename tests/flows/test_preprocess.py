@@ -8,6 +8,7 @@ from flows.preprocess import check_room, gathering, preprocess
 from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.errors import ResourceError, SourceError, StoreMismatch
+from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.preprocess import Preprocessed
 
@@ -126,7 +127,7 @@ def test_a_missing_source_leaves_nothing_behind(tmp_path, config):
 
 def test_more_volumes_than_the_disk_holds_are_refused_with_both_sizes(config):
     with pytest.raises(ResourceError, match=r"need \d+\.\d\d GiB, got \d+\.\d\d GiB free"):
-        check_room(10**9, config)
+        check_room(10**9, config.workspace, training_store(config))
 
 
 def test_what_is_finished_is_recorded_together_and_the_rest_however_the_block_ends():

@@ -17,7 +17,7 @@ from lidcflow.config import Config, PreprocessConfig
 from lidcflow.errors import SeriesRefused
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
-from lidcflow.store.volumes import VolumeStore
+from lidcflow.store.address import inbox_store, training_store
 from lidcflow.volume.reduce import reduce_series
 from tasks.cluster.open import open_cluster
 
@@ -44,9 +44,10 @@ def stored(config, tmp_path, ct_series):
     for name in ("a", "b", "c"):
         ct_series(tmp_path / "source" / name)
     index = index_folder(tmp_path / "source", secret=PUBLIC_KEY)
-    inbox = config.reading.model_copy(update={"preprocess": PreprocessConfig(slices=8, size=32)})
-    for series, where in zip(index.usable, (config, config, inbox), strict=True):
-        VolumeStore.of(where, create=True).write(series, reduce_series(series, where.preprocess))
+    training = training_store(config)
+    inbox = inbox_store(config.model_copy(update={"preprocess": PreprocessConfig(slices=8, size=32)}))
+    for series, where in zip(index.usable, (training, training, inbox), strict=True):
+        where.open(create=True).write(series, reduce_series(series, where.preprocess))
     with Catalog(config.catalog) as catalog:
         catalog.record_verdicts(index)
     return [series.series_instance_uid for series in index.usable]

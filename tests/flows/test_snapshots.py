@@ -85,13 +85,13 @@ def test_a_snapshot_trains_the_same_models_whatever_store_and_settings_have_beco
 
 
 def test_a_snapshot_that_was_trained_from_finds_its_release(config, trained):
-    found = train(config, str(find_snapshot(trained.release.snapshot_id[:6], config)))
+    found = train(config, str(find_snapshot(trained.release.snapshot_id[:6], config.workspace, Tracking.of(config))))
 
     assert (found.reused, found.release.version) == (True, trained.release.version)
 
 
 def test_a_snapshot_from_a_file_of_any_name_is_kept_under_its_own(elsewhere, trained, tmp_path):
-    kept = find_snapshot(trained.release.snapshot_id, elsewhere)
+    kept = find_snapshot(trained.release.snapshot_id, elsewhere.workspace, Tracking.of(elsewhere))
     kept.rename(tmp_path / "from a colleague.parquet")
 
     plan = plan_training.fn(elsewhere, str(tmp_path / "from a colleague.parquet"))
@@ -104,11 +104,11 @@ def test_a_snapshot_that_left_the_workspace_is_fetched_from_its_run(config, trai
     tracking = TrackingConfig(uri=config.tracking_uri)
     elsewhere = config.model_copy(update={"workspace": tmp_path, "tracking": tracking})
 
-    fetched = find_snapshot(trained.release.snapshot_id[:12], elsewhere)
+    fetched = find_snapshot(trained.release.snapshot_id[:12], elsewhere.workspace, Tracking.of(elsewhere))
 
     assert fetched == tmp_path / "snapshots" / f"{trained.release.snapshot_id[:12]}.parquet"
     with pytest.raises(TrainingError, match="snapshot 0123456789ab: must be a file or begin a digest"):
-        find_snapshot("0123456789ab", elsewhere)
+        find_snapshot("0123456789ab", elsewhere.workspace, Tracking.of(elsewhere))
 
 
 def test_the_command_lists_snapshots_with_the_releases_that_used_them(config, trained):

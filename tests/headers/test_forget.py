@@ -8,6 +8,7 @@ from lidcflow.config import Config
 from lidcflow.errors import StoreError
 from lidcflow.headers.forget import cached_series, forget_series
 from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.source.places import parse_source
 from tasks.source import find_series
 
 
@@ -16,7 +17,7 @@ def cache(ct_series, tmp_path):
     """The cache of an index of two series."""
     ct_series(tmp_path / "ct" / "a", patient_id="Ada", series_uid="1.2.3", n=9)
     ct_series(tmp_path / "ct" / "b", patient_id="Grace", series_uid="1.2.4", n=8)
-    find_series(str(tmp_path / "ct"), Config(workspace=tmp_path / "ws", patient_key="public"))
+    find_series(parse_source(str(tmp_path / "ct")), Config(workspace=tmp_path / "ws", patient_key="public"))
     return tmp_path / "ws" / "headers.db"
 
 

@@ -11,7 +11,9 @@ from lidcflow.errors import PacsAway, PacsError
 from lidcflow.inbox.delivery import Delivery, Step, instance_set
 from lidcflow.inbox.presence import holds_others_of_study, is_held, seen_now, still_held
 from lidcflow.inbox.reach import Reach
+from lidcflow.inbox.targets import FolderTarget, parse_target
 from lidcflow.pacs import retry
+from lidcflow.source.places import parse_source
 from tests.dicomweb_server import Answer, dicomweb_server, every, raw_server
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,8 +47,9 @@ def test_a_service_that_hangs_is_found_out_once(tiny):
         time.sleep(10)
 
     with raw_server(hang) as url:
-        reach = Reach(Access(pacs={"hung": tiny.config.model_copy(update={"url": url, "timeout_s": 0.3})}))
-        sentences = [reach.why_away("pacs:hung") for _ in range(5)]
+        reach = Reach()
+        access = Access(pacs={"hung": tiny.config.model_copy(update={"url": url, "timeout_s": 0.3})})
+        sentences = [reach.why_away(parse_source("pacs:hung", access)) for _ in range(5)]
 
     assert len(connections) == 2
     assert set(sentences) == set(reach.sentences)
@@ -58,18 +61,18 @@ def test_a_service_that_answers_anything_is_there(tiny, status):
     fault = every(1, status) if status != 200 else lambda _, answer: answer
 
     with tiny.faulty(fault):
-        assert Reach(tiny.access).why_away("pacs:tiny") is None
+        assert Reach().why_away(parse_source("pacs:tiny", tiny.access)) is None
 
 
 def test_folders_are_never_away_and_a_pacs_that_was_lost_stays_so(tiny):
-    reach = Reach(tiny.access)
-    reach.lose("/out", PacsError("no PACS"))
-    before = reach.is_known_away("pacs:tiny")
+    reach, folder, pacs = Reach(), FolderTarget("/out"), parse_source("pacs:tiny", tiny.access)
+    reach.lose(folder, PacsError("no PACS"))
+    before = reach.is_known_away(pacs)
 
-    reach.lose("pacs:tiny", PacsAway("pacs tiny: lost"))
+    reach.lose(parse_target("pacs:tiny", tiny.access), PacsAway("pacs tiny: lost"))
 
-    assert (before, reach.why_away("/out"), reach.is_known_away("/out")) == (False, None, False)
-    assert reach.is_known_away("pacs:tiny")
+    assert (before, reach.why_away(folder), reach.is_known_away(folder)) == (False, None, False)
+    assert reach.is_known_away(pacs)
     assert reach.sentences == ["pacs tiny: lost"]
 
 
@@ -77,33 +80,33 @@ def test_what_a_pacs_holds_now_is_compared_with_what_was_read(ct_series, tmp_pat
     tiny.hold(folder := ct_series(tmp_path / "ct", n=3))
     delivery = delivery_of(folder, "pacs:tiny")
 
-    same = seen_now(delivery, tiny.access)
+    same = seen_now(delivery, tiny.service)
     tiny.instances.popitem()
-    other = seen_now(delivery, tiny.access)
+    other = seen_now(delivery, tiny.service)
     tiny.instances.clear()
-    none = seen_now(delivery, tiny.access)
+    none = seen_now(delivery, tiny.service)
 
     assert same.instances == delivery.instances != other.instances
     assert [one.n_instances for one in (same, other, none)] == [3, 2, 0]
-    assert seen_now(delivery_of(folder, "/in"), tiny.access) is None
+    assert seen_now(delivery_of(folder, "/in"), None) is None
 
 
 def test_a_target_is_asked_for_the_series_and_for_others_of_its_study(ct_series, tmp_path, tiny):
     folder = ct_series(tmp_path / "ct", n=2)
     delivery = delivery_of(folder, "/in")
-    nothing = is_held("pacs:tiny", delivery, tiny.access), holds_others_of_study("pacs:tiny", delivery, tiny.access)
+    nothing = is_held(tiny.service, delivery), holds_others_of_study(tiny.service, delivery)
     tiny.hold(folder)
-    there = is_held("pacs:tiny", delivery, tiny.access), holds_others_of_study("pacs:tiny", delivery, tiny.access)
+    there = is_held(tiny.service, delivery), holds_others_of_study(tiny.service, delivery)
 
     assert (nothing, there) == ((False, False), (True, False))
-    assert is_held("/out", delivery, tiny.access) is None
+    assert is_held(None, delivery) is None
 
 
 def test_a_service_that_answers_no_queries_or_goes_away_after_a_delivery_lost_nothing(ct_series, tmp_path, tiny):
     delivery = delivery_of(ct_series(tmp_path / "ct", n=2), "/in")
 
     with tiny.faulty(lambda *_: Answer(501)):
-        assert is_held("pacs:tiny", delivery, tiny.access) is None
+        assert is_held(tiny.service, delivery) is None
     with tiny.faulty(every(1, 503)):
-        assert still_held("pacs:tiny", delivery, tiny.access)
-    assert not still_held("pacs:tiny", delivery, tiny.access)
+        assert still_held(tiny.service, delivery)
+    assert not still_held(tiny.service, delivery)

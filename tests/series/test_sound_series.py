@@ -10,7 +10,7 @@ from lidcflow.config import PreprocessConfig
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import Reason, index_files, index_folder
-from lidcflow.source.places import list_source
+from lidcflow.source.places import parse_source
 from lidcflow.volume.reduce import reduce_series
 from tests.enhanced import to_enhanced
 
@@ -155,7 +155,7 @@ def test_excess_padding_is_looked_at_in_a_bucket_too(ct_series, tmp_path, upload
     padded(folder / "000005.dcm", bytes(range(100)))
 
     (verdict,) = index_files(
-        list_source(upload(folder), objects.access), HeaderReader(PUBLIC_KEY, access=objects.access)
+        parse_source(upload(folder), objects.access).listing(), HeaderReader(PUBLIC_KEY, access=objects.access)
     )
 
     assert verdict.reason is Reason.UNSUPPORTED_PIXELS

@@ -17,7 +17,7 @@ from lidcflow.pixels.open import open_file, slice_opener
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_files, index_folder
 from lidcflow.source.bucket import fetch, open_object
-from lidcflow.source.places import list_source
+from lidcflow.source.places import parse_source
 from lidcflow.volume.reduce import reduce_series
 from tests.encoded import encode_folder
 from tests.enhanced import to_enhanced
@@ -27,7 +27,7 @@ CONFIG = PreprocessConfig(slices=8, size=16)
 
 
 def index(source, objects):
-    return index_files(list_source(source, objects.access), HeaderReader(PUBLIC_KEY, access=objects.access))
+    return index_files(parse_source(source, objects.access).listing(), HeaderReader(PUBLIC_KEY, access=objects.access))
 
 
 def only_series(source, objects):

@@ -7,11 +7,12 @@ from lidcflow.errors import ResourceError, SourceError
 from lidcflow.objects import bucket_of
 from lidcflow.source import download as module
 from lidcflow.source.download import download, plan_download
+from lidcflow.source.places import parse_source
 from tests.object_storage import every
 
 
 def fetch(source, folder, objects):
-    return download(plan_download(source, objects.access), folder, objects.access)
+    return download(plan_download(parse_source(source, objects.access)), folder, objects.access)
 
 
 def test_series_of_the_archive_lie_by_collection_patient_study_and_series(archive, ct_series, tmp_path, objects):
@@ -80,7 +81,7 @@ def test_a_name_that_is_no_safe_file_name_is_left_out_and_counted(tmp_path, uplo
     for name in ("safe", "a;b", "~x"):
         (tmp_path / "source" / name).write_text("content")
 
-    plan = plan_download(upload(tmp_path / "source"), objects.access)
+    plan = plan_download(parse_source(upload(tmp_path / "source"), objects.access))
 
     assert ([str(wanted.target) for wanted in plan.wanted], plan.unsafe) == (["archive/safe"], 2)
 
@@ -88,7 +89,7 @@ def test_a_name_that_is_no_safe_file_name_is_left_out_and_counted(tmp_path, uplo
 def test_a_patient_whose_id_climbs_out_of_the_folder_is_left_out(archive, ct_series, tmp_path, objects):
     archive(ct_series(tmp_path / "a", n=8), PatientID="../../x")
 
-    assert plan_download("idc:tiny_ct", objects.access).unsafe == 8
+    assert plan_download(parse_source("idc:tiny_ct", objects.access)).unsafe == 8
 
 
 def test_a_disk_without_room_is_told_before_anything_is_fetched(ct_series, tmp_path, upload, objects, monkeypatch):
@@ -110,7 +111,7 @@ def test_a_folder_that_takes_no_files_is_one_sentence(ct_series, tmp_path, uploa
 
 
 def test_a_second_download_to_a_folder_is_refused(ct_series, tmp_path, upload, objects):
-    plan = plan_download(upload(ct_series(tmp_path / "ct", n=3)), objects.access)
+    plan = plan_download(parse_source(upload(ct_series(tmp_path / "ct", n=3)), objects.access))
 
     with pytest.raises(ResourceError, match="one download must write to it at a time"):
         download(plan, tmp_path / "out", objects.access, lambda: download(plan, tmp_path / "out", objects.access))
@@ -121,7 +122,7 @@ def test_an_archive_that_is_not_whole_is_fetched_as_far_as_it_is_and_told(archiv
     bucket = bucket_of("s3://bucket", objects.access)
     bucket.delete([bucket.list(prefix).collect()[0]["path"]])
 
-    plan = plan_download("idc:tiny_ct", objects.access)
+    plan = plan_download(parse_source("idc:tiny_ct", objects.access))
 
     assert (len(plan.wanted), len(plan.incomplete)) == (7, 1)
 
@@ -129,4 +130,4 @@ def test_an_archive_that_is_not_whole_is_fetched_as_far_as_it_is_and_told(archiv
 @pytest.mark.parametrize(("source", "rule"), [(".", "to be fetched"), ("s3://bucket/none", "must hold objects")])
 def test_what_can_not_be_fetched_is_one_sentence(source, rule, objects):
     with pytest.raises(SourceError, match=rule):
-        plan_download(source, objects.access if "s3" in source else Access())
+        plan_download(parse_source(source, objects.access if "s3" in source else Access()))

@@ -11,7 +11,7 @@ from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
 from lidcflow.source import folder
 from lidcflow.source.folder import list_folder
-from lidcflow.source.places import check_source
+from lidcflow.source.places import checked_source
 
 
 def names(root):
@@ -75,7 +75,7 @@ def test_a_source_that_may_not_be_listed_itself_is_no_empty_one(tmp_path, monkey
     with pytest.raises(SourceError, match="must be a folder that can be read, got 'Permission denied'"):
         list_folder(tmp_path)
     with pytest.raises(SourceError, match="check its permissions, and that its disk is mounted"):
-        check_source(str(tmp_path))
+        checked_source(str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from lidcflow.objects import bucket_of
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_files
 from lidcflow.source import idc
-from lidcflow.source.places import list_source
+from lidcflow.source.places import parse_source
 
 
 def index(source, objects):
-    return index_files(list_source(source, objects.access), HeaderReader(PUBLIC_KEY, access=objects.access))
+    return index_files(parse_source(source, objects.access).listing(), HeaderReader(PUBLIC_KEY, access=objects.access))
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_no_network_is_one_sentence():
     nobody = Access(idc=ObjectsConfig(endpoint="http://127.0.0.1:9", anonymous=True))
 
     with pytest.raises(ResourceError, match=r"public archive, bucket bucket: .* no connection; check the network"):
-        list_source("idc:tiny_ct", nobody)
+        parse_source("idc:tiny_ct", nobody).listing()
 
 
 def test_a_missing_index_says_how_to_install_it(monkeypatch):

@@ -18,7 +18,7 @@ from lidcflow.pacs import retry
 from lidcflow.pixels import from_pacs
 from lidcflow.privacy import PUBLIC_KEY, patient_key
 from lidcflow.series.find import index_files, index_folder
-from lidcflow.source.places import list_source
+from lidcflow.source.places import parse_source
 from lidcflow.volume.reduce import reduce_series
 from tests.dicomweb_server import Answer, cut, dicomweb_server, every, first
 from tests.encoded import ENCODED, encode_folder
@@ -37,7 +37,7 @@ def tiny(monkeypatch):
 
 def index(source, server):
     access = server.access
-    return index_files(list_source(source, access), HeaderReader(PUBLIC_KEY, access=access))
+    return index_files(parse_source(source, access).listing(), HeaderReader(PUBLIC_KEY, access=access))
 
 
 def only_series(source, server):
@@ -241,7 +241,7 @@ def test_a_pacs_that_goes_away_stops_with_one_sentence(ct_series, tmp_path, tiny
 
 def test_a_study_that_is_deleted_under_way_is_gone(ct_series, tmp_path, pacs):
     study = pacs.send(ct_series(tmp_path / "ct", n=8))
-    listing = list_source("pacs:main", pacs.access)
+    listing = parse_source("pacs:main", pacs.access).listing()
     series = only_series("pacs:main", pacs)
 
     pacs.delete("studies", study)
@@ -289,7 +289,7 @@ def test_instances_beyond_the_memory_for_them_are_asked_for_one_by_one(ct_series
 
 def test_what_a_series_lacks_is_told_and_its_slices_are_not_taken_for_missing(ct_series, tmp_path, tiny):
     tiny.hold(ct_series(tmp_path / "ct", n=12))
-    listing = list_source("pacs:tiny", tiny.access)
+    listing = parse_source("pacs:tiny", tiny.access).listing()
 
     del tiny.instances[sorted(tiny.instances)[3]]
 
@@ -303,7 +303,7 @@ def test_progress_is_counted_in_instances(ct_series, tmp_path, tiny):
         tiny.hold(ct_series(tmp_path / name, n=8))
     told = []
 
-    listing = list_source("pacs:tiny", tiny.access)
+    listing = parse_source("pacs:tiny", tiny.access).listing()
     index_files(listing, HeaderReader(PUBLIC_KEY, access=tiny.access), on_progress=lambda *seen: told.append(seen))
 
     assert told == [(8, 16), (16, 16)]

@@ -10,7 +10,7 @@ from lidcflow.headers.reader import HeaderReader
 from lidcflow.inbox.sightings import pacs_sightings
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_files
-from lidcflow.source.places import list_source
+from lidcflow.source.places import parse_source
 from lidcflow.volume.reduce import reduce_series
 
 CONFIG = PreprocessConfig(slices=8, size=16)
@@ -18,7 +18,7 @@ CONFIG = PreprocessConfig(slices=8, size=16)
 
 def only_series(server):
     (series,) = index_files(
-        list_source("pacs:main", server.access), HeaderReader(PUBLIC_KEY, access=server.access)
+        parse_source("pacs:main", server.access).listing(), HeaderReader(PUBLIC_KEY, access=server.access)
     ).usable
     return series
 
@@ -56,7 +56,7 @@ def test_dicomweb_alone_tells_nothing(ct_series, tmp_path, pacs):
     silent = pacs.config.model_copy(update={"changes": None})
     access = pacs.access.model_copy(update={"pacs": {"main": silent}})
 
-    (series,) = index_files(list_source("pacs:main", access), HeaderReader(PUBLIC_KEY, access=access)).usable
+    (series,) = index_files(parse_source("pacs:main", access).listing(), HeaderReader(PUBLIC_KEY, access=access)).usable
 
     assert series.state == ""
 

@@ -219,4 +219,4 @@ def test_a_configuration_names_a_bucket(objects, series, volume):
     VolumeStore.of(config, create=True).write(series, volume)
 
     assert VolumeStore.of(config).series_uids() == ["1.2.3"]
-    assert not is_store(config.reading.store_root, config.access)
+    assert not is_store(config.inbox_store_root, config.access)

@@ -11,6 +11,7 @@ from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.report.page import write_report
 from lidcflow.report.rank import not_evaluated
 from lidcflow.series.find import index_folder
+from lidcflow.source.places import parse_source
 from tasks.documents import check_documents, document, example_files, write_all_documents
 from tasks.infer import page_folder, reading_of
 from tests.documents.small_study import RELEASE, answer
@@ -123,7 +124,7 @@ def test_the_patient_is_in_the_documents_alone(readings, index, source, tmp_path
 
 def test_documents_in_their_own_source_are_refused(source, tmp_path):
     with pytest.raises(ConfigError, match="outside the source"):
-        check_documents(str(source), source / "out")
-    check_documents(str(source), tmp_path / "out")
-    check_documents("s3://bucket/prefix", tmp_path / "out")
-    check_documents(str(source), None)
+        check_documents(parse_source(str(source)), source / "out")
+    check_documents(parse_source(str(source)), tmp_path / "out")
+    check_documents(parse_source("s3://bucket/prefix"), tmp_path / "out")
+    check_documents(parse_source(str(source)), None)

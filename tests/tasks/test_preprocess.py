@@ -6,6 +6,7 @@ from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.errors import ResourceError, SeriesRefused, StoreMismatch
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
+from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import connect
 from tasks.cluster.open import open_cluster
@@ -42,7 +43,8 @@ def test_a_series_whose_files_went_away_is_set_aside_and_its_neighbour_is_not(tw
     done = Preprocessed()
 
     with open_cluster(config.cluster, "preprocess") as opened:
-        preprocess_batch.fn(preprocessing(two_series, opened.address, config), 1, 2, done.add)
+        finished = preprocessing(two_series, opened.address, training_store(config), config.cluster)
+        preprocess_batch.fn(finished, 1, 2, done.add)
 
     assert list(done.committed) == [kept.series_instance_uid]
     assert done.refused[gone.series_instance_uid].reason == "unreadable"
@@ -56,7 +58,8 @@ def test_a_file_that_changed_since_the_index_is_refused(two_series, store, confi
     done = Preprocessed()
 
     with open_cluster(config.cluster, "preprocess") as opened:
-        preprocess_batch.fn(preprocessing(two_series, opened.address, config), 1, 2, done.add)
+        finished = preprocessing(two_series, opened.address, training_store(config), config.cluster)
+        preprocess_batch.fn(finished, 1, 2, done.add)
 
     assert list(done.committed) == store.series_uids() == [kept.series_instance_uid]
     assert "must stay as it was indexed" in done.refused[changed.series_instance_uid].sentence
@@ -94,7 +97,7 @@ def test_a_batch_ends_with_its_last_series_and_leaves_the_next_ones_alone(two_se
 
 def test_a_scheduler_that_is_not_there_is_one_error_and_not_a_refusal_of_each_series(two_series, config, monkeypatch):
     monkeypatch.setattr(connect, "SCHEDULER_WITHIN_S", 0.5)
-    finished = preprocessing(two_series, "tcp://127.0.0.1:9", config)
+    finished = preprocessing(two_series, "tcp://127.0.0.1:9", training_store(config), config.cluster)
 
     with pytest.raises(ResourceError, match="must be running"):
         flow(lambda: preprocess_batch(quote(finished), 1, 2, print), name="batch")()

@@ -44,7 +44,7 @@ NODULE[RANGES][[5, 6, 20, 21, 22, 50]] = [0.6, 0.7, 0.8, 0.95, 0.8, 0.55]
 def read_workspace(tmp_path_factory):
     """Give a workspace with the three readings; tests get copies."""
     config = Config(workspace=tmp_path_factory.mktemp("read") / "workspace", patient_key="public")
-    store = VolumeStore(config.reading.store_root, PREPROCESS)
+    store = VolumeStore(config.inbox_store_root, PREPROCESS)
     for key, p in NODULE.items():
         store.write(series_of(key), volume_of(key))
         probabilities = np.stack([1 - p, 0.75 * p, 0.25 * p], axis=1)

@@ -48,7 +48,7 @@ def address(key, name=""):
 @pytest.fixture
 def mark(looked):
     """Make what a page sends: that the range 21 to 23 is right."""
-    digest = VolumeStore.found(looked.reading.store_root).record(RANGES.series).volume_digest
+    digest = VolumeStore.found(looked.inbox_store_root).record(RANGES.series).volume_digest
 
     def make(**changes):
         said = {"reader": "R1", "says": "right", "first_slice": 21, "last_slice": 23}
@@ -116,7 +116,7 @@ def test_a_workspace_without_reports_says_what_writes_them(tmp_path):
 
 
 def test_the_voxels_are_those_that_were_read(looking, looked):
-    stored = VolumeStore.found(looked.reading.store_root).read_hu(RANGES.series)
+    stored = VolumeStore.found(looked.inbox_store_root).read_hu(RANGES.series)
 
     plain = looking.get(address(RANGES, "voxels"), headers={"Accept-Encoding": "identity"})
     packed = looking.get(address(RANGES, "voxels"), headers={"Accept-Encoding": "gzip"})
@@ -128,7 +128,7 @@ def test_the_voxels_are_those_that_were_read(looking, looked):
 
 
 def test_a_volume_that_was_replaced_is_not_shown_as_the_one_that_was_read(client, config):
-    VolumeStore.found(config.reading.store_root).delete(RANGES.series)
+    VolumeStore.found(config.inbox_store_root).delete(RANGES.series)
 
     assert client.get(address(RANGES, "voxels")).status_code == 404
     assert "is not in the inbox store any more" in client.get(address(RANGES)).text

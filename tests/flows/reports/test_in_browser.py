@@ -87,7 +87,7 @@ def grey(hu, level, width):
 def test_the_stack_starts_at_the_best_peak_with_the_voxels_that_were_read(browse, reports):
     driver = browse(RANGES)
 
-    hu = VolumeStore.found(reports[0].reading.store_root).read_hu(RANGES.series)
+    hu = VolumeStore.found(reports[0].inbox_store_root).read_hu(RANGES.series)
     for channel in (0, 1):
         shown = driver.execute_script(PIXELS, channel)
         wanted = [grey(int(one), -600, 1500) for one in hu[channel, 21].ravel()]

@@ -79,7 +79,7 @@ def test_a_source_that_is_gone_is_told_and_the_others_are_looked_into(config, as
     assert asked == [1]
     assert steps_in(two) == [Step.SETTLED]
     poll(config.model_copy(update={"inbox": str(tmp_path / "gone")}))
-    (fault,) = round_faults(inbox_status(config))
+    (fault,) = round_faults(inbox_status(config.catalog))
     assert "a source could not be looked into by the last round" in fault
 
 
@@ -90,7 +90,7 @@ def test_polls_without_a_release_are_told_and_nothing_is_looked_into(config, ask
     for _ in range(2):
         poll(lost)
 
-    (fault,) = round_faults(inbox_status(lost))
+    (fault,) = round_faults(inbox_status(lost.catalog))
     assert "the last 2 rounds failed" in fault
     assert "release 99" in fault
     assert (asked, steps_in(lost)) == ([], [])

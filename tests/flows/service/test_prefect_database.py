@@ -15,7 +15,7 @@ MIB = 2**20
 
 def test_prefect_understands_the_settings_as_days(tmp_path, monkeypatch):
     config = Config(workspace=tmp_path, retention=RetentionConfig(prefect_days=2.5))
-    for name, value in retention_settings(config).items():
+    for name, value in retention_settings(config.retention.prefect_days).items():
         monkeypatch.setenv(name, value)
 
     server = Settings().server
@@ -37,18 +37,18 @@ def test_the_server_of_up_gets_them_and_what_the_user_set_goes_before(tmp_path, 
 @pytest.mark.parametrize(("deleted", "is_written_anew"), [(9, True), (1, False)])
 def test_a_database_is_written_anew_where_much_of_it_is_free(tmp_path, deleted, is_written_anew):
     config = Config(workspace=tmp_path)
-    file = database_of(config)
+    file = database_of(config.prefect_home)
     file.parent.mkdir()
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("CREATE TABLE log (number, text)")
         database.executemany("INSERT INTO log VALUES (?, ?)", [(number, b"x" * MIB) for number in range(10)])
         database.execute("DELETE FROM log WHERE number < ?", (deleted,))
-    before_bytes = database_bytes(config)
+    before_bytes = database_bytes(config.prefect_home)
 
     assert shrink(file, worth_it_bytes=MIB) == is_written_anew
 
-    assert (database_bytes(config) < before_bytes / 3) == is_written_anew
+    assert (database_bytes(config.prefect_home) < before_bytes / 3) == is_written_anew
     with closing(sqlite3.connect(file)) as database:
         assert database.execute("SELECT count(*) FROM log").fetchone() == (10 - deleted,)
 

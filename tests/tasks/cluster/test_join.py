@@ -5,6 +5,7 @@ import os
 import pytest
 
 from lidcflow.config import Access, Config, PreprocessConfig
+from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.join import Files, Question, fault_here, versions_here
 from tasks.cluster.workers import files_of, question_for
@@ -22,8 +23,8 @@ def config(tmp_path):
 
 
 def test_a_process_like_the_flows_own_has_no_fault(config):
-    assert fault_here(question_for("preprocess", files_of(config), gpus=0)) == ""
-    assert fault_here(question_for("train", files_of(config), gpus=1)) == ""
+    assert fault_here(question_for("preprocess", files_of(training_store(config)), gpus=0)) == ""
+    assert fault_here(question_for("train", files_of(training_store(config)), gpus=1)) == ""
 
 
 def test_every_package_that_differs_is_named_with_both_versions():
@@ -50,19 +51,19 @@ def test_tensorflow_matters_to_those_alone_that_learn_under_either_of_its_names(
 
 def test_work_of_flows_that_ask_differently_is_told_apart(config):
     names = {
-        question_for("preprocess", files_of(config), gpus=0).name,
-        question_for("train", files_of(config), gpus=0).name,
-        question_for("train", files_of(config), gpus=1).name,
+        question_for("preprocess", files_of(training_store(config)), gpus=0).name,
+        question_for("train", files_of(training_store(config)), gpus=0).name,
+        question_for("train", files_of(training_store(config)), gpus=1).name,
         question_for("preprocess", Files(), gpus=0).name,
         asked(Files(), numpy="1.0").name,
     }
 
     assert len(names) == 5
-    assert question_for("train", files_of(config), gpus=1).name in names
+    assert question_for("train", files_of(training_store(config)), gpus=1).name in names
 
 
 def test_a_store_that_another_one_took_the_place_of_is_a_fault(config):
-    question = asked(files_of(config))
+    question = asked(files_of(training_store(config)))
     marker = config.workspace / "store" / "lidcflow.json"
 
     os.utime(marker, (1, 1))
@@ -71,14 +72,14 @@ def test_a_store_that_another_one_took_the_place_of_is_a_fault(config):
 
 
 def test_a_store_that_is_not_there_is_a_fault(config):
-    question = asked(files_of(config))
+    question = asked(files_of(training_store(config)))
     (config.workspace / "store").rename(config.workspace / "moved")
 
     assert f"must reach the store {config.store_root}, got No such file or directory there" in fault_here(question)
 
 
 def test_no_store_yet_is_none(tmp_path):
-    assert files_of(Config(workspace=tmp_path)).store is None
+    assert files_of(training_store(Config(workspace=tmp_path))).store is None
 
 
 def test_an_image_that_can_not_be_read_is_a_fault_without_its_path(tmp_path):
@@ -94,7 +95,7 @@ def test_a_bucket_is_read_with_the_workers_own_means(objects, tmp_path):
     access = objects.access
     config = Config(workspace=tmp_path, store="s3://bucket/store", access=access)
     VolumeStore.of(config, create=True)
-    files = files_of(config)
+    files = files_of(training_store(config))
     nowhere = Access(s3={"endpoint": "http://127.0.0.1:9", "retries": 0, "timeout_s": 1, "region": "us-east-1"})
 
     reached = fault_here(asked(files))
