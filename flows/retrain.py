@@ -16,7 +16,7 @@ from flows.evaluate import evaluate
 from flows.train import TrainReport, train
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, ResourceError, TrainingError
-from lidcflow.release.retraining import Changes, Check, Failure, Outcome, keep_check, last_check
+from lidcflow.release.retraining import Changes, Check, Failure, Outcome, keep_check, last_retraining_check
 from tasks.publish import publish_text
 from tasks.retraining import Stock, take_stock
 from tasks.tracking import registry
@@ -118,7 +118,7 @@ def not_due(stock: Stock, config: Config) -> RetrainReport:
 def told_failure(error: Exception, stock: Stock, config: Config) -> LidcflowError:
     """Keep and publish that a training failed, and return the error that ends the run."""
     why = f"{stock.decision.why}, but the training failed with {type(error).__name__}; {stays(in_force(config))}"
-    last, passing = last_check(config.workspace), isinstance(error, ResourceError)
+    last, passing = last_retraining_check(config.workspace), isinstance(error, ResourceError)
     failure = Failure(at=datetime.now(UTC), error=type(error).__name__, inputs=stock.inputs)
     kept = (last and last.failure) if passing else failure
     keep_check(config.workspace, Check(checked=failure.at, outcome="failed", why=f"{why}.", failure=kept))
@@ -131,7 +131,7 @@ def publish(report: RetrainReport, config: Config) -> State[RetrainReport]:
     """Put the sentence where people look: log, page and state of the run, and `lidcflow status`."""
     get_run_logger().info(report.why)
     publish_text("retraining", f"{report.why}\n\nChanges: {report.changes}.\n\n{report.notice}", "Why, or why not")
-    last = last_check(config.workspace)
+    last = last_retraining_check(config.workspace)
     kept = last.failure if last and report.outcome == "not-due" else None
     check = Check(
         checked=datetime.now(UTC), outcome=report.outcome, why=report.why, version=report.version, failure=kept

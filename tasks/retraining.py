@@ -26,7 +26,7 @@ from lidcflow.release.retraining import (
     changed_settings,
     changes_between,
     decide,
-    last_check,
+    last_retraining_check,
 )
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeStore
@@ -83,7 +83,7 @@ def _weigh(snapshot: Snapshot, config: Config, *, force: bool) -> Stock:
     backbone = backbone_id(config.train, config.preprocess.size)
     inputs = inputs_digest(snapshot.digest, backbone, config.preprocess.digest, config.train, config.labels)
     newest = _newest(snapshot, config, backbone)
-    failed = _failed(last_check(config.workspace), inputs)
+    failed = _failed(last_retraining_check(config.workspace), inputs)
     decision = decide(config.retrain, newest, failed, force=force)
     return Stock(decision, newest.changes if newest else Changes(), inputs)
 

@@ -48,9 +48,9 @@ def last_reading(config: Config) -> LastReading | None:
 
 def last_drift(config: Config) -> LastDrift | None:
     """Read the newest check."""
-    from lidcflow.drift.record import last_check
+    from lidcflow.drift.record import last_drift_check
 
-    check = last_check(config.drift_path)
+    check = last_drift_check(config.drift_path)
     if check is None:
         return None
     return LastDrift(
@@ -241,9 +241,9 @@ def _releases(config: Config) -> ReleasesStatus | None:
 
 
 def _retraining(config: Config) -> RetrainStatus | None:
-    from lidcflow.release.retraining import last_check
+    from lidcflow.release.retraining import last_retraining_check
 
-    last = last_check(config.workspace)
+    last = last_retraining_check(config.workspace)
     return RetrainStatus(checked=last.checked, outcome=last.outcome, why=last.why) if last else None
 
 

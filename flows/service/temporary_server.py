@@ -29,7 +29,7 @@ PORT_TAKEN = 3
 LOG = "temporary-server.log"
 
 _APPLICATION = "flows.service.prefect_app:temporary"
-_OWN_FOLDER = str(Path(__file__).parents[1])
+_OWN_FOLDER = str(Path(__file__).parents[2])
 """Without it uvicorn imports from the working folder first, where there may be another package called flows."""
 
 

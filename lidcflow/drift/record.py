@@ -123,7 +123,7 @@ class DriftCheck(Record):
         )
 
 
-def last_check(folder: Path) -> DriftCheck | None:
+def last_drift_check(folder: Path) -> DriftCheck | None:
     """Return the newest check below a folder of checks, each in a folder named by its day; None without any."""
     for file in sorted(folder.glob(f"*/{DATA}"), reverse=True):
         try:

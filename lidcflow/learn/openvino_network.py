@@ -52,10 +52,21 @@ def openvino_network(model: keras.Model, precision: str) -> Callable[[NDArray[np
 def _compiled(model: keras.Model, settings: dict[str, Any]) -> Any:
     core = _openvino().Core()
     core.set_property({"ENABLE_MMAP": False})  # the files go away below
+    _mend_conversion()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "backbone.xml"
         model.export(str(file), format="openvino", verbose=False)
         return core.compile_model(core.read_model(file), "CPU", settings)
+
+
+def _mend_conversion() -> None:
+    """Replace the function by which OpenVINO asks for TensorFlow's version before a conversion.
+
+    Its own one deletes a name that an `exec` before has made; from Python 3.13 on there is none (PEP 667).
+    """
+    from openvino.frontend.tensorflow import utils
+
+    utils.get_environment_setup = lambda _framework: {"tensorflow": sys.modules["tensorflow"].__version__}
 
 
 def _openvino() -> Any:

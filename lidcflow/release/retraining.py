@@ -236,7 +236,7 @@ class Check(Record):
     failure: Failure | None = None
 
 
-def last_check(workspace: Path) -> Check | None:
+def last_retraining_check(workspace: Path) -> Check | None:
     """Return the last check of a workspace, if there was one."""
     try:
         return Check.model_validate_json((workspace / FILE).read_bytes())

@@ -11,7 +11,7 @@ from lidcflow.drift.check import check_drift
 from lidcflow.drift.page import PAGE, drift_rows, render_page, write_drift
 from lidcflow.drift.profile import Profile
 from lidcflow.drift.quantities import Recent
-from lidcflow.drift.record import DATA, DriftCheck, last_check
+from lidcflow.drift.record import DATA, DriftCheck, last_drift_check
 from tests.browser import chromium, needs_chromium, open_file, requests_of  # noqa: F401
 from tests.watch.profiles import SLICES, profile, recent
 
@@ -106,10 +106,10 @@ def test_page_and_json_are_written_together_and_the_newest_is_found(drifted, che
     (tmp_path / "2026-01-03" / DATA).write_text("cut")
 
     assert sorted(file.name for file in page.parent.iterdir()) == [DATA, PAGE]
-    assert last_check(tmp_path) == check(NOTHING)
+    assert last_drift_check(tmp_path) == check(NOTHING)
     assert json.loads((tmp_path / "2026-01-01" / DATA).read_text())["statement"].startswith("Research use only")
     assert DriftCheck.model_validate_json(drifted.model_dump_json()) == drifted
-    assert last_check(tmp_path / "none") is None
+    assert last_drift_check(tmp_path / "none") is None
 
 
 def test_the_table_has_what_drifted_first(drifted):

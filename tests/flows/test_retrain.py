@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
@@ -16,48 +15,30 @@ from flows.service.status import status_of
 from flows.train import train
 from lidcflow.catalog import locks
 from lidcflow.catalog.locks import at_work
-from lidcflow.config import ClusterConfig, Config, PreprocessConfig, RetrainConfig, SplitConfig, TrainConfig
+from lidcflow.config import RetrainConfig
 from lidcflow.erase.subject import Subject
 from lidcflow.errors import ResourceError, TrainingError
-from lidcflow.labels.lidc import lidc_scans, nodules_of
-from lidcflow.release.retraining import last_check
-from lidcflow.store.volumes import VolumeStore
-from tasks.cluster.open import open_cluster
+from lidcflow.release.retraining import last_retraining_check
 from tasks.retraining import take_stock
 from tasks.tracking.connection import Tracking
 from tasks.tracking.registry import champion_version, list_releases
-from tests.flows.test_learning import SIZE, SLICES, annotated_series, volume_of
+from tests.labelled_volumes import PATIENTS, SIZE, SLICES, scans_with_nodules, store_volumes
+from tests.trained import training_config
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
-PATIENTS = 16
-
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    """A workspace whose store holds volumes of LIDC's first patients, and a worker for all tests."""
-    with open_cluster(ClusterConfig(workers=1), "train") as cluster:
-        yield Config(
-            workspace=tmp_path_factory.mktemp("workspace"),
-            patient_key="public",
-            preprocess=PreprocessConfig(slices=SLICES, size=SIZE),
-            split=SplitConfig(validation=0.3, test=0.2),
-            train=TrainConfig(sector_num=1, epochs=2),
-            retrain=RetrainConfig(new_series=2),
-            cluster=ClusterConfig(place=cluster.address),
-        )
+def config(training_cluster, tmp_path_factory):
+    """Settings of a workspace in which 2 new series are enough to train again."""
+    config = training_config(tmp_path_factory.mktemp("workspace"), training_cluster)
+    train = config.train.model_copy(update={"sector_num": 1, "epochs": 2})
+    return config.model_copy(update={"train": train, "retrain": RetrainConfig(new_series=2)})
 
 
 @pytest.fixture(scope="module")
 def scans():
-    return [scan for scan in lidc_scans() if nodules_of(scan)][: PATIENTS + 2]
-
-
-def store_volumes(config, scans):
-    store, rng = VolumeStore.of(config, create=True), np.random.default_rng(0)
-    for scan in scans:
-        store.write(annotated_series(scan), volume_of(scan, rng))
-    return store
+    return scans_with_nodules(PATIENTS + 2)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +133,7 @@ def test_a_training_that_fails_leaves_all_as_it_was_and_waits_for_a_day(config, 
     assert "the training failed with ReleaseError" in page
     assert "but the same training failed 0.0 h ago with ReleaseError" in again.why
     assert mended.why == "Nothing was trained: nothing has changed since version 1."
-    assert last_check(config.workspace).failure.error == "ReleaseError"
+    assert last_retraining_check(config.workspace).failure.error == "ReleaseError"
 
 
 def test_enough_new_series_make_another_release_and_fewer_do_not(config, first, scans):
@@ -165,7 +146,7 @@ def test_enough_new_series_make_another_release_and_fewer_do_not(config, first, 
     assert (one.decision.due, one.changes.new_series) == (False, 1)
     assert report.changes.new_series == 2
     assert report.why.startswith("Version 2 was trained because 2 new labelled series have come since version 1, ")
-    assert last_check(config.workspace).failure is None
+    assert last_retraining_check(config.workspace).failure is None
 
 
 def test_an_erased_patient_makes_it_time_again(config, first, scans):

@@ -14,7 +14,7 @@ from tasks.cluster.connect import security_argument
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed cluster with a broken __repr__:ResourceWarning")
 """Dask's word on a cluster whose making ended with an error."""
 
-DOCS = Path(__file__).parents[2] / "docs" / "cluster.md"
+DOCS = Path(__file__).parents[3] / "docs" / "cluster.md"
 
 
 def documented(place):
