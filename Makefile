@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test test-cluster test-faults test-mutants lint types format lock pictures clean
+.PHONY: demo setup test test-pythons test-cluster test-faults test-mutants lint types format lock pictures clean
 
 setup: .venv/.ready
 
@@ -16,8 +16,16 @@ setup: .venv/.ready
 demo: setup
 	$(BIN)/lidcflow demo
 
+# Modules are compiled once and not in each of the processes that tests start; the longest files begin first.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
+
+test test-pythons: export PYTHONDONTWRITEBYTECODE :=
+
 test: setup
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest $(PARALLEL)
+
+test-pythons:
+	$(PYTHON) tests/pythons.py $(PARALLEL)
 
 test-cluster: setup
 	$(BIN)/pytest tests/cluster -m "not faults"
@@ -52,4 +60,4 @@ lock:
 	  | grep -E '^(nvidia-|tensorflow==)' > infra/gpu.lock
 
 clean:
-	rm -rf .venv demo build dist *.egg-info
+	rm -rf .venv .pythons demo build dist *.egg-info

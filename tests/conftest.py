@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from flows.environment import prepare
-from lidcflow.config import Config, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
+from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.objects import bucket_of
 from lidcflow.release.record import BackbonePin, Gate, ReleaseRecord, SectorPin
 from lidcflow.stats.estimate import ClassCounts, SplitFigures
@@ -29,6 +30,8 @@ from tests.object_sources import archive, upload  # noqa: F401, fixtures for all
 from tests.object_storage import ObjectStorage, object_storage
 from tests.orthanc import Orthanc, is_installed, orthanc
 from tests.released import released  # noqa: F401, a fixture for all tests
+from tests.templates import copied_mlflow_databases, copy_prefect_database
+from tests.trained import training_cluster, training_folder  # noqa: F401, fixtures for all tests
 from tests.validators import dciodvfy, dsrdump  # noqa: F401, fixtures for all tests
 
 settings.register_profile("lidcflow", deadline=None)
@@ -39,20 +42,29 @@ CtSeries = Callable[..., Path]
 Pixels = NDArray[np.integer] | Callable[[int], Any] | float | None
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Set the environment before any test module imports Prefect: its home must not be the developer's own."""
-    home = tempfile.TemporaryDirectory(prefix="lidcflow-tests-", ignore_cleanup_errors=True)
-    config.add_cleanup(home.cleanup)
-    prepare(Config(workspace=Path(home.name)))
+@pytest.fixture(scope="session", autouse=True)
+def _mlflow_databases_are_copied() -> Iterator[None]:
+    """Spare every new workspace MLflow's migrations, where a test module has imported MLflow."""
+    with copied_mlflow_databases() if "mlflow" in sys.modules else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """Run flows against one Prefect server, started once for all tests that ask for it."""
-    from prefect.testing.utilities import prefect_test_harness
+    from prefect.testing import utilities
 
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utilities, "mkdtemp", _folder_of_prefect)
+        with utilities.prefect_test_harness(server_startup_timeout=120):
+            yield
+
+
+def _folder_of_prefect() -> str:
+    """Return a new folder with a migrated database of the name that the harness expects; the harness removes it."""
+    folder = tempfile.mkdtemp(prefix="lidcflow-tests-prefect-")
+    copy_prefect_database(Path(folder) / "prefect-test.db")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A release of tiny volumes that new studies can be read with, trained once for all tests that ask for it."""
+"""A release of tiny volumes that new studies can be read with."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from lidcflow.config import ClusterConfig, Config, PreprocessConfig, SplitConfig, TrackingConfig, TrainConfig
-from lidcflow.labels.lidc import lidc_scans, nodules_of
-
-PATIENTS = 16
+from lidcflow.config import ClusterConfig, Config, TrackingConfig
+from tests.labelled_volumes import store_volumes
+from tests.trained import copy_workspace, training_config
 
 
 @pytest.fixture(scope="session")
-def released(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Iterator[Config]:
-    """Give what `release_in` gives."""
-    with release_in(tmp_path_factory.mktemp("released")) as config:
-        yield config
+def released(tmp_path_factory: pytest.TempPathFactory, training_folder: Path, training_cluster: str) -> Config:
+    """Give what `release_in` gives, in a copy of the workspace that was trained for all tests."""
+    workspace = copy_workspace(training_folder, tmp_path_factory.mktemp("released") / "workspace")
+    return _in_force(training_config(workspace, training_cluster))
 
 
 @contextmanager
@@ -31,28 +29,21 @@ def release_in(workspace: Path) -> Iterator[Config]:
     from tasks.cluster.open import open_cluster
 
     with open_cluster(ClusterConfig(workers=1), "train") as cluster:
-        config = Config(
-            workspace=workspace,
-            patient_key="public",
-            preprocess=PreprocessConfig(slices=8, size=32),
-            split=SplitConfig(validation=0.3, test=0.2),
-            train=TrainConfig(sector_num=2, epochs=2),
-            cluster=ClusterConfig(place=cluster.address),
-        )
-        _release(config)  # before the server is named: MLflow would put artifacts into the working folder
-        yield config.model_copy(update={"tracking": TrackingConfig(uri=config.tracking_uri)})
+        config = training_config(workspace, cluster.address)
+        store_volumes(config)
+        yield _in_force(config)
 
 
-def _release(config: Config) -> None:
+def _in_force(config: Config) -> Config:
+    """Train, if that has not been done, promote the release, and name the tracking server.
+
+    It is named last: MLflow would put artifacts into the working folder.
+    """
     from flows.train import train
-    from lidcflow.store.volumes import VolumeStore
     from tasks.promote import promote
     from tasks.tracking.connection import Tracking
-    from tests.flows.test_learning import annotated_series, volume_of
 
-    store, rng = VolumeStore.of(config, create=True), np.random.default_rng(0)
-    for scan in [scan for scan in lidc_scans() if nodules_of(scan)][:PATIENTS]:
-        store.write(annotated_series(scan), volume_of(scan, rng))
     made = train(config)
     if not made.champion:
         promote(Tracking.of(config), made.release.version, force=True, reason="the only one")
+    return config.model_copy(update={"tracking": TrackingConfig(uri=config.tracking_uri)})

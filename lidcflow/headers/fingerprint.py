@@ -50,7 +50,7 @@ def mark_of(read: Read, n_bytes: int) -> str:
     Examples
     --------
     >>> mark_of(lambda offset, size: b"header, pixels"[offset : offset + size], 6)
-    '6-10b4d3ded4b43bfe'
+    '6-2d16e0385431b2e3'
     """
     digest, done = hashlib.blake2b(digest_size=DIGEST_BYTES), 0
     while done < n_bytes and (chunk := read(done, min(n_bytes - done, CHUNK_BYTES))):

@@ -18,6 +18,7 @@ from lidcflow.learn.runtime import keras, threads
 # Without its telemetry, which reports each conversion to its maker unless it can't be imported.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 import openvino  # noqa: E402  after the line above
+from openvino.frontend.tensorflow import utils  # noqa: E402
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 """OpenVINO's names of precisions; without a hint it takes bf16 by itself where the processor has it."""
@@ -59,7 +60,16 @@ def openvino_network(model: keras.Model, precision: str) -> Callable[[NDArray[np
 def _compiled(model: keras.Model, settings: dict[str, Any]) -> Any:
     core = openvino.Core()
     core.set_property({"ENABLE_MMAP": False})  # the files go away below
+    _mend_conversion()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "backbone.xml"
         model.export(str(file), format="openvino", verbose=False)
         return core.compile_model(core.read_model(file), "CPU", settings)
+
+
+def _mend_conversion() -> None:
+    """Replace the function by which OpenVINO asks for TensorFlow's version before a conversion.
+
+    Its own one deletes a name that an `exec` before has made; from Python 3.13 on there is none (PEP 667).
+    """
+    utils.get_environment_setup = lambda _framework: {"tensorflow": sys.modules["tensorflow"].__version__}

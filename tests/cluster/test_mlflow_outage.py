@@ -19,7 +19,7 @@ from lidcflow.labels.lidc import lidc_scans, nodules_of
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, connect
-from tests.flows.test_learning import annotated_series, volume_of
+from tests.labelled_volumes import annotated_series, volume_of
 
 pytestmark = pytest.mark.faults
 

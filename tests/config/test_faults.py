@@ -1,6 +1,7 @@
 """Configurations that are wrong in odd ways: one sentence each, from every command, and no password in any."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -258,7 +259,7 @@ def test_a_catalog_is_shown_without_password_and_options():
 def test_the_url_forms_that_the_documents_name_are_taken(here):
     for url in ("sqlite:///c.db", f"sqlite:///{here}/new/c.db", "sqlite+pysqlite:///c.db?timeout=5"):
         config = load_config(environ={"LIDCFLOW_CATALOG_URL": url})
-        with Database(config.catalog).session() as session:
+        with closing(Database(config.catalog)) as database, database.session() as session:
             assert session.execute(text("select 1")).scalar() == 1
     for url in ("postgresql+pg8000://me@host/db", "postgresql+psycopg://me:p@host:5432/db", "postgresql://host"):
         assert load_config(environ={"LIDCFLOW_CATALOG_URL": url}).catalog == url

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 from typer.testing import CliRunner
@@ -80,7 +81,7 @@ def last_used(config, uid, *, days_ago):
     then_s = time.time() - days_ago * DAY_S
     os.utime(config.reports_path / STUDY / uid / DATA, (then_s, then_s))
     when = time.strftime("%Y-%m-%d %H:%M:%S.000000", time.gmtime(then_s))
-    with sqlite3.connect(config.workspace / "catalog.db") as database:
+    with closing(sqlite3.connect(config.workspace / "catalog.db")) as database, database:
         database.execute("UPDATE series SET updated = ? WHERE series_instance_uid = ?", (when, uid))
     database.close()
 

@@ -9,13 +9,23 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.cli.drift import print_drift
-from flows.drift import DriftReport
+from flows.drift import DriftReport, drift
+from flows.service.status import last_drift, last_reading
 from lidcflow.config import DriftConfig
 from lidcflow.drift.check import check_drift
+from lidcflow.drift.record import DriftCheck
+from lidcflow.errors import ReleaseError
+from lidcflow.learn.snapshot import Snapshot
 from tasks.drift import ALERT, announce
+from tasks.profile import FILE, check_volumes, find_profile
+from tasks.tracking.connection import Tracking
+from tasks.tracking.registry import training_of
 from tests.drift.profiles import profile, recent
+from tests.trained import config_file
 
 NOW = datetime.now(UTC)
 WAIT_S = 30
@@ -72,3 +82,45 @@ def test_a_check_is_printed_with_what_drifted_first_and_the_page_to_open(drifted
     assert printed.index("slice thickness, mm") < printed.index("slice spacing, mm")
     assert str(tmp_path / "report.html") in printed
     assert "Research use only." in printed
+
+
+def test_a_profile_that_is_lost_is_made_again_from_the_snapshot(config, trained, tmp_path):
+    tracking = Tracking.of(config)
+    before = find_profile(1, tracking)
+    run_id = training_of(tracking, 1)
+    (kept,) = (config.workspace / "mlflow" / "artifacts").rglob(f"{run_id}/artifacts/{FILE}")
+    kept.unlink()
+
+    assert find_profile(1, tracking) is None
+    drift(config, "1", tmp_path)
+    assert find_profile(1, tracking) == before
+
+
+def test_a_profile_is_made_of_the_volumes_of_the_training_alone(config, trained, snapshot, stored):
+    changed = Snapshot(snapshot.table.assign(volume_digest="0" * 64), snapshot.digest)
+
+    with pytest.raises(ReleaseError, match="must be the one that it was trained with"):
+        check_volumes(trained.release, changed, stored.series_uids(), config)
+
+
+def test_a_check_for_drift_leaves_a_page_and_its_verdict_for_status(config, read, tmp_path):
+    file = str(config_file(config, tmp_path))
+
+    done = CliRunner().invoke(app, ["drift", "--release", "1", "--config", file, "--json"])
+
+    report = json.loads(done.stdout)
+    check = DriftCheck.model_validate(report["check"])
+    assert (done.exit_code, check.verdict) == (0, "too few")
+    assert (check.patients, check.series, check.not_evaluated, check.without_volume) == (1, 2, 1, 0)
+    assert report["page"].endswith("report.html")
+    last = last_drift(config.drift_path)
+    assert (last.verdict, last.release) == ("too few", "lidcflow version 1")
+    assert last_reading(config.reports_path).reports == 3
+
+
+def test_readings_before_the_window_do_not_count(config, read, tmp_path):
+    shortly = config.model_copy(update={"drift": DriftConfig(days=1e-9)})
+
+    report = drift(shortly, "1", tmp_path)
+
+    assert (report.check.series, report.page) == (0, tmp_path / "report.html")

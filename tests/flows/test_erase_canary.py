@@ -12,6 +12,7 @@ from pydicom.config import disable_value_validation
 
 from lidcflow.privacy import PUBLIC_KEY, patient_key
 from tests.conftest import write_ct_series
+from tests.templates import copy_prefect_database
 
 ROOT = "1.2.826.0.1.3680043.8.498"
 WHOLE, GAP, OTHER = f"{ROOT}.100.1", f"{ROOT}.100.2", f"{ROOT}.200.1"
@@ -60,6 +61,7 @@ def folder(tmp_path_factory):
     """What Prefect, the store, the catalog and a service's log keep after a preprocessing of three patients' series."""
     folder = tmp_path_factory.mktemp("canary")
     (folder / "lidcflow.toml").write_text(SMALL)
+    copy_prefect_database(folder / "ws/prefect/prefect.db")
     source = folder / "source"
     for uid, patient in ((WHOLE, "Ada"), (GAP, "Ada"), (OTHER, "Grace")):
         write_ct_series(source / uid, patient_id=patient, series_uid=uid, n=12, size=16)

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
@@ -16,48 +15,30 @@ from flows.service.status import status_of
 from flows.train import train
 from lidcflow.catalog import locks
 from lidcflow.catalog.locks import at_work
-from lidcflow.config import ClusterConfig, Config, PreprocessConfig, RetrainConfig, SplitConfig, TrainConfig
+from lidcflow.config import RetrainConfig
 from lidcflow.erase.subject import Subject
 from lidcflow.errors import ResourceError, TrainingError
-from lidcflow.labels.lidc import lidc_scans, nodules_of
 from lidcflow.release.retraining import last_retraining_check
-from lidcflow.store.volumes import VolumeStore
-from tasks.cluster.open import open_cluster
 from tasks.retraining import take_stock
 from tasks.tracking.connection import Tracking
 from tasks.tracking.registry import champion_version, list_releases
-from tests.flows.test_learning import SIZE, SLICES, annotated_series, volume_of
+from tests.labelled_volumes import PATIENTS, SIZE, SLICES, scans_with_nodules, store_volumes
+from tests.trained import training_config
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
-PATIENTS = 16
-
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    """A workspace whose store holds volumes of LIDC's first patients, and a worker for all tests."""
-    with open_cluster(ClusterConfig(workers=1), "train") as cluster:
-        yield Config(
-            workspace=tmp_path_factory.mktemp("workspace"),
-            patient_key="public",
-            preprocess=PreprocessConfig(slices=SLICES, size=SIZE),
-            split=SplitConfig(validation=0.3, test=0.2),
-            train=TrainConfig(sector_num=1, epochs=2),
-            retrain=RetrainConfig(new_series=2),
-            cluster=ClusterConfig(place=cluster.address),
-        )
+def config(training_cluster, tmp_path_factory):
+    """Settings of a workspace in which 2 new series are enough to train again."""
+    config = training_config(tmp_path_factory.mktemp("workspace"), training_cluster)
+    train = config.train.model_copy(update={"sector_num": 1, "epochs": 2})
+    return config.model_copy(update={"train": train, "retrain": RetrainConfig(new_series=2)})
 
 
 @pytest.fixture(scope="module")
 def scans():
-    return [scan for scan in lidc_scans() if nodules_of(scan)][: PATIENTS + 2]
-
-
-def store_volumes(config, scans):
-    store, rng = VolumeStore.of(config, create=True), np.random.default_rng(0)
-    for scan in scans:
-        store.write(annotated_series(scan), volume_of(scan, rng))
-    return store
+    return scans_with_nodules(PATIENTS + 2)
 
 
 @pytest.fixture(scope="module")

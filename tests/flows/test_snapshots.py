@@ -9,11 +9,9 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.train import train
-from lidcflow.config import ClusterConfig, Config, PreprocessConfig, SplitConfig, TrackingConfig, TrainConfig
+from lidcflow.config import PreprocessConfig, SplitConfig, TrackingConfig, TrainConfig
 from lidcflow.errors import TrackingAway, TrainingError
-from lidcflow.labels.lidc import lidc_scans, nodules_of
 from lidcflow.store.volumes import VolumeStore
-from tasks.cluster.open import open_cluster
 from tasks.features import compute_features, feature_reader
 from tasks.sector import folder_of
 from tasks.snapshot import plan_training
@@ -21,33 +19,26 @@ from tasks.snapshot_files import find_snapshot
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, connect, experiment_id
 from tasks.tracking.models import load_model
-from tests.flows.test_learning import annotated_series, volume_of
+from tests.labelled_volumes import PATIENTS, SLICES, annotated_series, scans_with_nodules, volume_of
+from tests.trained import training_config
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
-SLICES, SIZE, PATIENTS = 8, 32, 16
-
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    """A workspace whose store holds volumes of LIDC's first patients, and a worker for all tests."""
-    with open_cluster(ClusterConfig(workers=1), "train") as cluster:
-        config = Config(
-            workspace=tmp_path_factory.mktemp("workspace"),
-            patient_key="public",
-            preprocess=PreprocessConfig(slices=SLICES, size=SIZE),
-            split=SplitConfig(validation=0.3, test=0.2),
-            train=TrainConfig(sector_num=2, epochs=2, balance="cap_non_nodule"),
-            cluster=ClusterConfig(place=cluster.address),
-        )
-        store_series(config, 0, PATIENTS)
-        yield config
+def config(training_cluster, tmp_path_factory):
+    """A workspace whose store holds volumes of LIDC's first patients."""
+    config = training_config(tmp_path_factory.mktemp("workspace"), training_cluster)
+    train = config.train.model_copy(update={"epochs": 2, "balance": "cap_non_nodule"})
+    config = config.model_copy(update={"train": train})
+    store_series(config, 0, PATIENTS)
+    return config
 
 
 def store_series(config, first, last):
     """Store some of the LIDC series that have nodules; the same series, the same voxels."""
     store = VolumeStore.of(config, create=True)
-    for number, scan in enumerate([scan for scan in lidc_scans() if nodules_of(scan)][first:last], start=first):
+    for number, scan in enumerate(scans_with_nodules(last)[first:], start=first):
         store.write(annotated_series(scan), volume_of(scan, np.random.default_rng(number)))
 
 
@@ -142,7 +133,7 @@ def test_series_that_are_gone_are_told_by_their_number_and_the_first_of_them(els
 
 
 def test_volumes_that_changed_are_told_by_their_number_and_the_first_of_them(elsewhere, trained):
-    scan = next(scan for scan in lidc_scans() if nodules_of(scan))
+    (scan,) = scans_with_nodules(1)
     VolumeStore.of(elsewhere).write(annotated_series(scan), volume_of(scan, np.random.default_rng(99)))
 
     with pytest.raises(

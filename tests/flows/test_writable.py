@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli import app, main
 from flows.writable import require_places
 from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import Config
@@ -47,13 +47,26 @@ def make_read_only(disk):
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
 
 
-def run(folder, *arguments, **environ):
+def run(folder, *arguments):
     """Run a command as a user does; return its exit code and what it says."""
-    ended = subprocess.run(
-        [LIDCFLOW, *arguments], cwd=folder, env={**os.environ, **environ}, capture_output=True, text=True, check=False
-    )
+    ended = subprocess.run([LIDCFLOW, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     assert "Traceback" not in ended.stderr, ended.stderr
     return ended.returncode, ended.stderr
+
+
+@pytest.fixture
+def run_here(monkeypatch, capsys):
+    """Give a function like `run` that spares a process its seconds of imports: it calls what the process would call."""
+
+    def run(folder, *arguments):
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["lidcflow", *arguments])
+        monkeypatch.setattr(os, "environ", dict(os.environ))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, capsys.readouterr().err
+
+    return run
 
 
 def errors_in(said):
@@ -79,10 +92,10 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_every_command_tells_of_a_read_only_disk_in_one_sentence(small_disk, studies, command):
+def test_every_command_tells_of_a_read_only_disk_in_one_sentence(small_disk, studies, command, run_here):
     make_read_only(small_disk)
 
-    code, said = run(studies.parent, *command)
+    code, said = run_here(studies.parent, *command)
 
     (sentence,) = errors_in(said)
     assert code == 1
@@ -90,14 +103,22 @@ def test_every_command_tells_of_a_read_only_disk_in_one_sentence(small_disk, stu
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_every_command_tells_of_a_full_disk_in_one_sentence(small_disk, studies, command):
+def test_every_command_tells_of_a_full_disk_in_one_sentence(small_disk, studies, command, run_here):
     fill(small_disk)
 
-    code, said = run(studies.parent, *command)
+    code, said = run_here(studies.parent, *command)
 
     (sentence,) = errors_in(said)
     assert code == 1
     assert re.search("the disk .*must have", sentence)
+
+
+def test_a_process_ends_with_the_sentence_alone(small_disk, studies):
+    make_read_only(small_disk)
+
+    code, said = run(studies.parent, "preprocess", "studies")
+
+    assert (code, len(errors_in(said))) == (1, 1)
 
 
 @pytest.mark.usefixtures("prefect_server")

@@ -1,6 +1,7 @@
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,7 +106,7 @@ def test_a_damaged_cache_costs_time_alone(read, tmp_path):
 
 def test_rows_that_mean_nothing_cost_time_alone(read, tmp_path):
     first, _ = read()
-    with sqlite3.connect(tmp_path / "headers.db") as database:
+    with closing(sqlite3.connect(tmp_path / "headers.db")) as database, database:
         database.execute("UPDATE files SET content = '[[7, 1]]'")
     database.close()
 

@@ -1,6 +1,7 @@
 """Series leave the cache of headers, down to the bytes on the disk."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_a_series_that_is_forgotten_leaves_no_byte_and_others_stay(cache):
 
 
 def test_a_cache_of_another_form_is_dropped_and_one_that_is_lacking_is_fine(cache, tmp_path):
-    with sqlite3.connect(cache) as database:
+    with closing(sqlite3.connect(cache)) as database, database:
         database.execute("UPDATE form SET form = 'older'")
     database.close()
 

@@ -10,7 +10,7 @@ from lidcflow.labels.lidc import lidc_scans, nodules_of
 from lidcflow.store.volumes import VolumeStore
 from tasks import labels
 from tasks.labels import LABELLED, announce_labelled
-from tests.flows.test_learning import annotated_series, volume_of
+from tests.labelled_volumes import annotated_series, volume_of
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What a Prefect server is told, and what is left over from the last time."""
 
 import asyncio
+import functools
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import StateType
+from prefect.deployments import runner
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Completed, Crashed, Running, Scheduled
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
@@ -35,6 +37,14 @@ from tasks.labels import LABELLED
 
 def paused(deployed):
     return {name for name, is_paused in deployed.items() if is_paused}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _schemas_are_made_once():
+    """Prefect makes the schemas of the flows' parameters anew for every deployment: a second for all of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "parameter_schema", functools.cache(runner.parameter_schema))
+        yield
 
 
 @pytest.fixture
@@ -76,12 +86,18 @@ def test_a_run_that_nobody_works_on_ends_and_a_run_from_the_command_line_goes_on
     assert states == [StateType.CRASHED, StateType.RUNNING, StateType.SCHEDULED]
 
 
-@pytest.fixture
-def hourly(client, tmp_path):
-    """Give a deployment whose schedule was due within the last minute, as if it had been made an hour ago."""
-    config = Config(workspace=tmp_path, serve={"retrain_cron": "* * * * *"})
+@pytest.fixture(scope="module")
+def each_minute(prefect_server, tmp_path_factory):
+    """Deploy a schedule that is due each minute."""
+    config = Config(workspace=tmp_path_factory.mktemp("minutes"), serve={"retrain_cron": "* * * * *"})
     deploy(config)
-    deployment = next(one for one in scheduled(config) if one.name == "retrain")
+    return next(one for one in scheduled(config) if one.name == "retrain")
+
+
+@pytest.fixture
+def hourly(client, each_minute):
+    """Give a deployment whose schedule was due within the last minute, as if it had been made an hour ago."""
+    deployment = each_minute
     known = client.read_deployment_by_name("retrain/retrain")
     for run in runs_of(client, known):
         client.delete_flow_run(run.id)
@@ -198,15 +214,19 @@ OWN_WAYS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def over_a_pool_of_prefect(prefect_server, tmp_path_factory):
+    """Deploy where the pool has the template that Prefect gives it."""
+    template = ProcessWorker.get_default_base_job_template()
+    with get_client(sync_client=True) as client:
+        pool = WorkPoolCreate(name="lidcflow", type="process", base_job_template=template)
+        client.create_work_pool(pool, overwrite=True)
+    deploy(Config(workspace=tmp_path_factory.mktemp("deployed")))
+
+
+@pytest.mark.usefixtures("over_a_pool_of_prefect")
 @pytest.mark.parametrize("variables", OWN_WAYS, ids=str)
-def test_a_run_brings_no_command_environment_or_folder_of_its_own(client, tmp_path, variables):
-    client.create_work_pool(
-        WorkPoolCreate(
-            name="lidcflow", type="process", base_job_template=ProcessWorker.get_default_base_job_template()
-        ),
-        overwrite=True,
-    )
-    deploy(Config(workspace=tmp_path))
+def test_a_run_brings_no_command_environment_or_folder_of_its_own(client, variables):
     drift = client.read_deployment_by_name("drift/drift")
 
     with pytest.raises(PrefectHTTPStatusError, match="422"):

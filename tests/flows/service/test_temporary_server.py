@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.templates import copy_prefect_database
+
 PROGRAM = """
 import json, os, sys
 from pathlib import Path
@@ -55,6 +57,7 @@ def environment():
 def test_flows_use_it_and_nobody_else_does(tmp_path, environment):
     shadow = tmp_path / "flows"
     shadow.mkdir()
+    copy_prefect_database(tmp_path / "workspace" / "prefect" / "prefect.db")
     (shadow / "__init__.py").write_text("raise SystemExit('a package of the working folder was imported')")
 
     done = subprocess.run(

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def run_in(workspace):
 
 
 def texts_of(workspace):
-    with sqlite3.connect(workspace / relocation.DATABASE) as database:
+    with closing(sqlite3.connect(workspace / relocation.DATABASE)) as database, database:
         return "\n".join(database.iterdump())
 
 
@@ -128,7 +129,7 @@ def test_places_elsewhere_stay_as_they_are(workspace, tmp_path):
         "/data/another/mlflow/artifacts/5",
         f"{workspace}-2/mlflow/artifacts/6",
     )
-    with sqlite3.connect(workspace / relocation.DATABASE) as database:
+    with closing(sqlite3.connect(workspace / relocation.DATABASE)) as database, database:
         for number, place in enumerate(elsewhere, start=7):
             database.execute(
                 "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage, workspace) "
@@ -139,7 +140,7 @@ def test_places_elsewhere_stay_as_they_are(workspace, tmp_path):
     moved = workspace.rename(tmp_path / "moved")
     settle(moved)
 
-    with sqlite3.connect(moved / relocation.DATABASE) as database:
+    with closing(sqlite3.connect(moved / relocation.DATABASE)) as database, database:
         found = database.execute("SELECT artifact_location FROM experiments WHERE experiment_id >= 7").fetchall()
     assert [place for (place,) in found] == list(elsewhere)
 

@@ -1,0 +1,44 @@
+"""What every collection of tests begins with, also one of a single module's examples."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from flows.environment import prepare
+from lidcflow.config import Config
+from tests.templates import PLACE
+
+FLOWS = Path(__file__).parent / "tests" / "flows"
+SERVERS = {"prefect_server", "orthanc_server", "training_cluster"}
+"""Fixtures that start processes which serve for minutes."""
+
+PACKAGES = tuple(Path(__file__).parent / name for name in ("lidcflow", "tasks", "flows", "deployments"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the environment before any test module imports Prefect: its home must not be the developer's own."""
+    home = tempfile.TemporaryDirectory(prefix="lidcflow-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(home.cleanup)
+    os.environ.setdefault(PLACE, home.name)  # xdist's workers inherit the folder of the process that starts them
+    prepare(Config(workspace=Path(home.name)))
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Ignore modules of the packages without an example: collecting one means importing it, TensorFlow included."""
+    in_package = collection_path.suffix == ".py" and any(map(collection_path.is_relative_to, PACKAGES))
+    return True if in_package and ">>>" not in collection_path.read_text("utf-8") else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of whole flows first, and mark those that need a server.
+
+    The files of flows take longest: one that began last would be waited for.
+    """
+    items.sort(key=lambda item: not item.path.is_relative_to(FLOWS))
+    for item in items:
+        if SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("servers")

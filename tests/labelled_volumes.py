@@ -1,0 +1,74 @@
+"""Tiny volumes of LIDC's first patients, which a training learns from in seconds."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from lidcflow.config import LabelConfig
+from lidcflow.dicom.records import Acquisition, PixelFormat, Series, SourceSlice
+from lidcflow.labels.lidc import lidc_scans, nodules_of
+from lidcflow.labels.slices import nodules_of_volume, slab_labels
+from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.store.volumes import VolumeStore
+from lidcflow.volume.reduce import SlabSource, Volume
+
+SLICES, SIZE, PATIENTS = 8, 32, 16
+
+
+def annotated_series(scan):
+    """The series of a LIDC scan as its rows tell it."""
+    pixels = PixelFormat(rows=512, columns=512, bits_stored=16, signed=True)
+    slices = tuple(
+        SourceSlice("", f"{scan.series_instance_uid}.{number}", number, float(z_mm), 1.0, -1024.0, 0, 0, pixels)
+        for number, z_mm in enumerate(scan.slice_z_mm, start=1)
+    )
+    return Series(
+        series_instance_uid=scan.series_instance_uid,
+        study_instance_uid=scan.study_instance_uid,
+        frame_of_reference_uid=None,
+        patient_key=patient_key(scan.patient_id, PUBLIC_KEY),
+        slices=slices,
+        rows=512,
+        columns=512,
+        row_spacing_mm=0.7,
+        column_spacing_mm=0.7,
+        slice_spacing_mm=scan.slice_spacing_mm,
+        acquisition=Acquisition(),
+        synthetic=True,
+        fingerprint="0" * 64,
+    )
+
+
+def volume_of(scan, rng):
+    """Noise like lung, with a bright square in each slice that holds a nodule."""
+    h_mm = scan.slice_spacing_mm / 2
+    edges_mm = np.linspace(scan.slice_z_mm[0] + h_mm, scan.slice_z_mm[-1] - h_mm, SLICES + 1)
+    labels = slab_labels(edges_mm, nodules_of_volume(scan.series_instance_uid, edges_mm), h_mm, LabelConfig())
+    hu = rng.integers(-900, -700, (2, SLICES, SIZE, SIZE), dtype=np.int16)
+    hu[:, labels > 0, 10:16, 10:16] = 50
+    middle = [int(np.abs(scan.slice_z_mm - z_mm).argmin()) for z_mm in (edges_mm[:-1] + edges_mm[1:]) / 2]
+    sources = tuple(
+        (SlabSource(f"{scan.series_instance_uid}.{i + 1}", i + 1, float(scan.slice_z_mm[i]), 1.0),) for i in middle
+    )
+    return Volume(hu, edges_mm, sources)
+
+
+def blotched(volume):
+    """Return a volume whose slices differ as those of a chest do: bf16 keeps 8 bits, too few to tell noise apart."""
+    levels = np.random.default_rng(0).uniform(0, 1, (2, SLICES, SIZE // 8, SIZE // 8))
+    contrast = np.linspace(300, 1400, SLICES)[:, None, None]
+    hu = (contrast * levels.repeat(8, axis=2).repeat(8, axis=3) - 1000).astype(np.int16)
+    return replace(volume, hu=hu)
+
+
+def scans_with_nodules(n=PATIENTS):
+    """Return the first scans of LIDC that have nodules."""
+    return [scan for scan in lidc_scans() if nodules_of(scan)][:n]
+
+
+def store_volumes(config, scans=None):
+    """Store volumes of scans, by default of as many as a training needs; the same scans, the same voxels."""
+    store, rng = VolumeStore.of(config, create=True), np.random.default_rng(0)
+    for scan in scans or scans_with_nodules():
+        store.write(annotated_series(scan), volume_of(scan, rng))
+    return store
