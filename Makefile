@@ -35,6 +35,7 @@ test-faults: setup
 
 # Small changes to the modules that decide values must make their tests fail; MODULE=delivery tries one of them.
 test-mutants: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check -r tests/mutants.lock
 	$(BIN)/python tests/mutants.py $(MODULE)
 
 lint: setup
@@ -56,6 +57,8 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewe
 
 lock:
 	$(COMPILE) --extra cpu --extra dev --output-file requirements.lock
+	$(COMPILE) --extra mutants --constraint requirements.lock --quiet \
+	  | grep -vxFf requirements.lock > tests/mutants.lock
 	$(COMPILE) --extra gpu --extra server --constraint requirements.lock --quiet \
 	  | grep -E '^(nvidia-|tensorflow==)' > infra/gpu.lock
 

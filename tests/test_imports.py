@@ -68,9 +68,6 @@ ONLY_IN = {
 INSIDE_FUNCTIONS = 20
 """Most imports inside functions outside the commands."""
 
-COMMANDS = ("flows.cli", "flows.service.checks", "flows.service.places", "flows.service.status")
-"""Commands and what they ask: their imports inside functions keep them quick to start."""
-
 WITHOUT = {
     "lidcflow.config": "keras mlflow prefect distributed highdicom sqlalchemy pyarrow scipy pydicom zarr",
     "lidcflow.source.idc, lidcflow.volume.reduce": "pyarrow scipy",
@@ -165,7 +162,7 @@ def imports_inside_functions(file):
 INSIDE = [
     (module, line)
     for module, file in FILES.items()
-    if not module.startswith(("deployments", *COMMANDS))
+    if not module.startswith("deployments")
     for line in imports_inside_functions(file)
 ]
 

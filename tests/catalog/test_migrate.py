@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Integer, MetaData, Table, create_engine, inspect
 
 import lidcflow
-from lidcflow.catalog import migrate
+from lidcflow.catalog import migrate, upgrade
 from lidcflow.catalog.database import Base
 from lidcflow.catalog.series import Catalog, State
 from lidcflow.errors import StoreError
@@ -38,13 +38,13 @@ def old_url(catalog_url):
 def next_version(tmp_path, monkeypatch):
     """A lidcflow whose tables are of version 2: series have a column more."""
     scripts = tmp_path / "migrations"
-    shutil.copytree(migrate._SCRIPTS, scripts)
+    shutil.copytree(upgrade._SCRIPTS, scripts)
     (scripts / "versions" / "v2_weight.py").write_text(
         "from alembic import op\nfrom sqlalchemy import Column, Integer\n"
         "revision, down_revision = '2', '1'\n"
         "def upgrade():\n    op.add_column('series', Column('weight', Integer))\n"
     )
-    monkeypatch.setattr(migrate, "_SCRIPTS", scripts)
+    monkeypatch.setattr(upgrade, "_SCRIPTS", scripts)
     for module in ("lidcflow.catalog.migrate", "lidcflow.catalog.database"):
         monkeypatch.setattr(f"{module}.SCHEMA_VERSION", 2)
     return scripts / "versions" / "v2_weight.py"
@@ -123,7 +123,7 @@ def test_the_scripts_make_the_tables_that_the_code_works_with(catalog_url, conne
 
 
 def test_the_version_of_the_code_is_that_of_the_last_script():
-    assert ScriptDirectory(str(migrate._SCRIPTS)).get_current_head() == str(migrate.SCHEMA_VERSION)
+    assert ScriptDirectory(str(upgrade._SCRIPTS)).get_current_head() == str(migrate.SCHEMA_VERSION)
 
 
 def test_a_catalog_of_an_earlier_version_is_migrated_where_it_is(old_url, next_version):
