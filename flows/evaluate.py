@@ -28,7 +28,8 @@ from tasks.held_out import HeldOutSplit, config_of_release, lacking_features, lo
 from tasks.predict import predict_globally, predict_release
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact
-from tasks.release import folder_of, log_evaluation
+from tasks.release import log_evaluation
+from tasks.release_folder import folder_of
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, reaching, require_active_run
 from tasks.tracking.retry import patiently

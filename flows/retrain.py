@@ -16,7 +16,8 @@ from flows.evaluate import evaluate
 from flows.train import TrainReport, train
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, ResourceError, TrainingError
-from lidcflow.release.retraining import Changes, Check, Failure, Outcome, keep_check, last_retraining_check
+from lidcflow.release.last_check import Check, Failure, Outcome, keep_check, last_retraining_check
+from lidcflow.release.retraining import Changes
 from tasks.publish import publish_text
 from tasks.retraining import Stock, take_stock
 from tasks.tracking import registry

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
@@ -16,10 +15,8 @@ from lidcflow.config.science import portable
 from lidcflow.errors import ReleaseError
 from lidcflow.evaluate.page import DATA, PAGE
 from lidcflow.evaluate.record import ReleaseEvaluation
-from lidcflow.files import write_together
 from lidcflow.learn.engines import keras_network
 from lidcflow.learn.snapshot import Snapshot
-from lidcflow.release.card import release_card
 from lidcflow.release.data_facts import data_facts
 from lidcflow.release.description import release_description
 from lidcflow.release.record import BackbonePin, DataFacts, ReleaseRecord, SectorPin, sector_model_name
@@ -27,46 +24,14 @@ from lidcflow.stats.estimate import Estimate
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices
 from tasks.evaluate import Evaluation
+from tasks.release_folder import folder_of, keep_card, write_facts
 from tasks.sector import SectorJob, SectorResult
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import browse, registry
-from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
 from tasks.tracking.models import SectorModel, log_model
 from tasks.tracking.registry import RECORD_FOLDER
 from tasks.tracking.runs import Run, run_of
-
-SPLITS = ("test", "validation")
-"""Whose evaluations lie in the folder, each in one of that name."""
-
-
-def folder_of(record: ReleaseRecord, reports: Path) -> Path:
-    """Return where the facts of a release lie in the workspace."""
-    return reports / "releases" / f"{record.name}-v{record.version}"
-
-
-def write_facts(record: ReleaseRecord, folder: Path) -> None:
-    """Write ``release.json`` and ``card.md``, each whole or not at all; evaluations that lie there stay."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_together(
-        {registry.RECORD_FILE: record.model_dump_json(indent=2), registry.CARD: release_card(record)}, folder
-    )
-
-
-def keep_card(run: Run, record: ReleaseRecord) -> None:
-    """Put the card beside the record on the run of the training."""
-    run.text(release_card(record), f"{registry.RECORD_FOLDER}/{registry.CARD}")
-
-
-def export_facts(tracking: Tracking, record: ReleaseRecord, folder: Path) -> list[Path]:
-    """Write the facts of a release anywhere, with the evaluations that its training's run keeps; list the files."""
-    source = registry.release_folder(tracking, registry.training_of(tracking, record.version))
-    with private_copy(tracking, source, f"facts of release {record.name} version {record.version}") as kept:
-        for evaluation in [kept / split for split in SPLITS if (kept / split).is_dir()]:
-            shutil.copytree(evaluation, folder / evaluation.name, dirs_exist_ok=True)
-    write_facts(record, folder)
-    return sorted(file for file in folder.rglob("*") if file.is_file())
-
 
 ALL_SECTORS = SectorJob(sector_num=1, sector=1)
 

@@ -16,18 +16,9 @@ from lidcflow.config import Config
 from lidcflow.errors import TrainingError
 from lidcflow.learn.backbones import backbone_id
 from lidcflow.learn.snapshot import Snapshot, build_snapshot, read_table
+from lidcflow.release.last_check import Check, last_retraining_check
 from lidcflow.release.record import ReleaseRecord, inputs_digest
-from lidcflow.release.retraining import (
-    Changes,
-    Check,
-    Decision,
-    Failed,
-    Newest,
-    changed_settings,
-    changes_between,
-    decide,
-    last_retraining_check,
-)
+from lidcflow.release.retraining import Changes, Decision, Failed, Newest, changed_settings, changes_between, decide
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.labels import fit_for_learning, label_readable

@@ -14,8 +14,8 @@ from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, console, print_json, print_line
 from flows.cli.session import choose_server
 from flows.environment import prepare
-from flows.service.deploy import check_profile
 from flows.service.lock import is_same_server, served
+from flows.service.profiles import check_profile
 from flows.service.schedules import Deployment, scheduled
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError

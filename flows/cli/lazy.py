@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     from flows.pipeline import pipeline as pipeline
     from flows.preprocess import preprocess as preprocess
     from flows.repair import repair as repair
-    from flows.reports import server as server
     from flows.retrain import retrain as retrain
-    from flows.service import doctor as doctor
-    from flows.service import up as up
     from flows.service.checks import Level as Level
     from flows.service.deploy import deploy as deploy
     from flows.service.status import status_of as status_of
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
     from lidcflow.catalog.series import Catalog as Catalog
     from lidcflow.erase.subject import Subject as Subject
     from lidcflow.erase.tombstones import tombstones_in as tombstones_in
-    from lidcflow.evaluate import tables as tables
     from lidcflow.labels.lidc import nodules_of as nodules_of
     from lidcflow.labels.slices import StoredLabelRow as StoredLabelRow
     from lidcflow.labels.slices import all_label_rows as all_label_rows
@@ -52,9 +48,9 @@ if TYPE_CHECKING:
     from tasks.pin import pin_release as pin_release
     from tasks.promote import promote as promote
     from tasks.promote import rollback as rollback
-    from tasks.release import export_facts as export_facts
-    from tasks.release import folder_of as folder_of
-    from tasks.release import write_facts as write_facts
+    from tasks.release_folder import export_facts as export_facts
+    from tasks.release_folder import folder_of as folder_of
+    from tasks.release_folder import write_facts as write_facts
     from tasks.snapshot_files import list_snapshots as list_snapshots
     from tasks.source import check_holds_ct as check_holds_ct
     from tasks.source import fetch_files as fetch_files

@@ -13,7 +13,7 @@ from flows.cli.session import flow_session
 from lidcflow.config import LIDC
 from lidcflow.config.file import load_config
 from lidcflow.release.card import gate_sentence
-from lidcflow.release.rules import check_rows
+from lidcflow.release.gate_rows import check_rows
 
 if TYPE_CHECKING:
     from flows.train import TrainReport

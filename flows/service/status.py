@@ -21,7 +21,7 @@ from lidcflow.config import Config
 from lidcflow.drift.record import last_drift_check
 from lidcflow.erase.tombstones import tombstones_in
 from lidcflow.errors import LidcflowError
-from lidcflow.release.retraining import last_retraining_check
+from lidcflow.release.last_check import last_retraining_check
 from lidcflow.report.page import DATA
 from lidcflow.store.locate import committed_series, is_store
 from tasks.tracking.place import Tracking

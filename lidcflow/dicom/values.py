@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import logging
 import math
 import re
-import warnings
-from collections.abc import Iterator, MutableSequence
+from collections.abc import MutableSequence
 from typing import Any
-
-from pydicom import config as pydicom_config
 
 LONGEST_UID = 128
 """Characters of a UID at most: the standard allows 64, and some archives write 65 or 66."""
@@ -125,17 +120,3 @@ def numbers_of(value: Any, count: int) -> tuple[float, ...] | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep pydicom's warnings out of sight: they repeat values and paths, which may be a patient's."""
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with pydicom_config.disable_value_validation(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

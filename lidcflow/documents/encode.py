@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from pydicom.dataset import Dataset
 
-from lidcflow.dicom.values import quiet
+from lidcflow.dicom.quiet import quiet
 from lidcflow.documents.key_objects import key_objects
 from lidcflow.documents.source import source_of
 from lidcflow.documents.structured_report import structured_report

@@ -12,8 +12,9 @@ from pydicom.dataset import Dataset
 
 from lidcflow.config import Access
 from lidcflow.dicom.elements import Budget, parse_stream
+from lidcflow.dicom.quiet import quiet
 from lidcflow.dicom.records import Reason
-from lidcflow.dicom.values import integer_of, is_uid, names_instance, quiet, text_of
+from lidcflow.dicom.values import integer_of, is_uid, names_instance, text_of
 from lidcflow.documents.identity import KEYWORDS
 from lidcflow.errors import DocumentError, ResourceError
 from lidcflow.pacs.client import Pacs

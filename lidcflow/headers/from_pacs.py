@@ -13,9 +13,10 @@ from lidcflow.config import Access
 from lidcflow.dicom.elements import ACQUISITION_TIME, INSTANCE_NUMBER, POSITION
 from lidcflow.dicom.encoding import META_OFFSET
 from lidcflow.dicom.facts import COMMON_TAGS, Facts, facts_of
+from lidcflow.dicom.quiet import quiet
 from lidcflow.dicom.records import Reason
 from lidcflow.dicom.syntaxes import Layout, layout_of
-from lidcflow.dicom.values import integer_of, is_uid, numbers_of, quiet, seconds_of
+from lidcflow.dicom.values import integer_of, is_uid, numbers_of, seconds_of
 from lidcflow.errors import SeriesRefused, SourceError
 from lidcflow.headers.fingerprint import new_salt, seal_of
 from lidcflow.headers.header import Header, Outcome, header_of

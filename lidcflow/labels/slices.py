@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from lidcflow.config import LabelConfig
 from lidcflow.errors import LabelError
 from lidcflow.files import whole_file
-from lidcflow.labels.lidc import LidcScan, lidc_scan, lidc_scans, nodules_of_scan
+from lidcflow.labels.lidc import LidcScan, lidc_scan, lidc_scans
+from lidcflow.labels.lidc_readings import nodules_of_scan
 from lidcflow.labels.readings import Nodule
 from lidcflow.volume.resample import slab_edges_mm
 

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import SegmentationStorage
 
-from lidcflow.dicom.values import quiet
+from lidcflow.dicom.quiet import quiet
 from lidcflow.labels.readings import CLASS_RATINGS, Book, Mark, Origin, Problem, Reading, Reason, is_rating
 from lidcflow.labels.seg import Segment
 

@@ -13,10 +13,10 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
 from lidcflow.dicom.codestreams import is_signed, sound_frame
+from lidcflow.dicom.quiet import quiet
 from lidcflow.dicom.records import PixelFormat, Reason, SourceSlice
 from lidcflow.dicom.rle import decode_rle
 from lidcflow.dicom.syntaxes import SYNTAXES, Codestream, Layout
-from lidcflow.dicom.values import quiet
 from lidcflow.errors import SeriesRefused
 from lidcflow.pixels.encoded import cut_short, damaged, encoded_frame, inflated_pixels
 from lidcflow.pixels.open import Opener, as_it_came, open_file, refused

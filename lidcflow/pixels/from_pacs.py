@@ -14,8 +14,8 @@ import numpy as np
 from lidcflow.config import Access
 from lidcflow.dicom.facts import Facts
 from lidcflow.dicom.geometry import normal_of
+from lidcflow.dicom.quiet import quiet
 from lidcflow.dicom.records import Reason, SourceSlice
-from lidcflow.dicom.values import quiet
 from lidcflow.errors import SeriesRefused
 from lidcflow.headers.checks import are_readable, are_whole
 from lidcflow.headers.fingerprint import salt_of, seal_of

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lidcflow.config import LIDC
 from lidcflow.notice import STATEMENT
+from lidcflow.release.gate_rows import check_rows
 from lidcflow.release.record import DataFacts, Gate, ReleaseRecord, SectorPin, Threshold
-from lidcflow.release.rules import check_rows
 from lidcflow.stats.estimate import Estimate
 
 SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#"})

@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lidcflow.config import Config, GateConfig
+from lidcflow.release.gate_rows import said
 from lidcflow.release.record import Check, Gate, ReleaseRecord
 from lidcflow.release.rules import (
     PRIOR,
@@ -34,7 +35,6 @@ from lidcflow.release.rules import (
     better_than_prior,
     calibrated,
     no_worse,
-    said,
     sector_floors,
     sectors_kept,
 )

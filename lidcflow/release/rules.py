@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lidcflow.config import GateConfig
@@ -193,47 +192,3 @@ def _if_enough(check: Check, settings: GateConfig) -> Check:
         return check
     remark = f"not judged: fewer than {settings.patients} patients with a nodule there"
     return check.model_copy(update={"passed": None, "remark": remark})
-
-
-OUTCOMES = {True: "passed", False: "refused", None: "not judged"}
-
-
-def said(check: Check) -> str:
-    """Say what was measured, differences with their sign and those of log loss as a percentage.
-
-    Examples
-    --------
-    >>> from lidcflow.release.record import Estimate
-    >>> said(Check(rule="", figure="log_loss", against="version 3", value=Estimate(value=-0.031), passed=True))
-    '-3.1%'
-    """
-    value, sign = check.value, "+" if check.against else ""
-    if value.value is None:
-        return "none"
-    form = f"{sign}.1%" if check.figure == "log_loss" else f"{sign}.3f"
-    interval = "" if value.low is None or value.high is None else f" ({value.low:{form}} to {value.high:{form}})"
-    return f"{value.value:{form}}{interval}"
-
-
-def check_rows(checks: Sequence[Check]) -> list[tuple[str, str, str, str]]:
-    """List the checks: rule, whose patients, what was measured, outcome; sectors that were not judged in one row."""
-    rows = [
-        (check.rule, check.split, said(check), check.remark or OUTCOMES[check.passed])
-        for check in checks
-        if _has_own_row(check)
-    ]
-    alike: dict[str, list[Check]] = {}
-    for check in checks:
-        if not _has_own_row(check):
-            alike.setdefault(check.against, []).append(check)
-    return rows + [(_together(group), group[0].split, "-", group[0].remark) for group in alike.values()]
-
-
-def _has_own_row(check: Check) -> bool:
-    return check.passed is not None or check.sector is None
-
-
-def _together(checks: Sequence[Check]) -> str:
-    numbers = ", ".join(str(check.sector) for check in checks)
-    against = f", against {checks[0].against}" if checks[0].against else ""
-    return f"slice AUROC in sector{'s' * (len(checks) > 1)} {numbers}{against}"

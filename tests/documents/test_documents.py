@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from highdicom.sr import srread
 
-from lidcflow.dicom.values import quiet
+from lidcflow.dicom.quiet import quiet
 from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT
 from lidcflow.report.recommendation import Verdict
 from tests.documents.small_study import CREATED_NS, answer, series_in

@@ -11,7 +11,7 @@ from pydicom.dataelem import DataElement
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from lidcflow.config import Access
-from lidcflow.dicom.values import quiet
+from lidcflow.dicom.quiet import quiet
 from lidcflow.documents.encode import made_documents
 from lidcflow.documents.source import check_one_subject, source_header, source_of
 from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT, gets_documents, write_documents

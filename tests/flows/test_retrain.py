@@ -18,7 +18,7 @@ from lidcflow.catalog.locks import at_work
 from lidcflow.config import RetrainConfig
 from lidcflow.erase.subject import Subject
 from lidcflow.errors import ResourceError, TrainingError
-from lidcflow.release.retraining import last_retraining_check
+from lidcflow.release.last_check import last_retraining_check
 from tasks.retraining import take_stock
 from tasks.tracking.connection import Tracking
 from tasks.tracking.registry import champion_version, list_releases

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
+from lidcflow.labels.clustering import cluster_points
 from lidcflow.labels.match import Images
-from lidcflow.labels.nodules import cluster_points, group_readings
+from lidcflow.labels.nodules import group_readings
 from lidcflow.labels.readings import Mark, Origin, Reading
 
 IMAGES = Images("1.2.3", np.arange(50.0, 0.0, -2.5), ("",) * 20, 1.25, 2.5, 512, 512)

@@ -5,7 +5,8 @@ import pytest
 
 from lidcflow.config import Config, GateConfig, LabelConfig, PreprocessConfig, SplitConfig
 from lidcflow.release.gate import judge, why_not_comparable
-from lidcflow.release.rules import Candidate, Champion, check_rows
+from lidcflow.release.gate_rows import check_rows
+from lidcflow.release.rules import Candidate, Champion
 from lidcflow.stats.paired import Sample
 
 SLICES = 8

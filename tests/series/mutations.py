@@ -13,7 +13,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.valuerep import STANDARD_VR
 
-from lidcflow.dicom.values import quiet
+from lidcflow.dicom.quiet import quiet
 
 HEAD_BYTES = 2048
 PREAMBLE_BYTES = 132

@@ -19,15 +19,13 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 from flows.service.deploy import (
     CAUGHT_UP,
     catch_up,
-    check_profile,
     deploy,
     deploy_afresh,
     drop_missed_runs,
     end_abandoned_runs,
-    is_shared,
     job_template,
-    local_only,
 )
+from flows.service.profiles import check_profile, is_shared, local_only
 from flows.service.schedules import scheduled
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError
@@ -289,7 +287,7 @@ def test_what_several_machines_reach_passes_and_loopback_is_doubted(tmp_path, mo
         "cluster": {"place": "tcp://127.0.0.1:8786"},
         "access": {"s3": {"endpoint": "http://localhost:9000"}},
     }
-    monkeypatch.setattr("flows.service.deploy.is_shared", lambda _: True)
+    monkeypatch.setattr("flows.service.profiles.is_shared", lambda _: True)
 
     assert check_profile("cluster", Config(workspace=tmp_path, **FAR)) == []
     assert [doubt.split(" names")[0] for doubt in check_profile("cluster", Config(workspace=tmp_path, **near))] == [
