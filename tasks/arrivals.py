@@ -13,9 +13,10 @@ from lidcflow.config import Config
 from lidcflow.dicom.values import is_uid
 from lidcflow.erase.subject import Subject, Target
 from lidcflow.errors import EmptySource, LidcflowError, TurnTaken
+from lidcflow.inbox.cursors import position_in
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Round, Rounds
-from lidcflow.inbox.sightings import indexed_sightings, pacs_sightings, position_in
+from lidcflow.inbox.sightings import indexed_sightings, pacs_sightings
 from lidcflow.pacs.backlog import first_look, reaches_further_back, what_is_left_out
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.feed import Position, StudyChange, read_feed

@@ -14,10 +14,10 @@ from prefect.events import emit_event
 from pydantic import ValidationError
 
 from lidcflow.config import Config
-from lidcflow.drift.page import COLUMNS, drift_rows
 from lidcflow.drift.quantities import Recent
 from lidcflow.drift.record import DriftCheck
 from lidcflow.drift.series import Measured, measure_series
+from lidcflow.drift.tables import COLUMNS, drift_rows
 from lidcflow.errors import StoreError
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.page import DATA

@@ -12,7 +12,7 @@ from flows.cli.options import AsJson, ConfigFile, Workspace
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.session import flow_session
 from lidcflow.config.file import load_config
-from lidcflow.drift.page import COLUMNS, drift_rows
+from lidcflow.drift.tables import COLUMNS, drift_rows
 from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from flows.service.password import known_password
 from flows.service.places import target_faults
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError, ResourceError
+from lidcflow.inbox.cursors import left_out
 from lidcflow.inbox.delivery import Delivery, Step
 from lidcflow.inbox.ledger import Ledger
-from lidcflow.inbox.sightings import left_out
 
 if TYPE_CHECKING:
     from flows.inbox import InboxReport

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from flows.pipeline import pipeline as pipeline
     from flows.preprocess import preprocess as preprocess
     from flows.repair import repair as repair
+    from flows.reports import server as server
     from flows.retrain import retrain as retrain
+    from flows.service import doctor as doctor
+    from flows.service import up as up
     from flows.service.checks import Level as Level
     from flows.service.deploy import deploy as deploy
     from flows.service.status import status_of as status_of
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from lidcflow.catalog.series import Catalog as Catalog
     from lidcflow.erase.subject import Subject as Subject
     from lidcflow.erase.tombstones import tombstones_in as tombstones_in
+    from lidcflow.evaluate import tables as tables
     from lidcflow.labels.lidc import nodules_of as nodules_of
     from lidcflow.labels.slices import StoredLabelRow as StoredLabelRow
     from lidcflow.labels.slices import all_label_rows as all_label_rows
@@ -77,10 +81,10 @@ _PLACES = {
     "erase": "flows.erase:erase",
     "evaluate": "flows.evaluate:evaluate",
     "experiment": "flows.experiment:experiment",
-    "export_facts": "tasks.release:export_facts",
+    "export_facts": "tasks.release_folder:export_facts",
     "fetch_files": "tasks.source:fetch_files",
     "find_series": "tasks.source:find_series",
-    "folder_of": "tasks.release:folder_of",
+    "folder_of": "tasks.release_folder:folder_of",
     "inbox": "flows.inbox:inbox",
     "infer": "flows.infer:infer",
     "label_readable": "tasks.labels:label_readable",
@@ -108,7 +112,7 @@ _PLACES = {
     "tables": "lidcflow.evaluate.tables",
     "train": "flows.train:train",
     "up": "flows.service.up",
-    "write_facts": "tasks.release:write_facts",
+    "write_facts": "tasks.release_folder:write_facts",
     "write_label_table": "lidcflow.labels.slices:write_label_table",
     "write_phantoms": "flows.phantom:write_phantoms",
 }

@@ -10,29 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lidcflow.drift.record import DATA, DriftCheck, QuantityDrift
+from lidcflow.drift.tables import COLUMNS, alarms_first, drift_rows
 from lidcflow.evaluate.plots import as_svg
 from lidcflow.files import write_together
 from lidcflow.stats.plots import BLUE, GREY, ORANGE
 from lidcflow.templates import templates_of
-
-COLUMNS = ("quantity", "reference", "now", "distance", "limit", "p", "verdict")
-
-
-def drift_rows(check: DriftCheck) -> list[tuple[str, ...]]:
-    """List the quantities, those that drifted first; values belong to `COLUMNS`."""
-    return [_row(one) for one in alarms_first(check)]
-
-
-def alarms_first(check: DriftCheck) -> list[QuantityDrift]:
-    """Order quantities by verdict, else as they came."""
-    return sorted(check.quantities, key=lambda one: one.verdict != "drift")
-
-
-def _row(one: QuantityDrift) -> tuple[str, ...]:
-    unseen = f"; new: {', '.join(one.unseen)}" if one.unseen else ""
-    figures = ("-" if value is None else f"{value:.3g}" for value in (one.distance, one.limit, one.p))
-    return (one.name, one.reference.summary, one.now.summary, *figures, f"{one.verdict}{unseen}")
-
 
 MOST_BARS = 8
 MOST_LETTERS = 18

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-
-from pydantic import ValidationError
+from collections.abc import Iterable, Iterator
 
 from lidcflow.dicom.records import Reason
 from lidcflow.dicom.values import is_uid
 from lidcflow.inbox.delivery import Sighting, instance_set
-from lidcflow.inbox.ledger import Ledger
-from lidcflow.pacs.backlog import what_is_left_out
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.feed import Position
 from lidcflow.pacs.generations import state_of
 from lidcflow.pacs.query import instance_uids
 from lidcflow.series.find import Index
@@ -65,19 +60,3 @@ def _indexed(verdict: Verdict) -> Sighting:
         return Sighting(series.series_instance_uid, series.study_instance_uid, known_by, len(images), series.state)
     known_by = instance_set([str(verdict.reason), str(verdict.n_files)])
     return Sighting(verdict.series_instance_uid, verdict.study_instance_uid or "", known_by, verdict.n_files)
-
-
-def position_in(ledger: Ledger, source: str) -> Position | None:
-    """Return how far a PACS was read, None before the first time; what can't be understood is read from its start."""
-    found = ledger.position(source)
-    try:
-        return None if found is None else Position.model_validate(found)
-    except ValidationError:
-        return Position()
-
-
-def left_out(ledger: Ledger, sources: Sequence[str]) -> list[str]:
-    """Say of each PACS what it held before it was first looked at and is not read."""
-    positions = {source: position_in(ledger, source) for source in sources}
-    sentences = (what_is_left_out(source, position) for source, position in positions.items() if position)
-    return [sentence for sentence in sentences if sentence]

@@ -8,10 +8,11 @@ import pytest
 
 from lidcflow.config import DriftConfig
 from lidcflow.drift.check import check_drift
-from lidcflow.drift.page import PAGE, drift_rows, render_page, write_drift
+from lidcflow.drift.page import PAGE, render_page, write_drift
 from lidcflow.drift.profile import Profile
 from lidcflow.drift.quantities import Recent
 from lidcflow.drift.record import DATA, DriftCheck, last_drift_check
+from lidcflow.drift.tables import drift_rows
 from tests.browser import chromium, needs_chromium, open_file, requests_of  # noqa: F401
 from tests.drift.profiles import SLICES, profile, recent
 

@@ -16,10 +16,10 @@ from lidcflow.catalog.locks import at_work
 from lidcflow.config import DeliveryConfig, InferConfig
 from lidcflow.config.service import PacsConfig
 from lidcflow.errors import ConfigError, ReleaseError, ResourceError, SourceError, TurnTaken
+from lidcflow.inbox.cursors import left_out
 from lidcflow.inbox.delivery import Sighting, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Rounds
-from lidcflow.inbox.sightings import left_out
 from lidcflow.pacs import retry as patience
 from tasks.cluster.connect import unfit_setting
 from tests.dicomweb_server import dicomweb_server, every
