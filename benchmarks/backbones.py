@@ -161,10 +161,10 @@ def images_a_second(networks: Networks, size: int, rounds: int) -> dict[str, flo
 
 def aurocs(volumes: int) -> dict[str, float]:
     """Train a head on the features of each engine and score the last third of the chests."""
-    from lidcflow.learn.chests import SIZE, make_practice_set
+    from lidcflow.learn.chests import SIZE, make_pretraining_set
 
     with tempfile.TemporaryDirectory() as folder:
-        chests = make_practice_set(Path(folder), range(FIRST_SEED, FIRST_SEED + volumes), processes=2)
+        chests = make_pretraining_set(Path(folder), range(FIRST_SEED, FIRST_SEED + volumes), processes=2)
         hu, labels = [np.swapaxes(chest, 0, 1) for chest in chests.hu], np.asarray(chests.labels)
         engines = {name: load_engine(TrainConfig(**settings), SIZE) for name, settings in ENGINES.items()}
         return {name: head_auroc(engine, hu, labels) for name, engine in engines.items()}

@@ -146,14 +146,14 @@ def ways(folder: Path, config: Config, scratch: Path) -> tuple[Callable[..., Non
 
 def untrained_sectors(features: NDArray[np.float16]) -> list[tuple[range, Any]]:
     """Give a calibrated head for each sector, loaded as the heads of a release are."""
-    from lidcflow.learn.arithmetic import plain_head
+    from lidcflow.learn.arithmetic import numpy_head
     from lidcflow.learn.heads import build_head, calibrated_model
     from lidcflow.stats.calibration import Calibration
 
     per, unmoved = len(features) // SECTORS, Calibration(1.0, (0.0, 0.0, 0.0))
     heads = (build_head("linear", features.astype(np.float32), n) for n in range(SECTORS))
     return [
-        (range(n * per, (n + 1) * per), plain_head(calibrated_model(head, unmoved))) for n, head in enumerate(heads)
+        (range(n * per, (n + 1) * per), numpy_head(calibrated_model(head, unmoved))) for n, head in enumerate(heads)
     ]
 
 

@@ -26,7 +26,7 @@ from lidcflow.config import Access, PreprocessConfig
 from lidcflow.headers.from_pacs import read_pacs_headers
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import place_of
+from lidcflow.pacs.places import parse_address
 from lidcflow.pacs.query import instance_uids
 from lidcflow.pacs.retrieve import instances, read_parts
 from lidcflow.privacy import PUBLIC_KEY
@@ -125,7 +125,7 @@ def uids_of(series: Series, server: Orthanc) -> None:
 
 
 def received(series: Series, server: Orthanc) -> int:
-    with Pacs(place_of("pacs:main", server.access).service) as pacs:
+    with Pacs(parse_address("pacs:main", server.access).service) as pacs:
         return sum(map(len, instances(pacs, series.slices[0].path.partition("/instances/")[0])))
 
 

@@ -31,7 +31,7 @@ from zarr.storage import FsspecStore, ObjectStore, StorePath
 from lidcflow.config import Access, PreprocessConfig
 from lidcflow.objects import bucket_of
 from lidcflow.store.arrays import COMPRESSOR, INNER_SLICES, encode_image
-from lidcflow.store.locate import place_of
+from lidcflow.store.locate import store_place
 from lidcflow.store.volumes import VolumeStore
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -60,7 +60,7 @@ def volume(number: int) -> NDArray[np.int16]:
 def fill_store(root: str, uids: list[str], access: Access) -> VolumeStore:
     """Commit a volume for each UID."""
     store = VolumeStore(root, CONFIG, access=access)
-    place = place_of(root, access)
+    place = store_place(root, access)
     for number, uid in enumerate(uids):
         place.commit_volume(uid, encode_image(volume(number), (5.0, 2.8, 2.8), {}))
     return store

@@ -118,11 +118,11 @@ def run(series: list[Series], address: str, workers: int, folder: Path, schedule
 
 
 def _index(series: list[Series]) -> Index:
-    from lidcflow.dicom.records import Reason
+    from lidcflow.dicom.records import VerdictReason
     from lidcflow.series.verdicts import Verdict
 
     return Index(
-        tuple(Verdict(one.series_instance_uid, Reason.USABLE, "", len(one.slices), series=one) for one in series)
+        tuple(Verdict(one.series_instance_uid, VerdictReason.USABLE, "", len(one.slices), series=one) for one in series)
     )
 
 

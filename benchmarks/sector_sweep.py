@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from lidcflow.config import SplitConfig, TrainConfig
-from lidcflow.learn.chests import SIZE, PracticeSet, make_practice_set
+from lidcflow.learn.chests import SIZE, PretrainingSet, make_pretraining_set
 from lidcflow.learn.features import model_input, series_features
 from lidcflow.learn.fitting import fit_head
 from lidcflow.learn.heads import build_head
@@ -39,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = train_config(options, Path(folder))
         seeds = range(FIRST_SEED, FIRST_SEED + options.volumes)
-        chests = make_practice_set(Path(folder), seeds, processes=2)
+        chests = make_pretraining_set(Path(folder), seeds, processes=2)
         snapshot = snapshot_of(chests)
         jobs = list(sector_jobs(snapshot, config))
         print(f"{len(snapshot.table)} slices of {options.volumes} chests, {len(jobs)} heads, {config.epochs} epochs")
@@ -62,7 +62,7 @@ def random_resnet50(folder: Path) -> Path:
     return file
 
 
-def scaled(chests: PracticeSet, size: int) -> list[np.ndarray]:
+def scaled(chests: PretrainingSet, size: int) -> list[np.ndarray]:
     """Average the pixels of the chests to a smaller size, (2, slices, size, size) each."""
     factor = SIZE // size
     parts = [np.swapaxes(hu, 0, 1).reshape(2, -1, size, factor, size, factor) for hu in chests.hu]
@@ -100,7 +100,7 @@ def timed(name: str, work) -> float:
     return wall_s
 
 
-def snapshot_of(chests: PracticeSet) -> Snapshot:
+def snapshot_of(chests: PretrainingSet) -> Snapshot:
     """Make a snapshot in which each chest is a patient named by its place in the set."""
     names = [f"{index:04d}" for index in range(len(chests.labels))]
     records = [SimpleNamespace(series_instance_uid=name, patient_key=name, volume_digest="") for name in names]

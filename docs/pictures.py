@@ -27,7 +27,7 @@ from flows.service.servers import REPORTS_CONFIG
 from lidcflow.config import Config
 from lidcflow.config.file import load_config
 from lidcflow.learn.snapshot import Snapshot
-from lidcflow.report.index import Listing
+from lidcflow.report.index import ReportIndex
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking.connection import Tracking, pages
 from tasks.tracking.registry import list_releases
@@ -153,7 +153,7 @@ def photograph(driver: webdriver.Chrome, address: str, file: Path, *, wait_s: fl
 
 def study_of(config: Config) -> str:
     """Return study and series of the reading whose best slice is the surest."""
-    found = [entry for entry in Listing(config.reports_path).entries() if entry.glance and entry.glance.highest]
+    found = [entry for entry in ReportIndex(config.reports_path).entries() if entry.glance and entry.glance.highest]
     key = max(found, key=lambda entry: entry.glance.highest).key
     return f"{key.study}/{key.series}"
 

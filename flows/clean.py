@@ -10,11 +10,11 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger
 
-from flows.config import Settings, given, is_of_a_deployment
+from flows.config import Settings, is_of_a_deployment, resolve_config
 from lidcflow.catalog.locks import PATIENCE_S, at_work
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
-from lidcflow.retention.expired import GIB, Known, beyond_size, expired, folder_bytes, known_series
+from lidcflow.retention.expired import GIB, SeriesUse, beyond_size, expired, folder_bytes, series_uses
 from lidcflow.retention.logs import shorten_logs
 from lidcflow.retention.record import CleanUp, keep_clean_up
 from lidcflow.store.commit import remove
@@ -38,7 +38,7 @@ def clean(config: Settings = None) -> CleanUp:
         Settings over those of the worker.
     """
     patience_s = TURN_WITHIN_S if is_of_a_deployment() else PATIENCE_S
-    return clean_up(given(config), get_run_logger(), patience_s=patience_s)
+    return clean_up(resolve_config(config), get_run_logger(), patience_s=patience_s)
 
 
 def clean_up(
@@ -70,12 +70,14 @@ def clean_up(
             turns.enter_context(
                 at_work(config.workspace, stage, alone=True, catalog=config.catalog, patience_s=patience_s)
             )
-        known = known_series(config.reports_path, config.catalog)
+        known = series_uses(config.reports_path, config.catalog)
         volumes, volume_bytes = clean_volumes(config, known, now, log, dry_run=dry_run)
         reports, report_bytes = clean_reports(config, known, now, log, dry_run=dry_run)
     if not dry_run:
         shorten_logs(config.workspace / "logs")
-    done = report_on(config, known, now, deleted=(set(volumes), set(reports)), freed_bytes=volume_bytes + report_bytes)
+    done = clean_report(
+        config, known, now, deleted=(set(volumes), set(reports)), freed_bytes=volume_bytes + report_bytes
+    )
     if not dry_run:
         keep_clean_up(config.workspace, done)
     return done
@@ -83,7 +85,7 @@ def clean_up(
 
 def clean_volumes(
     config: Config,
-    known: Known,
+    known: SeriesUse,
     now: datetime,
     log: logging.Logger | logging.LoggerAdapter[logging.Logger],
     *,
@@ -104,7 +106,7 @@ def clean_volumes(
     return chosen, sum(sizes.values())
 
 
-def chosen_volumes(uids: list[str], config: Config, known: Known, now: datetime) -> list[str]:
+def chosen_volumes(uids: list[str], config: Config, known: SeriesUse, now: datetime) -> list[str]:
     """Return the volumes that have expired by age, or by the size of the store; those that drift compares stay."""
     settings, needed = config.retention, timedelta(days=config.drift.days)
     chosen = []
@@ -122,7 +124,7 @@ def chosen_volumes(uids: list[str], config: Config, known: Known, now: datetime)
 
 def clean_reports(
     config: Config,
-    known: Known,
+    known: SeriesUse,
     now: datetime,
     log: logging.Logger | logging.LoggerAdapter[logging.Logger],
     *,
@@ -141,8 +143,8 @@ def clean_reports(
     return chosen, size_bytes
 
 
-def report_on(
-    config: Config, known: Known, now: datetime, *, deleted: tuple[set[str], set[str]], freed_bytes: int
+def clean_report(
+    config: Config, known: SeriesUse, now: datetime, *, deleted: tuple[set[str], set[str]], freed_bytes: int
 ) -> CleanUp:
     """Sum up what was deleted and what is left."""
     volumes, reports = deleted

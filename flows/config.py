@@ -24,7 +24,7 @@ from lidcflow.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Says:
+class ParameterHelp:
     """Text beside a parameter in Prefect's form, which reads no numpy docstrings."""
 
     text: str
@@ -34,11 +34,12 @@ class Says:
 
 
 Settings = Annotated[
-    Config | None, Says("Only what is set here changes; everything else is as the worker's own configuration says.")
+    Config | None,
+    ParameterHelp("Only what is set here changes; everything else is as the worker's own configuration says."),
 ]
 
 
-def given(config: Config | None, environ: Mapping[str, str] | None = None) -> Config:
+def resolve_config(config: Config | None, environ: Mapping[str, str] | None = None) -> Config:
     """Return the configuration of a run.
 
     Parameters
@@ -95,7 +96,7 @@ def _whole(text: str) -> Config:
         ) from None
 
 
-def with_readers(config: Config, environ: Mapping[str, str] | None = None) -> Config:
+def with_inference_cluster(config: Config, environ: Mapping[str, str] | None = None) -> Config:
     """Return a configuration that reads on the cluster which keeps the models loaded, where there is one."""
     address = (os.environ if environ is None else environ).get(READERS)
     if address is None or not is_of_a_deployment():
@@ -103,7 +104,7 @@ def with_readers(config: Config, environ: Mapping[str, str] | None = None) -> Co
     return config.model_copy(update={"cluster": config.cluster.at(address)})
 
 
-def source_of(typed: str | None, configured: str | None, key: str) -> str:
+def resolve_source(typed: str | None, configured: str | None, key: str) -> str:
     """Return the source of a run.
 
     Raises

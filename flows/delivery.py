@@ -10,26 +10,26 @@ from dataclasses import dataclass, field
 import pydicom
 
 from lidcflow.config import Config
-from lidcflow.dicom.records import Reason
-from lidcflow.errors import DocumentError, LidcflowError, PacsAway, PacsError, ResourceError
+from lidcflow.dicom.records import VerdictReason
+from lidcflow.errors import DocumentError, LidcflowError, PacsError, PacsUnavailable, ResourceError
 from lidcflow.inbox.contents import refusal_content
-from lidcflow.inbox.delivery import Delivery, Patience, Step
+from lidcflow.inbox.delivery import Delivery, RetryPolicy, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.presence import holds_others_of_study, is_held, is_same_service, seen_now, still_held
-from lidcflow.inbox.reach import Reach
+from lidcflow.inbox.reach import PacsAvailability
 from lidcflow.inbox.targets import DeliveryTarget
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.source.files import SourceFile
 from lidcflow.source.places import ImageSource
 from tasks.documents import deliver, make
-from tasks.infer import SeriesReading
+from tasks.infer import SeriesResult
 
 AWAY = "pacs"
 """Reason of what waits for a PACS."""
 
 
 @dataclass(frozen=True)
-class Desk:
+class InboxSession:
     """What it takes to answer: ledger, release, the configuration that reads as it was trained, and who is away.
 
     `sources` are by the text that the ledger knows them by; `begun_s` is when the round began, in seconds since 1970.
@@ -38,32 +38,32 @@ class Desk:
     ledger: Ledger
     release: ReleaseRecord
     config: Config
-    reach: Reach
+    reach: PacsAvailability
     sources: Mapping[str, ImageSource]
     targets: tuple[DeliveryTarget, ...]
     begun_s: float = field(default_factory=time.time)
 
     @property
-    def patience(self) -> Patience:
+    def patience(self) -> RetryPolicy:
         """How often a series is tried."""
         settings = self.config.delivery
-        return Patience(settings.attempts, settings.first_delay_s, settings.longest_delay_s)
+        return RetryPolicy(settings.attempts, settings.first_delay_s, settings.longest_delay_s)
 
 
 class ImagesDeleted(LidcflowError):
     """The images of an answer were deleted where its documents go."""
 
 
-def hand_over(
-    reading: SeriesReading, delivery: Delivery, file: SourceFile | None, desk: Desk, *, volume_digest: str | None
+def deliver_answer(
+    reading: SeriesResult, delivery: Delivery, file: SourceFile | None, desk: InboxSession, *, volume_digest: str | None
 ) -> None:
     """Deliver one answer if its images are still those that were read; what fails is tried again.
 
     Documents are made before the images are looked at, so that as little time as possible lies between that look
     and the delivery. A series that was found to be gone gets none, and a refusal that was delivered before stands.
     """
-    if reading.reason == Reason.GONE:
-        refuse_gone(delivery, reading.sentence or "", desk)
+    if reading.reason == VerdictReason.GONE:
+        refuse_deleted(delivery, reading.sentence or "", desk)
         return
     if reading.verdict == "not-evaluated" and desk.ledger.confirm(delivery, _content_of(reading)):
         return
@@ -75,19 +75,19 @@ def hand_over(
             if _bring(made, reading, delivery, desk):
                 _finish(reading, delivery, desk, volume_digest)
     except ImagesDeleted as error:
-        refuse_gone(delivery, str(error), desk)
+        refuse_deleted(delivery, str(error), desk)
     except LidcflowError as error:
-        if isinstance(error, PacsAway):
+        if isinstance(error, PacsUnavailable):
             desk.reach.lose(desk.sources[delivery.source], error)
-        put_off([delivery], error, desk)
+        defer([delivery], error, desk)
 
 
-def refuse_gone(delivery: Delivery, sentence: str, desk: Desk) -> None:
+def refuse_deleted(delivery: Delivery, sentence: str, desk: InboxSession) -> None:
     """Record that the images of a series were deleted, and what each target took of its answer before."""
-    desk.ledger.refuse(delivery, Reason.GONE, f"{sentence}{_sent_so_far(delivery, desk)}")
+    desk.ledger.refuse(delivery, VerdictReason.GONE, f"{sentence}{_sent_so_far(delivery, desk)}")
 
 
-def put_off(deliveries: Sequence[Delivery], error: LidcflowError, desk: Desk) -> None:
+def defer(deliveries: Sequence[Delivery], error: LidcflowError, desk: InboxSession) -> None:
     """Record that deliveries without an answer failed, and why."""
     for one in deliveries:
         desk.ledger.fail(one, reason_of(error), str(error), desk.patience)
@@ -100,7 +100,7 @@ def reason_of(error: LidcflowError) -> str:
     return "resource" if isinstance(error, ResourceError) else "failed"
 
 
-def owes_only_those_away(deliveries: Sequence[Delivery], desk: Desk) -> set[int]:
+def waiting_for_targets(deliveries: Sequence[Delivery], desk: InboxSession) -> set[int]:
     """Return the deliveries that have an answer and wait for nothing but targets that are away."""
     receipts = desk.ledger.receipts.of([one.id for one in deliveries])
     found = set()
@@ -112,7 +112,9 @@ def owes_only_those_away(deliveries: Sequence[Delivery], desk: Desk) -> set[int]
     return found
 
 
-def _made(reading: SeriesReading, file: SourceFile | None, desk: Desk) -> tuple[dict[str, bytes], DocumentError | None]:
+def _made(
+    reading: SeriesResult, file: SourceFile | None, desk: InboxSession
+) -> tuple[dict[str, bytes], DocumentError | None]:
     """Make the documents; that they can't be made may mean that the images are gone."""
     try:
         return make(reading, file, desk.config), None
@@ -120,7 +122,7 @@ def _made(reading: SeriesReading, file: SourceFile | None, desk: Desk) -> tuple[
         return {}, error
 
 
-def _is_current(delivery: Delivery, desk: Desk) -> bool:
+def _is_current(delivery: Delivery, desk: InboxSession) -> bool:
     """Return whether the PACS holds what was read; where the series grew, the next round answers it as it is then.
 
     Raises
@@ -137,7 +139,7 @@ def _is_current(delivery: Delivery, desk: Desk) -> bool:
     return False
 
 
-def _bring(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery, desk: Desk) -> bool:
+def _bring(made: Mapping[str, bytes], reading: SeriesResult, delivery: Delivery, desk: InboxSession) -> bool:
     """Bring documents to each target that lacks them, and return whether every target has them now.
 
     A target that is away or refuses them holds back no other.
@@ -161,17 +163,17 @@ def _bring(made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery
         except LidcflowError as error:
             failed.append(error)
             desk.ledger.receipts.owe(delivery.id, target.text)
-            if isinstance(error, PacsAway):
+            if isinstance(error, PacsUnavailable):
                 desk.reach.lose(target, error)
     if failed:
-        put_off([delivery], failed[0], desk)
+        defer([delivery], failed[0], desk)
     elif deferred:
         desk.ledger.defer(delivery, AWAY, deferred[0])
     return not (failed or deferred)
 
 
 def _send(
-    made: Mapping[str, bytes], reading: SeriesReading, delivery: Delivery, target: DeliveryTarget, desk: Desk
+    made: Mapping[str, bytes], reading: SeriesResult, delivery: Delivery, target: DeliveryTarget, desk: InboxSession
 ) -> None:
     """Send documents to one target, between two looks at the images that they are about.
 
@@ -202,14 +204,14 @@ def _send(
         )
 
 
-def _finish(reading: SeriesReading, delivery: Delivery, desk: Desk, volume_digest: str | None) -> None:
+def _finish(reading: SeriesResult, delivery: Delivery, desk: InboxSession, volume_digest: str | None) -> None:
     if reading.verdict == "not-evaluated":
         desk.ledger.refuse(delivery, reading.reason or "", reading.sentence or "")
     else:
         desk.ledger.advance(delivery, Step.DELIVERED, volume_digest=volume_digest)
 
 
-def _content_of(reading: SeriesReading) -> str:
+def _content_of(reading: SeriesResult) -> str:
     return refusal_content(reading.reason or "", reading.sentence or "")
 
 
@@ -220,7 +222,7 @@ def _deleted(delivery: Delivery) -> ImagesDeleted:
     )
 
 
-def _sent_so_far(delivery: Delivery, desk: Desk) -> str:
+def _sent_so_far(delivery: Delivery, desk: InboxSession) -> str:
     """Name what each target took of an answer before its images were deleted."""
     receipts = desk.ledger.receipts.of([delivery.id]).get(delivery.id, [])
     taken = [

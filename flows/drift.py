@@ -10,7 +10,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.config import Says, Settings, given
+from flows.config import ParameterHelp, Settings, resolve_config
 from lidcflow.config import Config
 from lidcflow.drift.check import check_drift
 from lidcflow.drift.page import write_drift
@@ -19,7 +19,7 @@ from lidcflow.drift.record import DriftCheck
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.address import training_store
 from tasks.cluster.open import cluster_for
-from tasks.drift import announce, read_recent
+from tasks.drift import announce_drift, read_recent
 from tasks.features import compute_features
 from tasks.held_out import config_of_release, lacking_features, load_snapshot
 from tasks.profile import check_volumes, find_profile, keep_profile, patients_of
@@ -41,8 +41,10 @@ class DriftReport(BaseModel):
 @flow(name="drift")
 def drift(
     config: Settings = None,
-    release: Annotated[str | None, Says("Version or alias; nothing: the one that inference reads with.")] = None,
-    out: Annotated[Path | None, Says("Folder of the page; nothing: the day's in the reports.")] = None,
+    release: Annotated[
+        str | None, ParameterHelp("Version or alias; nothing: the one that inference reads with.")
+    ] = None,
+    out: Annotated[Path | None, ParameterHelp("Folder of the page; nothing: the day's in the reports.")] = None,
 ) -> DriftReport:
     """Compare what was read lately with what a release was trained on.
 
@@ -55,14 +57,14 @@ def drift(
     out : Path, optional
         Folder of the page.
     """
-    started_s, now, config = time.monotonic(), datetime.now(UTC), given(config)
+    started_s, now, config = time.monotonic(), datetime.now(UTC), resolve_config(config)
     record = registry.load_release(Tracking.of(config), release or config.infer.release)
     profile = profile_for(record, config)
     with listening(ProgressArtifact()):
         recent = read_recent(record, config, now - timedelta(days=config.drift.days))
     check = check_drift(record, profile, recent, config.drift, now)
     page = write_drift(check, (out or config.drift_path / f"{now:%Y-%m-%d}").absolute())
-    announce(check)
+    announce_drift(check)
     return DriftReport(check=check, page=page, seconds=round(time.monotonic() - started_s, 3))
 
 

@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from flows.repair import remove_snapshot_drafts
 from lidcflow.catalog.locks import nobody_else_at_work
 from lidcflow.config import Config
-from lidcflow.erase.found import Found, joined, total
-from lidcflow.erase.log import Entry, Erased, append
+from lidcflow.erase.found import Found, merge_found, total
+from lidcflow.erase.log import Erased, LogEntry, append
 from lidcflow.erase.subject import Kind, Subject, Target, merged
 from lidcflow.erase.tombstones import Tombstone, Tombstones, tombstones_in
 from lidcflow.errors import ErasureError
@@ -25,13 +25,13 @@ from lidcflow.privacy import KEY_FILE, SECRET_VARIABLE
 from tasks.erase import (
     delete_arms,
     delete_headers,
-    delete_mentions,
     delete_reports,
     delete_rows,
     delete_volumes,
     find_targets,
     found_in_histories,
     found_in_places,
+    mask_histories,
     names_of,
     require_all_inside,
 )
@@ -96,7 +96,7 @@ def erase(subject: Subject, config: Config, *, dry_run: bool = False) -> EraseRe
 
 
 @dataclass(frozen=True)
-class Plan:
+class ErasurePlan:
     """What is to be deleted.
 
     Parameters
@@ -120,27 +120,27 @@ class Plan:
     names: frozenset[str]
 
 
-def plan_erasure(subject: Subject, config: Config) -> Plan:
+def plan_erasure(subject: Subject, config: Config) -> ErasurePlan:
     """Find what is kept of a subject, and put what an earlier try found beside it."""
     begun = [stone for stone in tombstones_in(config.catalog) if stone.subject == subject]
     targets = merged([*find_targets(subject, config), *(target for stone in begun for target in stone.waiting)])
     uids = [target.series_instance_uid for target in targets]
     trainings = find_trainings(uids, config.workspace, Tracking.of(config))
     names = names_of(subject, targets, config)
-    found = joined(
+    found = merge_found(
         *(stone.found for stone in begun),
         {"series": dict.fromkeys(uids, 1)},
         found_in_places(uids, config),
         found_in_histories(names, config),
         found_in_trainings(trainings),
     )
-    return Plan(subject, targets, found, trainings, names)
+    return ErasurePlan(subject, targets, found, trainings, names)
 
 
-def delete_all(plan: Plan, erasure: Tombstone, config: Config) -> list[str]:
+def delete_all(plan: ErasurePlan, erasure: Tombstone, config: Config) -> list[str]:
     """Delete what every place keeps of series, the rows that name them last; return what is left to people."""
     uids, left = [target.series_instance_uid for target in plan.targets], list[str]()
-    delete_mentions(plan.names, config)
+    mask_histories(plan.names, config)
     delete_volumes(uids, config)
     delete_reports(uids, config.reports_path)
     delete_arms(uids, config.workspace)
@@ -215,10 +215,10 @@ def require_patient_key(config: Config) -> None:
         )
 
 
-def _entry(stone: Tombstone, action: str, deleted: Erased) -> Entry:
+def _entry(stone: Tombstone, action: str, deleted: Erased) -> LogEntry:
     now = datetime.now(UTC)
     facts = {"erasure": stone.erasure, "action": action, "asked": stone.asked, "done": now, "deleted": deleted}
-    return Entry.model_validate({"kind": stone.subject.kind, "key": stone.subject.key, **facts})
+    return LogEntry.model_validate({"kind": stone.subject.kind, "key": stone.subject.key, **facts})
 
 
 def _report(subject: Subject, uids: list[str], deleted: Erased, *, dry_run: bool) -> EraseReport:

@@ -11,7 +11,7 @@ import numpy as np
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.config import Says, Settings, given
+from flows.config import ParameterHelp, Settings, resolve_config
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
 from lidcflow.evaluate.measure import Answers, measure
@@ -29,10 +29,10 @@ from tasks.predict import predict_globally, predict_release
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact
 from tasks.release import log_evaluation
-from tasks.release_folder import folder_of
+from tasks.release_folder import release_facts_folder
 from tasks.tracking import registry
-from tasks.tracking.connection import Tracking, reaching, require_active_run
-from tasks.tracking.retry import patiently
+from tasks.tracking.connection import Tracking, require_active_run, tracking_connection
+from tasks.tracking.retry import call_until_available
 from tasks.tracking.runs import run_of
 
 HeldOutName = Literal["test", "validation"]
@@ -50,10 +50,10 @@ class EvaluateReport(BaseModel):
 @flow(name="evaluate")
 def evaluate(
     config: Settings = None,
-    release: Annotated[str, Says("Version or alias.")] = "champion",
-    split: Annotated[HeldOutName, Says("Which patients.")] = "test",
-    out: Annotated[Path | None, Says("Folder of the page; nothing: the release's own.")] = None,
-    feedback: Annotated[bool, Says("Sum up what readers marked on its reports, too.")] = False,
+    release: Annotated[str, ParameterHelp("Version or alias.")] = "champion",
+    split: Annotated[HeldOutName, ParameterHelp("Which patients.")] = "test",
+    out: Annotated[Path | None, ParameterHelp("Folder of the page; nothing: the release's own.")] = None,
+    feedback: Annotated[bool, ParameterHelp("Sum up what readers marked on its reports, too.")] = False,
 ) -> EvaluateReport:
     """Measure a release, by version or alias; the page goes to the release's folder, or to `out`, and to its run.
 
@@ -70,7 +70,7 @@ def evaluate(
     feedback : bool
         Whether what readers marked on its reports is summed up too.
     """
-    started_s, config = time.monotonic(), given(config)
+    started_s, config = time.monotonic(), resolve_config(config)
     tracking = Tracking.of(config)
     record = registry.load_release(tracking, release)
     run_id = registry.training_of(tracking, record.version)
@@ -79,20 +79,22 @@ def evaluate(
     snapshot = load_snapshot(record, trained, run_id)
     held_out = read_split(record, snapshot, split, trained)
     with at_work(config.workspace, "evaluate", catalog=config.catalog):
-        answers = ask(record, snapshot, held_out, trained)
+        answers = score_held_out(record, snapshot, held_out, trained)
     with stage("measure", total=1) as progress:
         evaluation = measure(record, split, held_out.truth, answers)
         if feedback:
             said = feedback_on(record, config)
             evaluation = evaluation.model_copy(update={"feedback": said})
         progress.advance()
-    page = write_evaluation(evaluation, (out or folder_of(record, config.reports_path) / split).absolute())
+    page = write_evaluation(evaluation, (out or release_facts_folder(record, config.reports_path) / split).absolute())
     log = partial(keep_on_run, tracking, run_id, evaluation, page.parent)
-    patiently(log, config.tracking.wait_s, kept=f"the page is {page}, and `lidcflow evaluate` again would log it")
+    call_until_available(
+        log, config.tracking.wait_s, kept=f"the page is {page}, and `lidcflow evaluate` again would log it"
+    )
     return EvaluateReport(evaluation=evaluation, page=page, seconds=round(time.monotonic() - started_s, 3))
 
 
-def ask(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutSplit, config: Config) -> Answers:
+def score_held_out(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutSplit, config: Config) -> Answers:
     """Let the release and the model of the whole chest answer for the held-out series, on a cluster with Keras."""
     lacking = lacking_features(record, held_out.uids, config)
     with (
@@ -109,5 +111,5 @@ def ask(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutSplit, confi
 
 def keep_on_run(tracking: Tracking, run_id: str, evaluation: ReleaseEvaluation, folder: Path) -> None:
     """Log page and figures on the run that trained the release, where MLflow shows them."""
-    with reaching(tracking):
+    with tracking_connection(tracking):
         log_evaluation(run_of(tracking, run_id), evaluation, folder)

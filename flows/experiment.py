@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
-from flows.config import Says, Settings, given
+from flows.config import ParameterHelp, Settings, resolve_config
 from flows.preprocess import preprocess
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config, PreprocessConfig
@@ -44,7 +44,7 @@ from tasks.publish import ProgressArtifact
 from tasks.sector import SectorJob
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
-from tasks.tracking.retry import patiently
+from tasks.tracking.retry import call_until_available
 from tasks.tracking.runs import Run
 
 UNLOGGED = ".unlogged"
@@ -73,7 +73,9 @@ class ExperimentReport(BaseModel):
 
 @flow(name="experiment")
 def experiment(
-    name: Annotated[str, Says("One that comes with lidcflow, as sectors, or of the configuration's experiments.")],
+    name: Annotated[
+        str, ParameterHelp("One that comes with lidcflow, as sectors, or of the configuration's experiments.")
+    ],
     config: Settings = None,
 ) -> ExperimentReport:
     """Train every arm of an experiment that has not been trained on the same inputs, and compare all of them.
@@ -85,9 +87,9 @@ def experiment(
     config : Config, optional
         Settings over those of the worker.
     """
-    started_s, config = time.monotonic(), given(config)
+    started_s, config = time.monotonic(), resolve_config(config)
     arms = arms_of(name, config)
-    bring_volumes(name, arms, config)
+    preprocess_for_arms(name, arms, config)
     plan = plan_experiment(name, arms, config)
     folder = config.reports_path / "experiments" / name
     comparison = None if plan.waiting or plan.failed else plan.compared({}, {})
@@ -101,7 +103,7 @@ def experiment(
     )
 
 
-def bring_volumes(name: str, arms: Sequence[Arm], config: Config) -> None:
+def preprocess_for_arms(name: str, arms: Sequence[Arm], config: Config) -> None:
     """Preprocess the archive for arms whose stores lack series that the workspace's store has.
 
     Raises
@@ -140,7 +142,7 @@ def run_experiment(plan: ExperimentPlan, config: Config, folder: Path, *, known:
         (folder / UNLOGGED).touch()
         log = partial(log_experiment, plan, results, comparison, files, Tracking.of(config))
         kept = "arms and page are kept in the workspace, and running the same command again logs them without training"
-        patiently(log, config.tracking.wait_s, kept=kept)
+        call_until_available(log, config.tracking.wait_s, kept=kept)
         (folder / UNLOGGED).unlink()
     return comparison
 

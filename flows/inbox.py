@@ -11,18 +11,25 @@ from typing import Annotated
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.config import Says, Settings, given, is_of_a_deployment, source_of, with_readers
-from flows.delivery import Desk, hand_over, owes_only_those_away, put_off, refuse_gone
-from flows.infer import read_all
-from flows.preprocess import bring_all
+from flows.config import (
+    ParameterHelp,
+    Settings,
+    is_of_a_deployment,
+    resolve_config,
+    resolve_source,
+    with_inference_cluster,
+)
+from flows.delivery import InboxSession, defer, deliver_answer, refuse_deleted, waiting_for_targets
+from flows.infer import infer_all
+from flows.preprocess import preprocess_missing
 from lidcflow.catalog.locks import PATIENCE_S, at_work
 from lidcflow.config import Config
-from lidcflow.dicom.records import Reason
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.erase.verdicts import erased_uids
-from lidcflow.errors import LidcflowError, PacsAway, PacsError
+from lidcflow.errors import LidcflowError, PacsError, PacsUnavailable
 from lidcflow.inbox.delivery import ANSWERED, UNFINISHED, Delivery, Step
 from lidcflow.inbox.ledger import Ledger
-from lidcflow.inbox.reach import Reach
+from lidcflow.inbox.reach import PacsAvailability
 from lidcflow.inbox.rounds import Round
 from lidcflow.inbox.targets import DeliveryTarget, FolderTarget, parse_target
 from lidcflow.series.find import Index
@@ -31,8 +38,8 @@ from lidcflow.store.address import inbox_store
 from tasks.arrivals import recorded
 from tasks.cluster.open import cluster_for
 from tasks.documents import check_documents, example_files
-from tasks.inbox import index_deliveries, look, take_note_of_grown, unchanged
-from tasks.infer import SeriesReading, config_for
+from tasks.inbox import find_changed_folders, index_deliveries, poll_source, unchanged
+from tasks.infer import SeriesResult, config_for
 from tasks.preprocess import Preprocessed, place_of_error
 from tasks.publish import publish_table
 from tasks.tracking.connection import Tracking
@@ -45,7 +52,7 @@ AT_ONCE = 16
 POLLED_WITHIN_S = 120.0
 """Time that a deployment's run waits for the poller of `lidcflow up` to finish its look."""
 
-NOT_WHOLE = (Reason.INCOMPLETE, Reason.UNREADABLE)
+NOT_WHOLE = (VerdictReason.INCOMPLETE, VerdictReason.UNREADABLE)
 """Reasons that lie in how a series comes from a PACS, not only in the series."""
 
 
@@ -83,7 +90,7 @@ class InboxReport(BaseModel):
 @flow(name="inbox")
 def inbox(
     sources: Annotated[
-        tuple[str, ...] | None, Says("Where new studies come; nothing: the inboxes of the configuration.")
+        tuple[str, ...] | None, ParameterHelp("Where new studies come; nothing: the inboxes of the configuration.")
     ] = None,
     config: Settings = None,
 ) -> InboxReport:
@@ -96,8 +103,8 @@ def inbox(
     config : Config, optional
         Settings over those of the worker.
     """
-    config = with_readers(given(config))
-    sources = sources or config.inboxes or (source_of(None, None, "inbox"),)
+    config = with_inference_cluster(resolve_config(config))
+    sources = sources or config.inboxes or (resolve_source(None, None, "inbox"),)
     with recorded(config.catalog) as record:
         report = go_round([parse_source(source, config.access) for source in sources], config)
         record(round_of(report))
@@ -114,10 +121,10 @@ def go_round(sources: Sequence[ImageSource], config: Config) -> InboxReport:
     turn = at_work(config.workspace, "inbox", alone=True, catalog=config.catalog, patience_s=patience_s)
     with turn, Ledger(config.catalog) as ledger:
         by_text = {source.text: source for source in sources}
-        desk = Desk(ledger, release, config_for(release, config), Reach(), by_text, targets)
-        indexes, unreachable = look_into(sources, desk)
-        answered = answer_all(sources, indexes, desk)
-        return publish(answered, desk, unreachable, seconds=time.monotonic() - started_s)
+        desk = InboxSession(ledger, release, config_for(release, config), PacsAvailability(), by_text, targets)
+        indexes, unreachable = poll_all(sources, desk)
+        answered = process_waiting(sources, indexes, desk)
+        return publish_round(answered, desk, unreachable, seconds=time.monotonic() - started_s)
 
 
 def check_delivery(sources: Sequence[ImageSource], targets: Sequence[DeliveryTarget]) -> None:
@@ -138,7 +145,7 @@ def check_delivery(sources: Sequence[ImageSource], targets: Sequence[DeliveryTar
             target.check()
 
 
-def look_into(sources: Sequence[ImageSource], desk: Desk) -> tuple[dict[str, Index | None], list[str]]:
+def poll_all(sources: Sequence[ImageSource], desk: InboxSession) -> tuple[dict[str, Index | None], list[str]]:
     """Look into each source; one that is away costs the others nothing, and is looked into the next time."""
     indexes: dict[str, Index | None] = {}
     unreachable: list[str] = []
@@ -147,37 +154,39 @@ def look_into(sources: Sequence[ImageSource], desk: Desk) -> tuple[dict[str, Ind
             unreachable.append(why)
             continue
         try:
-            indexes[source.text] = look(source, desk.config, desk.ledger, desk.release.version)
+            indexes[source.text] = poll_source(source, desk.config, desk.ledger, desk.release.version)
         except LidcflowError as error:
             unreachable.append(str(error))
-            if isinstance(error, PacsAway):
+            if isinstance(error, PacsUnavailable):
                 desk.reach.lose(source, error)
     return indexes, unreachable
 
 
-def answer_all(sources: Sequence[ImageSource], indexes: Mapping[str, Index | None], desk: Desk) -> list[Delivery]:
+def process_waiting(
+    sources: Sequence[ImageSource], indexes: Mapping[str, Index | None], desk: InboxSession
+) -> list[Delivery]:
     """Answer what waits, on one cluster; return every delivery as it stands afterwards.
 
     A delivery whose earlier answer stands is not among them.
     """
     waiting = [one for source in sources if source.text in indexes for one in desk.ledger.waiting(source.text)]
-    stuck = owes_only_those_away(waiting, desk)
+    stuck = waiting_for_targets(waiting, desk)
     due = [one for one in waiting if one.id not in stuck]
     if due:
         # Found here, a changed model costs no series an attempt: what waits is answered once the model is back.
         check_models(Tracking.of(desk.config), desk.release)
-        with warm(desk) as ready:
-            for portion in portions(due):
+        with on_one_cluster(desk) as ready:
+            for portion in split_batches(due):
                 source = ready.sources[portion[0].source]
                 if not ready.reach.is_known_away(source):
-                    answer(portion, source, indexes[source.text], ready)
+                    process_batch(portion, source, indexes[source.text], ready)
     before = {one.id: one.delivered for one in waiting}
     after = desk.ledger.again(before.keys())
     return [one for one in after if one.step not in ANSWERED or one.delivered != before[one.id]]
 
 
 @contextmanager
-def warm(desk: Desk) -> Iterator[Desk]:
+def on_one_cluster(desk: InboxSession) -> Iterator[InboxSession]:
     """Keep one cluster for the whole round: its processes load Keras and the models once."""
     config = desk.config
     with cluster_for(config, "read", inbox_store(config)) as cluster:
@@ -185,7 +194,7 @@ def warm(desk: Desk) -> Iterator[Desk]:
         yield replace(desk, config=here)
 
 
-def portions(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
+def split_batches(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
     """Divide what waits into parts of one source that are worked on together.
 
     What failed before goes alone, after everything else, the most often failed last: it holds back nobody.
@@ -197,7 +206,7 @@ def portions(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
     return together + [[one] for one in again]
 
 
-def answer(deliveries: list[Delivery], source: ImageSource, index: Index | None, desk: Desk) -> None:
+def process_batch(deliveries: list[Delivery], source: ImageSource, index: Index | None, desk: InboxSession) -> None:
     """Answer a portion; an error that is not one series' own is told of all, and each is tried again by itself.
 
     Nobody watches: an error that was not foreseen is told in the same way, lest one series stops all others for good.
@@ -206,50 +215,50 @@ def answer(deliveries: list[Delivery], source: ImageSource, index: Index | None,
         unchanged_ones = unchanged(deliveries, source, desk.ledger)
         if isinstance(source, PacsSource):
             index = index_deliveries(unchanged_ones, source, desk.config)
-        read_and_deliver(unchanged_ones, index or Index(()), desk)
+        infer_and_deliver(unchanged_ones, index or Index(()), desk)
     except LidcflowError as error:
-        if isinstance(error, PacsAway):
+        if isinstance(error, PacsUnavailable):
             desk.reach.lose(source, error)
-        put_off(deliveries, error, desk)
+        defer(deliveries, error, desk)
     except Exception as error:  # what it says may hold a path or a name
         what = f"{type(error).__name__} in {place_of_error(error)}"
         sentence = f"inbox: series must be answered without an error, got {what}; look at disk and log, or report this"
-        put_off(deliveries, LidcflowError(sentence), desk)
+        defer(deliveries, LidcflowError(sentence), desk)
 
 
-def read_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: Desk) -> None:
+def infer_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: InboxSession) -> None:
     """Preprocess, read, deliver; the ledger is told after each step."""
     by_uid = {one.series_instance_uid: one for one in deliveries}
     mine = Index(tuple(verdict for verdict in index if verdict.series_instance_uid in by_uid), index.beside)
     for uid in by_uid.keys() - {verdict.series_instance_uid for verdict in mine}:
         sentence = f"series {uid}: must be in its source until it is answered, got no image of it; send it again"
-        refuse_gone(by_uid[uid], sentence, desk)
+        refuse_deleted(by_uid[uid], sentence, desk)
     desk.ledger.delete(erased_uids(mine))  # nothing is kept of what was erased here and came again
     for verdict in mine:
         if verdict.passed_over:
             desk.ledger.refuse(by_uid[verdict.series_instance_uid], verdict.reason, verdict.sentence)
-    brought = bring_all(mine, desk.config, inbox_store(desk.config))
-    mine, brought = unanswered(mine, brought, by_uid, desk)
+    brought = preprocess_missing(mine, desk.config, inbox_store(desk.config))
+    mine, brought = without_answered(mine, brought, by_uid, desk)
     for uid in brought.stored:
         desk.ledger.advance(by_uid[uid], Step.PREPROCESSED)
-    readings = read_all(mine, brought, desk.release, desk.config, desk.config.reports_path.absolute())
+    readings = infer_all(mine, brought, desk.release, desk.config, desk.config.reports_path.absolute())
     files = example_files(mine)
     for reading in readings:
         desk.ledger.advance(by_uid[reading.series_instance_uid], Step.SCORED, release=desk.release.version)
-    grown = take_note_of_grown(deliveries, mine, desk.begun_s, desk.config, desk.ledger)
+    grown = find_changed_folders(deliveries, mine, desk.begun_s, desk.config, desk.ledger)
     for reading in readings:
         delivery = by_uid[reading.series_instance_uid]
         if delivery.id in grown or desk.reach.is_known_away(desk.sources[delivery.source]):
             continue
-        if may_pass(reading, delivery, desk):
-            put_off([delivery], PacsError(str(reading.sentence)), desk)
+        if should_retry(reading, delivery, desk):
+            defer([delivery], PacsError(str(reading.sentence)), desk)
         else:
             digest = brought.stored.get(reading.series_instance_uid)
-            hand_over(reading, delivery, files.get(reading.series_instance_uid), desk, volume_digest=digest)
+            deliver_answer(reading, delivery, files.get(reading.series_instance_uid), desk, volume_digest=digest)
 
 
-def unanswered(
-    index: Index, brought: Preprocessed, by_uid: Mapping[str, Delivery], desk: Desk
+def without_answered(
+    index: Index, brought: Preprocessed, by_uid: Mapping[str, Delivery], desk: InboxSession
 ) -> tuple[Index, Preprocessed]:
     """Leave out what was answered before and has the same volume: files that were copied or touched change nothing."""
     same = {uid for uid, digest in brought.stored.items() if desk.ledger.confirm(by_uid[uid], digest)}
@@ -257,18 +266,20 @@ def unanswered(
     return Index(left, index.beside), brought.without(same)
 
 
-def may_pass(reading: SeriesReading, delivery: Delivery, desk: Desk) -> bool:
+def should_retry(reading: SeriesResult, delivery: Delivery, desk: InboxSession) -> bool:
     """Return whether to retry a series: a PACS may still be receiving it, and refusing now would be final.
 
     A folder that is mended shows another series; what a PACS shows stays the same. What changed while it was read is
     indexed anew the next time, wherever it lies.
     """
     unwhole = reading.reason in NOT_WHOLE and isinstance(desk.sources[delivery.source], PacsSource)
-    again = reading.verdict == "not-evaluated" and (unwhole or reading.reason == Reason.CHANGED)
+    again = reading.verdict == "not-evaluated" and (unwhole or reading.reason == VerdictReason.CHANGED)
     return again and delivery.attempts + 1 < desk.config.delivery.refuse_after
 
 
-def publish(answered: list[Delivery], desk: Desk, unreachable: list[str], *, seconds: float) -> InboxReport:
+def publish_round(
+    answered: list[Delivery], desk: InboxSession, unreachable: list[str], *, seconds: float
+) -> InboxReport:
     """Sum up, and put what was worked on on the run's page."""
     publish_table("inbox", [_row(one) for one in answered], "Answers of this round, research use only")
     counts = desk.ledger.counts()

@@ -9,8 +9,8 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.config import given
-from flows.preprocess import bring_all, check_places
+from flows.config import resolve_config
+from flows.preprocess import check_source_and_store, preprocess_missing
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
 from lidcflow.dicom.values import is_uid
@@ -20,13 +20,13 @@ from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.rank import not_evaluated
 from lidcflow.report.recommendation import Recommendation
-from lidcflow.series.find import Index, Reason
+from lidcflow.series.find import Index, VerdictReason
 from lidcflow.source.places import checked_source
 from lidcflow.store.address import inbox_store
 from tasks.cluster.open import cluster_for
 from tasks.documents import check_documents, example_files, write_all_documents
 from tasks.index import index_source
-from tasks.infer import SeriesReading, answer_refused, config_for, known_readings, read_volumes
+from tasks.infer import SeriesResult, config_for, infer_volumes, known_results, report_refused
 from tasks.preprocess import Preprocessed
 from tasks.progress import listening
 from tasks.publish import ProgressArtifact, publish_table
@@ -42,7 +42,7 @@ class InferReport(BaseModel):
     ----------
     release : str
         Name and version of the release that read them.
-    readings : list of SeriesReading
+    readings : list of SeriesResult
         One for each series, ordered by study and series.
     reused, refused : int
         Readings that were there already; series that could not be evaluated.
@@ -56,7 +56,7 @@ class InferReport(BaseModel):
 
     release: str
     synthetic_release: bool
-    readings: list[SeriesReading]
+    readings: list[SeriesResult]
     reused: int
     refused: int
     others: dict[str, int] = {}
@@ -72,37 +72,37 @@ def infer(source: str, config: Config | None = None, out: Path | None = None, al
 
     An inbox that is read on schedule may be empty; with `allow_empty` that is no error.
     """
-    started_s, config = time.monotonic(), given(config)
+    started_s, config = time.monotonic(), resolve_config(config)
     images = checked_source(source, config.access)
     check_documents(images, config.infer.documents)
     release = load_release(Tracking.of(config), config.infer.release)
     check_models(Tracking.of(config), release)
     reading = config_for(release, config)
     store = inbox_store(reading)
-    check_places(images, store)
+    check_source_and_store(images, store)
     with at_work(config.workspace, "infer", catalog=config.catalog):
         index = index_source(images, reading, allow_empty=allow_empty)
-        brought = bring_all(index, reading, store)
-        readings = read_all(index, brought, release, reading, (out or config.reports_path).absolute())
+        brought = preprocess_missing(index, reading, store)
+        readings = infer_all(index, brought, release, reading, (out or config.reports_path).absolute())
         readings = with_documents(readings, index, reading)
-    return publish(readings, release, index, seconds=time.monotonic() - started_s)
+    return publish_results(readings, release, index, seconds=time.monotonic() - started_s)
 
 
-def read_all(
+def infer_all(
     index: Index, brought: Preprocessed, release: ReleaseRecord, config: Config, folder: Path
-) -> list[SeriesReading]:
+) -> list[SeriesResult]:
     """Answer for each series: a reading that is there, a new one, or why there is none."""
-    known = known_readings(brought.stored, release, config, folder)
+    known = known_results(brought.stored, release, config, folder)
     waiting = sorted(set(brought.stored) - {reading.series_instance_uid for reading in known})
-    fresh, failed = read_waiting(waiting, release, config, folder)
+    fresh, failed = infer_waiting(waiting, release, config, folder)
     refused = refusals(index, {**brought.refused, **failed}, release.facts())
-    answered = [answer_refused(said, folder) for said in refused]
+    answered = [report_refused(said, folder) for said in refused]
     return sorted([*known, *fresh, *answered], key=lambda one: (one.study_instance_uid or "", one.series_instance_uid))
 
 
-def read_waiting(
+def infer_waiting(
     uids: list[str], release: ReleaseRecord, config: Config, folder: Path
-) -> tuple[list[SeriesReading], dict[str, SeriesRefused]]:
+) -> tuple[list[SeriesResult], dict[str, SeriesRefused]]:
     """Read stored volumes on a cluster of processes with Keras; without volumes none is started."""
     if not uids:
         return [], {}
@@ -110,10 +110,10 @@ def read_waiting(
         cluster_for(config, "read", inbox_store(config)) as cluster,
         listening(ProgressArtifact()),
     ):
-        return read_volumes(uids, release, config, folder, cluster.address)
+        return infer_volumes(uids, release, config, folder, cluster.address)
 
 
-def with_documents(readings: list[SeriesReading], index: Index, config: Config) -> list[SeriesReading]:
+def with_documents(readings: list[SeriesResult], index: Index, config: Config) -> list[SeriesResult]:
     """Write the DICOM documents of readings, where a folder is set for them."""
     folder = config.infer.documents
     return readings if folder is None else write_all_documents(readings, example_files(index), folder, config.access)
@@ -122,7 +122,7 @@ def with_documents(readings: list[SeriesReading], index: Index, config: Config) 
 def refusals(index: Index, failed: Mapping[str, SeriesRefused], release: ReleaseFacts) -> Iterator[Recommendation]:
     """Yield the answer for each series that can't be evaluated and that a report can name; none for an erased one."""
     for verdict in index.refused:
-        if is_uid(verdict.series_instance_uid) and verdict.reason is not Reason.ERASED:
+        if is_uid(verdict.series_instance_uid) and verdict.reason is not VerdictReason.ERASED:
             uids = verdict.series_instance_uid, verdict.study_instance_uid
             yield not_evaluated(*uids, verdict.reason, verdict.sentence, release)
     for series in index.usable:
@@ -137,7 +137,9 @@ def refusals(index: Index, failed: Mapping[str, SeriesRefused], release: Release
             )
 
 
-def publish(readings: list[SeriesReading], release: ReleaseRecord, index: Index, *, seconds: float) -> InferReport:
+def publish_results(
+    readings: list[SeriesResult], release: ReleaseRecord, index: Index, *, seconds: float
+) -> InferReport:
     """Sum up, and put the readings on the run's page."""
     publish_table("readings", [_row(reading) for reading in readings], "Recommended slices, research use only")
     return InferReport(
@@ -153,7 +155,7 @@ def publish(readings: list[SeriesReading], release: ReleaseRecord, index: Index,
     )
 
 
-def _row(reading: SeriesReading) -> dict[str, str]:
+def _row(reading: SeriesResult) -> dict[str, str]:
     return {
         "study": reading.study_instance_uid or "",
         "series": reading.series_instance_uid,

@@ -7,7 +7,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.config import Says, Settings, given, source_of
+from flows.config import ParameterHelp, Settings, resolve_config, resolve_source
 from flows.infer import InferReport, infer
 from flows.preprocess import PreprocessReport, preprocess
 from flows.train import TrainReport, train
@@ -24,9 +24,11 @@ class PipelineReport(BaseModel):
 
 @flow(name="pipeline")
 def pipeline(
-    archive: Annotated[str | None, Says("Where the images are; nothing: the archive of the configuration.")] = None,
+    archive: Annotated[
+        str | None, ParameterHelp("Where the images are; nothing: the archive of the configuration.")
+    ] = None,
     config: Settings = None,
-    inbox: Annotated[str | None, Says("Series to read with the release that is in force then.")] = None,
+    inbox: Annotated[str | None, ParameterHelp("Series to read with the release that is in force then.")] = None,
 ) -> PipelineReport:
     """Bring an archive into the store, train a release on it, and read the series of an inbox with the one in force.
 
@@ -39,8 +41,8 @@ def pipeline(
     inbox : str, optional
         What is read; by default nothing.
     """
-    config = given(config)
-    archive = source_of(archive, config.archive, "archive")
+    config = resolve_config(config)
+    archive = resolve_source(archive, config.archive, "archive")
     preprocessed = preprocess(archive, config)
     trained = train(config)
     return PipelineReport(preprocess=preprocessed, train=trained, infer=None if inbox is None else infer(inbox, config))

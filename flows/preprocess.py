@@ -13,7 +13,7 @@ from prefect import flow
 from prefect.utilities.annotations import quote
 from pydantic import BaseModel
 
-from flows.config import Says, Settings, given, source_of
+from flows.config import ParameterHelp, Settings, resolve_config, resolve_source
 from lidcflow.catalog.locks import at_work
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config, PreprocessConfig
@@ -21,8 +21,8 @@ from lidcflow.dicom.records import Collection
 from lidcflow.errors import ResourceError
 from lidcflow.pixels.noticed import NOT_LEARNED_FROM
 from lidcflow.report.pixel_warnings import pixel_warnings
-from lidcflow.series.find import Index, Reason, Series
-from lidcflow.series.verdicts import Beside
+from lidcflow.series.find import Index, Series, VerdictReason
+from lidcflow.series.verdicts import OtherFiles
 from lidcflow.source.places import ImageSource, parse_source
 from lidcflow.store.address import StoreAddress, training_store
 from lidcflow.store.volumes import VolumeSummary
@@ -71,7 +71,7 @@ class PreprocessReport(BaseModel):
         CT series that could not be used, at the index or later.
     others : dict
         Series that are passed over, by modality: X-rays, plans, reports, localizers.
-    beside : Beside
+    beside : OtherFiles
         Files beside the images.
     collections : tuple of Collection
         What was taken of the public archive.
@@ -85,7 +85,7 @@ class PreprocessReport(BaseModel):
     refused: list[RefusedSeries]
     flagged: list[FlaggedSeries] = []
     others: dict[str, int] = {}
-    beside: Beside = Beside()
+    beside: OtherFiles = OtherFiles()
     collections: tuple[Collection, ...] = ()
     seconds: float
     notice: str = "Research use only."
@@ -93,7 +93,9 @@ class PreprocessReport(BaseModel):
 
 @flow(name="preprocess")
 def preprocess(
-    source: Annotated[str | None, Says("Where the images are; nothing: the archive of the configuration.")] = None,
+    source: Annotated[
+        str | None, ParameterHelp("Where the images are; nothing: the archive of the configuration.")
+    ] = None,
     config: Settings = None,
 ) -> PreprocessReport:
     """Bring every usable series of a source into the store of the workspace.
@@ -105,19 +107,19 @@ def preprocess(
     config : Config, optional
         Settings over those of the worker.
     """
-    started_s, config = time.monotonic(), given(config)
-    images = parse_source(source_of(source, config.archive, "archive"), config.access)
+    started_s, config = time.monotonic(), resolve_config(config)
+    images = parse_source(resolve_source(source, config.archive, "archive"), config.access)
     store = training_store(config)
-    check_places(images, store)
+    check_source_and_store(images, store)
     with at_work(config.workspace, "preprocess", catalog=config.catalog):
         index = index_source(images, config)
-        brought = bring_all(index, config, store)
+        brought = preprocess_missing(index, config, store)
     announce_labelled(brought.committed, config)
-    report = publish(index, brought, seconds=time.monotonic() - started_s)
+    report = publish_preprocessed(index, brought, seconds=time.monotonic() - started_s)
     return report.model_copy(update={"flagged": flagged_series(brought, store)})
 
 
-def check_places(source: ImageSource, store: StoreAddress) -> None:
+def check_source_and_store(source: ImageSource, store: StoreAddress) -> None:
     """Tell of a wrong source or store before anything starts or is written.
 
     Raises
@@ -132,7 +134,7 @@ def check_places(source: ImageSource, store: StoreAddress) -> None:
         store.open(create=True)
 
 
-def bring_all(index: Index, config: Config, store: StoreAddress) -> Preprocessed:
+def preprocess_missing(index: Index, config: Config, store: StoreAddress) -> Preprocessed:
     """Bring every usable series of an index into a store, and keep the catalog up to date meanwhile.
 
     Raises
@@ -147,7 +149,7 @@ def bring_all(index: Index, config: Config, store: StoreAddress) -> Preprocessed
         record = partial(_record, catalog, store.preprocess.digest, brought, split.earlier)
         digests = {uid: found.volume_digest for uid, found in split.current.items()}
         record(Preprocessed(reused=digests, flagged=_flagged(split.current.values())))
-        bring_in(split.waiting, brought, config, store, record)
+        preprocess_series_in_batches(split.waiting, brought, config, store, record)
         made = store.open().look_up([*brought.committed, *brought.verified])
         record(Preprocessed(flagged=_flagged(found for _, found in made if found)))
     return brought
@@ -229,7 +231,7 @@ def flagged_series(brought: Preprocessed, store: StoreAddress) -> list[FlaggedSe
     ]
 
 
-def bring_in(
+def preprocess_series_in_batches(
     waiting: list[Series],
     brought: Preprocessed,
     config: Config,
@@ -340,7 +342,7 @@ def volume_bytes(shape: PreprocessConfig) -> int:
     return full + full // 4
 
 
-def publish(index: Index, brought: Preprocessed, *, seconds: float) -> PreprocessReport:
+def publish_preprocessed(index: Index, brought: Preprocessed, *, seconds: float) -> PreprocessReport:
     """Sum up, and put the refused series on the run's page."""
     refused = [
         RefusedSeries(series_instance_uid=verdict.series_instance_uid, reason=verdict.reason, sentence=verdict.sentence)
@@ -350,7 +352,9 @@ def publish(index: Index, brought: Preprocessed, *, seconds: float) -> Preproces
         RefusedSeries(series_instance_uid=uid, reason=refusal.reason, sentence=refusal.sentence)
         for uid, refusal in brought.refused.items()
     ]
-    shown = [series.model_dump() for series in refused if series.reason != Reason.ERASED]  # Prefect would keep the rest
+    shown = [
+        series.model_dump() for series in refused if series.reason != VerdictReason.ERASED
+    ]  # Prefect would keep the rest
     publish_table("refused-series", shown, _table_title(len(shown)))
     return PreprocessReport(
         found=len(index.in_question),

@@ -84,7 +84,7 @@ def repair(config: Config, *, verify: bool = False) -> RepairReport:
     for root in (config.inbox_store_root, config.store_root):
         if store := VolumeStore.found(root, config.access):
             found = repaired(store, verify=verify)
-            reports.append(report_on(store, found, verify=verify))
+            reports.append(store_report(store, found, verify=verify))
             records += found.records
     return RepairReport(
         stores=reports,
@@ -100,7 +100,7 @@ def repaired(store: VolumeStore, *, verify: bool) -> Repaired:
         return repair_store(store, verify=verify, on_volume=looking.reach)
 
 
-def report_on(store: VolumeStore, found: Repaired, *, verify: bool) -> StoreReport:
+def store_report(store: VolumeStore, found: Repaired, *, verify: bool) -> StoreReport:
     """Sum up what was found in a store."""
     return StoreReport(
         store=store.root,

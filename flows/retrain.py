@@ -11,15 +11,15 @@ from prefect import flow, get_run_logger
 from prefect.states import Completed, State
 from pydantic import BaseModel
 
-from flows.config import Says, Settings, given
+from flows.config import ParameterHelp, Settings, resolve_config
 from flows.evaluate import evaluate
 from flows.train import TrainReport, train
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, ResourceError, TrainingError
-from lidcflow.release.last_check import Check, Failure, Outcome, keep_check, last_retraining_check
+from lidcflow.release.last_check import Failure, Outcome, RetrainingCheck, keep_check, last_retraining_check
 from lidcflow.release.retraining import Changes
 from tasks.publish import publish_text
-from tasks.retraining import Stock, take_stock
+from tasks.retraining import Stock, assess_changes
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 
@@ -53,7 +53,7 @@ class RetrainReport(BaseModel):
 
 @flow(name="retrain")
 def retrain(
-    config: Settings = None, force: Annotated[bool, Says("Train although it is not time.")] = False
+    config: Settings = None, force: Annotated[bool, ParameterHelp("Train although it is not time.")] = False
 ) -> RetrainReport:
     """Train when enough has changed since the newest release, or when forced; a failure leaves all as it was.
 
@@ -64,10 +64,12 @@ def retrain(
     force : bool
         Train although it is not time.
     """
-    started_s, config = time.monotonic(), given(config)
-    stock = take_stock(config, force=force)
+    started_s, config = time.monotonic(), resolve_config(config)
+    stock = assess_changes(config, force=force)
     report = trained_and_judged(stock, config) if stock.decision.due else not_due(stock, config)
-    ended = publish(report.model_copy(update={"seconds": round(time.monotonic() - started_s, 3)}), config.workspace)
+    ended = publish_retraining(
+        report.model_copy(update={"seconds": round(time.monotonic() - started_s, 3)}), config.workspace
+    )
     return cast(RetrainReport, ended)  # callers of a flow get the data of the state that it returns
 
 
@@ -84,20 +86,20 @@ def trained_and_judged(stock: Stock, config: Config) -> RetrainReport:
     try:
         trained = train(config)
     except Exception as error:
-        raise told_failure(error, stock, config) from error
+        raise record_failure(error, stock, config) from error
     report = judged(trained, stock, config)
     return report if trained.reused else evaluated(report, config)
 
 
 def judged(trained: TrainReport, stock: Stock, config: Config) -> RetrainReport:
     """Say what a training came to."""
-    version, gate, champion = trained.release.version, trained.release.gate, in_force(config)
+    version, gate, champion = trained.release.version, trained.release.gate, champion_in_force(config)
     outcome: Outcome = "reused" if trained.reused else "promoted" if trained.champion else "refused"
     made = f"Version {version} was trained because {stock.decision.why}"
     sentences = {
         "reused": f"Nothing was trained: {stock.decision.why}, but version {version} was made from exactly this.",
         "promoted": f"{made}, and is in force: {gate.reason}.",
-        "refused": f"{made}, but the gate refused it: {gate.reason}; {stays(champion)}.",
+        "refused": f"{made}, but the gate refused it: {gate.reason}; {champion_sentence(champion)}.",
     }
     return RetrainReport(
         outcome=outcome, why=sentences[outcome], changes=stock.changes, version=version, champion=champion
@@ -116,39 +118,40 @@ def evaluated(report: RetrainReport, config: Config) -> RetrainReport:
 def not_due(stock: Stock, config: Config) -> RetrainReport:
     """Say why nothing is trained."""
     why = f"Nothing was trained: {stock.decision.why}."
-    return RetrainReport(outcome="not-due", why=why, changes=stock.changes, champion=in_force(config))
+    return RetrainReport(outcome="not-due", why=why, changes=stock.changes, champion=champion_in_force(config))
 
 
-def told_failure(error: Exception, stock: Stock, config: Config) -> LidcflowError:
+def record_failure(error: Exception, stock: Stock, config: Config) -> LidcflowError:
     """Keep and publish that a training failed, and return the error that ends the run."""
-    why = f"{stock.decision.why}, but the training failed with {type(error).__name__}; {stays(in_force(config))}"
+    kept = champion_sentence(champion_in_force(config))
+    why = f"{stock.decision.why}, but the training failed with {type(error).__name__}; {kept}"
     last, passing = last_retraining_check(config.workspace), isinstance(error, ResourceError)
     failure = Failure(at=datetime.now(UTC), error=type(error).__name__, inputs=stock.inputs)
     kept = (last and last.failure) if passing else failure
-    keep_check(config.workspace, Check(checked=failure.at, outcome="failed", why=f"{why}.", failure=kept))
+    keep_check(config.workspace, RetrainingCheck(checked=failure.at, outcome="failed", why=f"{why}.", failure=kept))
     publish_text("retraining", f"{why}: {error}\n\nResearch use only.", "Why nothing new is in force")
     sentence = f"retraining: it was time, because {why}: {error}"
     return ResourceError(sentence) if passing else TrainingError(sentence)
 
 
-def publish(report: RetrainReport, workspace: Path) -> State[RetrainReport]:
+def publish_retraining(report: RetrainReport, workspace: Path) -> State[RetrainReport]:
     """Put the sentence where people look: log, page and state of the run, and `lidcflow status`."""
     get_run_logger().info(report.why)
     publish_text("retraining", f"{report.why}\n\nChanges: {report.changes}.\n\n{report.notice}", "Why, or why not")
     last = last_retraining_check(workspace)
     kept = last.failure if last and report.outcome == "not-due" else None
-    check = Check(
+    check = RetrainingCheck(
         checked=datetime.now(UTC), outcome=report.outcome, why=report.why, version=report.version, failure=kept
     )
     keep_check(workspace, check)
     return Completed(name=report.outcome.replace("-", " ").capitalize(), message=report.why, data=report)
 
 
-def in_force(config: Config) -> int | None:
+def champion_in_force(config: Config) -> int | None:
     """Return the version in force, if there is one."""
     return registry.champion_version(Tracking.of(config))
 
 
-def stays(champion: int | None) -> str:
+def champion_sentence(champion: int | None) -> str:
     """Say what inference reads with."""
     return "no release is in force" if champion is None else f"version {champion} stays in force"

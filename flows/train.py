@@ -9,9 +9,9 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
-from flows.config import Says, Settings, given
+from flows.config import ParameterHelp, Settings, resolve_config
 from lidcflow.catalog.locks import at_work
-from lidcflow.errors import TrackingAway
+from lidcflow.errors import TrackingUnavailable
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.record import BackbonePin, ReleaseRecord
 from lidcflow.store.address import training_store
@@ -24,11 +24,11 @@ from tasks.profile import keep_profile
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact, publish_table
 from tasks.release import choose_models, is_in_the_package, jobs_of, publish_release, register_backbone, sector_table
-from tasks.sector import SectorJob, SectorResult, forget, held, in_short, kept_run
+from tasks.sector import SectorJob, SectorResult, forget, in_short, kept_run, training_lock
 from tasks.snapshot import TrainingPlan, plan_training
 from tasks.tracking import registry
-from tasks.tracking.connection import Tracking, reaching
-from tasks.tracking.retry import patiently
+from tasks.tracking.connection import Tracking, tracking_connection
+from tasks.tracking.retry import call_until_available
 from tasks.tracking.runs import end_run
 from tasks.train import log_sector, train_sector
 from tasks.training_run import begin_training, failing_with_its_run, log_release
@@ -66,8 +66,10 @@ class TrainReport(BaseModel):
 @flow(name="train")
 def train(
     config: Settings = None,
-    snapshot: Annotated[str | None, Says("Train from exactly this one: leading digits of it, or its file.")] = None,
-    again: Annotated[bool, Says("Train although a release of the same inputs is there.")] = False,
+    snapshot: Annotated[
+        str | None, ParameterHelp("Train from exactly this one: leading digits of it, or its file.")
+    ] = None,
+    again: Annotated[bool, ParameterHelp("Train although a release of the same inputs is there.")] = False,
 ) -> TrainReport:
     """Train every sector on the labelled volumes of the store, unless that has been done.
 
@@ -80,7 +82,7 @@ def train(
     again : bool
         Train although a release of the same inputs is there.
     """
-    config = given(config)
+    config = resolve_config(config)
     with at_work(config.workspace, "train", alone=True, catalog=config.catalog):
         plan = plan_training(config, snapshot)
         known = None if again else known_release(plan)
@@ -100,10 +102,10 @@ def known_release(plan: TrainingPlan) -> ReleaseRecord | None:
     """Find a finished release of the same inputs; nobody knows of any while MLflow is away."""
     tracking = Tracking.of(plan.config)
     try:
-        with reaching(tracking):
+        with tracking_connection(tracking):
             known = registry.find_release(tracking, plan.inputs_digest)
             mine = known is not None and registry.training_of(tracking, known.version) == kept_run(plan)
-    except TrackingAway:
+    except TrackingUnavailable:
         return None
     return None if mine else known
 
@@ -116,7 +118,7 @@ def train_release(plan: TrainingPlan, *, again: bool) -> tuple[ReleaseRecord, bo
     """
     config = plan.config
     with (
-        held(plan),
+        training_lock(plan),
         failing_with_its_run(plan),
         listening(ProgressArtifact()),
         cluster_for(config, "train", training_store(config)) as cluster,
@@ -126,7 +128,7 @@ def train_release(plan: TrainingPlan, *, again: bool) -> tuple[ReleaseRecord, bo
         on_cluster = task_runner(cluster.address)
         results = train_sectors.with_options(task_runner=on_cluster)(plan, run_id)  # type: ignore[arg-type]
         finish = partial(finish_release, plan, results, cluster.address, again=again)
-        release, reused = patiently(finish, config.tracking.wait_s, kept=in_short(plan))
+        release, reused = call_until_available(finish, config.tracking.wait_s, kept=in_short(plan))
     forget(plan)
     publish_table("release", sector_table(release), f"{release.name} version {release.version}, research use only")
     return release, reused
@@ -136,7 +138,7 @@ def run_if_reachable(plan: TrainingPlan) -> str | None:
     """Open the run of the training, if MLflow answers."""
     try:
         return begin_training(plan).run_id
-    except TrackingAway:
+    except TrackingUnavailable:
         return None
 
 
@@ -158,7 +160,7 @@ def finish_release(
 ) -> tuple[ReleaseRecord, bool]:
     """Log what waits for MLflow, measure the models together and publish the release; done again, it adds nothing."""
     tracking = Tracking.of(plan.config)
-    with reaching(tracking):
+    with tracking_connection(tracking):
         if not again and (known := known_release(plan)):
             return known, True
         run = begin_training(plan)

@@ -27,7 +27,7 @@ class SeriesRefused(LidcflowError):
     Parameters
     ----------
     reason : str
-        A value of `lidcflow.series.find.Reason`, such as ``"missing-slices"``.
+        A value of `lidcflow.series.find.VerdictReason`, such as ``"missing-slices"``.
     sentence : str
         What must hold, what was found, what to do.
     """
@@ -45,7 +45,7 @@ class StoreError(LidcflowError):
     """The Zarr store or the catalog can't be used as it is."""
 
 
-class DatabaseAway(StoreError):
+class DatabaseUnavailable(StoreError):
     """The server of the catalog does not answer: it stops, starts, or can't be reached."""
 
 
@@ -85,7 +85,7 @@ class ResourceError(LidcflowError):
     """The machine lacks something: disk space, a free port, a running server."""
 
 
-class TurnTaken(ResourceError):
+class WorkspaceBusy(ResourceError):
     """Another process is at the same work, or an erasure is under way: run again after it."""
 
 
@@ -93,11 +93,11 @@ class PacsError(ResourceError):
     """A PACS does not answer, is too slow, answers errors or refuses access: it can be asked again."""
 
 
-class PacsAway(PacsError):
+class PacsUnavailable(PacsError):
     """A PACS does not answer, or too slowly: nothing else can be done with it now."""
 
 
-class TrackingAway(ResourceError):
+class TrackingUnavailable(ResourceError):
     """The MLflow server does not answer; what was done is kept, and logged when it is back."""
 
 

@@ -99,7 +99,7 @@ def _client(bucket: str, config: ObjectsConfig) -> S3Store:
 
 
 @contextmanager
-def reaching(place: str) -> Iterator[None]:
+def storage_errors(place: str) -> Iterator[None]:
     """Say in one sentence that storage can't be reached; an object that is not there stays a `FileNotFoundError`.
 
     Parameters

@@ -16,7 +16,7 @@ SECRET_VARIABLE = "LIDCFLOW_PATIENT_KEY_SECRET"
 KEY_FILE = "patient.key"
 
 
-def patient_key(patient_id: str, secret: bytes) -> str:
+def hash_patient_id(patient_id: str, secret: bytes) -> str:
     """Hash a Patient ID (0010,0020) with a secret.
 
     Parameters

@@ -12,12 +12,12 @@ from lidcflow.catalog.database import utc_now
 from lidcflow.config import Config
 from lidcflow.dicom.values import is_uid
 from lidcflow.erase.subject import Subject, Target
-from lidcflow.errors import EmptySource, LidcflowError, TurnTaken
+from lidcflow.errors import EmptySource, LidcflowError, WorkspaceBusy
 from lidcflow.inbox.cursors import position_in
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Round, Rounds
 from lidcflow.inbox.sightings import indexed_sightings, pacs_sightings
-from lidcflow.pacs.backlog import first_look, reaches_further_back, what_is_left_out
+from lidcflow.pacs.backlog import read_backlog, since_moved_back, what_is_left_out
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.feed import Position, StudyChange, read_feed
 from lidcflow.series.find import Index
@@ -38,12 +38,12 @@ def note_arrivals(source: ImageSource, config: Config, ledger: Ledger, release: 
     if isinstance(source, PacsSource):
         settle_s = note_pacs(source, config, ledger, release, log)
     else:
-        ledger.see(source.text, indexed_sightings(found_in(source, config)), release)
+        ledger.see(source.text, indexed_sightings(index_arrivals(source, config)), release)
         settle_s = config.delivery.settle_s
     ledger.settle(source.text, settle_s)
 
 
-def found_in(source: ImageSource, config: Config) -> Index:
+def index_arrivals(source: ImageSource, config: Config) -> Index:
     """Index a folder or bucket; one that holds nothing is no error."""
     try:
         return find_series(source, config)
@@ -71,9 +71,9 @@ def without_erased_keys(keys: list[tuple[str, str]], erased: Collection[Subject]
 def _changes_in(pacs: Pacs, source: str, ledger: Ledger, log: Log) -> tuple[list[StudyChange], Position]:
     """Read on, or begin with a PACS that was not looked at yet and tell what is left out."""
     position = position_in(ledger, source)
-    if position is not None and not reaches_further_back(pacs.service, position):
+    if position is not None and not since_moved_back(pacs.service, position):
         return read_feed(pacs, position, date.today())
-    changes, reached = first_look(pacs, date.today())
+    changes, reached = read_backlog(pacs, date.today())
     if sentence := what_is_left_out(source, reached):
         log.warning(sentence)
     return changes, reached
@@ -93,7 +93,7 @@ def recorded(catalog: str) -> Iterator[Callable[[Round], None]]:
     began = utc_now()
     try:
         yield record
-    except TurnTaken:
+    except WorkspaceBusy:
         raise
     except LidcflowError as error:
         record(Round(error=str(error)))

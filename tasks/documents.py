@@ -19,7 +19,7 @@ from lidcflow.report.recommendation import Recommendation
 from lidcflow.series.find import Index
 from lidcflow.source.files import SourceFile
 from lidcflow.source.places import ImageSource
-from tasks.infer import SeriesReading, page_folder
+from tasks.infer import SeriesResult, page_folder
 from tasks.progress import stage
 
 
@@ -49,8 +49,8 @@ def example_files(index: Index) -> dict[str, SourceFile]:
 
 @task(name="documents", cache_policy=NO_CACHE)
 def write_all_documents(
-    readings: Sequence[SeriesReading], files: Mapping[str, SourceFile], folder: Path, access: Access
-) -> list[SeriesReading]:
+    readings: Sequence[SeriesResult], files: Mapping[str, SourceFile], folder: Path, access: Access
+) -> list[SeriesResult]:
     """Write the documents of every reading that lacks them; return the readings with where they are, or why not."""
     done = []
     with stage("documents", len(readings)) as progress:
@@ -61,7 +61,7 @@ def write_all_documents(
 
 
 def document(
-    reading: SeriesReading, files: Mapping[str, SourceFile], folder: Path, access: Access
+    reading: SeriesResult, files: Mapping[str, SourceFile], folder: Path, access: Access
 ) -> dict[str, Path | str]:
     """Write the documents of one reading, from the recommendation beside its page."""
     uid = reading.series_instance_uid
@@ -111,7 +111,7 @@ def documents_of(data: Path, file: SourceFile | None, access: Access) -> dict[st
     return made_documents(said, source_header(file, access), created_ns=data.stat().st_mtime_ns)
 
 
-def make(reading: SeriesReading, file: SourceFile | None, config: Config) -> dict[str, bytes]:
+def make(reading: SeriesResult, file: SourceFile | None, config: Config) -> dict[str, bytes]:
     """Make the documents of a reading; none without targets, when the page is the delivery.
 
     A refusal whose source is gone, or does not say whose it is, gets no documents: they name patient and study.
@@ -134,7 +134,7 @@ def make(reading: SeriesReading, file: SourceFile | None, config: Config) -> dic
             return {}
 
 
-def deliver(made: Mapping[str, bytes], reading: SeriesReading, target: DeliveryTarget) -> None:
+def deliver(made: Mapping[str, bytes], reading: SeriesResult, target: DeliveryTarget) -> None:
     """Bring documents to a target; brought twice, they are there once.
 
     Raises
@@ -149,7 +149,7 @@ def deliver(made: Mapping[str, bytes], reading: SeriesReading, target: DeliveryT
 
 
 @contextmanager
-def _one_sentence(reading: SeriesReading) -> Iterator[None]:
+def _one_sentence(reading: SeriesResult) -> Iterator[None]:
     """Return what went wrong with the documents of one series, without anything that may hold a name."""
     uid = reading.series_instance_uid
     try:

@@ -58,7 +58,7 @@ def recommendations_since(folder: Path, since: datetime) -> Iterator[Recommendat
             continue
 
 
-def announce(check: DriftCheck) -> None:
+def announce_drift(check: DriftCheck) -> None:
     """Put a check on the page of the run: a table, a sentence, and an event if anything drifted."""
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in drift_rows(check)]
     publish_table("drift", rows, f"{check.sentence} {check.statement}")

@@ -34,7 +34,7 @@ LINKABLE = ("reports", "experiments", "trainings", "snapshots", "logs", "prefect
 
 def find_targets(subject: Subject, config: Config) -> tuple[Target, ...]:
     """List the series of a subject of which anything is kept, wherever that is."""
-    known = known_series(config)
+    known = series_facts(config)
     found = covered(subject, known)
     if subject.kind == "series":
         found.append(Target(subject.key))
@@ -50,7 +50,7 @@ def find_unowned(config: Config, known: Collection[Target]) -> list[str]:
     return [uid for uid in unowned(known) if uid not in stored]
 
 
-def known_series(config: Config) -> list[Target]:
+def series_facts(config: Config) -> list[Target]:
     """List what every place tells of every series."""
     return [
         *_in_stores(config),
@@ -112,7 +112,7 @@ def found_in_histories(names: Collection[str], config: Config) -> Found:
     return {"mentions": {name: count for name, count in {**databases, "logs": logs}.items() if count}}
 
 
-def delete_mentions(names: Collection[str], config: Config) -> None:
+def mask_histories(names: Collection[str], config: Config) -> None:
     """Mask names in the histories of runs, and in the logs of services."""
     for file in histories_of(config):
         mask_database(file, names)

@@ -87,7 +87,7 @@ def erase_training(training: Training, uids: Collection[str], tracking: Tracking
     left = [one.uri for one in training.pictures if not erasure.delete(tracking, one)]
     for copy in training.copies:
         with tempfile.TemporaryDirectory() as scratch:
-            file = erasure.fetch(tracking, copy, Path(scratch))
+            file = erasure.copy_artifact(tracking, copy, Path(scratch))
             redact(file, uids, on)
             erasure.replace(tracking, copy, file)
     if training.file:
@@ -142,5 +142,5 @@ def _share(file: Path | None, copies: list[erasure.Kept], uids: Collection[str],
         if share.series:
             break
         with tempfile.TemporaryDirectory() as scratch:
-            share = share_of(erasure.fetch(tracking, copy, Path(scratch)), uids)
+            share = share_of(erasure.copy_artifact(tracking, copy, Path(scratch)), uids)
     return share

@@ -18,14 +18,14 @@ from lidcflow.learn.features import FeatureReader
 from lidcflow.learn.predict import release_probabilities, series_probabilities
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.learn.training_set import Nodules, TrainingSet
-from lidcflow.release.gate import judge, why_not_comparable
+from lidcflow.release.gate import judge_release, why_not_comparable
 from lidcflow.release.record import Gate, ReleaseRecord, Threshold
 from lidcflow.release.rules import Candidate, Champion
 from lidcflow.release.threshold import operating_point, threshold_for
 from lidcflow.stats import plots
 from lidcflow.stats.bootstrap import RESAMPLES
 from lidcflow.stats.estimate import Estimate, Record, SplitFigures
-from lidcflow.stats.held_out import HeldOut, evaluate, sector_figures, sector_prior
+from lidcflow.stats.held_out import HeldOut, held_out_figures, sector_figures, sector_prior
 from lidcflow.stats.metrics import confusion
 from lidcflow.stats.paired import Sample
 from lidcflow.store.volumes import VolumeStore
@@ -50,7 +50,7 @@ def champions_of(plan: TrainingPlan) -> tuple[ReleaseRecord, ...]:
     return (in_force, *sorted(earlier, key=_auroc)[-1:])
 
 
-def ask_champion(record: ReleaseRecord, plan: TrainingPlan, uids: Sequence[str]) -> Champion:
+def score_champion(record: ReleaseRecord, plan: TrainingPlan, uids: Sequence[str]) -> Champion:
     """Let a champion answer for the validation series; with the same split, it was trained on none of them."""
     why_not = why_not_comparable(record, plan.config, plan.snapshot_digest, plan.backbone.id, plan.synthetic)
     store = VolumeStore.of(plan.config)
@@ -126,15 +126,17 @@ def evaluate_release(
     for name, split in splits.items():
         _draw(run_of(Tracking.of(plan.config), run_id), name, probabilities[name], split.truth.labels)
     candidate = _candidate(splits, probabilities, prior, models)
-    asked = [ask_champion(champion, plan, splits["validation"].uids) for champion in champions]
+    asked = [score_champion(champion, plan, splits["validation"].uids) for champion in champions]
     return Evaluation(
         metrics={
-            name: evaluate(split.truth, probabilities[name], prior, seed=plan.config.train.seed, resamples=RESAMPLES)
+            name: held_out_figures(
+                split.truth, probabilities[name], prior, seed=plan.config.train.seed, resamples=RESAMPLES
+            )
             for name, split in splits.items()
         },
         sectors=tuple(_sector_figures(model.slices, splits, probabilities) for model in models),
         threshold=_threshold(candidate, plan.config.train.target_sensitivity),
-        gate=judge(candidate, asked, plan.config.gate),
+        gate=judge_release(candidate, asked, plan.config.gate),
     )
 
 

@@ -14,11 +14,11 @@ from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, TrainingError
 from lidcflow.experiment.arm import HELD_OUT, ArmResult, SectorCurves, SectorShare, arm_result, find_arm
 from lidcflow.experiment.builtin import Arm, experiments_of
-from lidcflow.experiment.comparison import Compared, Comparison, Figures, compare
+from lidcflow.experiment.comparison import Compared, Comparison, Figures, compare_arms
 from lidcflow.labels.slices import CLASS_NAMES
 from lidcflow.learn.predict import series_probabilities
 from lidcflow.learn.snapshot import Snapshot, lacking_classes
-from lidcflow.release.record import inputs_digest, settings_of
+from lidcflow.release.record import inputs_digest, training_settings
 from lidcflow.volume.sectors import sector_slices
 from tasks.features import feature_source
 from tasks.fit import fit_sector, slices_of
@@ -68,7 +68,7 @@ class ExperimentPlan:
         if not done:
             arm, reason = next(iter(reasons.items()))
             raise TrainingError(f"experiment {self.name}: at least one arm must be trained, got: {arm}: {reason}")
-        return compare(
+        return compare_arms(
             self.name, self.question, [(arm, done[arm.name]) for arm in self.arms if arm.name in done], reasons
         )
 
@@ -173,7 +173,7 @@ def log_arm(
     config = plan.config
     tags = {**SOURCE, "arm": compared.name, "reused": "yes" if reused else "no", "snapshot": plan.snapshot_digest[:12]}
     with open_run(tracking, compared.name, parent_id=parent_id, tags=tags) as run:
-        run.params(settings_of(config.train))
+        run.params(training_settings(config.train))
         run.params({f"preprocess_{key}": value for key, value in config.preprocess.model_dump().items()})
         run.params({f"labels_{key}": value for key, value in config.labels.portable.model_dump().items()})
         run.params({f"split_{key}": value for key, value in config.split.model_dump().items()})

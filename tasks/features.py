@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import ClusterConfig, Config, TrainConfig
 from lidcflow.errors import EngineError, ResourceError, TrainingError, WeightsError
-from lidcflow.learn.augment import view_of
+from lidcflow.learn.augment import variation_of
 from lidcflow.learn.engines import Engine, load_engine
 from lidcflow.learn.features import FeatureReader, FeatureSource, volume_features
 from lidcflow.learn.snapshot import Snapshot
@@ -147,7 +147,7 @@ def feature_pass(uids: Sequence[str], config: Config, view: int = 0) -> None:
     feature_id = engine.backbone.id
     if view:
         seen = zip(volumes_hu, uids, strict=True)
-        volumes_hu = [view_of(hu, uid, view, config.train.finetune) for hu, uid in seen]
+        volumes_hu = [variation_of(hu, uid, view, config.train.finetune) for hu, uid in seen]
         feature_id = view_id(feature_id, config.train, view)
     for record, features in zip(records, volume_features(engine, volumes_hu), strict=True):
         keep_features(store, record, features, engine, feature_id=feature_id)

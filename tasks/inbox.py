@@ -23,8 +23,8 @@ from tasks.index import index_places, index_source
 CLOCKS_DIFFER_S = 2.0
 
 
-@task(task_run_name="look", cache_policy=NO_CACHE)
-def look(source: ImageSource, config: Config, ledger: Ledger, release: int) -> Index | None:
+@task(name="look", task_run_name="look", cache_policy=NO_CACHE)
+def poll_source(source: ImageSource, config: Config, ledger: Ledger, release: int) -> Index | None:
     """Write down what a source shows, and let go on what has settled; a folder's index is returned for reading."""
     if isinstance(source, PacsSource):
         settle_s = note_pacs(source, config, ledger, release, get_run_logger())
@@ -62,7 +62,7 @@ def unchanged(deliveries: list[Delivery], source: ImageSource, ledger: Ledger) -
     return [one for one in deliveries if one not in grown]
 
 
-def take_note_of_grown(
+def find_changed_folders(
     deliveries: Sequence[Delivery], index: Index, since_s: float, config: Config, ledger: Ledger
 ) -> set[int]:
     """Return the deliveries from folders whose series have changed since they were indexed; the ledger takes note.

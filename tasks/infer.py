@@ -30,7 +30,7 @@ from lidcflow.store.address import inbox_store
 from lidcflow.store.volumes import VolumeRecord, VolumeStore, VolumeSummary
 from tasks.cluster.open import map_series
 from tasks.features import keep_features
-from tasks.profile import known_to_release
+from tasks.profile import release_limits
 from tasks.progress import stage
 from tasks.tracking.connection import Tracking
 from tasks.tracking.models import load_model
@@ -48,7 +48,7 @@ class RecommendedRange(BaseModel):
     nodule_at_peak: float
 
 
-class SeriesReading(BaseModel):
+class SeriesResult(BaseModel):
     """What was said of one series, and where; `undocumented` says why it lacks documents that were asked for."""
 
     study_instance_uid: str | None
@@ -91,7 +91,7 @@ def page_folder(folder: Path, study_instance_uid: str | None, series_instance_ui
     return folder / (study_instance_uid or UNKNOWN_STUDY) / series_instance_uid
 
 
-def known_readings(uids: Collection[str], release: ReleaseRecord, config: Config, folder: Path) -> list[SeriesReading]:
+def known_results(uids: Collection[str], release: ReleaseRecord, config: Config, folder: Path) -> list[SeriesResult]:
     """Return the readings that are there already: of this volume, by this release, with these settings."""
     store = inbox_store(config).open()
     facts = release.facts()
@@ -99,17 +99,17 @@ def known_readings(uids: Collection[str], release: ReleaseRecord, config: Config
     return [reading for reading in found if reading]
 
 
-@task(task_run_name="read with {release.name} version {release.version}", cache_policy=NO_CACHE)
-def read_volumes(
+@task(name="read-volumes", task_run_name="read with {release.name} version {release.version}", cache_policy=NO_CACHE)
+def infer_volumes(
     uids: Sequence[str], release: ReleaseRecord, config: Config, folder: Path, address: str
-) -> tuple[list[SeriesReading], dict[str, SeriesRefused]]:
+) -> tuple[list[SeriesResult], dict[str, SeriesRefused]]:
     """Read stored volumes on the cluster, each with one report; return the readings, and what failed."""
-    work = functools.partial(read_series, release=release, config=config, folder=folder)
-    readings: list[SeriesReading] = []
+    work = functools.partial(infer_series, release=release, config=config, folder=folder)
+    readings: list[SeriesResult] = []
     failed: dict[str, SeriesRefused] = {}
     with stage("read", total=len(uids)) as progress:
         for uid, outcome in map_series(address, work, uids, window=1):
-            if isinstance(outcome, SeriesReading):
+            if isinstance(outcome, SeriesResult):
                 readings.append(outcome)
             else:
                 failed[uid] = _refusal(uid, outcome)
@@ -117,7 +117,7 @@ def read_volumes(
     return readings, failed
 
 
-def read_series(uid: str, release: ReleaseRecord, config: Config, folder: Path) -> SeriesReading:
+def infer_series(uid: str, release: ReleaseRecord, config: Config, folder: Path) -> SeriesResult:
     """Read one stored volume and write its report."""
     store = inbox_store(config).open()
     record, hu = store.record(uid), store.read_hu(uid)
@@ -127,20 +127,20 @@ def read_series(uid: str, release: ReleaseRecord, config: Config, folder: Path) 
     warnings = _warnings(release, record, hu, features, Tracking.of(config))
     said = recommend(probabilities, record, release.facts(), config.infer, warnings)
     page = write_report(said, hu, page_folder(folder, record.study_instance_uid, uid))
-    return reading_of(said, page, reused=False)
+    return result_of(said, page, reused=False)
 
 
-def answer_refused(said: Recommendation, folder: Path) -> SeriesReading:
+def report_refused(said: Recommendation, folder: Path) -> SeriesResult:
     """Write the report on a series that can't be read, unless it is there."""
     place = page_folder(folder, said.study_instance_uid, said.series_instance_uid)
     if _stored(place) == said:
-        return reading_of(said, place / PAGE, reused=True)
-    return reading_of(said, write_report(said, None, place), reused=False)
+        return result_of(said, place / PAGE, reused=True)
+    return result_of(said, write_report(said, None, place), reused=False)
 
 
-def reading_of(said: Recommendation, page: Path, *, reused: bool) -> SeriesReading:
+def result_of(said: Recommendation, page: Path, *, reused: bool) -> SeriesResult:
     """Sum up a recommendation."""
-    return SeriesReading(
+    return SeriesResult(
         study_instance_uid=said.study_instance_uid,
         series_instance_uid=said.series_instance_uid,
         verdict=said.verdict,
@@ -166,7 +166,7 @@ def _range_of(found: SliceRange) -> RecommendedRange:
     )
 
 
-def _known_reading(volume: VolumeSummary, release: ReleaseFacts, config: Config, folder: Path) -> SeriesReading | None:
+def _known_reading(volume: VolumeSummary, release: ReleaseFacts, config: Config, folder: Path) -> SeriesResult | None:
     place = page_folder(folder, volume.study_instance_uid, volume.series_instance_uid)
     said = _stored(place)
     if said is None or said.volume is None or _can_be_compared_now(said, Tracking.of(config)):
@@ -174,13 +174,13 @@ def _known_reading(volume: VolumeSummary, release: ReleaseFacts, config: Config,
     shown = min(len(said.ranges) + said.ranges_left_out, config.infer.ranges)
     same = (said.release, said.volume.volume_digest, len(said.ranges), said.generated_by)
     wanted = (release, volume.volume_digest, shown, GeneratedBy())
-    return reading_of(said, place / PAGE, reused=True) if same == wanted else None
+    return result_of(said, place / PAGE, reused=True) if same == wanted else None
 
 
 def _can_be_compared_now(said: Recommendation, tracking: Tracking) -> bool:
     """Tell whether the release has got a profile since a reading that had none to be compared with."""
     without = any(one.code == NO_PROFILE.code for one in said.warnings)
-    return without and known_to_release(said.release.version, tracking) is not None
+    return without and release_limits(said.release.version, tracking) is not None
 
 
 def _stored(place: Path) -> Recommendation | None:
@@ -209,7 +209,7 @@ def _warnings(
     release: ReleaseRecord, record: VolumeRecord, hu: Any, features: Any, tracking: Tracking
 ) -> tuple[SeriesWarning, ...]:
     """Return what looks wrong in the pixels of a series, and in what it is unlike those of training."""
-    known = known_to_release(release.version, tracking)
+    known = release_limits(release.version, tracking)
     if known is None:
         return (*pixel_warnings(record), NO_PROFILE)
     return (*pixel_warnings(record), *warnings_of(measure_series(record, hu[0]), mean_features(features), known))

@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
 from lidcflow.config import Config
-from lidcflow.drift.outlying import Known, known_to
+from lidcflow.drift.outlying import ReferenceLimits, reference_limits
 from lidcflow.drift.profile import MOST_PATIENTS, Profile, profile_of
 from lidcflow.drift.series import Measured, mean_features, measure_series
 from lidcflow.errors import ReleaseError
@@ -80,10 +80,10 @@ def find_profile(version: int, tracking: Tracking) -> Profile | None:
 
 
 @functools.lru_cache(maxsize=2)
-def known_to_release(version: int, tracking: Tracking) -> Known | None:
+def release_limits(version: int, tracking: Tracking) -> ReferenceLimits | None:
     """Return what a release was trained on, fetched once in a process."""
     profile = find_profile(version, tracking)
-    return None if profile is None else known_to(profile)
+    return None if profile is None else reference_limits(profile)
 
 
 def check_volumes(release: ReleaseRecord, snapshot: Snapshot, uids: Sequence[str], store: VolumeStore) -> None:

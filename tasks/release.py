@@ -24,7 +24,7 @@ from lidcflow.stats.estimate import Estimate
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices
 from tasks.evaluate import Evaluation
-from tasks.release_folder import folder_of, keep_card, write_facts
+from tasks.release_folder import keep_card, release_facts_folder, write_facts
 from tasks.sector import SectorJob, SectorResult
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import browse, registry
@@ -90,7 +90,7 @@ def publish_release(
     keep_card(run_of(tracking, run_id), record)
     registry.complete_release(tracking, record, run_id, description)
     browse.link_back(tracking, record, run_id)
-    write_facts(record, folder_of(record, plan.config.reports_path))
+    write_facts(record, release_facts_folder(record, plan.config.reports_path))
     if record.gate.passed:
         registry.set_champion(tracking, version, record.gate.reason)
     return record

@@ -17,7 +17,7 @@ SPLITS = ("test", "validation")
 """Whose evaluations lie in the folder, each in one of that name."""
 
 
-def folder_of(record: ReleaseRecord, reports: Path) -> Path:
+def release_facts_folder(record: ReleaseRecord, reports: Path) -> Path:
     """Return where the facts of a release lie in the workspace."""
     return reports / "releases" / f"{record.name}-v{record.version}"
 

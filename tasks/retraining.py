@@ -16,7 +16,7 @@ from lidcflow.config import Config
 from lidcflow.errors import TrainingError
 from lidcflow.learn.backbones import backbone_id
 from lidcflow.learn.snapshot import Snapshot, build_snapshot, read_table
-from lidcflow.release.last_check import Check, last_retraining_check
+from lidcflow.release.last_check import RetrainingCheck, last_retraining_check
 from lidcflow.release.record import ReleaseRecord, inputs_digest
 from lidcflow.release.retraining import Changes, Decision, Failed, Newest, changed_settings, changes_between, decide
 from lidcflow.store.locate import is_store
@@ -40,7 +40,7 @@ class Stock:
 
 
 @task(name="take stock", cache_policy=NO_CACHE)
-def take_stock(config: Config, *, force: bool = False) -> Stock:
+def assess_changes(config: Config, *, force: bool = False) -> Stock:
     """Compare what is stored and labelled with the newest release, and decide."""
     if not force and (busy := _in_the_way(config)):
         return _not_now(f"{busy[0]} is under way")
@@ -118,7 +118,7 @@ def _table(record: ReleaseRecord, config: Config) -> pd.DataFrame | None:
         return None if fetched is None else read_table(fetched)[0]
 
 
-def _failed(last: Check | None, inputs: str) -> Failed | None:
+def _failed(last: RetrainingCheck | None, inputs: str) -> Failed | None:
     if last is None or last.failure is None or last.failure.inputs != inputs:
         return None
     since = datetime.now(UTC) - last.failure.at

@@ -64,18 +64,18 @@ class _Logged(BaseModel):
     result: SectorResult | None = None
 
 
-def folder_of(plan: TrainingPlan) -> Path:
+def training_folder(plan: TrainingPlan) -> Path:
     """Return where the work of a training is kept: trainings of the same inputs share it."""
     return plan.config.workspace.absolute() / "trainings" / plan.inputs_digest[:12]
 
 
 def sector_folder(plan: TrainingPlan, job: SectorJob) -> Path:
     """Return where the model of a sector is kept."""
-    return folder_of(plan) / job.name
+    return training_folder(plan) / job.name
 
 
 @contextmanager
-def held(plan: TrainingPlan) -> Iterator[None]:
+def training_lock(plan: TrainingPlan) -> Iterator[None]:
     """Keep other processes from the same training; the lock goes with the process, however that ends.
 
     Raises
@@ -83,8 +83,8 @@ def held(plan: TrainingPlan) -> Iterator[None]:
     ResourceError
         If another process is at it.
     """
-    folder_of(plan).mkdir(parents=True, exist_ok=True)
-    with open(folder_of(plan) / LOCK, "a", encoding="utf-8") as stream:
+    training_folder(plan).mkdir(parents=True, exist_ok=True)
+    with open(training_folder(plan) / LOCK, "a", encoding="utf-8") as stream:
         if not try_lock(stream.fileno()):
             raise ResourceError(
                 f"training {plan.inputs_digest[:12]}: only one process may do it at a time, got another one at it; "
@@ -95,13 +95,13 @@ def held(plan: TrainingPlan) -> Iterator[None]:
 
 def kept_run(plan: TrainingPlan) -> str | None:
     """Return the id of the run that an earlier attempt opened, if there was one."""
-    found = _read(folder_of(plan) / RUN)
+    found = _read(training_folder(plan) / RUN)
     return found.run_id if found else None
 
 
 def note_run(plan: TrainingPlan, run_id: str) -> None:
     """Remember the run of the training."""
-    write_whole(folder_of(plan) / RUN, _Logged(run_id=run_id).model_dump_json())
+    write_whole(training_folder(plan) / RUN, _Logged(run_id=run_id).model_dump_json())
 
 
 def find_logged(plan: TrainingPlan, job: SectorJob, run_id: str) -> SectorResult | None:
@@ -120,20 +120,20 @@ def note_logged(plan: TrainingPlan, run_id: str, result: SectorResult) -> None:
 
 def in_short(plan: TrainingPlan) -> str:
     """Say what is kept and how to go on."""
-    sectors = sum(entry.is_dir() and not entry.name.startswith(".") for entry in folder_of(plan).iterdir())
+    sectors = sum(entry.is_dir() and not entry.name.startswith(".") for entry in training_folder(plan).iterdir())
     return (
-        f"{sectors} trained models are kept in trainings/{folder_of(plan).name} of the workspace, "
+        f"{sectors} trained models are kept in trainings/{training_folder(plan).name} of the workspace, "
         "and running the same command again logs them without training"
     )
 
 
 def forget(plan: TrainingPlan) -> None:
     """Remove what was kept of a training whose release is complete."""
-    shutil.rmtree(folder_of(plan), ignore_errors=True)
+    shutil.rmtree(training_folder(plan), ignore_errors=True)
 
 
 def _file(plan: TrainingPlan, job: SectorJob) -> Path:
-    return folder_of(plan) / f"{job.name}.json"
+    return training_folder(plan) / f"{job.name}.json"
 
 
 def _read(file: Path) -> _Logged | None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lidcflow.config import Config
 from lidcflow.errors import StoreMismatch, TrainingError
-from lidcflow.learn.training_set import ID_LENGTH, TrainingSet, TrainingSettings, settings_of
+from lidcflow.learn.training_set import ID_LENGTH, TrainingSet, TrainingSettings, read_settings
 from lidcflow.stats.estimate import ClassCounts, Record
 from lidcflow.store.address import StoreAddress
 from lidcflow.store.volumes import VolumeStore
@@ -136,7 +136,7 @@ def _required_store(fixed: TrainingSet, address: StoreAddress, backbone_id: str)
 
 def _snapshots(workspace: Path) -> Iterator[tuple[Path, str, TrainingSettings]]:
     for file in sorted((workspace / "snapshots").glob("[0-9a-f]*.parquet")):
-        if found := settings_of(file):
+        if found := read_settings(file):
             yield file, *found
 
 

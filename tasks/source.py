@@ -15,8 +15,8 @@ from lidcflow.headers.reader import HeaderReader
 from lidcflow.privacy import load_secret
 from lidcflow.series.find import Index, index_files
 from lidcflow.series.verdicts import listed_kinds
-from lidcflow.source.download import Downloaded, Plan, download, plan_download
-from lidcflow.source.files import Listing, joined
+from lidcflow.source.download import Downloaded, DownloadPlan, download, plan_download
+from lidcflow.source.files import Listing, merge_listings
 from lidcflow.source.places import ImageSource
 from tasks.cluster.cores import local_workers
 from tasks.progress import stage
@@ -75,7 +75,7 @@ def find_in_places(name: str, places: Sequence[ImageSource], config: Config) -> 
     SourceError, ResourceError
         As for `find_series`.
     """
-    return _judged(joined(name, [place.listing() for place in places]), config)
+    return _judged(merge_listings(name, [place.listing() for place in places]), config)
 
 
 def _judged(found: Listing, config: Config, *, fresh: bool = False) -> Index:
@@ -102,7 +102,7 @@ def erased_subjects(config: Config) -> frozenset[Subject]:
     return standing(config.workspace) | in_catalog
 
 
-def plan_files(source: ImageSource) -> Plan:
+def plan_files(source: ImageSource) -> DownloadPlan:
     """Find what a download of a source would fetch.
 
     Raises
@@ -116,7 +116,7 @@ def plan_files(source: ImageSource) -> Plan:
         return plan_download(source, listing.reach)
 
 
-def fetch_files(plan: Plan, folder: Path, access: Access) -> Downloaded:
+def fetch_files(plan: DownloadPlan, folder: Path, access: Access) -> Downloaded:
     """Fetch the files of a plan that a folder does not hold yet.
 
     Raises

@@ -10,13 +10,13 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lidcflow.errors import TrackingAway
+from lidcflow.errors import TrackingUnavailable
 from lidcflow.labels.slices import CLASS_NAMES
 from lidcflow.learn.snapshot import lacking_classes
 from lidcflow.learn.training_set import TrainingSet
-from lidcflow.release.record import settings_of
+from lidcflow.release.record import training_settings
 from lidcflow.stats.estimate import Estimate
-from lidcflow.stats.plots import Tile, confusion_plot, curves, montage, reliability_plot, telling_rows
+from lidcflow.stats.plots import Tile, confusion_plot, curves, example_rows, montage, reliability_plot
 from lidcflow.store.volumes import VolumeStore
 from tasks.features import feature_source
 from tasks.fit import fit_sector, slices_of
@@ -49,7 +49,7 @@ def train_sector(job: SectorJob, plan: TrainingPlan, run_id: str | None) -> Sect
         _log_failure(job, plan, run_id, error)
         raise
     if run_id is not None:
-        with suppress(TrackingAway):
+        with suppress(TrackingUnavailable):
             return _logged(job, plan, run_id, kept)
     return SectorResult(job=job, waiting=True)
 
@@ -99,7 +99,7 @@ def _logged(job: SectorJob, plan: TrainingPlan, run_id: str, kept: TrainedSector
 def _log_failure(job: SectorJob, plan: TrainingPlan, run_id: str | None, error: Exception) -> None:
     """Leave a failed run that says why; a server that is away must not hide the reason from the flow."""
     if run_id is not None:
-        with suppress(type(error), TrackingAway), _sector_run(job, plan, run_id):
+        with suppress(type(error), TrackingUnavailable), _sector_run(job, plan, run_id):
             raise error
 
 
@@ -110,7 +110,7 @@ def _sector_run(job: SectorJob, plan: TrainingPlan, run_id: str) -> AbstractCont
 
 def _log_model(job: SectorJob, plan: TrainingPlan, run: Run, trained: TrainedSector) -> SectorResult:
     slices = slices_of(job, plan.config)
-    run.params(settings_of(plan.config.train))
+    run.params(training_settings(plan.config.train))
     run.params({f"train_{name}": count for name, count in trained.training.model_dump().items()})
     run.params({"best_epoch": trained.best_epoch + 1})
     run.tags({"finetuned": trained.remark} if trained.remark else {})
@@ -144,7 +144,7 @@ def _log_figures(run: Run, trained: TrainedSector, store: VolumeStore, title: st
     run.figure(curves(trained.history, title), "curves.png")
     run.figure(confusion_plot(trained.validation_confusion, on_validation), "confusion.png")
     run.figure(reliability_plot(p_nodule, labels, on_validation), "reliability.png")
-    run.figure(montage(_tiles(store, telling_rows(rows, TILES)), on_validation), "slices.png")
+    run.figure(montage(_tiles(store, example_rows(rows, TILES)), on_validation), "slices.png")
 
 
 def _tiles(store: VolumeStore, kinds: Mapping[str, pd.DataFrame]) -> dict[str, list[Tile]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from lidcflow.errors import TrackingAway
-from lidcflow.release.record import Check, ReleaseRecord, settings_of
+from lidcflow.errors import TrackingUnavailable
+from lidcflow.release.record import GateCheck, ReleaseRecord, training_settings
 from tasks.sector import kept_run, note_run
 from tasks.snapshot import TrainingPlan
-from tasks.tracking.connection import Tracking, reaching
+from tasks.tracking.connection import Tracking, tracking_connection
 from tasks.tracking.runs import Run, end_run, resume_run, run_of, start_run
 from tasks.train import named_figures
 
@@ -22,11 +22,11 @@ def begin_training(plan: TrainingPlan) -> Run:
 
     Raises
     ------
-    TrackingAway
+    TrackingUnavailable
         If MLflow does not answer.
     """
     tracking = Tracking.of(plan.config)
-    with reaching(tracking):
+    with tracking_connection(tracking):
         run_id = kept_run(plan)
         if run_id is None or not resume_run(tracking, run_id):
             run_id = _start(plan, tracking)
@@ -43,7 +43,7 @@ def failing_with_its_run(plan: TrainingPlan) -> Iterator[None]:
         yield
     except BaseException as error:
         if run_id := kept_run(plan):
-            with suppress(TrackingAway):
+            with suppress(TrackingUnavailable):
                 end_run(Tracking.of(plan.config), run_id, error)
         raise
 
@@ -68,7 +68,7 @@ def _start(plan: TrainingPlan, tracking: Tracking) -> str:
 def log_plan(run: Run, plan: TrainingPlan) -> None:
     """Log what a training starts from: settings, and the snapshot as its data set."""
     config = plan.config
-    run.params(settings_of(config.train))
+    run.params(training_settings(config.train))
     run.params({f"preprocess_{key}": value for key, value in config.preprocess.model_dump().items()})
     run.params({f"labels_{key}": value for key, value in config.labels.portable.model_dump().items()})
     run.params({f"split_{key}": value for key, value in config.split.model_dump().items()})
@@ -91,6 +91,6 @@ def log_release(run: Run, record: ReleaseRecord) -> None:
         run.metrics(named_figures(pin.test, "test-by-sector"), step=pin.sector)
 
 
-def _gate_name(check: Check) -> str:
+def _gate_name(check: GateCheck) -> str:
     against = f"-against-{check.against.replace(' ', '-')}" if check.against else ""
     return f"gate/{check.figure}{against}"

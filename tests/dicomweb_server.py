@@ -24,7 +24,7 @@ from pydicom.dataset import Dataset
 from lidcflow.config import Access
 from lidcflow.config.service import PacsConfig
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import Service
+from lidcflow.pacs.places import PacsService
 
 JSON = "application/dicom+json"
 BOUNDARY = "a-boundary"
@@ -91,13 +91,13 @@ class DicomwebServer:
         return Access(pacs={"tiny": self.config})
 
     @property
-    def service(self) -> Service:
+    def service(self) -> PacsService:
         """The service as ``pacs:tiny`` names it."""
-        return Service("tiny", self.config)
+        return PacsService("tiny", self.config)
 
     def connect(self, **settings: Any) -> Pacs:
         """Open a connection to it, with some settings changed."""
-        return Pacs(Service("tiny", self.config.model_copy(update=settings)))
+        return Pacs(PacsService("tiny", self.config.model_copy(update=settings)))
 
     def hold(self, folder: Path) -> None:
         """Take in the files of a folder."""

@@ -8,7 +8,7 @@ from lidcflow.config import LabelConfig
 from lidcflow.dicom.records import Acquisition, PixelFormat, Series, SourceSlice
 from lidcflow.labels.lidc import lidc_scans, nodules_of
 from lidcflow.labels.slices import nodules_of_volume, slab_labels
-from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import SlabSource, Volume
 
@@ -26,7 +26,7 @@ def annotated_series(scan):
         series_instance_uid=scan.series_instance_uid,
         study_instance_uid=scan.study_instance_uid,
         frame_of_reference_uid=None,
-        patient_key=patient_key(scan.patient_id, PUBLIC_KEY),
+        patient_key=hash_patient_id(scan.patient_id, PUBLIC_KEY),
         slices=slices,
         rows=512,
         columns=512,

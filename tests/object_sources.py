@@ -44,16 +44,16 @@ def archive(objects: ObjectStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     rows: list[dict[str, Any]] = []
     file = tmp_path / "idc_index.parquet"
     monkeypatch.setattr(idc, "index_file", lambda: file)
-    idc.find_series.cache_clear()
+    idc.idc_series.cache_clear()
 
     def publish(folder: Path, **row: Any) -> str:
         rows.append(published(objects, folder) | row)
         pq.write_table(pa.Table.from_pylist(rows), file)
-        idc.find_series.cache_clear()
+        idc.idc_series.cache_clear()
         return rows[-1]["crdc_series_uuid"]
 
     yield publish
-    idc.find_series.cache_clear()
+    idc.idc_series.cache_clear()
 
 
 def published(objects: ObjectStorage, folder: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import httpx
 from lidcflow.config import Access
 from lidcflow.config.service import PacsConfig
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import Service
+from lidcflow.pacs.places import PacsService
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 STARTS_WITHIN_S = 60.0
@@ -62,7 +62,7 @@ class Orthanc:
 
     def connect(self, **settings: Any) -> Pacs:
         """Open a connection to it, with some settings changed."""
-        return Pacs(Service("main", self.config.model_copy(update=settings)))
+        return Pacs(PacsService("main", self.config.model_copy(update=settings)))
 
     def send(self, folder: Path) -> str:
         """Give it the files of a folder, and return the StudyInstanceUID of the last one."""

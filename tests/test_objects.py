@@ -4,7 +4,7 @@ import pytest
 
 from lidcflow.config import Access, ObjectsConfig
 from lidcflow.errors import ResourceError
-from lidcflow.objects import bucket_of, reaching, split_url
+from lidcflow.objects import bucket_of, split_url, storage_errors
 from tests.object_storage import every
 
 
@@ -31,7 +31,7 @@ def test_a_server_that_refuses_is_named(objects, status, sentence):
     bucket = bucket_of("s3://bucket/a", objects.access)
 
     refused = pytest.raises(ResourceError, match=f"^source s3://bucket: .*{sentence}")
-    with objects.faulty(every(1, status)), refused, reaching("source s3://bucket"):
+    with objects.faulty(every(1, status)), refused, storage_errors("source s3://bucket"):
         bucket.get("a")
 
 
@@ -40,7 +40,10 @@ def test_no_server_is_one_sentence():
         unused.bind(("127.0.0.1", 0))
         config = ObjectsConfig(endpoint=f"http://127.0.0.1:{unused.getsockname()[1]}", retries=0, anonymous=True)
 
-        with pytest.raises(ResourceError, match="no connection; check the network"), reaching("store s3://bucket"):
+        with (
+            pytest.raises(ResourceError, match="no connection; check the network"),
+            storage_errors("store s3://bucket"),
+        ):
             bucket_of("s3://bucket", Access(s3=config)).get("a")
 
 

@@ -1,12 +1,12 @@
 import stat
 
-from lidcflow.privacy import PUBLIC_KEY, SECRET_VARIABLE, load_secret, patient_key
+from lidcflow.privacy import PUBLIC_KEY, SECRET_VARIABLE, hash_patient_id, load_secret
 
 
 def test_the_hash_depends_on_patient_and_secret_and_not_on_blanks():
-    assert patient_key("A", PUBLIC_KEY) == patient_key(" A ", PUBLIC_KEY)
-    assert patient_key("A", PUBLIC_KEY) != patient_key("B", PUBLIC_KEY)
-    assert patient_key("A", PUBLIC_KEY) != patient_key("A", b"other")
+    assert hash_patient_id("A", PUBLIC_KEY) == hash_patient_id(" A ", PUBLIC_KEY)
+    assert hash_patient_id("A", PUBLIC_KEY) != hash_patient_id("B", PUBLIC_KEY)
+    assert hash_patient_id("A", PUBLIC_KEY) != hash_patient_id("A", b"other")
 
 
 def test_a_workspace_makes_its_own_key_once_and_for_its_owner_alone(tmp_path, monkeypatch):

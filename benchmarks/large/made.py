@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from lidcflow.config import Access, Config, LabelConfig, PreprocessConfig
-from lidcflow.dicom.records import Acquisition, PixelFormat, Reason, Series, SourceSlice
+from lidcflow.dicom.records import Acquisition, PixelFormat, Series, SourceSlice, VerdictReason
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.objects import bucket_of
 from lidcflow.series.verdicts import Verdict
@@ -102,7 +102,7 @@ def verdicts(count: int) -> Iterator[Verdict]:
     for number in range(count):
         series = made_series(number, slices)
         sentence = f"series {series.series_instance_uid}: {SOURCE_SLICES} slices"
-        yield Verdict(series.series_instance_uid, Reason.USABLE, sentence, SOURCE_SLICES, series=series)
+        yield Verdict(series.series_instance_uid, VerdictReason.USABLE, sentence, SOURCE_SLICES, series=series)
 
 
 def make(config: Config, count: int, *, arrays_of: int | None = None) -> None:

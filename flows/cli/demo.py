@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli import lazy
-from flows.cli.infer import print_readings
+from flows.cli.infer import print_results
 from flows.cli.options import AsJson
 from flows.cli.output import NOTICE, print_json, print_line
 from flows.cli.session import flow_session
@@ -52,7 +52,7 @@ def demo(
         timing = {"series_made": made, "seconds": total_s, "stage_seconds": watch.seconds}
         print_json(timing | report.model_dump(mode="json"))
     else:
-        print_report(report, made, folder)
+        print_demo(report, made, folder)
         print_line(f"\nDone in {time.monotonic() - started_s:.0f} s. All images are synthetic. {NOTICE}")
 
 
@@ -99,7 +99,7 @@ def choose_studies(series: int, seed: int) -> tuple[list[LidcScan], list[LidcSca
     return archive, new[:NEW_STUDIES]
 
 
-def print_report(report: PipelineReport, made: int, folder: Path) -> None:
+def print_demo(report: PipelineReport, made: int, folder: Path) -> None:
     """Print what the job came to, and where to look."""
     done, trained = report.preprocess, report.train
     print_line(f"\nSynthetic series: {made} made, {done.found + NEW_STUDIES - made} reused unchanged.")
@@ -107,7 +107,7 @@ def print_report(report: PipelineReport, made: int, folder: Path) -> None:
     print_line(f"Training: {'reused unchanged' if trained.reused else f'{trained.series} series'}.\n")
     print_release(trained.release, champion=trained.champion)
     if report.infer:
-        print_readings(report.infer)
+        print_results(report.infer)
     print_commands(folder)
 
 

@@ -12,7 +12,7 @@ from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, console, print_json, print_line
 
 if TYPE_CHECKING:
-    from flows.service.doctor import Finding
+    from flows.service.doctor import Diagnosis
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -20,7 +20,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 def doctor(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
     """Check this machine; exit code 1 when something would keep lidcflow from working."""
     config = configured(config_file, workspace)
-    findings: list[Finding] = []
+    findings: list[Diagnosis] = []
     for name in lazy.doctor.CHECKS:
         with console().status(name):
             findings.append(lazy.doctor.examine(name, config))
@@ -34,7 +34,7 @@ def doctor(config_file: ConfigFile = None, workspace: Workspace = None, as_json:
         raise typer.Exit(1)
 
 
-def print_finding(finding: Finding) -> None:
+def print_finding(finding: Diagnosis) -> None:
     """Print one line of the doctor, and the way out under it."""
     line = Text.assemble((f"{finding.level:5}", COLOURS[finding.level]), f"{finding.check:18}", finding.found)
     if finding.way_out:

@@ -10,8 +10,8 @@ from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Source, configured
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line
 from flows.cli.progress import shown_progress
-from flows.cli.sources import announce, print_surroundings
-from lidcflow.series.verdicts import Beside
+from flows.cli.sources import announce_download, print_surroundings
+from lidcflow.series.verdicts import OtherFiles
 from lidcflow.source.places import parse_source
 
 
@@ -23,7 +23,7 @@ def download(
 ) -> None:
     """Keep the files of idc:... or s3://...; files that are there already are not fetched again."""
     config = configured(config_file, None)
-    announce(source)
+    announce_download(source)
     with shown_progress("looking for files"):
         plan = lazy.plan_files(parse_source(source, config.access))
         done = lazy.fetch_files(plan, folder, config.access)
@@ -33,7 +33,7 @@ def download(
     else:
         for uid, sentence in plan.incomplete.items():
             print_line(f"series {uid}: {sentence}")
-        print_surroundings(Beside(), plan.collections)
+        print_surroundings(OtherFiles(), plan.collections)
         print_line(
             f"{done.fetched:,} files fetched ({done.fetched_bytes / 1e9:,.2f} GB), {done.kept:,} there already, "
             f"{done.failed:,} failed, {plan.unsafe:,} left out for their names, in {folder}. {NOTICE}"

@@ -11,7 +11,7 @@ from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.progress import shown_progress
-from lidcflow.privacy import load_secret, patient_key
+from lidcflow.privacy import hash_patient_id, load_secret
 
 if TYPE_CHECKING:
     from flows.erase import EraseReport
@@ -59,11 +59,11 @@ def erase(
         return print_tombstones(config, as_json=as_json)
     if forget is not None:
         return print_lifted(forget, config, as_json=as_json)
-    report = asked_and_erased(_subject(patient, study, series, config), config, dry_run=dry_run, yes=yes)
+    report = confirm_and_erase(_subject(patient, study, series, config), config, dry_run=dry_run, yes=yes)
     return print_json(report) if as_json else print_erased(report)
 
 
-def asked_and_erased(subject: Subject, config: Config, *, dry_run: bool, yes: bool) -> EraseReport:
+def confirm_and_erase(subject: Subject, config: Config, *, dry_run: bool, yes: bool) -> EraseReport:
     """Erase, once someone has seen what would go and agreed; `yes` agrees beforehand."""
     with shown_progress("looking"):
         planned = None if yes and not dry_run else lazy.erase(subject, config, dry_run=True)
@@ -145,4 +145,4 @@ def _key_of_asked(config: Config) -> str:
     asked = typer.prompt("PatientID", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
     if not asked.strip():
         raise typer.BadParameter("a PatientID must not be empty")
-    return patient_key(asked, load_secret(config.patient_key, config.workspace))
+    return hash_patient_id(asked, load_secret(config.patient_key, config.workspace))

@@ -13,7 +13,7 @@ from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_table, write_csv
 from flows.cli.progress import shown_progress
-from flows.cli.sources import announce, print_plan, print_surroundings, sentence_alone
+from flows.cli.sources import announce_download, print_plan, print_surroundings, sentence_alone
 from lidcflow.source.places import checked_source
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def index(
     if plan:
         return print_plan(source, as_json)
     images = checked_source(source, config.access)
-    announce(source)
+    announce_download(source)
     with shown_progress("looking for files"):
         found = lazy.find_series(images, config, fresh=fresh)
     with lazy.Catalog(config.catalog) as catalog:

@@ -18,7 +18,7 @@ from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:
     from flows.infer import InferReport
-    from tasks.infer import SeriesReading
+    from tasks.infer import SeriesResult
 
 Release = Annotated[str | None, typer.Option("--release", help="Alias or version; infer.release, by default champion.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the reports; by default the workspace's.")]
@@ -50,12 +50,12 @@ def infer(
     if as_json:
         print_json(report)
     else:
-        print_readings(report)
+        print_results(report)
     if report.refused or report.undocumented:
         raise typer.Exit(SOME_LACKING)
 
 
-def print_readings(report: InferReport) -> None:
+def print_results(report: InferReport) -> None:
     """Print the recommended ranges of each series, and where its page is."""
     columns = ("slices", "source images", "z in mm", "P(nodule)")
     for reading in report.readings:
@@ -74,7 +74,7 @@ def print_readings(report: InferReport) -> None:
     print_line(f"\n{_in_short(report)}")
 
 
-def _range_rows(reading: SeriesReading) -> list[tuple[Any, ...]]:
+def _range_rows(reading: SeriesResult) -> list[tuple[Any, ...]]:
     return [
         (
             span(found.first_slice, found.last_slice),

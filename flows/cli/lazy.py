@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from tasks.promote import promote as promote
     from tasks.promote import rollback as rollback
     from tasks.release_folder import export_facts as export_facts
-    from tasks.release_folder import folder_of as folder_of
+    from tasks.release_folder import release_facts_folder as release_facts_folder
     from tasks.release_folder import write_facts as write_facts
     from tasks.snapshot_files import list_snapshots as list_snapshots
     from tasks.source import check_holds_ct as check_holds_ct
@@ -84,7 +84,7 @@ _PLACES = {
     "export_facts": "tasks.release_folder:export_facts",
     "fetch_files": "tasks.source:fetch_files",
     "find_series": "tasks.source:find_series",
-    "folder_of": "tasks.release_folder:folder_of",
+    "release_facts_folder": "tasks.release_folder:release_facts_folder",
     "inbox": "flows.inbox:inbox",
     "infer": "flows.infer:infer",
     "label_readable": "tasks.labels:label_readable",

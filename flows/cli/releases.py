@@ -127,7 +127,7 @@ def pin_one(tracking: Tracking, reference: str, config: Config, *, as_json: bool
     """Check the models of a release, and keep their digests where none were kept."""
     before = lazy.load_release(tracking, reference, warn=False)
     record = lazy.pin_release(tracking, before.version)
-    lazy.write_facts(record, lazy.folder_of(record, config.reports_path))
+    lazy.write_facts(record, lazy.release_facts_folder(record, config.reports_path))
     if as_json:
         print_json(record)
         return

@@ -31,12 +31,12 @@ def repair(
     if as_json:
         print_json(report)
     else:
-        print_report(report)
+        print_repairs(report)
     if report.damaged:
         raise typer.Exit(SOME_LACKING)
 
 
-def print_report(report: RepairReport) -> None:
+def print_repairs(report: RepairReport) -> None:
     """Print what was found in each store, and what was done."""
     columns = ("store", "volumes", "damaged", "features removed", "leftovers removed", "in work", "unknown")
     rows = [

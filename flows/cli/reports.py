@@ -31,4 +31,4 @@ def reports(port: Port = None, config_file: ConfigFile = None, workspace: Worksp
         console().print(
             "[yellow]anyone who reaches this machine can read and mark the reports:[/] there is no password"
         )
-    lazy.server.serve(config)
+    lazy.server.serve_reports(config)

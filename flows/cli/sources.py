@@ -11,7 +11,7 @@ from rich.console import Console
 
 from flows.cli.output import NOTICE, print_json, print_line
 from lidcflow.dicom.records import Collection
-from lidcflow.series.verdicts import Beside, listed_kinds
+from lidcflow.series.verdicts import OtherFiles, listed_kinds
 from lidcflow.source.places import parse_source
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lidcflow.series.find import Verdict
 
 
-def announce(source: str) -> None:
+def announce_download(source: str) -> None:
     """Say on standard error what a name of the public archive takes, before it is taken."""
     for collection in _collections(source):
         Console(stderr=True).print(collection.line, highlight=False, markup=False, soft_wrap=True)
@@ -33,11 +33,11 @@ def print_plan(source: str, as_json: bool) -> None:
     if as_json:
         print_json({"collections": [asdict(one) for one in collections], "notice": NOTICE})
     else:
-        print_surroundings(Beside(), collections)
+        print_surroundings(OtherFiles(), collections)
 
 
 def print_surroundings(
-    beside: Beside, collections: Sequence[Collection], others: Mapping[str, int] | None = None
+    beside: OtherFiles, collections: Sequence[Collection], others: Mapping[str, int] | None = None
 ) -> None:
     """Print what lay beside the CT, and the terms of each collection."""
     lines = [others_line(others or {}), beside.line, *(collection.line for collection in collections)]

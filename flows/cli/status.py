@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flows.service.kept_status import KeptStatus
     from flows.service.lock import Served
     from flows.service.runs import RunStatus
-    from flows.service.status import LastDrift, LastReading, ReleasesStatus, Status, StoreStatus
+    from flows.service.status import LastDrift, LastReport, ReleasesStatus, Status, StoreStatus
 
 
 def status(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
@@ -106,7 +106,7 @@ def _champion(releases: ReleasesStatus) -> str:
     )
 
 
-def _reading(reading: LastReading) -> str:
+def _reading(reading: LastReport) -> str:
     return f"{_moment(reading.when)}, {reading.reports} reports"
 
 

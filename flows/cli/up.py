@@ -31,7 +31,7 @@ def up(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
     config = configured(config_file, workspace)
     try:
         with ServiceLines() as lines:
-            lazy.up.serve(config, lines, lambda serving: lines.ready(serving, config))
+            lazy.up.run_services(config, lines, lambda serving: lines.ready(serving, config))
     except ServiceFailed as failure:
         for line in failure.log_lines:
             console().print(f"  {line}", style="dim", markup=False, soft_wrap=True)

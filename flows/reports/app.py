@@ -15,15 +15,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from flows.reports.origin import Guarded
+from flows.reports.origin import OriginChecked
 from flows.reports.site import Site
 from flows.service.same_origin import own_names
 from lidcflow.config import Config
 from lidcflow.errors import FeedbackRefused, StoreError
 from lidcflow.report.folder import ReportKey, read_plain, read_recommendation, report_folder
 from lidcflow.report.index import Filter, page_of, releases_of
-from lidcflow.report.marks import Mark, Saying, about_reading, in_force, read_feedback
-from lidcflow.report.page import DATA, PAGE, environment, script_hash
+from lidcflow.report.marks import Mark, MarkKind, about_recommendation, marks_in_force, read_feedback
+from lidcflow.report.page import DATA, PAGE, page_templates, script_hash
 from lidcflow.report.recommendation import Recommendation
 from lidcflow.report.viewer import render_index, render_study, render_unreadable, static_file
 
@@ -40,27 +40,27 @@ KEPT_POLICY = (
 """Of the pages that are kept as files: they hold all they need."""
 
 
-def make_app(config: Config) -> Guarded:
+def make_app(config: Config) -> OriginChecked:
     """Return the server of a workspace's reports as an ASGI application."""
     series = "/studies/{study}/{series}"
     routes = [
-        Route("/", index),
+        Route("/", reports_index),
         Route("/health", lambda _: PlainTextResponse("ok")),
         Route("/static/{name}", static),
         Route(f"{series}/", study),
         Route(f"{series}/voxels", voxels),
         Route(f"{series}/feedback", feedback, methods=["GET"]),
         Route(f"{series}/feedback", give_feedback, methods=["POST"]),
-        Route(f"{series}/{PAGE}", kept_file(PAGE, "text/html")),
-        Route(f"{series}/{DATA}", kept_file(DATA, "application/json")),
+        Route(f"{series}/{PAGE}", report_file_response(PAGE, "text/html")),
+        Route(f"{series}/{DATA}", report_file_response(DATA, "application/json")),
         Route(f"/{{kind}}/{{name}}/{PAGE}", other_page),
     ]
     app = Starlette(routes=routes)
     app.state.site = Site(config)
-    return Guarded(app, own_names(config.serve.host, config.serve.hosts))
+    return OriginChecked(app, own_names(config.serve.host, config.serve.hosts))
 
 
-def index(request: Request) -> Response:
+def reports_index(request: Request) -> Response:
     """List the reports that fit what was chosen."""
     site = site_of(request)
     query = request.query_params
@@ -75,7 +75,7 @@ def study(request: Request) -> Response:
     """Show one reading, or why it can't be shown."""
     key = key_of(request)
     try:
-        said = said_in(request)
+        said = requested_recommendation(request)
     except StoreError as error:
         return HTMLResponse(render_unreadable(key, str(error)), 500)
     return HTMLResponse(render_study(said, site_of(request).read_hu(said)))
@@ -83,7 +83,7 @@ def study(request: Request) -> Response:
 
 def voxels(request: Request) -> Response:
     """Send the volume that was read: (2, slices, rows, columns) little-endian int16 in HU."""
-    hu = site_of(request).read_hu(said_in(request))
+    hu = site_of(request).read_hu(requested_recommendation(request))
     if hu is None:
         raise HTTPException(404)
     body, headers = np.ascontiguousarray(hu, dtype="<i2").tobytes(), {}
@@ -94,9 +94,9 @@ def voxels(request: Request) -> Response:
 
 def feedback(request: Request) -> Response:
     """Tell which marks count."""
-    said = said_in(request)
+    said = requested_recommendation(request)
     folder = report_folder(site_of(request).root, key_of(request))
-    return told(said, read_feedback(folder) if folder else ())
+    return marks_response(said, read_feedback(folder) if folder else ())
 
 
 async def give_feedback(request: Request) -> Response:
@@ -104,36 +104,36 @@ async def give_feedback(request: Request) -> Response:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         return PlainTextResponse("Feedback must be JSON.", 415)
     try:
-        saying = Saying.model_validate_json(await body_of(request))
+        saying = MarkKind.model_validate_json(await body_of(request))
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)[0]
         return PlainTextResponse(f"{'.'.join(map(str, wrong['loc'])) or 'feedback'}: {wrong['msg']}", 422)
-    return await run_in_threadpool(keep, request, saying)
+    return await run_in_threadpool(add_mark_response, request, saying)
 
 
-def keep(request: Request, saying: Saying) -> Response:
+def add_mark_response(request: Request, saying: MarkKind) -> Response:
     """Keep a mark about a report that is there."""
-    said = said_in(request)
+    said = requested_recommendation(request)
     try:
-        return told(said, site_of(request).keep(key_of(request), said, saying))
+        return marks_response(said, site_of(request).keep(key_of(request), said, saying))
     except (FeedbackRefused, StoreError) as error:
         return PlainTextResponse(str(error), 409)
 
 
-def told(said: Recommendation, marks: tuple[Mark, ...]) -> Response:
+def marks_response(said: Recommendation, marks: tuple[Mark, ...]) -> Response:
     """Answer with the marks on the reading in force, and how many are on earlier ones."""
-    counting = in_force(marks)
-    shown = about_reading(counting, said)
+    counting = marks_in_force(marks)
+    shown = about_recommendation(counting, said)
     earlier = len(counting) - len(shown)
     return JSONResponse({"marks": [mark.model_dump(mode="json") for mark in shown], "earlier": earlier})
 
 
-def kept_file(name: str, media_type: str) -> Callable[[Request], Response]:
+def report_file_response(name: str, media_type: str) -> Callable[[Request], Response]:
     """Return an answer with a file of a report as it lies there."""
 
     def answer(request: Request) -> Response:
         folder = report_folder(site_of(request).root, key_of(request))
-        return kept(read_plain(folder / name) if folder else None, media_type)
+        return file_response(read_plain(folder / name) if folder else None, media_type)
 
     return answer
 
@@ -141,14 +141,14 @@ def kept_file(name: str, media_type: str) -> Callable[[Request], Response]:
 def other_page(request: Request) -> Response:
     """Show the page of an evaluation or an experiment."""
     file = site_of(request).other_page(request.path_params["kind"], request.path_params["name"])
-    return kept(read_plain(file) if file else None, "text/html")
+    return file_response(read_plain(file) if file else None, "text/html")
 
 
-def kept(body: bytes | None, media_type: str) -> Response:
+def file_response(body: bytes | None, media_type: str) -> Response:
     """Answer with a file that holds all it needs."""
     if body is None:
         raise HTTPException(404)
-    policy = KEPT_POLICY.format(script_hash(environment()))
+    policy = KEPT_POLICY.format(script_hash(page_templates()))
     return Response(body, media_type=media_type, headers={"Content-Security-Policy": policy})
 
 
@@ -172,7 +172,7 @@ def key_of(request: Request) -> ReportKey:
     return ReportKey(parameters["study"], parameters["series"])
 
 
-def said_in(request: Request) -> Recommendation:
+def requested_recommendation(request: Request) -> Recommendation:
     """Return the recommendation that a request names; 404 where there is none."""
     said = read_recommendation(site_of(request).root, key_of(request))
     if said is None:

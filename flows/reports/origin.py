@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from flows.service.same_origin import FOREIGN_HOST, FOREIGN_PAGE, is_addressed, refusal, with_headers
+from flows.service.same_origin import FOREIGN_HOST, FOREIGN_PAGE, is_addressed, request_refusal, with_headers
 
 OWN_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src data:; "
@@ -24,7 +24,7 @@ HEADERS = {
 }
 
 
-class Guarded:
+class OriginChecked:
     """An application behind the checks; answers keep a policy of their own where they have one.
 
     Reading takes an address of this server; no other page is let see the answer, for none says so in its headers.
@@ -51,4 +51,4 @@ class Guarded:
     def _refusal(self, method: str, headers: Headers) -> str | None:
         if method in ("GET", "HEAD"):
             return None if is_addressed(headers.get("host", ""), self._names) else FOREIGN_HOST
-        return refusal(method, headers, self._names) if headers.get("origin") else FOREIGN_PAGE
+        return request_refusal(method, headers, self._names) if headers.get("origin") else FOREIGN_PAGE

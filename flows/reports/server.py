@@ -15,7 +15,7 @@ from lidcflow.config import Config
 STOP_WITHIN_S = 3
 
 
-def serve(config: Config) -> None:
+def serve_reports(config: Config) -> None:
     """Listen on ``serve.host`` and ``serve.reports_port``; Ctrl-C or SIGTERM ends it."""
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(settings(config)).run()
@@ -39,4 +39,4 @@ def settings(config: Config, port: int | None = None) -> uvicorn.Config:
 
 
 if __name__ == "__main__":
-    serve(Config.model_validate_json(os.environ[WHOLE_CONFIG]))
+    serve_reports(Config.model_validate_json(os.environ[WHOLE_CONFIG]))

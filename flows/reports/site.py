@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError
 from lidcflow.report.folder import ReportKey, report_folder
-from lidcflow.report.index import Listing
-from lidcflow.report.marks import Mark, Saying, add_mark
+from lidcflow.report.index import ReportIndex
+from lidcflow.report.marks import Mark, MarkKind, add_mark
 from lidcflow.report.marks_table import FeedbackTable
 from lidcflow.report.page import PAGE, as_usual
 from lidcflow.report.recommendation import Recommendation
@@ -32,10 +32,10 @@ class Site:
     """The reports of a workspace."""
 
     config: Config
-    listing: Listing = field(init=False)
+    listing: ReportIndex = field(init=False)
 
     def __post_init__(self) -> None:
-        self.listing = Listing(self.root)
+        self.listing = ReportIndex(self.root)
 
     @property
     def root(self) -> Path:
@@ -55,7 +55,7 @@ class Site:
             log.warning("%s", error)
             return None
 
-    def keep(self, key: ReportKey, said: Recommendation, saying: Saying) -> tuple[Mark, ...]:
+    def keep(self, key: ReportKey, said: Recommendation, saying: MarkKind) -> tuple[Mark, ...]:
         """Keep a mark beside the report and in the catalog, and return the whole history.
 
         The file is what counts: a catalog that can't be written now gets the mark with the next one, or from

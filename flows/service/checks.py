@@ -32,7 +32,7 @@ from lidcflow.learn.backbones import RESNET50_FILE, describe_backbone
 from lidcflow.learn.engines import require_engine
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.feed import check_feed
-from lidcflow.pacs.places import Service
+from lidcflow.pacs.places import PacsService
 from lidcflow.privacy import KEY_FILE, SECRET_VARIABLE
 
 LIDC_SERIES = 1018
@@ -231,7 +231,7 @@ def serving(config: Config) -> Result:
 def pacs(config: Config) -> Result:
     """Every PACS of the configuration answers, its feed of changes too; a `PacsError` or `SourceError` otherwise."""
     for name, reached in config.access.pacs.items():
-        with Pacs(Service(name, reached)) as connection:
+        with Pacs(PacsService(name, reached)) as connection:
             connection.check_answers()
             check_feed(connection)
     names = ", ".join(config.access.pacs)

@@ -31,7 +31,7 @@ CHECKS: dict[str, Callable[[Config], Result]] = {
 }
 
 
-class Finding(BaseModel):
+class Diagnosis(BaseModel):
     """One line of `lidcflow doctor`."""
 
     check: str
@@ -40,10 +40,10 @@ class Finding(BaseModel):
     way_out: str
 
 
-def examine(name: str, config: Config) -> Finding:
+def examine(name: str, config: Config) -> Diagnosis:
     """Run one of `CHECKS`; an error of lidcflow's own becomes a failure with its sentence."""
     try:
         level, found, way_out = CHECKS[name](config)
     except LidcflowError as error:
         level, (found, way_out) = Level.FAIL, split_sentence(error)
-    return Finding(check=name, level=level, found=found, way_out=way_out)
+    return Diagnosis(check=name, level=level, found=found, way_out=way_out)

@@ -18,7 +18,7 @@ from functools import partial
 
 import psutil
 
-from flows.service.leftovers import WORKSPACE_MARK, end_leftovers
+from flows.service.leftovers import WORKSPACE_MARK, kill_orphans
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -90,7 +90,7 @@ def _die_with_parent(parent: int) -> None:
 def _end_leftovers() -> None:
     """End what guards of the same workspace left that were killed: who would have done so is gone."""
     if workspace := os.environ.get(WORKSPACE_MARK):
-        end_leftovers({WORKSPACE_MARK: workspace})
+        kill_orphans({WORKSPACE_MARK: workspace})
 
 
 def _reap(child: "subprocess.Popen[bytes]") -> None:

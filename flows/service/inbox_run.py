@@ -23,7 +23,7 @@ DEPLOYMENT = "inbox/infer"
 BEFORE_ITS_END = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, StateType.PAUSED]
 
 
-def start_run() -> str:
+def request_run() -> str:
     """Start a run, and return what was done in a few words.
 
     Raises

@@ -20,7 +20,7 @@ TICK_S = 0.1
 KILLED_WITHIN_S = 10.0
 
 
-def end_leftovers(marks: Mapping[str, str], *, wait_for_guards_s: float = 0.0) -> int:
+def kill_orphans(marks: Mapping[str, str], *, wait_for_guards_s: float = 0.0) -> int:
     """Kill every process that has the marks and no guard above it; return how many there were.
 
     Parameters

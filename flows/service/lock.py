@@ -39,7 +39,7 @@ class Served(BaseModel):
 
 
 @contextmanager
-def claim(config: Config, where: Addresses) -> Iterator[Served]:
+def lock_workspace(config: Config, where: Addresses) -> Iterator[Served]:
     """Hold the workspace; the lock goes with the process, however that ends.
 
     Raises

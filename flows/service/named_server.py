@@ -53,14 +53,14 @@ def check_named_server(url: str) -> None:
     try:
         ask_server(ANSWER_WITHIN_S)
     except httpx.HTTPStatusError as error:
-        raise _unusable(url, told_status(error.response.status_code)) from None
+        raise _unusable(url, explain_status(error.response.status_code)) from None
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
         raise _unusable(url, f"{_reason(error)}; {WAY_OUT}") from None
     except ValueError:
         raise _unusable(url, f"an answer that is not of a Prefect API; {WAY_OUT}") from None
 
 
-def told_status(status: int) -> str:
+def explain_status(status: int) -> str:
     """Return what a status means for a Prefect API, with the way out."""
     return _REASONS.get(status, f"status {status}; look at its log, or check PREFECT_API_URL")
 

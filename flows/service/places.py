@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from flows.environment import WHOLE_CONFIG
-from flows.service.servers import environment
+from flows.service.servers import process_environment
 from lidcflow.config import Config
-from lidcflow.errors import ConfigError, LidcflowError, ReleaseError, TrackingAway
+from lidcflow.errors import ConfigError, LidcflowError, ReleaseError, TrackingUnavailable
 from lidcflow.inbox.targets import FolderTarget, parse_target
 from lidcflow.source.places import checked_source, parse_source
 from lidcflow.store.locate import is_store
@@ -64,7 +64,7 @@ def release_fault(config: Config) -> str | None:
     tracking = Tracking.of(config)
     try:
         load_release(tracking, config.infer.release)
-    except TrackingAway as error:
+    except TrackingUnavailable as error:
         return str(error)
     except ReleaseError as error:
         to_come = config.infer.release == CHAMPION and champion_version(tracking) is None
@@ -87,7 +87,12 @@ def check_release(config: Config) -> str | None:
     command = [sys.executable, "-P", "-m", "flows.service.places"]
     try:
         done = subprocess.run(
-            command, env=environment(config), capture_output=True, text=True, timeout=RELEASE_LIMIT_S, check=True
+            command,
+            env=process_environment(config),
+            capture_output=True,
+            text=True,
+            timeout=RELEASE_LIMIT_S,
+            check=True,
         )
         fatal, sentence = json.loads(done.stdout.splitlines()[-1])
     except (subprocess.SubprocessError, ValueError, IndexError):

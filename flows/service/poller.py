@@ -19,7 +19,7 @@ from flows.service.schedules import ANCHOR, interval_of_inbox
 from lidcflow.catalog.database import utc_now
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
-from lidcflow.errors import LidcflowError, TurnTaken
+from lidcflow.errors import LidcflowError, WorkspaceBusy
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Round, Rounds
 from lidcflow.source.places import ImageSource, parse_source
@@ -59,14 +59,14 @@ def poll(config: Config) -> None:
     """Look into every source once, and ask for a run when a series waits; an error is recorded, and polling goes on."""
     try:
         with recorded(config.catalog) as record:
-            found = look(config)
+            found = poll_sources(config)
         if not found.waiting:
             record(found)
         elif pause := pause_after_failures(config, utc_now()):
             log.info("a series waits; the last runs failed, so the next one starts in %.0f s or later", pause)
         else:
-            ask_for_run()
-    except TurnTaken:
+            request_inbox_run()
+    except WorkspaceBusy:
         return
     except LidcflowError as error:
         log.warning(str(error))
@@ -74,7 +74,7 @@ def poll(config: Config) -> None:
         log.error("%s", type(error).__name__)
 
 
-def look(config: Config) -> Round:
+def poll_sources(config: Config) -> Round:
     """Note what the sources show; `waiting` counts the series that a run would work on now.
 
     Raises
@@ -113,11 +113,11 @@ def pause_after_failures(config: Config, now: datetime) -> float:
     return max(0.0, (newest[0].ended + timedelta(seconds=pause_s) - now).total_seconds())
 
 
-def ask_for_run() -> None:
+def request_inbox_run() -> None:
     """Ask Prefect for a run, unless one is due or under way, or somebody paused the deployment."""
-    from flows.service.inbox_run import start_run  # Prefect's client is loaded when the first series comes
+    from flows.service.inbox_run import request_run  # Prefect's client is loaded when the first series comes
 
-    log.info(start_run())
+    log.info(request_run())
 
 
 if __name__ == "__main__":

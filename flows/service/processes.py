@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.service.leftovers import SERVICE_MARK, WORKSPACE_MARK, end_leftovers
+from flows.service.leftovers import SERVICE_MARK, WORKSPACE_MARK, kill_orphans
 
 LOG_LIMIT_BYTES = 20_000_000
 HEALTH_TIMEOUT_S = 5.0
@@ -18,7 +18,7 @@ KILLED_AT_MOST_S = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service:
+class ServiceProcess:
     """A process to keep running.
 
     Parameters
@@ -51,7 +51,7 @@ class Service:
 class Guarded:
     """A service that runs; its whole process tree ends with it, and with this process."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ServiceProcess) -> None:
         self.service = service
         self._swept = False
         rotate(service.log)
@@ -101,7 +101,7 @@ class Guarded:
         """End what a guard left that was killed, once: the port is needed when the service starts again."""
         workspace = self.service.environment.get(WORKSPACE_MARK)
         if workspace and not self._swept:
-            end_leftovers({WORKSPACE_MARK: workspace, SERVICE_MARK: self.service.name})
+            kill_orphans({WORKSPACE_MARK: workspace, SERVICE_MARK: self.service.name})
         self._swept = True
 
     def _let_go(self) -> None:
@@ -129,7 +129,7 @@ def tail(log: Path, lines: int = 15) -> list[str]:
         return stream.read().decode(errors="replace").splitlines()[-lines:]
 
 
-def _guarded(service: Service) -> list[str]:
+def _guarded(service: ServiceProcess) -> list[str]:
     """Put a guard before the command; ``-P`` keeps a folder called flows or mlflow nearby out of its imports."""
     guard = [sys.executable, "-P", "-m", "flows.service.guard", str(service.grace_s), service.stop_signal]
     return [*guard, sys.executable, "-P", *service.arguments]

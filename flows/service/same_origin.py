@@ -39,7 +39,7 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?")
 
 
 class SameOrigin:
-    """An application behind the checks of `refusal`.
+    """An application behind the checks of `request_refusal`.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class SameOrigin:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refused = refusal(scope.get("method", "GET"), Headers(scope=scope), self._names)
+        refused = request_refusal(scope.get("method", "GET"), Headers(scope=scope), self._names)
         if scope["type"] == "websocket":
             await (_close(send) if refused else self._app(scope, receive, send))
             return
@@ -68,7 +68,7 @@ class SameOrigin:
         await answer(scope, receive, with_headers(send, self._headers))
 
 
-def refusal(method: str, headers: Headers, names: Collection[str]) -> str | None:
+def request_refusal(method: str, headers: Headers, names: Collection[str]) -> str | None:
     """Return why a request is refused, or None.
 
     A link on another page may be followed: the browser shows what comes, and the other page does not see it.

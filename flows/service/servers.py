@@ -12,7 +12,7 @@ from flows.proxies import bypass_proxies
 from flows.service.leftovers import WORKSPACE_MARK
 from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, ensure_password
 from flows.service.prefect_database import retention_settings
-from flows.service.processes import Service
+from flows.service.processes import ServiceProcess
 from lidcflow.config import Config, ServeConfig
 from lidcflow.config.cluster import LOCAL
 from lidcflow.errors import ResourceError
@@ -97,7 +97,7 @@ def check_port(host: str, port: int, server: str, key: str) -> None:
         ) from None
 
 
-def prefect_server(config: Config) -> Service:
+def prefect_server(config: Config) -> ServiceProcess:
     """Return the Prefect server, with its database in the workspace; its pages work under any name of the machine."""
     guarding = {
         SERVER_VARIABLE: ensure_password(config),
@@ -105,16 +105,16 @@ def prefect_server(config: Config) -> Service:
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": addresses(config).prefect,
         "PREFECT_SERVER_UI_API_URL": "/api",
     }
-    return Service(
+    return ServiceProcess(
         name="Prefect server",
         arguments=("-m", "flows.service.prefect_app", *_listening(config.serve, config.serve.prefect_port)),
-        environment=retention_settings(config.retention.prefect_days) | environment(config) | guarding,
+        environment=retention_settings(config.retention.prefect_days) | process_environment(config) | guarding,
         log=log_folder(config.workspace) / "prefect-server.log",
         health_url=f"{addresses(config).prefect_api}/health",
     )
 
 
-def mlflow_server(config: Config) -> Service | None:
+def mlflow_server(config: Config) -> ServiceProcess | None:
     """Return the MLflow server on the tracking database, or None when tracking is served elsewhere.
 
     Its job runner stays off: it starts eight processes, for features of language models.
@@ -131,34 +131,34 @@ def mlflow_server(config: Config) -> Service | None:
         "MLFLOW_SERVER_X_FRAME_OPTIONS": "SAMEORIGIN",
     }
     config.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
-    return Service(
+    return ServiceProcess(
         name="MLflow server",
         arguments=("-m", "flows.service.mlflow_app", *_listening(config.serve, config.serve.mlflow_port)),
-        environment=environment(config) | settings,
+        environment=process_environment(config) | settings,
         log=log_folder(config.workspace) / "mlflow-server.log",
         health_url=f"{addresses(config).mlflow}/health",
     )
 
 
-def reports_server(config: Config) -> Service:
+def reports_server(config: Config) -> ServiceProcess:
     """Return the server of the reports; its configuration travels in its environment."""
-    return Service(
+    return ServiceProcess(
         name="reports server",
         arguments=("-m", "flows.reports.server"),
-        environment=environment(config),
+        environment=process_environment(config),
         log=log_folder(config.workspace) / "reports-server.log",
         health_url=f"{addresses(config).reports}/health",
     )
 
 
-def worker(config: Config) -> Service:
+def worker(config: Config) -> ServiceProcess:
     """Return the worker that runs scheduled flows.
 
     It is killed at once at a stop: asked politely it waits for its flow runs, and takes new ones meanwhile.
     The flow runs themselves get the grace period.
     """
     who = ("--pool", WORK_POOL, "--type", "process", "--name", f"lidcflow on {socket.gethostname()}")
-    return Service(
+    return ServiceProcess(
         name="worker",
         arguments=("-m", "prefect", "worker", "start", *who, "--install-policy", "never"),
         environment=client_environment(config) | readers_address(config),
@@ -167,11 +167,11 @@ def worker(config: Config) -> Service:
     )
 
 
-def poller(config: Config) -> Service | None:
+def poller(config: Config) -> ServiceProcess | None:
     """Return the process that polls the inbox and starts its runs, or None where there is no inbox."""
     if not config.inboxes:
         return None
-    return Service(
+    return ServiceProcess(
         name="inbox poller",
         arguments=("-m", "flows.service.poller"),
         environment=client_environment(config),
@@ -179,14 +179,14 @@ def poller(config: Config) -> Service | None:
     )
 
 
-def readers(config: Config) -> Service | None:
+def readers(config: Config) -> ServiceProcess | None:
     """Return the cluster that keeps the models loaded, or None when each inference starts its own."""
     if config.serve.readers_port is None or config.cluster.pool("train").place != LOCAL:
         return None
-    return Service(
+    return ServiceProcess(
         name="readers",
         arguments=("-m", "flows.service.readers"),
-        environment=environment(config),
+        environment=process_environment(config),
         log=log_folder(config.workspace) / "readers.log",
     )
 
@@ -209,7 +209,7 @@ def log_folder(workspace: Path) -> Path:
     return workspace.absolute() / "logs"
 
 
-def environment(config: Config) -> dict[str, str]:
+def process_environment(config: Config) -> dict[str, str]:
     """Return the environment of everything that is started: the user's own, with configuration and Prefect.
 
     Only what needs the password of the Prefect server gets it.
@@ -226,4 +226,4 @@ def environment(config: Config) -> dict[str, str]:
 
 def client_environment(config: Config) -> dict[str, str]:
     """Return the environment of what asks the Prefect server, or starts what does."""
-    return environment(config) | {CLIENT_VARIABLE: ensure_password(config)}
+    return process_environment(config) | {CLIENT_VARIABLE: ensure_password(config)}

@@ -28,7 +28,7 @@ from tasks.tracking.place import Tracking
 from tasks.tracking.releases import list_releases
 
 
-class LastReading(BaseModel):
+class LastReport(BaseModel):
     """When a report was last written, and how many there are."""
 
     when: datetime
@@ -45,12 +45,12 @@ class LastDrift(BaseModel):
     drifted: list[str]
 
 
-def last_reading(reports: Path) -> LastReading | None:
+def last_report(reports: Path) -> LastReport | None:
     """Look at the dates of the reports; their content may be of thousands of series."""
     written_s = [file.stat().st_mtime for file in reports.glob(f"*/*/{DATA}")]
     if not written_s:
         return None
-    return LastReading(when=datetime.fromtimestamp(max(written_s), UTC), reports=len(written_s))
+    return LastReport(when=datetime.fromtimestamp(max(written_s), UTC), reports=len(written_s))
 
 
 def last_drift(checks: Path) -> LastDrift | None:
@@ -134,7 +134,7 @@ class Status(BaseModel):
     retraining: RetrainStatus | None
     erasures: ErasureStatus | None
     runs: list[RunStatus] | None
-    reading: LastReading | None
+    reading: LastReport | None
     inbox: InboxStatus | None
     drift: LastDrift | None
     kept: KeptStatus
@@ -166,7 +166,7 @@ def status_of(config: Config) -> Status:
         retraining=_retraining(config.workspace),
         erasures=erasures,
         runs=_or_problem(lambda: _runs(config, service), problems),
-        reading=last_reading(config.reports_path),
+        reading=last_report(config.reports_path),
         inbox=inbox,
         drift=last_drift(config.drift_path),
         kept=kept_status(config),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import NoReturn, Protocol
 
-from flows.service.processes import Guarded, Service, tail
+from flows.service.processes import Guarded, ServiceProcess, tail
 from lidcflow.errors import ResourceError
 
 START_LIMIT_S = 120.0
@@ -16,7 +16,7 @@ RESTART_WINDOW_S = 600.0
 POLL_S = 0.5
 
 
-class Listener(Protocol):
+class ServiceListener(Protocol):
     """Whoever shows people what happens to a service."""
 
     def __call__(self, service: str, state: str) -> None: ...
@@ -44,7 +44,7 @@ class Supervisor:
     One that dies is started again after 1, 5 and 25 s; its fourth death within ten minutes ends everything.
     """
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: ServiceListener) -> None:
         self._listener = listener
         self._running: list[Guarded] = []
         self._unheard: list[Guarded] = []
@@ -57,7 +57,7 @@ class Supervisor:
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         self.stop()
 
-    def start(self, service: Service, *, before: Callable[[], object] = lambda: None) -> None:
+    def start(self, service: ServiceProcess, *, before: Callable[[], object] = lambda: None) -> None:
         """Start a service; `before` runs first, at every start again too."""
         self._before[service.name] = before
         self._listener(service.name, "starting")

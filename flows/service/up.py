@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from flows.service.leftovers import WORKSPACE_MARK, end_leftovers
-from flows.service.lock import check_unserved, claim
+from flows.service.leftovers import WORKSPACE_MARK, kill_orphans
+from flows.service.lock import check_unserved, lock_workspace
 from flows.service.places import check_places, check_release
 from flows.service.prefect_database import database_of, shrink
 from flows.service.processes import tail
@@ -24,9 +24,9 @@ from flows.service.servers import (
     reports_server,
     worker,
 )
-from flows.service.supervisor import Listener, ServiceFailed, Supervisor, stop_on_signals
+from flows.service.supervisor import ServiceFailed, ServiceListener, Supervisor, stop_on_signals
 from flows.writable import require_places
-from lidcflow.catalog.locks import settle
+from lidcflow.catalog.locks import relocate_tracking
 from lidcflow.config import Config
 from lidcflow.config.file import anchored
 
@@ -45,7 +45,7 @@ class Serving:
     doubt: str | None = None
 
 
-def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None]) -> None:
+def run_services(config: Config, listener: ServiceListener, on_ready: Callable[[Serving], None]) -> None:
     """Run the servers, the worker and the schedules until a signal; leave no process behind.
 
     Parameters
@@ -72,13 +72,13 @@ def serve(config: Config, listener: Listener, on_ready: Callable[[Serving], None
     where = addresses(config)
     supervisor = Supervisor(listener)
     check_unserved(config)
-    end_leftovers({WORKSPACE_MARK: str(config.workspace.absolute())}, wait_for_guards_s=GUARDS_END_WITHIN_S)
+    kill_orphans({WORKSPACE_MARK: str(config.workspace.absolute())}, wait_for_guards_s=GUARDS_END_WITHIN_S)
     check_ports(config)
     check_places(config)
     require_places(config)
-    settle(config.workspace)
+    relocate_tracking(config.workspace)
     doubt = check_release(config)
-    with claim(config, where):
+    with lock_workspace(config, where):
         try:
             with stop_on_signals(supervisor), supervisor:
                 paused = _start(config, supervisor)

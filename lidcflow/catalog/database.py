@@ -28,7 +28,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from lidcflow.catalog.migrate import SCHEMA_VERSION, migrate, stored_version
 from lidcflow.config.checks import without_passwords
-from lidcflow.errors import DatabaseAway, LidcflowError, ResourceError, StoreError
+from lidcflow.errors import DatabaseUnavailable, LidcflowError, ResourceError, StoreError
 
 PATIENCE_S = 60.0
 """A restart takes seconds, a move to another machine up to a minute."""
@@ -40,7 +40,7 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-def is_away(error: SQLAlchemyError, dialect: str) -> bool:
+def is_unavailable(error: SQLAlchemyError, dialect: str) -> bool:
     """Tell whether a server ended a transaction, or did not begin it, because it stops, starts or can't be reached.
 
     SQLite has no server: the same errors tell of a disk or a lock there.
@@ -51,7 +51,7 @@ def is_away(error: SQLAlchemyError, dialect: str) -> bool:
     return gone or _sqlstate(error.orig).startswith((_SHUTTING_DOWN, _NO_CONNECTION))
 
 
-def persevering(transaction: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+def retry_while_unavailable(transaction: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Let a method that is one transaction be done again when the server went away under it.
 
     Such a method does no harm when it is done twice: whether a commit that was cut off took place, nobody knows.
@@ -65,7 +65,7 @@ def persevering(transaction: Callable[Arguments, Result]) -> Callable[Arguments,
         while True:
             try:
                 return transaction(*kept, **options)
-            except DatabaseAway:
+            except DatabaseUnavailable:
                 if time.monotonic() > deadline_s:
                     raise
                 time.sleep(AGAIN_AFTER_S)
@@ -118,7 +118,7 @@ class Database:
 
     Raises
     ------
-    DatabaseAway
+    DatabaseUnavailable
         If its server does not answer.
     StoreError
         If the database can't be opened, or a later version of lidcflow made it.
@@ -126,7 +126,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
-        self._where = f"catalog {shown(self._engine)}"
+        self._where = f"catalog {redacted_url(self._engine)}"
         try:
             self._open()
         except BaseException:
@@ -151,8 +151,8 @@ class Database:
         cause = _cause(error)
         if any(words in cause for words in _FULL):
             return ResourceError(f"{self._where}: the disk must have room, got none; free some space")
-        if is_away(error, self._engine.dialect.name):
-            return DatabaseAway(
+        if is_unavailable(error, self._engine.dialect.name):
+            return DatabaseUnavailable(
                 f"{self._where}: its server must answer, got '{cause}'; start it, or check catalog_url, and run again: "
                 "what is stored is kept"
             )
@@ -231,7 +231,7 @@ def engine_of(url: str, **options: Any) -> Engine:
     return engine
 
 
-def shown(engine: Engine) -> str:
+def redacted_url(engine: Engine) -> str:
     """Return the URL of an engine for people: without its password and without options, which may hold another."""
     return engine.url.set(query={}).render_as_string(hide_password=True)
 

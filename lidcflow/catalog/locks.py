@@ -19,8 +19,8 @@ from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from lidcflow.catalog.database import engine_of, shown
-from lidcflow.errors import ResourceError, TurnTaken
+from lidcflow.catalog.database import engine_of, redacted_url
+from lidcflow.errors import ResourceError, WorkspaceBusy
 from lidcflow.file_lock import try_lock
 from lidcflow.store import relocation
 
@@ -37,7 +37,7 @@ def holds_between_machines(catalog_url: str) -> bool:
 
 
 @contextmanager
-def held_between_machines(catalog_url: str, name: str, *, alone: bool) -> Iterator[bool]:
+def advisory_lock(catalog_url: str, name: str, *, alone: bool) -> Iterator[bool]:
     """Try to hold a lock for as long as the block runs, and give whether it is held.
 
     Parameters
@@ -70,8 +70,8 @@ def _connected(catalog_url: str) -> Connection:
         return engine.connect()
     except SQLAlchemyError as error:
         raise ResourceError(
-            f"catalog {shown(engine)}: the database must answer to say whose turn it is, got {type(error).__name__}; "
-            "start it, or check catalog_url"
+            f"catalog {redacted_url(engine)}: the database must answer to say whose turn it is, got "
+            f"{type(error).__name__}; start it, or check catalog_url"
         ) from None
 
 
@@ -123,14 +123,14 @@ def at_work(
 
     Raises
     ------
-    TurnTaken
+    WorkspaceBusy
         If an erasure is under way, or the stage is to be alone and is not.
     ResourceError
-        If the workspace can't be written, or as for `settle`.
+        If the workspace can't be written, or as for `relocate_tracking`.
     """
     erasing = f"workspace {workspace}: an erasure must come to its end first, got one under way; run again after it"
     taken = f"workspace {workspace}: only one {stage} may run at a time, got one under way; run again after it"
-    settle(workspace)
+    relocate_tracking(workspace)
     with (
         _held(workspace, _ALL, erasing, shared=True),
         _held(workspace, stage, taken, shared=not alone, patience_s=patience_s),
@@ -147,9 +147,9 @@ def nobody_else_at_work(workspace: Path, catalog: str = "") -> Iterator[None]:
     Raises
     ------
     ResourceError
-        If anything is under way, or as for `settle`.
+        If anything is under way, or as for `relocate_tracking`.
     """
-    settle(workspace)
+    relocate_tracking(workspace)
     if (workspace / FOLDER / f"{_ALL}.lock").exists():
         others = [stage for stage in get_args(Stage) if is_at_work(workspace, stage)]
     else:
@@ -162,7 +162,7 @@ def nobody_else_at_work(workspace: Path, catalog: str = "") -> Iterator[None]:
         yield
 
 
-def settle(workspace: Path) -> int:
+def relocate_tracking(workspace: Path) -> int:
     """Make MLflow's database name the folder that the workspace lies in, if it was moved or copied.
 
     Returns
@@ -188,7 +188,7 @@ def settle(workspace: Path) -> int:
 def is_at_work(workspace: Path, stage: Stage, catalog: str = "") -> bool:
     """Tell whether any process is at a stage."""
     if catalog and holds_between_machines(catalog):
-        with held_between_machines(catalog, stage, alone=True) as free:
+        with advisory_lock(catalog, stage, alone=True) as free:
             if not free:
                 return True
     try:
@@ -220,9 +220,9 @@ def _held_elsewhere(catalog: str, name: str, taken: str, *, alone: bool = False)
     if not catalog or not holds_between_machines(catalog):
         yield
         return
-    with held_between_machines(catalog, name, alone=alone) as held:
+    with advisory_lock(catalog, name, alone=alone) as held:
         if not held:
-            raise TurnTaken(taken)
+            raise WorkspaceBusy(taken)
         yield
 
 
@@ -240,7 +240,7 @@ def _held(
         ) from None
     try:
         if not _locked(descriptor, shared=shared, patience_s=patience_s):
-            raise TurnTaken(taken)
+            raise WorkspaceBusy(taken)
         yield
     finally:
         os.close(descriptor)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import String, delete, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from lidcflow.catalog.database import Base, Tables, persevering, utc_now
-from lidcflow.dicom.records import Reason
+from lidcflow.catalog.database import Base, Tables, retry_while_unavailable, utc_now
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.dicom.values import LONGEST_UID
 from lidcflow.errors import SeriesRefused
 
@@ -85,15 +85,15 @@ class Catalog(Tables):
     {}
     """
 
-    @persevering
+    @retry_while_unavailable
     def record_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         """Write what the index says; a series that was committed and is still usable stays committed.
 
         Of what was erased there is a tombstone alone: a row that is there nevertheless goes.
         """
         told = list(verdicts)
-        erased = [verdict.series_instance_uid for verdict in told if verdict.reason == Reason.ERASED]
-        kept = (verdict for verdict in told if verdict.reason != Reason.ERASED)
+        erased = [verdict.series_instance_uid for verdict in told if verdict.reason == VerdictReason.ERASED]
+        kept = (verdict for verdict in told if verdict.reason != VerdictReason.ERASED)
         by_uid = {verdict.series_instance_uid: (verdict, _of_verdict(verdict)) for verdict in kept}
         with self._database.session() as session:
             _delete(session, erased)
@@ -103,7 +103,7 @@ class Catalog(Tables):
                 _assign(row, values)
                 _share(session, verdict)
 
-    @persevering
+    @retry_while_unavailable
     def record_committed(self, volume_digests: Mapping[str, str], config_digest: str) -> None:
         """Mark series as committed to the store.
 
@@ -117,14 +117,14 @@ class Catalog(Tables):
         committed = {"state": State.COMMITTED, "config_digest": config_digest}
         self._update({uid: {**committed, "volume_digest": digest} for uid, digest in volume_digests.items()})
 
-    @persevering
+    @retry_while_unavailable
     def add_flags(self, flags: Mapping[str, Collection[str]]) -> None:
         """Add flags of volumes to those of the verdicts on their series."""
         with self._database.session() as session:
             for row in _rows_of_all(session, list(flags)):
                 row.flags = sorted({*row.flags, *flags[row.series_instance_uid]})
 
-    @persevering
+    @retry_while_unavailable
     def record_failed(self, refusals: Mapping[str, SeriesRefused]) -> None:
         """Mark usable series that could not be preprocessed, each with its reason and sentence."""
         self._update(
@@ -134,7 +134,7 @@ class Catalog(Tables):
             }
         )
 
-    @persevering
+    @retry_while_unavailable
     def record_removed(self, series_instance_uids: Collection[str]) -> None:
         """Mark committed series as usable: their volumes were deleted, and can be made again from the source.
 
@@ -147,7 +147,7 @@ class Catalog(Tables):
                 chunk = SeriesRow.series_instance_uid.in_(uids[start : start + _ROWS_PER_QUERY])
                 session.execute(update(SeriesRow).where(chunk, SeriesRow.state == State.COMMITTED).values(removed))
 
-    @persevering
+    @retry_while_unavailable
     def rows(self, state: State | None = None) -> list[SeriesRow]:
         """Return the series, or those in one state, in the order of their UIDs."""
         query = select(SeriesRow).order_by(SeriesRow.series_instance_uid)
@@ -165,20 +165,20 @@ class Catalog(Tables):
             for row in session.scalars(select(SharedSeriesRow)):
                 yield row.series_instance_uid, None, row.patient_key
 
-    @persevering
+    @retry_while_unavailable
     def delete(self, series_instance_uids: Collection[str], *, only_count: bool = False) -> int:
         """Delete the rows of series, or only count them; return how many there were."""
         with self._database.session(reads_only=only_count) as session:
             return _delete(session, list(series_instance_uids), only_count=only_count)
 
-    @persevering
+    @retry_while_unavailable
     def counts(self) -> dict[State, int]:
         """Count the series in each state that occurs."""
         query = select(SeriesRow.state, func.count()).group_by(SeriesRow.state).order_by(SeriesRow.state)
         with self._database.session(reads_only=True) as session:
             return {State(state): count for state, count in session.execute(query)}
 
-    @persevering
+    @retry_while_unavailable
     def rebuild_from(self, records: Iterable[VolumeRecord], as_of: datetime) -> int:
         """Write every stored volume into the catalog, and take back what claims to be stored and is not.
 

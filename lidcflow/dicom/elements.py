@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from lidcflow.dicom.encoding import differing_syntax, encoding_at, go_to_start
 from lidcflow.dicom.facts import COMMON_TAGS
-from lidcflow.dicom.syntaxes import Layout, layout_of
+from lidcflow.dicom.syntaxes import PixelLayout, pixel_layout
 from lidcflow.dicom.values import raw_text
 
 HEADER_BYTES = 64 * 2**20
@@ -151,11 +151,11 @@ def parse_head(head: bytes) -> Parsed | None:
     with contextlib.suppress(Exception):
         stated = _stated_syntax(stream)
         syntax = stated or encoding_at(stream)
-        if layout_of(syntax) is Layout.LITTLE_ENDIAN:
+        if pixel_layout(syntax) is PixelLayout.LITTLE_ENDIAN:
             parsed = _parse_plain(stream, syntax)
             compressed = parsed and parsed.pixels and parsed.pixels[1] is None
             return None if compressed and not stated else parsed
-        if layout_of(syntax) is Layout.ENCAPSULATED:
+        if pixel_layout(syntax) is PixelLayout.ENCAPSULATED:
             parsed = _parse_to_pixels(stream, syntax, TAGS, LONGEST_VALUE)
             return parsed if parsed.pixels else None
     return None
@@ -230,7 +230,7 @@ def parse_stream(
         return _parse_without_meta(stream, syntax, tags, end)
     if differing := differing_syntax(stream, stated):
         return _parse_differing(stream, differing, stated, tags, end)
-    if layout_of(syntax) is Layout.DEFLATED:
+    if pixel_layout(syntax) is PixelLayout.DEFLATED:
         head = io.BytesIO(inflated(file, inflated_bytes))
         return _parse_to_pixels(cast(BinaryIO, BoundedStream(head, budget)), syntax, tags, None, end)
     stream.seek(0)
@@ -256,7 +256,7 @@ def read_syntax(stream: BinaryIO) -> str:
 def _stated_syntax(stream: BinaryIO) -> str:
     go_to_start(stream)
     meta = _by_tag(data_element_generator(stream, False, True, stop_when=_after_meta))
-    return raw_text(plain(meta.get(TRANSFER_SYNTAX)))
+    return raw_text(raw_value(meta.get(TRANSFER_SYNTAX)))
 
 
 def inflated(stream: BinaryIO, n_bytes: int) -> bytes:
@@ -272,7 +272,7 @@ def inflated(stream: BinaryIO, n_bytes: int) -> bytes:
     return zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream.read(2 * n_bytes), n_bytes)
 
 
-def plain(element: Any) -> Any:
+def raw_value(element: Any) -> Any:
     """Give a value as it lies in the file, so that it can be compared and hashed."""
     value = None if element is None else element.value
     return value if value is None or isinstance(value, bytes) else str(value)
@@ -289,7 +289,7 @@ def _parse_plain(stream: BinaryIO, syntax: str) -> Parsed | None:
 
 def _parse_differing(stream: BinaryIO, syntax: str, stated: str, tags: list[int], end: int) -> Parsed:
     """Parse elements of another encoding than the meta header states; what compressed pixels are, it alone states."""
-    if layout_of(syntax) is Layout.DEFLATED:
+    if pixel_layout(syntax) is PixelLayout.DEFLATED:
         head = cast(BinaryIO, io.BytesIO(inflated(stream, INFLATED_HEAD_BYTES)))
         return _parse_to_pixels(head, syntax, tags, None, end)._replace(stated=stated)
     parsed = _parse_without_meta(stream, syntax, tags, end)

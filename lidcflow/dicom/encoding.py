@@ -15,7 +15,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 
-from lidcflow.dicom.syntaxes import Layout, layout_of
+from lidcflow.dicom.syntaxes import PixelLayout, pixel_layout
 
 PREFIX_OFFSET = 128
 PREFIX = b"DICM"
@@ -115,8 +115,8 @@ def differing_syntax(stream: Readable, stated: str) -> str:
     str
         Empty when the elements are those of the stated syntax, or tell nothing.
     """
-    elements = str(ExplicitVRLittleEndian) if layout_of(stated) is Layout.ENCAPSULATED else stated
-    if layout_of(stated) is None:
+    elements = str(ExplicitVRLittleEndian) if pixel_layout(stated) is PixelLayout.ENCAPSULATED else stated
+    if pixel_layout(stated) is None:
         return ""
     found = encoding_at(stream) or _deflated_at(stream)
     return found if found and found != elements else ""

@@ -14,7 +14,7 @@ from pydicom.tag import Tag
 
 from lidcflow.dicom.elements import HEADER_BYTES, BoundedStream, Budget, Parsed, PixelElement, parse_stream
 from lidcflow.dicom.frames import FrameError, frame_spans
-from lidcflow.dicom.syntaxes import Layout, layout_of
+from lidcflow.dicom.syntaxes import PixelLayout, pixel_layout
 
 ENHANCED_CT_IMAGES = frozenset({"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
 """Enhanced CT Image Storage, and the one that classic images were converted to."""
@@ -126,10 +126,10 @@ def _places(
         yield from [(None, None)] * n_frames
         return
     offset, n_bytes = groups.pixels
-    if n_bytes is None and layout_of(groups.syntax) is not Layout.ENCAPSULATED:
+    if n_bytes is None and pixel_layout(groups.syntax) is not PixelLayout.ENCAPSULATED:
         yield from [((offset, None), None)] * n_frames  # the syntax is wrong: the rules for pixels say so
         return
-    if n_bytes is None and layout_of(groups.syntax) is Layout.ENCAPSULATED:
+    if n_bytes is None and pixel_layout(groups.syntax) is PixelLayout.ENCAPSULATED:
         table = groups.elements.get(OFFSETS)
         for start, length in frame_spans(file, offset, n_frames, table.value if table else None):
             yield (start, None), length

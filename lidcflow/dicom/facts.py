@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from lidcflow.dicom.records import Acquisition, PixelFormat
 from lidcflow.dicom.syntaxes import is_lossy
 from lidcflow.dicom.values import integer_of, label_of, number_of, numbers_of, text_of
-from lidcflow.privacy import patient_key
+from lidcflow.privacy import hash_patient_id
 
 COMMON_KEYWORDS = (
     "SpecificCharacterSet",
@@ -56,7 +56,7 @@ COMMON_TAGS = [tag_for_keyword(keyword) for keyword in COMMON_KEYWORDS]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ConcatenationPart:
     """Which part of a concatenation a multi-frame object is (PS3.3 C.7.6.16.2.2.4).
 
     Parameters
@@ -92,7 +92,7 @@ class Facts:
         Acquisition Number and Temporal Position Identifier: which of several passes of the scanner an image is of.
     patient_position : str, optional
         Patient Position, such as HFS: head first, supine.
-    part : Part, optional
+    part : ConcatenationPart, optional
         Which part of a concatenation the object is.
     orientation : tuple of 6 floats, optional
         Direction cosines of a row, then of a column.
@@ -122,7 +122,7 @@ class Facts:
     acquisition_number: int | None
     temporal_position: int | None
     patient_position: str | None
-    part: Part | None
+    part: ConcatenationPart | None
     orientation: tuple[float, ...] | None
     spacing_mm: tuple[float, ...] | None
     slope: float | None
@@ -156,7 +156,7 @@ def facts_of(dataset: Dataset, transfer_syntax_uid: str, secret: bytes) -> Facts
         transfer_syntax_uid=transfer_syntax_uid,
         modality=text_of(dataset.get("Modality")) or "",
         frame_of_reference_uid=text_of(dataset.get("FrameOfReferenceUID")),
-        patient_key=patient_key(patient_id, secret) if patient_id else None,
+        patient_key=hash_patient_id(patient_id, secret) if patient_id else None,
         lossy=is_lossy(transfer_syntax_uid) or text_of(dataset.get("LossyImageCompression")) == LOSSY,
         localizer="LOCALIZER" in (text_of(dataset.get("ImageType")) or "").upper().split("\\"),
         acquisition_number=integer_of(dataset.get("AcquisitionNumber")),
@@ -177,12 +177,12 @@ def facts_of(dataset: Dataset, transfer_syntax_uid: str, secret: bytes) -> Facts
     )
 
 
-def _part(dataset: Dataset) -> Part | None:
+def _part(dataset: Dataset) -> ConcatenationPart | None:
     uid = text_of(dataset.get("ConcatenationUID"))
     if uid is None:
         return None
     number, total = dataset.get("InConcatenationNumber"), dataset.get("InConcatenationTotalNumber")
-    return Part(uid, integer_of(number), integer_of(total))
+    return ConcatenationPart(uid, integer_of(number), integer_of(total))
 
 
 def _pixels(dataset: Dataset) -> PixelFormat | None:

@@ -23,7 +23,7 @@ _MARKER = re.compile(rb"\xff+[\x01-\xfe]")
 _MARKER_BUT_RESTARTS = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 
 
-class Segment(NamedTuple):
+class MarkerSegment(NamedTuple):
     """A marker and what follows its length."""
 
     marker: int
@@ -108,11 +108,11 @@ def sound_ls(frame: bytes, rows: int, columns: int) -> bytes:
     return frame
 
 
-def _header_segments(frame: bytes) -> tuple[list[Segment], int]:
+def _header_segments(frame: bytes) -> tuple[list[MarkerSegment], int]:
     """Read the segments up to the scan header, and the offset of what follows it."""
     if not frame.startswith(START_OF_IMAGE):
         raise ValueError("no JPEG image")
-    segments: list[Segment] = []
+    segments: list[MarkerSegment] = []
     at = len(START_OF_IMAGE)
     while at + 4 <= len(frame):
         fill, marker, length = struct.unpack_from(">BBH", frame, at)
@@ -121,14 +121,14 @@ def _header_segments(frame: bytes) -> tuple[list[Segment], int]:
             continue
         if fill != 0xFF or marker in WITHOUT_LENGTH or length < 2:
             raise ValueError("a JPEG image with a damaged header")
-        segments.append(Segment(marker, frame[at + 4 : at + 2 + length]))
+        segments.append(MarkerSegment(marker, frame[at + 4 : at + 2 + length]))
         at += 2 + length
         if marker == SCAN and at <= len(frame):
             return segments, at
     raise EOFError
 
 
-def _frame_header(segments: list[Segment], marker: int) -> FrameHeader:
+def _frame_header(segments: list[MarkerSegment], marker: int) -> FrameHeader:
     headers = [segment for segment in segments if segment.marker in FRAME_MARKERS]
     if [header.marker for header in headers] != [marker]:
         found = " ".join(f"FF{header.marker:02X}" for header in headers[:4]) or "none"
@@ -146,7 +146,7 @@ def _check_image(header: FrameHeader, rows: int, columns: int) -> None:
         raise ValueError(f"an image of {header.precision} bits")
 
 
-def _check_scan(segments: list[Segment]) -> None:
+def _check_scan(segments: list[MarkerSegment]) -> None:
     """Check that the one scan is lossless: predictor 1 to 7, all else 0 but its table and the point transform."""
     (frame,) = (segment.body for segment in segments if segment.marker == LOSSLESS_FRAME)
     scan = segments[-1].body
@@ -176,5 +176,5 @@ def _end_of_values(frame: bytes, start: int, restarts: bool) -> int:
     return marker.start()
 
 
-def _written(segment: Segment) -> bytes:
+def _written(segment: MarkerSegment) -> bytes:
     return struct.pack(">BBH", 0xFF, segment.marker, 2 + len(segment.body)) + segment.body

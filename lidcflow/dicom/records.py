@@ -70,7 +70,7 @@ SYNTHETIC_MANUFACTURER = "lidcflow phantom"
 """Manufacturer (0008,0070) of series whose voxels were made, not measured."""
 
 
-class Reason(StrEnum):
+class VerdictReason(StrEnum):
     """Why a series can or can't be used; one per series, the first that applies in `judge`'s order."""
 
     USABLE = "usable"
@@ -103,7 +103,7 @@ class Reason(StrEnum):
     ERASED = "erased"
 
 
-PASSED_OVER = frozenset({Reason.NOT_CT, Reason.LOCALIZER})
+PASSED_OVER = frozenset({VerdictReason.NOT_CT, VerdictReason.LOCALIZER})
 """Reasons of what is no CT volume at all: nobody waits for an answer on it."""
 
 
@@ -231,7 +231,7 @@ class Series:
     axes : PatientAxes, optional
         Where in the patient its pixels are.
     state : str
-        From `state_of`: changes whenever a file may have changed; empty where the source can't tell.
+        From `hash_versions`: changes whenever a file may have changed; empty where the source can't tell.
     """
 
     series_instance_uid: str
@@ -253,7 +253,7 @@ class Series:
     state: str = ""
 
 
-def state_of(slices: Sequence[SourceSlice]) -> str:
+def hash_versions(slices: Sequence[SourceSlice]) -> str:
     """Hash the versions of the files of a series; return an empty text where the source tells none.
 
     The same state means the same files. Another state may hold the same pixels: of a copy, or after a new owner.

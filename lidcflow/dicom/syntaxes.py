@@ -21,7 +21,7 @@ JPEG_BASELINE_8_BIT = "1.2.840.10008.1.2.4.50"
 JPEG_EXTENDED_12_BIT = "1.2.840.10008.1.2.4.51"
 
 
-class Layout(Enum):
+class PixelLayout(Enum):
     """Where the pixels of a slice lie."""
 
     LITTLE_ENDIAN = "in the file as they are"
@@ -45,7 +45,7 @@ class Syntax:
 
     Parameters
     ----------
-    layout : Layout
+    layout : PixelLayout
         Where the pixels lie.
     codestream : Codestream, optional
         What an encapsulated frame is made of.
@@ -56,25 +56,25 @@ class Syntax:
         Whether decoded values may differ from those that were encoded.
     """
 
-    layout: Layout
+    layout: PixelLayout
     codestream: Codestream | None = None
     plugin: str = ""
     lossy: bool = False
 
 
-_LOSSLESS_JPEG = Syntax(Layout.ENCAPSULATED, Codestream.JPEG_LOSSLESS)
+_LOSSLESS_JPEG = Syntax(PixelLayout.ENCAPSULATED, Codestream.JPEG_LOSSLESS)
 SYNTAXES: dict[str, Syntax] = {
-    IMPLICIT_LITTLE_ENDIAN: Syntax(Layout.LITTLE_ENDIAN),
-    EXPLICIT_LITTLE_ENDIAN: Syntax(Layout.LITTLE_ENDIAN),
-    EXPLICIT_BIG_ENDIAN: Syntax(Layout.BIG_ENDIAN),
-    DEFLATED: Syntax(Layout.DEFLATED),
-    RLE_LOSSLESS: Syntax(Layout.ENCAPSULATED, Codestream.RLE),
+    IMPLICIT_LITTLE_ENDIAN: Syntax(PixelLayout.LITTLE_ENDIAN),
+    EXPLICIT_LITTLE_ENDIAN: Syntax(PixelLayout.LITTLE_ENDIAN),
+    EXPLICIT_BIG_ENDIAN: Syntax(PixelLayout.BIG_ENDIAN),
+    DEFLATED: Syntax(PixelLayout.DEFLATED),
+    RLE_LOSSLESS: Syntax(PixelLayout.ENCAPSULATED, Codestream.RLE),
     JPEG_LOSSLESS: _LOSSLESS_JPEG,
     JPEG_LOSSLESS_FIRST_ORDER: _LOSSLESS_JPEG,
-    JPEG_LS_LOSSLESS: Syntax(Layout.ENCAPSULATED, Codestream.JPEG_LS, "pyjpegls"),
-    JPEG_LS_NEAR_LOSSLESS: Syntax(Layout.ENCAPSULATED, Codestream.JPEG_LS, "pyjpegls", lossy=True),
-    JPEG_2000_LOSSLESS: Syntax(Layout.ENCAPSULATED, Codestream.JPEG_2000, "pylibjpeg"),
-    JPEG_2000: Syntax(Layout.ENCAPSULATED, Codestream.JPEG_2000, "pylibjpeg", lossy=True),
+    JPEG_LS_LOSSLESS: Syntax(PixelLayout.ENCAPSULATED, Codestream.JPEG_LS, "pyjpegls"),
+    JPEG_LS_NEAR_LOSSLESS: Syntax(PixelLayout.ENCAPSULATED, Codestream.JPEG_LS, "pyjpegls", lossy=True),
+    JPEG_2000_LOSSLESS: Syntax(PixelLayout.ENCAPSULATED, Codestream.JPEG_2000, "pylibjpeg"),
+    JPEG_2000: Syntax(PixelLayout.ENCAPSULATED, Codestream.JPEG_2000, "pylibjpeg", lossy=True),
 }
 """What can be read, by UID."""
 
@@ -91,7 +91,7 @@ _REFUSED: dict[str, str] = {
 }
 
 
-def layout_of(syntax_uid: str) -> Layout | None:
+def pixel_layout(syntax_uid: str) -> PixelLayout | None:
     """Return where the pixels of a transfer syntax lie, None when it can't be read."""
     return SYNTAXES[syntax_uid].layout if syntax_uid in SYNTAXES else None
 

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from lidcflow.dicom.quiet import quiet
 from lidcflow.documents.key_objects import key_objects
-from lidcflow.documents.source import source_of
+from lidcflow.documents.source import document_source
 from lidcflow.documents.structured_report import structured_report
 from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT
 from lidcflow.report.recommendation import Recommendation
@@ -41,7 +41,7 @@ def made_documents(said: Recommendation, header: Dataset, *, created_ns: int) ->
     DocumentError
         If the header lacks what documents need.
     """
-    source = source_of(header, said)
+    source = document_source(header, said)
     created = datetime.fromtimestamp(created_ns // 10**9, UTC)
     with quiet():
         return {

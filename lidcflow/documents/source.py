@@ -13,12 +13,12 @@ from pydicom.dataset import Dataset
 from lidcflow.config import Access
 from lidcflow.dicom.elements import Budget, parse_stream
 from lidcflow.dicom.quiet import quiet
-from lidcflow.dicom.records import Reason
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.dicom.values import integer_of, is_uid, names_instance, text_of
 from lidcflow.documents.identity import KEYWORDS
 from lidcflow.errors import DocumentError, ResourceError
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import place_of, split_instance
+from lidcflow.pacs.places import parse_address, split_instance
 from lidcflow.pacs.retrieve import metadata
 from lidcflow.report.recommendation import Recommendation
 from lidcflow.source.files import SourceFile
@@ -34,7 +34,7 @@ OWN_KEYWORDS = (
     "Rows",
 )
 UTF_8 = "ISO_IR 192"
-AMBIGUOUS = frozenset({Reason.MIXED_IDENTITY, Reason.BAD_UID})
+AMBIGUOUS = frozenset({VerdictReason.MIXED_IDENTITY, VerdictReason.BAD_UID})
 TAGS = sorted(tag_for_keyword(keyword) for keyword in (*KEYWORDS, *OWN_KEYWORDS))
 
 
@@ -119,7 +119,7 @@ def source_header(file: SourceFile | None, access: Access) -> Dataset:
         ) from None
 
 
-def source_of(header: Dataset, said: Recommendation) -> Source:
+def document_source(header: Dataset, said: Recommendation) -> Source:
     """Take what documents need of a header, and check that it is of the series that was read.
 
     Parameters
@@ -168,7 +168,7 @@ def local_time(moment: datetime, header: Dataset) -> datetime:
 
 def _pacs_header(instance: str, access: Access) -> Dataset:
     """Take the elements that documents need of an instance's metadata; what is JSON there is UTF-8."""
-    with Pacs(place_of(split_instance(instance)[0], access).service) as pacs:
+    with Pacs(parse_address(split_instance(instance)[0], access).service) as pacs:
         item = metadata(pacs, instance)[0]
     wanted = {f"{tag:08X}" for tag in TAGS}
     header = Dataset.from_json({tag: element for tag, element in item.items() if tag in wanted})

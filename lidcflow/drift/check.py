@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import DriftConfig
-from lidcflow.drift.distance import Apart, compare, coordinates
+from lidcflow.drift.distance import Apart, compare_groups, coordinates
 from lidcflow.drift.profile import Profile
 from lidcflow.drift.quantities import Quantity, Recent, quantities
 from lidcflow.drift.record import DriftCheck, Group, QuantityDrift
@@ -64,7 +64,7 @@ def _judged(watched: list[Quantity], config: DriftConfig) -> Iterator[QuantityDr
             yield _described(one, None)
             continue
         groups = (coordinates(rows, one.numbers) for rows in (one.reference, one.now))
-        yield _described(one, compare(*groups, false_alarms=config.false_alarms / sum(compared)))
+        yield _described(one, compare_groups(*groups, false_alarms=config.false_alarms / sum(compared)))
 
 
 def _is_comparable(one: Quantity, minimum: int) -> bool:

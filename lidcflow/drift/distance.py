@@ -75,7 +75,9 @@ def coordinates(rows: NDArray[np.floating], support: NDArray[np.float64] | None)
     return np.cumsum(rows, axis=1, dtype=np.float64)[:, :-1] * np.diff(support)
 
 
-def compare(reference: NDArray[np.float64], now: NDArray[np.float64], *, false_alarms: float, seed: int = 0) -> Apart:
+def compare_groups(
+    reference: NDArray[np.float64], now: NDArray[np.float64], *, false_alarms: float, seed: int = 0
+) -> Apart:
     """Compare two groups of patients.
 
     Parameters

@@ -52,7 +52,7 @@ _TINY = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class ReferenceLimits:
     """A profile made ready: what training has seen, and how far a series may be from it.
 
     Parameters
@@ -85,7 +85,7 @@ class Known:
     turned_limit: float
 
 
-def known_to(profile: Profile) -> Known:
+def reference_limits(profile: Profile) -> ReferenceLimits:
     """Derive limits from a profile; patients are the unit, so a series is measured against those of others."""
     hu = coordinates(profile.hu.array, centres(HU_EDGES))
     features, patients = profile.features.array, np.asarray(profile.patients)
@@ -95,7 +95,7 @@ def known_to(profile: Profile) -> Known:
     near = [_nearest(features[i], features[other], scale) for i, other in enumerate(others) if other.any()]
     heights = None if profile.heights is None else profile.heights.array
     along, turned = _along_height(heights, others) if heights is not None else ([], [])
-    return Known(
+    return ReferenceLimits(
         ranges={key: told for key in LIMITED if (told := _range(profile.numbers[key]))},
         words={key: frozenset(word for word in profile.words[key] if word is not None) for key in KNOWN_WORDS},
         hu=hu,
@@ -109,7 +109,9 @@ def known_to(profile: Profile) -> Known:
     )
 
 
-def warnings_of(measured: Measured, mean_features: NDArray[np.floating], known: Known) -> tuple[SeriesWarning, ...]:
+def warnings_of(
+    measured: Measured, mean_features: NDArray[np.floating], known: ReferenceLimits
+) -> tuple[SeriesWarning, ...]:
     """Return a plain sentence for everything in which a series is unlike training; none for most.
 
     Parameters
@@ -118,7 +120,7 @@ def warnings_of(measured: Measured, mean_features: NDArray[np.floating], known: 
         The series.
     mean_features : (d,) array
         Its features, averaged over the slices.
-    known : Known
+    known : ReferenceLimits
         What the release was trained on.
     """
     return (
@@ -129,7 +131,7 @@ def warnings_of(measured: Measured, mean_features: NDArray[np.floating], known: 
     )
 
 
-def _unlike_numbers(measured: Measured, known: Known) -> Iterator[SeriesWarning]:
+def _unlike_numbers(measured: Measured, known: ReferenceLimits) -> Iterator[SeriesWarning]:
     for key, (low, high) in known.ranges.items():
         value = measured.numbers[key]
         if value is not None and not low / MARGIN <= value <= high * MARGIN:
@@ -141,7 +143,7 @@ def _unlike_numbers(measured: Measured, known: Known) -> Iterator[SeriesWarning]
             )
 
 
-def _unseen_words(measured: Measured, known: Known) -> Iterator[SeriesWarning]:
+def _unseen_words(measured: Measured, known: ReferenceLimits) -> Iterator[SeriesWarning]:
     for key, seen in known.words.items():
         word = measured.words[key]
         if word is not None and seen and word not in seen:
@@ -151,7 +153,7 @@ def _unseen_words(measured: Measured, known: Known) -> Iterator[SeriesWarning]:
             )
 
 
-def _far(measured: Measured, mean_features: NDArray[np.floating], known: Known) -> Iterator[SeriesWarning]:
+def _far(measured: Measured, mean_features: NDArray[np.floating], known: ReferenceLimits) -> Iterator[SeriesWarning]:
     hu = _from_mean(coordinates(measured.hu[None], centres(HU_EDGES))[0], known.hu)
     if hu > known.hu_limit:
         yield SeriesWarning(
@@ -168,7 +170,7 @@ def _far(measured: Measured, mean_features: NDArray[np.floating], known: Known) 
         )
 
 
-def _elsewhere(measured: Measured, known: Known) -> Iterator[SeriesWarning]:
+def _elsewhere(measured: Measured, known: ReferenceLimits) -> Iterator[SeriesWarning]:
     """Tell a series whose lungs and bones lie elsewhere along its height, or as in one that is turned upside down."""
     if known.heights is None or np.isinf(known.heights_limit):
         return

@@ -91,13 +91,13 @@ def write_drift(check: DriftCheck, folder: Path) -> Path:
     folder : Path
         Made if need be; files of an earlier check are replaced.
     """
-    texts = {PAGE: render_page(check), DATA: check.model_dump_json(indent=2) + "\n"}
+    texts = {PAGE: render_drift(check), DATA: check.model_dump_json(indent=2) + "\n"}
     folder.mkdir(parents=True, exist_ok=True)
     write_together(texts, folder)
     return folder / PAGE
 
 
-def render_page(check: DriftCheck) -> str:
+def render_drift(check: DriftCheck) -> str:
     """Return the page of a check as HTML, figures inside it."""
     template = templates_of("lidcflow.drift", "lidcflow.evaluate").get_template("drift.html")
     return template.render(

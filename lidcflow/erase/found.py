@@ -8,7 +8,7 @@ Found = Mapping[str, Mapping[str, int]]
 """For each place, such as ``volumes``, the names of its items and how much each counts."""
 
 
-def joined(*findings: Found) -> dict[str, dict[str, int]]:
+def merge_found(*findings: Found) -> dict[str, dict[str, int]]:
     """Put together what several tries found: an item counts once, with the most that was found of it.
 
     Examples

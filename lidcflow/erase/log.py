@@ -56,7 +56,7 @@ class Erased(BaseModel):
     left: tuple[str, ...] = ()
 
 
-class Entry(BaseModel):
+class LogEntry(BaseModel):
     """One line: an erasure that came to its end, or the lifting of one."""
 
     model_config = ConfigDict(frozen=True)
@@ -75,7 +75,7 @@ class Entry(BaseModel):
         return Subject(self.kind, self.key)
 
 
-def append(workspace: Path, entry: Entry) -> None:
+def append(workspace: Path, entry: LogEntry) -> None:
     """Write an entry unless it is there: an erasure that was cut short after this line is run again."""
     if any((known.erasure, known.action) == (entry.erasure, entry.action) for known in entries(workspace)):
         return
@@ -87,7 +87,7 @@ def append(workspace: Path, entry: Entry) -> None:
         os.fsync(stream.fileno())
 
 
-def entries(workspace: Path) -> Iterator[Entry]:
+def entries(workspace: Path) -> Iterator[LogEntry]:
     """Yield what the log says; a line that was cut short says nothing."""
     try:
         lines = (workspace / FILE).read_text(encoding="utf-8").splitlines()
@@ -95,7 +95,7 @@ def entries(workspace: Path) -> Iterator[Entry]:
         return
     for line in lines:
         try:
-            yield Entry.model_validate_json(line)
+            yield LogEntry.model_validate_json(line)
         except ValidationError:
             continue
 

@@ -40,7 +40,7 @@ class Subject:
     kind : "patient", "study" or "series"
         What `key` names.
     key : str
-        Keyed hash from `lidcflow.privacy.patient_key`, or the UID.
+        Keyed hash from `lidcflow.privacy.hash_patient_id`, or the UID.
 
     Raises
     ------

@@ -12,9 +12,9 @@ from typing import Any, get_args
 from sqlalchemy import JSON, delete, make_url, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lidcflow.catalog.database import Base, Tables, persevering, utc_now
+from lidcflow.catalog.database import Base, Tables, retry_while_unavailable, utc_now
 from lidcflow.dicom.values import is_uid
-from lidcflow.erase.found import Found, joined
+from lidcflow.erase.found import Found, merge_found
 from lidcflow.erase.subject import Kind, Subject, Target, merged
 from lidcflow.errors import ErasureError
 
@@ -74,7 +74,7 @@ class Tombstones(Tables):
     True
     """
 
-    @persevering
+    @retry_while_unavailable
     def begin(self, subject: Subject, targets: Iterable[Target], found: Found | None = None) -> Tombstone:
         """Keep a subject out from now on, and note what is to be deleted; a begun erasure goes on.
 
@@ -88,11 +88,11 @@ class Tombstones(Tables):
                 session.add(row)
             row.series = [_text(target) for target in merged([*map(_target, row.series), *targets])]
             beside = session.get(FoundRow, row.erasure) or FoundRow(erasure=row.erasure, found={})
-            beside.found = joined(beside.found, found or {})
+            beside.found = merge_found(beside.found, found or {})
             session.add(beside)
             return _tombstone(row, beside)
 
-    @persevering
+    @retry_while_unavailable
     def finish(self, subject: Subject) -> Tombstone:
         """Note that nothing is left to delete; the tombstone stays."""
         with self._database.session() as session:
@@ -101,7 +101,7 @@ class Tombstones(Tables):
             session.execute(delete(FoundRow).where(FoundRow.erasure == row.erasure))
             return _tombstone(row)
 
-    @persevering
+    @retry_while_unavailable
     def lift(self, subject: Subject) -> Tombstone | None:
         """Let a subject in again; None where it has no tombstone.
 
@@ -122,7 +122,7 @@ class Tombstones(Tables):
             session.delete(row)
             return _tombstone(row)
 
-    @persevering
+    @retry_while_unavailable
     def all(self) -> list[Tombstone]:
         """Return every tombstone, oldest first."""
         with self._database.session(reads_only=True) as session:

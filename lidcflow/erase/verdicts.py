@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import get_args
 
-from lidcflow.dicom.records import Reason
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.dicom.values import is_uid
 from lidcflow.erase.subject import Kind, Subject
 from lidcflow.headers.header import Header
@@ -52,7 +52,7 @@ def recognizes(erased: Collection[Subject], secret: bytes) -> Callable[[Header],
 
 def erased_uids(index: Index) -> frozenset[str]:
     """Return the series that were refused because they were erased."""
-    return frozenset(verdict.series_instance_uid for verdict in index if verdict.reason is Reason.ERASED)
+    return frozenset(verdict.series_instance_uid for verdict in index if verdict.reason is VerdictReason.ERASED)
 
 
 def _judged(verdict: Verdict, erased: frozenset[Subject]) -> Verdict:
@@ -76,7 +76,7 @@ def _refused(verdict: Verdict, subject: Subject) -> Verdict:
     study = verdict.series.study_instance_uid if verdict.series else verdict.study_instance_uid
     return Verdict(
         verdict.series_instance_uid,
-        Reason.ERASED,
+        VerdictReason.ERASED,
         sentence,
         verdict.n_files,
         verdict.set_aside,

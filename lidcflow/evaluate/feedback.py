@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lidcflow.report.marks import Mark, in_force
+from lidcflow.report.marks import Mark, marks_in_force
 from lidcflow.stats.bootstrap import RESAMPLES, draw_patients, estimate, ratio, sums_by_patient
 from lidcflow.stats.estimate import Estimate, Record
 
@@ -82,7 +82,7 @@ def feedback_figures(
     resamples : int
         Draws of the bootstrap.
     """
-    held = {series: marks for series, history in histories.items() if (marks := in_force(history))}
+    held = {series: marks for series, history in histories.items() if (marks := marks_in_force(history))}
     groups = [_group("all", held, studies, sum(readings.values()), resamples)]
     for verdict in ("ranges", "nothing-above-threshold"):
         chosen = {series: marks for series, marks in held.items() if marks[0].verdict == verdict}

@@ -22,7 +22,7 @@ from lidcflow.stats.metrics import confusion
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class Contender:
     """A contestant before it is measured.
 
     Parameters
@@ -67,7 +67,7 @@ class Answers:
     shares: Floats
 
 
-def entries_of(answers: Answers, truth: HeldOutStudies, *, seed: int) -> list[Entry]:
+def entries_of(answers: Answers, truth: HeldOutStudies, *, seed: int) -> list[Contender]:
     """List the release, then the baselines.
 
     Parameters
@@ -83,12 +83,12 @@ def entries_of(answers: Answers, truth: HeldOutStudies, *, seed: int) -> list[En
     shuffled = np.random.default_rng(seed).random(truth.labels.shape)
     everywhere = "the same patients, features and settings, without sectors"
     return [
-        Entry("release", "release", "the sector models of this release together", answers.release),
-        Entry("global", "one global model", everywhere, answers.everywhere),
-        Entry("sector_prior", "sector prior", "how often each of 13 sectors held what, in training", prior),
-        Entry("uniform", "even steps", "N slices at even distances, without a look at the images"),
-        Entry("random", "random", "slices in a random order", score=shuffled),
-        Entry("size_oracle", "size-only oracle", ORACLE, score=size_scores(truth)),
+        Contender("release", "release", "the sector models of this release together", answers.release),
+        Contender("global", "one global model", everywhere, answers.everywhere),
+        Contender("sector_prior", "sector prior", "how often each of 13 sectors held what, in training", prior),
+        Contender("uniform", "even steps", "N slices at even distances, without a look at the images"),
+        Contender("random", "random", "slices in a random order", score=shuffled),
+        Contender("size_oracle", "size-only oracle", ORACLE, score=size_scores(truth)),
     ]
 
 
@@ -155,7 +155,7 @@ def measure(
     )
 
 
-def _contestant(entry: Entry, truth: HeldOutStudies, shares: Floats, draws: Floats) -> Contestant:
+def _contestant(entry: Contender, truth: HeldOutStudies, shares: Floats, draws: Floats) -> Contestant:
     patients = patients_of_nodules(truth.patients, truth.findings)
     score = entry.ranking
     if score is None:
@@ -176,7 +176,7 @@ def _contestant(entry: Entry, truth: HeldOutStudies, shares: Floats, draws: Floa
 def _sectors(
     release: ReleaseRecord, truth: HeldOutStudies, answers: Answers, draws: Floats
 ) -> tuple[SectorFigures, ...]:
-    entry = Entry("release", "", "", answers.release)
+    entry = Contender("release", "", "", answers.release)
     return tuple(
         SectorFigures(
             sector=pin.sector,
@@ -189,7 +189,7 @@ def _sectors(
     )
 
 
-def _maker(entry: Entry, truth: HeldOutStudies, inside: slice) -> Callable[[Floats | None], Rows]:
+def _maker(entry: Contender, truth: HeldOutStudies, inside: slice) -> Callable[[Floats | None], Rows]:
     """Return a function that lays the slices of a contestant out in rows, at the class shares given if any."""
     labels = truth.labels[:, inside]
     patients = np.repeat(truth.patients, labels.shape[1])

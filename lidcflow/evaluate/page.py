@@ -27,13 +27,13 @@ def write_evaluation(evaluation: ReleaseEvaluation, folder: Path) -> Path:
     folder : Path
         Made if need be; files of an earlier evaluation are replaced.
     """
-    texts = {PAGE: render_page(evaluation), DATA: evaluation.model_dump_json(indent=2)}
+    texts = {PAGE: render_evaluation(evaluation), DATA: evaluation.model_dump_json(indent=2)}
     folder.mkdir(parents=True, exist_ok=True)
     write_together(texts, folder)
     return folder / PAGE
 
 
-def render_page(evaluation: ReleaseEvaluation) -> str:
+def render_evaluation(evaluation: ReleaseEvaluation) -> str:
     """Return the page of an evaluation as HTML, figures inside it."""
     template = templates_of("lidcflow.evaluate").get_template("evaluation.html")
     return template.render(

@@ -76,7 +76,7 @@ def nodule_rows(contestants: Iterable[Contestant], names: dict[str, str]) -> lis
     ]
 
 
-def sector_rows(evaluation: ReleaseEvaluation, prevalence: str) -> list[Row]:
+def sector_figure_rows(evaluation: ReleaseEvaluation, prevalence: str) -> list[Row]:
     """Lay out the figures of sectors: a row for each figure, a column for each sector."""
     found = [getattr(one.slices, prevalence) for one in evaluation.sectors]
     return [(name, *(interval(of.get(key)) for of in found)) for key, name in SLICE_NAMES.items()]

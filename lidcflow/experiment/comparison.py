@@ -100,7 +100,7 @@ class _Measured:
     draws: Floats
 
 
-def compare(
+def compare_arms(
     experiment: str,
     question: str,
     arms: Sequence[tuple[Arm, ArmResult]],

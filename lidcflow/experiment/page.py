@@ -110,7 +110,7 @@ def rendered(comparison: Comparison, results: Mapping[str, ArmResult]) -> dict[s
     Parameters
     ----------
     comparison : Comparison
-        From `lidcflow.experiment.comparison.compare`.
+        From `lidcflow.experiment.comparison.compare_arms`.
     results : mapping of str to ArmResult
         The arms that are compared, by name.
     """

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pydicom.uid import UID
 
 from lidcflow.dicom.enhanced import CT_CLASSES
-from lidcflow.dicom.records import Reason
-from lidcflow.dicom.syntaxes import Layout, layout_of, why_refused
+from lidcflow.dicom.records import VerdictReason
+from lidcflow.dicom.syntaxes import PixelLayout, pixel_layout, why_refused
 from lidcflow.dicom.values import LONGEST_UID, is_uid, names_instance
 from lidcflow.errors import SeriesRefused
 from lidcflow.headers.header import Header
 from lidcflow.headers.modalities import CT, class_name
-from lidcflow.headers.offenders import found_in, shown
+from lidcflow.headers.offenders import images_concerned, show_value
 
 MATRIX_LIMITS = 16, 4096
 RESCALE_LIMIT = 1e6
@@ -32,7 +32,7 @@ QUOTABLE = re.compile(r"[A-Za-z][A-Za-z0-9_%/ .-]{0,15}")
 """Values of Rescale Type that a sentence repeats; a longer one may hold anything."""
 
 
-def refusal(headers: Sequence[Header], reason: Reason, sentence: str) -> SeriesRefused:
+def series_refusal(headers: Sequence[Header], reason: VerdictReason, sentence: str) -> SeriesRefused:
     """Make the refusal of a series, its UID in front."""
     return SeriesRefused(reason, f"series {headers[0].facts.series_instance_uid}: {sentence}")
 
@@ -48,7 +48,9 @@ def have_uids(headers: Sequence[Header]) -> None:
 
 
 def _bad_uid(headers: Sequence[Header], name: str, value: str, broken: Sequence[Header]) -> SeriesRefused:
-    return refusal(headers, Reason.BAD_UID, bad_uid_sentence(name, value, f" {found_in(broken, headers)}"))
+    return series_refusal(
+        headers, VerdictReason.BAD_UID, bad_uid_sentence(name, value, f" {images_concerned(broken, headers)}")
+    )
 
 
 def _is_slice(header: Header) -> bool:
@@ -71,32 +73,31 @@ def are_one_study_of_one_patient(headers: Sequence[Header]) -> None:
         others = [one for one in headers if (one.facts.study_instance_uid, one.facts.patient_key) != main]
         sentence = (
             f"StudyInstanceUID and PatientID must be the same on all files, got {len(studies)} studies and "
-            f"{len(patients)} patients, others than most {found_in(others, headers)}; two series share a UID, "
+            f"{len(patients)} patients, others than most {images_concerned(others, headers)}; two series share a UID, "
             "separate them at the source"
         )
-        raise refusal(headers, Reason.MIXED_IDENTITY, sentence)
+        raise series_refusal(headers, VerdictReason.MIXED_IDENTITY, sentence)
 
 
 def are_ct(headers: Sequence[Header]) -> None:
     """Refuse a series of which no header says that it is CT, and none that it is something else."""
     if all(header.facts.modality != CT for header in headers):
         found = "none" if all(not header.facts.modality for header in headers) else "values that are no modality"
-        sentence = f"Modality must be CT, got {found} {found_in(headers, headers)}; export the series again"
-        raise refusal(headers, Reason.UNREADABLE, sentence)
+        sentence = f"Modality must be CT, got {found} {images_concerned(headers, headers)}; export the series again"
+        raise series_refusal(headers, VerdictReason.UNREADABLE, sentence)
     if all(header.facts.sop_class_uid not in CT_CLASSES for header in headers):
         found = _named(headers[0].facts.sop_class_uid)
-        sentence = (
-            f"SOPClassUID must be that of CT images, got {found} {found_in(headers, headers)}; export the series again"
-        )
-        raise refusal(headers, Reason.UNREADABLE, sentence)
+        where = images_concerned(headers, headers)
+        sentence = f"SOPClassUID must be that of CT images, got {found} {where}; export the series again"
+        raise series_refusal(headers, VerdictReason.UNREADABLE, sentence)
 
 
 def no_ct_sentence(headers: Sequence[Header], kind: str) -> str:
     """Word why a series is passed over."""
     if all(header.facts.modality != CT for header in headers):
-        return f"modality must be CT, got {kind} {found_in(headers, headers)}; the series is passed over"
+        return f"modality must be CT, got {kind} {images_concerned(headers, headers)}; the series is passed over"
     found = class_name(headers[0].facts.sop_class_uid)
-    return f"instances must be CT images, got {found} {found_in(headers, headers)}; the series is passed over"
+    return f"instances must be CT images, got {found} {images_concerned(headers, headers)}; the series is passed over"
 
 
 def _named(uid: str) -> str:
@@ -109,20 +110,20 @@ def _named(uid: str) -> str:
 def are_readable(headers: Sequence[Header]) -> None:
     """Refuse pixels that this version can't decode."""
     for rule, reason in (
-        (_foreign_syntax, Reason.UNSUPPORTED_SYNTAX),
-        (_unlike_ct, Reason.UNSUPPORTED_PIXELS),
-        (_unlike_syntax, Reason.UNSUPPORTED_PIXELS),
+        (_foreign_syntax, VerdictReason.UNSUPPORTED_SYNTAX),
+        (_unlike_ct, VerdictReason.UNSUPPORTED_PIXELS),
+        (_unlike_syntax, VerdictReason.UNSUPPORTED_PIXELS),
     ):
         broken = [header for header in headers if rule(header)]
         if broken:
             must, way_out = rule(broken[0]) or ("", "")
-            raise refusal(headers, reason, f"{must} {found_in(broken, headers)}{way_out}")
+            raise series_refusal(headers, reason, f"{must} {images_concerned(broken, headers)}{way_out}")
 
 
 def _foreign_syntax(header: Header) -> Broken | None:
     """Return what is wrong with a transfer syntax that no decoder reads, and the way out."""
     syntax = header.facts.transfer_syntax_uid
-    if layout_of(syntax) is not None:
+    if pixel_layout(syntax) is not None:
         return None
     return f"TransferSyntaxUID must be one that can be read, got {_named(syntax)}", f": {why_refused(syntax)}"
 
@@ -136,10 +137,10 @@ def _unlike_ct(header: Header) -> Broken | None:
     if not (low <= pixels.rows <= high and low <= pixels.columns <= high):
         return f"Rows and Columns must be {low} to {high}, got {pixels.rows} x {pixels.columns}", _AGAIN
     if facts.samples != 1 or facts.bits_allocated != 16:
-        found = f"SamplesPerPixel {shown(facts.samples)} and BitsAllocated {shown(facts.bits_allocated)}"
+        found = f"SamplesPerPixel {show_value(facts.samples)} and BitsAllocated {show_value(facts.bits_allocated)}"
         return f"pixels must be single values of 16 bits, got {found}", _AGAIN
     if not 8 <= pixels.bits_stored <= 16 or facts.high_bit not in (None, pixels.bits_stored - 1):
-        found = f"BitsStored {pixels.bits_stored} and HighBit {shown(facts.high_bit)}"
+        found = f"BitsStored {pixels.bits_stored} and HighBit {show_value(facts.high_bit)}"
         return f"BitsStored must be 8 to 16, and HighBit one less, got {found}", _AGAIN
     return None
 
@@ -149,16 +150,16 @@ def _unlike_syntax(header: Header) -> Broken | None:
     facts, pixels = header.facts, header.facts.pixels
     if pixels is None or header.pixel_offset is None:
         return None
-    layout, n_bytes = layout_of(facts.transfer_syntax_uid), header.pixel_bytes
+    layout, n_bytes = pixel_layout(facts.transfer_syntax_uid), header.pixel_bytes
     must = "TransferSyntaxUID must be that of the pixel data, got"
-    if layout is Layout.ENCAPSULATED:
+    if layout is PixelLayout.ENCAPSULATED:
         if n_bytes is None:
             return None
         due, stated = f"{pixels.rows} x {pixels.columns} x 2 = {pixels.n_bytes}", _named(header.stated_syntax)
         return f"{must} {stated}, and {n_bytes} bytes that are not encapsulated, pixels have {due}", _AGAIN
     if n_bytes is None:
         return f"{must} {_named(header.stated_syntax)}, and items as of a compressed image", _AGAIN
-    longest = 2 if layout is Layout.DEFLATED else pixels.n_bytes
+    longest = 2 if layout is PixelLayout.DEFLATED else pixels.n_bytes
     if excess_bytes(header) >= longest:
         due = f"{pixels.rows} x {pixels.columns} pixels of 2 bytes"
         return f"pixel data must be as long as the pixels, got {n_bytes} bytes for {due}", _AGAIN
@@ -168,7 +169,7 @@ def _unlike_syntax(header: Header) -> Broken | None:
 def excess_bytes(header: Header) -> int:
     """Return how much longer pixel data are than the pixels, beyond the one byte that makes a length even."""
     pixels = header.facts.pixels
-    if pixels is None or header.pixel_bytes is None or layout_of(header.facts.transfer_syntax_uid) is None:
+    if pixels is None or header.pixel_bytes is None or pixel_layout(header.facts.transfer_syntax_uid) is None:
         return 0
     excess = header.pixel_bytes - pixels.n_bytes
     return excess if excess > 1 else 0
@@ -179,12 +180,14 @@ def are_whole(headers: Sequence[Header]) -> None:
     broken = [header for header in headers if _pixel_bytes(header) < _due_bytes(header)]
     if broken:
         due, there = _due_bytes(broken[0]), max(_pixel_bytes(broken[0]), 0)
-        found = f"got {there} bytes {found_in(broken, headers)}"
-        raise refusal(headers, Reason.TRUNCATED, f"pixel data must have {due} bytes, {found}; copy the file again")
+        found = f"got {there} bytes {images_concerned(broken, headers)}"
+        raise series_refusal(
+            headers, VerdictReason.TRUNCATED, f"pixel data must have {due} bytes, {found}; copy the file again"
+        )
 
 
 def _due_bytes(header: Header) -> int:
-    if layout_of(header.facts.transfer_syntax_uid) is Layout.ENCAPSULATED:
+    if pixel_layout(header.facts.transfer_syntax_uid) is PixelLayout.ENCAPSULATED:
         return 1
     return header.facts.pixels.n_bytes if header.facts.pixels else 0
 
@@ -192,10 +195,10 @@ def _due_bytes(header: Header) -> int:
 def _pixel_bytes(header: Header) -> int:
     """Return how many bytes of pixels there are; of a deflated file, how many its data set announces."""
     in_file = header.file_bytes - (header.pixel_offset or header.file_bytes)
-    layout = layout_of(header.facts.transfer_syntax_uid)
-    if layout is Layout.ENCAPSULATED:
+    layout = pixel_layout(header.facts.transfer_syntax_uid)
+    if layout is PixelLayout.ENCAPSULATED:
         return in_file
-    return header.pixel_bytes or 0 if layout is Layout.DEFLATED else min(header.pixel_bytes or 0, in_file)
+    return header.pixel_bytes or 0 if layout is PixelLayout.DEFLATED else min(header.pixel_bytes or 0, in_file)
 
 
 def have_rescale(headers: Sequence[Header]) -> None:
@@ -205,10 +208,10 @@ def have_rescale(headers: Sequence[Header]) -> None:
         slope, intercept = broken[0].facts.slope, broken[0].facts.intercept
         sentence = (
             f"RescaleSlope must be {1 / RESCALE_LIMIT:g} to {RESCALE_LIMIT:g} in size and RescaleIntercept at most "
-            f"{RESCALE_LIMIT:g}, got RescaleSlope {shown(slope)} and RescaleIntercept {shown(intercept)} "
-            f"{found_in(broken, headers)}; export the series again, both are needed for Hounsfield units"
+            f"{RESCALE_LIMIT:g}, got RescaleSlope {show_value(slope)} and RescaleIntercept {show_value(intercept)} "
+            f"{images_concerned(broken, headers)}; export the series again, both are needed for Hounsfield units"
         )
-        raise refusal(headers, Reason.NO_RESCALE, sentence)
+        raise series_refusal(headers, VerdictReason.NO_RESCALE, sentence)
 
 
 def _is_rescale(slope: float | None, intercept: float | None) -> bool:
@@ -231,10 +234,10 @@ def are_in_hounsfield_units(headers: Sequence[Header]) -> None:
     if others:
         found = sorted({_quoted(header.facts.rescale_type or "") for header in others})
         sentence = (
-            f"RescaleType must be HU or absent, got {'/'.join(found)} {found_in(others, headers)}; choose the series "
-            "in Hounsfield units, or have the source correct the attribute if this one is"
+            f"RescaleType must be HU or absent, got {'/'.join(found)} {images_concerned(others, headers)}; choose the "
+            "series in Hounsfield units, or have the source correct the attribute if this one is"
         )
-        raise refusal(headers, Reason.NOT_HOUNSFIELD, sentence)
+        raise series_refusal(headers, VerdictReason.NOT_HOUNSFIELD, sentence)
 
 
 def have_unspecified_units(headers: Sequence[Header]) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from lidcflow.dicom.facts import Facts
-from lidcflow.dicom.syntaxes import Layout, layout_of
+from lidcflow.dicom.syntaxes import PixelLayout, pixel_layout
 from lidcflow.source.versions import version_of
 
 DIGEST_BYTES = 8
@@ -40,7 +40,7 @@ def marked_bytes(transfer_syntax_uid: str, pixel_offset: int, file_bytes: int) -
     pixel_offset, file_bytes : int
         Where the pixels start, and the size of the file.
     """
-    end = DEFLATED_BYTES if layout_of(transfer_syntax_uid) is Layout.DEFLATED else pixel_offset
+    end = DEFLATED_BYTES if pixel_layout(transfer_syntax_uid) is PixelLayout.DEFLATED else pixel_offset
     return min(end, file_bytes)
 
 

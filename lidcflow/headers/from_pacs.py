@@ -14,18 +14,18 @@ from lidcflow.dicom.elements import ACQUISITION_TIME, INSTANCE_NUMBER, POSITION
 from lidcflow.dicom.encoding import META_OFFSET
 from lidcflow.dicom.facts import COMMON_TAGS, Facts, facts_of
 from lidcflow.dicom.quiet import quiet
-from lidcflow.dicom.records import Reason
-from lidcflow.dicom.syntaxes import Layout, layout_of
+from lidcflow.dicom.records import VerdictReason
+from lidcflow.dicom.syntaxes import PixelLayout, pixel_layout
 from lidcflow.dicom.values import integer_of, is_uid, numbers_of, seconds_of
 from lidcflow.errors import SeriesRefused, SourceError
 from lidcflow.headers.fingerprint import new_salt, seal_of
 from lidcflow.headers.header import Header, Outcome, header_of
-from lidcflow.pacs.client import Gone, Pacs
+from lidcflow.pacs.client import NotFound, Pacs
 from lidcflow.pacs.generations import generations
-from lidcflow.pacs.places import INSTANCES, place_of
+from lidcflow.pacs.places import INSTANCES, parse_address
 from lidcflow.pacs.query import INSTANCE, STUDY, Item, search, text_in, values_of
 from lidcflow.pacs.retrieve import bounds_of, instances, metadata
-from lidcflow.privacy import patient_key
+from lidcflow.privacy import hash_patient_id
 from lidcflow.source.files import PacsSeries
 
 
@@ -99,9 +99,9 @@ def read_pacs_headers(series: Sequence[PacsSeries], secret: bytes, access: Acces
     PacsError
         If a service does not answer.
     """
-    for service in dict.fromkeys(place_of(one.url, access).service.url for one in series):
+    for service in dict.fromkeys(parse_address(one.url, access).service.url for one in series):
         own = [one for one in series if one.url.startswith(f"{service}/studies/")]
-        reached = place_of(service, access).service
+        reached = parse_address(service, access).service
         with Pacs(reached) as pacs, ThreadPoolExecutor(reached.config.connections) as pool, quiet():
             try:
                 yield from pool.map(lambda one, pacs=pacs: _read(pacs, one, secret), own)
@@ -134,10 +134,10 @@ def _patient(pacs: Pacs, series: PacsSeries, secret: bytes) -> str | None:
             for item in search(pacs, "/studies", wanted, STUDY)
             if text_in(item, STUDY) == series.study_instance_uid
         ]
-    except (Gone, SourceError):
+    except (NotFound, SourceError):
         return None
     named = next(filter(None, (text_in(item, PATIENT_ID) for item in items)), None)
-    return patient_key(named, secret) if named else None
+    return hash_patient_id(named, secret) if named else None
 
 
 def _in_version(outcome: Outcome, files: Mapping[str, str]) -> Outcome:
@@ -177,7 +177,7 @@ def _from_metadata(pacs: Pacs, series: PacsSeries, keys: Keys) -> list[Outcome] 
     try:
         items = metadata(pacs, series.url, series.n_instances)
     except SeriesRefused as refused:
-        if refused.reason == Reason.GONE:
+        if refused.reason == VerdictReason.GONE:
             raise
         return None
     if not items or not all(map(_tells_enough, items)):
@@ -221,7 +221,7 @@ def _header(item: Item, series: PacsSeries, first: Header, secret: bytes, known:
         instance_number=next(map(integer_of, values_of(item, _key(INSTANCE_NUMBER))), None),
         position_mm=numbers_of(values_of(item, _key(POSITION)), 3),
         pixel_offset=META_OFFSET,
-        pixel_bytes=None if layout_of(facts.transfer_syntax_uid) is Layout.ENCAPSULATED else n_bytes,
+        pixel_bytes=None if pixel_layout(facts.transfer_syntax_uid) is PixelLayout.ENCAPSULATED else n_bytes,
         file_bytes=META_OFFSET + n_bytes,
         facts=facts,
         acquisition_time_s=next(map(seconds_of, values_of(item, _key(ACQUISITION_TIME))), None),

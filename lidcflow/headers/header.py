@@ -24,19 +24,19 @@ from lidcflow.dicom.elements import (
     parse_file,
     parse_head,
     parse_leading,
-    plain,
+    raw_value,
 )
 from lidcflow.dicom.encoding import has_prefix, start_of
 from lidcflow.dicom.enhanced import CT_CLASSES, ENHANCED_CT_IMAGES, frames_of
 from lidcflow.dicom.facts import COMMON_TAGS, Facts, facts_of
 from lidcflow.dicom.frames import FrameError
 from lidcflow.dicom.quiet import quiet
-from lidcflow.dicom.syntaxes import PLAIN, Layout, layout_of
+from lidcflow.dicom.syntaxes import PLAIN, PixelLayout, pixel_layout
 from lidcflow.dicom.values import integer_of, numbers_of, raw_text, seconds_of
 from lidcflow.errors import ResourceError
 from lidcflow.headers.fingerprint import mark_of, marked_bytes
 from lidcflow.source.files import SourceFile
-from lidcflow.source.folder import HEAD_BYTES, Head, heads
+from lidcflow.source.folder import HEAD_BYTES, Head, file_heads
 from lidcflow.source.location import OnDisk, file_location, location_of, open_at
 
 DIRECTORY_NAME = "DICOMDIR"
@@ -166,7 +166,7 @@ def read_headers(files: Sequence[SourceFile], secret: bytes, access: Access) -> 
     with quiet():
         return [
             _read_header(file, read, partial(_opened, file=file, access=access), secret, known)
-            for file, read in zip(files, heads(files, access), strict=True)
+            for file, read in zip(files, file_heads(files, access), strict=True)
         ]
 
 
@@ -224,7 +224,7 @@ def _parse_whole_or_leading(path: str, opened: Callable[[str], BinaryIO]) -> Par
         raise
     except Exception:
         parsed = parse_leading(path, opened)
-        if raw_text(plain(parsed.elements.get(SOP_CLASS_UID))) in {"", *CT_CLASSES}:
+        if raw_text(raw_value(parsed.elements.get(SOP_CLASS_UID))) in {"", *CT_CLASSES}:
             raise
         return parsed
 
@@ -232,7 +232,7 @@ def _parse_whole_or_leading(path: str, opened: Callable[[str], BinaryIO]) -> Par
 def _as_found(header: Header, opened: Callable[[str], BinaryIO]) -> Header:
     """Take pixels for native whose syntax says compressed where their length is that of the pixels, and no item is."""
     facts = header.facts
-    compressed = layout_of(facts.transfer_syntax_uid) is Layout.ENCAPSULATED
+    compressed = pixel_layout(facts.transfer_syntax_uid) is PixelLayout.ENCAPSULATED
     if not compressed or header.pixel_bytes is None or header.pixel_offset is None or facts.pixels is None:
         return header
     if header.pixel_bytes != facts.pixels.n_bytes or facts.bits_allocated != 16 or facts.samples != 1:
@@ -262,7 +262,7 @@ def _is_archive(head: bytes) -> bool:
 
 def _shared_facts(parsed: Parsed, secret: bytes, known: dict[Any, Facts]) -> Facts:
     """Decode the shared values once per series: decoding all of them in every file doubles the header pass."""
-    key = (parsed.syntax, *(plain(parsed.elements.get(tag)) for tag in COMMON_TAGS))
+    key = (parsed.syntax, *(raw_value(parsed.elements.get(tag)) for tag in COMMON_TAGS))
     if key not in known:
         if len(known) >= KNOWN_FACTS:
             known.clear()
@@ -274,14 +274,14 @@ def _header(file: SourceFile, file_bytes: int, parsed: Parsed, facts: Facts) -> 
     offset, length = parsed.pixels or (None, None)
     return Header(
         path=file.path,
-        sop_instance_uid=raw_text(plain(parsed.elements.get(SOP_INSTANCE_UID))),
-        instance_number=integer_of(plain(parsed.elements.get(INSTANCE_NUMBER))),
-        position_mm=numbers_of(plain(parsed.elements.get(POSITION)), 3),
+        sop_instance_uid=raw_text(raw_value(parsed.elements.get(SOP_INSTANCE_UID))),
+        instance_number=integer_of(raw_value(parsed.elements.get(INSTANCE_NUMBER))),
+        position_mm=numbers_of(raw_value(parsed.elements.get(POSITION)), 3),
         pixel_offset=offset,
         pixel_bytes=length,
         file_bytes=file_bytes,
         facts=facts,
-        acquisition_time_s=seconds_of(plain(parsed.elements.get(ACQUISITION_TIME))),
+        acquisition_time_s=seconds_of(raw_value(parsed.elements.get(ACQUISITION_TIME))),
         version=file.version,
         other_syntax_uid=parsed.stated,
     )

@@ -11,7 +11,7 @@ ABSENT = "none"
 """Stands for a value that is absent, or that is not what the standard asks for."""
 
 
-def found_in(broken: Sequence[Header], headers: Sequence[Header]) -> str:
+def images_concerned(broken: Sequence[Header], headers: Sequence[Header]) -> str:
     """Return in how many images a rule is broken, and in which one first.
 
     Parameters
@@ -38,7 +38,7 @@ def named(header: Header) -> str:
     return uid if header.instance_number is None else f"{uid} (InstanceNumber {header.instance_number})"
 
 
-def shown(value: float | str | None) -> str:
+def show_value(value: float | str | None) -> str:
     """Write a value of a header.
 
     Examples

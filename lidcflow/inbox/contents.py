@@ -78,10 +78,10 @@ def may_be_other(session: Session, delivery: int, source: str, state: str, known
     """
     if not state or known.get(source) == state:
         return False
-    return source in known or answer_of(session, delivery) is not None
+    return source in known or recorded_answer(session, delivery) is not None
 
 
-def answer_of(session: Session, delivery: int) -> AnswerRow | None:
+def recorded_answer(session: Session, delivery: int) -> AnswerRow | None:
     """Return what a delivery was answered for; None where it has no answer yet."""
     return session.get(AnswerRow, delivery)
 

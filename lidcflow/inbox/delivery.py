@@ -108,7 +108,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often a delivery is tried, and how long the ledger waits in between.
 
     Parameters

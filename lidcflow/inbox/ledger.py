@@ -13,21 +13,21 @@ from typing import Any, NamedTuple
 from sqlalchemy import JSON, ColumnElement, String, UniqueConstraint, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from lidcflow.catalog.database import Base, Tables, persevering, utc_now
-from lidcflow.dicom.records import PASSED_OVER, Reason
+from lidcflow.catalog.database import Base, Tables, retry_while_unavailable, utc_now
+from lidcflow.dicom.records import PASSED_OVER, VerdictReason
 from lidcflow.dicom.values import LONGEST_UID
 from lidcflow.inbox.contents import (
     AnswerRow,
     States,
-    answer_of,
     delete_contents,
     forget_answers,
     may_be_other,
     note_state,
+    recorded_answer,
     refusal_content,
     states_of,
 )
-from lidcflow.inbox.delivery import ANSWERED, DONE, OPEN, UNDER_WAY, UNFINISHED, Delivery, Patience, Sighting, Step
+from lidcflow.inbox.delivery import ANSWERED, DONE, OPEN, UNDER_WAY, UNFINISHED, Delivery, RetryPolicy, Sighting, Step
 from lidcflow.inbox.receipts import ReceiptRow, Receipts, forget_receipts
 
 _DIGEST = 64
@@ -87,14 +87,14 @@ class Ledger(Tables):
         """Which target has which documents."""
         return Receipts(self._database)
 
-    @persevering
+    @retry_while_unavailable
     def position(self, source: str) -> dict[str, Any] | None:
         """Return how far a source has been read; None before the first time."""
         with self._database.session(reads_only=True) as session:
             row = session.get(FeedRow, source)
             return None if row is None else row.position
 
-    @persevering
+    @retry_while_unavailable
     def see(
         self,
         source: str,
@@ -125,7 +125,7 @@ class Ledger(Tables):
                 session.merge(FeedRow(source=source, position=position, polled=at))
         return new
 
-    @persevering
+    @retry_while_unavailable
     def settle(self, source: str, quiet_s: float, *, now: datetime | None = None) -> int:
         """Let studies go on in which nothing new was seen for `quiet_s`; return how many series that are."""
         at = now or utc_now()
@@ -139,7 +139,7 @@ class Ledger(Tables):
                 _move(row, Step.SETTLED, at)
         return len(quiet)
 
-    @persevering
+    @retry_while_unavailable
     def waiting(self, source: str, *, now: datetime | None = None) -> list[Delivery]:
         """Return what is to be worked on now, in the order it was seen: what is under way, and what is tried again."""
         at = now or utc_now()
@@ -147,7 +147,7 @@ class Ledger(Tables):
             rows = _in_steps(session, [*UNDER_WAY, Step.FAILED], DeliveryRow.source == source)
             return [_delivery(row) for row in rows if row.next_try is None or row.next_try <= at]
 
-    @persevering
+    @retry_while_unavailable
     def gone_since_last_look(self, source: str) -> list[tuple[str, str]]:
         """Return study and series of what was deleted since a source was last read.
 
@@ -157,11 +157,11 @@ class Ledger(Tables):
             feed = session.get(FeedRow, source)
             since = [] if feed is None else [DeliveryRow.updated >= feed.polled]
             rows = _in_steps(
-                session, [Step.REFUSED], DeliveryRow.source == source, DeliveryRow.reason == Reason.GONE, *since
+                session, [Step.REFUSED], DeliveryRow.source == source, DeliveryRow.reason == VerdictReason.GONE, *since
             )
             return [(row.study_instance_uid, row.series_instance_uid) for row in rows]
 
-    @persevering
+    @retry_while_unavailable
     def advance(
         self, delivery: Delivery, step: Step, *, release: int | None = None, volume_digest: str | None = None
     ) -> None:
@@ -186,19 +186,19 @@ class Ledger(Tables):
             if volume_digest is not None:
                 _keep_answer(session, row, volume_digest)
 
-    @persevering
+    @retry_while_unavailable
     def refuse(self, delivery: Delivery, reason: str, sentence: str) -> None:
         """Say that a series was answered with a refusal, or passed over where nobody waits for an answer."""
         with self._database.session() as session:
             row = _row_of(session, delivery)
             _move(row, Step.PASSED_OVER if reason in PASSED_OVER else Step.REFUSED, utc_now())
             row.reason, row.sentence = reason, sentence
-            if reason == Reason.GONE:
+            if reason == VerdictReason.GONE:
                 forget_answers(session, [row.id])
             else:
                 _keep_answer(session, row, refusal_content(reason, sentence))
 
-    @persevering
+    @retry_while_unavailable
     def confirm(self, delivery: Delivery, content: str) -> bool:
         """Keep an answer that was given for the same content; return whether there is one.
 
@@ -210,7 +210,7 @@ class Ledger(Tables):
             Digest of its volume now, or `refusal_content`.
         """
         with self._database.session() as session:
-            answer = answer_of(session, delivery.id)
+            answer = recorded_answer(session, delivery.id)
             if answer is None or answer.content != content:
                 return False
             row, delivered = _row_of(session, delivery), delivery.delivered
@@ -218,9 +218,9 @@ class Ledger(Tables):
             row.reason, row.sentence, row.delivered = answer.reason, answer.sentence, delivered
         return True
 
-    @persevering
+    @retry_while_unavailable
     def fail(
-        self, delivery: Delivery, reason: str, sentence: str, patience: Patience, *, now: datetime | None = None
+        self, delivery: Delivery, reason: str, sentence: str, patience: RetryPolicy, *, now: datetime | None = None
     ) -> Step:
         """Say that a step failed: it is tried again after a delay, or the delivery is dead; an answer stays one."""
         at = now or utc_now()
@@ -235,7 +235,7 @@ class Ledger(Tables):
             row.attempts, row.next_try, row.reason, row.sentence = attempts, next_try, reason, sentence
         return step
 
-    @persevering
+    @retry_while_unavailable
     def defer(self, delivery: Delivery, reason: str, sentence: str) -> None:
         """Record that an answer waits for an unreachable target; the next round retries, no attempt counts."""
         with self._database.session() as session:
@@ -244,7 +244,7 @@ class Ledger(Tables):
                 _move(row, Step.FAILED, utc_now())
                 row.reason, row.sentence = reason, sentence
 
-    @persevering
+    @retry_while_unavailable
     def retry(self, series_instance_uids: Sequence[str] | None = None, *, answered: bool = False) -> int:
         """Send deliveries round again from the start: those that failed, or are dead; with `answered` also others.
 
@@ -274,7 +274,7 @@ class Ledger(Tables):
                 forget_receipts(session, ids)
         return len(wanted)
 
-    @persevering
+    @retry_while_unavailable
     def owners(self) -> list[tuple[str, str | None, int]]:
         """Return SeriesInstanceUID, StudyInstanceUID and number of deliveries of each series that has any."""
         columns = DeliveryRow.series_instance_uid, DeliveryRow.study_instance_uid
@@ -282,7 +282,7 @@ class Ledger(Tables):
         with self._database.session(reads_only=True) as session:
             return [(series, study or None, count) for series, study, count in session.execute(query)]
 
-    @persevering
+    @retry_while_unavailable
     def delete(self, series_instance_uids: Collection[str], *, only_count: bool = False) -> int:
         """Delete the deliveries of series, or only count them."""
         wanted = DeliveryRow.series_instance_uid.in_(list(series_instance_uids))
@@ -295,7 +295,7 @@ class Ledger(Tables):
                 session.execute(delete(DeliveryRow).where(wanted))
         return count
 
-    @persevering
+    @retry_while_unavailable
     def forget_studies(self, study_instance_uids: Collection[str]) -> None:
         """Take studies out of what is known of a PACS that is polled; those that are still there are seen as new."""
         gone = set(study_instance_uids)
@@ -306,13 +306,13 @@ class Ledger(Tables):
                     left = {uid: count for uid, count in seen.items() if uid not in gone}
                     row.position = row.position | {"seen": left}
 
-    @persevering
+    @retry_while_unavailable
     def rows(self, steps: Sequence[Step] | None = None) -> list[Delivery]:
         """Return deliveries, those of all steps by default, in the order they were seen."""
         with self._database.session(reads_only=True) as session:
             return [_delivery(row) for row in _in_steps(session, list(steps or Step))]
 
-    @persevering
+    @retry_while_unavailable
     def again(self, ids: Collection[int]) -> list[Delivery]:
         """Return some deliveries as they stand now, in the order they were seen."""
         wanted, found = sorted(ids), []
@@ -324,14 +324,14 @@ class Ledger(Tables):
                 ]
         return sorted(found, key=lambda one: (one.seen, one.id))
 
-    @persevering
+    @retry_while_unavailable
     def counts(self) -> dict[Step, int]:
         """Count the deliveries in each step that occurs."""
         query = select(DeliveryRow.step, func.count()).group_by(DeliveryRow.step).order_by(DeliveryRow.step)
         with self._database.session(reads_only=True) as session:
             return {Step(step): count for step, count in session.execute(query)}
 
-    @persevering
+    @retry_while_unavailable
     def owed(self) -> dict[str, int]:
         """Count for each target the answers that it lacks."""
         query = (
@@ -344,7 +344,7 @@ class Ledger(Tables):
         with self._database.session(reads_only=True) as session:
             return dict(session.execute(query).tuples().all())
 
-    @persevering
+    @retry_while_unavailable
     def last_delivered(self) -> datetime | None:
         """Return when the newest answer was delivered, in UTC."""
         with self._database.session(reads_only=True) as session:
@@ -378,7 +378,7 @@ def _note(session: Session, noted: Noted, one: Sighting, known: list[DeliveryRow
     if same is not None and _is_known(session, noted, one, same):
         note_state(session, same.id, noted.source, one.state)
         return False
-    if same is not None and same.reason == Reason.GONE:
+    if same is not None and same.reason == VerdictReason.GONE:
         forget_receipts(session, [same.id])  # whoever deleted the images may have deleted the documents too
     row = same or DeliveryRow(**_facts(one), release=noted.release)
     row.source, row.seen, row.attempts, row.reason, row.sentence = noted.source, noted.at, 0, "", ""
@@ -390,7 +390,7 @@ def _note(session: Session, noted: Noted, one: Sighting, known: list[DeliveryRow
 
 
 def _is_known(session: Session, noted: Noted, one: Sighting, row: DeliveryRow) -> bool:
-    if row.step == Step.SUPERSEDED or row.reason == Reason.GONE:
+    if row.step == Step.SUPERSEDED or row.reason == VerdictReason.GONE:
         return False
     return not may_be_other(session, row.id, noted.source, one.state, noted.states[row.id])
 

@@ -6,18 +6,18 @@ from lidcflow.dicom.values import is_uid
 from lidcflow.errors import PacsError, SourceError
 from lidcflow.inbox.delivery import Delivery, Sighting, instance_set
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import Place, Service
-from lidcflow.pacs.query import find_series, instance_uids
+from lidcflow.pacs.places import PacsPlace, PacsService
+from lidcflow.pacs.query import instance_uids, query_series
 
 
-def seen_now(delivery: Delivery, origin: Service | None) -> Sighting | None:
+def seen_now(delivery: Delivery, origin: PacsService | None) -> Sighting | None:
     """Return what the PACS that a series came from holds of it now; no images when the series was deleted.
 
     Parameters
     ----------
     delivery : Delivery
         The series.
-    origin : Service or None
+    origin : PacsService or None
         The PACS; none for a series from elsewhere.
 
     Returns
@@ -37,7 +37,7 @@ def seen_now(delivery: Delivery, origin: Service | None) -> Sighting | None:
     return Sighting(delivery.series_instance_uid, delivery.study_instance_uid, instance_set(found), len(found))
 
 
-def is_held(target: Service | None, delivery: Delivery) -> bool | None:
+def is_held(target: PacsService | None, delivery: Delivery) -> bool | None:
     """Return whether a target holds images of a series; None if it can't be asked, or is no PACS.
 
     Raises
@@ -49,12 +49,14 @@ def is_held(target: Service | None, delivery: Delivery) -> bool | None:
         return None
     try:
         with Pacs(target) as pacs:
-            return bool(find_series(pacs, Place(target, delivery.study_instance_uid, delivery.series_instance_uid)))
+            return bool(
+                query_series(pacs, PacsPlace(target, delivery.study_instance_uid, delivery.series_instance_uid))
+            )
     except SourceError:  # it takes deliveries, and answers no queries
         return None
 
 
-def holds_others_of_study(target: Service, delivery: Delivery) -> bool:
+def holds_others_of_study(target: PacsService, delivery: Delivery) -> bool:
     """Return whether a PACS holds other image series of the study: then the answer's own series was deleted there.
 
     Raises
@@ -63,16 +65,16 @@ def holds_others_of_study(target: Service, delivery: Delivery) -> bool:
         If the PACS does not answer.
     """
     with Pacs(target) as pacs:
-        found = find_series(pacs, Place(target, delivery.study_instance_uid))
+        found = query_series(pacs, PacsPlace(target, delivery.study_instance_uid))
     return any(one.series_instance_uid != delivery.series_instance_uid for one in found)
 
 
-def is_same_service(one: Service | None, other: Service | None) -> bool:
+def is_same_service(one: PacsService | None, other: PacsService | None) -> bool:
     """Return whether a source and a target are one PACS."""
     return one is not None and other is not None and one.url == other.url
 
 
-def still_held(target: Service | None, delivery: Delivery) -> bool:
+def still_held(target: PacsService | None, delivery: Delivery) -> bool:
     """Return whether images that a target held are there after documents were sent.
 
     A service that does not answer counts as one that still holds them: what it took, it took.

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from lidcflow.errors import PacsError, SourceError
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import Service
+from lidcflow.pacs.places import PacsService
 
 PROBE_RETRIES = 1
 """A probe that finds a service away takes two timeouts, not the patience that one delivery deserves."""
@@ -16,11 +16,11 @@ class Reachable(Protocol):
     """A source or a target."""
 
     @property
-    def service(self) -> Service | None:
+    def service(self) -> PacsService | None:
         """The DICOMweb service that must answer; None for a folder or a bucket."""
 
 
-class Reach:
+class PacsAvailability:
     """Remembers for one round which PACS are away; folders and buckets are never."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Reach:
         """Return a sentence for each PACS that is away."""
         return list(self._away.values())
 
-    def _probe(self, service: Service) -> None:
+    def _probe(self, service: PacsService) -> None:
         """Ask for one study; a service that takes deliveries alone answers that too, if only with a refusal."""
         try:
             with Pacs(service) as pacs:

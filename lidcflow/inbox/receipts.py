@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import String, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from lidcflow.catalog.database import Base, Database, persevering, utc_now
+from lidcflow.catalog.database import Base, Database, retry_while_unavailable, utc_now
 
 _ROWS_PER_QUERY = 500
 _LONGEST_TARGET = 1024
@@ -58,7 +58,7 @@ class Receipts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @persevering
+    @retry_while_unavailable
     def add(self, delivery: int, target: str, documents: Sequence[str]) -> None:
         """Record that a target took documents."""
         with self._database.session() as session:
@@ -66,7 +66,7 @@ class Receipts:
             row.updated = utc_now()
             session.merge(row)
 
-    @persevering
+    @retry_while_unavailable
     def owe(self, delivery: int, target: str, documents: Sequence[str] = ()) -> None:
         """Record that there is an answer which a target lacks, and which documents are about to be sent to it.
 
@@ -78,7 +78,7 @@ class Receipts:
             row.sent, row.updated = None, utc_now()
             session.add(row)
 
-    @persevering
+    @retry_while_unavailable
     def of(self, deliveries: Collection[int]) -> dict[int, list[Receipt]]:
         """Return the receipts of some deliveries, those without any left out."""
         wanted, found = sorted(deliveries), dict[int, list[Receipt]]()

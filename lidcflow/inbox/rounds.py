@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from lidcflow.catalog.database import Base, Tables, persevering, utc_now
+from lidcflow.catalog.database import Base, Tables, retry_while_unavailable, utc_now
 
 MOST_ROWS = 200
 """Rows that are kept; a service that is idle for a month adds one."""
@@ -84,7 +84,7 @@ class Rounds(Tables):
     [(2, 2)]
     """
 
-    @persevering
+    @retry_while_unavailable
     def record(self, one: Round) -> None:
         """Add a round; a round that answered nothing and equals the one before it is counted there."""
         now = utc_now()
@@ -97,7 +97,7 @@ class Rounds(Tables):
             session.add(RoundRow(**_facts(one), began=began, ended=now))
             _drop_oldest(session)
 
-    @persevering
+    @retry_while_unavailable
     def newest(self, count: int = MOST_ROWS) -> list[Round]:
         """Return the newest rounds, newest first."""
         with self._database.session(reads_only=True) as session:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from lidcflow.dicom.records import Reason
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.dicom.values import is_uid
 from lidcflow.inbox.delivery import Sighting, instance_set
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.generations import state_of
+from lidcflow.pacs.generations import generation_of
 from lidcflow.pacs.query import instance_uids
 from lidcflow.series.find import Index
 from lidcflow.series.verdicts import Verdict
 
-PASSED_OVER = frozenset({Reason.NOT_CT, Reason.ERASED})
+PASSED_OVER = frozenset({VerdictReason.NOT_CT, VerdictReason.ERASED})
 
 
 def indexed_sightings(index: Index) -> list[Sighting]:
@@ -50,7 +50,9 @@ def pacs_sightings(pacs: Pacs, series: Iterable[tuple[str, str]]) -> Iterator[Si
     """
     for study_uid, series_uid in series:
         if found := instance_uids(pacs, study_uid, series_uid):
-            yield Sighting(series_uid, study_uid, instance_set(found), len(found), state_of(pacs, series_uid, found))
+            yield Sighting(
+                series_uid, study_uid, instance_set(found), len(found), generation_of(pacs, series_uid, found)
+            )
 
 
 def _indexed(verdict: Verdict) -> Sighting:

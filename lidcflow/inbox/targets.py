@@ -11,7 +11,7 @@ from lidcflow.config import Access
 from lidcflow.documents.write import write_documents
 from lidcflow.errors import ConfigError, PacsError, ResourceError
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import Service
+from lidcflow.pacs.places import PacsService
 from lidcflow.source.places import PacsSource, parse_source
 
 
@@ -94,7 +94,7 @@ class PacsTarget:
         return self.source.text
 
     @property
-    def service(self) -> Service:
+    def service(self) -> PacsService:
         """The DICOMweb service.
 
         Raises
@@ -177,7 +177,7 @@ def _check_still_there(folder: Path) -> None:
         )
 
 
-def _send(made: Mapping[str, bytes], service: Service) -> None:
+def _send(made: Mapping[str, bytes], service: PacsService) -> None:
     from lidcflow.pacs.send import store  # pydicom, which those who only check targets do without
 
     with Pacs(service) as pacs:

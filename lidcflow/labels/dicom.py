@@ -8,7 +8,7 @@ from pathlib import Path
 from pydicom import dcmread
 
 from lidcflow.dicom.quiet import quiet
-from lidcflow.labels.readings import Book, Origin, Problem, Reason
+from lidcflow.labels.readings import Book, Origin, Problem, UnusedReason
 from lidcflow.labels.seg import Segment, read_segments
 from lidcflow.labels.sr import named_by_shared_ids, read_report
 
@@ -80,10 +80,10 @@ def _unreadable(kind: str, uid: str, error: Exception) -> Problem:
     """Tell of a file by the kind of error alone: its text may repeat values of the header."""
     what = "a DICOM Segmentation" if kind == "seg" else "a Structured Report"
     sentence = f"must be {what} that can be read, got {type(error).__name__}; export it again"
-    return Problem(Origin(kind, uid), Reason.MALFORMED, sentence)
+    return Problem(Origin(kind, uid), UnusedReason.MALFORMED, sentence)
 
 
 def _unrated(segment: Segment) -> Problem:
     sentence = "a segment must be rated by a measurement group that refers to it, got no rating; add the report"
     origin = Origin("seg", segment.segmentation_uid, f"segment {segment.number}")
-    return Problem(origin, Reason.NO_RATING, sentence, segment.series_instance_uid)
+    return Problem(origin, UnusedReason.NO_RATING, sentence, segment.series_instance_uid)

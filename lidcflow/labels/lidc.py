@@ -126,7 +126,7 @@ def lidc_scan(series_instance_uid: str) -> LidcScan | None:
     return _scans_by_uid().get(series_instance_uid)
 
 
-def readings_of(scan: LidcScan) -> list[LidcReading]:
+def readings_of_series(scan: LidcScan) -> list[LidcReading]:
     """Return the readings of a series, in the order of their annotation ids.
 
     Raises
@@ -155,7 +155,7 @@ def nodules_of(scan: LidcScan) -> list[LidcNodule]:
     """
     from lidcflow.labels.clustering import cluster_points  # SciPy takes 0.3 s of CPU; to list the scans needs none
 
-    readings = readings_of(scan)
+    readings = readings_of_series(scan)
     points = [_index_points(reading, scan) for reading in readings]
     clusters = cluster_points(points, scan.slice_thickness_mm)
     members = [np.flatnonzero(clusters == cluster) for cluster in np.unique(clusters)]

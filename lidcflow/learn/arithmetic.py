@@ -145,7 +145,7 @@ MOST_DIFFERENCE = 1e-6
 PROBES = 8
 
 
-class PlainHead:
+class NumpyHead:
     """A head of standard layers, one after another, as NumPy.
 
     Parameters
@@ -164,7 +164,7 @@ class PlainHead:
         return features
 
 
-def plain_head(model: Any) -> Any:
+def numpy_head(model: Any) -> Any:
     """Turn a loaded head into arithmetic; a model that is more than such a head is returned as it is.
 
     Parameters
@@ -179,11 +179,11 @@ def plain_head(model: Any) -> Any:
     """
     if len(model.input_shape) != 2 or not all(type(layer) in _STEPS for layer in model.layers):
         return model
-    plain = PlainHead([step for layer in model.layers for step in _STEPS[type(layer)](layer)])
+    plain = NumpyHead([step for layer in model.layers for step in _STEPS[type(layer)](layer)])
     return plain if _agree(plain, model) else model
 
 
-def _agree(plain: PlainHead, model: Any) -> bool:
+def _agree(plain: NumpyHead, model: Any) -> bool:
     """Compare on made-up features, spread as those of training where the head standardises them."""
     rows = np.random.default_rng(0).normal(0.0, 1.0, (PROBES, model.input_shape[1])).astype(np.float32)
     for layer in model.layers:

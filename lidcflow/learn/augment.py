@@ -97,7 +97,9 @@ def rescaled(
     return np.asarray(np.clip(changed, AIR_HU, HIGHEST_HU), np.float32)
 
 
-def view_of(hu: NDArray[np.int16], series_instance_uid: str, view: int, settings: FinetuneConfig) -> NDArray[np.int16]:
+def variation_of(
+    hu: NDArray[np.int16], series_instance_uid: str, view: int, settings: FinetuneConfig
+) -> NDArray[np.int16]:
     """Vary every slice of a volume: rotated a little, brighter or darker, mirrored if the settings say so.
 
     Chance comes from the seed of the settings, the series, the view and the slice: who makes a view, where and when,

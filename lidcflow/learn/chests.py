@@ -17,7 +17,7 @@ SLICES, SIZE = 65, 128
 
 
 @dataclass(frozen=True)
-class PracticeSet:
+class PretrainingSet:
     """Made-up volumes, mapped from disk.
 
     Attributes
@@ -35,14 +35,14 @@ class PracticeSet:
     masks: NDArray[np.uint8]
 
 
-def make_practice_set(
+def make_pretraining_set(
     folder: Path,
     seeds: Sequence[int],
     *,
     nodules: float = procedural.NODULES,
     processes: int = 1,
     on_progress: Callable[[int, int], None] | None = None,
-) -> PracticeSet:
+) -> PretrainingSet:
     """Make volumes and keep them on disk: 5.3 MB each.
 
     Parameters
@@ -68,20 +68,20 @@ def make_practice_set(
     return arrays
 
 
-def open_practice_set(folder: Path, mode: Literal["r", "r+"] = "r") -> PracticeSet:
+def open_pretraining_set(folder: Path, mode: Literal["r", "r+"] = "r") -> PretrainingSet:
     """Map a practice set from disk.
 
     Parameters
     ----------
     folder : Path
-        As given to `make_practice_set`.
+        As given to `make_pretraining_set`.
     mode : "r" or "r+"
         To read, or to write in place.
     """
-    return PracticeSet(*(np.load(folder / f"{name}.npy", mmap_mode=mode) for name in ("hu", "labels", "masks")))
+    return PretrainingSet(*(np.load(folder / f"{name}.npy", mmap_mode=mode) for name in ("hu", "labels", "masks")))
 
 
-def _create(folder: Path, n: int) -> PracticeSet:
+def _create(folder: Path, n: int) -> PretrainingSet:
     shapes = {
         "hu": (np.int16, (n, SLICES, 2, SIZE, SIZE)),
         "labels": (np.uint8, (n, SLICES)),
@@ -89,12 +89,12 @@ def _create(folder: Path, n: int) -> PracticeSet:
     }
     for name, (dtype, shape) in shapes.items():
         np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape).flush()
-    return open_practice_set(folder)
+    return open_pretraining_set(folder)
 
 
 def _make_volume(folder: Path, index: int, seed: int, nodules: float) -> None:
     hu, labels, masks = procedural.volume(seed, nodules=nodules)
-    practice = open_practice_set(folder, mode="r+")
+    practice = open_pretraining_set(folder, mode="r+")
     practice.hu[index] = np.swapaxes(hu, 0, 1)
     practice.labels[index] = labels
     practice.masks[index] = masks

@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 from lidcflow.config import TrainConfig
 from lidcflow.errors import TrainingError
 from lidcflow.learn.arithmetic import figures_of, mean_figures
-from lidcflow.learn.fitting import FittedHead, ahead, fit_head
+from lidcflow.learn.fitting import FittedHead, fit_head, prefetch
 from lidcflow.learn.maps import StoredMaps
 from lidcflow.learn.networks import load_top
 from lidcflow.learn.runtime import COMPILED, keras
@@ -135,7 +135,7 @@ def _train_epoch(
     network: keras.Model, training: StoredMaps, weights: NDArray[np.float64], size: int, rng: np.random.Generator
 ) -> dict[str, float]:
     seen = []
-    for maps, places in ahead(training.batches(size, rng)):
+    for maps, places in prefetch(training.batches(size, rng)):
         labels = training.labels[places].astype(np.int32)
         weight = weights[labels].astype(np.float32)
         seen.append(figures_of(network.train_on_batch(maps, labels, sample_weight=weight, return_dict=True)))

@@ -229,7 +229,7 @@ def _named(prefix: str, figures: Figures) -> dict[str, float]:
 Batch = TypeVar("Batch")
 
 
-def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+def prefetch(batches: Iterator[Batch]) -> Iterator[Batch]:
     """Yield what `batches` yields, one of them made in advance in a thread.
 
     Examples

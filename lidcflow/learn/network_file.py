@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.arithmetic import plain_head
+from lidcflow.learn.arithmetic import numpy_head
 from lidcflow.learn.runtime import keras
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
@@ -94,8 +94,8 @@ def load_network(file: Path, name: str) -> Any:
 
 
 def load_head(file: Path, name: str) -> Any:
-    """Load a network as `load_network` does, as arithmetic where it is a head: see `plain_head`."""
-    return plain_head(load_network(file, name))
+    """Load a network as `load_network` does, as arithmetic where it is a head: see `numpy_head`."""
+    return numpy_head(load_network(file, name))
 
 
 def check_arrays(file: Path | io.BytesIO) -> int:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from lidcflow.learn.augment import augment
-from lidcflow.learn.chests import SIZE, PracticeSet, make_practice_set
+from lidcflow.learn.chests import SIZE, PretrainingSet, make_pretraining_set
 from lidcflow.learn.compact import compact_layers, write_weights
-from lidcflow.learn.fitting import ahead
+from lidcflow.learn.fitting import prefetch
 from lidcflow.learn.inputs import model_input
 from lidcflow.learn.runtime import keras
 from lidcflow.stats.metrics import auroc
@@ -114,9 +114,9 @@ def pretrain(
     report = on_progress or _silent
     with tempfile.TemporaryDirectory(prefix="lidcflow-pretrain-", dir=work) as folder:
         practice, exam = _make_chests(Path(folder), settings, report)
-        model = practice_network(settings)
+        model = pretraining_network(settings)
         _train(model, practice, settings, report)
-        nodule_auroc, malignant_auroc = judge(model, exam)
+        nodule_auroc, malignant_auroc = score_chests(model, exam)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_weights(keras.Model(model.input, model.get_layer("features").output), out)
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
@@ -127,20 +127,20 @@ def _silent(stage: str, done: int, total: int) -> None:
     """Report to nobody."""
 
 
-def _make_chests(folder: Path, settings: PretrainSettings, report: Progress) -> tuple[PracticeSet, PracticeSet]:
+def _make_chests(folder: Path, settings: PretrainSettings, report: Progress) -> tuple[PretrainingSet, PretrainingSet]:
     """Make chests to train on and, from seeds far away, to judge by."""
     first = settings.seed * 1_000_000
     total = settings.volumes + settings.held_out
     (folder / "practice").mkdir()
     (folder / "exam").mkdir()
-    practice = make_practice_set(
+    practice = make_pretraining_set(
         folder / "practice",
         range(first, first + settings.volumes),
         nodules=settings.nodules,
         processes=settings.processes,
         on_progress=lambda done, _: report("chests", done, total),
     )
-    exam = make_practice_set(
+    exam = make_pretraining_set(
         folder / "exam",
         range(first + 500_000, first + 500_000 + settings.held_out),
         processes=settings.processes,
@@ -149,7 +149,7 @@ def _make_chests(folder: Path, settings: PretrainSettings, report: Progress) -> 
     return practice, exam
 
 
-def practice_network(settings: PretrainSettings) -> keras.Model:
+def pretraining_network(settings: PretrainSettings) -> keras.Model:
     """Build the backbone with two heads that exist for its training only, compiled.
 
     Returns
@@ -187,9 +187,9 @@ def _optimizer(settings: PretrainSettings) -> keras.Optimizer:
     return keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0)
 
 
-def _train(model: keras.Model, practice: PracticeSet, settings: PretrainSettings, report: Progress) -> None:
+def _train(model: keras.Model, practice: PretrainingSet, settings: PretrainSettings, report: Progress) -> None:
     with threadpool_limits(1, "blas"):  # BLAS' own threads would only wait for each other
-        for step, (images, targets) in enumerate(ahead(_batches(practice, settings)), start=1):
+        for step, (images, targets) in enumerate(prefetch(_batches(practice, settings)), start=1):
             model.train_on_batch(images, targets)
             report("steps", step, settings.steps)
 
@@ -197,7 +197,7 @@ def _train(model: keras.Model, practice: PracticeSet, settings: PretrainSettings
 Batch = tuple[NDArray[np.float32], dict[str, NDArray[np.generic]]]
 
 
-def _batches(practice: PracticeSet, settings: PretrainSettings) -> Iterator[Batch]:
+def _batches(practice: PretrainingSet, settings: PretrainSettings) -> Iterator[Batch]:
     """Yield parts of slices, twice as many, then whole slices; half of them hold a nodule."""
     rng = np.random.default_rng(settings.seed)
     with_nodule, without = np.argwhere(practice.labels > 0), np.argwhere(practice.labels == 0)
@@ -208,7 +208,7 @@ def _batches(practice: PracticeSet, settings: PretrainSettings) -> Iterator[Batc
         yield _batch(practice, chosen, PART if part else SIZE, rng)
 
 
-def _batch(practice: PracticeSet, chosen: NDArray[np.intp], size: int, rng: np.random.Generator) -> Batch:
+def _batch(practice: PretrainingSet, chosen: NDArray[np.intp], size: int, rng: np.random.Generator) -> Batch:
     volumes, slices = chosen.T
     hu, shares = augment(practice.hu[volumes, slices], practice.masks[volumes, slices], size, rng)
     holds = shares.max(axis=(2, 3)) > NODULE_AT
@@ -223,14 +223,14 @@ def _cells(masks: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.moveaxis(blocks.max(axis=(3, 5)), 1, -1) > NODULE_AT, np.float32)
 
 
-def judge(model: keras.Model, exam: PracticeSet) -> tuple[float, float]:
+def score_chests(model: keras.Model, exam: PretrainingSet) -> tuple[float, float]:
     """Score held-out chests slice by slice, at the prevalence they come with.
 
     Parameters
     ----------
     model : keras.Model
-        From `practice_network`.
-    exam : PracticeSet
+        From `pretraining_network`.
+    exam : PretrainingSet
         Chests that were not trained on.
 
     Returns

@@ -31,7 +31,7 @@ COLUMNS = {
 }
 
 
-class VolumeFacts(Protocol):
+class SnapshotVolume(Protocol):
     """What a snapshot needs to know of a stored volume; `lidcflow.store.volumes.VolumeRecord` has it."""
 
     @property
@@ -131,13 +131,13 @@ def snapshot_in(table: pd.DataFrame, beside: Mapping[Any, Any], file: Path) -> S
 
 
 def build_snapshot(
-    records: Iterable[VolumeFacts], labels: Mapping[str, NDArray[np.int8]], split: SplitConfig
+    records: Iterable[SnapshotVolume], labels: Mapping[str, NDArray[np.int8]], split: SplitConfig
 ) -> Snapshot:
     """Put volumes and labels together and decide the split of each patient.
 
     Parameters
     ----------
-    records : iterable of VolumeFacts
+    records : iterable of SnapshotVolume
         Stored volumes; those without labels are left out.
     labels : mapping of SeriesInstanceUID to (slices,) array of int8
         From `lidcflow.labels.slices.slab_labels`.
@@ -234,7 +234,7 @@ def _limits(counts: tuple[int, int, int], balance: Balance, cap: int | None) -> 
     return [cap or max(counts)] * len(counts)
 
 
-def _rows(records: Sequence[VolumeFacts], labels: Sequence[NDArray[np.int8]], split: SplitConfig) -> pd.DataFrame:
+def _rows(records: Sequence[SnapshotVolume], labels: Sequence[NDArray[np.int8]], split: SplitConfig) -> pd.DataFrame:
     """Make a row of each slice; what all slices of a series have in common is written once and repeated."""
     sizes = [len(of_series) for of_series in labels]
     series = np.repeat(np.arange(len(records)), sizes)
@@ -256,14 +256,14 @@ def _rows(records: Sequence[VolumeFacts], labels: Sequence[NDArray[np.int8]], sp
 
 def _snapshot(rows: pd.DataFrame) -> Snapshot:
     """Bring rows into their canonical order, check and hash them."""
-    table = in_order(rows[list(COLUMNS)].astype(COLUMNS))
+    table = ordered_rows(rows[list(COLUMNS)].astype(COLUMNS))
     _check_patients(table)
     _check_slices(table)
     _check_classes(table)
     return Snapshot(table, rows_digest(table))
 
 
-def in_order(rows: pd.DataFrame) -> pd.DataFrame:
+def ordered_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows by series and slice; those that lie so already, as in a snapshot's file, are not copied."""
     uids, slices = rows["series_instance_uid"], rows["slice"].to_numpy()
     before, after = uids.iloc[:-1].reset_index(drop=True), uids.iloc[1:].reset_index(drop=True)

@@ -19,7 +19,7 @@ def split_of(patient_key: str, config: SplitConfig) -> Split:
     Parameters
     ----------
     patient_key : str
-        From `lidcflow.privacy.patient_key`.
+        From `lidcflow.privacy.hash_patient_id`.
     config : SplitConfig
         Seed, and the shares of validation and test.
 

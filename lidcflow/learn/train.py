@@ -150,7 +150,7 @@ def _fit_on_frozen(
     rows: pd.DataFrame, source: FeatureSource, config: TrainConfig, seed: int, watch_test: bool
 ) -> tuple[Sets, FittedHead]:
     """Fit a head on features, which are few enough to hold."""
-    features, labels, splits = gather(rows, source.read), rows["label"].to_numpy(), rows["split"].to_numpy()
+    features, labels, splits = features_of_rows(rows, source.read), rows["label"].to_numpy(), rows["split"].to_numpy()
     sets = {split: Features(features[splits == split], labels[splits == split]) for split in SPLITS}
     training, validation, test = (sets[split] for split in SPLITS)
     watched = (test.x, test.labels) if watch_test else None
@@ -172,7 +172,7 @@ def _fit_from_block(
 _FITS = {"frozen": _fit_on_frozen, "finetune": _fit_from_block}
 
 
-def gather(rows: pd.DataFrame, features_of: FeatureReader) -> NDArray[np.float32]:
+def features_of_rows(rows: pd.DataFrame, features_of: FeatureReader) -> NDArray[np.float32]:
     """Return the features of rows, in their order.
 
     Parameters

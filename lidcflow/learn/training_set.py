@@ -21,7 +21,7 @@ from lidcflow.errors import TrainingError
 from lidcflow.files import whole_file
 from lidcflow.labels.slices import NoduleSlices
 from lidcflow.learn.digest import rows_digest
-from lidcflow.learn.snapshot import COLUMNS, Snapshot, in_order, read_table, sector_rows, snapshot_in, weight_column
+from lidcflow.learn.snapshot import COLUMNS, Snapshot, ordered_rows, read_table, sector_rows, snapshot_in, weight_column
 from lidcflow.stats.estimate import Record
 from lidcflow.volume.sectors import sector_of, sector_slices
 
@@ -127,7 +127,7 @@ class TrainingSet:
             If there is no such file, it is no snapshot of a training, or not as it was saved.
         """
         rows, beside = read_table(file)
-        table = in_order(rows)
+        table = ordered_rows(rows)
         snapshot = snapshot_in(table, beside, file)
         try:
             found = beside["training"]
@@ -179,7 +179,7 @@ def fix_training_set(snapshot: Snapshot, settings: TrainingSettings, nodules: No
     return TrainingSet(fixed, own, found, _digest(fixed, own, found))
 
 
-def settings_of(file: Path) -> tuple[str, TrainingSettings] | None:
+def read_settings(file: Path) -> tuple[str, TrainingSettings] | None:
     """Read digest and settings of a file without its rows; None where it is no snapshot of a training."""
     try:
         metadata = pyarrow.parquet.read_schema(file).pandas_metadata

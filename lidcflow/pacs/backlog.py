@@ -8,15 +8,15 @@ from typing import Any
 
 from lidcflow.config.service import Since
 from lidcflow.errors import PacsError, SourceError
-from lidcflow.pacs.client import Gone, Pacs
+from lidcflow.pacs.client import NotFound, Pacs
 from lidcflow.pacs.feed import Position, StudyChange, feed_of, newest_change, number_of_page, read_feed, studies_there
-from lidcflow.pacs.places import Service
+from lidcflow.pacs.places import PacsService
 
 JUST_BEFORE = timedelta(hours=1)
 """How far back *now* reaches in a feed: the study whose arrival led to the first look is one of these."""
 
 
-def first_look(pacs: Pacs, today: date, *, now: datetime | None = None) -> tuple[list[StudyChange], Position]:
+def read_backlog(pacs: Pacs, today: date, *, now: datetime | None = None) -> tuple[list[StudyChange], Position]:
     """Read a PACS the first time, from where its setting ``since`` says, and note what is left out.
 
     Parameters
@@ -45,7 +45,7 @@ def first_look(pacs: Pacs, today: date, *, now: datetime | None = None) -> tuple
     return changes, reached.model_copy(update=noted)
 
 
-def reaches_further_back(service: Service, position: Position) -> bool:
+def since_moved_back(service: PacsService, position: Position) -> bool:
     """Tell whether ``since`` has been set to read what was left out when the PACS was first looked at."""
     since = service.config.since
     return position.since is not None and since != "now" and str(since) != position.since
@@ -114,7 +114,7 @@ def _studies_held(pacs: Pacs) -> int | None:
     """Ask Orthanc how many studies it holds; a proxy may not let that through."""
     try:
         said, _ = pacs.get_json(f"{str(feed_of(pacs)).rpartition('/')[0]}/statistics")
-    except (Gone, PacsError, SourceError):
+    except (NotFound, PacsError, SourceError):
         return None
     count = said.get("CountStudies") if isinstance(said, Mapping) else None
     return count if isinstance(count, int) else None

@@ -15,8 +15,8 @@ import httpx
 from lidcflow.errors import ConfigError, PacsError, SourceError
 from lidcflow.pacs.body import bounded, decoded
 from lidcflow.pacs.pace import Pace, PacedTransport, paced
-from lidcflow.pacs.places import Service
-from lidcflow.pacs.retry import PASSING, Excess, Passing, Patience, away
+from lidcflow.pacs.places import PacsService
+from lidcflow.pacs.retry import PASSING, Excess, FailureCount, Passing, unavailable_error
 from lidcflow.pacs.xml_model import json_of_xml
 
 
@@ -44,12 +44,12 @@ def bearer(name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def tls(service: Service) -> ssl.SSLContext:
+def tls(service: PacsService) -> ssl.SSLContext:
     """Make the context that checks the service's certificate, and shows one's own.
 
     Parameters
     ----------
-    service : Service
+    service : PacsService
         Which one.
 
     Raises
@@ -89,7 +89,7 @@ NO_CONTENT, CONFLICT, TOO_MANY, NOT_IMPLEMENTED = 204, 409, 429, 501
 T = TypeVar("T")
 
 
-class Gone(SourceError):
+class NotFound(SourceError):
     """The service answers, and does not hold what was asked for (404 or 410)."""
 
 
@@ -98,7 +98,7 @@ class Pacs:
 
     Parameters
     ----------
-    service : Service
+    service : PacsService
         Which one, and how it is reached; user, password or token are taken from the environment.
 
     Raises
@@ -107,7 +107,7 @@ class Pacs:
         If a certificate can't be read.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: PacsService) -> None:
         self.service = service
         self._client = httpx.Client(
             auth=basic(service.name),
@@ -135,7 +135,7 @@ class Pacs:
         ------
         PacsError
             If the service is away, too slow, refuses access, or sends more than was asked for.
-        Gone
+        NotFound
             If it does not hold what was asked for.
         SourceError
             If it is no DICOMweb service.
@@ -197,7 +197,7 @@ class Pacs:
         self._patiently(lambda: self._answer(request), retries)
 
     def _patiently(self, work: Callable[[], T], retries: int | None) -> T:
-        patience = Patience(self.service, retries)
+        patience = FailureCount(self.service, retries)
         while True:
             try:
                 return work()
@@ -224,7 +224,7 @@ class Pacs:
                 request = self._redirected(request, response.next_request)
             finally:
                 response.close()
-        raise away(self.service, "redirects without end")
+        raise unavailable_error(self.service, "redirects without end")
 
     def _redirected(self, request: httpx.Request, target: httpx.Request) -> httpx.Request:
         here, there = request.url, target.url
@@ -234,7 +234,7 @@ class Pacs:
         return target
 
 
-def _check_status(service: Service, response: httpx.Response) -> None:
+def _check_status(service: PacsService, response: httpx.Response) -> None:
     status = response.status_code
     if response.is_success or status == CONFLICT:
         return
@@ -244,7 +244,7 @@ def _check_status(service: Service, response: httpx.Response) -> None:
             "PACS_NAME_PASSWORD, or PACS_NAME_TOKEN, with NAME under [access.pacs] in capitals"
         )
     if status in (404, 410):
-        raise Gone(f"{service.title}: must hold what is asked for, got status {status}; check its URL and the UIDs")
+        raise NotFound(f"{service.title}: must hold what is asked for, got status {status}; check its URL and the UIDs")
     if status == TOO_MANY or (status >= 500 and status != NOT_IMPLEMENTED):
         raise Passing(f"status {status}", _retry_after_s(response))
     if response.request.method == "POST":
@@ -264,7 +264,7 @@ def _body(response: httpx.Response, pace: Pace, most_bytes: int) -> Iterator[byt
     return bounded(decoded(raw, response.headers.get("Content-Encoding", "")), most_bytes)
 
 
-def _parsed(service: Service, response: httpx.Response, body: bytes, most_bytes: int) -> Any:
+def _parsed(service: PacsService, response: httpx.Response, body: bytes, most_bytes: int) -> Any:
     """Parse JSON, or the XML that some services answer a delivery with whatever they are asked for."""
     if response.status_code == NO_CONTENT or response.headers.get("Content-Length") == "0":
         return None

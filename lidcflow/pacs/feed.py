@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 from lidcflow.dicom.values import is_uid
 from lidcflow.errors import SourceError
-from lidcflow.pacs.client import Gone, Pacs
-from lidcflow.pacs.places import Place
-from lidcflow.pacs.query import INSTANCE, STUDY, Item, find_series, number_in, search, text_in
+from lidcflow.pacs.client import NotFound, Pacs
+from lidcflow.pacs.places import PacsPlace
+from lidcflow.pacs.query import INSTANCE, STUDY, Item, number_in, query_series, search, text_in
 
 STUDY_INSTANCES = "00201208"
 """Number of Study Related Instances."""
@@ -133,7 +133,7 @@ def newest_change(pacs: Pacs) -> int:
 
 
 def _change(pacs: Pacs, study: str, *, stable: bool) -> StudyChange:
-    found = find_series(pacs, Place(pacs.service, study))
+    found = query_series(pacs, PacsPlace(pacs.service, study))
     uids = tuple(series.series_instance_uid for series in found)
     return StudyChange(study_instance_uid=study, series_instance_uids=uids, stable=stable)
 
@@ -170,7 +170,7 @@ def _study_uid(pacs: Pacs, url: str) -> str | None:
     """Return the UID of a study by Orthanc's own name of it, None when it was deleted since."""
     try:
         study, _ = pacs.get_json(url)
-    except Gone:
+    except NotFound:
         return None
     tags = study.get("MainDicomTags") if isinstance(study, Mapping) else None
     uid = tags.get("StudyInstanceUID") if isinstance(tags, Mapping) else None
@@ -214,5 +214,5 @@ def _n_instances(pacs: Pacs, uid: str, item: Item) -> int:
         return told
     try:
         return sum(1 for _ in search(pacs, f"/studies/{uid}/instances", {}, INSTANCE))
-    except Gone:
+    except NotFound:
         return 0

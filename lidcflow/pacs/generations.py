@@ -40,7 +40,7 @@ def generations(pacs: Pacs, series_instance_uid: str) -> dict[str, str]:
     return dict(pair for instances in listed for pair in _files(instances))
 
 
-def state_of(pacs: Pacs, series_instance_uid: str, instances: Collection[str]) -> str:
+def generation_of(pacs: Pacs, series_instance_uid: str, instances: Collection[str]) -> str:
     """Return what changes when any of some instances of a series is stored anew; empty where the PACS can't tell.
 
     Parameters

@@ -15,7 +15,7 @@ INSTANCES = "/instances/"
 _URL = re.compile(r"(?P<service>.+?)(?:/studies/(?P<study>[^/]+)(?:/series/(?P<series>[^/]+))?)?/?")
 
 
-class Service(NamedTuple):
+class PacsService(NamedTuple):
     """A DICOMweb service.
 
     Parameters
@@ -40,10 +40,10 @@ class Service(NamedTuple):
         return self.config.url.rstrip("/")
 
 
-class Place(NamedTuple):
+class PacsPlace(NamedTuple):
     """A service, or a study or series in it."""
 
-    service: Service
+    service: PacsService
     study: str | None = None
     series: str | None = None
 
@@ -59,7 +59,7 @@ def is_pacs(source: str) -> bool:
     return source.startswith((PREFIX, "http://", "https://"))
 
 
-def place_of(source: str, access: Access) -> Place:
+def parse_address(source: str, access: Access) -> PacsPlace:
     """Find the service that a source names, and the part of it.
 
     Parameters
@@ -78,7 +78,7 @@ def place_of(source: str, access: Access) -> Place:
     return _named(source, access) if source.startswith(PREFIX) else _addressed(source, access)
 
 
-def series_url(service: Service, study: str, series: str) -> str:
+def series_url(service: PacsService, study: str, series: str) -> str:
     """Return the address of a series.
 
     Raises
@@ -86,7 +86,7 @@ def series_url(service: Service, study: str, series: str) -> str:
     SourceError
         If a UID is none: it may lead elsewhere.
     """
-    place = _checked(Place(service, study, series))
+    place = _checked(PacsPlace(service, study, series))
     return f"{service.url}/studies/{place.study}/series/{place.series}"
 
 
@@ -102,7 +102,7 @@ def split_instance(path: str) -> tuple[str, str]:
     return series, uid
 
 
-def _named(source: str, access: Access) -> Place:
+def _named(source: str, access: Access) -> PacsPlace:
     name, *uids = source.removeprefix(PREFIX).rstrip("/").split("/")
     if name not in access.pacs:
         known = ", ".join(sorted(access.pacs)) or "none"
@@ -112,27 +112,27 @@ def _named(source: str, access: Access) -> Place:
         )
     if len(uids) > 2:
         raise SourceError(f"source {PREFIX}{name}: must be {PREFIX}NAME/STUDY/SERIES at most, got more parts")
-    return _checked(Place(Service(name, access.pacs[name]), *uids))
+    return _checked(PacsPlace(PacsService(name, access.pacs[name]), *uids))
 
 
-def _addressed(source: str, access: Access) -> Place:
+def _addressed(source: str, access: Access) -> PacsPlace:
     parts = _URL.fullmatch(source)
     if parts is None or not re.match(SERVICE_URL, parts["service"]):
         raise SourceError(
             "source: the address of a DICOMweb service must be plain, as https://host/dicom-web, got one with a user, "
             "a query or the like; set PACS_NAME_USER and PACS_NAME_PASSWORD, with NAME under [access.pacs]"
         )
-    return _checked(Place(_known(parts["service"], access), parts["study"], parts["series"]))
+    return _checked(PacsPlace(_known(parts["service"], access), parts["study"], parts["series"]))
 
 
-def _known(url: str, access: Access) -> Service:
+def _known(url: str, access: Access) -> PacsService:
     for name, config in access.pacs.items():
         if config.url.rstrip("/") == url.rstrip("/"):
-            return Service(name, config)
-    return Service("", PacsConfig(url=url))
+            return PacsService(name, config)
+    return PacsService("", PacsConfig(url=url))
 
 
-def _checked(place: Place) -> Place:
+def _checked(place: PacsPlace) -> PacsPlace:
     for level, uid in (("StudyInstanceUID", place.study), ("SeriesInstanceUID", place.series)):
         if uid is not None and not is_uid(uid):
             raise SourceError(

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from lidcflow.dicom.values import integer_of, is_uid, text_of
 from lidcflow.errors import SourceError
-from lidcflow.pacs.client import Gone, Pacs
-from lidcflow.pacs.places import Place
-from lidcflow.pacs.retry import away
+from lidcflow.pacs.client import NotFound, Pacs
+from lidcflow.pacs.places import PacsPlace
+from lidcflow.pacs.retry import unavailable_error
 
 PAGE = 1000
 STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"
@@ -73,7 +73,7 @@ def search(pacs: Pacs, path: str, params: Mapping[str, str], *keys: str) -> Iter
     ------
     PacsError
         If the service is away, or refuses access.
-    Gone
+    NotFound
         If it does not know the path: it is no DICOMweb service, or the study is not there.
     SourceError
         If it is no DICOMweb service.
@@ -92,13 +92,13 @@ def search(pacs: Pacs, path: str, params: Mapping[str, str], *keys: str) -> Iter
         yield from fresh.values()
         seen |= fresh.keys()
         if len(seen) > MOST_RESULTS:
-            raise away(pacs.service, f"more than {MOST_RESULTS} results of one query")
+            raise unavailable_error(pacs.service, f"more than {MOST_RESULTS} results of one query")
         offset += len(found)
         if not fresh or (len(found) < PAGE and "Warning" not in headers):
             return
 
 
-def find_series(pacs: Pacs, place: Place) -> list[FoundSeries]:
+def query_series(pacs: Pacs, place: PacsPlace) -> list[FoundSeries]:
     """List the series of a place: all of a service or of a study that have the modality of its settings, or the one.
 
     Raises
@@ -111,7 +111,7 @@ def find_series(pacs: Pacs, place: Place) -> list[FoundSeries]:
     try:
         items = search(pacs, path, {**wanted, "includefield": SERIES_INSTANCES}, STUDY, SERIES)
         series = [_series(item, place) for item in items if _is_wanted(item, place)]
-    except Gone:
+    except NotFound:
         if place.study is None:
             raise
         pacs.check_answers()
@@ -132,7 +132,7 @@ def instance_uids(pacs: Pacs, study: str, series: str) -> frozenset[str]:
     try:
         found = search(pacs, f"/studies/{study}/series/{series}/instances", {}, INSTANCE)
         return frozenset(filter(is_uid, (text_in(item, INSTANCE) for item in found)))
-    except Gone:
+    except NotFound:
         pacs.check_answers()
         return frozenset()
 
@@ -144,12 +144,12 @@ def _items(pacs: Pacs, answer: Any) -> list[Item]:
     return items
 
 
-def _is_wanted(item: Item, place: Place) -> bool:
+def _is_wanted(item: Item, place: PacsPlace) -> bool:
     """Look at an answer again: servers leave out of a query what they do not know."""
     if place.series:
         return text_in(item, SERIES) == place.series
     return text_in(item, MODALITY) in ("", place.service.config.modality)
 
 
-def _series(item: Item, place: Place) -> FoundSeries:
+def _series(item: Item, place: PacsPlace) -> FoundSeries:
     return FoundSeries(place.study or text_in(item, STUDY), text_in(item, SERIES), number_in(item, SERIES_INSTANCES))

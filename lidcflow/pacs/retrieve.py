@@ -8,11 +8,11 @@ from email.message import Message
 from typing import NamedTuple
 
 from lidcflow.config.service import PacsConfig
-from lidcflow.dicom.records import Reason
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.errors import PacsError, SeriesRefused
-from lidcflow.pacs.client import ANSWER_BYTES, Gone, Pacs
+from lidcflow.pacs.client import ANSWER_BYTES, NotFound, Pacs
 from lidcflow.pacs.query import Item
-from lidcflow.pacs.retry import PASSING, Excess, Passing, Patience
+from lidcflow.pacs.retry import PASSING, Excess, FailureCount, Passing
 
 PART_BYTES = 2 * 2**30
 """The longest part by default: a multi-frame CT of 2,000 frames of 512 x 512 has 1 GiB."""
@@ -232,7 +232,7 @@ def instances(pacs: Pacs, url: str, bounds: Bounds | None = None) -> Generator[b
     ----------
     DICOM PS3.18 section 10.4.
     """
-    patience = Patience(pacs.service)
+    patience = FailureCount(pacs.service)
     most = bounds or bounds_of(pacs.service.config)
     limits = {"most_parts": most.n_instances, "part_bytes": most.instance_bytes}
     with _of_one_series(pacs, url):
@@ -245,9 +245,11 @@ def instances(pacs: Pacs, url: str, bounds: Bounds | None = None) -> Generator[b
                 patience.wait(error)
 
 
-def gone(url: str) -> SeriesRefused:
+def deleted_refusal(url: str) -> SeriesRefused:
     """Make the refusal of a series that was deleted under way."""
-    return SeriesRefused(Reason.GONE, f"series {_uid(url)}: must stay in the PACS while it is read, but it is gone")
+    return SeriesRefused(
+        VerdictReason.GONE, f"series {_uid(url)}: must stay in the PACS while it is read, but it is gone"
+    )
 
 
 @contextmanager
@@ -255,14 +257,14 @@ def _of_one_series(pacs: Pacs, url: str) -> Iterator[None]:
     """Tell one series that is not given from a service that is away."""
     try:
         yield
-    except Gone:
+    except NotFound:
         pacs.check_answers()
-        raise gone(url) from None
+        raise deleted_refusal(url) from None
     except PacsError as error:
         pacs.check_answers()
         found = str(error).partition(", got ")[2].partition(";")[0]
         raise SeriesRefused(
-            Reason.UNREADABLE,
+            VerdictReason.UNREADABLE,
             f"series {_uid(url)}: the PACS must give it whole, got {found}; look at it there, and try again",
         ) from None
 

@@ -6,8 +6,8 @@ import time
 
 import httpx
 
-from lidcflow.errors import PacsAway, PacsError
-from lidcflow.pacs.places import Service
+from lidcflow.errors import PacsError, PacsUnavailable
+from lidcflow.pacs.places import PacsService
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 30.0
 
@@ -25,7 +25,7 @@ class Excess(Exception):
 
 
 PASSING = (Passing, Excess, httpx.TransportError)
-"""What `Patience` decides on: everything that is asked of a PACS here may be asked twice."""
+"""What `FailureCount` decides on: everything that is asked of a PACS here may be asked twice."""
 
 _CERTIFICATES = {
     "CERTIFICATE_VERIFY_FAILED": "its certificate must be one that can be verified, got another; set ca_bundle",
@@ -38,18 +38,18 @@ _CERTIFICATES = {
 # doubles a delay. Which failures pass, the wait that a service asks for and the sentences would stay, as callables of
 # it; and `lidcflow.pacs.retrieve` waits inside a generator that has already yielded instances, which is no function
 # that could be called again.
-class Patience:
+class FailureCount:
     """Counts failures, and waits after each until there were too many.
 
     Parameters
     ----------
-    service : Service
+    service : PacsService
         Whose settings count.
     retries : int, optional
         Instead of the service's.
     """
 
-    def __init__(self, service: Service, retries: int | None = None) -> None:
+    def __init__(self, service: PacsService, retries: int | None = None) -> None:
         self._service = service
         self._left = service.config.retries if retries is None else retries
         self._delay_s = FIRST_DELAY_S
@@ -66,15 +66,15 @@ class Patience:
             if mark in str(error):
                 raise PacsError(f"{self._service.title}: {sentence}") from None
         if self._left == 0 or isinstance(error, Excess):
-            raise away(self._service, _found(error, self._service.config.timeout_s)) from None
+            raise unavailable_error(self._service, _found(error, self._service.config.timeout_s)) from None
         self._left -= 1
         time.sleep(min(max(self._delay_s, getattr(error, "wait_s", 0.0)), LONGEST_DELAY_S))
         self._delay_s *= 2
 
 
-def away(service: Service, found: str) -> PacsAway:
+def unavailable_error(service: PacsService, found: str) -> PacsUnavailable:
     """Say that a service did not answer as it must."""
-    return PacsAway(
+    return PacsUnavailable(
         f"{service.title}: the PACS must answer, got {found}; check the network and the service, and run again: "
         "what is finished is kept"
     )

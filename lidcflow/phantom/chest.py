@@ -20,7 +20,7 @@ NO_BUMPS = np.zeros((0, 5))
 
 
 @dataclass(frozen=True)
-class Frame:
+class ChestFrame:
     """Where the inner chest lies: x to the patient's left, y to the back, depth below the top of the scan.
 
     Attributes
@@ -62,7 +62,7 @@ class Chest:
 
     Attributes
     ----------
-    frame : Frame
+    frame : ChestFrame
         Position and size.
     fat_mm : float
         Thickness of the fat below the skin.
@@ -82,7 +82,7 @@ class Chest:
         x, y, depth, height and reach in mm of the places where the lung is pushed outwards.
     """
 
-    frame: Frame
+    frame: ChestFrame
     fat_mm: float
     breasts: float
     heart: float
@@ -117,13 +117,13 @@ class Chest:
         return push
 
 
-def random_frame(rng: Generator, fov_mm: float, extent_mm: float) -> Frame:
+def random_frame(rng: Generator, fov_mm: float, extent_mm: float) -> ChestFrame:
     """Draw where the chest lies, as technologists frame it: the lungs fill most of the image and the scan."""
     half_width = float(np.clip(rng.normal(0.375, 0.03) * fov_mm, 95, 175))
     x_mm, y_mm = rng.normal(0, 0.012) * fov_mm, rng.normal(0.03, 0.018) * fov_mm
     apex_mm, base_mm = _random_ends(rng, extent_mm)
     half_depth = half_width * float(np.clip(rng.normal(0.73, 0.05), 0.6, 0.86))
-    return Frame(x_mm, y_mm, apex_mm, base_mm, half_width, half_depth)
+    return ChestFrame(x_mm, y_mm, apex_mm, base_mm, half_width, half_depth)
 
 
 def _random_ends(rng: Generator, extent_mm: float) -> tuple[float, float]:
@@ -136,7 +136,7 @@ def _random_ends(rng: Generator, extent_mm: float) -> tuple[float, float]:
     return apex_mm, base_mm
 
 
-def random_chest(rng: Generator, frame: Frame, *, contrast_used: bool) -> Chest:
+def random_chest(rng: Generator, frame: ChestFrame, *, contrast_used: bool) -> Chest:
     """Draw build and tissues of a patient."""
     return Chest(
         frame=frame,

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from lidcflow.phantom.grid import Grid
-from lidcflow.phantom.nodules import Lesion, MeanRatings, Patch, look_of
+from lidcflow.phantom.nodules import Lesion, MeanRatings, Patch, tissue_of
 from lidcflow.phantom.shapes import Waves, random_waves
 
 BENIGN, MALIGNANT = 1, 2
@@ -77,7 +77,7 @@ def random_lesion(rng: Generator, label: int, centre_mm: tuple[float, float, flo
     lobe_mm = radius * (0.05 + 0.055 * (ratings.lobulation - 1.0))
     lobes = random_waves(rng, 0.9 * radius + 1.5, 2.5 * radius + 4.0)
     outline = BlobOutline(centre_mm, radius, axes, lobes, lobe_mm)
-    return Lesion(outline, look_of(ratings, outline, rng))
+    return Lesion(outline, tissue_of(ratings, outline, rng))
 
 
 def random_ratings(rng: Generator, label: int, diameter_mm: float) -> MeanRatings:

@@ -10,7 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from lidcflow.phantom.anatomy import lung_distance
-from lidcflow.phantom.chest import Chest, Frame, random_frame
+from lidcflow.phantom.chest import Chest, ChestFrame, random_frame
 from lidcflow.phantom.nodules import Outline
 
 FIRST_TRIES, NEAR_TRIES = 40, 30
@@ -42,7 +42,7 @@ def fit_chest(rng: Generator, chest: Chest, outlines: Sequence[Outline], fov_mm:
     return _with_bumps(replace(chest, frame=best), spots)
 
 
-def _shifted(rng: Generator, frame: Frame) -> Frame:
+def _shifted(rng: Generator, frame: ChestFrame) -> ChestFrame:
     x, y, apex, base = rng.normal(0, (4.0, 5.0, 5.0, 6.0))
     return replace(
         frame,

@@ -61,7 +61,7 @@ class Outline(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class Tissue:
     """What a nodule is made of.
 
     Attributes
@@ -100,15 +100,15 @@ class Lesion:
     """A nodule: where and how."""
 
     outline: Outline
-    look: Look
+    look: Tissue
 
 
-def look_of(ratings: MeanRatings, outline: Outline, rng: Generator) -> Look:
+def tissue_of(ratings: MeanRatings, outline: Outline, rng: Generator) -> Tissue:
     """Translate ratings to densities and shapes; two nodules rated alike still differ a little."""
     hu = float(np.interp(ratings.texture, (1, 2, 3, 4, 5), (-640, -540, -400, -90, 28))) + rng.normal(0, 22)
     mixed = 1.6 < ratings.texture < 4.4
     inside = {2: 4.0, 3: -75.0, 4: -850.0}.get(round(ratings.internal_structure))
-    return Look(
+    return Tissue(
         hu=hu,
         core_hu=inside if inside is not None else float(rng.normal(15, 20)),
         core=float(rng.uniform(0.45, 0.7)) if inside is not None or mixed else 0.0,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lidcflow.phantom.capsules import capsule_cover
 from lidcflow.phantom.grid import Grid
-from lidcflow.phantom.nodules import Lesion, Look, Outline, Patch
+from lidcflow.phantom.nodules import Lesion, Outline, Patch, Tissue
 
 SOFT_TISSUE_HU = -300.0
 LIFT_HU = 110.0
@@ -47,7 +47,7 @@ def paint_lesion(hu: NDArray[np.float32], lesion: Lesion, grid: Grid, depth_mm: 
     hu[image] = below + cover * (lifted if lesion.look.core_hu > SOFT_TISSUE_HU else fading)
 
 
-def _paint_spicules(hu: NDArray[np.float32], look: Look, grid: Grid, depth_mm: float, thickness_mm: float) -> None:
+def _paint_spicules(hu: NDArray[np.float32], look: Tissue, grid: Grid, depth_mm: float, thickness_mm: float) -> None:
     pixels, cover = capsule_cover(look.spicules, grid, depth_mm, thickness_mm)
     below = hu.ravel()[pixels]
     rise = np.maximum(np.float32(look.hu) - below, np.float32(0))
@@ -67,7 +67,7 @@ def _overlap(patch: Patch, size: int) -> tuple[tuple[slice, slice], Patch]:
     return image, patch._replace(row=patch.row + top, column=patch.column + left, inside_mm=part)
 
 
-def _cover(part: Patch, look: Look, grid: Grid) -> NDArray[np.float32]:
+def _cover(part: Patch, look: Tissue, grid: Grid) -> NDArray[np.float32]:
     deepest = float(part.inside_mm.max())
     edge = np.float32(max(min(look.edge_mm, 1.2 * max(deepest, 0.5)), 0.9, grid.spacing_mm))
     share = np.clip(part.inside_mm / edge + np.float32(0.5), np.float32(0), np.float32(1))
@@ -89,7 +89,7 @@ def _target(part: Patch, lesion: Lesion, grid: Grid, depth_mm: float) -> NDArray
 
 
 def _calcium(
-    look: Look,
+    look: Tissue,
     outline: Outline,
     place: Place,
     depth: NDArray[np.float32],

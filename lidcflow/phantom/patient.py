@@ -16,7 +16,7 @@ from lidcflow.phantom.contours import ConsensusOutline, consensus_outline, mean_
 from lidcflow.phantom.dicom import SeriesHeader
 from lidcflow.phantom.fit import fit_chest
 from lidcflow.phantom.grid import Enlarger, Grid
-from lidcflow.phantom.nodules import Lesion, look_of
+from lidcflow.phantom.nodules import Lesion, tissue_of
 from lidcflow.phantom.render import Painter, Scene, sample_anatomy
 from lidcflow.phantom.scanner import Detector, random_protocol
 from lidcflow.phantom.scene import build_scene, generator
@@ -115,6 +115,6 @@ def _random_scene(rng: Generator, scan: LidcScan, grid: Grid, extent_mm: float) 
 
 def _lesions(rng: Generator, nodules: Sequence[LidcNodule], outlines: Sequence[ConsensusOutline]) -> list[Lesion]:
     return [
-        Lesion(outline, look_of(mean_ratings(nodule), outline, rng))
+        Lesion(outline, tissue_of(mean_ratings(nodule), outline, rng))
         for nodule, outline in zip(nodules, outlines, strict=True)
     ]

@@ -15,7 +15,7 @@ import numpy as np
 
 from lidcflow.config import Access
 from lidcflow.dicom.records import SourceSlice
-from lidcflow.dicom.syntaxes import Layout, layout_of
+from lidcflow.dicom.syntaxes import PixelLayout, pixel_layout
 from lidcflow.errors import SeriesRefused
 from lidcflow.pixels.decode import stored_pixels
 from lidcflow.pixels.encoded import raw_pixels
@@ -56,7 +56,7 @@ def _are_of_one_kind(pair: Pair) -> bool:
 
 def _is_encoded(pair: Pair) -> bool:
     """Return whether equal pixels may have different bytes: encoders of one syntax differ."""
-    return any(layout_of(source.transfer_syntax_uid) is Layout.ENCAPSULATED for source in pair)
+    return any(pixel_layout(source.transfer_syntax_uid) is PixelLayout.ENCAPSULATED for source in pair)
 
 
 def _have_equal_bytes(pair: Pair, access: Access) -> bool:

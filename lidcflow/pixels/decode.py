@@ -14,9 +14,9 @@ from pydicom.uid import UID
 
 from lidcflow.dicom.codestreams import is_signed, sound_frame
 from lidcflow.dicom.quiet import quiet
-from lidcflow.dicom.records import PixelFormat, Reason, SourceSlice
+from lidcflow.dicom.records import PixelFormat, SourceSlice, VerdictReason
 from lidcflow.dicom.rle import decode_rle
-from lidcflow.dicom.syntaxes import SYNTAXES, Codestream, Layout
+from lidcflow.dicom.syntaxes import SYNTAXES, Codestream, PixelLayout
 from lidcflow.errors import SeriesRefused
 from lidcflow.pixels.encoded import cut_short, damaged, encoded_frame, inflated_pixels
 from lidcflow.pixels.open import Opener, as_it_came, open_file, refused
@@ -84,7 +84,7 @@ def _contradicted(source: SourceSlice) -> SeriesRefused:
         f"instance {source.sop_instance_uid}: PixelRepresentation must be that of its JPEG 2000 stream, got {header} "
         f"values for a stream of {stream} ones; export the series again, uncompressed if that is possible"
     )
-    return SeriesRefused(Reason.UNSUPPORTED_PIXELS, sentence)
+    return SeriesRefused(VerdictReason.UNSUPPORTED_PIXELS, sentence)
 
 
 def _decode(frame: bytes, codestream: Codestream | None, source: SourceSlice, stored: NDArray[np.integer]) -> None:
@@ -230,11 +230,11 @@ def _read_big_endian(file: BinaryIO, source: SourceSlice, stored: NDArray[np.int
     stored.byteswap(inplace=True)
 
 
-_READERS: dict[Layout, Callable[[BinaryIO, SourceSlice, NDArray[np.integer]], None]] = {
-    Layout.LITTLE_ENDIAN: _read_little_endian,
-    Layout.BIG_ENDIAN: _read_big_endian,
-    Layout.DEFLATED: read_deflated,
-    Layout.ENCAPSULATED: read_encapsulated,
+_READERS: dict[PixelLayout, Callable[[BinaryIO, SourceSlice, NDArray[np.integer]], None]] = {
+    PixelLayout.LITTLE_ENDIAN: _read_little_endian,
+    PixelLayout.BIG_ENDIAN: _read_big_endian,
+    PixelLayout.DEFLATED: read_deflated,
+    PixelLayout.ENCAPSULATED: read_encapsulated,
 }
 
 

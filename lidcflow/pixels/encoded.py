@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, NamedTuple
 from lidcflow.config import Access
 from lidcflow.dicom.elements import inflated, read_syntax
 from lidcflow.dicom.frames import joined_items
-from lidcflow.dicom.records import Reason, SourceSlice
-from lidcflow.dicom.syntaxes import SYNTAXES, Layout
+from lidcflow.dicom.records import SourceSlice, VerdictReason
+from lidcflow.dicom.syntaxes import SYNTAXES, PixelLayout
 from lidcflow.errors import SeriesRefused
 from lidcflow.pixels.open import as_it_came, compressed_bytes, slice_opener
 from lidcflow.source.location import OnDisk, location_of
@@ -24,7 +24,7 @@ MOST_MARKS = 64
 """Places from which a deflated multi-frame object is inflated again; each takes about 50 KB."""
 
 
-class Mark(NamedTuple):
+class InflatePoint(NamedTuple):
     """A place in a deflated data set from which inflation can go on."""
 
     inflated_bytes: int
@@ -52,9 +52,9 @@ def raw_pixels(source: SourceSlice, access: Access) -> bytes:
     with slice_opener([source], access) as opened, opened(source) as file:
         source = as_it_came(file, source)
         layout = SYNTAXES[source.transfer_syntax_uid].layout
-        if layout is Layout.ENCAPSULATED:
+        if layout is PixelLayout.ENCAPSULATED:
             return encoded_frame(file, source)
-        if layout is Layout.DEFLATED:
+        if layout is PixelLayout.DEFLATED:
             return inflated_pixels(file, source)
         file.seek(source.pixel_offset)
         return file.read(source.pixels.n_bytes)
@@ -136,12 +136,12 @@ def _inflated_frame(file: BinaryIO, source: SourceSlice) -> bytes:
     return bytes(frame)
 
 
-def _marks_of(file: BinaryIO, source: SourceSlice) -> list[Mark]:
+def _marks_of(file: BinaryIO, source: SourceSlice) -> list[InflatePoint]:
     return _marks(source.path, source.file_bytes, version_of(os.fstat(file.fileno())))
 
 
 @lru_cache(maxsize=1)
-def _marks(path: str, file_bytes: int, _version: str) -> list[Mark]:
+def _marks(path: str, file_bytes: int, _version: str) -> list[InflatePoint]:
     """Inflate a data set once in each version of its file, and mark places of even distance in the file."""
     every = file_bytes // MOST_MARKS
     with open(path, "rb") as file:
@@ -150,23 +150,23 @@ def _marks(path: str, file_bytes: int, _version: str) -> list[Mark]:
         while chunk := file.read(CHUNK_BYTES):
             inflated_bytes += len(inflater.decompress(chunk))
             if file.tell() >= marks[-1].file_offset + every:
-                marks.append(Mark(inflated_bytes, file.tell(), inflater.copy()))
+                marks.append(InflatePoint(inflated_bytes, file.tell(), inflater.copy()))
     return marks
 
 
-def _start_mark(file: BinaryIO) -> Mark:
+def _start_mark(file: BinaryIO) -> InflatePoint:
     """Mark where the data set starts, and leave the file there."""
     read_syntax(file)
-    return Mark(0, file.tell(), zlib.decompressobj(-zlib.MAX_WBITS))
+    return InflatePoint(0, file.tell(), zlib.decompressobj(-zlib.MAX_WBITS))
 
 
 def cut_short(source: SourceSlice) -> SeriesRefused:
     """Make the refusal of compressed pixels that end too early."""
     sentence = f"instance {source.sop_instance_uid}: compressed pixels must be whole, got a part; copy the file again"
-    return SeriesRefused(Reason.TRUNCATED, sentence)
+    return SeriesRefused(VerdictReason.TRUNCATED, sentence)
 
 
 def damaged(source: SourceSlice, found: str) -> SeriesRefused:
     """Make the refusal of compressed pixels that make no sense."""
     sentence = f"instance {source.sop_instance_uid}: compressed pixels must be sound, got {found}; copy the file again"
-    return SeriesRefused(Reason.UNREADABLE, sentence)
+    return SeriesRefused(VerdictReason.UNREADABLE, sentence)

@@ -15,14 +15,14 @@ from lidcflow.config import Access
 from lidcflow.dicom.facts import Facts
 from lidcflow.dicom.geometry import normal_of
 from lidcflow.dicom.quiet import quiet
-from lidcflow.dicom.records import Reason, SourceSlice
+from lidcflow.dicom.records import SourceSlice, VerdictReason
 from lidcflow.errors import SeriesRefused
 from lidcflow.headers.checks import are_readable, are_whole
 from lidcflow.headers.fingerprint import salt_of, seal_of
 from lidcflow.headers.header import Header, header_of
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import INSTANCES, place_of, split_instance
-from lidcflow.pacs.retrieve import bounds_of, gone, instances
+from lidcflow.pacs.places import INSTANCES, parse_address, split_instance
+from lidcflow.pacs.retrieve import bounds_of, deleted_refusal, instances
 from lidcflow.pixels.padding import check_excess
 
 HELD_BYTES = 2**30
@@ -109,7 +109,7 @@ class Arrivals:
         for content in self._instances(uid):
             self._hold(content)
         if uid not in self._held:
-            raise gone(self._url)
+            raise deleted_refusal(self._url)
 
     def _hold(self, content: bytes) -> None:
         header = header_of(content, self._url, self._salt, self._known)
@@ -139,7 +139,7 @@ def arriving(slices: Sequence[SourceSlice], access: Access) -> Iterator[Callable
     with ExitStack() as stack, quiet():
         arrivals: dict[str, Arrivals] = {}
         for url, own in wanted.items():
-            pacs = stack.enter_context(Pacs(place_of(url, access).service))
+            pacs = stack.enter_context(Pacs(parse_address(url, access).service))
             arrivals[url] = stack.enter_context(closing(Arrivals(pacs, url, own)))
         yield lambda source: arrivals[split_instance(source.path)[0]].open(source)
 
@@ -149,7 +149,7 @@ def _located(source: SourceSlice, header: Header, content: bytes) -> SourceSlice
     found = header.frames[source.frame_number - 1 : source.frame_number] if source.frame_number else (header,)
     if not found or not _as_indexed(source, found[0]):
         raise SeriesRefused(
-            Reason.CHANGED,
+            VerdictReason.CHANGED,
             f"instance {source.sop_instance_uid}: must come from the PACS as it was indexed, got another; "
             "index the source again",
         )

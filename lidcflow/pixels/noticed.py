@@ -33,7 +33,7 @@ NEIGHBOURS = 3
 
 
 @dataclass(frozen=True)
-class Noticed:
+class PixelFaults:
     """What is wrong with the pixels of a series.
 
     Parameters
@@ -62,7 +62,7 @@ class Noticed:
         return tuple(flag for flag, what in found.items() if what)
 
 
-NOTHING = Noticed()
+NOTHING = PixelFaults()
 
 
 class SliceWatch:
@@ -89,7 +89,7 @@ class SliceWatch:
         else:
             self._bands[index] = _constant_rows(peak), _constant_rows(peak[::-1])
 
-    def noticed(self, weights: NDArray[np.float64]) -> Noticed:
+    def noticed(self, weights: NDArray[np.float64]) -> PixelFaults:
         """Return what was seen.
 
         Parameters
@@ -99,7 +99,7 @@ class SliceWatch:
         """
         shares = weights[:, self._blank].sum(axis=1)
         slabs = np.flatnonzero(shares >= BLANK_SHARE - 1e-9).tolist()
-        return Noticed(tuple(self._blank), tuple(self._partly_blank()), tuple(slabs))
+        return PixelFaults(tuple(self._blank), tuple(self._partly_blank()), tuple(slabs))
 
     def _partly_blank(self) -> list[int]:
         """Name the slices whose constant band is far wider than around: a masked background grows slowly."""

@@ -12,12 +12,12 @@ from types import TracebackType
 from typing import BinaryIO, cast
 
 from lidcflow.config import Access
-from lidcflow.dicom.records import Reason, SourceSlice
-from lidcflow.dicom.syntaxes import SYNTAXES, Layout
+from lidcflow.dicom.records import SourceSlice, VerdictReason
+from lidcflow.dicom.syntaxes import SYNTAXES, PixelLayout
 from lidcflow.errors import SeriesRefused
 from lidcflow.headers.fingerprint import begins_as, object_begins_as
 from lidcflow.pixels.from_pacs import Arrived, arriving
-from lidcflow.source.bucket import Fetched, Part, fetch
+from lidcflow.source.bucket import Fetched, FileRange, fetch_range
 from lidcflow.source.location import InBucket, InPacs, OnDisk, location_of
 from lidcflow.source.versions import version_of
 
@@ -148,12 +148,12 @@ def refused(source: SourceSlice, found: str) -> SeriesRefused:
         f"instance {source.sop_instance_uid}: the file must stay as it was indexed, but it {found}; "
         "index the source again"
     )
-    return SeriesRefused(Reason.UNREADABLE, sentence)
+    return SeriesRefused(VerdictReason.UNREADABLE, sentence)
 
 
 def changed(source: SourceSlice, found: str) -> SeriesRefused:
     """Make the refusal of a slice whose file has changed since it was indexed."""
-    return SeriesRefused(Reason.CHANGED, refused(source, found).sentence)
+    return SeriesRefused(VerdictReason.CHANGED, refused(source, found).sentence)
 
 
 def _other_size(source: SourceSlice, found_bytes: int) -> str:
@@ -183,7 +183,7 @@ def _opener_ahead(objects: Sequence[SourceSlice], pool: ThreadPoolExecutor, acce
 
     def fetch_next() -> None:
         for source in waiting:
-            under_way.append(pool.submit(fetch, source.path, *_range(source), access))
+            under_way.append(pool.submit(fetch_range, source.path, *_range(source), access))
             return
 
     def opened(source: SourceSlice) -> BinaryIO:
@@ -195,12 +195,12 @@ def _opener_ahead(objects: Sequence[SourceSlice], pool: ThreadPoolExecutor, acce
     return opened
 
 
-def _part(source: SourceSlice, fetched: Fetched) -> Part:
+def _part(source: SourceSlice, fetched: Fetched) -> FileRange:
     if fetched.size_bytes != source.file_bytes:
         raise changed(source, _other_size(source, fetched.size_bytes))
     if source.version and fetched.version != source.version:
         raise changed(source, "has another content than when it was listed")
-    return Part(fetched.content, _range(source)[0])
+    return FileRange(fetched.content, _range(source)[0])
 
 
 def _deflated(source: SourceSlice) -> tuple[int, int]:
@@ -215,11 +215,11 @@ def _encapsulated(source: SourceSlice) -> tuple[int, int]:
     return source.pixel_offset, source.pixel_offset + compressed_bytes(source)
 
 
-_RANGES: dict[Layout, Callable[[SourceSlice], tuple[int, int]]] = {
-    Layout.LITTLE_ENDIAN: _pixels,
-    Layout.BIG_ENDIAN: _pixels,
-    Layout.DEFLATED: _deflated,
-    Layout.ENCAPSULATED: _encapsulated,
+_RANGES: dict[PixelLayout, Callable[[SourceSlice], tuple[int, int]]] = {
+    PixelLayout.LITTLE_ENDIAN: _pixels,
+    PixelLayout.BIG_ENDIAN: _pixels,
+    PixelLayout.DEFLATED: _deflated,
+    PixelLayout.ENCAPSULATED: _encapsulated,
 }
 
 

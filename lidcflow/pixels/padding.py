@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from lidcflow.config import Access
-from lidcflow.dicom.records import Reason
-from lidcflow.headers.checks import excess_bytes, refusal
+from lidcflow.dicom.records import VerdictReason
+from lidcflow.headers.checks import excess_bytes, series_refusal
 from lidcflow.headers.header import Header
 from lidcflow.source.location import InBucket, InPacs, OnDisk, location_of, open_at
 
@@ -73,7 +73,7 @@ def check_excess(file: BinaryIO, header: Header, headers: Sequence[Header]) -> N
             f"{pixels.rows} x {pixels.columns} pixels with other values after the first {pixels.n_bytes} bytes in "
             f"instance {header.sop_instance_uid}; export the series again, Rows or Columns may be wrong"
         )
-        raise refusal(headers, Reason.UNSUPPORTED_PIXELS, sentence)
+        raise series_refusal(headers, VerdictReason.UNSUPPORTED_PIXELS, sentence)
 
 
 def _check(location: OnDisk | InBucket, header: Header, headers: Sequence[Header], access: Access) -> None:
@@ -85,4 +85,4 @@ def _check(location: OnDisk | InBucket, header: Header, headers: Sequence[Header
             f"instance {header.sop_instance_uid}: pixel data that are longer than the pixels must be readable, "
             f"got {type(error).__name__}; check the file"
         )
-        raise refusal(headers, Reason.UNREADABLE, sentence) from None
+        raise series_refusal(headers, VerdictReason.UNREADABLE, sentence) from None

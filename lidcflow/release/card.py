@@ -27,7 +27,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def plain(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Keep a text from outside, as the name of a kernel, from meaning anything in Markdown or HTML.
 
     Examples
@@ -89,7 +89,9 @@ def splits_table(data: DataFacts) -> str:
 def acquisition_table(data: DataFacts) -> str:
     """Lay out how the series were acquired, in counts of series."""
     counted = {"manufacturer": data.manufacturers, "kernel": data.kernels, "contrast": data.contrast}
-    rows = [[name, ", ".join(f"{plain(value)} {n}" for value, n in of.items())] for name, of in counted.items()]
+    rows = [
+        [name, ", ".join(f"{escape_markdown(value)} {n}" for value, n in of.items())] for name, of in counted.items()
+    ]
     if data.slice_thickness_mm:
         least, median, most = data.slice_thickness_mm
         rows.append(["slice thickness", f"{least:g} to {most:g} mm, median {median:g} mm"])

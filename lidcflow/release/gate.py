@@ -26,8 +26,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lidcflow.config import Config, GateConfig
-from lidcflow.release.gate_rows import said
-from lidcflow.release.record import Check, Gate, ReleaseRecord
+from lidcflow.release.gate_rows import format_difference
+from lidcflow.release.record import Gate, GateCheck, ReleaseRecord
 from lidcflow.release.rules import (
     PRIOR,
     Candidate,
@@ -40,7 +40,7 @@ from lidcflow.release.rules import (
 )
 
 
-def judge(candidate: Candidate, champions: Sequence[Champion], settings: GateConfig) -> Gate:
+def judge_release(candidate: Candidate, champions: Sequence[Champion], settings: GateConfig) -> Gate:
     """Decide whether a release may become champion by itself, rule by rule.
 
     Parameters
@@ -105,16 +105,19 @@ def why_not_comparable(
     return ""
 
 
-def _broken(check: Check) -> str:
-    return check.remark if check.figure == "comparable" else f"{check.split} {check.rule}, got {said(check)}"
+def _broken(check: GateCheck) -> str:
+    return (
+        check.remark if check.figure == "comparable" else f"{check.split} {check.rule}, got {format_difference(check)}"
+    )
 
 
-def _kept(checks: Sequence[Check], patients: int, compared: str) -> str:
+def _kept(checks: Sequence[GateCheck], patients: int, compared: str) -> str:
     """Say why a release passed, with its differences from the last it was compared with first."""
     of_whole = {(check.against, check.figure): check for check in checks if check.sector is None}
     words = "better than the" if compared == PRIOR else "no worse than"
     told = [
-        f"slice AUROC {said(of_whole[name, 'auroc'])}, log loss {said(of_whole[name, 'log_loss'])}"
+        f"slice AUROC {format_difference(of_whole[name, 'auroc'])}, "
+        f"log loss {format_difference(of_whole[name, 'log_loss'])}"
         for name in compared.split(" and ")
     ]
     return f"{words} {compared} on the same {patients} validation patients: {'; '.join(told)}"

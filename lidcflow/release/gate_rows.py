@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lidcflow.release.record import Check
+from lidcflow.release.record import GateCheck
 
 OUTCOMES = {True: "passed", False: "refused", None: "not judged"}
 
 
-def said(check: Check) -> str:
+def format_difference(check: GateCheck) -> str:
     """Say what was measured, differences with their sign and those of log loss as a percentage.
 
     Examples
@@ -26,25 +26,25 @@ def said(check: Check) -> str:
     return f"{value.value:{form}}{interval}"
 
 
-def check_rows(checks: Sequence[Check]) -> list[tuple[str, str, str, str]]:
+def check_rows(checks: Sequence[GateCheck]) -> list[tuple[str, str, str, str]]:
     """List the checks: rule, whose patients, what was measured, outcome; sectors that were not judged in one row."""
     rows = [
-        (check.rule, check.split, said(check), check.remark or OUTCOMES[check.passed])
+        (check.rule, check.split, format_difference(check), check.remark or OUTCOMES[check.passed])
         for check in checks
         if _has_own_row(check)
     ]
-    alike: dict[str, list[Check]] = {}
+    alike: dict[str, list[GateCheck]] = {}
     for check in checks:
         if not _has_own_row(check):
             alike.setdefault(check.against, []).append(check)
     return rows + [(_together(group), group[0].split, "-", group[0].remark) for group in alike.values()]
 
 
-def _has_own_row(check: Check) -> bool:
+def _has_own_row(check: GateCheck) -> bool:
     return check.passed is not None or check.sector is None
 
 
-def _together(checks: Sequence[Check]) -> str:
+def _together(checks: Sequence[GateCheck]) -> str:
     numbers = ", ".join(str(check.sector) for check in checks)
     against = f", against {checks[0].against}" if checks[0].against else ""
     return f"slice AUROC in sector{'s' * (len(checks) > 1)} {numbers}{against}"

@@ -25,7 +25,7 @@ class Failure(Record):
     inputs: str
 
 
-class Check(Record):
+class RetrainingCheck(Record):
     """The last check, as the workspace keeps it.
 
     Parameters
@@ -49,15 +49,15 @@ class Check(Record):
     failure: Failure | None = None
 
 
-def last_retraining_check(workspace: Path) -> Check | None:
+def last_retraining_check(workspace: Path) -> RetrainingCheck | None:
     """Return the last check of a workspace, if there was one."""
     try:
-        return Check.model_validate_json((workspace / FILE).read_bytes())
+        return RetrainingCheck.model_validate_json((workspace / FILE).read_bytes())
     except (OSError, ValidationError):
         return None
 
 
-def keep_check(workspace: Path, check: Check) -> None:
+def keep_check(workspace: Path, check: RetrainingCheck) -> None:
     """Keep a check, whole or not at all."""
     workspace.mkdir(parents=True, exist_ok=True)
     write_whole(workspace / FILE, check.model_dump_json(indent=2))

@@ -68,7 +68,7 @@ class BackbonePin(Record):
     model_sha256: str = ""
 
 
-class Check(Record):
+class GateCheck(Record):
     """One rule of the gate and what came of it; `passed` is None where too few patients could tell.
 
     Parameters
@@ -112,7 +112,7 @@ class Gate(Record):
     passed: bool
     reason: str
     compared_with: str
-    checks: tuple[Check, ...] = ()
+    checks: tuple[GateCheck, ...] = ()
 
 
 class OperatingPoint(Record):
@@ -268,7 +268,7 @@ def _deciding(train: TrainConfig) -> dict[str, Any]:
     return settings
 
 
-def settings_of(train: TrainConfig) -> dict[str, Any]:
+def training_settings(train: TrainConfig) -> dict[str, Any]:
     """Return the settings of a training by name, for a table of them."""
     settings = train.model_dump(mode="json", exclude={"backbone_weights", "backbone_sha256", "finetune"})
     if train.mode == "finetune":

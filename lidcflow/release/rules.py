@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lidcflow.config import GateConfig
-from lidcflow.release.record import Check
+from lidcflow.release.record import GateCheck
 from lidcflow.stats.bootstrap import Floats, estimate
 from lidcflow.stats.estimate import Estimate
 from lidcflow.stats.paired import Sample, auroc_draws, calibration_error_draws, log_loss_draws
@@ -69,7 +69,7 @@ class Candidate:
         return self.prior[None].repeat(len(self.on_validation), axis=0)
 
 
-def better_than_prior(candidate: Candidate) -> list[Check]:
+def better_than_prior(candidate: Candidate) -> list[GateCheck]:
     """Check that a release ranks slices better than their sector alone does, and puts better probabilities on them."""
     auroc, loss = _differences(candidate, candidate.prior_on_validation)
     higher, lower = auroc.value is not None and auroc.value > 0, loss.value is not None and loss.value < 0
@@ -78,17 +78,17 @@ def better_than_prior(candidate: Candidate) -> list[Check]:
         "log_loss": ("log loss must be below the sector prior's", loss, lower),
     }
     return [
-        Check(rule=rule, figure=figure, against=PRIOR, value=value, limit=0.0, passed=passed)
+        GateCheck(rule=rule, figure=figure, against=PRIOR, value=value, limit=0.0, passed=passed)
         for figure, (rule, value, passed) in rules.items()
     ]
 
 
-def no_worse(candidate: Candidate, champion: Champion, settings: GateConfig) -> list[Check]:
+def no_worse(candidate: Candidate, champion: Champion, settings: GateConfig) -> list[GateCheck]:
     """Check that a release is as good as a champion in the sample, or shown to be worse by less than a margin."""
     name = champion.name
     if champion.probabilities is None:
         rule = f"must be comparable with {name}"
-        return [Check(rule=rule, figure="comparable", against=name, passed=False, remark=champion.why_not)]
+        return [GateCheck(rule=rule, figure="comparable", against=name, passed=False, remark=champion.why_not)]
     auroc, loss = _differences(candidate, champion.probabilities)
     lower, higher = settings.auroc_margin, settings.log_loss_margin
     ranks = auroc.value is not None and (auroc.value >= 0 or (auroc.low is not None and auroc.low >= -lower))
@@ -96,16 +96,16 @@ def no_worse(candidate: Candidate, champion: Champion, settings: GateConfig) -> 
     auroc_rule = f"slice AUROC must be no lower than {name}'s, or shown to be lower by at most {lower:g}"
     loss_rule = f"log loss must be no higher than {name}'s, or shown to be higher by at most {higher:.1%}"
     return [
-        Check(rule=auroc_rule, figure="auroc", against=name, value=auroc, limit=-lower, passed=ranks),
-        Check(rule=loss_rule, figure="log_loss", against=name, value=loss, limit=higher, passed=fits),
+        GateCheck(rule=auroc_rule, figure="auroc", against=name, value=auroc, limit=-lower, passed=ranks),
+        GateCheck(rule=loss_rule, figure="log_loss", against=name, value=loss, limit=higher, passed=fits),
     ]
 
 
-def calibrated(candidate: Candidate, settings: GateConfig) -> Check:
+def calibrated(candidate: Candidate, settings: GateConfig) -> GateCheck:
     """Check that the calibration error is not clearly above its limit, on patients that calibration never saw."""
     limit = settings.calibration_error
     error = estimate(calibration_error_draws(candidate.on_test, candidate.test))
-    check = Check(
+    check = GateCheck(
         rule=f"calibration error of P(nodule) must not be clearly above {limit:g}",
         figure="calibration_error",
         split="test",
@@ -117,13 +117,13 @@ def calibrated(candidate: Candidate, settings: GateConfig) -> Check:
     return _if_enough(check, settings)
 
 
-def sector_floors(candidate: Candidate, settings: GateConfig) -> list[Check]:
+def sector_floors(candidate: Candidate, settings: GateConfig) -> list[GateCheck]:
     """Check that no sector's own model ranks the slices of its sector clearly too badly."""
     floor = settings.sector_auroc
     aurocs = _by_sector(candidate, candidate.on_validation)
     return [
         _if_enough(
-            Check(
+            GateCheck(
                 rule=f"slice AUROC in sector {sector} must not be clearly below {floor:g}",
                 figure="sector_auroc",
                 sector=sector,
@@ -138,7 +138,7 @@ def sector_floors(candidate: Candidate, settings: GateConfig) -> list[Check]:
     ]
 
 
-def sectors_kept(candidate: Candidate, champion: Champion, settings: GateConfig) -> list[Check]:
+def sectors_kept(candidate: Candidate, champion: Champion, settings: GateConfig) -> list[GateCheck]:
     """Check that no sector's own model is clearly worse than the champion is there, whatever sectors that has."""
     if champion.probabilities is None:
         return []
@@ -147,7 +147,7 @@ def sectors_kept(candidate: Candidate, champion: Champion, settings: GateConfig)
     differences = {sector: estimate(ours[sector] - theirs[sector]) for sector in ours}
     return [
         _if_enough(
-            Check(
+            GateCheck(
                 rule=f"slice AUROC in sector {sector} must not be below {name}'s by clearly more than {margin:g}",
                 figure="sector_auroc",
                 against=name,
@@ -186,7 +186,7 @@ def _beyond(value: Estimate, *, low: float | None, high: float | None) -> bool:
     return (low is not None and max(ends) < low) or (high is not None and min(ends) > high)
 
 
-def _if_enough(check: Check, settings: GateConfig) -> Check:
+def _if_enough(check: GateCheck, settings: GateConfig) -> GateCheck:
     """Leave a floor unjudged where too few patients with a nodule, or none at all, could tell."""
     if (check.patients or 0) >= settings.patients and check.value.value is not None:
         return check

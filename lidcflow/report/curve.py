@@ -20,7 +20,7 @@ MARK_DISTANCE = 0.045
 
 
 @dataclass(frozen=True)
-class Mark:
+class AxisLabel:
     """A label at a share of the drawing's height or width, in percent."""
 
     at: float
@@ -67,9 +67,9 @@ class Curve:
     threshold_at: float
     bands: tuple[Band, ...]
     sectors: tuple[Sector, ...]
-    slice_marks: tuple[Mark, ...]
-    z_marks: tuple[Mark, ...]
-    probability_marks: tuple[Mark, ...]
+    slice_marks: tuple[AxisLabel, ...]
+    z_marks: tuple[AxisLabel, ...]
+    probability_marks: tuple[AxisLabel, ...]
 
 
 def curve_of(recommendation: Recommendation, volume: VolumeFacts) -> Curve:
@@ -99,10 +99,11 @@ def curve_of(recommendation: Recommendation, volume: VolumeFacts) -> Curve:
         bands=_bands(recommendation.ranges, len(slices)),
         sectors=_sectors(slices),
         slice_marks=tuple(
-            Mark(100 * (n - 0.5) / len(slices), str(n)) for n in (1, *range(10, len(slices), _slice_step(len(slices))))
+            AxisLabel(100 * (n - 0.5) / len(slices), str(n))
+            for n in (1, *range(10, len(slices), _slice_step(len(slices))))
         ),
         z_marks=_z_marks(volume),
-        probability_marks=tuple(Mark(25.0 * quarter, percent(axis_end * quarter / 4)) for quarter in (0, 2, 4)),
+        probability_marks=tuple(AxisLabel(25.0 * quarter, percent(axis_end * quarter / 4)) for quarter in (0, 2, 4)),
     )
 
 
@@ -158,10 +159,10 @@ def _slice_step(n_slices: int) -> int:
     return 10 * ceil(n_slices / 100)
 
 
-def _z_marks(volume: VolumeFacts) -> tuple[Mark, ...]:
+def _z_marks(volume: VolumeFacts) -> tuple[AxisLabel, ...]:
     """Mark round millimetres, about six of them."""
     extent_mm = volume.z_top_mm - volume.z_bottom_mm
     step_mm = next(step for step in (5, 10, 20, 50, 100, 200, 500, 1000, 10_000) if extent_mm / step <= 8)
     first_mm = step_mm * int(volume.z_top_mm // step_mm)
     heights_mm = range(first_mm, ceil(volume.z_bottom_mm) - 1, -step_mm)
-    return tuple(Mark(100 * (volume.z_top_mm - z) / extent_mm, number(z, 0)) for z in heights_mm)
+    return tuple(AxisLabel(100 * (volume.z_top_mm - z) / extent_mm, number(z, 0)) for z in heights_mm)

@@ -17,7 +17,7 @@ from lidcflow.errors import StoreError
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.report.folder import ReportKey, read_plain, report_keys, unreadable
 from lidcflow.report.marks import FILE as FEEDBACK
-from lidcflow.report.marks import in_force, read_feedback
+from lidcflow.report.marks import marks_in_force, read_feedback
 from lidcflow.report.page import DATA
 from lidcflow.report.recommendation import Reason, SliceRange, SliceReading, Verdict
 
@@ -28,7 +28,7 @@ Kept = TypeVar("Kept")
 Stamp = tuple[int, int]
 
 
-class Glance(BaseModel):
+class ReportSummary(BaseModel):
     """What the index needs of a recommendation: a tenth of the time of reading all of it."""
 
     synthetic: bool
@@ -54,12 +54,12 @@ class Glance(BaseModel):
 
 
 @dataclass(frozen=True)
-class Entry:
+class ReportEntry:
     """One report; `glance` is None where its JSON can't be read."""
 
     key: ReportKey
     written: datetime
-    glance: Glance | None
+    glance: ReportSummary | None
     marks: int = 0
 
     @property
@@ -68,7 +68,7 @@ class Entry:
         return self.glance.verdict if self.glance else UNREADABLE
 
 
-class Listing:
+class ReportIndex:
     """Entries of a folder of reports, newest first; what was read is kept until its file changes.
 
     Parameters
@@ -79,11 +79,11 @@ class Listing:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._kept: dict[ReportKey, tuple[Stamp, Entry]] = {}
+        self._kept: dict[ReportKey, tuple[Stamp, ReportEntry]] = {}
         self._marks: dict[ReportKey, tuple[Stamp, int]] = {}
         self._one_at_a_time = Lock()
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[ReportEntry]:
         """Look at every report that is there now."""
         with self._one_at_a_time:
             found = [entry for key in report_keys(self._root) if (entry := self._entry(key))]
@@ -92,7 +92,7 @@ class Listing:
             self._marks = {key: kept for key, kept in self._marks.items() if key in there}
         return sorted(found, key=lambda entry: (entry.written, entry.key), reverse=True)
 
-    def _entry(self, key: ReportKey) -> Entry | None:
+    def _entry(self, key: ReportKey) -> ReportEntry | None:
         folder = self._root / key.study / key.series
         stamp = _stamp(folder / DATA)
         if stamp is None:
@@ -108,7 +108,7 @@ class Listing:
             return 0
         known = self._marks.get(key)
         if known is None or known[0] != stamp:
-            known = self._marks[key] = stamp, len(in_force(read_feedback(folder)))
+            known = self._marks[key] = stamp, len(marks_in_force(read_feedback(folder)))
         return known[1]
 
 
@@ -122,7 +122,7 @@ class Filter:
     until: str = ""
     uid: str = ""
 
-    def __call__(self, entry: Entry) -> bool:
+    def __call__(self, entry: ReportEntry) -> bool:
         day = entry.written.date()
         since, until = _day(self.since), _day(self.until)
         return (
@@ -138,40 +138,40 @@ class Filter:
 class ListingPage:
     """One page of the index: its entries, its number of all, and how many entries there are in all pages."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[ReportEntry]
     number: int
     pages: int
     found: int
 
 
-def page_of(entries: Sequence[Entry], number: int, size: int = PAGE_SIZE) -> ListingPage:
+def page_of(entries: Sequence[ReportEntry], number: int, size: int = PAGE_SIZE) -> ListingPage:
     """Cut one page out, the nearest one where there is no such number."""
     pages = max(1, -(-len(entries) // size))
     number = min(max(number, 1), pages)
     return ListingPage(entries[(number - 1) * size : number * size], number, pages, len(entries))
 
 
-def releases_of(entries: Iterable[Entry]) -> list[str]:
+def releases_of(entries: Iterable[ReportEntry]) -> list[str]:
     """Name the releases that read something, newest first."""
     found = {(one.glance.release.name, one.glance.release.version) for one in entries if one.glance}
     return [f"{name} {version}" for name, version in sorted(found, reverse=True)]
 
 
-def readings_of(root: Path, name: str, version: int) -> Counter[str]:
+def count_verdicts(root: Path, name: str, version: int) -> Counter[str]:
     """Count the reports of a release by verdict."""
-    glances = [entry.glance for entry in Listing(root).entries() if entry.glance]
+    glances = [entry.glance for entry in ReportIndex(root).entries() if entry.glance]
     return Counter(one.verdict for one in glances if (one.release.name, one.release.version) == (name, version))
 
 
-def _read(folder: Path, key: ReportKey, stamp: Stamp) -> Entry:
+def _read(folder: Path, key: ReportKey, stamp: Stamp) -> ReportEntry:
     written = datetime.fromtimestamp(stamp[0] / 1e9, UTC)
     try:
-        glance = Glance.model_validate_json(read_plain(folder / DATA) or b"")
+        glance = ReportSummary.model_validate_json(read_plain(folder / DATA) or b"")
         if glance.series_instance_uid != key.series:
             raise unreadable(key, "that of another series")
     except (ValidationError, StoreError):
-        return Entry(key, written, None)
-    return Entry(key, written, glance)
+        return ReportEntry(key, written, None)
+    return ReportEntry(key, written, glance)
 
 
 def _stamp(file: Path) -> Stamp | None:

@@ -33,7 +33,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Saying(_Part):
+class MarkKind(_Part):
     """What a reader says on a page: of a range, of a slice, or that an earlier mark does not count."""
 
     reader: Reader
@@ -77,7 +77,7 @@ class Feedback(_Part):
     marks: tuple[Mark, ...] = ()
 
 
-def in_force(marks: Iterable[Mark]) -> list[Mark]:
+def marks_in_force(marks: Iterable[Mark]) -> list[Mark]:
     """Return what holds at the end of a history: what is said again replaces, what is undone is gone.
 
     A reader has one judgement of each range and one class for each added slice, in each reading.
@@ -99,7 +99,7 @@ def read_feedback(folder: Path) -> tuple[Mark, ...]:
         return ()
 
 
-def add_mark(folder: Path, said: Recommendation, saying: Saying, time: datetime) -> tuple[Mark, ...]:
+def add_mark(folder: Path, said: Recommendation, saying: MarkKind, time: datetime) -> tuple[Mark, ...]:
     """Append what a reader says to the history of a report.
 
     Parameters
@@ -108,7 +108,7 @@ def add_mark(folder: Path, said: Recommendation, saying: Saying, time: datetime)
         Of the report.
     said : Recommendation
         What lies there.
-    saying : Saying
+    saying : MarkKind
         What the reader says of it.
     time : datetime
         Of the mark, with its zone.
@@ -137,19 +137,19 @@ def add_mark(folder: Path, said: Recommendation, saying: Saying, time: datetime)
     return feedback.marks
 
 
-def about_reading(marks: Iterable[Mark], said: Recommendation) -> list[Mark]:
+def about_recommendation(marks: Iterable[Mark], said: Recommendation) -> list[Mark]:
     """Keep the marks about exactly this reading: its release and its volume."""
     return [mark for mark in marks if _reading(mark) == _reading_of(said)]
 
 
-def _marked(said: Recommendation, saying: Saying, marks: tuple[Mark, ...], time: datetime) -> Mark:
+def _marked(said: Recommendation, saying: MarkKind, marks: tuple[Mark, ...], time: datetime) -> Mark:
     where = f"series {said.series_instance_uid}"
     if (said.release.version, _digest(said)) != (saying.version, saying.volume_digest):
         raise FeedbackRefused(
             f"{where}: a mark must be about the reading in force, got one of another; reload the page"
         )
     if saying.says == "undone":
-        _check_undone(saying, about_reading(marks, said), where)
+        _check_undone(saying, about_recommendation(marks, said), where)
     else:
         _check_slices(said, saying, where)
     return Mark(
@@ -168,7 +168,7 @@ def _marked(said: Recommendation, saying: Saying, marks: tuple[Mark, ...], time:
     )
 
 
-def _check_slices(said: Recommendation, saying: Saying, where: str) -> None:
+def _check_slices(said: Recommendation, saying: MarkKind, where: str) -> None:
     slices = (saying.first_slice, saying.last_slice)
     if saying.undoes is not None:
         raise FeedbackRefused(f"{where}: only an undone mark may name another one, got '{saying.says}'")
@@ -178,13 +178,13 @@ def _check_slices(said: Recommendation, saying: Saying, where: str) -> None:
         raise FeedbackRefused(f"{where}: an added slice must be one of {len(said.slices)}, got slices {slices}")
 
 
-def _in_range(said: Recommendation, saying: Saying) -> bool:
+def _in_range(said: Recommendation, saying: MarkKind) -> bool:
     return any(one.first_slice <= saying.last_slice and saying.first_slice <= one.last_slice for one in said.ranges)
 
 
-def _check_undone(saying: Saying, marks: Iterable[Mark], where: str) -> None:
+def _check_undone(saying: MarkKind, marks: Iterable[Mark], where: str) -> None:
     about = (saying.undoes, saying.reader, saying.first_slice, saying.last_slice)
-    if about not in {(one.number, one.reader, one.first_slice, one.last_slice) for one in in_force(marks)}:
+    if about not in {(one.number, one.reader, one.first_slice, one.last_slice) for one in marks_in_force(marks)}:
         raise FeedbackRefused(
             f"{where}: only a reader's own mark that counts can be undone, got another; reload the page"
         )

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import String, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lidcflow.catalog.database import Base, Tables, persevering
+from lidcflow.catalog.database import Base, Tables, retry_while_unavailable
 from lidcflow.dicom.values import LONGEST_UID
 from lidcflow.report.marks import Mark
 
@@ -49,7 +49,7 @@ class FeedbackTable(Tables):
     []
     """
 
-    @persevering
+    @retry_while_unavailable
     def replace(self, series_instance_uid: str, study_instance_uid: str | None, marks: Iterable[Mark]) -> None:
         """Write the whole history of a series, as its file has it, in place of what was there."""
         uids = {"series_instance_uid": series_instance_uid, "study_instance_uid": study_instance_uid}
@@ -57,7 +57,7 @@ class FeedbackTable(Tables):
             session.execute(delete(FeedbackRow).where(FeedbackRow.series_instance_uid == series_instance_uid))
             session.add_all(FeedbackRow(**uids, **mark.model_dump()) for mark in marks)
 
-    @persevering
+    @retry_while_unavailable
     def owners(self) -> list[tuple[str, str | None, int]]:
         """Return SeriesInstanceUID, StudyInstanceUID and number of marks of each series that has any."""
         columns = FeedbackRow.series_instance_uid, FeedbackRow.study_instance_uid
@@ -65,7 +65,7 @@ class FeedbackTable(Tables):
         with self._database.session(reads_only=True) as session:
             return [(series, study, count) for series, study, count in session.execute(query)]
 
-    @persevering
+    @retry_while_unavailable
     def delete(self, series_instance_uids: Collection[str], *, only_count: bool = False) -> int:
         """Delete the marks on series, or only count them."""
         wanted = FeedbackRow.series_instance_uid.in_(list(series_instance_uids))
@@ -75,7 +75,7 @@ class FeedbackTable(Tables):
                 session.execute(delete(FeedbackRow).where(wanted))
         return count
 
-    @persevering
+    @retry_while_unavailable
     def marks(self, release: str, version: int) -> Sequence[FeedbackRow]:
         """Return the marks on what a release said, by series, oldest first."""
         query = select(FeedbackRow).where(FeedbackRow.release == release, FeedbackRow.version == version)

@@ -49,16 +49,16 @@ def write_report(recommendation: Recommendation, hu: NDArray[np.int16] | None, f
     ValueError
         If `hu` is not two channels of the recommendation's slices.
     """
-    texts = {PAGE: render_page(recommendation, hu), DATA: recommendation.to_json()}
+    texts = {PAGE: render_recommendation(recommendation, hu), DATA: recommendation.to_json()}
     with naming_disk_faults(f"reports {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         write_together(texts, folder)
     return folder / PAGE
 
 
-def render_page(recommendation: Recommendation, hu: NDArray[np.int16] | None) -> str:
+def render_recommendation(recommendation: Recommendation, hu: NDArray[np.int16] | None) -> str:
     """Return the page of a recommendation as HTML; parameters as for `write_report`."""
-    templates = environment()
+    templates = page_templates()
     return templates.get_template("report.html").render(
         study=recommendation, script_hash=script_hash(templates), **_contents(recommendation, hu)
     )
@@ -72,11 +72,11 @@ def script_hash(templates: Environment) -> str:
 
 def _contents(recommendation: Recommendation, hu: NDArray[np.int16] | None) -> dict[str, Any]:
     pictures = None if hu is None or recommendation.volume is None else _pictures(recommendation, hu)
-    contents = layout_of(recommendation, pictures.coronal if pictures else None)
+    contents = page_layout(recommendation, pictures.coronal if pictures else None)
     return {**contents, "pictures": pictures, "reviewing": False}
 
 
-def layout_of(recommendation: Recommendation, coronal: str | None) -> dict[str, Any]:
+def page_layout(recommendation: Recommendation, coronal: str | None) -> dict[str, Any]:
     """Return what the parts of a page need: the curve on the chest from the front, proportions, first slices."""
     volume = recommendation.volume
     if volume is None:
@@ -139,7 +139,7 @@ def _size_mm(volume: VolumeFacts) -> tuple[float, float]:
 
 
 @functools.cache
-def environment() -> Environment:
+def page_templates() -> Environment:
     """Return the templates of all pages of readings, read once by a process."""
     names = ("percent", "mm", "number", "slices", "listed", "image_numbers", "image_word", "facts")
     return templates_of("lidcflow.report", filters={name: getattr(wording, name) for name in names})

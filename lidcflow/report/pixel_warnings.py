@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from lidcflow.pixels.noticed import BLANK_SLICES, IMPLAUSIBLE, PARTLY_BLANK
 from lidcflow.report.recommendation import SeriesWarning, SourceImage
-from lidcflow.report.wording import image_numbers, image_word, listed, runs
+from lidcflow.report.wording import image_numbers, image_word, join_words, runs
 from lidcflow.store.record import VolumeRecord
 
 
@@ -34,7 +34,7 @@ def _warnings(record: VolumeRecord) -> Iterator[SeriesWarning]:
     if noticed.implausible:
         yield SeriesWarning(
             code=IMPLAUSIBLE,
-            sentence=f"It has no values of {listed(noticed.implausible)} as a chest in Hounsfield units has: its "
+            sentence=f"It has no values of {join_words(noticed.implausible)} as a chest in Hounsfield units has: its "
             "rescale values, the sign of its pixels or their unit may be wrong, or it shows another part of the body.",
         )
 

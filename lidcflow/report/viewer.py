@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lidcflow.report.folder import ReportKey
 from lidcflow.report.index import VERDICTS, Filter, ListingPage
 from lidcflow.report.marks import READER_CODE
-from lidcflow.report.page import environment, layout_of
+from lidcflow.report.page import page_layout, page_templates
 from lidcflow.report.pictures import coronal_picture
 from lidcflow.report.recommendation import Recommendation, SliceReading
 from lidcflow.report.wording import image_numbers, image_word, mm, percent
@@ -53,7 +53,7 @@ def render_index(page: ListingPage, chosen: Filter, releases: Sequence[str], oth
     """
     wanted = {name: value for name, value in asdict(chosen).items() if value}
     return (
-        environment()
+        page_templates()
         .get_template("index.html")
         .render(
             page=page,
@@ -79,7 +79,7 @@ def render_study(said: Recommendation, hu: NDArray[np.int16] | None) -> str:
         The volume that was read, which the page fetches by itself; None where it is not there any more.
     """
     return (
-        environment()
+        page_templates()
         .get_template("study.html")
         .render(
             study=said,
@@ -87,19 +87,19 @@ def render_study(said: Recommendation, hu: NDArray[np.int16] | None) -> str:
             reviewing=said.volume is not None,
             stack=None if said.volume is None else stack_of(said, hu),
             reader_code=READER_CODE.strip("^$"),
-            **layout_of(said, None if hu is None else coronal_picture(hu)),
+            **page_layout(said, None if hu is None else coronal_picture(hu)),
         )
     )
 
 
 def render_unreadable(key: ReportKey, sentence: str) -> str:
     """Return the page of a report that can't be read."""
-    return environment().get_template("unreadable.html").render(key=key, sentence=sentence)
+    return page_templates().get_template("unreadable.html").render(key=key, sentence=sentence)
 
 
 def _layout(said: Recommendation, hu: NDArray[np.int16] | None) -> dict[str, Any]:
     """Lay out the curve upright: beside the stack there is more room downwards than across."""
-    layout = layout_of(said, None)
+    layout = page_layout(said, None)
     if said.volume is not None:
         share = min(1.0, UPRIGHT / layout["plot_proportion"])
         layout["plot_proportion"] *= share

@@ -46,7 +46,7 @@ def slices(one: SliceRange) -> str:
     return _run(one.first_slice, one.last_slice)
 
 
-def listed(words: Sequence[str]) -> str:
+def join_words(words: Sequence[str]) -> str:
     """Join words as people do.
 
     Examples

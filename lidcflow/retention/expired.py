@@ -18,7 +18,7 @@ GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Known:
+class SeriesUse:
     """What a workspace knows of the series that were read.
 
     Parameters
@@ -36,7 +36,7 @@ class Known:
     protected: Collection[str]
 
 
-def known_series(reports: Path, catalog: str) -> Known:
+def series_uses(reports: Path, catalog: str) -> SeriesUse:
     """Gather when each series was last used, and what protects it."""
     folders = {key.series: reports / key.study / key.series for key in report_keys(reports)}
     with Catalog(catalog) as series, Ledger(catalog) as ledger:
@@ -46,10 +46,10 @@ def known_series(reports: Path, catalog: str) -> Known:
         read = _time_of(folder)
         used[uid] = max(read, used.get(uid, read))
     marked = {uid for uid, folder in folders.items() if (folder / MARKS).exists()}
-    return Known(used, folders, waiting | marked)
+    return SeriesUse(used, folders, waiting | marked)
 
 
-def expired(uids: Collection[str], known: Known, before: datetime) -> list[str]:
+def expired(uids: Collection[str], known: SeriesUse, before: datetime) -> list[str]:
     """Return the series that were last used before a time and that nothing protects, oldest first.
 
     One of which nobody knows when it was used stays.
@@ -59,7 +59,7 @@ def expired(uids: Collection[str], known: Known, before: datetime) -> list[str]:
 
 
 def beyond_size(
-    uids: Collection[str], known: Known, before: datetime, *, limit_bytes: float, size_of: Callable[[str], int]
+    uids: Collection[str], known: SeriesUse, before: datetime, *, limit_bytes: float, size_of: Callable[[str], int]
 ) -> list[str]:
     """Return the oldest series whose volumes must go for the rest to fit; those used since a time stay anyhow."""
     sizes = {uid: size_of(uid) for uid in uids}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lidcflow.dicom.records import Reason
-from lidcflow.headers.checks import refusal
+from lidcflow.dicom.records import VerdictReason
+from lidcflow.headers.checks import series_refusal
 from lidcflow.headers.header import Header
 
 
@@ -21,7 +21,7 @@ def are_parts(objects: Sequence[Header]) -> bool:
     return len(uids) == 1 and None not in uids
 
 
-def in_order(headers: Sequence[Header], objects: Sequence[Header]) -> list[Header]:
+def ordered_parts(headers: Sequence[Header], objects: Sequence[Header]) -> list[Header]:
     """Return the parts of a concatenation in their order; an object that is no part is the only one.
 
     Parameters
@@ -50,7 +50,7 @@ def in_order(headers: Sequence[Header], objects: Sequence[Header]) -> list[Heade
         found = f"{len(numbers)} of {total} parts (InConcatenationNumber {_listed(sorted(numbers))})"
         way_out = f"find part {_listed(lacking)}" if lacking else "export the series again"
         sentence = f"all parts of a concatenation must be there, each once, got {found}; {way_out}"
-        raise refusal(headers, Reason.INCOMPLETE, sentence)
+        raise series_refusal(headers, VerdictReason.INCOMPLETE, sentence)
     return [header for _, header in sorted(zip(numbers, objects, strict=True), key=lambda numbered: numbered[0])]
 
 

@@ -9,15 +9,15 @@ from itertools import pairwise
 
 from lidcflow.config import Access
 from lidcflow.dicom.enhanced import CT_CLASSES, ENHANCED_CT_IMAGES
-from lidcflow.dicom.records import Reason, SourceSlice
+from lidcflow.dicom.records import SourceSlice, VerdictReason
 from lidcflow.errors import SeriesRefused
 from lidcflow.headers import checks
-from lidcflow.headers.checks import are_ct, refusal
+from lidcflow.headers.checks import are_ct, series_refusal
 from lidcflow.headers.header import Header
-from lidcflow.headers.offenders import found_in, named
+from lidcflow.headers.offenders import images_concerned, named
 from lidcflow.pixels.compare import Pair, differing
 from lidcflow.pixels.encoded import raw_pixels
-from lidcflow.series.concatenation import are_parts, in_order
+from lidcflow.series.concatenation import are_parts, ordered_parts
 from lidcflow.series.passes import differing_attribute
 
 
@@ -26,7 +26,7 @@ def n_images(headers: Sequence[Header]) -> int:
     return sum(len(header.frames) or 1 for header in headers)
 
 
-def images_of(headers: Sequence[Header]) -> list[Header]:
+def usable_images(headers: Sequence[Header]) -> list[Header]:
     """Set aside what is no slice; refuse what can't be one volume.
 
     Parameters
@@ -68,7 +68,7 @@ def _only_localizers(headers: Sequence[Header], localizers: Sequence[Header]) ->
         f"images must be slices, got {len(localizers)} localizers, the first {named(localizers[0])}; "
         "find the series that was planned on them"
     )
-    return refusal(headers, Reason.LOCALIZER, sentence)
+    return series_refusal(headers, VerdictReason.LOCALIZER, sentence)
 
 
 def _frames(headers: Sequence[Header], objects: list[Header], n_single: int) -> list[Header]:
@@ -81,20 +81,21 @@ def _frames(headers: Sequence[Header], objects: list[Header], n_single: int) -> 
         several = [header for header in objects if header.facts.sop_class_uid not in ENHANCED_CT_IMAGES]
         sentence = (
             f"NumberOfFrames of classic CT images must be 1, got {first.facts.frames} frames "
-            f"{found_in([first, *several[1:]], headers)}; export the series as enhanced CT, or a file for each slice"
+            f"{images_concerned([first, *several[1:]], headers)}; export the series as enhanced CT, or a file for each "
+            "slice"
         )
-        raise refusal(headers, Reason.MULTI_FRAME, sentence)
+        raise series_refusal(headers, VerdictReason.MULTI_FRAME, sentence)
     if n_single or (len(objects) > 1 and not are_parts(objects)):
         sentence = (
             f"a series must be classic images or one multi-frame object, got {len(objects)} multi-frame objects and "
             f"{n_single} classic images, the first object {named(objects[0])}; separate them at the source"
         )
-        raise refusal(headers, Reason.MULTI_FRAME, sentence)
-    parts = in_order(headers, objects)
+        raise series_refusal(headers, VerdictReason.MULTI_FRAME, sentence)
+    parts = ordered_parts(headers, objects)
     for part in parts:
         if part.fault:
             sentence = f"{part.fault} in instance {named(part)}; export the series again, or as classic CT"
-            raise refusal(headers, Reason.MULTI_FRAME, sentence)
+            raise series_refusal(headers, VerdictReason.MULTI_FRAME, sentence)
     every = [frame for part in parts for frame in part.frames]
     frames = _without_localizers(every)
     if not frames:
@@ -114,7 +115,7 @@ def _without_copies(headers: list[Header]) -> list[Header]:
             f"a SOPInstanceUID must stand for one image, got one at two positions for {len(moved)} of {len(headers)} "
             f"images, the first {named(moved[0])}; export the series again, it can't be traced to its images"
         )
-        raise refusal(headers, Reason.BAD_UID, sentence)
+        raise series_refusal(headers, VerdictReason.BAD_UID, sentence)
     return list(first.values())
 
 
@@ -187,7 +188,7 @@ def _digest(source: SourceSlice, headers: Sequence[Header], access: Access) -> b
             f"instance {source.sop_instance_uid}: pixels at a position that occurs twice must be readable, "
             f"got {type(error).__name__}; check the file"
         )
-        raise refusal(headers, Reason.UNREADABLE, sentence) from None
+        raise series_refusal(headers, VerdictReason.UNREADABLE, sentence) from None
 
 
 def _mixed(group: Sequence[Header], headers: Sequence[Header], z_mm: float, doubled: int) -> Exception:
@@ -199,12 +200,12 @@ def _mixed(group: Sequence[Header], headers: Sequence[Header], z_mm: float, doub
         sentence = (
             f"slices must be of one acquisition, {found}: {differing} differ there, two acquisitions in one series"
         )
-        return refusal(headers, Reason.MIXED_ACQUISITIONS, f"{sentence}; separate them at the source")
+        return series_refusal(headers, VerdictReason.MIXED_ACQUISITIONS, f"{sentence}; separate them at the source")
     sentence = (
         f"slices must have positions of their own, {found}; separate what differs at the source, "
         "and of images that were sent twice in other encodings remove one"
     )
-    return refusal(headers, Reason.DUPLICATE_POSITIONS, sentence)
+    return series_refusal(headers, VerdictReason.DUPLICATE_POSITIONS, sentence)
 
 
 HeaderPair = tuple[Header, Header]
@@ -259,14 +260,14 @@ def require_one_image(headers: Sequence[Header], pairs: Sequence[Pair], access: 
             f"copies of an instance must have pixels that can be read, got {len(pairs)} copies and some that have not; "
             "copy the files again, or remove the copies"
         )
-        raise checks.refusal(headers, Reason.UNREADABLE, sentence)
+        raise checks.series_refusal(headers, VerdictReason.UNREADABLE, sentence)
     if found:
         uids = sorted({one.sop_instance_uid for one, _ in found})
         sentence = (
             f"a SOPInstanceUID must stand for one image, got {len(uids)} with other pixels in a second file, "
             f"the first {uids[0]}; the series can't be traced to its images, export it again"
         )
-        raise checks.refusal(headers, Reason.BAD_UID, sentence)
+        raise checks.series_refusal(headers, VerdictReason.BAD_UID, sentence)
 
 
 def _is_other_file(copy: Header, used: Header) -> bool:

@@ -8,25 +8,25 @@ from dataclasses import replace
 from pathlib import Path
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.dicom.records import Acquisition, PixelFormat, Reason, Series, SourceSlice
+from lidcflow.dicom.records import Acquisition, PixelFormat, Series, SourceSlice, VerdictReason
 from lidcflow.errors import EmptySource, SourceError
 from lidcflow.headers.from_pacs import SeriesHeaders
 from lidcflow.headers.header import Header, Unread
 from lidcflow.headers.reader import HeaderReader
-from lidcflow.series.judge import DEFAULT, judge
+from lidcflow.series.judge import DEFAULT, judge_series
 from lidcflow.series.shared import refuse_shared
-from lidcflow.series.verdicts import Beside, Index, Verdict
-from lidcflow.source.files import Listing, folder_of
+from lidcflow.series.verdicts import Index, OtherFiles, Verdict
+from lidcflow.source.files import Listing, parent_of
 from lidcflow.source.folder import list_folder
 
 __all__ = [
     "Acquisition",
     "Index",
     "PixelFormat",
-    "Reason",
     "Series",
     "SourceSlice",
     "Verdict",
+    "VerdictReason",
     "index_files",
     "index_folder",
 ]
@@ -112,7 +112,7 @@ def index_files(
     patients = {uid: found.patient for uid, found in lacking.items() if found.patient}
     sentences = {uid: found.lacking or "" for uid, found in lacking.items()}
     listing = replace(listing, incomplete={**listing.incomplete, **sentences})
-    beside = Beside(
+    beside = OtherFiles(
         not_dicom=unread[Unread.NOT_DICOM],
         unreadable=unread[Unread.UNREADABLE],
         archives=unread[Unread.ARCHIVE],
@@ -126,7 +126,7 @@ def index_files(
     return Index(tuple(_with_provenance(judged, listing, patients)), beside, listing.collections)
 
 
-def _nothing_found(listing: Listing, beside: Beside) -> str:
+def _nothing_found(listing: Listing, beside: OtherFiles) -> str:
     if listing.of_pacs:
         return f"source {listing.name}: must hold series of the modality that is looked for, got none; check its UIDs"
     must = f"source {listing.name}: must hold DICOM images, got"
@@ -149,7 +149,7 @@ def _read(
         for file, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Unread):
                 unread[outcome] += 1
-                torn |= {folder_of(file.path)} if outcome is Unread.UNREADABLE else set()
+                torn |= {parent_of(file.path)} if outcome is Unread.UNREADABLE else set()
             else:
                 headers.append(outcome)
         done += len(batch)
@@ -182,8 +182,8 @@ def _judge_all(
     for header in headers:
         series[header.facts.series_instance_uid].append(header)
     for uid in sorted(series):
-        verdict = judge(series[uid], secret=reader.secret, config=config, access=reader.access)
-        beside = torn and any(folder_of(header.path) in torn for header in series[uid])
+        verdict = judge_series(series[uid], secret=reader.secret, config=config, access=reader.access)
+        beside = torn and any(parent_of(header.path) in torn for header in series[uid])
         yield _flagged(verdict, "unreadable-files-beside") if beside else verdict
 
 
@@ -204,7 +204,7 @@ def _incomplete(uid: str, sentence: str, judged: Verdict | None, study: str | No
     """Refuse a series that did not come whole; whose it is, the headers that came still tell."""
     return Verdict(
         uid,
-        Reason.INCOMPLETE,
+        VerdictReason.INCOMPLETE,
         sentence,
         judged.n_files if judged else 0,
         study_instance_uid=study,
@@ -216,7 +216,7 @@ def _incomplete(uid: str, sentence: str, judged: Verdict | None, study: str | No
 def _attributed(verdict: Verdict, listing: Listing) -> Verdict:
     if not listing.attributions or verdict.series is None:
         return verdict
-    attribution = listing.attributions.get(folder_of(verdict.series.slices[0].path))
+    attribution = listing.attributions.get(parent_of(verdict.series.slices[0].path))
     return replace(verdict, series=replace(verdict.series, attribution=attribution))
 
 

@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from lidcflow.config import Access, PreprocessConfig
 from lidcflow.dicom.orientation import PatientAxes, axes_of, view_flags
-from lidcflow.dicom.records import SYNTHETIC_MANUFACTURER, Reason, Series, SourceSlice, state_of
-from lidcflow.dicom.syntaxes import Layout, is_lossy, layout_of
+from lidcflow.dicom.records import SYNTHETIC_MANUFACTURER, Series, SourceSlice, VerdictReason, hash_versions
+from lidcflow.dicom.syntaxes import PixelLayout, is_lossy, pixel_layout
 from lidcflow.dicom.values import is_uid, series_name
 from lidcflow.errors import SeriesRefused
 from lidcflow.headers import checks
 from lidcflow.headers.header import Header
 from lidcflow.headers.modalities import other_kind
-from lidcflow.headers.offenders import found_in
+from lidcflow.headers.offenders import images_concerned
 from lidcflow.pixels.noticed import UNSPECIFIED_UNITS
 from lidcflow.pixels.padding import excess_flags
-from lidcflow.privacy import patient_key
+from lidcflow.privacy import hash_patient_id
 from lidcflow.series import positions
-from lidcflow.series.copies import copies_of, images_of, n_images, require_one_image, without_doubles
+from lidcflow.series.copies import copies_of, n_images, require_one_image, usable_images, without_doubles
 from lidcflow.series.passes import of_one_pass, pass_flags
 from lidcflow.series.spacing import spacing_mm
 from lidcflow.series.strays import without_stray
@@ -41,7 +41,7 @@ DEFAULT = PreprocessConfig()
 LOCAL = Access()
 
 
-def judge(
+def judge_series(
     headers: Sequence[Header], *, secret: bytes, config: PreprocessConfig = DEFAULT, access: Access = LOCAL
 ) -> Verdict:
     """Judge the files that carry one SeriesInstanceUID.
@@ -65,26 +65,26 @@ def judge(
     uid = headers[0].facts.series_instance_uid
     if kind := other_kind(headers):
         sentence = f"series {series_name(uid)}: {checks.no_ct_sentence(headers, kind)}"
-        return _refused(series_name(uid), Reason.NOT_CT, sentence, headers, secret, kind=kind)
+        return _refused(series_name(uid), VerdictReason.NOT_CT, sentence, headers, secret, kind=kind)
     if not is_uid(uid):
         return _bad_series_uid(uid, headers, secret)
     try:
         return _usable(sorted(headers, key=_by_worth), secret, config, access)
     except SeriesRefused as refused:
-        kind = LOCALIZERS if refused.reason == Reason.LOCALIZER else ""
-        return _refused(uid, Reason(refused.reason), refused.sentence, headers, secret, kind=kind)
+        kind = LOCALIZERS if refused.reason == VerdictReason.LOCALIZER else ""
+        return _refused(uid, VerdictReason(refused.reason), refused.sentence, headers, secret, kind=kind)
     except (ArithmeticError, ValueError) as error:
         sentence = f"series {uid}: headers must be sound, got {type(error).__name__} on them; export the series again"
-        return _refused(uid, Reason.UNREADABLE, sentence, headers, secret)
+        return _refused(uid, VerdictReason.UNREADABLE, sentence, headers, secret)
 
 
 def patient_of(header: Header, secret: bytes) -> str:
     """Return the keyed hash of a header's patient; without a PatientID, a study stands for a patient of its own."""
-    return header.facts.patient_key or patient_key(header.facts.study_instance_uid, secret)
+    return header.facts.patient_key or hash_patient_id(header.facts.study_instance_uid, secret)
 
 
 def _refused(
-    uid: str, reason: Reason, sentence: str, headers: Sequence[Header], secret: bytes, *, kind: str = ""
+    uid: str, reason: VerdictReason, sentence: str, headers: Sequence[Header], secret: bytes, *, kind: str = ""
 ) -> Verdict:
     first = min(headers, key=_by_worth)
     return Verdict(
@@ -102,9 +102,9 @@ def _refused(
 
 def _by_worth(header: Header) -> tuple[str, bool, bool, bool, str]:
     """Order copies of an instance so that the one that can be read comes first."""
-    layout = layout_of(header.facts.transfer_syntax_uid)
+    layout = pixel_layout(header.facts.transfer_syntax_uid)
     whole = (header.pixel_bytes or 0) <= header.file_bytes - (header.pixel_offset or 0)
-    return header.sop_instance_uid, layout is None, layout is not Layout.LITTLE_ENDIAN, not whole, header.path
+    return header.sop_instance_uid, layout is None, layout is not PixelLayout.LITTLE_ENDIAN, not whole, header.path
 
 
 def _study(headers: Sequence[Header]) -> str | None:
@@ -125,8 +125,8 @@ def _bad_series_uid(uid: str, headers: Sequence[Header], secret: bytes) -> Verdi
     name = series_name(uid)
     return Verdict(
         name,
-        Reason.BAD_UID,
-        f"series {name}: {checks.bad_uid_sentence('SeriesInstanceUID', uid, f' {found_in(headers, headers)}')}",
+        VerdictReason.BAD_UID,
+        f"series {name}: {checks.bad_uid_sentence('SeriesInstanceUID', uid, f' {images_concerned(headers, headers)}')}",
         len(headers),
         study_instance_uid=_study(headers),
         patients=_patients(headers, secret),
@@ -137,7 +137,7 @@ def _bad_series_uid(uid: str, headers: Sequence[Header], secret: bytes) -> Verdi
 def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig, access: Access) -> Verdict:
     checks.have_uids(headers)
     checks.are_one_study_of_one_patient(headers)
-    images = positions.of_one_kernel(positions.of_one_geometry(positions.placed(images_of(headers))))
+    images = positions.of_one_kernel(positions.of_one_geometry(positions.placed(usable_images(headers))))
     images, z_mm = positions.stacked(images)
     images, z_mm = _kept(without_stray(z_mm), images, z_mm)
     kept, flags = positions.of_one_frame(images, z_mm)
@@ -158,7 +158,7 @@ def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig, acce
     set_aside = n_images(headers) - len(images)
     return Verdict(
         series.series_instance_uid,
-        Reason.USABLE,
+        VerdictReason.USABLE,
         sentence,
         len(headers),
         set_aside,
@@ -223,7 +223,7 @@ def _series(images: list[Header], slices: tuple[SourceSlice, ...], slice_spacing
         synthetic=facts.acquisition.manufacturer == SYNTHETIC_MANUFACTURER,
         fingerprint=_fingerprint(images, slices),
         axes=_axes(images, slices),
-        state=state_of(slices),
+        state=hash_versions(slices),
     )
 
 

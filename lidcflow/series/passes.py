@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.dicom.records import Reason
-from lidcflow.headers.checks import refusal
+from lidcflow.dicom.records import VerdictReason
+from lidcflow.headers.checks import series_refusal
 from lidcflow.headers.header import Header
 from lidcflow.series.stacks import LEAST_OF_A_STACK, Labels, codes_of, is_whole, lie_in_each_other, runs_of
 
@@ -27,7 +27,7 @@ IN_ORDER_SHARE = 0.9
 
 
 @dataclass(frozen=True)
-class Told:
+class PassFacts:
     """What may tell passes apart.
 
     Parameters
@@ -93,20 +93,20 @@ def pass_flags(images: Sequence[Header]) -> list[str]:
     return [SEVERAL] if sum(count >= LEAST_OF_A_STACK for count in counts.values()) > 1 else []
 
 
-def _all_told(images: Sequence[Header], z_mm: NDArray[np.float64]) -> Iterator[Told]:
+def _all_told(images: Sequence[Header], z_mm: NDArray[np.float64]) -> Iterator[PassFacts]:
     """Yield what may tell passes apart: attributes with several values, then the order of slices in them."""
     if len({id(image.facts) for image in images}) > 1:
         for name, value_of in _ATTRIBUTES.items():
             labels = [value_of(image) for image in images]
             if len({*labels} - {None}) > 1:
-                yield Told(name, _thicknesses(labels) if name == "SliceThickness" else labels)
+                yield PassFacts(name, _thicknesses(labels) if name == "SliceThickness" else labels)
     times = [image.acquisition_time_s for image in images]
     if 1 < len({*times} - {None}) <= len(images) / LEAST_OF_A_STACK:
-        yield Told("AcquisitionTime", times, shown=False)
+        yield PassFacts("AcquisitionTime", times, shown=False)
     numbers = _numbers(images)
-    yield Told("InstanceNumber", _occurrences(numbers), shown=False)
-    yield Told("InstanceNumber", _runs(numbers, z_mm), shown=False)
-    yield Told("AcquisitionTime", _runs(times, z_mm), shown=False)
+    yield PassFacts("InstanceNumber", _occurrences(numbers), shown=False)
+    yield PassFacts("InstanceNumber", _runs(numbers, z_mm), shown=False)
+    yield PassFacts("AcquisitionTime", _runs(times, z_mm), shown=False)
 
 
 _ATTRIBUTES: dict[str, Callable[[Header], Hashable]] = {
@@ -187,7 +187,7 @@ def _without_the_overlap(
     return None
 
 
-def _mixed(images: Sequence[Header], z_mm: NDArray[np.float64], told: Told, mixed: NDArray[np.bool_]) -> Exception:
+def _mixed(images: Sequence[Header], z_mm: NDArray[np.float64], told: PassFacts, mixed: NDArray[np.bool_]) -> Exception:
     places = np.flatnonzero(mixed).tolist()
     own = [told.labels[i] for i in places]
     other = next(i for i in places if told.labels[i] != own[0])
@@ -202,7 +202,7 @@ def _mixed(images: Sequence[Header], z_mm: NDArray[np.float64], told: Told, mixe
         f"got {found} that lie between each other, the first at z = {z_mm[other]:.2f} mm in instance "
         f"{images[other].sop_instance_uid}; separate the acquisitions at the source"
     )
-    return refusal(images, Reason.MIXED_ACQUISITIONS, sentence)
+    return series_refusal(images, VerdictReason.MIXED_ACQUISITIONS, sentence)
 
 
 def _text(value: Hashable) -> str:

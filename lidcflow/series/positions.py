@@ -17,10 +17,10 @@ from lidcflow.dicom.geometry import (
     normal_of,
     shear_deg,
 )
-from lidcflow.dicom.records import Reason
-from lidcflow.headers.checks import refusal
+from lidcflow.dicom.records import VerdictReason
+from lidcflow.headers.checks import series_refusal
 from lidcflow.headers.header import Header
-from lidcflow.headers.offenders import ABSENT, found_in, named
+from lidcflow.headers.offenders import ABSENT, images_concerned, named
 from lidcflow.series.stacks import LEAST_OF_A_STACK, MAX_GAP, codes_of, is_whole, lie_in_each_other, steps_of
 from lidcflow.series.strays import are_strays, lean_of_line_deg, on_one_line
 
@@ -48,9 +48,9 @@ def placed(headers: Sequence[Header]) -> list[Header]:
         sentence = (
             "ImagePositionPatient, ImageOrientationPatient and PixelSpacing must be present and sound, got "
             f"{len(headers) - len(without)} of {len(headers)} instances with them, and "
-            f"{_unsound_place(without[0])} {found_in(without, headers)}; export the series again"
+            f"{_unsound_place(without[0])} {images_concerned(without, headers)}; export the series again"
         )
-        raise refusal(headers, Reason.NO_POSITION, sentence)
+        raise series_refusal(headers, VerdictReason.NO_POSITION, sentence)
     return [header for header in headers if not _unsound_place(header)]
 
 
@@ -76,7 +76,7 @@ def of_one_geometry(headers: Sequence[Header]) -> list[Header]:
     counts = Counter(kinds[_geometry(header)] for header in headers)
     main, count = max(counts.items(), key=lambda item: (item[1], repr(item[0])))
     if not are_strays(len(headers) - count, len(headers)):
-        raise refusal(headers, Reason.MIXED_GEOMETRY, _mixed_geometry(headers, kinds, main, counts))
+        raise series_refusal(headers, VerdictReason.MIXED_GEOMETRY, _mixed_geometry(headers, kinds, main, counts))
     return [header for header in headers if kinds[_geometry(header)] == main]
 
 
@@ -162,7 +162,7 @@ def of_one_frame(headers: Sequence[Header], z_mm: NDArray[np.float64]) -> tuple[
             f"{count} of {len(headers)}, whose positions are those of scans of their own, the first other one at "
             f"z = {z_mm[other]:.2f} mm in instance {named(headers[other])}; separate them at the source"
         )
-        raise refusal(headers, Reason.MIXED_GEOMETRY, sentence)
+        raise series_refusal(headers, VerdictReason.MIXED_GEOMETRY, sentence)
     return every, [FRAMES_DIFFER]
 
 
@@ -190,7 +190,7 @@ def of_one_kernel(headers: Sequence[Header]) -> list[Header]:
             f"the most frequent on {count} of {len(headers)}: ConvolutionKernel {main} there and "
             f"{other.facts.acquisition.kernel} in instance {named(other)}; separate them at the source"
         )
-        raise refusal(headers, Reason.MIXED_KERNELS, sentence)
+        raise series_refusal(headers, VerdictReason.MIXED_KERNELS, sentence)
     return [header for header in headers if header.facts.acquisition.kernel in (None, main)]
 
 
@@ -226,9 +226,9 @@ def stacked(headers: Sequence[Header]) -> tuple[list[Header], NDArray[np.float64
     if lean_deg > SHEAR_WITHIN_DEG:
         sentence = (
             f"slices must be stacked along their normal, got {lean_deg:.1f} degrees of gantry tilt "
-            f"{found_in(images, headers)}; resample the series"
+            f"{images_concerned(images, headers)}; resample the series"
         )
-        raise refusal(headers, Reason.TILTED, sentence)
+        raise series_refusal(headers, VerdictReason.TILTED, sentence)
     if angle_deg > AXIAL_WITHIN_DEG:
         raise _not_axial(headers, angle_deg)
     z_mm = positions_mm @ normal
@@ -239,6 +239,6 @@ def stacked(headers: Sequence[Header]) -> tuple[list[Header], NDArray[np.float64
 def _not_axial(headers: Sequence[Header], angle_deg: float) -> Exception:
     sentence = (
         f"ImageOrientationPatient must be axial within {AXIAL_WITHIN_DEG:g} degrees, got {angle_deg:.1f} degrees "
-        f"{found_in(headers, headers)}; use axial images"
+        f"{images_concerned(headers, headers)}; use axial images"
     )
-    return refusal(headers, Reason.NOT_AXIAL, sentence)
+    return series_refusal(headers, VerdictReason.NOT_AXIAL, sentence)

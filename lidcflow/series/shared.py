@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from lidcflow.config import Access
-from lidcflow.dicom.records import Reason, Series, SourceSlice
+from lidcflow.dicom.records import Series, SourceSlice, VerdictReason
 from lidcflow.pixels.compare import differing
 from lidcflow.series.verdicts import Verdict
 from lidcflow.source.files import SourceFile
@@ -90,7 +90,7 @@ def _refused(verdict: Verdict, uids: Sequence[str] | set[str]) -> Verdict:
     )
     return replace(
         verdict,
-        reason=Reason.BAD_UID,
+        reason=VerdictReason.BAD_UID,
         sentence=sentence,
         flags=(),
         series=None,

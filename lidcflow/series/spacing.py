@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.dicom.records import Reason
-from lidcflow.headers.checks import refusal
+from lidcflow.dicom.records import VerdictReason
+from lidcflow.headers.checks import series_refusal
 from lidcflow.headers.header import Header
 from lidcflow.headers.offenders import named
 from lidcflow.series.stacks import EVEN_WITHIN, MAX_GAP, are_gaps, is_even
@@ -67,7 +67,7 @@ def spacing_mm(
             f"a series must have at least {MIN_SLICES} slices, got {len(headers)}, the first {named(headers[0])}; "
             "find the rest of the series"
         )
-        raise refusal(headers, Reason.TOO_FEW_SLICES, sentence)
+        raise series_refusal(headers, VerdictReason.TOO_FEW_SLICES, sentence)
     return median_mm, flags + _length_flags(headers, float(z_mm[0] - z_mm[-1]) + median_mm, config.z_range)
 
 
@@ -86,7 +86,7 @@ def _gap_flags(headers: Sequence[Header], z_mm: NDArray[np.float64], median_mm: 
         return [] if is_even(z_mm) else ["spacing-varies"]
     step_mm = min(median_mm, float(np.median(steps_mm[~wide]))) if not wide.all() else median_mm
     whole = np.abs(steps_mm / step_mm - np.rint(steps_mm / step_mm))[wide] <= WHOLE_STEPS_WITHIN
-    reason = Reason.MISSING_SLICES if whole.all() else Reason.UNEVEN_SPACING
+    reason = VerdictReason.MISSING_SLICES if whole.all() else VerdictReason.UNEVEN_SPACING
     if gaps == "accept":
         return [f"{reason}{ACCEPTED}"]
     at = int(np.flatnonzero(wide)[0])
@@ -96,7 +96,7 @@ def _gap_flags(headers: Sequence[Header], z_mm: NDArray[np.float64], median_mm: 
         f"a slice may be missing near z = {near_mm:.1f} mm, the first of {wide.sum()} gaps, after instance "
         f"{named(headers[at])}; find it or set preprocess.gaps to accept"
     )
-    raise refusal(headers, reason, sentence)
+    raise series_refusal(headers, reason, sentence)
 
 
 def _by_design(headers: Sequence[Header], steps_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -135,7 +135,7 @@ def _of_passes(
         f"{steps_mm[first - 1]:.2f} and {steps_mm[first]:.2f} mm in turn, the first at z = {z_mm[first]:.2f} mm in "
         f"instance {headers[first].sop_instance_uid}: two passes lie in each other; separate them at the source"
     )
-    return refusal(headers, Reason.MIXED_ACQUISITIONS, sentence)
+    return series_refusal(headers, VerdictReason.MIXED_ACQUISITIONS, sentence)
 
 
 def _length_flags(headers: Sequence[Header], length_mm: float, z_range: str) -> list[str]:
@@ -151,4 +151,4 @@ def _length_flags(headers: Sequence[Header], length_mm: float, z_range: str) -> 
         f"a scan must be at most {most_mm:.0f} mm long, got {length_mm:.0f} mm from instance "
         f"{named(headers[0])} to {named(headers[-1])}, {len(headers)} slices; {way_out}"
     )
-    raise refusal(headers, Reason.WHOLE_BODY, sentence)
+    raise series_refusal(headers, VerdictReason.WHOLE_BODY, sentence)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.dicom.records import Reason
-from lidcflow.headers.checks import refusal
+from lidcflow.dicom.records import VerdictReason
+from lidcflow.headers.checks import series_refusal
 from lidcflow.headers.header import Header
 from lidcflow.series.stacks import EVEN_WITHIN, is_even, is_whole, steps_of
 
@@ -92,7 +92,7 @@ def on_one_line(headers: Sequence[Header], normal: NDArray[np.float64]) -> list[
         f"at z = {z_mm[first]:.2f} mm, {aside_mm[first]:.1f} mm to the side, in instance "
         f"{headers[first].sop_instance_uid}; separate what was reconstructed apart at the source"
     )
-    raise refusal(headers, Reason.MIXED_GEOMETRY, sentence)
+    raise series_refusal(headers, VerdictReason.MIXED_GEOMETRY, sentence)
 
 
 def _aside(

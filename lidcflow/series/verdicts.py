@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
-from lidcflow.dicom.records import PASSED_OVER, Collection, Reason, Series
+from lidcflow.dicom.records import PASSED_OVER, Collection, Series, VerdictReason
 from lidcflow.source.files import SourceFile
 
 NO_KIND = "other"
@@ -21,7 +21,7 @@ class Verdict:
     ----------
     series_instance_uid : str
         As in the header; ``invalid-...`` with a hash where it can't be a UID.
-    reason : Reason
+    reason : VerdictReason
         `Reason.USABLE`, or why not.
     sentence : str
         What must hold, what was found, what to do; for usable series what it is.
@@ -42,7 +42,7 @@ class Verdict:
     """
 
     series_instance_uid: str
-    reason: Reason
+    reason: VerdictReason
     sentence: str
     n_files: int
     set_aside: int = 0
@@ -66,7 +66,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class OtherFiles:
     """What a source holds beside images, by kind and count alone.
 
     Parameters
@@ -127,14 +127,14 @@ class Index(Sequence[Verdict]):
     ----------
     verdicts : tuple of Verdict
         One for each series.
-    beside : Beside
+    beside : OtherFiles
         What else lay there.
     collections : tuple of Collection
         What was taken of the public archive.
     """
 
     verdicts: tuple[Verdict, ...]
-    beside: Beside = Beside()
+    beside: OtherFiles = OtherFiles()
     collections: tuple[Collection, ...] = ()
 
     @property

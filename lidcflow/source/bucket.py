@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from obstore.exceptions import BaseError
 
 from lidcflow.config import Access
-from lidcflow.objects import IDC, bucket_of, object_version, reaching, split_url
+from lidcflow.objects import IDC, bucket_of, object_version, split_url, storage_errors
 from lidcflow.source.files import Listing, SourceFile
 
 PAGE = 1000
@@ -31,7 +31,7 @@ def list_bucket(url: str, access: Access) -> Listing:
     ResourceError
         If the storage does not answer, or refuses access.
     """
-    with reaching(f"source {url}"):
+    with storage_errors(f"source {url}"):
         files = tuple(sorted(_objects(url, access)))
     return Listing(url, files)
 
@@ -67,7 +67,7 @@ class Fetched(NamedTuple):
     version: str
 
 
-def fetch(url: str, start: int, stop: int, access: Access) -> Fetched:
+def fetch_range(url: str, start: int, stop: int, access: Access) -> Fetched:
     """Fetch a range of an object.
 
     Parameters
@@ -127,7 +127,7 @@ def check_answers(url: str, access: Access) -> None:
         If the bucket does not answer, or refuses access.
     """
     scheme, name, key = split_url(url)
-    with reaching(f"public archive, bucket {name}" if scheme == IDC else f"source {scheme}://{name}"):
+    with storage_errors(f"public archive, bucket {name}" if scheme == IDC else f"source {scheme}://{name}"):
         next(iter(bucket_of(url, _hasty(access)).list(key or None)), None)
 
 
@@ -189,7 +189,7 @@ class ObjectFile(io.RawIOBase):
         stop = min(self._at + len(buffer), self._size_bytes)
         if stop <= self._at:
             return 0
-        content, _, version = fetch(self._url, self._at, stop, self._access)
+        content, _, version = fetch_range(self._url, self._at, stop, self._access)
         if self._version not in ("", version):
             raise OSError("an object must stay as it was listed, got another one")
         buffer[: len(content)] = content
@@ -214,7 +214,7 @@ def open_object(url: str, size_bytes: int, access: Access, version: str = "") ->
     return io.BufferedReader(ObjectFile(url, size_bytes, access, version), BUFFER_BYTES)
 
 
-class Part(io.BytesIO):
+class FileRange(io.BytesIO):
     """A range of a file that keeps the positions of the whole.
 
     Parameters

@@ -29,7 +29,7 @@ PART = ".part"
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._+=@-]{0,199}")
 
 
-class Wanted(NamedTuple):
+class Download(NamedTuple):
     """An object and where it is to be kept.
 
     Parameters
@@ -45,12 +45,12 @@ class Wanted(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class DownloadPlan:
     """What is to be kept of a source.
 
     Parameters
     ----------
-    wanted : tuple of Wanted
+    wanted : tuple of Download
         Its objects.
     unsafe : int
         Objects whose name can't be that of a file.
@@ -60,13 +60,13 @@ class Plan:
         What they belong to.
     """
 
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[Download, ...]
     unsafe: int
     incomplete: dict[str, str]
     collections: tuple[Collection, ...] = ()
 
 
-def plan_download(source: ImageSource, on_series: Callable[[int, int], None] | None = None) -> Plan:
+def plan_download(source: ImageSource, on_series: Callable[[int, int], None] | None = None) -> DownloadPlan:
     """Find the objects of a source and a safe place for each.
 
     Parameters
@@ -92,15 +92,15 @@ def plan_download(source: ImageSource, on_series: Callable[[int, int], None] | N
     return plan
 
 
-def _plan_bucket(source: BucketSource) -> Plan:
+def _plan_bucket(source: BucketSource) -> DownloadPlan:
     files = list_bucket(source.text, source.access).files
     targets = [_safe_path(split_url(file.path)[2].split("/")) for file in files]
-    return Plan(_paired(files, targets), targets.count(None), {})
+    return DownloadPlan(_paired(files, targets), targets.count(None), {})
 
 
-def _plan_archive(source: ArchiveSource, on_series: Callable[[int, int], None] | None) -> Plan:
-    found = idc.find_series(source.text)
-    wanted: list[Wanted] = []
+def _plan_archive(source: ArchiveSource, on_series: Callable[[int, int], None] | None) -> DownloadPlan:
+    found = idc.idc_series(source.text)
+    wanted: list[Download] = []
     unsafe = 0
     incomplete: dict[str, str] = {}
     for done, (series, files) in enumerate(idc.objects_of(found, source.access), start=1):
@@ -111,11 +111,11 @@ def _plan_archive(source: ArchiveSource, on_series: Callable[[int, int], None] |
             incomplete[series.series_instance_uid] = idc.miscounted(series, len(files))
         if on_series:
             on_series(done, len(found))
-    return Plan(tuple(wanted), unsafe, incomplete, idc.collections_of(found))
+    return DownloadPlan(tuple(wanted), unsafe, incomplete, idc.collections_of(found))
 
 
-def _paired(files: Sequence[SourceFile], targets: Sequence[PurePosixPath | None]) -> tuple[Wanted, ...]:
-    return tuple(Wanted(file, target) for file, target in zip(files, targets, strict=True) if target)
+def _paired(files: Sequence[SourceFile], targets: Sequence[PurePosixPath | None]) -> tuple[Download, ...]:
+    return tuple(Download(file, target) for file, target in zip(files, targets, strict=True) if target)
 
 
 def _target(series: idc.ArchiveSeries, file: SourceFile) -> PurePosixPath | None:
@@ -159,12 +159,14 @@ class Downloaded:
     fetched_bytes: int
 
 
-def download(plan: Plan, folder: Path, access: Access, on_file: Callable[[], None] = lambda: None) -> Downloaded:
+def download(
+    plan: DownloadPlan, folder: Path, access: Access, on_file: Callable[[], None] = lambda: None
+) -> Downloaded:
     """Fetch what a folder does not hold yet; a file is there whole or not at all.
 
     Parameters
     ----------
-    plan : Plan
+    plan : DownloadPlan
         From `plan_download`.
     folder : Path
         Made if it is not there.
@@ -241,7 +243,7 @@ def _write_attribution(folder: Path, collections: Sequence[Collection]) -> None:
     write_whole(file, "".join(f"{line}\n" for line in dict.fromkeys(lines)))
 
 
-def _fetch_all(missing: Sequence[Wanted], folder: Path, access: Access) -> Iterator[bool]:
+def _fetch_all(missing: Sequence[Download], folder: Path, access: Access) -> Iterator[bool]:
     """Fetch objects, several at a time, and tell of each whether it came whole."""
     if not missing:
         return

@@ -103,7 +103,7 @@ class Listing:
         return len(self.files) + sum(series.n_instances or 0 for series in self.series)
 
 
-def folder_of(path: str) -> str:
+def parent_of(path: str) -> str:
     """Return what a path or an object URL has before its last slash.
 
     Examples
@@ -114,7 +114,7 @@ def folder_of(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def joined(name: str, listings: Iterable[Listing], missing_lines: tuple[int, ...] = ()) -> Listing:
+def merge_listings(name: str, listings: Iterable[Listing], missing_lines: tuple[int, ...] = ()) -> Listing:
     """Make one listing of several; a file that two of them hold is in it once.
 
     Parameters

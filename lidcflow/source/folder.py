@@ -14,7 +14,7 @@ from typing import NamedTuple
 from lidcflow.config import Access
 from lidcflow.errors import SourceError
 from lidcflow.objects import settings_of
-from lidcflow.source.bucket import fetch
+from lidcflow.source.bucket import fetch_range
 from lidcflow.source.files import Listing, SourceFile
 from lidcflow.source.location import InBucket, OnDisk, file_location
 from lidcflow.source.versions import version_of
@@ -120,7 +120,7 @@ class Head(NamedTuple):
     file_bytes: int
 
 
-def heads(files: Sequence[SourceFile], access: Access) -> Iterator[Callable[[], Head]]:
+def file_heads(files: Sequence[SourceFile], access: Access) -> Iterator[Callable[[], Head]]:
     """Yield for each file a function that gives its head, or raises `OSError` for this one file.
 
     Parameters
@@ -167,5 +167,5 @@ def _heads_ahead(files: Sequence[SourceFile], connections: int, access: Access) 
 def _head(file: SourceFile, access: Access) -> Head:
     if isinstance(file_location(file.path), OnDisk):
         return read_head(file.path)
-    fetched = fetch(file.path, 0, HEAD_BYTES, access)
+    fetched = fetch_range(file.path, 0, HEAD_BYTES, access)
     return Head(fetched.content, fetched.size_bytes)

@@ -59,7 +59,7 @@ def is_archive_name(source: str) -> bool:
 
 
 @lru_cache(maxsize=4)
-def find_series(source: str) -> tuple[ArchiveSeries, ...]:
+def idc_series(source: str) -> tuple[ArchiveSeries, ...]:
     """Find the CT series that a name stands for, in the index that is installed; no network is needed.
 
     Parameters
@@ -116,7 +116,7 @@ def list_series(
     name : str
         The source, for sentences.
     found : sequence of ArchiveSeries
-        From `find_series`.
+        From `idc_series`.
     access : Access
         How buckets are reached.
     on_series : callable, optional

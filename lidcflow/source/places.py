@@ -13,11 +13,11 @@ from lidcflow.dicom.records import Collection
 from lidcflow.errors import EmptySource, SourceError
 from lidcflow.objects import S3, split_url
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import Place, Service, is_pacs, place_of, series_url
-from lidcflow.pacs.query import find_series
+from lidcflow.pacs.places import PacsPlace, PacsService, is_pacs, parse_address, series_url
+from lidcflow.pacs.query import query_series
 from lidcflow.source import idc
 from lidcflow.source.bucket import list_bucket
-from lidcflow.source.files import Listing, PacsSeries, joined
+from lidcflow.source.files import Listing, PacsSeries, merge_listings
 from lidcflow.source.folder import check_listable, list_folder, list_one_file
 
 
@@ -38,9 +38,9 @@ def list_pacs(source: str, access: Access) -> Listing:
     PacsError
         If it is away, or refuses access.
     """
-    place = place_of(source, access)
+    place = parse_address(source, access)
     with Pacs(place.service) as pacs:
-        found = find_series(pacs, place)
+        found = query_series(pacs, place)
     series = [
         PacsSeries(series_url(place.service, one.study_instance_uid, one.series_instance_uid), one.n_instances)
         for one in found
@@ -108,7 +108,7 @@ class ImageSource(ABC):
         """List the files of a source that has been checked."""
 
     @property
-    def service(self) -> Service | None:
+    def service(self) -> PacsService | None:
         """The DICOMweb service that the source lies in; None unless the source is a PACS.
 
         Raises
@@ -182,7 +182,7 @@ class ListSource(ImageSource):
                 continue
             listings.append(listing)
             missing += [number] if listing.is_empty and not place.may_be_empty else []
-        return joined(self.text, listings, tuple(missing))
+        return merge_listings(self.text, listings, tuple(missing))
 
     def _places(self) -> Iterator[tuple[int, ImageSource]]:
         """Yield number and source of every line that is no comment; paths are relative to the folder of the list."""
@@ -213,14 +213,14 @@ class ArchiveSource(ImageSource):
 
     def check(self) -> None:
         """Raise unless the archive's index has CT of that name."""
-        idc.find_series(self.text)
+        idc.idc_series(self.text)
 
     def _listed(self, on_series: OnSeries | None, /) -> Listing:
-        return idc.list_series(self.text, idc.find_series(self.text), self.access, on_series)
+        return idc.list_series(self.text, idc.idc_series(self.text), self.access, on_series)
 
     def collections(self) -> tuple[Collection, ...]:
         """Return the collections that the name takes."""
-        return idc.collections_of(idc.find_series(self.text))
+        return idc.collections_of(idc.idc_series(self.text))
 
 
 class PacsSource(ImageSource):
@@ -230,13 +230,13 @@ class PacsSource(ImageSource):
 
     def check(self) -> None:
         """Raise unless the service is known, or the address can be one."""
-        place_of(self.text, self.access)
+        parse_address(self.text, self.access)
 
     def _listed(self, _: OnSeries | None, /) -> Listing:
         return list_pacs(self.text, self.access)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> PacsPlace:
         """The service, and the part of it.
 
         Raises
@@ -244,10 +244,10 @@ class PacsSource(ImageSource):
         SourceError
             As for `service`.
         """
-        return place_of(self.text, self.access)
+        return parse_address(self.text, self.access)
 
     @property
-    def service(self) -> Service:
+    def service(self) -> PacsService:
         """The DICOMweb service."""
         return self.place.service
 

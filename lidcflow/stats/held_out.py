@@ -109,7 +109,9 @@ class HeldOut:
     nodules: Sequence[Sequence[NoduleSlices]]
 
 
-def evaluate(held_out: HeldOut, probabilities: Floats, prior: Floats, *, seed: int, resamples: int) -> SplitFigures:
+def held_out_figures(
+    held_out: HeldOut, probabilities: Floats, prior: Floats, *, seed: int, resamples: int
+) -> SplitFigures:
     """Compute the figures of a release and of both baselines on one split.
 
     Parameters

@@ -146,7 +146,7 @@ def montage(rows: Mapping[str, Sequence[Tile]], title: str) -> Figure:
     return figure
 
 
-def telling_rows(rows: pd.DataFrame, n: int) -> dict[str, pd.DataFrame]:
+def example_rows(rows: pd.DataFrame, n: int) -> dict[str, pd.DataFrame]:
     """Choose the slices worth a look: nodules found, nodules missed, and others called nodules.
 
     Parameters

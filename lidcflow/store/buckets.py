@@ -22,7 +22,7 @@ from obstore.exceptions import AlreadyExistsError
 from lidcflow.config import Access
 from lidcflow.dicom.values import is_uid
 from lidcflow.errors import ResourceError, StoreError
-from lidcflow.objects import bucket_of, reaching, split_url
+from lidcflow.objects import bucket_of, split_url, storage_errors
 from lidcflow.store.commit import read_whole
 from lidcflow.store.parallel import AtOnce
 from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
@@ -100,7 +100,7 @@ class BucketPlace:
         StoreError
             If there is something else under the prefix.
         """
-        with reaching(self.name):
+        with storage_errors(self.name):
             if self._has(GUARD):
                 return
             if self._holds_anything() and not self._has(GUARD):
@@ -141,19 +141,19 @@ class BucketPlace:
 
     def facts(self, uid: str, *, listed: bool = False) -> bytes:
         """Return the description of a committed series' group."""
-        with reaching(self.name):
+        with storage_errors(self.name):
             if not listed:
                 self._bucket.head(self._at(COMMITTED, uid))
         return self._get(f"{SERIES}/{uid}/{FACTS}")
 
     def committed_s(self, uid: str) -> float:
         """Return when the description of a committed series' group was written."""
-        with reaching(self.name):
+        with storage_errors(self.name):
             return self._bucket.head(self._at(SERIES, uid, FACTS))["last_modified"].timestamp()
 
     def describe(self, uid: str, description: bytes) -> None:
         """Put a description in place of the older one."""
-        with reaching(self.name):
+        with storage_errors(self.name):
             self._bucket.head(self._at(COMMITTED, uid))
             self._bucket.put(self._at(SERIES, uid, FACTS), description)
 
@@ -165,7 +165,7 @@ class BucketPlace:
 
     @contextmanager
     def _reading(self, key: str) -> Iterator[None]:
-        with reaching(self.name):
+        with storage_errors(self.name):
             if key.count("/") == 1:
                 self._bucket.head(self._at(COMMITTED, _last(key)))
             yield
@@ -189,7 +189,7 @@ class BucketPlace:
             If the storage does not answer, or other writers of the series come in between again and again.
         """
         key = f"{SERIES}/{uid}"
-        with reaching(self.name):
+        with storage_errors(self.name):
             for attempt in range(ATTEMPTS):
                 if self._is_committed(uid, objects):
                     return
@@ -241,7 +241,7 @@ class BucketPlace:
 
     def remove(self, key: str) -> None:
         """Take a group or array out of sight, then delete it."""
-        with reaching(self.name):
+        with storage_errors(self.name):
             if key.count("/") == 1:
                 self._bucket.delete(self._at(COMMITTED, _last(key)))
             paths = [meta["path"] for meta in self._list(key)]
@@ -261,12 +261,12 @@ class BucketPlace:
         return Swept(removed=len(abandoned), in_work=len(unfinished) - len(abandoned), unknown=strangers)
 
     def _is_abandoned(self, uid: str) -> bool:
-        with reaching(self.name):
+        with storage_errors(self.name):
             newest = max((meta["last_modified"] for meta in self._list(f"{SERIES}/{uid}")), default=None)
         return newest is not None and datetime.now(UTC) - newest > ABANDONED_AFTER
 
     def _get(self, key: str) -> bytes:
-        with reaching(self.name):
+        with storage_errors(self.name):
             return bytes(self._bucket.get(self._at(key)).bytes())
 
     def _has(self, key: str) -> bool:
@@ -277,7 +277,7 @@ class BucketPlace:
         return True
 
     def _paths(self, key: str) -> Iterable[str]:
-        with reaching(self.name):
+        with storage_errors(self.name):
             return [meta["path"] for meta in self._list(key)]
 
     def _list(self, key: str) -> Iterator[ObjectMeta]:
@@ -285,7 +285,7 @@ class BucketPlace:
             yield from page
 
     def _folders(self, key: str) -> list[str]:
-        with reaching(self.name):
+        with storage_errors(self.name):
             return sorted(map(_last, self._bucket.list_with_delimiter(self._at(key))["common_prefixes"]))
 
     def _at(self, *keys: str) -> str:

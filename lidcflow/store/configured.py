@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from lidcflow.config import PreprocessConfig
 from lidcflow.errors import StoreError, StoreMismatch
-from lidcflow.store.place import GUARD, Place
+from lidcflow.store.place import GUARD, StorePlace
 
 FORMAT = "lidcflow store, version 1"
 
 
-def claim(place: Place, config: PreprocessConfig) -> None:
+def claim_store(place: StorePlace, config: PreprocessConfig) -> None:
     """Make a place the store of a configuration, unless it is a store already.
 
     Raises
@@ -25,7 +25,7 @@ def claim(place: Place, config: PreprocessConfig) -> None:
     place.claim((json.dumps(_content(config), indent=2) + "\n").encode())
 
 
-def check(place: Place, config: PreprocessConfig) -> None:
+def check(place: StorePlace, config: PreprocessConfig) -> None:
     """Make sure that a place is the store of a configuration.
 
     Raises
@@ -40,7 +40,7 @@ def check(place: Place, config: PreprocessConfig) -> None:
         raise StoreMismatch(_mismatch(place.name, digest, settings, config))
 
 
-def configuration_of(place: Place) -> PreprocessConfig:
+def configuration_of(place: StorePlace) -> PreprocessConfig:
     """Return the configuration that a store was made with.
 
     Raises
@@ -60,7 +60,7 @@ def configuration_of(place: Place) -> PreprocessConfig:
     return config
 
 
-def _read(place: Place) -> tuple[str, dict[str, Any]]:
+def _read(place: StorePlace) -> tuple[str, dict[str, Any]]:
     try:
         found = json.loads(place.guard())
         return found["preprocess_digest"], found["preprocess"]
@@ -70,7 +70,7 @@ def _read(place: Place) -> tuple[str, dict[str, Any]]:
         raise _no_guard(place) from None
 
 
-def _no_guard(place: Place) -> StoreError:
+def _no_guard(place: StorePlace) -> StoreError:
     return StoreError(f"{place.name}: {GUARD} must be JSON of lidcflow; choose another workspace or store")
 
 

@@ -9,10 +9,10 @@ from lidcflow.objects import is_object_url
 from lidcflow.store.buckets import BucketPlace
 from lidcflow.store.configured import check
 from lidcflow.store.folders import FolderPlace
-from lidcflow.store.place import Place
+from lidcflow.store.place import StorePlace
 
 
-def place_of(root: str | Path, access: Access) -> Place:
+def store_place(root: str | Path, access: Access) -> StorePlace:
     """Return the folder or the bucket's prefix that a store lies in."""
     if is_object_url(str(root)):
         return BucketPlace(str(root), access)
@@ -34,13 +34,13 @@ def bucket_guard(root: str, access: str) -> bytes:
     FileNotFoundError
         If there is no store.
     """
-    return place_of(root, Access.model_validate_json(access)).guard()
+    return store_place(root, Access.model_validate_json(access)).guard()
 
 
 def is_store(root: str | Path, access: Access | None = None) -> bool:
     """Tell whether there is a store."""
     try:
-        place_of(root, access or Access()).guard()
+        store_place(root, access or Access()).guard()
     except FileNotFoundError:
         return False
     return True
@@ -56,6 +56,6 @@ def committed_series(root: str | Path, config: PreprocessConfig, access: Access 
     StoreError
         If there is no store.
     """
-    place = place_of(root, access or Access())
+    place = store_place(root, access or Access())
     check(place, config)
     return place.series_uids()

@@ -67,7 +67,7 @@ class Held(Protocol):
         """Return parts of an object, each from its first byte up to its last; `ValueError` where it is shorter."""
 
 
-class Place(Protocol):
+class StorePlace(Protocol):
     """What a store needs of the place it lies in.
 
     A key names a group or array, such as ``series/1.2.3`` or ``series/1.2.3/features/compact-1``. Methods raise

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lidcflow.config import PreprocessConfig
 from lidcflow.dicom.orientation import PatientAxes, Vector, cell_centre
 from lidcflow.dicom.records import Series, SourceSlice
-from lidcflow.pixels.noticed import NOTHING, Noticed
+from lidcflow.pixels.noticed import NOTHING, PixelFaults
 from lidcflow.volume.reduce import SlabSource, Volume
 
 MOST_STATES = 4
@@ -24,7 +24,7 @@ MOST_STATES = 4
 NOTICE = "Research use only. Not for diagnosis."
 
 
-class SourceImage(NamedTuple):
+class StoredSlice(NamedTuple):
     """A source slice of a volume."""
 
     sop_instance_uid: str
@@ -69,14 +69,14 @@ class VolumeRecord:
         Spacing of the source.
     attribution : dict, optional
         Collection, licence and DOI of a series of the public archive.
-    source_slices : tuple of SourceImage
+    source_slices : tuple of StoredSlice
         Every source slice, top first, in a slab or not.
     axes : PatientAxes, optional
         Where in the patient the pixels of the source are; None for volumes of versions that did not keep it.
     source_states : tuple of str
         Each `Series.state` whose pixels are known to be those of the volume, the last one last; none in volumes of
         older versions and of sources that tell no versions.
-    noticed : Noticed
+    noticed : PixelFaults
         What the pixels show to be wrong; nothing in volumes of older versions, which did not look.
     """
 
@@ -100,10 +100,10 @@ class VolumeRecord:
     row_spacing_mm: float
     column_spacing_mm: float
     attribution: dict[str, Any] | None = None
-    source_slices: tuple[SourceImage, ...] = ()
+    source_slices: tuple[StoredSlice, ...] = ()
     axes: PatientAxes | None = None
     source_states: tuple[str, ...] = ()
-    noticed: Noticed = NOTHING
+    noticed: PixelFaults = NOTHING
 
     def voxel_point_mm(self, slice_index: int, row: float, column: float, size: int) -> Vector:
         """Return where in the patient the centre of a voxel is (LPS: x to the left, y to the back, z to the head).
@@ -154,7 +154,7 @@ class VolumeRecord:
         return (source.sop_instance_uid, source.frame_number) in named
 
 
-def digest_of(volume: Volume) -> str:
+def hash_volume(volume: Volume) -> str:
     """Hash voxels and edges of a volume."""
     return voxel_digest(volume.hu, volume.edges_mm)
 
@@ -208,7 +208,7 @@ def attributes_of(
             "fingerprint": series.fingerprint,
             "config": config.model_dump(mode="json"),
             "config_digest": config.digest,
-            "volume_digest": digest_of(volume),
+            "volume_digest": hash_volume(volume),
             "edges_mm": volume.edges_mm.tolist(),
             "flags": list(volume.flags),
             "lung_z_mm": volume.lung_z_mm,
@@ -296,9 +296,9 @@ def record_of(attributes: dict[str, Any]) -> VolumeRecord:
         source_states=tuple(facts.pop("source_states", ())),
         lung_z_mm=None if lung_z_mm is None else (lung_z_mm[0], lung_z_mm[1]),
         n_source_slices=len(slices),
-        source_slices=tuple(SourceImage(*source) for source in slices),
+        source_slices=tuple(StoredSlice(*source) for source in slices),
         axes=axes and _axes_of(axes),
-        noticed=Noticed(**noticed),
+        noticed=PixelFaults(**noticed),
         **facts,
     )
 

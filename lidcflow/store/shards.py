@@ -28,7 +28,7 @@ _ENTRY_BYTES = 16
 
 
 @dataclass(frozen=True)
-class Layout:
+class ShardLayout:
     """How the voxels of a store's volumes lie.
 
     Parameters
@@ -43,7 +43,7 @@ class Layout:
     known: bool
 
 
-def layout_of(group: Held) -> Layout:
+def shard_layout(group: Held) -> ShardLayout:
     """Read how the voxels of a volume lie; it is the same for all volumes of a store.
 
     Raises
@@ -52,17 +52,17 @@ def layout_of(group: Held) -> Layout:
         If they are not there.
     """
     metadata = zarr.open_array(group.zarr / "0", mode="r", zarr_format=3).metadata
-    return Layout(metadata, known=metadata == image_metadata(metadata.shape))
+    return ShardLayout(metadata, known=metadata == image_metadata(metadata.shape))
 
 
-def read_slices(group: Held, layout: Layout, slices: slice) -> NDArray[np.int16]:
+def read_slices(group: Held, layout: ShardLayout, slices: slice) -> NDArray[np.int16]:
     """Read a run of neighbouring slices.
 
     Parameters
     ----------
     group : Held
         Group of the volume.
-    layout : Layout
+    layout : ShardLayout
         How its voxels lie.
     slices : slice
         From 0 at the top, with step 1.

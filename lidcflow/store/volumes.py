@@ -17,13 +17,13 @@ from lidcflow.dicom.records import Series
 from lidcflow.dicom.values import is_uid
 from lidcflow.errors import StoreError
 from lidcflow.store.arrays import encode_features, encode_image, read_features, read_level
-from lidcflow.store.configured import check, claim, configuration_of
-from lidcflow.store.locate import is_store, place_of
+from lidcflow.store.configured import check, claim_store, configuration_of
+from lidcflow.store.locate import is_store, store_place
 from lidcflow.store.parallel import side_by_side
 from lidcflow.store.place import FACTS, SERIES, Held, Result, Swept
-from lidcflow.store.record import VolumeRecord, attributes_of, digest_of, record_of, with_state
+from lidcflow.store.record import VolumeRecord, attributes_of, hash_volume, record_of, with_state
 from lidcflow.store.sameness import is_of_headers, is_of_pacs, is_of_pixels
-from lidcflow.store.shards import Layout, layout_of, read_slices
+from lidcflow.store.shards import ShardLayout, read_slices, shard_layout
 from lidcflow.store.summary import VolumeSummary, summary_of
 from lidcflow.volume.reduce import Volume
 
@@ -69,10 +69,10 @@ class VolumeStore:
     ) -> None:
         self.root = str(root)
         self.config = config
-        self._place = place_of(root, access or Access())
-        self._layout: Layout | None = None
+        self._place = store_place(root, access or Access())
+        self._layout: ShardLayout | None = None
         if create:
-            claim(self._place, config)
+            claim_store(self._place, config)
         check(self._place, config)
 
     @classmethod
@@ -85,7 +85,7 @@ class VolumeStore:
         """Open the store that is there with the configuration it was made with; None where there is none."""
         if not is_store(root, access):
             return None
-        made_with = configuration_of(place_of(root, access or Access()))
+        made_with = configuration_of(store_place(root, access or Access()))
         return cls(root, made_with, create=False, access=access)
 
     @property
@@ -153,7 +153,7 @@ class VolumeStore:
         ResourceError
             If the disk is too full, or the bucket can't be reached.
         """
-        uid, digest = self._checked(series.series_instance_uid), digest_of(volume)
+        uid, digest = self._checked(series.series_instance_uid), hash_volume(volume)
         current = self._same_headers(series)
         same = current if current and current.volume_digest == digest else None
         if same and self.is_of(same, series):
@@ -261,7 +261,7 @@ class VolumeStore:
         """
 
         def voxels(group: Held) -> NDArray[np.int16]:
-            self._layout = self._layout or layout_of(group)
+            self._layout = self._layout or shard_layout(group)
             return read_slices(group, self._layout, slices or slice(None))
 
         return self._read(series_instance_uid, voxels)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import Access, PreprocessConfig
-from lidcflow.dicom.records import Reason, Series, SourceSlice
+from lidcflow.dicom.records import Series, SourceSlice, VerdictReason
 from lidcflow.errors import SeriesRefused
 from lidcflow.pixels.decode import AIR_HU, hounsfield_slice
-from lidcflow.pixels.noticed import NOTHING, UNSPECIFIED_UNITS, Noticed, SliceWatch
+from lidcflow.pixels.noticed import NOTHING, UNSPECIFIED_UNITS, PixelFaults, SliceWatch
 from lidcflow.pixels.open import Opener, slice_opener
 from lidcflow.series.spacing import LONG_SCAN
 from lidcflow.volume.plausible import lacking
@@ -54,7 +54,7 @@ class Volume:
         What was tolerated, and what differs from what the configuration asks for, in kebab case.
     lung_z_mm : tuple of 2 floats, optional
         Top and bottom of the lungs, where they were looked for and found.
-    noticed : Noticed
+    noticed : PixelFaults
         What the pixels show to be wrong; `flags` say so too.
     """
 
@@ -63,7 +63,7 @@ class Volume:
     sources: tuple[tuple[SlabSource, ...], ...]
     flags: tuple[str, ...] = ()
     lung_z_mm: tuple[float, float] | None = None
-    noticed: Noticed = NOTHING
+    noticed: PixelFaults = NOTHING
 
 
 def reduce_series(series: Series, config: PreprocessConfig, access: Access = LOCAL) -> Volume:
@@ -113,14 +113,14 @@ def require_content(series: Series, volume: Volume) -> None:
     blank = volume.noticed.blank_slices
     if len(volume.noticed.blank_slabs) == len(volume.sources):
         raise SeriesRefused(
-            Reason.BLANK,
+            VerdictReason.BLANK,
             f"series {series.series_instance_uid}: images must show more than one value, got {len(blank)} of "
             f"{len(series.slices)} that do not, the first of them instance "
             f"{series.slices[blank[0]].sop_instance_uid}; export the series again",
         )
     if UNSPECIFIED_UNITS in volume.flags and volume.noticed.implausible:
         raise SeriesRefused(
-            Reason.NOT_HOUNSFIELD,
+            VerdictReason.NOT_HOUNSFIELD,
             f"series {series.series_instance_uid}: RescaleType must be HU or absent, got US, unspecified, and pixels "
             f"without the values of {' and '.join(volume.noticed.implausible)}; choose the series in Hounsfield units",
         )
@@ -153,7 +153,7 @@ def _over_lungs(series: Series, config: PreprocessConfig, scan_mm: NDArray[np.fl
         return _over(series, config, np.linspace(*lung_z_mm, config.slices + 1), access, lung_z_mm=lung_z_mm)
     if LONG_SCAN in series.flags:
         raise SeriesRefused(
-            Reason.WHOLE_BODY,
+            VerdictReason.WHOLE_BODY,
             f"series {series.series_instance_uid}: a scan of {scan_mm[0] - scan_mm[-1]:.0f} mm must show lungs, "
             "got none; choose the series that shows the chest",
         )

@@ -101,7 +101,7 @@ class JoinCheck(WorkerPlugin):
             )
 
 
-def answer_of(plugin: str, dask_worker: Worker) -> tuple[str, bool]:
+def join_result(plugin: str, dask_worker: Worker) -> tuple[str, bool]:
     """Return the fault that a worker found with itself, and whether it offers a GPU."""
     return cast(JoinCheck, dask_worker.plugins[plugin]).fault, bool(dask_worker.state.total_resources.get(GPU, 0))
 

@@ -118,7 +118,7 @@ def _local(config: ClusterConfig, pool: Pool, purpose: Purpose, scratch: Path | 
                 f"local cluster: {count} worker processes must start, but one did not; what it said is above, "
                 "and fewer may fit: set cluster.workers"
             ) from None
-        with asking_for({GPU: 1} if purpose != "preprocess" and config.gpus else {}):
+        with requiring_resources({GPU: 1} if purpose != "preprocess" and config.gpus else {}):
             yield Cluster(local.scheduler_address, count)
 
 
@@ -141,12 +141,15 @@ def _taking_part(address: str, place: str, purpose: Purpose, files: Files, gpus:
         wait_for_a_worker(client, place, QUEUED_WITHIN_S if is_class(place) else WORKERS_WITHIN_S)
         if sentence := unfit_setting(client, place, purpose):
             flow_log().warning(sentence)
-        with members(client, place, question_for(purpose, files, gpus=gpus)) as able, asking_for(able.resources):
+        with (
+            members(client, place, question_for(purpose, files, gpus=gpus)) as able,
+            requiring_resources(able.resources),
+        ):
             yield Cluster(address, able.workers)
 
 
 @contextmanager
-def asking_for(resources: dict[str, float]) -> Iterator[None]:
+def requiring_resources(resources: dict[str, float]) -> Iterator[None]:
     """Let all that is submitted in the block ask for resources of a worker, and for nothing that was asked before."""
     with dask.annotate(resources=resources):
         yield

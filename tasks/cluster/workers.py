@@ -18,10 +18,10 @@ from lidcflow.errors import ResourceError
 from lidcflow.series.find import Series
 from lidcflow.source.location import OnDisk, location_of
 from lidcflow.store.address import StoreAddress
-from lidcflow.store.locate import place_of
+from lidcflow.store.locate import store_place
 from lidcflow.store.place import GUARD
 from tasks.cluster import join as cluster_join
-from tasks.cluster.join import GPU, LEARNING, PACKAGES, Files, JoinCheck, Question, answer_of, versions_here
+from tasks.cluster.join import GPU, LEARNING, PACKAGES, Files, JoinCheck, Question, join_result, versions_here
 from tasks.cluster.local import Purpose
 
 cloudpickle.register_pickle_by_value(cluster_join)
@@ -43,7 +43,7 @@ def files_of(store: StoreAddress, series: Series | None = None) -> Files:
     access = store.access.model_dump_json()
     sample = _sample(series)
     try:
-        marker = place_of(store.root, store.access).guard()
+        marker = store_place(store.root, store.access).guard()
     except FileNotFoundError:
         return Files(sample=sample, access=access)
     on_disk = int((store.folder / GUARD).stat().st_mtime) if store.folder else None
@@ -109,7 +109,7 @@ def _answers(client: Client, plugin: str, question: Question) -> tuple[list[str]
     """Return the faults, and the able workers' addresses with whether they offer a GPU."""
     names = {address: facts["name"] for address, facts in client.scheduler_info()["workers"].items()}
     faults, able = [], {}
-    for address, answer in client.run(answer_of, plugin, on_error="return").items():
+    for address, answer in client.run(join_result, plugin, on_error="return").items():
         fault, gpu = answer if isinstance(answer, tuple) else (_unanswered(answer), True)
         if question.needs_gpu and not gpu:
             continue

@@ -17,7 +17,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
 from lidcflow.errors import ReleaseError
-from tasks.tracking.connection import Tracking, reaching
+from tasks.tracking.connection import Tracking, tracking_connection
 
 MOST_BYTES = 2**30
 MOST_FILES = 1000
@@ -51,7 +51,7 @@ def private_copy(
     """
     with tempfile.TemporaryDirectory(prefix="lidcflow-artifacts-") as folder:
         try:
-            with reaching(tracking):
+            with tracking_connection(tracking):
                 _copy(_repository(uri, tracking), Path(folder), only, most_bytes)
         except (MlflowException, OSError, ValueError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

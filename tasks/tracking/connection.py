@@ -21,9 +21,9 @@ from mlflow.utils.rest_utils import http_request
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from lidcflow.catalog.locks import settle
+from lidcflow.catalog.locks import relocate_tracking
 from lidcflow.config.checks import without_credentials, without_passwords
-from lidcflow.errors import ResourceError, TrackingAway
+from lidcflow.errors import ResourceError, TrackingUnavailable
 from tasks.tracking.place import Tracking as Tracking
 from tasks.tracking.place import is_there as is_there
 from tasks.tracking.place import local_path as local_path
@@ -72,7 +72,7 @@ def connect(tracking: Tracking) -> MlflowClient:
 
     Raises
     ------
-    TrackingAway
+    TrackingUnavailable
         If the tracking server does not answer.
     ResourceError
         If the database can't be opened, or the workspace was moved and another process is at work there.
@@ -89,7 +89,7 @@ def connect(tracking: Tracking) -> MlflowClient:
 @functools.cache
 def _settle(workspace: Path, _device: int, _inode: int) -> None:
     """Look once for each folder and name of it whether it was moved: this is called with every figure of a training."""
-    settle(workspace)
+    relocate_tracking(workspace)
 
 
 @functools.cache
@@ -115,12 +115,12 @@ def _client(tracking: Tracking) -> MlflowClient:
 
 
 @contextmanager
-def reaching(tracking: Tracking) -> Iterator[MlflowClient]:
+def tracking_connection(tracking: Tracking) -> Iterator[MlflowClient]:
     """Give the connection for a piece of work, and tell a server that goes away meanwhile from other failures.
 
     Raises
     ------
-    TrackingAway
+    TrackingUnavailable
         If the server does not answer, or no longer.
     ResourceError
         If the database can't be written, or what is written to was deleted on MLflow's page.
@@ -184,12 +184,12 @@ def require_active_run(tracking: Tracking, run_id: str) -> None:
 
     Raises
     ------
-    TrackingAway
+    TrackingUnavailable
         If the server does not answer.
     ResourceError
         If the run was deleted on MLflow's page.
     """
-    with reaching(tracking) as client:
+    with tracking_connection(tracking) as client:
         if client.get_run(run_id).info.lifecycle_stage == LifecycleStage.DELETED:
             raise _was_deleted(tracking, "run", run_id)
 
@@ -245,13 +245,13 @@ def _is_away(uri: str, error: Exception) -> bool:
         return True
     try:
         _check_answers(uri)
-    except TrackingAway:
+    except TrackingUnavailable:
         return True
     return False
 
 
-def _away(uri: str, error: Exception | str) -> TrackingAway:
-    return TrackingAway(
+def _away(uri: str, error: Exception | str) -> TrackingUnavailable:
+    return TrackingUnavailable(
         f"tracking {without_passwords(uri)}: the MLflow server must answer, got {_reason(error)}; start it, or check "
         "tracking.uri"
     )

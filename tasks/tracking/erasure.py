@@ -74,7 +74,7 @@ def roots_elsewhere(tracking: Tracking, run_ids: list[str]) -> list[str]:
     ]
 
 
-def fetch(tracking: Tracking, kept: Kept, folder: Path) -> Path:
+def copy_artifact(tracking: Tracking, kept: Kept, folder: Path) -> Path:
     """Copy an artifact into a folder."""
     return Path(connect(tracking).download_artifacts(kept.run_id, kept.path, str(folder)))
 

@@ -17,7 +17,7 @@ WRITTEN_BY_READERS = ("registered_model_meta",)
 """What MLflow's own loader writes into a model that somebody loads by it."""
 
 
-def digest_of(folder: Path) -> str:
+def hash_model_files(folder: Path) -> str:
     """Return the SHA-256 of the files of a model in a folder."""
     return digest_of_folder(folder, without=WRITTEN_BY_READERS)
 
@@ -31,7 +31,7 @@ def digest_of_model(tracking: Tracking, uri: str) -> str:
         If the model is gone, or holds links or names that lead out of it.
     """
     with private_copy(tracking, uri, f"model {uri}") as folder:
-        return digest_of(folder)
+        return hash_model_files(folder)
 
 
 def require_digest(folder: Path, sha256: str, uri: str) -> None:
@@ -42,7 +42,7 @@ def require_digest(folder: Path, sha256: str, uri: str) -> None:
     ReleaseError
         If one of them has changed, come or gone.
     """
-    found = digest_of(folder)
+    found = hash_model_files(folder)
     if found != sha256:
         raise ReleaseError(
             f"model {uri}: the SHA-256 of its files must be {sha256}, which its release pins, got {found}; they have "

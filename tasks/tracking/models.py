@@ -23,7 +23,7 @@ from lidcflow.release.record import ReleaseRecord
 from lidcflow.stats.estimate import Record
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
-from tasks.tracking.model_files import FILE, digest_of, require_digest
+from tasks.tracking.model_files import FILE, hash_model_files, require_digest
 from tasks.tracking.runs import Run
 
 
@@ -70,7 +70,7 @@ def log_model(run: Run, tracking: Tracking, model: Any, name: str) -> LoggedMode
                 f"model {info.model_uri}: the storage must give back the file that it was given, SHA-256 {saved[0]}, "
                 "got another one; look at the disk, and run the same command again"
             )
-        sha256 = digest_of(folder)
+        sha256 = hash_model_files(folder)
     return LoggedModel(uri=info.model_uri, model_id=info.model_id, run_id=run.run_id, sha256=sha256)
 
 
@@ -86,7 +86,7 @@ def load_model(tracking: Tracking, uri: str, sha256: str, *, plain: bool = False
     sha256 : str
         Of all its files, as its release pins it; empty for a release from before digests were kept.
     plain : bool
-        Whether a head is to be returned as arithmetic, see `lidcflow.learn.arithmetic.plain_head`.
+        Whether a head is to be returned as arithmetic, see `lidcflow.learn.arithmetic.numpy_head`.
 
     Raises
     ------

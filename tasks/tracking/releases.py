@@ -17,7 +17,7 @@ from importlib import import_module
 from types import ModuleType
 from urllib.parse import quote
 
-from lidcflow.catalog.locks import settle
+from lidcflow.catalog.locks import relocate_tracking
 from lidcflow.release.record import ReleaseRecord
 from tasks.tracking.place import Tracking, is_there, local_path
 from tasks.tracking.record import (
@@ -117,7 +117,7 @@ def _registry() -> ModuleType:
 
 def _settle(tracking: Tracking) -> None:
     if (workspace := tracking.workspace) and workspace.is_dir():
-        settle(workspace)
+        relocate_tracking(workspace)
 
 
 def _read_database(tracking: Tracking) -> tuple[list[StoredVersion], int | None]:

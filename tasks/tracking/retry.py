@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from lidcflow.errors import TrackingAway
+from lidcflow.errors import TrackingUnavailable
 from tasks.progress import stage
 
 Outcome = TypeVar("Outcome")
@@ -17,7 +17,7 @@ FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 30.0
 
 # The library tenacity (9.2) would have the loop, and takes 84 ms of CPU time to import; the stage that people see while
 # a server is waited for, the last delay, which is cut to the time that is left, and the closing sentence would stay.
-def patiently(attempt: Callable[[], Outcome], wait_s: float, *, kept: str) -> Outcome:
+def call_until_available(attempt: Callable[[], Outcome], wait_s: float, *, kept: str) -> Outcome:
     """Call `attempt` until the server stays there to its end, with growing delays between.
 
     Parameters
@@ -31,16 +31,16 @@ def patiently(attempt: Callable[[], Outcome], wait_s: float, *, kept: str) -> Ou
 
     Raises
     ------
-    TrackingAway
+    TrackingUnavailable
         If the server has not come back in time.
     """
     waited_s = 0.0
     for number in itertools.count():
         try:
             return attempt()
-        except TrackingAway as away:
+        except TrackingUnavailable as away:
             if waited_s >= wait_s:
-                raise TrackingAway(f"{away}; {kept}") from None
+                raise TrackingUnavailable(f"{away}; {kept}") from None
         delay_s = min(FIRST_DELAY_S * 2**number, LONGEST_DELAY_S, wait_s - waited_s)
         with stage("waiting-for-mlflow"):
             time.sleep(delay_s)

@@ -17,7 +17,7 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
-from tasks.tracking.connection import Tracking, connect, experiment_id, reaching
+from tasks.tracking.connection import Tracking, connect, experiment_id, tracking_connection
 
 BATCH = 900
 """MLflow takes at most 1000 metrics and 100 parameters in one call."""
@@ -119,7 +119,7 @@ def open_run(
     TrackingAway
         If the server does not answer, or goes away meanwhile.
     """
-    with reaching(tracking) as client:
+    with tracking_connection(tracking) as client:
         run_id = start_run(tracking, name, parent_id=parent_id, note=note, tags=tags)
         try:
             yield Run(client, run_id)

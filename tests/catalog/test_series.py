@@ -8,7 +8,7 @@ from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import PreprocessConfig
 from lidcflow.errors import SeriesRefused, StoreError
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import Reason, Verdict, index_folder
+from lidcflow.series.find import Verdict, VerdictReason, index_folder
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
 from tests.databases import UNMIGRATED, execute
@@ -36,7 +36,7 @@ def stored(tmp_path, usable):
 
 
 def refused(uid):
-    return Verdict(uid, Reason.TOO_FEW_SLICES, f"series {uid}: must have at least 8 slices, got 3", n_files=3)
+    return Verdict(uid, VerdictReason.TOO_FEW_SLICES, f"series {uid}: must have at least 8 slices, got 3", n_files=3)
 
 
 def test_a_usable_series_is_known_by_study_patient_and_slices(catalog, usable):
@@ -243,7 +243,7 @@ def test_a_refused_series_keeps_whose_it_is_and_one_of_two_patients_is_of_both(c
 def test_the_row_of_a_series_that_is_found_to_be_erased_goes(catalog):
     catalog.record_verdicts([refused("1.2")])
 
-    catalog.record_verdicts([replace(refused("1.2"), reason=Reason.ERASED)])
+    catalog.record_verdicts([replace(refused("1.2"), reason=VerdictReason.ERASED)])
 
     assert catalog.rows() == []
 

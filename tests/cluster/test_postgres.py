@@ -10,10 +10,10 @@ import pytest
 
 from lidcflow.catalog import database as away
 from lidcflow.catalog.series import Catalog, State
-from lidcflow.errors import DatabaseAway
+from lidcflow.errors import DatabaseUnavailable
 from lidcflow.inbox.delivery import Sighting
 from lidcflow.inbox.ledger import Ledger
-from lidcflow.series.find import Reason, Verdict
+from lidcflow.series.find import Verdict, VerdictReason
 from tests.cluster.postgres import is_installed, postgres
 from tests.cluster.processes import wait_for
 from tests.databases import SERVER, execute
@@ -45,7 +45,7 @@ def url(server):
 
 
 def refused(uid):
-    return Verdict(uid, Reason.TOO_FEW_SLICES, f"series {uid}: must have at least 8 slices, got 3", n_files=3)
+    return Verdict(uid, VerdictReason.TOO_FEW_SLICES, f"series {uid}: must have at least 8 slices, got 3", n_files=3)
 
 
 def test_what_holds_on_sqlite_holds_on_postgresql(server):
@@ -124,9 +124,9 @@ def test_a_server_that_stays_away_ends_in_one_sentence_and_is_used_again_when_it
     with Catalog(url) as catalog:
         server.stop_at_once()
         try:
-            with pytest.raises(DatabaseAway, match=r"its server must answer, got .* start it"):
+            with pytest.raises(DatabaseUnavailable, match=r"its server must answer, got .* start it"):
                 catalog.record_verdicts([refused("1.1")])
-            with pytest.raises(DatabaseAway, match="its server must answer"):
+            with pytest.raises(DatabaseUnavailable, match="its server must answer"):
                 Catalog(url)
         finally:
             server.server.start()

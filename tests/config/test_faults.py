@@ -9,8 +9,8 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from flows.cli import app
-from lidcflow.catalog.database import Database, engine_of, shown
-from lidcflow.catalog.locks import held_between_machines
+from lidcflow.catalog.database import Database, engine_of, redacted_url
+from lidcflow.catalog.locks import advisory_lock
 from lidcflow.config import Config, without_secrets
 from lidcflow.config.checks import MOST_BYTES, without_passwords
 from lidcflow.config.file import load_config
@@ -181,7 +181,7 @@ def test_an_option_that_the_driver_does_not_take_is_an_error_of_the_catalog(here
 
     with pytest.raises(StoreError, match="must have a host and options that its driver pg8000 takes") as raised:
         Database(url)
-    with pytest.raises(StoreError, match="driver pg8000"), held_between_machines(url, "train", alone=True):
+    with pytest.raises(StoreError, match="driver pg8000"), advisory_lock(url, "train", alone=True):
         pass
     done = CliRunner().invoke(app, ["status", "--json", "-c", "own.toml"])
 
@@ -253,7 +253,7 @@ def test_passwords_of_any_form_stay_out_of_sentences_and_of_prefect(url):
 def test_a_catalog_is_shown_without_password_and_options():
     engine = engine_of(f"sqlite:///catalog.db?password={PASSWORD}")
 
-    assert shown(engine) == "sqlite:///catalog.db"
+    assert redacted_url(engine) == "sqlite:///catalog.db"
 
 
 def test_the_url_forms_that_the_documents_name_are_taken(here):

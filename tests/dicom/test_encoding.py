@@ -19,7 +19,7 @@ from lidcflow.documents.source import source_header
 from lidcflow.headers.cache import HeaderCache
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import Reason, index_folder
+from lidcflow.series.find import VerdictReason, index_folder
 from lidcflow.source.files import SourceFile
 from lidcflow.source.folder import list_folder
 from lidcflow.volume.reduce import reduce_series
@@ -88,7 +88,7 @@ def test_the_codec_of_compressed_pixels_is_not_guessed(ct_series, encode, tmp_pa
 
     (verdict,) = index(folder)
 
-    assert verdict.reason is Reason.UNSUPPORTED_SYNTAX
+    assert verdict.reason is VerdictReason.UNSUPPORTED_SYNTAX
     assert "got none" in verdict.sentence
 
 

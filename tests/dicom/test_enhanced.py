@@ -23,7 +23,7 @@ from lidcflow.dicom.frames import FrameError, frame_spans
 from lidcflow.errors import SeriesRefused
 from lidcflow.pixels.decode import hounsfield_slice
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import Reason, index_folder
+from lidcflow.series.find import VerdictReason, index_folder
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
 from tests.enhanced import to_enhanced
@@ -219,30 +219,38 @@ def with_all_localizers(dataset):
 
 
 REFUSED = {
-    "no positions": (without("PlanePositionSequence"), Reason.NO_POSITION, "got 0 of 10"),
-    "no orientation": (without("PlaneOrientationSequence"), Reason.NO_POSITION, "got 0 of 10"),
-    "no pixel measures": (without("PixelMeasuresSequence"), Reason.NO_POSITION, "got 0 of 10"),
+    "no positions": (without("PlanePositionSequence"), VerdictReason.NO_POSITION, "got 0 of 10"),
+    "no orientation": (without("PlaneOrientationSequence"), VerdictReason.NO_POSITION, "got 0 of 10"),
+    "no pixel measures": (without("PixelMeasuresSequence"), VerdictReason.NO_POSITION, "got 0 of 10"),
     "no rescale": (
         without("PixelValueTransformationSequence"),
-        Reason.NO_RESCALE,
+        VerdictReason.NO_RESCALE,
         "RescaleIntercept none in 10 of 10 frames, the first frame 1 of ",
     ),
-    "a unit for each frame": (with_units("Z_EFF"), Reason.NOT_HOUNSFIELD, "got Z_EFF in 10 of 10 frames"),
-    "orientations that differ": (with_two_orientations, Reason.MIXED_GEOMETRY, "got 2 kinds, the largest on 5 of 10"),
+    "a unit for each frame": (with_units("Z_EFF"), VerdictReason.NOT_HOUNSFIELD, "got Z_EFF in 10 of 10 frames"),
+    "orientations that differ": (
+        with_two_orientations,
+        VerdictReason.MIXED_GEOMETRY,
+        "got 2 kinds, the largest on 5 of 10",
+    ),
     "no groups": (
         with_values(PerFrameFunctionalGroupsSequence=[]),
-        Reason.MULTI_FRAME,
+        VerdictReason.MULTI_FRAME,
         "functional groups must be one for each frame, got 0 for 10 frames",
     ),
-    "a group too few": (without_last_group, Reason.MULTI_FRAME, "got 9 for 10 frames"),
-    "a frame more than groups": (with_values(NumberOfFrames=11), Reason.MULTI_FRAME, "got 10 for 11 frames"),
-    "no frames": (with_values(NumberOfFrames=0), Reason.MULTI_FRAME, "NumberOfFrames must be 1 to 10000, got 0"),
-    "absurd frames": (with_values(NumberOfFrames=2**31 - 1), Reason.MULTI_FRAME, "1 to 10000, got 2147483647"),
-    "a frame cut off": (with_values(PixelData=bytes(9 * 2048)), Reason.TRUNCATED, "must have 2048 bytes, got 0"),
-    "pixels of a frame more": (with_values(PixelData=bytes(11 * 2048)), Reason.UNSUPPORTED_PIXELS, "got 4096 bytes"),
-    "no pixels": (lambda dataset: delattr(dataset, "PixelData"), Reason.TRUNCATED, "got 0"),
-    "an absurd matrix": (with_values(Rows=65535, Columns=65535), Reason.UNSUPPORTED_PIXELS, "65535 x 65535"),
-    "all localizers": (with_all_localizers, Reason.LOCALIZER, "got 10 localizers"),
+    "a group too few": (without_last_group, VerdictReason.MULTI_FRAME, "got 9 for 10 frames"),
+    "a frame more than groups": (with_values(NumberOfFrames=11), VerdictReason.MULTI_FRAME, "got 10 for 11 frames"),
+    "no frames": (with_values(NumberOfFrames=0), VerdictReason.MULTI_FRAME, "NumberOfFrames must be 1 to 10000, got 0"),
+    "absurd frames": (with_values(NumberOfFrames=2**31 - 1), VerdictReason.MULTI_FRAME, "1 to 10000, got 2147483647"),
+    "a frame cut off": (with_values(PixelData=bytes(9 * 2048)), VerdictReason.TRUNCATED, "must have 2048 bytes, got 0"),
+    "pixels of a frame more": (
+        with_values(PixelData=bytes(11 * 2048)),
+        VerdictReason.UNSUPPORTED_PIXELS,
+        "got 4096 bytes",
+    ),
+    "no pixels": (lambda dataset: delattr(dataset, "PixelData"), VerdictReason.TRUNCATED, "got 0"),
+    "an absurd matrix": (with_values(Rows=65535, Columns=65535), VerdictReason.UNSUPPORTED_PIXELS, "65535 x 65535"),
+    "all localizers": (with_all_localizers, VerdictReason.LOCALIZER, "got 10 localizers"),
 }
 
 
@@ -267,7 +275,7 @@ def test_two_multi_frame_objects_in_a_series_are_refused(pair):
 
     verdict = only_verdict(folder)
 
-    assert verdict.reason is Reason.MULTI_FRAME
+    assert verdict.reason is VerdictReason.MULTI_FRAME
     assert "got 2 multi-frame objects and 0 classic images" in verdict.sentence
 
 
@@ -276,7 +284,7 @@ def test_a_multi_frame_object_beside_classic_images_is_refused(pair, tmp_path):
 
     verdict = only_verdict(tmp_path)
 
-    assert verdict.reason is Reason.MULTI_FRAME
+    assert verdict.reason is VerdictReason.MULTI_FRAME
     assert "got 1 multi-frame objects and 10 classic images" in verdict.sentence
 
 
@@ -304,7 +312,7 @@ def test_fragments_that_do_not_fit_the_frames_are_refused(pair, encode, frames):
 
     verdict = only_verdict(to_enhanced(encode(folder, JPEGLSLossless), change=change))
 
-    assert verdict.reason is Reason.MULTI_FRAME
+    assert verdict.reason is VerdictReason.MULTI_FRAME
     assert f"got {frames}" in verdict.sentence
 
 
@@ -340,7 +348,7 @@ def test_a_header_of_more_pieces_than_a_header_has_gives_a_verdict(pair, monkeyp
 
     verdict = only_verdict(folder)
 
-    assert verdict.reason is Reason.MULTI_FRAME
+    assert verdict.reason is VerdictReason.MULTI_FRAME
     assert "functional groups must be sound, got some that can't be read" in verdict.sentence
 
 

@@ -19,7 +19,7 @@ from pydicom.uid import (
 )
 
 from lidcflow.pixels.decode import hounsfield_slice
-from lidcflow.series.find import Reason, index_folder
+from lidcflow.series.find import VerdictReason, index_folder
 from tests.enhanced import to_enhanced
 
 EXPLICIT, IMPLICIT, BIG = ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian
@@ -105,7 +105,7 @@ def test_items_under_a_native_syntax_are_refused_with_both(ct_series, tmp_path, 
 
     verdict = only_verdict(tmp_path)
 
-    assert verdict.reason is Reason.UNSUPPORTED_PIXELS
+    assert verdict.reason is VerdictReason.UNSUPPORTED_PIXELS
     assert (
         f"TransferSyntaxUID must be that of the pixel data, got {stated.name} ({stated}), and items as of a compressed "
         "image in 10 of 10 instances, the first "
@@ -159,5 +159,5 @@ def test_frames_of_a_multi_frame_object_in_items_under_a_native_syntax_are_refus
 
     verdict = only_verdict(folder)
 
-    assert verdict.reason is Reason.UNSUPPORTED_PIXELS
+    assert verdict.reason is VerdictReason.UNSUPPORTED_PIXELS
     assert "and items as of a compressed image in 10 of 10 frames, the first frame 1 of " in verdict.sentence

@@ -13,7 +13,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 from lidcflow.config import Access
 from lidcflow.dicom.quiet import quiet
 from lidcflow.documents.encode import made_documents
-from lidcflow.documents.source import check_one_subject, source_header, source_of
+from lidcflow.documents.source import check_one_subject, document_source, source_header
 from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT, gets_documents, write_documents
 from lidcflow.errors import DocumentError
 from lidcflow.source.files import SourceFile
@@ -167,7 +167,7 @@ def test_a_header_that_lacks_what_documents_need_is_refused(tmp_path, ct_series,
             setattr(header, keyword, value)
 
     with pytest.raises(DocumentError, match=found):
-        source_of(header, said)
+        document_source(header, said)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no DICOM" * 100])
@@ -177,7 +177,7 @@ def test_an_image_that_is_gone_or_spoilt_is_told_without_its_path(tmp_path, cont
         path.write_bytes(content)
 
     with pytest.raises(DocumentError, match="must be") as raised:
-        source_of(source_header(SourceFile(str(path), 10, ""), Access()), None)
+        document_source(source_header(SourceFile(str(path), 10, ""), Access()), None)
 
     assert "Lovelace" not in str(raised.value)
 

@@ -8,7 +8,7 @@ import pytest
 
 from lidcflow.config import DriftConfig
 from lidcflow.drift.check import check_drift
-from lidcflow.drift.page import PAGE, render_page, write_drift
+from lidcflow.drift.page import PAGE, render_drift, write_drift
 from lidcflow.drift.profile import Profile
 from lidcflow.drift.quantities import Recent
 from lidcflow.drift.record import DATA, DriftCheck, last_drift_check
@@ -122,7 +122,7 @@ def test_the_table_has_what_drifted_first(drifted):
 
 
 def test_the_page_says_what_drifted_and_that_phantoms_are_no_patients(drifted):
-    page = render_page(drifted)
+    page = render_drift(drifted)
 
     assert "Something drifted" in page
     assert "SYNTHETIC" in page

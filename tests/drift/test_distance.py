@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lidcflow.drift.distance import Apart, compare, coordinates, spread
+from lidcflow.drift.distance import Apart, compare_groups, coordinates, spread
 from lidcflow.drift.quantities import per_patient
 
 MM = np.array([1.0, 2.5, 5.0])
@@ -14,7 +14,7 @@ def one_hot(indices, values):
 
 
 def distance(reference, now, support):
-    return compare(coordinates(reference, support), coordinates(now, support), false_alarms=0.1).distance
+    return compare_groups(coordinates(reference, support), coordinates(now, support), false_alarms=0.1).distance
 
 
 def test_ordered_values_are_apart_by_how_far_the_mean_patient_moved():
@@ -32,7 +32,7 @@ def test_words_are_apart_by_the_share_of_patients_that_would_have_to_change():
 def test_the_same_groups_are_not_apart():
     rows = one_hot([0, 1, 2, 2], 3)
 
-    found = compare(coordinates(rows, MM), coordinates(rows, MM), false_alarms=0.01)
+    found = compare_groups(coordinates(rows, MM), coordinates(rows, MM), false_alarms=0.01)
 
     assert (found.distance, found.p, found.drifted) == (0, 1, False)
 
@@ -40,21 +40,23 @@ def test_the_same_groups_are_not_apart():
 def test_a_quantity_that_never_varies_raises_no_alarm():
     rows = np.ones((30, 1))
 
-    found = compare(coordinates(rows, np.array([120.0])), coordinates(rows, np.array([120.0])), false_alarms=0.01)
+    found = compare_groups(
+        coordinates(rows, np.array([120.0])), coordinates(rows, np.array([120.0])), false_alarms=0.01
+    )
 
     assert (found.distance, found.limit, found.drifted) == (0, 0, False)
 
 
 def test_a_group_without_a_patient_is_refused():
     with pytest.raises(ValueError, match="both groups must hold a patient, got 2 and 0"):
-        compare(np.ones((2, 1)), np.ones((0, 1)), false_alarms=0.1)
+        compare_groups(np.ones((2, 1)), np.ones((0, 1)), false_alarms=0.1)
 
 
 def test_a_shift_that_is_sure_but_small_is_no_drift():
     rng = np.random.default_rng(0)
     reference, now = rng.normal(0, 1, (2000, 1)), rng.normal(0.11, 1, (2000, 1))
 
-    found = compare(reference, now, false_alarms=0.01)
+    found = compare_groups(reference, now, false_alarms=0.01)
 
     assert found.p <= 0.01
     assert 0.05 < found.distance < found.limit == pytest.approx(0.2 * spread(reference))
@@ -67,7 +69,7 @@ def test_groups_of_one_population_alarm_as_rarely_as_promised(n_reference, n_now
 
     for trial in range(400):
         patients = rng.lognormal(size=(n_reference + n_now, 1))
-        found = compare(patients[:n_reference], patients[n_reference:], false_alarms=rate, seed=trial)
+        found = compare_groups(patients[:n_reference], patients[n_reference:], false_alarms=rate, seed=trial)
         alarms += found.drifted
 
     assert alarms / 400 <= rate + 3 * np.sqrt(rate * (1 - rate) / 400)
@@ -80,8 +82,8 @@ def test_series_of_one_patient_count_once():
         series = np.repeat(rng.normal(size=(24, 1)), 6, axis=0)
         patients = np.repeat(np.arange(24), 6)
         as_patients, as_series = per_patient(series, patients), series
-        alarms["patients"] += compare(as_patients[:12], as_patients[12:], false_alarms=0.05, seed=trial).drifted
-        alarms["series"] += compare(as_series[:72], as_series[72:], false_alarms=0.05, seed=trial).drifted
+        alarms["patients"] += compare_groups(as_patients[:12], as_patients[12:], false_alarms=0.05, seed=trial).drifted
+        alarms["series"] += compare_groups(as_series[:72], as_series[72:], false_alarms=0.05, seed=trial).drifted
 
     assert alarms["patients"] <= 20
     assert alarms["series"] > 60
@@ -90,7 +92,7 @@ def test_series_of_one_patient_count_once():
 def test_a_real_shift_is_found():
     rng = np.random.default_rng(0)
 
-    found = compare(rng.normal(0, 1, (60, 1)), rng.normal(1.5, 1, (30, 1)), false_alarms=0.001)
+    found = compare_groups(rng.normal(0, 1, (60, 1)), rng.normal(1.5, 1, (30, 1)), false_alarms=0.001)
 
     assert found.drifted
     assert found.p <= 0.001

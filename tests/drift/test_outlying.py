@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lidcflow.drift.outlying import known_to, warnings_of
+from lidcflow.drift.outlying import reference_limits, warnings_of
 from lidcflow.drift.series import HU_EDGES, hu_histogram, measure_series
 from tests.drift.profiles import measured, profile
 from tests.report.conftest import make_record  # noqa: F401
@@ -13,7 +13,7 @@ from tests.report.conftest import make_record  # noqa: F401
 
 @pytest.fixture
 def known(release_record):
-    return known_to(profile(release_record, np.random.default_rng(0)))
+    return reference_limits(profile(release_record, np.random.default_rng(0)))
 
 
 @pytest.fixture
@@ -108,12 +108,12 @@ def test_a_training_set_of_both_ways_up_and_a_profile_without_heights_tell_nothi
     turned = replace(series, heights=series.heights[:, ::-1])
 
     for changed in (None, type(own.heights).of(both_ways, "<f2")):
-        known = known_to(own.model_copy(update={"heights": changed}))
+        known = reference_limits(own.model_copy(update={"heights": changed}))
         assert "upside-down" not in sentences(warnings_of(turned, features, known))
 
 
 def test_a_handful_of_training_series_sets_no_limit_to_distances(release_record, ordinary):
-    known = known_to(profile(release_record, np.random.default_rng(0), patients=7))
+    known = reference_limits(profile(release_record, np.random.default_rng(0), patients=7))
 
     codes = sentences(warnings_of(ordinary[0], ordinary[1] + 100, known))
 
@@ -135,7 +135,7 @@ def test_series_of_one_patient_do_not_vouch_for_each_other(release_record):
         }
     )
 
-    assert known_to(doubled).feature_limit > 0.8 * known_to(alone).feature_limit
+    assert reference_limits(doubled).feature_limit > 0.8 * reference_limits(alone).feature_limit
 
 
 def test_a_stored_series_is_measured_by_its_facts_and_voxels(make_record):  # noqa: F811

@@ -2,14 +2,16 @@
 
 from datetime import UTC, datetime
 
-from lidcflow.erase.log import FILE, Entry, Erased, append, entries, standing
+from lidcflow.erase.log import FILE, Erased, LogEntry, append, entries, standing
 from lidcflow.erase.subject import Subject
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 def entry(key, *, erasure="e1", action="erased"):
-    return Entry(erasure=erasure, action=action, kind="series", key=key, asked=NOW, done=NOW, deleted=Erased(volumes=2))
+    return LogEntry(
+        erasure=erasure, action=action, kind="series", key=key, asked=NOW, done=NOW, deleted=Erased(volumes=2)
+    )
 
 
 def test_an_erasure_stands_until_it_is_lifted(tmp_path):

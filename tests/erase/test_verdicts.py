@@ -6,19 +6,19 @@ from pydicom.config import disable_value_validation
 
 from lidcflow.erase.subject import Subject
 from lidcflow.erase.verdicts import erased_uids, without_erased
-from lidcflow.privacy import PUBLIC_KEY, patient_key
-from lidcflow.series.find import Reason, index_folder
+from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
+from lidcflow.series.find import VerdictReason, index_folder
 
 
 def test_every_series_of_an_erased_patient_is_refused_with_the_way_out_and_others_are_not(ct_series, tmp_path):
     ct_series(tmp_path / "a", patient_id="Ada", series_uid="1.2.3")
     ct_series(tmp_path / "b", patient_id="Grace", series_uid="1.2.4")
-    key = patient_key("Ada", PUBLIC_KEY)
+    key = hash_patient_id("Ada", PUBLIC_KEY)
 
     index = without_erased(index_folder(tmp_path, secret=PUBLIC_KEY), {Subject("patient", key)})
 
     refused, usable = index
-    assert (refused.reason, usable.reason) == (Reason.ERASED, Reason.USABLE)
+    assert (refused.reason, usable.reason) == (VerdictReason.ERASED, VerdictReason.USABLE)
     assert refused.study_instance_uid
     assert "`--forget KEY` would let it in again" in refused.sentence
     assert key not in refused.sentence
@@ -31,7 +31,7 @@ def test_a_series_that_can_not_be_used_is_refused_as_erased_when_its_study_was(c
 
     (refused,) = without_erased(found, {Subject("study", verdict.study_instance_uid)})
 
-    assert (verdict.reason, refused.reason) == (Reason.TOO_FEW_SLICES, Reason.ERASED)
+    assert (verdict.reason, refused.reason) == (VerdictReason.TOO_FEW_SLICES, VerdictReason.ERASED)
 
 
 def of_another_patient(folder):
@@ -60,10 +60,10 @@ def with_unreadable_files(folder):
 
 
 FAULTS = {
-    Reason.MIXED_IDENTITY: of_another_patient,
-    Reason.MISSING_SLICES: with_a_gap,
-    Reason.BAD_UID: with_a_name_for_a_uid,
-    Reason.TOO_FEW_SLICES: with_unreadable_files,
+    VerdictReason.MIXED_IDENTITY: of_another_patient,
+    VerdictReason.MISSING_SLICES: with_a_gap,
+    VerdictReason.BAD_UID: with_a_name_for_a_uid,
+    VerdictReason.TOO_FEW_SLICES: with_unreadable_files,
 }
 
 
@@ -74,11 +74,11 @@ def test_that_a_series_was_erased_comes_before_anything_that_is_wrong_with_it(ct
     (verdict,) = found
     study = verdict.studies[0]
 
-    for subject in (Subject("patient", patient_key("Ada", PUBLIC_KEY)), Subject("study", study)):
+    for subject in (Subject("patient", hash_patient_id("Ada", PUBLIC_KEY)), Subject("study", study)):
         (refused,) = without_erased(found, {subject})
-        assert refused.reason is Reason.ERASED
+        assert refused.reason is VerdictReason.ERASED
         assert refused.example is None
-    (other,) = without_erased(found, {Subject("patient", patient_key("Barbara", PUBLIC_KEY))})
+    (other,) = without_erased(found, {Subject("patient", hash_patient_id("Barbara", PUBLIC_KEY))})
 
     assert FAULTS[verdict.reason] is fault
     assert other == verdict
@@ -87,8 +87,8 @@ def test_that_a_series_was_erased_comes_before_anything_that_is_wrong_with_it(ct
 def test_a_series_without_a_patient_id_is_of_the_patient_that_its_study_stands_for(ct_series, tmp_path):
     ct_series(tmp_path / "a", n=3, series_uid="1.2.3", PatientID=None)
     (verdict,) = found = index_folder(tmp_path, secret=PUBLIC_KEY)
-    key = patient_key(verdict.study_instance_uid, PUBLIC_KEY)
+    key = hash_patient_id(verdict.study_instance_uid, PUBLIC_KEY)
 
     (refused,) = without_erased(found, {Subject("patient", key)})
 
-    assert refused.reason is Reason.ERASED
+    assert refused.reason is VerdictReason.ERASED

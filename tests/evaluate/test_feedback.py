@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lidcflow.evaluate.feedback import feedback_figures
-from lidcflow.evaluate.page import render_page
+from lidcflow.evaluate.page import render_evaluation
 from lidcflow.report.marks import Mark
 
 
@@ -93,7 +93,7 @@ def test_no_mark_gives_no_share(history):
 
 
 def test_the_page_shows_them_and_says_what_they_can_not_tell(evaluation, figures):
-    page = render_page(evaluation.model_copy(update={"feedback": figures}))
+    page = render_evaluation(evaluation.model_copy(update={"feedback": figures}))
 
     assert "What readers said" in page
     assert "2 / 10" in page

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lidcflow.evaluate.measure import measure
-from lidcflow.evaluate.page import DATA, render_page, write_evaluation
+from lidcflow.evaluate.page import DATA, render_evaluation, write_evaluation
 from lidcflow.evaluate.plots import sector_auroc
 from lidcflow.evaluate.record import ReleaseEvaluation
 from lidcflow.evaluate.truth import HeldOutStudies
@@ -23,7 +23,7 @@ def test_page_and_json_are_written_together(evaluation, tmp_path):
 
 
 def test_the_page_says_what_it_is_and_whose_figures_it_shows(evaluation):
-    page = render_page(evaluation)
+    page = render_evaluation(evaluation)
 
     assert "Research use only" in page
     assert "SYNTHETIC" in page
@@ -33,11 +33,11 @@ def test_the_page_says_what_it_is_and_whose_figures_it_shows(evaluation):
 
 
 def test_a_release_of_patients_is_not_called_synthetic(evaluation):
-    assert "SYNTHETIC" not in render_page(evaluation.model_copy(update={"synthetic": False}))
+    assert "SYNTHETIC" not in render_evaluation(evaluation.model_copy(update={"synthetic": False}))
 
 
 def test_the_same_evaluation_makes_the_same_page(evaluation):
-    assert render_page(evaluation) == render_page(evaluation)
+    assert render_evaluation(evaluation) == render_evaluation(evaluation)
 
 
 def test_patients_without_a_nodule_leave_a_page_of_dashes(release_record, answers):
@@ -47,7 +47,7 @@ def test_patients_without_a_nodule_leave_a_page_of_dashes(release_record, answer
 
     assert (found.own.nodules["froc_at_1"].value, found.own.curve) == (None, ())
     assert found.own.slices.natural["brier_nodule"].value > 0
-    assert "0 nodules" in render_page(ReleaseEvaluation.model_validate_json(found.model_dump_json()))
+    assert "0 nodules" in render_evaluation(ReleaseEvaluation.model_validate_json(found.model_dump_json()))
 
 
 def test_a_sector_without_nodules_is_drawn_without_a_mark(evaluation):

@@ -8,7 +8,7 @@ import pytest
 from lidcflow.config import LabelConfig
 from lidcflow.errors import LabelError
 from lidcflow.evaluate.truth import findings_of
-from lidcflow.labels.readings import Mark, Nodule, Origin, Reading
+from lidcflow.labels.readings import MarkedSlice, Nodule, Origin, Reading
 
 RECORD = SimpleNamespace(
     series_instance_uid="1.2.3",
@@ -24,7 +24,7 @@ OUTLINE = np.array([[0, 0], [6, 4], [0, 4]])
 
 
 def outlined(points, **marked):
-    return Reading("1.2.3", 4.0, Origin("xml", "file"), marks=(Mark(z_mm=25.0, points=points, **marked),))
+    return Reading("1.2.3", 4.0, Origin("xml", "file"), marks=(MarkedSlice(z_mm=25.0, points=points, **marked),))
 
 
 def test_a_nodule_has_the_mean_of_its_readers_longest_diameters():

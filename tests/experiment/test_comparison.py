@@ -1,6 +1,6 @@
 import pytest
 
-from lidcflow.experiment.comparison import compare, last_training_accuracy
+from lidcflow.experiment.comparison import compare_arms, last_training_accuracy
 from tests.learn.arms import LABELS, arm, result
 
 RIGHT = LABELS
@@ -18,7 +18,7 @@ def comparison():
         (arm("keen, seed 0", "keen"), right),
         (arm("keen, seed 1", "keen", **{"train.seed": 1}), blind),
     ]
-    return compare("mine", "Which?", arms, {"lost": "no loss"}, resamples=50)
+    return compare_arms("mine", "Which?", arms, {"lost": "no loss"}, resamples=50)
 
 
 def figure(comparison, configuration, name):
@@ -47,7 +47,7 @@ def test_a_difference_that_hangs_on_some_patients_has_an_interval_that_holds_zer
     reference = result({patient: RIGHT if patient % 2 else BLIND for patient in PATIENTS})
     other = result({patient: BLIND if patient % 2 else RIGHT for patient in PATIENTS})
 
-    compared = compare("mine", "", [(arm("a"), reference), (arm("b"), other)], {}, resamples=200)
+    compared = compare_arms("mine", "", [(arm("a"), reference), (arm("b"), other)], {}, resamples=200)
 
     accuracy = figure(compared, "b", "accuracy")
     assert accuracy.value == 0
@@ -59,13 +59,13 @@ def test_arms_are_compared_on_the_patients_that_all_of_them_have():
     more = result(dict.fromkeys(range(8), RIGHT))
     fewer = result(dict.fromkeys(range(3), RIGHT))
 
-    compared = compare("mine", "", [(arm("a"), more), (arm("b"), fewer)], {}, resamples=5)
+    compared = compare_arms("mine", "", [(arm("a"), more), (arm("b"), fewer)], {}, resamples=5)
 
     assert compared.patients == {"validation": 3, "test": 3}
 
 
 def test_one_patient_gives_no_interval():
-    compared = compare("mine", "", [(arm("a"), result({0: RIGHT}))], {}, resamples=5)
+    compared = compare_arms("mine", "", [(arm("a"), result({0: RIGHT}))], {}, resamples=5)
 
     accuracy = compared.configurations[0].figures["test"]["accuracy"]
     assert (accuracy.value, accuracy.low, accuracy.high) == (1.0, None, None)

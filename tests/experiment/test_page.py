@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lidcflow.experiment.comparison import compare
+from lidcflow.experiment.comparison import compare_arms
 from lidcflow.experiment.page import DATA, PAGE, TABLE, is_written, rendered, write
 from tests.learn.arms import LABELS, arm, result
 
@@ -18,7 +18,7 @@ def files_of(experiment, failed, **options):
         "13 sectors, seed 0": (arm("13 sectors, seed 0", "13 sectors"), result(CALLED)),
         "13 sectors, seed 1": (arm("13 sectors, seed 1", "13 sectors", **{"train.seed": 1}), result(CALLED)),
     }
-    comparison = compare(experiment, "Which <one>?", list(of_arms.values()), failed, resamples=5)
+    comparison = compare_arms(experiment, "Which <one>?", list(of_arms.values()), failed, resamples=5)
     return comparison, rendered(comparison, {name: done for name, (_, done) in of_arms.items()})
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from flows.preprocess import preprocess
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
-from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from lidcflow.store.volumes import VolumeStore
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -87,7 +87,7 @@ def test_another_patients_series_under_the_same_names_sizes_and_times_is_another
 
     assert (report.found, report.done, report.reused) == (2, 1, 1)
     store = VolumeStore.of(config)
-    assert store.record("1.2.9").patient_key == patient_key("P2", PUBLIC_KEY)
+    assert store.record("1.2.9").patient_key == hash_patient_id("P2", PUBLIC_KEY)
     assert store.read_hu("1.2.9").max() == 900
     assert store.read_hu("1.2.3").max() == 40
 
@@ -100,7 +100,7 @@ def test_the_same_uids_of_another_patient_are_stored_as_that_patients(source, co
     counts(config, source)
 
     found = VolumeStore.of(config).record("1.2.3")
-    assert found.patient_key == patient_key("P2", PUBLIC_KEY)
+    assert found.patient_key == hash_patient_id("P2", PUBLIC_KEY)
     assert VolumeStore.of(config).read_hu("1.2.3").max() == 900
 
 
@@ -109,7 +109,7 @@ def test_a_file_that_changes_between_index_and_read_sets_its_series_aside_until_
 ):
     from flows import preprocess as flow
 
-    bring = flow.bring_all
+    bring = flow.preprocess_missing
 
     def bring_late(index, config, store):
         path = source / "a" / "000003.dcm"
@@ -119,7 +119,7 @@ def test_a_file_that_changes_between_index_and_read_sets_its_series_aside_until_
         return bring(index, config, store)
 
     with monkeypatch.context() as patch:
-        patch.setattr(flow, "bring_all", bring_late)
+        patch.setattr(flow, "preprocess_missing", bring_late)
         report = preprocess(str(source), config)
 
     assert [(one.series_instance_uid, one.reason) for one in report.refused] == [("1.2.3", "changed")]

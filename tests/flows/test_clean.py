@@ -17,8 +17,8 @@ from flows.service.status import status_of
 from lidcflow.catalog.locks import at_work
 from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import Config, PreprocessConfig, RetentionConfig
-from lidcflow.errors import TurnTaken
-from lidcflow.inbox.delivery import Patience, Sighting, Step
+from lidcflow.errors import WorkspaceBusy
+from lidcflow.inbox.delivery import RetryPolicy, Sighting, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.report.marks import FILE as MARKS
@@ -103,7 +103,7 @@ def test_what_is_old_goes_and_what_is_new_waited_for_or_marked_stays(config, rea
     with Ledger(config.catalog) as ledger:
         (again,) = [row for row in ledger.rows() if row.series_instance_uid == waiting]
         ledger.retry([waiting], answered=True)
-        ledger.fail(again, "pacs", "away", Patience(attempts=1))  # dead: nobody has its answer
+        ledger.fail(again, "pacs", "away", RetryPolicy(attempts=1))  # dead: nobody has its answer
 
     with caplog.at_level(logging.INFO, "lidcflow"):
         done = clean_up(config, LOG)
@@ -180,7 +180,7 @@ def test_a_clean_up_that_was_killed_is_completed_by_the_next_one(config, read, m
 
 @pytest.mark.parametrize("stage", ["inbox", "infer"])
 def test_nothing_is_deleted_while_series_are_read(config, read, stage):
-    with at_work(config.workspace, stage), pytest.raises(TurnTaken):
+    with at_work(config.workspace, stage), pytest.raises(WorkspaceBusy):
         clean_up(config, LOG)
 
     assert left(config) == (sorted(read), sorted(read))

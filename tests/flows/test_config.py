@@ -8,7 +8,7 @@ from prefect.flow_engine import run_flow
 from prefect.states import Pending
 
 from flows import config as module
-from flows.config import given, own_config, source_of, with_readers
+from flows.config import own_config, resolve_config, resolve_source, with_inference_cluster
 from lidcflow.config import Config
 from lidcflow.config.file import load_config
 from lidcflow.errors import ConfigError
@@ -23,7 +23,7 @@ def deployed(monkeypatch):
 def test_a_command_works_with_what_it_gives_and_nothing_else(tmp_path):
     mine = Config(workspace=tmp_path, train={"seed": 5})
 
-    assert given(mine, {"LIDCFLOW_TRAIN__SEED": "7"}) == mine
+    assert resolve_config(mine, {"LIDCFLOW_TRAIN__SEED": "7"}) == mine
 
 
 def test_the_file_of_the_variable_counts_and_its_paths_are_its_folders(tmp_path, monkeypatch):
@@ -43,7 +43,7 @@ def test_what_a_person_types_goes_over_the_workers_own(tmp_path, deployed):
     own = Config(workspace=tmp_path, train={"seed": 5, "epochs": 9}, archive="ct")
     typed = Config.model_validate({"train": {"epochs": 3}, "cluster": {"gpus": 2}})
 
-    config = given(typed, {"LIDCFLOW_WHOLE_CONFIG": own.model_dump_json()})
+    config = resolve_config(typed, {"LIDCFLOW_WHOLE_CONFIG": own.model_dump_json()})
 
     assert (config.train.seed, config.train.epochs, config.cluster.gpus) == (5, 3, 2)
     assert (config.workspace, config.archive) == (tmp_path, "ct")
@@ -53,24 +53,24 @@ def test_a_deployments_run_refuses_a_workspace_that_would_go_with_its_folder(tmp
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(ConfigError, match=r"must be an absolute path .* LIDCFLOW_CONFIG="):
-        given(None, {})
+        resolve_config(None, {})
 
-    assert given(None, {"LIDCFLOW_WORKSPACE": "/data/ws"}).workspace.is_absolute()
+    assert resolve_config(None, {"LIDCFLOW_WORKSPACE": "/data/ws"}).workspace.is_absolute()
 
 
 def test_a_run_without_any_source_says_which_key_is_missing():
-    assert source_of("typed", "configured", "archive") == "typed"
-    assert source_of(None, "configured", "archive") == "configured"
+    assert resolve_source("typed", "configured", "archive") == "typed"
+    assert resolve_source(None, "configured", "archive") == "configured"
     with pytest.raises(ConfigError, match="set archive in"):
-        source_of(None, None, "archive")
+        resolve_source(None, None, "archive")
 
 
 def test_scheduled_reading_goes_to_the_cluster_that_keeps_the_models_and_a_command_does_not(tmp_path, monkeypatch):
     config, variables = Config(workspace=tmp_path), {"LIDCFLOW_READERS": "tcp://127.0.0.1:8786"}
 
-    by_hand = with_readers(config, variables).cluster.place
+    by_hand = with_inference_cluster(config, variables).cluster.place
     monkeypatch.setattr(module, "is_of_a_deployment", lambda: True)
-    scheduled = with_readers(config, variables).cluster.place
+    scheduled = with_inference_cluster(config, variables).cluster.place
 
     assert (by_hand, scheduled) == ("local", "tcp://127.0.0.1:8786")
 

@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.cli.drift import print_drift
 from flows.drift import DriftReport, drift
-from flows.service.status import last_drift, last_reading
+from flows.service.status import last_drift, last_report
 from lidcflow.config import DriftConfig
 from lidcflow.drift.check import check_drift
 from lidcflow.drift.record import DriftCheck
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.snapshot import Snapshot
-from tasks.drift import ALERT, announce
+from tasks.drift import ALERT, announce_drift
 from tasks.profile import FILE, check_volumes, find_profile
 from tasks.tracking.connection import Tracking
 from tasks.tracking.registry import training_of
@@ -43,7 +43,7 @@ def drifted(release_record):
 def told(check):
     from prefect.runtime import flow_run
 
-    announce(check)
+    announce_drift(check)
     return flow_run.id
 
 
@@ -115,7 +115,7 @@ def test_a_check_for_drift_leaves_a_page_and_its_verdict_for_status(config, read
     assert report["page"].endswith("report.html")
     last = last_drift(config.drift_path)
     assert (last.verdict, last.release) == ("too few", "lidcflow version 1")
-    assert last_reading(config.reports_path).reports == 3
+    assert last_report(config.reports_path).reports == 3
 
 
 def test_readings_before_the_window_do_not_count(config, read, tmp_path):

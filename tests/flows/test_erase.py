@@ -27,15 +27,15 @@ from lidcflow.errors import ErasureError, ReleaseError, ResourceError, TrainingE
 from lidcflow.learn.snapshot import build_snapshot
 from lidcflow.learn.splits import split_of
 from lidcflow.objects import bucket_of
-from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from lidcflow.report.rank import not_evaluated
-from lidcflow.series.find import Reason, Verdict
+from lidcflow.series.find import Verdict, VerdictReason
 from lidcflow.source.places import parse_source
 from lidcflow.store.address import inbox_store, training_store
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
 from tasks.held_out import load_snapshot
-from tasks.infer import answer_refused
+from tasks.infer import report_refused
 from tasks.promote import promote, rollback
 from tasks.source import find_series
 from tasks.tracking import registry
@@ -64,7 +64,7 @@ class CutShort(BaseException):
 
 
 def key_of(patient):
-    return patient_key(patient, PUBLIC_KEY)
+    return hash_patient_id(patient, PUBLIC_KEY)
 
 
 def subject(patient):
@@ -96,7 +96,7 @@ def fill(config, archive_folder, release, where=training_store):
         catalog.record_committed(digests, SMALL.digest)
     for series in index.usable:
         said = not_evaluated(series.series_instance_uid, series.study_instance_uid, "failed", "a test", release.facts())
-        answer_refused(said, config.reports_path)
+        report_refused(said, config.reports_path)
     return store
 
 
@@ -277,8 +277,8 @@ def test_an_erased_patient_who_comes_again_is_refused_and_nothing_of_him_is_kept
         catalog.record_verdicts(index)
 
     reasons = {verdict.series_instance_uid: verdict.reason for verdict in index}
-    assert {reasons[uid] for uid in SERIES["Ada"]} == {Reason.ERASED}
-    assert reasons["1.2.35"] is Reason.USABLE
+    assert {reasons[uid] for uid in SERIES["Ada"]} == {VerdictReason.ERASED}
+    assert reasons["1.2.35"] is VerdictReason.USABLE
     assert list(refusals(index, {}, release_record.facts())) == []
     assert kept_in(config.workspace, *SERIES["Ada"]) == set()
 
@@ -288,7 +288,7 @@ def test_a_lost_catalog_does_not_bring_an_erased_patient_back(config, archive_fo
 
     index = find_series(parse_source(str(archive_folder)), elsewhere)
 
-    assert len([verdict for verdict in index if verdict.reason is Reason.ERASED]) == 2
+    assert len([verdict for verdict in index if verdict.reason is VerdictReason.ERASED]) == 2
 
 
 def test_a_marked_release_is_promoted_only_by_force_and_never_by_a_rollback(config, erased):
@@ -411,7 +411,7 @@ def test_rows_of_earlier_versions_that_tell_nothing_of_a_patient_go_with_an_eras
     config = Config(workspace=tmp_path, patient_key="public", preprocess=SMALL)
     fill(config, archive_folder, release_record)
     with Catalog(config.catalog) as catalog:
-        catalog.record_verdicts([Verdict("1.2.77", Reason.MISSING_SLICES, "a gap", 9)])
+        catalog.record_verdicts([Verdict("1.2.77", VerdictReason.MISSING_SLICES, "a gap", 9)])
 
     report = erase(subject("Ada"), config)
 

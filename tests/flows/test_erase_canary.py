@@ -10,13 +10,13 @@ import pydicom
 import pytest
 from pydicom.config import disable_value_validation
 
-from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from tests.conftest import write_ct_series
 from tests.templates import copy_prefect_database
 
 ROOT = "1.2.826.0.1.3680043.8.498"
 WHOLE, GAP, OTHER = f"{ROOT}.100.1", f"{ROOT}.100.2", f"{ROOT}.200.1"
-KEY = patient_key("Ada", PUBLIC_KEY)
+KEY = hash_patient_id("Ada", PUBLIC_KEY)
 TOMBSTONE = {"catalog.db", "catalog.db-wal", "erasures.jsonl"}
 """Files that keep the hash of who is kept out."""
 

@@ -15,7 +15,7 @@ from lidcflow.errors import ReleaseError, TrainingError
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.card import release_card
 from lidcflow.release.record import ReleaseRecord
-from lidcflow.report.marks import Saying, add_mark
+from lidcflow.report.marks import MarkKind, add_mark
 from lidcflow.report.marks_table import FeedbackTable
 from lidcflow.report.recommendation import Recommendation
 from tasks.held_out import config_of_release, lacking_features, load_snapshot, read_split
@@ -35,7 +35,7 @@ def marked(read):
     said = Recommendation.model_validate_json((page.parent / "recommendations.json").read_bytes())
     reading = {"version": said.release.version, "volume_digest": said.volume.volume_digest}
     for says, undoes in (("nodule", None), ("undone", 1), ("benign", None)):
-        saying = Saying(reader="R1", says=says, first_slice=1, last_slice=1, undoes=undoes, **reading)
+        saying = MarkKind(reader="R1", says=says, first_slice=1, last_slice=1, undoes=undoes, **reading)
         add_mark(page.parent, said, saying, datetime(2026, 1, 2, tzinfo=UTC))
     return any(one.first_slice == 1 for one in said.ranges)
 

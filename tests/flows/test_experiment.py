@@ -4,10 +4,10 @@ import mlflow
 import numpy as np
 import pytest
 
-from flows.experiment import bring_volumes, experiment
+from flows.experiment import experiment, preprocess_for_arms
 from lidcflow.config import TrackingConfig
 from lidcflow.config.experiment import ExperimentConfig
-from lidcflow.errors import ConfigError, TrackingAway
+from lidcflow.errors import ConfigError, TrackingUnavailable
 from lidcflow.experiment.builtin import arms_of, with_own_store
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import Volume
@@ -104,8 +104,8 @@ def test_volumes_of_another_preprocessing_are_made_from_the_archive_once(config,
     )
     arms = arms_of("mine", mine)
 
-    bring_volumes("mine", arms, mine)
-    bring_volumes("mine", arms, mine.model_copy(update={"archive": None}))
+    preprocess_for_arms("mine", arms, mine)
+    preprocess_for_arms("mine", arms, mine.model_copy(update={"archive": None}))
 
     assert len(VolumeStore.of(arms[0].config).series_uids()) == 2
     assert not (tmp_path / "store").exists()
@@ -119,7 +119,7 @@ def test_an_experiment_that_mlflow_was_away_for_is_logged_by_the_next_run(experi
         update={"experiments": {"tiny": without}, "tracking": TrackingConfig(wait_s=0)},
     )
     monkeypatch.setattr("flows.experiment.experiment_run", away)
-    with pytest.raises(TrackingAway, match="arms and page are kept in the workspace"):
+    with pytest.raises(TrackingUnavailable, match="arms and page are kept in the workspace"):
         experiment("tiny", one)
     monkeypatch.undo()
     logged = runs_of_experiments(one)
@@ -133,7 +133,7 @@ def test_an_experiment_that_mlflow_was_away_for_is_logged_by_the_next_run(experi
 
 
 def away(*_args):
-    raise TrackingAway("tracking: must answer")
+    raise TrackingUnavailable("tracking: must answer")
 
 
 def runs_of_experiments(config):

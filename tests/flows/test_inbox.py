@@ -15,7 +15,7 @@ from flows.service.inbox_status import inbox_status, round_faults
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import DeliveryConfig, InferConfig
 from lidcflow.config.service import PacsConfig
-from lidcflow.errors import ConfigError, ReleaseError, ResourceError, SourceError, TurnTaken
+from lidcflow.errors import ConfigError, ReleaseError, ResourceError, SourceError, WorkspaceBusy
 from lidcflow.inbox.cursors import left_out
 from lidcflow.inbox.delivery import Sighting, Step
 from lidcflow.inbox.ledger import Ledger
@@ -260,7 +260,7 @@ def test_an_error_that_nobody_foresaw_is_told_without_what_it_says_and_tried_aga
 ):
     ct_series(folder / "a")
     with monkeypatch.context() as patch:
-        patch.setattr("flows.inbox.read_all", lambda *_: int("Lovelace"))
+        patch.setattr("flows.inbox.infer_all", lambda *_: int("Lovelace"))
         odd = go_round(config)
     (failed,) = rows_in(config)
 
@@ -317,7 +317,7 @@ def test_what_rounds_came_to_is_told_while_they_fail(config, folder, ct_series):
 
     with pytest.raises(ReleaseError):
         go_round(lost)
-    with at_work(config.workspace, "inbox", alone=True), pytest.raises(TurnTaken):
+    with at_work(config.workspace, "inbox", alone=True), pytest.raises(WorkspaceBusy):
         go_round(config)  # not a failure of the inbox
 
     (fault,) = round_faults(inbox_status(lost.catalog))
@@ -331,7 +331,7 @@ def test_the_commands_list_what_is_dead_wake_it_and_exit_3_where_something_was_n
     ct_series(folder / "a")
     file = config_file(with_delivery(config, attempts=1), tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("flows.inbox.read_all", lambda *_: int(""))
+        patch.setattr("flows.inbox.infer_all", lambda *_: int(""))
         dead = invoke("run", "--config", file)
     listed = CliRunner().invoke(app, ["inbox", "--json", "--step", "dead", "--config", file])
 

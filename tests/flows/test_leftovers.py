@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.service.leftovers import GUARD_MODULE, SERVICE_MARK, WORKSPACE_MARK, end_leftovers
+from flows.service.leftovers import GUARD_MODULE, SERVICE_MARK, WORKSPACE_MARK, kill_orphans
 
 CHILD = "import socket, time; server = socket.create_server(('127.0.0.1', {port})); time.sleep(600)"
 MAIN = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {CHILD!r}]).returncode)"
@@ -156,14 +156,14 @@ def test_what_outlives_all_guards_and_the_supervisor_is_ended_by_the_next_one(tr
     psutil.wait_procs(guards, timeout=WITHIN_S)
     left = wait_for(lambda: [one for one in map(listens_at, tree.ports) if one])
 
-    assert end_leftovers(tree.marks) >= len(left)
+    assert kill_orphans(tree.marks) >= len(left)
     assert tree.living() == []
 
 
 def test_what_a_living_guard_keeps_and_what_has_no_mark_is_left_alone(tree):
     parts = tree.parts()
 
-    assert end_leftovers(tree.marks) == 0
-    assert end_leftovers({**tree.marks, SERVICE_MARK: "first"}) == 0
-    assert end_leftovers({WORKSPACE_MARK: "another workspace"}) == 0
+    assert kill_orphans(tree.marks) == 0
+    assert kill_orphans({**tree.marks, SERVICE_MARK: "first"}) == 0
+    assert kill_orphans({WORKSPACE_MARK: "another workspace"}) == 0
     assert parts["child"].is_running()

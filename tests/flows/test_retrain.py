@@ -19,7 +19,7 @@ from lidcflow.config import RetrainConfig
 from lidcflow.erase.subject import Subject
 from lidcflow.errors import ResourceError, TrainingError
 from lidcflow.release.last_check import last_retraining_check
-from tasks.retraining import take_stock
+from tasks.retraining import assess_changes
 from tasks.tracking.connection import Tracking
 from tasks.tracking.registry import champion_version, list_releases
 from tests.labelled_volumes import PATIENTS, SIZE, SLICES, scans_with_nodules, store_volumes
@@ -138,7 +138,7 @@ def test_a_training_that_fails_leaves_all_as_it_was_and_waits_for_a_day(config, 
 
 def test_enough_new_series_make_another_release_and_fewer_do_not(config, first, scans):
     store_volumes(config, scans[PATIENTS : PATIENTS + 1])
-    one = take_stock.fn(config)
+    one = assess_changes.fn(config)
     store_volumes(config, scans[PATIENTS + 1 :])
 
     report = retrain(config)
@@ -153,7 +153,7 @@ def test_an_erased_patient_makes_it_time_again(config, first, scans):
     erase(Subject("series", scans[0].series_instance_uid), config)
     marked = list_releases(Tracking.of(config))[0]
 
-    stock = take_stock.fn(config)
+    stock = assess_changes.fn(config)
 
     assert stock.decision.due
     assert stock.decision.why == f"version {marked.version} is marked: {marked.erased[0]}"

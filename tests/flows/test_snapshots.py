@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.train import train
 from lidcflow.config import PreprocessConfig, SplitConfig, TrackingConfig, TrainConfig
-from lidcflow.errors import TrackingAway, TrainingError
+from lidcflow.errors import TrackingUnavailable, TrainingError
 from lidcflow.store.volumes import VolumeStore
 from tasks.features import compute_features, feature_reader
-from tasks.sector import folder_of
+from tasks.sector import training_folder
 from tasks.snapshot import plan_training
 from tasks.snapshot_files import find_snapshot
 from tasks.tracking import registry
@@ -182,11 +182,11 @@ def test_a_training_that_is_cut_short_between_two_steps_of_its_release_goes_on_w
 ):
     impatient = config.model_copy(update={"tracking": TrackingConfig(wait_s=0)})
     registered = away_after(2, registry.register_model, monkeypatch)
-    with pytest.raises(TrackingAway, match="3 trained models are kept in trainings/"):
+    with pytest.raises(TrackingUnavailable, match="3 trained models are kept in trainings/"):
         train(impatient, again=True)
     half = versions(config)
     away_after(0, registry.set_champion, monkeypatch)
-    with pytest.raises(TrackingAway, match="3 trained models are kept in trainings/"):
+    with pytest.raises(TrackingUnavailable, match="3 trained models are kept in trainings/"):
         train(impatient, again=True)
     monkeypatch.undo()
 
@@ -197,7 +197,7 @@ def test_a_training_that_is_cut_short_between_two_steps_of_its_release_goes_on_w
     assert (resumed.reused, resumed.champion, resumed.release.version) == (False, True, 2)
     assert resumed.release.metrics == trained.release.metrics
     assert statuses_of_sectors(config, 2) == ["FINISHED"] * 3
-    assert not folder_of(plan_training.fn(config)).exists()
+    assert not training_folder(plan_training.fn(config)).exists()
 
 
 def away_after(calls, function, monkeypatch):
@@ -206,7 +206,7 @@ def away_after(calls, function, monkeypatch):
 
     def away(tracking, *args, **kwargs):
         if len(names) == calls:
-            raise TrackingAway("tracking: must answer")
+            raise TrackingUnavailable("tracking: must answer")
         names.append(args[0])
         return function(tracking, *args, **kwargs)
 

@@ -89,7 +89,9 @@ def test_an_object_that_is_gone_since_the_index_refuses_its_series_alone(
     monkeypatch,
 ):
     url = upload(source)
-    monkeypatch.setattr("flows.preprocess.bring_in", after(lambda: lose(objects, "archive/a/000004.dcm")))
+    monkeypatch.setattr(
+        "flows.preprocess.preprocess_series_in_batches", after(lambda: lose(objects, "archive/a/000004.dcm"))
+    )
 
     report = preprocess(url, config_of("bucket"))
 
@@ -98,11 +100,11 @@ def test_an_object_that_is_gone_since_the_index_refuses_its_series_alone(
 
 def after(happening):
     """Let something happen between the index and the volumes."""
-    from flows.preprocess import bring_in
+    from flows.preprocess import preprocess_series_in_batches
 
     def delayed(*arguments):
         happening()
-        return bring_in(*arguments)
+        return preprocess_series_in_batches(*arguments)
 
     return delayed
 

@@ -13,7 +13,7 @@ from lidcflow.errors import LabelError, ReleaseError
 from lidcflow.labels.lidc import lidc_scans
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.store.volumes import VolumeStore
-from tasks.evaluate import ask_champion, champions_of
+from tasks.evaluate import champions_of, score_champion
 from tasks.predict import predict_globally, predict_release
 from tasks.profile import find_profile
 from tasks.promote import promote
@@ -127,10 +127,10 @@ def test_a_release_in_force_and_the_best_before_it_are_what_the_next_one_is_comp
 
     assert [record.version for record in both] == [2, 1]
     assert [record.version for record in without] == [2]
-    asked = ask_champion(both[0], plan, uids)
+    asked = score_champion(both[0], plan, uids)
     assert asked.probabilities.shape == (len(uids), SLICES, 3)
     strange = both[0].model_copy(update={"backbone": both[0].backbone.model_copy(update={"id": "compact-gone"})})
-    assert "every validation series must have the features of version 2" in ask_champion(strange, plan, uids).why_not
+    assert "every validation series must have the features of version 2" in score_champion(strange, plan, uids).why_not
 
 
 def test_sectors_that_all_fail_leave_no_release_and_say_why(config, trained):

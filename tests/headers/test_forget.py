@@ -8,7 +8,7 @@ import pytest
 from lidcflow.config import Config
 from lidcflow.errors import StoreError
 from lidcflow.headers.forget import cached_series, forget_series
-from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from lidcflow.source.places import parse_source
 from tasks.source import find_series
 
@@ -25,7 +25,7 @@ def cache(ct_series, tmp_path):
 def test_the_cache_tells_its_series_with_their_patients(cache):
     found = {uid: key for uid, _, key in cached_series(cache)}
 
-    assert found == {"1.2.3": patient_key("Ada", PUBLIC_KEY), "1.2.4": patient_key("Grace", PUBLIC_KEY)}
+    assert found == {"1.2.3": hash_patient_id("Ada", PUBLIC_KEY), "1.2.4": hash_patient_id("Grace", PUBLIC_KEY)}
 
 
 def test_a_series_that_is_forgotten_leaves_no_byte_and_others_stay(cache):

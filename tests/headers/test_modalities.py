@@ -3,7 +3,7 @@
 import pytest
 
 from lidcflow.headers import header as headers
-from lidcflow.series.find import Reason, index_folder
+from lidcflow.series.find import VerdictReason, index_folder
 from lidcflow.series.verdicts import listed_kinds
 
 STORAGE = "1.2.840.10008.5.1.4.1.1"
@@ -63,7 +63,7 @@ def test_localizers_alone_are_counted_as_such(ct_series, tmp_path):
 def test_a_series_that_may_be_ct_is_refused_with_what_its_headers_lack(ct_series, tmp_path, values, sentence):
     (verdict,) = index(ct_series(tmp_path, **values)).refused
 
-    assert verdict.reason is Reason.UNREADABLE
+    assert verdict.reason is VerdictReason.UNREADABLE
     assert sentence in verdict.sentence
     assert "LOVELACE" not in verdict.sentence
 

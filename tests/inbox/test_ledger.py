@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lidcflow.catalog.series import Catalog
-from lidcflow.inbox.delivery import Patience, Sighting, Step
+from lidcflow.inbox.delivery import RetryPolicy, Sighting, Step
 from lidcflow.inbox.ledger import Ledger
 from tests.databases import UNMIGRATED, execute
 
@@ -12,7 +12,7 @@ ONE = Sighting("1.1", "1", "a", 10)
 GROWN = Sighting("1.1", "1", "b", 12)
 OTHER_OF_STUDY = Sighting("1.2", "1", "c", 10)
 OTHER_STUDY = Sighting("2.1", "2", "d", 10)
-PATIENCE = Patience(attempts=3, first_s=30, longest_s=45)
+PATIENCE = RetryPolicy(attempts=3, first_s=30, longest_s=45)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_what_came_to_nothing_because_it_was_gone_is_new_when_it_is_back(ledger)
 
 def test_what_is_dead_is_superseded_when_its_study_grows(ledger):
     (delivery,) = settled(ledger, ONE)
-    ledger.fail(delivery, "pacs", "pacs: no answer", Patience(attempts=1))
+    ledger.fail(delivery, "pacs", "pacs: no answer", RetryPolicy(attempts=1))
 
     ledger.see("pacs", [GROWN], release=1)
 
@@ -158,7 +158,7 @@ def test_a_failure_waits_for_its_time(ledger):
 
 def test_retry_wakes_what_is_dead_and_leaves_what_is_answered(ledger):
     dead, delivered = settled(ledger, ONE, OTHER_STUDY)
-    ledger.fail(dead, "unreachable", "pacs: no answer", Patience(attempts=1))
+    ledger.fail(dead, "unreachable", "pacs: no answer", RetryPolicy(attempts=1))
     ledger.advance(delivered, Step.DELIVERED)
 
     assert ledger.retry() == 1

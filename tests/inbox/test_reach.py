@@ -7,10 +7,10 @@ import pydicom
 import pytest
 
 from lidcflow.config import Access
-from lidcflow.errors import PacsAway, PacsError
+from lidcflow.errors import PacsError, PacsUnavailable
 from lidcflow.inbox.delivery import Delivery, Step, instance_set
 from lidcflow.inbox.presence import holds_others_of_study, is_held, seen_now, still_held
-from lidcflow.inbox.reach import Reach
+from lidcflow.inbox.reach import PacsAvailability
 from lidcflow.inbox.targets import FolderTarget, parse_target
 from lidcflow.pacs import retry
 from lidcflow.source.places import parse_source
@@ -47,7 +47,7 @@ def test_a_service_that_hangs_is_found_out_once(tiny):
         time.sleep(10)
 
     with raw_server(hang) as url:
-        reach = Reach()
+        reach = PacsAvailability()
         access = Access(pacs={"hung": tiny.config.model_copy(update={"url": url, "timeout_s": 0.3})})
         sentences = [reach.why_away(parse_source("pacs:hung", access)) for _ in range(5)]
 
@@ -61,15 +61,15 @@ def test_a_service_that_answers_anything_is_there(tiny, status):
     fault = every(1, status) if status != 200 else lambda _, answer: answer
 
     with tiny.faulty(fault):
-        assert Reach().why_away(parse_source("pacs:tiny", tiny.access)) is None
+        assert PacsAvailability().why_away(parse_source("pacs:tiny", tiny.access)) is None
 
 
 def test_folders_are_never_away_and_a_pacs_that_was_lost_stays_so(tiny):
-    reach, folder, pacs = Reach(), FolderTarget("/out"), parse_source("pacs:tiny", tiny.access)
+    reach, folder, pacs = PacsAvailability(), FolderTarget("/out"), parse_source("pacs:tiny", tiny.access)
     reach.lose(folder, PacsError("no PACS"))
     before = reach.is_known_away(pacs)
 
-    reach.lose(parse_target("pacs:tiny", tiny.access), PacsAway("pacs tiny: lost"))
+    reach.lose(parse_target("pacs:tiny", tiny.access), PacsUnavailable("pacs tiny: lost"))
 
     assert (before, reach.why_away(folder), reach.is_known_away(folder)) == (False, None, False)
     assert reach.is_known_away(pacs)

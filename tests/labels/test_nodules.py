@@ -13,14 +13,14 @@ from scipy.spatial.distance import cdist
 from lidcflow.labels.clustering import cluster_points
 from lidcflow.labels.match import Images
 from lidcflow.labels.nodules import group_readings
-from lidcflow.labels.readings import Mark, Origin, Reading
+from lidcflow.labels.readings import MarkedSlice, Origin, Reading
 
 IMAGES = Images("1.2.3", np.arange(50.0, 0.0, -2.5), ("",) * 20, 1.25, 2.5, 512, 512)
 ORIGIN = Origin("csv", "own.csv")
 
 
 def at(*z_mm, reader="", nodule_id="", points=None):
-    return Reading("1.2.3", 3.0, ORIGIN, tuple(Mark(z, points=points) for z in z_mm), None, reader, nodule_id)
+    return Reading("1.2.3", 3.0, ORIGIN, tuple(MarkedSlice(z, points=points) for z in z_mm), None, reader, nodule_id)
 
 
 def across(low_mm, high_mm, reader=""):

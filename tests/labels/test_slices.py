@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lidcflow.config import LabelConfig
 from lidcflow.errors import LabelError
 from lidcflow.labels.lidc import lidc_scans, nodules_of
-from lidcflow.labels.readings import Mark, Nodule, Origin, Reading
+from lidcflow.labels.readings import MarkedSlice, Nodule, Origin, Reading
 from lidcflow.labels.slices import (
     LabelRow,
     NoduleSlices,
@@ -30,7 +30,7 @@ ONE_POINT = np.array([[100, 100]])
 
 
 def reading(*z_mm: float, malignancy: int = 4, inclusion: bool = True) -> Reading:
-    marks = tuple(Mark(z, None, inclusion, ONE_POINT) for z in z_mm)
+    marks = tuple(MarkedSlice(z, None, inclusion, ONE_POINT) for z in z_mm)
     return Reading("1.2.3", float(malignancy), Origin("csv", "made"), marks)
 
 

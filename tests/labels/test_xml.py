@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lidcflow.config import LabelConfig, PreprocessConfig
 from lidcflow.labels import sources
 from lidcflow.labels.collect import collect_nodules
-from lidcflow.labels.lidc import lidc_scan, readings_of
+from lidcflow.labels.lidc import lidc_scan, readings_of_series
 from lidcflow.labels.slices import nodules_of_volume
 from lidcflow.labels.xml import Message, read_message
 from lidcflow.privacy import PUBLIC_KEY
@@ -229,7 +229,7 @@ def test_the_xml_of_the_real_series_holds_the_readings_of_the_database(real_data
 
     read = read_message(file.read_bytes(), "XML file 1")
 
-    rows = readings_of(lidc_scan(real_record.series_instance_uid))
+    rows = readings_of_series(lidc_scan(real_record.series_instance_uid))
     ours = sorted(map(content, read.book.readings))
     assert ours == sorted((row.ratings.malignancy, [mark_of(contour) for contour in row.contours]) for row in rows)
     assert (read.sessions, len(ours), read.book.problems) == (4, 4, [])

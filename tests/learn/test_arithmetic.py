@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lidcflow.config import TrainConfig
-from lidcflow.learn.arithmetic import MOST_DIFFERENCE, LinearHead, PlainHead, plain_head
+from lidcflow.learn.arithmetic import MOST_DIFFERENCE, LinearHead, NumpyHead, numpy_head
 from lidcflow.learn.fitting import fit_head
 from lidcflow.learn.heads import LOGITS_L2, calibrated_model
 from lidcflow.stats.calibration import Calibration
@@ -79,9 +79,9 @@ def trained(request):
 def test_a_trained_head_answers_without_keras_as_with_it(trained):
     features = random_features(65, 2)[0].astype(np.float32)
 
-    plain = plain_head(trained)
+    plain = numpy_head(trained)
 
-    assert isinstance(plain, PlainHead)
+    assert isinstance(plain, NumpyHead)
     assert plain(features).dtype == np.float32
     np.testing.assert_allclose(plain(features), trained(features, training=False), atol=MOST_DIFFERENCE, rtol=0)
 
@@ -91,7 +91,7 @@ def test_a_model_of_other_layers_or_of_maps_is_asked_itself():
     other = keras.Model(flat, keras.layers.LayerNormalization()(flat))
     of_maps = keras.Model(maps, keras.layers.GlobalAveragePooling2D()(maps))
 
-    assert [plain_head(model) for model in (other, of_maps)] == [other, of_maps]
+    assert [numpy_head(model) for model in (other, of_maps)] == [other, of_maps]
 
 
 def test_a_model_whose_answer_is_another_than_that_of_its_layers_in_turn_is_asked_itself():
@@ -99,4 +99,4 @@ def test_a_model_whose_answer_is_another_than_that_of_its_layers_in_turn_is_aske
     dense = keras.layers.Dense(3, kernel_initializer="orthogonal")
     twice = keras.Model(features, keras.layers.Softmax()(dense(dense(features))))
 
-    assert plain_head(twice) is twice
+    assert numpy_head(twice) is twice

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lidcflow.config.science import FinetuneConfig
-from lidcflow.learn.augment import augment, view_of
+from lidcflow.learn.augment import augment, variation_of
 
 AIR_HU, BONE_HU = -1024, 2000
 
@@ -70,15 +70,15 @@ def on_the_left(hu):
 
 
 def test_no_view_is_mirrored_unless_it_is_asked_for(volume_hu):
-    kept = view_of(volume_hu, "1.2", 1, FinetuneConfig(rotate_degrees=20))
-    mirrored = view_of(volume_hu, "1.2", 1, FinetuneConfig(rotate_degrees=20, flip="left-right"))
+    kept = variation_of(volume_hu, "1.2", 1, FinetuneConfig(rotate_degrees=20))
+    mirrored = variation_of(volume_hu, "1.2", 1, FinetuneConfig(rotate_degrees=20, flip="left-right"))
 
     assert on_the_left(kept).all()
     assert 0 < on_the_left(mirrored).sum() < 12
 
 
 def test_a_slice_is_mirrored_as_a_whole(volume_hu):
-    mirrored = view_of(volume_hu, "1.2", 1, FinetuneConfig(flip="left-right", **STILL))
+    mirrored = variation_of(volume_hu, "1.2", 1, FinetuneConfig(flip="left-right", **STILL))
 
     for place in range(12):
         assert any((mirrored[:, place] == side).all() for side in (volume_hu[:, place], volume_hu[:, place, :, ::-1]))
@@ -88,7 +88,7 @@ def test_rotation_is_about_the_centre_and_what_comes_from_outside_is_air():
     hu = np.full((2, 1, 33, 33), 100, np.int16)
     hu[:, :, 16, 16] = 3071
 
-    turned = view_of(hu, "1.2", 3, FinetuneConfig(rotate_degrees=45, offset_hu=0, gain=0))
+    turned = variation_of(hu, "1.2", 3, FinetuneConfig(rotate_degrees=45, offset_hu=0, gain=0))
 
     assert turned[0, 0, 16, 16] == 3071
     assert turned[0, 0, 0, 0] == -1024
@@ -96,14 +96,14 @@ def test_rotation_is_about_the_centre_and_what_comes_from_outside_is_air():
 
 
 def test_both_channels_of_a_slice_are_varied_alike(volume_hu):
-    mean_hu, max_hu = view_of(volume_hu, "1.2", 1, FinetuneConfig(flip="left-right"))
+    mean_hu, max_hu = variation_of(volume_hu, "1.2", 1, FinetuneConfig(flip="left-right"))
 
     np.testing.assert_array_equal(mean_hu, max_hu)
 
 
 @pytest.mark.parametrize("hu", [-1024, 3071])
 def test_values_of_a_view_stay_within_hounsfield_range(hu):
-    varied = view_of(np.full((2, 20, 8, 8), hu, np.int16), "1.2", 1, FinetuneConfig(offset_hu=200, gain=0.5))
+    varied = variation_of(np.full((2, 20, 8, 8), hu, np.int16), "1.2", 1, FinetuneConfig(offset_hu=200, gain=0.5))
 
     assert varied.dtype == np.int16
     assert varied.min() >= -1024
@@ -112,20 +112,20 @@ def test_values_of_a_view_stay_within_hounsfield_range(hu):
 
 def test_a_view_is_the_same_each_time_and_another_for_each_series_view_slice_and_seed(volume_hu):
     settings = FinetuneConfig()
-    one = view_of(volume_hu, "1.2", 1, settings)
+    one = variation_of(volume_hu, "1.2", 1, settings)
 
-    np.testing.assert_array_equal(one, view_of(volume_hu, "1.2", 1, settings))
+    np.testing.assert_array_equal(one, variation_of(volume_hu, "1.2", 1, settings))
     others = [
-        view_of(volume_hu, "1.3", 1, settings),
-        view_of(volume_hu, "1.2", 2, settings),
-        view_of(volume_hu, "1.2", 1, FinetuneConfig(view_seed=1)),
+        variation_of(volume_hu, "1.3", 1, settings),
+        variation_of(volume_hu, "1.2", 2, settings),
+        variation_of(volume_hu, "1.2", 1, FinetuneConfig(view_seed=1)),
     ]
     assert all((one != other).any() for other in others)
     assert (one[:, 0] != one[:, 1]).any()
 
 
 def test_one_setting_leaves_the_chance_of_the_others_alone(volume_hu):
-    with_jitter = view_of(volume_hu, "1.2", 1, FinetuneConfig(rotate_degrees=0, gain=0, flip="left-right"))
-    without = view_of(volume_hu, "1.2", 1, FinetuneConfig(flip="left-right", **STILL))
+    with_jitter = variation_of(volume_hu, "1.2", 1, FinetuneConfig(rotate_degrees=0, gain=0, flip="left-right"))
+    without = variation_of(volume_hu, "1.2", 1, FinetuneConfig(flip="left-right", **STILL))
 
     np.testing.assert_array_equal(on_the_left(with_jitter), on_the_left(without))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lidcflow.learn.fitting import ahead
+from lidcflow.learn.fitting import prefetch
 from lidcflow.learn.maps import StoredMaps
 
 SLICES, SERIES = 6, 5
@@ -106,7 +106,7 @@ def test_one_batch_is_made_in_advance():
             made.append(number)
             yield number
 
-    taken = ahead(batches())
+    taken = prefetch(batches())
 
     assert next(taken) == 0
     assert next(taken) == 1

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lidcflow.config import TrainConfig
-from lidcflow.learn.chests import PracticeSet, make_practice_set
+from lidcflow.learn.chests import PretrainingSet, make_pretraining_set
 from lidcflow.learn.networks import load_backbone
-from lidcflow.learn.pretrain import PretrainSettings, judge, practice_network, pretrain
+from lidcflow.learn.pretrain import PretrainSettings, pretrain, pretraining_network, score_chests
 
 TINY = PretrainSettings(volumes=2, held_out=1, steps=2, batch_size=4, processes=1)
 
@@ -43,16 +43,16 @@ def test_pretraining_tells_how_far_it_is(trained):
 
 
 def test_every_nodule_slice_of_a_made_up_chest_is_labelled_by_its_mask(tmp_path):
-    chests = make_practice_set(tmp_path, [11])
+    chests = make_pretraining_set(tmp_path, [11])
 
     np.testing.assert_array_equal(chests.masks[0].max(axis=(1, 2)), chests.labels[0])
 
 
 def test_held_out_chests_without_nodules_have_no_auroc():
-    nothing = PracticeSet(
+    nothing = PretrainingSet(
         hu=np.zeros((1, 3, 2, 128, 128), np.int16),
         labels=np.zeros((1, 3), np.uint8),
         masks=np.zeros((1, 3, 128, 128), np.uint8),
     )
 
-    assert np.isnan(judge(practice_network(TINY), nothing)).all()
+    assert np.isnan(score_chests(pretraining_network(TINY), nothing)).all()

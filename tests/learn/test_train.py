@@ -17,14 +17,14 @@ from lidcflow.learn.train import (
     MODEL,
     ROWS,
     TrainedSector,
+    features_of_rows,
     find_sector,
-    gather,
     keep_sector,
     train_sector,
 )
 from lidcflow.stats.calibration import Calibration
 from lidcflow.stats.estimate import ClassCounts, Estimate
-from lidcflow.stats.plots import telling_rows
+from lidcflow.stats.plots import example_rows
 
 SLICES = 9
 
@@ -56,7 +56,7 @@ def trained(snapshot):
 def test_features_are_gathered_in_the_order_of_the_rows(snapshot):
     rows = snapshot.table.sample(40, random_state=0)
 
-    features = gather(rows, telling_features)
+    features = features_of_rows(rows, telling_features)
 
     np.testing.assert_array_equal(features[:, 0], rows["slice"])
 
@@ -73,7 +73,7 @@ def test_the_calibrated_model_ranks_what_is_easy(trained):
 
 
 def test_the_slices_worth_a_look_are_nodules_at_both_ends_and_the_likeliest_others(trained):
-    kinds = telling_rows(trained.validation_rows, 3)
+    kinds = example_rows(trained.validation_rows, 3)
 
     found, missed, called = kinds.values()
     assert (found["label"] > 0).all()

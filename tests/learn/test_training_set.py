@@ -12,7 +12,7 @@ from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainCon
 from lidcflow.errors import TrainingError
 from lidcflow.labels.slices import NoduleSlices
 from lidcflow.learn.snapshot import Snapshot, build_snapshot, sector_rows
-from lidcflow.learn.training_set import TrainingSet, TrainingSettings, class_weights, fix_training_set, settings_of
+from lidcflow.learn.training_set import TrainingSet, TrainingSettings, class_weights, fix_training_set, read_settings
 
 SLICES = 6
 LABELS = np.array([0, 0, 0, 1, 2, 0], dtype=np.int8)
@@ -84,7 +84,7 @@ def test_a_saved_training_set_comes_back_as_it_was(fixed, tmp_path):
     assert (loaded.digest, loaded.settings, loaded.nodules) == (fixed.digest, fixed.settings, fixed.nodules)
     pd.testing.assert_frame_equal(loaded.snapshot.fixed, fixed.snapshot.fixed)
     assert Snapshot.load(file).digest == fixed.snapshot.digest
-    assert settings_of(file) == (fixed.digest, fixed.settings)
+    assert read_settings(file) == (fixed.digest, fixed.settings)
     assert [entry.name for entry in tmp_path.iterdir()] == ["snapshot.parquet"]
 
 
@@ -121,7 +121,7 @@ def test_a_training_set_that_was_changed_is_refused(fixed, tmp_path, change):
 def test_a_snapshot_of_slices_alone_does_not_fix_a_training(snapshot, tmp_path):
     snapshot.save(tmp_path / "slices.parquet")
 
-    assert settings_of(tmp_path / "slices.parquet") is None
+    assert read_settings(tmp_path / "slices.parquet") is None
     with pytest.raises(TrainingError, match="must hold sectors, weights and settings of a training"):
         TrainingSet.load(tmp_path / "slices.parquet")
 
@@ -131,7 +131,7 @@ def test_a_file_cut_short_is_one_sentence(fixed, tmp_path):
     fixed.save(file)
     file.write_bytes(file.read_bytes()[:-100])
 
-    assert settings_of(file) is None
+    assert read_settings(file) is None
     with pytest.raises(TrainingError, match="must be a Parquet file of slices, got one that can't be read"):
         TrainingSet.load(file)
 

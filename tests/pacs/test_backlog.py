@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from lidcflow.pacs.backlog import first_look, reaches_further_back, what_is_left_out
+from lidcflow.pacs.backlog import read_backlog, since_moved_back, what_is_left_out
 from lidcflow.pacs.feed import Position, read_feed
 
 TODAY = date(2026, 1, 10)
@@ -13,7 +13,7 @@ NOW = datetime.now(UTC)
 
 def told(connection, position=None, now=NOW):
     """Read on from a position, or the first time; return the studies that are told of, and the position after it."""
-    changes, reached = read_feed(connection, position, TODAY) if position else first_look(connection, TODAY, now=now)
+    changes, reached = read_feed(connection, position, TODAY) if position else read_backlog(connection, TODAY, now=now)
     return {change.study_instance_uid for change in changes}, reached
 
 
@@ -67,7 +67,7 @@ def test_the_last_change_before_a_day_is_found_in_a_long_feed_with_a_few_request
     with tiny.connect(changes="http://127.0.0.1:9/changes", since=date.fromisoformat(day)) as connection:
         monkeypatch.setattr(connection, "get_json", get_json)
 
-        assert first_look(connection, TODAY)[1].sequence == len(dates)
+        assert read_backlog(connection, TODAY)[1].sequence == len(dates)
     asked_first = next(int(query["since"]) for query in asked if query.get("limit") == "1000")
     assert asked_first == before
     assert len(asked) < 20
@@ -113,10 +113,10 @@ def test_only_a_setting_that_reaches_further_back_begins_anew(tiny):
     services = {since: tiny.connect(since=since).service for since in ("now", "everything", date(2025, 1, 1))}
     begun_now, begun_by_an_older_version = Position(since="now"), Position(sequence=7)
 
-    assert {since: reaches_further_back(service, begun_now) for since, service in services.items()} == {
+    assert {since: since_moved_back(service, begun_now) for since, service in services.items()} == {
         "now": False,
         "everything": True,
         date(2025, 1, 1): True,
     }
-    assert not any(reaches_further_back(service, begun_by_an_older_version) for service in services.values())
-    assert not reaches_further_back(services["now"], Position(since="everything"))
+    assert not any(since_moved_back(service, begun_by_an_older_version) for service in services.values())
+    assert not since_moved_back(services["now"], Position(since="everything"))

@@ -15,8 +15,8 @@ from lidcflow.pacs import client, query, retrieve, retry
 from lidcflow.pacs.body import decoded
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.feed import Position, read_feed
-from lidcflow.pacs.places import Place, Service, series_url
-from lidcflow.pacs.query import find_series, instance_uids
+from lidcflow.pacs.places import PacsPlace, PacsService, series_url
+from lidcflow.pacs.query import instance_uids, query_series
 from lidcflow.pacs.retrieve import bounds_of, instances, read_parts
 from lidcflow.pacs.retry import Excess, Passing
 from lidcflow.pacs.send import store
@@ -34,7 +34,7 @@ def short_delays(monkeypatch):
 
 def series_of(tiny, **settings):
     with tiny.connect(**settings) as pacs:
-        return find_series(pacs, Place(pacs.service))
+        return query_series(pacs, PacsPlace(pacs.service))
 
 
 def encoded(body, encoding, **headers):
@@ -129,8 +129,8 @@ def dripped():
         with raw_server(serve) as url:
             config = PacsConfig(url=url, timeout_s=TIMEOUT_S, retries=0)
             started_s = time.monotonic()
-            with Pacs(Service("tiny", config)) as pacs, pytest.raises(PacsError) as raised:
-                (work or (lambda pacs: find_series(pacs, Place(pacs.service))))(pacs)
+            with Pacs(PacsService("tiny", config)) as pacs, pytest.raises(PacsError) as raised:
+                (work or (lambda pacs: query_series(pacs, PacsPlace(pacs.service))))(pacs)
             return str(raised.value), time.monotonic() - started_s
 
     return ask
@@ -186,8 +186,8 @@ def test_a_slow_answer_that_keeps_its_rate_is_read_to_its_end():
     with raw_server(serve) as url:
         config = PacsConfig(url=url, timeout_s=TIMEOUT_S, retries=0)
         started_s = time.monotonic()
-        with Pacs(Service("tiny", config)) as pacs:
-            assert find_series(pacs, Place(pacs.service)) == []
+        with Pacs(PacsService("tiny", config)) as pacs:
+            assert query_series(pacs, PacsPlace(pacs.service)) == []
 
     assert time.monotonic() - started_s > 2 * TIMEOUT_S + 0.5
 

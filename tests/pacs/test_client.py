@@ -14,9 +14,9 @@ from pydicom.uid import generate_uid
 from lidcflow.config.service import PacsConfig
 from lidcflow.errors import ConfigError, PacsError, SourceError
 from lidcflow.pacs import retry
-from lidcflow.pacs.client import Gone, Pacs
-from lidcflow.pacs.places import Place, Service
-from lidcflow.pacs.query import find_series, instance_uids
+from lidcflow.pacs.client import NotFound, Pacs
+from lidcflow.pacs.places import PacsPlace, PacsService
+from lidcflow.pacs.query import instance_uids, query_series
 from tests.dicomweb_server import Answer, cut, dicomweb_server, every, first, hanging
 
 
@@ -31,7 +31,7 @@ def redirect(target):
 
 def series_of(tiny, **settings):
     with tiny.connect(**settings) as pacs:
-        return find_series(pacs, Place(pacs.service))
+        return query_series(pacs, PacsPlace(pacs.service))
 
 
 def test_series_of_the_wanted_modality_are_found_page_by_page(ct_series, tmp_path, tiny):
@@ -95,7 +95,7 @@ def test_what_passes_is_asked_for_again(ct_series, tmp_path, tiny, fault):
         (cut(5, told=True), PacsError, "got an answer that broke off"),
         (cut(5, told=False), PacsError, "got JSON that is cut short"),
         (every(1, 401), PacsError, "must grant access, got status 401; set PACS_NAME_USER"),
-        (every(1, 404), Gone, "must hold what is asked for, got status 404; check its URL"),
+        (every(1, 404), NotFound, "must hold what is asked for, got status 404; check its URL"),
         (every(1, 400), SourceError, "must be a DICOMweb service, got status 400"),
         (lambda *_: Answer(body=b"<html>", content_type="text/html"), SourceError, "an answer that is no JSON"),
         (lambda *_: Answer(body=b'{"a": 1}'), SourceError, "must answer in the DICOM JSON model"),
@@ -129,16 +129,16 @@ def test_a_redirect_within_the_service_is_followed(ct_series, tmp_path, tiny):
 
 def test_a_pacs_that_is_not_there_is_told_in_one_sentence():
     with (
-        Pacs(Service("", PacsConfig(url="http://127.0.0.1:9/dicom-web", retries=0))) as pacs,
+        Pacs(PacsService("", PacsConfig(url="http://127.0.0.1:9/dicom-web", retries=0))) as pacs,
         pytest.raises(PacsError, match=r"pacs http://127.0.0.1:9/dicom-web: .* got no connection"),
     ):
-        find_series(pacs, Place(pacs.service))
+        query_series(pacs, PacsPlace(pacs.service))
 
 
 def test_delays_grow_and_what_the_service_asks_for_is_kept_to(monkeypatch):
     waited = []
     monkeypatch.setattr(time, "sleep", waited.append)
-    patient = retry.Patience(Service("", PacsConfig(url="http://pacs", retries=4)))
+    patient = retry.FailureCount(PacsService("", PacsConfig(url="http://pacs", retries=4)))
 
     for wait_s in (0.0, 0.0, 7.0, 1e6):
         patient.wait(retry.Passing("status 503", wait_s))
@@ -159,8 +159,8 @@ def test_a_token_comes_from_the_environment_and_stays_in_its_service(tiny, monke
     monkeypatch.setenv("PACS_TINY_TOKEN", "abc")
 
     series_of(tiny)
-    with Pacs(Service("", tiny.config)) as unknown:
-        find_series(unknown, Place(unknown.service))
+    with Pacs(PacsService("", tiny.config)) as unknown:
+        query_series(unknown, PacsPlace(unknown.service))
 
     assert tiny.authorizations == ["Bearer abc", None]
 
@@ -178,7 +178,7 @@ def test_a_bundle_of_certificates_that_is_not_there_is_told(tmp_path):
     config = PacsConfig(url="https://pacs.example.org", ca_bundle=tmp_path / "none.pem")
 
     with pytest.raises(ConfigError, match="pacs main: ca_bundle, client_certificate and client_key must be PEM files"):
-        Pacs(Service("main", config))
+        Pacs(PacsService("main", config))
 
 
 @pytest.fixture(scope="module")

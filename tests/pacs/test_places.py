@@ -3,7 +3,7 @@ import pytest
 from lidcflow.config import Access
 from lidcflow.config.service import PacsConfig
 from lidcflow.errors import SourceError
-from lidcflow.pacs.places import place_of, series_url
+from lidcflow.pacs.places import parse_address, series_url
 
 ACCESS = Access(pacs={"main": PacsConfig(url="https://pacs.example.org/dicom-web/")})
 
@@ -20,14 +20,14 @@ ACCESS = Access(pacs={"main": PacsConfig(url="https://pacs.example.org/dicom-web
     ],
 )
 def test_a_name_and_an_address_lead_to_the_same_service(source, study, series):
-    place = place_of(source, ACCESS)
+    place = parse_address(source, ACCESS)
 
     assert (place.service.name, place.study, place.series) == ("main", study, series)
     assert place.service.url == "https://pacs.example.org/dicom-web"
 
 
 def test_a_service_that_the_configuration_does_not_know_has_no_name_and_so_no_secrets():
-    assert place_of("https://elsewhere.example.org/dicom-web", ACCESS).service.name == ""
+    assert parse_address("https://elsewhere.example.org/dicom-web", ACCESS).service.name == ""
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_a_service_that_the_configuration_does_not_know_has_no_name_and_so_no_se
 )
 def test_a_wrong_address_is_refused_and_not_repeated(source):
     with pytest.raises(SourceError) as refused:
-        place_of(source, ACCESS)
+        parse_address(source, ACCESS)
 
     assert not any(word in str(refused.value) for word in ("Doe", "jane", "secret", "%2f"))
 
 
 def test_a_uid_that_could_lead_elsewhere_is_not_part_of_an_address():
     with pytest.raises(SourceError, match="SeriesInstanceUID must be a UID"):
-        series_url(place_of("pacs:main", ACCESS).service, "1.2", "../../admin")
+        series_url(parse_address("pacs:main", ACCESS).service, "1.2", "../../admin")

@@ -6,7 +6,7 @@ import pytest
 from lidcflow.phantom.capsules import Capsules, capsule_cover
 from lidcflow.phantom.findings import BENIGN, MALIGNANT, BlobOutline, random_lesion, random_ratings
 from lidcflow.phantom.grid import Grid
-from lidcflow.phantom.nodules import Lesion, MeanRatings, look_of
+from lidcflow.phantom.nodules import Lesion, MeanRatings, tissue_of
 from lidcflow.phantom.paint import paint_lesion
 from lidcflow.phantom.scene import generator
 from lidcflow.phantom.shapes import random_waves
@@ -22,7 +22,7 @@ def painted(ratings=PLAIN, radius_mm=6.0, background_hu=LUNG_HU, depth_mm=0.0):
     rng = generator(1)
     outline = BlobOutline((0.0, 0.0, 0.0), radius_mm, np.eye(3), random_waves(rng, 5, 9), 0.0)
     hu = np.full((64, 64), background_hu, np.float32)
-    paint_lesion(hu, Lesion(outline, look_of(ratings, outline, rng)), GRID, depth_mm, 2.5)
+    paint_lesion(hu, Lesion(outline, tissue_of(ratings, outline, rng)), GRID, depth_mm, 2.5)
     return hu
 
 
@@ -83,7 +83,7 @@ def test_a_nodule_at_the_border_of_the_image_is_cut():
     outline = BlobOutline((22.0, -22.0, 0.0), 6.0, np.eye(3), random_waves(rng, 5, 9), 0.0)
     hu = np.full((64, 64), LUNG_HU, np.float32)
 
-    paint_lesion(hu, Lesion(outline, look_of(PLAIN, outline, rng)), GRID, 0.0, 2.5)
+    paint_lesion(hu, Lesion(outline, tissue_of(PLAIN, outline, rng)), GRID, 0.0, 2.5)
 
     assert hu[0, 63] > -500
     assert hu[32, 32] == LUNG_HU

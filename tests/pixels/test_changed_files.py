@@ -7,7 +7,7 @@ import pydicom
 import pytest
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.dicom.records import Reason
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.errors import SeriesRefused
 from lidcflow.pixels import decode
 from lidcflow.privacy import PUBLIC_KEY
@@ -59,7 +59,7 @@ def test_a_file_with_another_header_is_refused(ct_series, tmp_path, changes):
     with pytest.raises(SeriesRefused) as refused:
         reduce_series(series, CONFIG)
 
-    assert refused.value.reason == Reason.CHANGED
+    assert refused.value.reason == VerdictReason.CHANGED
     assert series.slices[4].sop_instance_uid in refused.value.sentence
     assert longer or "has another header now" in refused.value.sentence
 
@@ -84,7 +84,7 @@ def test_so_is_an_encoded_one(ct_series, encode, tmp_path, syntax):
     with pytest.raises(SeriesRefused) as refused:
         reduce_series(series, CONFIG)
 
-    assert refused.value.reason == Reason.CHANGED
+    assert refused.value.reason == VerdictReason.CHANGED
 
 
 def test_and_a_multi_frame_object_wherever_its_header_differs(ct_series, tmp_path):
@@ -101,26 +101,26 @@ def test_and_a_multi_frame_object_wherever_its_header_differs(ct_series, tmp_pat
     with pytest.raises(SeriesRefused) as refused:
         reduce_series(series, CONFIG)
 
-    assert refused.value.reason == Reason.CHANGED
+    assert refused.value.reason == VerdictReason.CHANGED
 
 
 def test_a_file_that_is_written_to_while_it_is_read_is_refused(ct_series, tmp_path, monkeypatch):
     series = indexed(ct_series(tmp_path))
     path = series.slices[4].path
 
-    def read_and_write(file, source, stored, own=decode._READERS[decode.Layout.LITTLE_ENDIAN]):
+    def read_and_write(file, source, stored, own=decode._READERS[decode.PixelLayout.LITTLE_ENDIAN]):
         own(file, source, stored)
         if source.path == path:
             with open(path, "r+b") as other:
                 other.seek(900)
                 other.write(b"\1")
 
-    monkeypatch.setitem(decode._READERS, decode.Layout.LITTLE_ENDIAN, read_and_write)
+    monkeypatch.setitem(decode._READERS, decode.PixelLayout.LITTLE_ENDIAN, read_and_write)
 
     with pytest.raises(SeriesRefused, match="was written to while it was read") as refused:
         reduce_series(series, CONFIG)
 
-    assert refused.value.reason == Reason.CHANGED
+    assert refused.value.reason == VerdictReason.CHANGED
 
 
 def test_a_touched_file_with_the_same_header_is_read(ct_series, tmp_path):

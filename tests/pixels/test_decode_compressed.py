@@ -24,7 +24,7 @@ from lidcflow.dicom.elements import inflated
 from lidcflow.dicom.frames import joined_items
 from lidcflow.errors import SeriesRefused
 from lidcflow.pixels.decode import hounsfield_slice
-from lidcflow.series.find import Reason, index_folder
+from lidcflow.series.find import VerdictReason, index_folder
 from lidcflow.volume.reduce import reduce_series
 
 ITEM, DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\0\0\0\0"
@@ -123,7 +123,7 @@ def test_compressed_pixels_without_items_are_refused(ct_series, tmp_path):
 
     (verdict,) = index_folder(tmp_path, secret=b"")
 
-    assert verdict.reason is Reason.UNSUPPORTED_PIXELS
+    assert verdict.reason is VerdictReason.UNSUPPORTED_PIXELS
     assert (
         "TransferSyntaxUID must be that of the pixel data, got RLE Lossless (1.2.840.10008.1.2.5), and 1948 bytes that "
         "are not encapsulated, pixels have 32 x 32 x 2 = 2048 in 10 of 10 instances, the first "

@@ -3,7 +3,7 @@ import pytest
 
 from lidcflow.config import PreprocessConfig
 from lidcflow.errors import SeriesRefused
-from lidcflow.pixels.noticed import Noticed
+from lidcflow.pixels.noticed import PixelFaults
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
 from lidcflow.volume.reduce import reduce_series, require_content
@@ -28,7 +28,7 @@ def reduced(ct_series, folder, hu, config=CONFIG, **values):
 def test_a_sound_chest_has_nothing_to_notice(ct_series, tmp_path):
     _, volume = reduced(ct_series, tmp_path, chest())
 
-    assert volume.noticed == Noticed()
+    assert volume.noticed == PixelFaults()
     assert volume.flags == ()
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lidcflow.release.card import release_card
-from lidcflow.release.record import Check, DataFacts, OperatingPoint, Threshold
+from lidcflow.release.record import DataFacts, GateCheck, OperatingPoint, Threshold
 from lidcflow.stats.estimate import ClassCounts, Estimate
 
 COUNTS = ClassCounts(non_nodule=5, benign=2, malignant=1)
@@ -14,7 +14,7 @@ def full(release_record):
     """The record of a release with all that a card can tell."""
     point = OperatingPoint(sensitivity=Estimate(value=0.8), slices_above=Estimate(value=0.25))
     counts = dict.fromkeys(("train", "validation", "test"), 2)
-    check = Check(rule="must rank", figure="auroc", against="version 2", value=Estimate(value=0.1), passed=True)
+    check = GateCheck(rule="must rank", figure="auroc", against="version 2", value=Estimate(value=0.1), passed=True)
     data = DataFacts(
         patients=counts,
         series=counts,

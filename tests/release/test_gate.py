@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lidcflow.config import Config, GateConfig, LabelConfig, PreprocessConfig, SplitConfig
-from lidcflow.release.gate import judge, why_not_comparable
+from lidcflow.release.gate import judge_release, why_not_comparable
 from lidcflow.release.gate_rows import check_rows
 from lidcflow.release.rules import Candidate, Champion
 from lidcflow.stats.paired import Sample
@@ -42,7 +42,7 @@ def outcomes(gate, figure):
 
 
 def test_a_first_release_that_beats_the_sector_prior_passes():
-    gate = judge(candidate(), [], GateConfig())
+    gate = judge_release(candidate(), [], GateConfig())
 
     assert gate.passed
     assert gate.compared_with == "sector prior"
@@ -52,7 +52,7 @@ def test_a_first_release_that_beats_the_sector_prior_passes():
 def test_a_release_no_better_than_the_sector_prior_is_refused_by_each_rule_it_breaks():
     release = candidate(nodule=0.02)
 
-    gate = judge(release, [], GateConfig())
+    gate = judge_release(release, [], GateConfig())
 
     assert not gate.passed
     assert "validation slice AUROC must exceed the sector prior's, got +0.000" in gate.reason
@@ -61,7 +61,7 @@ def test_a_release_no_better_than_the_sector_prior_is_refused_by_each_rule_it_br
 def test_a_release_as_good_as_the_champion_passes_however_few_the_patients():
     release = candidate(patients=3)
 
-    gate = judge(release, [champion(release, missed=0)], GateConfig())
+    gate = judge_release(release, [champion(release, missed=0)], GateConfig())
 
     assert gate.passed
     assert gate.reason.startswith("no worse than version 4 on the same 3 validation patients: slice AUROC +0.000")
@@ -71,7 +71,7 @@ def test_a_loss_within_the_margin_passes_only_once_many_patients_show_it_to_be_n
     few, many = candidate(patients=20, missed=1), candidate(patients=400, missed=1)
     settings = GateConfig(auroc_margin=0.01, log_loss_margin=5.0)
 
-    of_few, of_many = (judge(release, [champion(release, missed=0)], settings) for release in (few, many))
+    of_few, of_many = (judge_release(release, [champion(release, missed=0)], settings) for release in (few, many))
 
     assert outcomes(of_few, "auroc") == [True, False]
     assert outcomes(of_many, "auroc") == [True, True]
@@ -83,7 +83,7 @@ def test_a_loss_within_the_margin_passes_only_once_many_patients_show_it_to_be_n
 def test_a_release_that_is_clearly_worse_than_the_champion_is_refused_with_figures():
     release = candidate(patients=60, missed=30)
 
-    gate = judge(release, [champion(release, missed=0)], GateConfig())
+    gate = judge_release(release, [champion(release, missed=0)], GateConfig())
 
     assert not gate.passed
     assert gate.compared_with == "version 4"
@@ -97,7 +97,9 @@ def test_small_losses_cannot_add_up_past_the_best_earlier_champion():
     release = candidate(patients=60, missed=12)
     last, best = champion(release, missed=12, version=5), champion(release, missed=0, version=2)
 
-    against_last, against_both = (judge(release, opponents, GateConfig()) for opponents in ([last], [last, best]))
+    against_last, against_both = (
+        judge_release(release, opponents, GateConfig()) for opponents in ([last], [last, best])
+    )
 
     assert against_last.passed
     assert not against_both.passed
@@ -109,7 +111,7 @@ def test_every_check_names_its_figure_its_opponent_its_sector_and_its_limit():
     release = candidate(patients=40)
     limits = {"auroc_margin": 0.02, "log_loss_margin": 0.03, "calibration_error": 0.25, "sector_auroc": 0.6}
 
-    gate = judge(release, [champion(release, missed=0)], GateConfig(**limits, sector_margin=0.04))
+    gate = judge_release(release, [champion(release, missed=0)], GateConfig(**limits, sector_margin=0.04))
 
     assert [(check.figure, check.against, check.sector, check.limit) for check in gate.checks] == [
         ("auroc", "sector prior", None, 0.0),
@@ -130,7 +132,7 @@ def test_a_release_that_says_what_the_sector_prior_says_is_not_better():
     release = candidate()
     same = Candidate(**{**vars(release), "on_validation": release.prior_on_validation})
 
-    gate = judge(same, [], GateConfig())
+    gate = judge_release(same, [], GateConfig())
 
     assert same.prior_on_validation.shape == (20, SLICES, 3)
     assert (outcomes(gate, "auroc"), outcomes(gate, "log_loss")) == ([False], [False])
@@ -138,7 +140,7 @@ def test_a_release_that_says_what_the_sector_prior_says_is_not_better():
 
 
 def test_what_ranks_as_the_prior_does_with_worse_probabilities_breaks_both_rules():
-    gate = judge(candidate(nodule=0.02), [], GateConfig())
+    gate = judge_release(candidate(nodule=0.02), [], GateConfig())
 
     assert (outcomes(gate, "auroc"), outcomes(gate, "log_loss")) == ([False], [False])
 
@@ -148,7 +150,7 @@ def test_as_good_in_the_sample_is_enough_however_wide_the_interval():
     # As many nodules of the same slices are missed, but of other patients.
     theirs = np.roll(release.on_validation, 6, axis=0)
 
-    gate = judge(release, [Champion(version=4, probabilities=theirs)], settings)
+    gate = judge_release(release, [Champion(version=4, probabilities=theirs)], settings)
 
     auroc, loss = (
         next(c for c in gate.checks if (c.figure, c.against) == (figure, "version 4"))
@@ -161,7 +163,7 @@ def test_as_good_in_the_sample_is_enough_however_wide_the_interval():
 def test_a_release_with_worse_probabilities_than_the_champion_is_refused():
     release = candidate(patients=60, missed=8)
 
-    gate = judge(release, [champion(release, missed=0)], GateConfig())
+    gate = judge_release(release, [champion(release, missed=0)], GateConfig())
 
     assert (outcomes(gate, "auroc"), outcomes(gate, "log_loss")) == ([True, False], [True, False])
 
@@ -169,7 +171,7 @@ def test_a_release_with_worse_probabilities_than_the_champion_is_refused():
 def test_less_certain_probabilities_are_refused_where_slices_rank_alike():
     release = candidate(patients=20, nodule=0.9)
 
-    gate = judge(release, [champion(release, missed=0)], GateConfig())
+    gate = judge_release(release, [champion(release, missed=0)], GateConfig())
 
     loss = next(c for c in gate.checks if (c.figure, c.against) == ("log_loss", "version 4"))
     assert 0.02 < loss.value.value < 1
@@ -177,7 +179,7 @@ def test_less_certain_probabilities_are_refused_where_slices_rank_alike():
 
 
 def test_ten_patients_are_enough_for_a_floor():
-    gate = judge(candidate(patients=10), [], GateConfig(patients=10))
+    gate = judge_release(candidate(patients=10), [], GateConfig(patients=10))
 
     assert outcomes(gate, "calibration_error") == [True]
 
@@ -186,7 +188,7 @@ def test_a_release_passes_with_its_differences_from_each_champion():
     release = candidate(patients=3)
     both = [champion(release, missed=0, version=5), champion(release, missed=0, version=2)]
 
-    gate = judge(release, both, GateConfig())
+    gate = judge_release(release, both, GateConfig())
 
     same = "slice AUROC +0.000 (+0.000 to +0.000), log loss +0.0% (+0.0% to +0.0%)"
     assert gate.reason == (f"no worse than version 5 and version 2 on the same 3 validation patients: {same}; {same}")
@@ -195,7 +197,7 @@ def test_a_release_passes_with_its_differences_from_each_champion():
 def test_a_champion_that_cannot_be_compared_stays():
     stranger = Champion(version=4, probabilities=None, why_not="version 4 reads volumes of another preprocessing")
 
-    gate = judge(candidate(), [stranger], GateConfig())
+    gate = judge_release(candidate(), [stranger], GateConfig())
 
     assert (gate.passed, gate.reason) == (False, "version 4 reads volumes of another preprocessing")
     assert [check.against for check in gate.checks if check.figure == "comparable"] == ["version 4"]
@@ -205,7 +207,7 @@ def test_probabilities_that_are_clearly_off_on_the_test_patients_are_refused():
     release = candidate(patients=40)
     off = np.full_like(release.on_test, [0.4, 0.6, 0.0])
 
-    gate = judge(Candidate(**{**vars(release), "on_test": off}), [], GateConfig())
+    gate = judge_release(Candidate(**{**vars(release), "on_test": off}), [], GateConfig())
 
     assert gate.reason.startswith("test calibration error of P(nodule) must not be clearly above 0.05, got 0.475")
 
@@ -216,7 +218,7 @@ def test_a_sector_clearly_below_its_floor_or_below_the_champion_is_refused():
     p[:, 4:] = np.roll(p[:, 4:], 1, axis=1)
     broken = Candidate(**{**vars(release), "on_validation": p})
 
-    gate = judge(broken, [champion(release, missed=0)], GateConfig())
+    gate = judge_release(broken, [champion(release, missed=0)], GateConfig())
 
     refused = {(check.sector, check.against) for check in gate.checks if check.sector and check.passed is False}
     assert refused == {(2, ""), (2, "version 4")}
@@ -226,7 +228,7 @@ def test_a_sector_clearly_below_its_floor_or_below_the_champion_is_refused():
 def test_floors_that_too_few_patients_could_tell_are_not_judged_and_told():
     release = candidate(patients=9)
 
-    gate = judge(release, [], GateConfig())
+    gate = judge_release(release, [], GateConfig())
 
     assert gate.passed
     assert outcomes(gate, "calibration_error") + outcomes(gate, "sector_auroc") == [None, None, None]
@@ -239,7 +241,9 @@ def test_floors_that_too_few_patients_could_tell_are_not_judged_and_told():
 
 
 def test_the_same_inputs_are_judged_alike():
-    first, again = (judge(candidate(missed=3), [champion(candidate(), missed=2)], GateConfig()) for _ in range(2))
+    first, again = (
+        judge_release(candidate(missed=3), [champion(candidate(), missed=2)], GateConfig()) for _ in range(2)
+    )
 
     assert first == again
 

@@ -5,7 +5,7 @@ import pytest
 
 from lidcflow.config import LabelConfig, TrainConfig
 from lidcflow.errors import ReleaseError
-from lidcflow.release.record import ReleaseRecord, inputs_digest, sector_model_name, settings_of
+from lidcflow.release.record import ReleaseRecord, inputs_digest, sector_model_name, training_settings
 from lidcflow.stats.estimate import ClassCounts
 
 
@@ -93,5 +93,5 @@ def test_settings_of_finetuning_decide_a_finetuned_release_alone():
 
 
 def test_the_settings_of_a_training_name_those_of_finetuning_only_where_they_count():
-    assert not [name for name in settings_of(TrainConfig()) if name.startswith("finetune")]
-    assert settings_of(TrainConfig(mode="finetune"))["finetune_from_block"] == "stage3"
+    assert not [name for name in training_settings(TrainConfig()) if name.startswith("finetune")]
+    assert training_settings(TrainConfig(mode="finetune"))["finetune_from_block"] == "stage3"

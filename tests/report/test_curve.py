@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from lidcflow.pixels.noticed import Noticed
+from lidcflow.pixels.noticed import PixelFaults
 from lidcflow.report.curve import WIDTH, curve_of
 
 
@@ -55,7 +55,7 @@ def test_z_is_marked_at_round_millimetres(curve):
 
 
 def test_blank_slices_are_a_gap_in_the_curve(curve):
-    lines = curve(noticed=Noticed(blank_slabs=(2, 3, 7))).nodule
+    lines = curve(noticed=PixelFaults(blank_slabs=(2, 3, 7))).nodule
 
     assert [(line.top, line.bottom) for line in lines] == [(0, 2), (4, 7)]
     assert lines[1].points.split()[0] == f"{0.5 * WIDTH:.1f},4"

@@ -7,7 +7,7 @@ import pytest
 
 from lidcflow.report import index as module
 from lidcflow.report.folder import ReportKey, report_keys
-from lidcflow.report.index import Entry, Filter, Listing, page_of, readings_of, releases_of
+from lidcflow.report.index import Filter, ReportEntry, ReportIndex, count_verdicts, page_of, releases_of
 from lidcflow.report.page import DATA
 from lidcflow.report.rank import not_evaluated
 
@@ -32,7 +32,7 @@ def test_two_thousand_reports_are_read_once(put, study, release, tmp_path, monke
     texts.append(not_evaluated("1.2.840.2", None, "tilted", "got 12 degrees", release).to_json())
     for number in range(MANY):
         put(number, texts[number % 3])
-    listing = Listing(tmp_path)
+    listing = ReportIndex(tmp_path)
     first = listing.entries()
 
     monkeypatch.setattr(module, "read_plain", None)
@@ -50,7 +50,7 @@ def readings_count(entries):
 def test_a_report_that_changes_is_read_again_and_one_that_goes_away_is_gone(put, study, tmp_path):
     put(1, study().to_json())
     put(2, study().to_json())
-    listing = Listing(tmp_path)
+    listing = ReportIndex(tmp_path)
     before = [entry.verdict for entry in listing.entries()]
 
     (tmp_path / "1.2.1" / "1.2.840.2" / DATA).write_text(study(*[0.1] * 8).to_json())
@@ -64,7 +64,7 @@ def test_damaged_and_foreign_reports_are_listed_as_unreadable(put, study, tmp_pa
     put(1, "{")
     put(2, study().to_json().replace('"1.2.840.2"', '"1.2.840.3"'))
 
-    assert [(entry.verdict, entry.glance) for entry in Listing(tmp_path).entries()] == [("unreadable", None)] * 2
+    assert [(entry.verdict, entry.glance) for entry in ReportIndex(tmp_path).entries()] == [("unreadable", None)] * 2
 
 
 def test_folders_with_other_names_and_files_are_no_reports(put, study, tmp_path):
@@ -76,16 +76,16 @@ def test_folders_with_other_names_and_files_are_no_reports(put, study, tmp_path)
     keys = set(report_keys(tmp_path))
 
     assert keys == {ReportKey("1.2.1", "1.2.840.2"), ReportKey("unknown-study", "1.2.5")}
-    assert len(Listing(tmp_path).entries()) == 1
+    assert len(ReportIndex(tmp_path).entries()) == 1
 
 
 def test_readings_of_a_release_are_counted_by_verdict(put, study, tmp_path):
     put(1, study().to_json())
     put(2, study(*[0.1] * 8).to_json())
 
-    assert readings_of(tmp_path, "lidcflow", 3) == {"ranges": 1, "nothing-above-threshold": 1}
-    assert readings_of(tmp_path, "lidcflow", 4) == {}
-    assert releases_of(Listing(tmp_path).entries()) == ["lidcflow 3"]
+    assert count_verdicts(tmp_path, "lidcflow", 3) == {"ranges": 1, "nothing-above-threshold": 1}
+    assert count_verdicts(tmp_path, "lidcflow", 4) == {}
+    assert releases_of(ReportIndex(tmp_path).entries()) == ["lidcflow 3"]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_readings_of_a_release_are_counted_by_verdict(put, study, tmp_path):
     ],
 )
 def test_a_filter_leaves_in_what_fits_all_its_fields(chosen, fits):
-    entry = Entry(ReportKey("1.2.7.8", "1.2.5"), datetime(2026, 3, 2, 23, 59, tzinfo=UTC), None)
+    entry = ReportEntry(ReportKey("1.2.7.8", "1.2.5"), datetime(2026, 3, 2, 23, 59, tzinfo=UTC), None)
 
     assert entry.written.date() == date(2026, 3, 2)
     assert chosen(entry) is fits

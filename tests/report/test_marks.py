@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from lidcflow.errors import FeedbackRefused, StoreError
-from lidcflow.report.marks import FILE, Saying, about_reading, add_mark, in_force, read_feedback
+from lidcflow.report.marks import FILE, MarkKind, about_recommendation, add_mark, marks_in_force, read_feedback
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -19,7 +19,7 @@ def say(study, tmp_path):
 
     def keep(says, first, last, reader="R1", **changes):
         said = {"reader": reader, "says": says, "first_slice": first, "last_slice": last}
-        saying = Saying(**{**said, "version": 3, "volume_digest": "ab" * 32, **changes})
+        saying = MarkKind(**{**said, "version": 3, "volume_digest": "ab" * 32, **changes})
         return add_mark(tmp_path, study(), saying, NOON)
 
     return keep
@@ -60,14 +60,14 @@ def test_what_is_said_again_replaces_and_what_is_undone_is_gone(say):
     marks = say("undone", 7, 7, undoes=4)
 
     assert len(marks) == 5
-    assert said(in_force(marks)) == [("R1", "wrong", 3), ("R2", "right", 3)]
+    assert said(marks_in_force(marks)) == [("R1", "wrong", 3), ("R2", "right", 3)]
 
 
 def test_a_range_of_one_slice_can_be_judged_and_named_too(say):
     say("right", 7, 7)
     marks = say("malignant", 7, 7)
 
-    assert said(in_force(marks)) == [("R1", "right", 7), ("R1", "malignant", 7)]
+    assert said(marks_in_force(marks)) == [("R1", "right", 7), ("R1", "malignant", 7)]
     assert marks[1].in_range
 
 
@@ -110,8 +110,8 @@ def test_marks_on_an_earlier_reading_do_not_count_for_the_next(say, study):
     later = study()
     later = later.model_copy(update={"release": later.release.model_copy(update={"version": 4})})
 
-    assert about_reading(marks, study()) == list(marks)
-    assert about_reading(marks, later) == []
+    assert about_recommendation(marks, study()) == list(marks)
+    assert about_recommendation(marks, later) == []
 
 
 def test_many_readers_at_once_lose_no_mark(say, tmp_path):

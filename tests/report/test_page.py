@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lidcflow.errors import ResourceError
-from lidcflow.report.page import layout_of, render_page, write_report
+from lidcflow.report.page import page_layout, render_recommendation, write_report
 from lidcflow.report.rank import not_evaluated
 
 
@@ -55,7 +55,7 @@ def test_pictures_of_other_slices_are_refused(study, hu, tmp_path):
 
 
 def test_the_page_names_the_ranges_and_their_source_images(study, hu):
-    page = render_page(study(), hu)
+    page = render_recommendation(study(), hu)
 
     assert "Look at 2 slice ranges" in page
     assert "Slices 3–5" in page
@@ -64,25 +64,25 @@ def test_the_page_names_the_ranges_and_their_source_images(study, hu):
 
 
 def test_the_page_names_frames_where_the_source_is_one_instance(study, frames, hu):
-    page = render_page(study(sources=frames), hu)
+    page = render_recommendation(study(sources=frames), hu)
 
     assert "<dt>frames</dt><dd>4–10</dd>" in page
     assert "slice 4, frames 6–8, z" in page
 
 
 def test_ranges_left_out_are_told(study, hu):
-    assert "<strong>1 further range</strong>" in render_page(study(ranges=1), hu)
+    assert "<strong>1 further range</strong>" in render_recommendation(study(ranges=1), hu)
 
 
 def test_nothing_above_the_threshold_is_no_claim_of_absence(study, hu):
-    page = render_page(study(*[0.1] * 8), hu)
+    page = render_recommendation(study(*[0.1] * 8), hu)
 
     assert "<h1>Nothing above the threshold</h1>" in page
     assert "That does not say that there is none: the 5 highest slices" in page
 
 
 def test_a_series_that_was_not_evaluated_shows_its_reason(refused):
-    page = render_page(refused, None)
+    page = render_recommendation(refused, None)
 
     assert "<h1>Not evaluated</h1>" in page
     assert "the gantry must not be tilted, got 12 degrees" in page
@@ -90,31 +90,35 @@ def test_a_series_that_was_not_evaluated_shows_its_reason(refused):
 
 
 def test_a_page_without_pictures_still_has_its_curve_and_ranges(study):
-    page = render_page(study(), None)
+    page = render_recommendation(study(), None)
 
     assert "<img" not in page
     assert 'class="nodule" points=' in page
 
 
 def test_every_page_says_research_use_only(study, refused, hu):
-    for page in (render_page(study(), hu), render_page(study(*[0.1] * 8), hu), render_page(refused, None)):
+    for page in (
+        render_recommendation(study(), hu),
+        render_recommendation(study(*[0.1] * 8), hu),
+        render_recommendation(refused, None),
+    ):
         assert "<strong>Research use only</strong>" in page
 
 
 def test_a_phantom_is_called_synthetic(study, hu):
-    assert "SYNTHETIC" in render_page(study(synthetic=True), hu)
-    assert "SYNTHETIC" not in render_page(study(), hu)
+    assert "SYNTHETIC" in render_recommendation(study(synthetic=True), hu)
+    assert "SYNTHETIC" not in render_recommendation(study(), hu)
 
 
 def test_a_release_trained_on_phantoms_is_told_on_real_images(study, hu):
     answer = study()
     trained = answer.model_copy(update={"release": answer.release.model_copy(update={"synthetic": True})})
 
-    assert "Trained on synthetic CT" in render_page(trained, hu)
+    assert "Trained on synthetic CT" in render_recommendation(trained, hu)
 
 
 def test_the_policy_allows_the_one_script_and_nothing_from_elsewhere(study, hu):
-    page = render_page(study(), hu)
+    page = render_recommendation(study(), hu)
 
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     digest = b64encode(sha256(script.encode()).digest()).decode()
@@ -125,7 +129,7 @@ def test_the_policy_allows_the_one_script_and_nothing_from_elsewhere(study, hu):
 def test_text_from_headers_is_escaped(study, hu):
     hostile = "<script>document.title='x'</script>"
 
-    page = render_page(study(acquisition={"manufacturer": hostile, hostile: "y"}, flags=(hostile,)), hu)
+    page = render_recommendation(study(acquisition={"manufacturer": hostile, hostile: "y"}, flags=(hostile,)), hu)
 
     assert page.count("<script>") == 1
     assert page.count("&lt;script&gt;") == 3
@@ -134,7 +138,7 @@ def test_text_from_headers_is_escaped(study, hu):
 def test_a_page_of_a_noisy_study_stays_below_a_megabyte_and_a_half(make_record, study):
     noise = np.random.default_rng(0).normal(-700, 60, (2, 65, 128, 128)).astype(np.int16)
 
-    page = render_page(study(*[0.1, 0.9, 0.1, 0.8, 0.1] * 13), noise)
+    page = render_recommendation(study(*[0.1, 0.9, 0.1, 0.8, 0.1] * 13), noise)
 
     assert len(page.encode()) < 1_500_000
 
@@ -155,13 +159,13 @@ def test_a_page_shows_a_turned_volume_as_one_that_is_stored_as_usual(study, hu, 
     x = np.rint((columns - centre) * row[0] + (rows - centre) * column[0] + centre).astype(int)
     y = np.rint((columns - centre) * row[1] + (rows - centre) * column[1] + centre).astype(int)
 
-    page = render_page(turned(study(), orientation), hu[..., y, x])
+    page = render_recommendation(turned(study(), orientation), hu[..., y, x])
 
-    assert page == render_page(study(), hu)
+    assert page == render_recommendation(study(), hu)
 
 
 def test_width_and_height_of_a_turned_slice_are_exchanged(study, hu):
     said = turned(study(), QUARTER_TURN)
     wide = said.model_copy(update={"volume": said.volume.model_copy(update={"columns": 256})})
 
-    assert layout_of(wide, None)["proportion"] == pytest.approx(2.0)
+    assert page_layout(wide, None)["proportion"] == pytest.approx(2.0)

@@ -1,14 +1,15 @@
-from lidcflow.pixels.noticed import Noticed
+from lidcflow.pixels.noticed import PixelFaults
 from lidcflow.report.page import PAGE, write_report
 from lidcflow.report.pixel_warnings import pixel_warnings
-from lidcflow.store.record import SourceImage
+from lidcflow.store.record import StoredSlice
 
-IMAGES = tuple(SourceImage(f"1.2.{number}", number, -5.0 * number) for number in range(1, 17))
+IMAGES = tuple(StoredSlice(f"1.2.{number}", number, -5.0 * number) for number in range(1, 17))
 
 
 def warned(make_record, **noticed):
     return {
-        one.code: one.sentence for one in pixel_warnings(make_record(source_slices=IMAGES, noticed=Noticed(**noticed)))
+        one.code: one.sentence
+        for one in pixel_warnings(make_record(source_slices=IMAGES, noticed=PixelFaults(**noticed)))
     }
 
 
@@ -37,7 +38,7 @@ def test_implausible_values_say_what_is_lacking(make_record):
 
 
 def test_the_page_shows_gap_and_warning(study, tmp_path, make_record, hu):
-    record = make_record(source_slices=IMAGES, noticed=Noticed(blank_slices=(7,), blank_slabs=(3,)))
+    record = make_record(source_slices=IMAGES, noticed=PixelFaults(blank_slices=(7,), blank_slabs=(3,)))
     answer = study(noticed=record.noticed, source_slices=IMAGES).model_copy(update={"warnings": pixel_warnings(record)})
 
     write_report(answer, hu, tmp_path)

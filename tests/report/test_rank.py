@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from lidcflow.config import InferConfig
 from lidcflow.dicom.orientation import PatientAxes
 from lidcflow.errors import ReleaseError
-from lidcflow.pixels.noticed import Noticed
+from lidcflow.pixels.noticed import PixelFaults
 from lidcflow.report.rank import not_evaluated, ranges_above, recommend
-from lidcflow.store.record import SourceImage
+from lidcflow.store.record import StoredSlice
 
 
 def test_neighbours_at_or_above_the_threshold_join_into_one_range(study):
@@ -156,8 +156,8 @@ def blank(make_record, slabs, images=()):
     record = make_record()
     sources = dict.fromkeys(source[:3] for slab in record.sources for source in slab)
     return make_record(
-        source_slices=tuple(SourceImage(*source) for source in sources),
-        noticed=Noticed(blank_slices=tuple(number - 1 for number in images), blank_slabs=slabs),
+        source_slices=tuple(StoredSlice(*source) for source in sources),
+        noticed=PixelFaults(blank_slices=tuple(number - 1 for number in images), blank_slabs=slabs),
     )
 
 

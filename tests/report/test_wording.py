@@ -1,7 +1,7 @@
 import pytest
 
 from lidcflow.report.recommendation import SourceImage
-from lidcflow.report.wording import facts, image_numbers, image_word, listed, mm, percent
+from lidcflow.report.wording import facts, image_numbers, image_word, join_words, mm, percent
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_images_without_numbers_are_said_to_be():
     ("words", "said"), [([], ""), (["1"], "1"), (["1", "2"], "1 and 2"), (["1", "2", "3"], "1, 2 and 3")]
 )
 def test_words_are_listed_as_people_do(words, said):
-    assert listed(words) == said
+    assert join_words(words) == said
 
 
 def test_facts_leave_out_what_is_unknown_and_put_units_beside_values():

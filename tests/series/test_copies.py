@@ -5,7 +5,7 @@ import pytest
 from pydicom.uid import JPEGLSLossless, RLELossless
 
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import Reason, index_folder
+from lidcflow.series.find import VerdictReason, index_folder
 from tests.enhanced import to_enhanced
 
 
@@ -83,7 +83,7 @@ def test_different_images_at_one_position_are_refused(ct_series, tmp_path, chang
 
     verdict = verdict_of_doubles(folder)
 
-    assert verdict.reason is Reason.DUPLICATE_POSITIONS
+    assert verdict.reason is VerdictReason.DUPLICATE_POSITIONS
     assert "got 1 of 11 at the position of another, the first at z = 42.50 mm" in verdict.sentence
 
 
@@ -98,7 +98,7 @@ def test_the_same_image_in_two_encodings_counts_as_different_and_the_sentence_sa
 
     verdict = verdict_of_doubles(tmp_path)
 
-    assert verdict.reason is Reason.DUPLICATE_POSITIONS
+    assert verdict.reason is VerdictReason.DUPLICATE_POSITIONS
     assert "of images that were sent twice in other encodings remove one" in verdict.sentence
 
 
@@ -112,7 +112,7 @@ def test_two_acquisitions_in_one_series_are_refused_and_named(ct_series, tmp_pat
 
     verdict = verdict_of_doubles(folder)
 
-    assert verdict.reason is Reason.MIXED_ACQUISITIONS
+    assert verdict.reason is VerdictReason.MIXED_ACQUISITIONS
     assert "got 10 of 20 at the position of another" in verdict.sentence
     assert "two acquisitions in one series" in verdict.sentence
 
@@ -142,7 +142,7 @@ def test_a_double_whose_file_vanished_under_way_refuses_the_series(ct_series, tm
     monkeypatch.setattr("lidcflow.series.copies.raw_pixels", vanish)
     verdict = verdict_of_doubles(folder)
 
-    assert verdict.reason is Reason.UNREADABLE
+    assert verdict.reason is VerdictReason.UNREADABLE
     assert str(tmp_path) not in verdict.sentence
 
 
@@ -183,7 +183,7 @@ def test_an_instance_with_other_pixels_in_a_second_file_is_refused(ct_series, tm
 
     verdict = only_verdict(tmp_path)
 
-    assert verdict.reason is Reason.BAD_UID
+    assert verdict.reason is VerdictReason.BAD_UID
     assert f"got 2 with other pixels in a second file, the first {min(uids)}" in verdict.sentence
 
 
@@ -191,7 +191,7 @@ def test_an_instance_with_another_rescale_in_a_second_file_is_refused(ct_series,
     folder = ct_series(tmp_path / "ct")
     copied(folder / "000002.dcm", tmp_path / "more.dcm", RescaleIntercept=-1000)
 
-    assert only_verdict(tmp_path).reason is Reason.BAD_UID
+    assert only_verdict(tmp_path).reason is VerdictReason.BAD_UID
 
 
 def test_a_copy_of_a_whole_series_is_set_aside(ct_series, tmp_path):
@@ -200,7 +200,7 @@ def test_a_copy_of_a_whole_series_is_set_aside(ct_series, tmp_path):
 
     verdict = only_verdict(tmp_path)
 
-    assert (verdict.reason, verdict.set_aside, len(verdict.series.slices)) == (Reason.USABLE, N, N)
+    assert (verdict.reason, verdict.set_aside, len(verdict.series.slices)) == (VerdictReason.USABLE, N, N)
 
 
 def test_second_names_of_the_same_files_are_not_read(ct_series, tmp_path, monkeypatch):
@@ -219,7 +219,7 @@ def test_a_compressed_copy_of_the_same_pixels_is_set_aside(ct_series, encode, tm
 
     verdict = only_verdict(tmp_path)
 
-    assert (verdict.reason, verdict.set_aside) == (Reason.USABLE, N)
+    assert (verdict.reason, verdict.set_aside) == (VerdictReason.USABLE, N)
     assert {source.transfer_syntax_uid for source in verdict.series.slices} == {"1.2.840.10008.1.2.1"}
 
 
@@ -232,7 +232,7 @@ def test_a_compressed_copy_of_other_pixels_is_refused(ct_series, encode, tmp_pat
 
     verdict = only_verdict(tmp_path)
 
-    assert verdict.reason is Reason.BAD_UID
+    assert verdict.reason is VerdictReason.BAD_UID
     assert f"got {N} with other pixels" in verdict.sentence
 
 
@@ -242,7 +242,7 @@ def test_a_copy_that_was_cut_short_is_set_aside(ct_series, tmp_path):
     content = (tmp_path / "more.dcm").read_bytes()
     (tmp_path / "more.dcm").write_bytes(content[:-500])
 
-    assert only_verdict(tmp_path).reason is Reason.USABLE
+    assert only_verdict(tmp_path).reason is VerdictReason.USABLE
 
 
 def test_a_multi_frame_object_with_other_pixels_in_a_second_file_is_refused(ct_series, tmp_path):
@@ -255,13 +255,13 @@ def test_a_multi_frame_object_with_other_pixels_in_a_second_file_is_refused(ct_s
 
     copied(path, tmp_path / "other.dcm", PixelData=with_one_other_pixel(path))
 
-    assert only_verdict(tmp_path).reason is Reason.BAD_UID
+    assert only_verdict(tmp_path).reason is VerdictReason.BAD_UID
 
 
 SHARED = {
-    "the same pixels of one patient": ({}, [Reason.USABLE] * 2),
-    "other pixels": ({"hu": 41}, [Reason.BAD_UID] * 2),
-    "another patient": ({"patient_id": "B"}, [Reason.BAD_UID] * 2),
+    "the same pixels of one patient": ({}, [VerdictReason.USABLE] * 2),
+    "other pixels": ({"hu": 41}, [VerdictReason.BAD_UID] * 2),
+    "another patient": ({"patient_id": "B"}, [VerdictReason.BAD_UID] * 2),
 }
 
 

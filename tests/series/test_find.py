@@ -23,8 +23,8 @@ from pydicom.uid import (
 from lidcflow.config import PreprocessConfig
 from lidcflow.errors import SourceError
 from lidcflow.pixels.decode import hounsfield_slice
-from lidcflow.privacy import PUBLIC_KEY, patient_key
-from lidcflow.series.find import Reason, index_folder
+from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
+from lidcflow.series.find import VerdictReason, index_folder
 from lidcflow.volume.reduce import reduce_series
 
 FRAME = encapsulate([b"never decoded"])
@@ -55,7 +55,7 @@ def test_a_clean_series_is_usable_and_says_what_it_is(ct_series, tmp_path):
     verdict = only_verdict(ct_series(tmp_path, n=10, size=32, spacing_mm=2.5))
 
     assert verdict.usable
-    assert verdict.reason is Reason.USABLE
+    assert verdict.reason is VerdictReason.USABLE
     assert verdict.sentence == "10 slices of 32 x 32, 2.50 mm apart"
     assert (verdict.n_files, verdict.set_aside, verdict.flags) == (10, 0, ())
 
@@ -107,19 +107,27 @@ def test_the_fingerprint_changes_with_the_geometry(ct_series, tmp_path):
 
 
 REFUSED = {
-    "another modality": ({"Modality": "MR"}, Reason.NOT_CT, "modality must be CT, got MR"),
-    "secondary captures": ({"SOPClassUID": SECONDARY_CAPTURE}, Reason.NOT_CT, "got Secondary Capture Image Storage"),
-    "localizers": ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, Reason.LOCALIZER, "got 10 localizers"),
-    "several frames": ({"NumberOfFrames": 4}, Reason.MULTI_FRAME, "got 4 frames"),
-    "no position": ({"ImagePositionPatient": None}, Reason.NO_POSITION, "got 0 of 10"),
-    "position not a number": ({"ImagePositionPatient": [0, 0]}, Reason.NO_POSITION, "got 0 of 10"),
-    "no orientation": ({"ImageOrientationPatient": None}, Reason.NO_POSITION, "got 0 of 10"),
-    "cosines of no direction": ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, Reason.NO_POSITION, "got 0 of 10"),
-    "no pixel spacing": ({"PixelSpacing": None}, Reason.NO_POSITION, "got 0 of 10"),
-    "pixel spacing of zero": ({"PixelSpacing": [0, 0]}, Reason.NO_POSITION, "got 0 of 10"),
+    "another modality": ({"Modality": "MR"}, VerdictReason.NOT_CT, "modality must be CT, got MR"),
+    "secondary captures": (
+        {"SOPClassUID": SECONDARY_CAPTURE},
+        VerdictReason.NOT_CT,
+        "got Secondary Capture Image Storage",
+    ),
+    "localizers": ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, VerdictReason.LOCALIZER, "got 10 localizers"),
+    "several frames": ({"NumberOfFrames": 4}, VerdictReason.MULTI_FRAME, "got 4 frames"),
+    "no position": ({"ImagePositionPatient": None}, VerdictReason.NO_POSITION, "got 0 of 10"),
+    "position not a number": ({"ImagePositionPatient": [0, 0]}, VerdictReason.NO_POSITION, "got 0 of 10"),
+    "no orientation": ({"ImageOrientationPatient": None}, VerdictReason.NO_POSITION, "got 0 of 10"),
+    "cosines of no direction": (
+        {"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]},
+        VerdictReason.NO_POSITION,
+        "got 0 of 10",
+    ),
+    "no pixel spacing": ({"PixelSpacing": None}, VerdictReason.NO_POSITION, "got 0 of 10"),
+    "pixel spacing of zero": ({"PixelSpacing": [0, 0]}, VerdictReason.NO_POSITION, "got 0 of 10"),
     "coronal": (
         {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1], "ImagePositionPatient": lambda i: [0, 2.5 * i, 0]},
-        Reason.NOT_AXIAL,
+        VerdictReason.NOT_AXIAL,
         "got 90.0",
     ),
     "ten degrees off, stacked along the normal": (
@@ -127,128 +135,144 @@ REFUSED = {
             "ImageOrientationPatient": [1, 0, 0, 0, 0.984808, 0.173648],
             "ImagePositionPatient": lambda i: [0, -0.173648 * 2 * i, 0.984808 * 2 * i],
         },
-        Reason.NOT_AXIAL,
+        VerdictReason.NOT_AXIAL,
         "got 10.0",
     ),
     "gantry tilt": (
         {"ImageOrientationPatient": [1, 0, 0, 0, 0.99863, -0.052336]},
-        Reason.TILTED,
+        VerdictReason.TILTED,
         "got 3.0 degrees of gantry tilt",
     ),
     "two orientations": (
         {"ImageOrientationPatient": lambda i: [1, 0, 0, 0, 1, 0] if i % 2 else [0, 1, 0, 0, 0, -1]},
-        Reason.MIXED_GEOMETRY,
+        VerdictReason.MIXED_GEOMETRY,
         "got 2 kinds, the largest on 5 of 10",
     ),
     "two pixel spacings": (
         {"PixelSpacing": lambda i: [1, 1] if i < 5 else [2, 2]},
-        Reason.MIXED_GEOMETRY,
+        VerdictReason.MIXED_GEOMETRY,
         "got 2 kinds",
     ),
     "two frames of reference": (
         {"FrameOfReferenceUID": lambda i: f"1.{i % 2}"},
-        Reason.MIXED_GEOMETRY,
+        VerdictReason.MIXED_GEOMETRY,
         "got 2 kinds",
     ),
     "two matrix sizes": (
         {"Rows": lambda i: 32 if i % 2 else 16, "PixelData": lambda i: bytes(2048 if i % 2 else 1024)},
-        Reason.MIXED_GEOMETRY,
+        VerdictReason.MIXED_GEOMETRY,
         "Rows and Columns 32\\32 there and 16\\32 in instance 1.2.",
     ),
     "sagittal": (
         {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1], "ImagePositionPatient": lambda i: [2.5 * i, 0, 0]},
-        Reason.NOT_AXIAL,
+        VerdictReason.NOT_AXIAL,
         "got 90.0",
     ),
     "two kernels": (
         {"ConvolutionKernel": lambda i: "LUNG" if i % 2 else "STANDARD"},
-        Reason.MIXED_KERNELS,
+        VerdictReason.MIXED_KERNELS,
         "got 2 kernels, the most frequent on 5 of 10",
     ),
     "a whole body": (
         {"n": 40, "spacing_mm": 25.0},
-        Reason.WHOLE_BODY,
+        VerdictReason.WHOLE_BODY,
         "a scan must be at most 800 mm long, got 1000 mm from instance ",
     ),
     "a scan longer than any patient": (
         {"n": 10, "spacing_mm": 300.0},
-        Reason.WHOLE_BODY,
+        VerdictReason.WHOLE_BODY,
         "at most 2500 mm long, got 3000 mm from instance ",
     ),
     "lossy JPEG of 8 bits": (
         {"syntax": JPEGBaseline8Bit, "PixelData": FRAME},
-        Reason.UNSUPPORTED_SYNTAX,
+        VerdictReason.UNSUPPORTED_SYNTAX,
         "(InstanceNumber 1): lossy JPEG of 8 bits, which no longer holds Hounsfield units",
     ),
     "lossy JPEG of 12 bits": (
         {"syntax": JPEGExtended12Bit, "PixelData": FRAME},
-        Reason.UNSUPPORTED_SYNTAX,
+        VerdictReason.UNSUPPORTED_SYNTAX,
         "got JPEG Extended (Process 2 and 4) (1.2.840.10008.1.2.4.51) in 10 of 10 instances, the first ",
     ),
     "a film": (
         {"syntax": MPEG2MPML, "PixelData": FRAME},
-        Reason.UNSUPPORTED_SYNTAX,
+        VerdictReason.UNSUPPORTED_SYNTAX,
         "for which there is no decoder here; decompress the series first",
     ),
     "32 bits": (
         {"BitsAllocated": 32},
-        Reason.UNSUPPORTED_PIXELS,
+        VerdictReason.UNSUPPORTED_PIXELS,
         "got SamplesPerPixel 1 and BitsAllocated 32 in 10 of 10 instances",
     ),
-    "colour": ({"SamplesPerPixel": 3}, Reason.UNSUPPORTED_PIXELS, "got SamplesPerPixel 3 and BitsAllocated 16"),
+    "colour": ({"SamplesPerPixel": 3}, VerdictReason.UNSUPPORTED_PIXELS, "got SamplesPerPixel 3 and BitsAllocated 16"),
     "absurd size": (
         {"Rows": 65535, "Columns": 65535},
-        Reason.UNSUPPORTED_PIXELS,
+        VerdictReason.UNSUPPORTED_PIXELS,
         "Columns must be 16 to 4096, got 65535 x 65535",
     ),
     "bits in the middle": (
         {"BitsStored": 12, "HighBit": 13},
-        Reason.UNSUPPORTED_PIXELS,
+        VerdictReason.UNSUPPORTED_PIXELS,
         "got BitsStored 12 and HighBit 13",
     ),
-    "too many pixels": ({"Rows": 16}, Reason.UNSUPPORTED_PIXELS, "got 2048 bytes for 16 x 32 pixels of 2 bytes"),
-    "too few pixels": ({"Rows": 64}, Reason.TRUNCATED, "must have 4096 bytes, got 2048"),
-    "no pixels": ({"PixelData": None}, Reason.TRUNCATED, "got 0 bytes in 10 of 10 instances, the first "),
-    "no slope": ({"RescaleSlope": None}, Reason.NO_RESCALE, "got RescaleSlope none and RescaleIntercept -1024"),
-    "a position beyond the building": ({"ImagePositionPatient": [0, 1e300, 0]}, Reason.NO_POSITION, "got 0 of 10"),
-    "a slope of no scanner": ({"RescaleSlope": 1e300}, Reason.NO_RESCALE, "got RescaleSlope 1e+300"),
-    "slope of zero": ({"RescaleSlope": 0}, Reason.NO_RESCALE, "got RescaleSlope 0 and RescaleIntercept -1024"),
-    "no intercept": ({"RescaleIntercept": None}, Reason.NO_RESCALE, "got RescaleSlope 1 and RescaleIntercept none"),
-    "effective atomic numbers": ({"RescaleType": "Z_EFF"}, Reason.NOT_HOUNSFIELD, "got Z_EFF in 10 of 10 instances"),
-    "material density": ({"RescaleType": "MGML"}, Reason.NOT_HOUNSFIELD, "got MGML in 10 of 10 instances"),
-    "optical density": ({"RescaleType": "OD"}, Reason.NOT_HOUNSFIELD, "got OD in 10 of 10"),
-    "modified units": ({"RescaleType": "HU_MOD"}, Reason.NOT_HOUNSFIELD, "got HU_MOD in 10 of 10"),
+    "too many pixels": ({"Rows": 16}, VerdictReason.UNSUPPORTED_PIXELS, "got 2048 bytes for 16 x 32 pixels of 2 bytes"),
+    "too few pixels": ({"Rows": 64}, VerdictReason.TRUNCATED, "must have 4096 bytes, got 2048"),
+    "no pixels": ({"PixelData": None}, VerdictReason.TRUNCATED, "got 0 bytes in 10 of 10 instances, the first "),
+    "no slope": ({"RescaleSlope": None}, VerdictReason.NO_RESCALE, "got RescaleSlope none and RescaleIntercept -1024"),
+    "a position beyond the building": (
+        {"ImagePositionPatient": [0, 1e300, 0]},
+        VerdictReason.NO_POSITION,
+        "got 0 of 10",
+    ),
+    "a slope of no scanner": ({"RescaleSlope": 1e300}, VerdictReason.NO_RESCALE, "got RescaleSlope 1e+300"),
+    "slope of zero": ({"RescaleSlope": 0}, VerdictReason.NO_RESCALE, "got RescaleSlope 0 and RescaleIntercept -1024"),
+    "no intercept": (
+        {"RescaleIntercept": None},
+        VerdictReason.NO_RESCALE,
+        "got RescaleSlope 1 and RescaleIntercept none",
+    ),
+    "effective atomic numbers": (
+        {"RescaleType": "Z_EFF"},
+        VerdictReason.NOT_HOUNSFIELD,
+        "got Z_EFF in 10 of 10 instances",
+    ),
+    "material density": ({"RescaleType": "MGML"}, VerdictReason.NOT_HOUNSFIELD, "got MGML in 10 of 10 instances"),
+    "optical density": ({"RescaleType": "OD"}, VerdictReason.NOT_HOUNSFIELD, "got OD in 10 of 10"),
+    "modified units": ({"RescaleType": "HU_MOD"}, VerdictReason.NOT_HOUNSFIELD, "got HU_MOD in 10 of 10"),
     "one image in another unit": (
         {"RescaleType": lambda i: "PCT" if i == 3 else "HU"},
-        Reason.NOT_HOUNSFIELD,
+        VerdictReason.NOT_HOUNSFIELD,
         "got PCT in 1 of 10 instances, the first ",
     ),
     "a unit that may be a name": (
         {"RescaleType": "Lovelace^Ada^of London"},
-        Reason.NOT_HOUNSFIELD,
+        VerdictReason.NOT_HOUNSFIELD,
         "got a value of 22 characters in 10",
     ),
-    "one position": ({"ImagePositionPatient": [0, 0, 7.5]}, Reason.DUPLICATE_POSITIONS, "first at z = 7.50 mm"),
+    "one position": ({"ImagePositionPatient": [0, 0, 7.5]}, VerdictReason.DUPLICATE_POSITIONS, "first at z = 7.50 mm"),
     "a slice missing": (
         {"ImagePositionPatient": positions([0, 1, 2, 3, 5, 6, 7, 8, 9, 10])},
-        Reason.MISSING_SLICES,
+        VerdictReason.MISSING_SLICES,
         "got 1.00 to 2.00 mm; a slice may be missing near z = 4.0 mm",
     ),
     "a gap of no whole steps": (
         {"ImagePositionPatient": positions([0, 1, 2, 3, 4, 5, 6, 7, 8, 10.5])},
-        Reason.UNEVEN_SPACING,
+        VerdictReason.UNEVEN_SPACING,
         "got 1.00 to 2.50 mm",
     ),
-    "too few": ({"n": 7}, Reason.TOO_FEW_SLICES, "at least 8 slices, got 7"),
-    "a study that leads out of a folder": ({"StudyInstanceUID": "../../x"}, Reason.BAD_UID, "got 7 characters"),
-    "instances without a name": ({"SOPInstanceUID": None}, Reason.BAD_UID, "got none"),
+    "too few": ({"n": 7}, VerdictReason.TOO_FEW_SLICES, "at least 8 slices, got 7"),
+    "a study that leads out of a folder": ({"StudyInstanceUID": "../../x"}, VerdictReason.BAD_UID, "got 7 characters"),
+    "instances without a name": ({"SOPInstanceUID": None}, VerdictReason.BAD_UID, "got none"),
     "one instance at two places": (
         {"SOPInstanceUID": "1.2"},
-        Reason.BAD_UID,
+        VerdictReason.BAD_UID,
         "got one at two positions for 9 of 10 images, the first 1.2 (InstanceNumber 2)",
     ),
-    "two patients": ({"PatientID": lambda i: f"P{i % 2}"}, Reason.MIXED_IDENTITY, "got 1 studies and 2 patients"),
-    "two studies": ({"StudyInstanceUID": lambda i: f"1.{i % 2}"}, Reason.MIXED_IDENTITY, "got 2 studies"),
+    "two patients": (
+        {"PatientID": lambda i: f"P{i % 2}"},
+        VerdictReason.MIXED_IDENTITY,
+        "got 1 studies and 2 patients",
+    ),
+    "two studies": ({"StudyInstanceUID": lambda i: f"1.{i % 2}"}, VerdictReason.MIXED_IDENTITY, "got 2 studies"),
 }
 
 
@@ -267,7 +291,7 @@ def test_a_series_that_cannot_be_used_gets_one_reason_and_a_sentence(ct_series, 
 def test_a_series_uid_that_is_none_is_replaced_by_a_hash(ct_series, tmp_path, uid):
     verdict = only_verdict(ct_series(tmp_path, series_uid="1.2.3", SeriesInstanceUID=uid))
 
-    assert verdict.reason is Reason.BAD_UID
+    assert verdict.reason is VerdictReason.BAD_UID
     assert verdict.series_instance_uid.startswith("invalid-")
     assert uid not in verdict.sentence
 
@@ -422,21 +446,21 @@ def test_a_file_cut_short_in_its_pixels_refuses_the_series(ct_series, tmp_path):
 
     verdict = only_verdict(folder)
 
-    assert verdict.reason is Reason.TRUNCATED
+    assert verdict.reason is VerdictReason.TRUNCATED
     assert "must have 2048 bytes, got 1948 bytes in 1 of 10 instances, the first " in verdict.sentence
 
 
 def test_a_patient_without_an_id_is_known_by_the_study_and_flagged(ct_series, tmp_path):
     series = only_verdict(ct_series(tmp_path, PatientID=None, StudyInstanceUID="1.2.3")).series
 
-    assert series.patient_key == patient_key("1.2.3", PUBLIC_KEY)
+    assert series.patient_key == hash_patient_id("1.2.3", PUBLIC_KEY)
     assert series.flags == ("no-patient-id",)
 
 
 def test_a_patient_is_known_by_the_keyed_hash_alone(ct_series, tmp_path):
     verdict = only_verdict(ct_series(tmp_path, patient_id="Müller^日本", SpecificCharacterSet="ISO_IR 192"))
 
-    assert verdict.series.patient_key == patient_key("Müller^日本", PUBLIC_KEY)
+    assert verdict.series.patient_key == hash_patient_id("Müller^日本", PUBLIC_KEY)
     assert "Müller" not in repr(verdict)
 
 
@@ -572,7 +596,7 @@ def test_no_mutated_header_crashes_the_index(ct_series, tmp_path, data):
         path.write_bytes(original)
 
     assert 1 <= len(found) <= 2
-    assert all(verdict.reason in Reason and verdict.sentence for verdict in found)
+    assert all(verdict.reason in VerdictReason and verdict.sentence for verdict in found)
 
 
 ANY_NUMBER = st.sampled_from([0, -1, 1, 1e-300, -1e-300, 1e300, -1e300, 1e9, 1e-9, 65535]) | st.floats(-1e6, 1e6)
@@ -610,12 +634,12 @@ def test_no_header_value_crashes_index_or_reduction(ct_series, tmp_path, data, k
 @pytest.mark.parametrize(
     ("folder", "reason"),
     [
-        ("gantrytilting/001", Reason.TILTED),
-        ("notavolume/001", Reason.MIXED_ACQUISITIONS),
-        ("slicecount/001", Reason.NOT_CT),
-        ("sliceincrement/001", Reason.MISSING_SLICES),
-        ("sliceincrement/002", Reason.TILTED),
-        ("sliceorientation/001", Reason.NOT_CT),
+        ("gantrytilting/001", VerdictReason.TILTED),
+        ("notavolume/001", VerdictReason.MIXED_ACQUISITIONS),
+        ("slicecount/001", VerdictReason.NOT_CT),
+        ("sliceincrement/001", VerdictReason.MISSING_SLICES),
+        ("sliceincrement/002", VerdictReason.TILTED),
+        ("sliceorientation/001", VerdictReason.NOT_CT),
     ],
 )
 def test_real_irregular_series_get_their_reason(real_data, folder, reason):
@@ -638,7 +662,7 @@ def test_real_lossy_jpeg_is_refused_and_says_why(real_data, tmp_path, process, f
 
     verdict = only_verdict(tmp_path)
 
-    assert verdict.reason is Reason.UNSUPPORTED_SYNTAX
+    assert verdict.reason is VerdictReason.UNSUPPORTED_SYNTAX
     assert found in verdict.sentence
 
 
@@ -649,7 +673,7 @@ def test_the_real_lidc_series_is_usable(real_data):
     assert len(series.slices) == 133
     assert series.slice_spacing_mm == pytest.approx(2.5)
     assert (series.rows, series.columns, series.row_spacing_mm) == (512, 512, 0.703125)
-    assert series.patient_key == patient_key("LIDC-IDRI-0001", PUBLIC_KEY)
+    assert series.patient_key == hash_patient_id("LIDC-IDRI-0001", PUBLIC_KEY)
     assert not series.synthetic
     np.testing.assert_allclose([series.slices[0].z_mm, series.slices[-1].z_mm], [-10, -340])
 
@@ -660,11 +684,11 @@ def test_the_real_lidc_series_is_usable(real_data):
 def test_what_archives_write_for_hounsfield_units_is_read_without_a_flag(ct_series, tmp_path, unit):
     verdict = only_verdict(ct_series(tmp_path, RescaleType="" if unit is None else unit))
 
-    assert (verdict.reason, verdict.flags) == (Reason.USABLE, ())
+    assert (verdict.reason, verdict.flags) == (VerdictReason.USABLE, ())
 
 
 @pytest.mark.parametrize("unit", ["US", "us "])
 def test_a_unit_that_is_left_open_is_flagged(ct_series, tmp_path, unit):
     verdict = only_verdict(ct_series(tmp_path, RescaleType=unit))
 
-    assert (verdict.reason, verdict.flags) == (Reason.USABLE, ("unspecified-units",))
+    assert (verdict.reason, verdict.flags) == (VerdictReason.USABLE, ("unspecified-units",))

@@ -10,7 +10,7 @@ from pydicom.uid import JPEGLSLossless, RLELossless
 
 from lidcflow.config import PreprocessConfig
 from lidcflow.errors import SeriesRefused, SourceError
-from lidcflow.series.find import Reason, index_folder
+from lidcflow.series.find import VerdictReason, index_folder
 from lidcflow.volume.reduce import reduce_series
 from tests.enhanced import to_enhanced
 from tests.series.mutations import MUTATIONS, PREAMBLE_BYTES
@@ -45,7 +45,7 @@ def index_and_reduce(folder: Path) -> None:
         found = index_folder(folder, secret=b"", config=CONFIG)
     except SourceError:
         return
-    assert all(verdict.reason in Reason and verdict.sentence for verdict in found)
+    assert all(verdict.reason in VerdictReason and verdict.sentence for verdict in found)
     for series in found.usable:
         with contextlib.suppress(SeriesRefused):
             reduce_series(series, CONFIG)

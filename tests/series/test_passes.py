@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import Reason, index_folder
+from lidcflow.series.find import VerdictReason, index_folder
 from tests.enhanced import to_enhanced
 
 FIRST = [-5.0 * k for k in range(20)]
@@ -46,7 +46,7 @@ def test_passes_that_lie_in_each_other_are_refused_by_what_tells_them_apart(
 ):
     verdict = only_verdict(ct_series(tmp_path, **two_passes(offset_mm, **{keyword: values})))
 
-    assert verdict.reason is Reason.MIXED_ACQUISITIONS
+    assert verdict.reason is VerdictReason.MIXED_ACQUISITIONS
     assert found in verdict.sentence
     assert "in instance 1.2." in verdict.sentence
 
@@ -54,13 +54,13 @@ def test_passes_that_lie_in_each_other_are_refused_by_what_tells_them_apart(
 def test_passes_that_are_both_counted_from_one_are_refused(ct_series, tmp_path):
     verdict = only_verdict(ct_series(tmp_path, **two_passes(2.5, InstanceNumber=lambda i: i % 20 + 1)))
 
-    assert verdict.reason is Reason.MIXED_ACQUISITIONS
+    assert verdict.reason is VerdictReason.MIXED_ACQUISITIONS
 
 
 def test_passes_whose_slices_have_a_time_each_are_refused(ct_series, tmp_path):
     verdict = only_verdict(ct_series(tmp_path, **two_passes(2.5, AcquisitionTime=lambda i: f"1000{i:02d}.25")))
 
-    assert verdict.reason is Reason.MIXED_ACQUISITIONS
+    assert verdict.reason is VerdictReason.MIXED_ACQUISITIONS
 
 
 @pytest.mark.parametrize("offset_mm", [2.0, 82.0])
@@ -69,7 +69,7 @@ def test_passes_that_nothing_tells_apart_are_known_by_their_distances(ct_series,
 
     verdict = only_verdict(ct_series(tmp_path, **at(z_mm)))
 
-    assert verdict.reason is Reason.MIXED_ACQUISITIONS
+    assert verdict.reason is VerdictReason.MIXED_ACQUISITIONS
     assert "distances of 2.00 and 3.00 mm in turn" in verdict.sentence
 
 
@@ -77,18 +77,18 @@ def test_passes_that_nothing_tells_apart_are_known_by_their_distances(ct_series,
 def test_passes_at_the_same_positions_are_refused_by_what_tells_them_apart(ct_series, tmp_path, keyword):
     verdict = only_verdict(ct_series(tmp_path, **two_passes(0.0, **{keyword: TOLD_APART[keyword][0]})))
 
-    assert verdict.reason is Reason.MIXED_ACQUISITIONS
+    assert verdict.reason is VerdictReason.MIXED_ACQUISITIONS
     assert f"values of {keyword}" in verdict.sentence
 
 
 def test_the_frames_of_an_enhanced_object_may_be_of_two_passes(ct_series, tmp_path):
     folder = to_enhanced(ct_series(tmp_path, **two_passes(2.5, AcquisitionNumber=by_pass(1, 2))))
 
-    assert only_verdict(folder).reason is Reason.MIXED_ACQUISITIONS
+    assert only_verdict(folder).reason is VerdictReason.MIXED_ACQUISITIONS
 
 
 def test_frames_in_no_order_of_place_are_of_two_passes(ct_series, tmp_path):
-    assert only_verdict(to_enhanced(ct_series(tmp_path, **two_passes(2.5)))).reason is Reason.MIXED_ACQUISITIONS
+    assert only_verdict(to_enhanced(ct_series(tmp_path, **two_passes(2.5)))).reason is VerdictReason.MIXED_ACQUISITIONS
 
 
 SOUND = {

@@ -9,7 +9,7 @@ from pydicom.tag import Tag
 from lidcflow.config import PreprocessConfig
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import Reason, index_files, index_folder
+from lidcflow.series.find import VerdictReason, index_files, index_folder
 from lidcflow.source.places import parse_source
 from lidcflow.volume.reduce import reduce_series
 from tests.enhanced import to_enhanced
@@ -61,7 +61,7 @@ def test_frames_of_reference_on_one_even_stack_are_one_scan(ct_series, tmp_path,
 def test_two_frames_of_reference_whose_positions_say_so_are_two_scans(ct_series, tmp_path, z_mm, frame_of):
     verdict = only_verdict(ct_series(tmp_path, **at(z_mm), FrameOfReferenceUID=lambda i: f"1.2.{frame_of(i)}"))
 
-    assert verdict.reason is Reason.MIXED_GEOMETRY
+    assert verdict.reason is VerdictReason.MIXED_GEOMETRY
     assert "got 2 kinds of FrameOfReferenceUID, the most frequent on 10 of 20" in verdict.sentence
 
 
@@ -83,7 +83,7 @@ def test_an_instance_is_named_by_digits_and_dots(ct_series, tmp_path):
     named = ct_series(tmp_path / "b", SOPInstanceUID=lambda i: "Lovelace" if i == 4 else ...)
 
     assert only_verdict(folder).series.slices[4].sop_instance_uid == "1.2..3."
-    assert only_verdict(named).reason is Reason.BAD_UID
+    assert only_verdict(named).reason is VerdictReason.BAD_UID
     assert "in 1 of 10 instances, the first one without a sound UID (InstanceNumber 5)" in only_verdict(named).sentence
     assert "Lovelace" not in only_verdict(named).sentence
 
@@ -145,7 +145,7 @@ def test_excess_that_holds_values_is_refused(ct_series, tmp_path):
 
     verdict = only_verdict(folder)
 
-    assert verdict.reason is Reason.UNSUPPORTED_PIXELS
+    assert verdict.reason is VerdictReason.UNSUPPORTED_PIXELS
     assert "got 2304 bytes for 32 x 32 pixels with other values after the first 2048 bytes" in verdict.sentence
 
 
@@ -158,7 +158,7 @@ def test_excess_padding_is_looked_at_in_a_bucket_too(ct_series, tmp_path, upload
         parse_source(upload(folder), objects.access).listing(), HeaderReader(PUBLIC_KEY, access=objects.access)
     )
 
-    assert verdict.reason is Reason.UNSUPPORTED_PIXELS
+    assert verdict.reason is VerdictReason.UNSUPPORTED_PIXELS
 
 
 @pytest.mark.parametrize(
@@ -214,20 +214,20 @@ def test_a_concatenation_that_lacks_a_part_is_refused_by_name(ct_series, tmp_pat
 
     verdict = only_verdict(folder)
 
-    assert verdict.reason is Reason.INCOMPLETE
+    assert verdict.reason is VerdictReason.INCOMPLETE
     assert f"got 1 of 2 parts (InConcatenationNumber {3 - int(lost)}); find part {lost}" in verdict.sentence
 
 
 def test_parts_of_two_concatenations_are_not_joined(ct_series, tmp_path):
     verdict = only_verdict(parts_of(ct_series, tmp_path, uids=("1.91", "1.92")))
 
-    assert verdict.reason is Reason.MULTI_FRAME
+    assert verdict.reason is VerdictReason.MULTI_FRAME
 
 
 def test_two_parts_of_one_number_are_refused(ct_series, tmp_path):
     verdict = only_verdict(parts_of(ct_series, tmp_path, numbers=(1, 1)))
 
-    assert verdict.reason is Reason.INCOMPLETE
+    assert verdict.reason is VerdictReason.INCOMPLETE
 
 
 STRAYS = {
@@ -266,7 +266,7 @@ SHIFTED = {
 def test_slices_to_the_side_of_the_others_are_refused(ct_series, tmp_path, x_mm):
     verdict = only_verdict(ct_series(tmp_path, **at(STEPS, x_mm)))
 
-    assert verdict.reason is Reason.MIXED_GEOMETRY
+    assert verdict.reason is VerdictReason.MIXED_GEOMETRY
     assert "ImagePositionPatient must move along one line" in verdict.sentence
 
 
@@ -283,7 +283,7 @@ def test_origins_within_half_a_pixel_of_a_line_are_used(ct_series, tmp_path, x_m
 
 
 def test_a_leaning_stack_is_still_told_as_tilt(ct_series, tmp_path):
-    assert only_verdict(ct_series(tmp_path, **at(STEPS, lambda i: -100.0 + 0.1 * i))).reason is Reason.TILTED
+    assert only_verdict(ct_series(tmp_path, **at(STEPS, lambda i: -100.0 + 0.1 * i))).reason is VerdictReason.TILTED
 
 
 GAPS = {
@@ -303,7 +303,7 @@ def test_missing_slices_are_told_however_regular(ct_series, tmp_path, kept):
     verdict = only_verdict(folder)
     accepted = only_verdict(folder, config=PreprocessConfig(gaps="accept"))
 
-    assert verdict.reason is Reason.MISSING_SLICES
+    assert verdict.reason is VerdictReason.MISSING_SLICES
     assert f"near z = {-2.5 * (kept[first] + 1):.1f} mm" in verdict.sentence or kept[:13] == [*range(13)]
     assert accepted.flags == ("missing-slices-accepted",)
     assert accepted.series.slice_spacing_mm == 2.5
@@ -316,4 +316,4 @@ def test_a_protocol_of_two_distances_is_no_gap_where_the_slices_are_as_thick(ct_
     thin = only_verdict(ct_series(tmp_path / "thin", **at(z_mm), SliceThickness=2.5))
 
     assert verdict.flags == ("spacing-varies",)
-    assert thin.reason is Reason.MISSING_SLICES
+    assert thin.reason is VerdictReason.MISSING_SLICES

@@ -16,7 +16,7 @@ from lidcflow.objects import bucket_of
 from lidcflow.pixels.open import open_file, slice_opener
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_files, index_folder
-from lidcflow.source.bucket import fetch, open_object
+from lidcflow.source.bucket import fetch_range, open_object
 from lidcflow.source.places import parse_source
 from lidcflow.volume.reduce import reduce_series
 from tests.encoded import encode_folder
@@ -225,7 +225,7 @@ def test_a_body_that_breaks_off_is_an_error_of_its_object():
         access = Access(s3=ObjectsConfig(endpoint=endpoint, anonymous=True, retries=1, timeout_s=2))
 
         with pytest.raises(OSError, match="an object must be given"):
-            fetch("s3://b/key", 0, 100, access)
+            fetch_range("s3://b/key", 0, 100, access)
 
 
 def test_a_range_is_no_longer_than_was_asked_for():
@@ -233,7 +233,7 @@ def test_a_range_is_no_longer_than_was_asked_for():
         access = Access(s3=ObjectsConfig(endpoint=endpoint, anonymous=True, retries=1, timeout_s=2))
 
         with pytest.raises(OSError, match="must have at most 100 bytes, got more"):
-            fetch("s3://b/key", 0, 100, access)
+            fetch_range("s3://b/key", 0, 100, access)
 
 
 def test_an_object_is_read_as_a_file(objects):

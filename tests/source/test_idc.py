@@ -24,9 +24,9 @@ def two(archive, ct_series, tmp_path):
 
 
 def test_the_whole_of_lidc_is_known_without_a_network():
-    idc.find_series.cache_clear()
+    idc.idc_series.cache_clear()
 
-    (collection,) = idc.collections_of(idc.find_series("idc:LIDC-IDRI"))
+    (collection,) = idc.collections_of(idc.idc_series("idc:LIDC-IDRI"))
 
     assert (collection.series, collection.files) == (1018, 243_958)
     assert collection.line.endswith("CC BY 3.0, https://doi.org/10.7937/k9/tcia.2015.lo9ql9sx")
@@ -35,15 +35,15 @@ def test_the_whole_of_lidc_is_known_without_a_network():
 @pytest.mark.parametrize(("name", "n"), [("tiny_ct", 2), ("Tiny-CT", 2), ("TINY-a", 1), ("tiny_ct/TINY-b", 1)])
 @pytest.mark.usefixtures("two")
 def test_a_collection_or_a_patient_stands_for_its_series(name, n):
-    assert len(idc.find_series(f"idc:{name}")) == n
+    assert len(idc.idc_series(f"idc:{name}")) == n
 
 
 @pytest.mark.usefixtures("two")
 def test_a_study_or_a_series_stands_for_itself():
-    series, _ = idc.find_series("idc:tiny_ct")
+    series, _ = idc.idc_series("idc:tiny_ct")
 
-    assert idc.find_series(f"idc:{series.series_instance_uid}") == (series,)
-    assert idc.find_series(f"idc:{series.study_instance_uid}") == (series,)
+    assert idc.idc_series(f"idc:{series.series_instance_uid}") == (series,)
+    assert idc.idc_series(f"idc:{series.study_instance_uid}") == (series,)
 
 
 @pytest.mark.usefixtures("two")
@@ -82,14 +82,14 @@ def test_another_size_than_that_of_the_index_is_flagged(archive, ct_series, tmp_
 @pytest.mark.usefixtures("two")
 def test_an_unknown_name_is_answered_with_those_like_it():
     with pytest.raises(SourceError, match=r"got none; did you mean tiny_ct\?"):
-        idc.find_series("idc:tiny_c")
+        idc.idc_series("idc:tiny_c")
 
 
 def test_a_collection_without_ct_is_one_sentence(archive, ct_series, tmp_path):
     archive(ct_series(tmp_path / "a", n=8), Modality="MR")
 
     with pytest.raises(SourceError, match="must hold CT, got MR alone"):
-        idc.find_series("idc:tiny_ct")
+        idc.idc_series("idc:tiny_ct")
 
 
 @pytest.mark.usefixtures("two")

@@ -9,14 +9,14 @@ from pydicom.dataelem import DataElement
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.dicom.records import Reason
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.erase.subject import Subject
 from lidcflow.erase.verdicts import without_erased
 from lidcflow.errors import EmptySource, PacsError, SeriesRefused
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.pacs import retry
 from lidcflow.pixels import from_pacs
-from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from lidcflow.series.find import index_files, index_folder
 from lidcflow.source.places import parse_source
 from lidcflow.volume.reduce import reduce_series
@@ -312,10 +312,10 @@ def test_progress_is_counted_in_instances(ct_series, tmp_path, tiny):
 def test_a_series_of_an_erased_patient_is_known_as_such_though_none_of_it_comes(ct_series, tmp_path, tiny):
     tiny.hold(ct_series(tmp_path / "ct" / "a", n=12, patient_id="Ada", series_uid="1.2.3"))
     tiny.hold(ct_series(tmp_path / "ct" / "b", n=12, patient_id="Grace", series_uid="1.2.4"))
-    erased = {Subject("patient", patient_key("Ada", PUBLIC_KEY))}
+    erased = {Subject("patient", hash_patient_id("Ada", PUBLIC_KEY))}
 
     with tiny.faulty(lambda asked, answer: Answer(404) if "/series/1.2" in asked else answer):
         ada, grace = without_erased(index("pacs:tiny", tiny), erased)
 
-    assert (ada.reason, grace.reason) == (Reason.ERASED, Reason.INCOMPLETE)
-    assert grace.patients == (patient_key("Grace", PUBLIC_KEY),)
+    assert (ada.reason, grace.reason) == (VerdictReason.ERASED, VerdictReason.INCOMPLETE)
+    assert grace.patients == (hash_patient_id("Grace", PUBLIC_KEY),)

@@ -4,7 +4,7 @@ import pydicom
 import pytest
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.dicom.records import Reason
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.errors import SeriesRefused
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.inbox.sightings import pacs_sightings
@@ -72,4 +72,4 @@ def test_an_instance_that_comes_as_another_than_was_indexed_refuses_its_series(c
 
     with pytest.raises(SeriesRefused, match="must come from the PACS as it was indexed, got another") as refused:
         reduce_series(series, CONFIG, pacs.access)
-    assert refused.value.reason == Reason.CHANGED
+    assert refused.value.reason == VerdictReason.CHANGED

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from lidcflow.labels.slices import NoduleSlices
 from lidcflow.stats.estimate import ClassCounts, Estimate
-from lidcflow.stats.held_out import HeldOut, balanced_accuracy, evaluate, sector_figures, sector_prior, uniform_every_k
+from lidcflow.stats.held_out import (
+    HeldOut,
+    balanced_accuracy,
+    held_out_figures,
+    sector_figures,
+    sector_prior,
+    uniform_every_k,
+)
 from lidcflow.volume.sectors import sector_slices
 
 LABELS = np.array([[0, 1, 0, 0], [0, 0, 2, 2]], dtype=np.int8)
@@ -22,7 +29,7 @@ def certain(labels):
 
 
 def test_a_release_that_is_right_everywhere_finds_all_and_the_prior_ranks_nothing():
-    figures = evaluate(HELD_OUT, certain(LABELS), PRIOR, seed=0, resamples=0)
+    figures = held_out_figures(HELD_OUT, certain(LABELS), PRIOR, seed=0, resamples=0)
 
     assert (figures.patients, figures.series, figures.nodules) == (2, 2, 2)
     assert figures.slices == ClassCounts(non_nodule=5, benign=1, malignant=2)
@@ -36,14 +43,14 @@ def test_sensitivity_counts_a_nodule_that_one_of_the_reviewed_slices_shows():
     p = np.full((1, 20, 3), [1.0, 0.0, 0.0])
     p[0, :7, 1] = 0.9
 
-    figures = evaluate(held_out, p, np.full((20, 3), 1 / 3), seed=0, resamples=0)
+    figures = held_out_figures(held_out, p, np.full((20, 3), 1 / 3), seed=0, resamples=0)
 
     assert figures.release["sensitivity_at_5"].value == 0.0
     assert figures.uniform["sensitivity_at_10"].value == 1.0
 
 
 def test_intervals_come_from_drawing_patients():
-    figures = evaluate(HELD_OUT, certain(LABELS), PRIOR, seed=0, resamples=50)
+    figures = held_out_figures(HELD_OUT, certain(LABELS), PRIOR, seed=0, resamples=50)
 
     accuracy = figures.release["accuracy"]
     assert (accuracy.low, accuracy.value, accuracy.high) == (1.0, 1.0, 1.0)

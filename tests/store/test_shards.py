@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lidcflow.store import volumes
-from lidcflow.store.shards import layout_of
+from lidcflow.store.shards import shard_layout
 from tests.store.examples import SMALL
 
 ENDS = st.none() | st.integers(-SMALL.slices - 2, SMALL.slices + 2)
@@ -30,14 +30,14 @@ def test_any_run_of_slices_is_what_numpy_would_take(stored, volume, start, stop,
 @pytest.mark.parametrize("run", [slice(0, 5), slice(3, 11), slice(12, 13), slice(None), slice(4, 4)])
 def test_a_layout_of_another_version_is_read_by_zarr_with_the_same_result(store, series, volume, monkeypatch, run):
     store.write(series, volume)
-    monkeypatch.setattr(volumes, "layout_of", lambda group: replace(layout_of(group), known=False))
+    monkeypatch.setattr(volumes, "shard_layout", lambda group: replace(shard_layout(group), known=False))
 
     np.testing.assert_array_equal(store.read_hu("1.2.3", run), volume.hu[:, run])
 
 
 def test_a_layout_is_known_when_it_is_what_we_write(stored, monkeypatch):
     layouts = []
-    monkeypatch.setattr(volumes, "layout_of", lambda group: layouts.append(layout_of(group)) or layouts[0])
+    monkeypatch.setattr(volumes, "shard_layout", lambda group: layouts.append(shard_layout(group)) or layouts[0])
 
     volumes.VolumeStore(stored.root, SMALL).read_hu("1.2.3")
 

@@ -7,7 +7,7 @@ import pytest
 
 from lidcflow.config import PreprocessConfig
 from lidcflow.errors import StoreError, StoreMismatch
-from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
 from tests.store.examples import FEATURES, SMALL, URL
@@ -28,7 +28,7 @@ def test_the_record_traces_every_slab_to_its_sources(store, series, volume):
 
     assert record.sources == volume.sources
     np.testing.assert_array_equal(record.edges_mm, volume.edges_mm)
-    assert record.patient_key == patient_key("Lovelace", PUBLIC_KEY)
+    assert record.patient_key == hash_patient_id("Lovelace", PUBLIC_KEY)
     assert (record.volume_digest, record.config_digest) == (digest, SMALL.digest)
     assert (record.study_instance_uid, record.frame_of_reference_uid) == (
         series.study_instance_uid,

@@ -13,7 +13,7 @@ from lidcflow.report.rank import not_evaluated
 from lidcflow.series.find import index_folder
 from lidcflow.source.places import parse_source
 from tasks.documents import check_documents, document, example_files, write_all_documents
-from tasks.infer import page_folder, reading_of
+from tasks.infer import page_folder, result_of
 from tests.documents.small_study import RELEASE, answer
 
 KEY_OBJECTS = "key-objects.dcm"
@@ -45,7 +45,7 @@ def readings(index, tmp_path):
     pages = [
         write_report(one, None, page_folder(folder, one.study_instance_uid, one.series_instance_uid)) for one in said
     ]
-    return [reading_of(one, page, reused=False) for one, page in zip(said, pages, strict=True)]
+    return [result_of(one, page, reused=False) for one, page in zip(said, pages, strict=True)]
 
 
 def written(readings, index, folder):

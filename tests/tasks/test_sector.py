@@ -3,23 +3,23 @@
 import pytest
 
 from lidcflow.config import Config
-from lidcflow.errors import ResourceError, TrackingAway
+from lidcflow.errors import ResourceError, TrackingUnavailable
 from lidcflow.release.record import BackbonePin
 from lidcflow.stats.estimate import ClassCounts
 from tasks.sector import (
     SectorJob,
     SectorResult,
     find_logged,
-    folder_of,
     forget,
-    held,
     in_short,
     kept_run,
     note_logged,
     note_run,
+    training_folder,
+    training_lock,
 )
 from tasks.snapshot import TrainingPlan
-from tasks.tracking.retry import patiently
+from tasks.tracking.retry import call_until_available
 
 JOB = SectorJob(sector_num=2, sector=1)
 
@@ -43,7 +43,7 @@ def plan(tmp_path):
 def test_what_was_logged_counts_below_the_same_run_only(plan):
     result = SectorResult(job=JOB, model_uri="models:/m-1", model_sha256="ab", run_id="child")
 
-    with held(plan):
+    with training_lock(plan):
         note_run(plan, "parent")
         note_logged(plan, "parent", result)
 
@@ -53,7 +53,7 @@ def test_what_was_logged_counts_below_the_same_run_only(plan):
 
 
 def test_a_sector_that_was_logged_before_digests_were_kept_is_logged_again(plan):
-    with held(plan):
+    with training_lock(plan):
         note_logged(plan, "parent", SectorResult(job=JOB, model_uri="models:/m-1", run_id="child"))
 
     assert find_logged(plan, JOB, "parent") is None
@@ -62,21 +62,21 @@ def test_a_sector_that_was_logged_before_digests_were_kept_is_logged_again(plan)
 def test_only_one_process_trains_the_same(plan):
     again = pytest.raises(ResourceError, match=r"training 0123456789ab: only one process may do it at a time")
 
-    with held(plan), again, held(plan):
+    with training_lock(plan), again, training_lock(plan):
         pass
 
 
 def test_what_is_kept_is_told_by_its_number_and_gone_when_it_is_forgotten(plan):
-    (folder_of(plan) / "sector-01-of-02").mkdir(parents=True)
+    (training_folder(plan) / "sector-01-of-02").mkdir(parents=True)
 
     assert in_short(plan).startswith("1 trained models are kept in trainings/0123456789ab")
     forget(plan)
     assert kept_run(plan) is None
-    assert not folder_of(plan).exists()
+    assert not training_folder(plan).exists()
 
 
 def test_work_is_tried_again_until_the_server_is_back(monkeypatch):
-    answers = iter([TrackingAway("away"), TrackingAway("away"), 7])
+    answers = iter([TrackingUnavailable("away"), TrackingUnavailable("away"), 7])
     delays_s = []
     monkeypatch.setattr("time.sleep", delays_s.append)
 
@@ -85,7 +85,7 @@ def test_work_is_tried_again_until_the_server_is_back(monkeypatch):
             raise answer
         return answer
 
-    assert patiently(attempt, 60, kept="nothing") == 7
+    assert call_until_available(attempt, 60, kept="nothing") == 7
     assert delays_s == [1, 2]
 
 
@@ -94,8 +94,8 @@ def test_a_server_that_stays_away_ends_it_with_what_is_kept(monkeypatch):
     monkeypatch.setattr("time.sleep", delays_s.append)
 
     def attempt():
-        raise TrackingAway("tracking: must answer")
+        raise TrackingUnavailable("tracking: must answer")
 
-    with pytest.raises(TrackingAway, match=r"^tracking: must answer; all of it is kept$"):
-        patiently(attempt, 10, kept="all of it is kept")
+    with pytest.raises(TrackingUnavailable, match=r"^tracking: must answer; all of it is kept$"):
+        call_until_available(attempt, 10, kept="all of it is kept")
     assert delays_s == [1, 2, 4, 3]

@@ -7,7 +7,7 @@ from prefect.settings import get_current_settings
 
 from lidcflow.config import Config, PreprocessConfig
 from lidcflow.learn.snapshot import build_snapshot
-from lidcflow.pixels.noticed import Noticed
+from lidcflow.pixels.noticed import PixelFaults
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.release.record import BackbonePin
 from lidcflow.series.find import index_folder
@@ -55,4 +55,4 @@ def test_volumes_whose_pixels_look_wrong_are_not_learned_from(tmp_path, ct_serie
     assert [volume.flags for volume in stored] == [(), ("blank-slices",)]
     assert [volume.series_instance_uid for volume in fit_for_learning(stored)] == ["1.2.1"]
     assert store.record("1.2.2").noticed.blank_slices == (4,)
-    assert store.record("1.2.1").noticed == Noticed()
+    assert store.record("1.2.1").noticed == PixelFaults()

@@ -1,7 +1,7 @@
-from flows.cli.infer import print_readings
+from flows.cli.infer import print_results
 from flows.infer import InferReport
 from lidcflow.errors import ReleaseError
-from tasks.infer import RecommendedRange, SeriesReading
+from tasks.infer import RecommendedRange, SeriesResult
 
 
 def test_reading_without_a_release_names_the_way_out_before_anything_starts(lidcflow, tmp_path):
@@ -27,11 +27,11 @@ def test_readings_are_printed_with_source_images_and_the_page_to_open(tmp_path, 
     page = tmp_path / "report.html"
     facts = {"study_instance_uid": "1.2", "page": page, "reused": True}
     readings = [
-        SeriesReading(series_instance_uid="1.2.3", verdict="ranges", ranges=(found,), **facts),
-        SeriesReading(series_instance_uid="1.2.4", verdict="not-evaluated", sentence="needs 8 slices, got 3", **facts),
+        SeriesResult(series_instance_uid="1.2.3", verdict="ranges", ranges=(found,), **facts),
+        SeriesResult(series_instance_uid="1.2.4", verdict="not-evaluated", sentence="needs 8 slices, got 3", **facts),
     ]
 
-    print_readings(
+    print_results(
         InferReport(
             release="lidcflow version 1", synthetic_release=True, readings=readings, reused=2, refused=1, seconds=1.0
         )

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app, main
 from lidcflow.config import PreprocessConfig
-from lidcflow.privacy import PUBLIC_KEY, patient_key
+from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
@@ -48,7 +48,7 @@ def test_own_readings_label_what_is_stored_and_name_no_patient(lidcflow, tmp_pat
     assert done.exit_code == 0
     assert "1 readings in files; 1 nodules in 2 labelled series, in out.csv" in done.stdout
     assert rows_of(tmp_path / "out.csv") == [
-        {"patient_key": patient_key("Lovelace", PUBLIC_KEY), "series_instance_uid": uid, "labels": labels}
+        {"patient_key": hash_patient_id("Lovelace", PUBLIC_KEY), "series_instance_uid": uid, "labels": labels}
         for uid, labels in (("1.2.3", "0020000000"), ("1.2.4", "0000000000"))
     ]
 

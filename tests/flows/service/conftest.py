@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from flows.service.processes import Service
+from flows.service.processes import ServiceProcess
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def service(tmp_path):
     def make(program, **settings):
         environment = dict(os.environ)
         settings = {"name": "it", "log": tmp_path / "it.log", "grace_s": 0.3, **settings}
-        return Service(arguments=("-c", program), environment=environment, **settings)
+        return ServiceProcess(arguments=("-c", program), environment=environment, **settings)
 
     return make
 

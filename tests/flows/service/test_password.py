@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from flows.cli.session import choose_server
-from flows.service.lock import claim
+from flows.service.lock import lock_workspace
 from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, ensure_password, known_password, password_file
 from flows.service.servers import addresses
 from lidcflow.config import Config
@@ -74,7 +74,7 @@ def test_the_server_that_serves_the_workspace_gets_its_password_and_no_other_doe
     monkeypatch.setattr(os, "environ", {"PREFECT_API_URL": named} if named else {})
     made = ensure_password(config)
 
-    with claim(config, addresses(config)):
+    with lock_workspace(config, addresses(config)):
         choose_server(config)
 
     assert os.environ.get(CLIENT_VARIABLE) == (made if given else None)

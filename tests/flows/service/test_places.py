@@ -6,7 +6,7 @@ from flows.service import places
 from flows.service.doctor import examine
 from flows.service.places import check_places, release_fault, source_faults, target_faults
 from flows.service.status import status_of
-from flows.service.up import serve
+from flows.service.up import run_services
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError, ReleaseError
 from lidcflow.store.volumes import VolumeStore
@@ -51,7 +51,7 @@ def test_each_place_that_no_run_could_use_is_named_by_up_doctor_and_status(site,
     sentence = sentence.replace("{folder}", str(tmp_path))
 
     with pytest.raises(ConfigError, match=sentence):
-        serve(config, lambda *_: None, lambda _: None)
+        run_services(config, lambda *_: None, lambda _: None)
 
     said = [examine(check, config) for check in ("sources", "targets")]
     assert [one.level for one in said].count("fail") == 1

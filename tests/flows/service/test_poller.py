@@ -28,7 +28,7 @@ def config(released, tmp_path):
 def asked(monkeypatch):
     """Count how often a run is asked for; Prefect's side is tests/cluster/test_up.py."""
     calls = []
-    monkeypatch.setattr(poller, "ask_for_run", lambda: calls.append(1))
+    monkeypatch.setattr(poller, "request_inbox_run", lambda: calls.append(1))
     return calls
 
 

@@ -7,7 +7,7 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
-from flows.service.same_origin import FOREIGN_HOST, FOREIGN_PAGE, SameOrigin, own_names, refusal
+from flows.service.same_origin import FOREIGN_HOST, FOREIGN_PAGE, SameOrigin, own_names, request_refusal
 from lidcflow.config import Config
 
 HERE = "127.0.0.1:4200"
@@ -31,7 +31,9 @@ ELSEWHERE = [
 
 
 def refused(method="GET", *, names=None, host=HERE, **headers):
-    return refusal(method, Headers({"Host": host, **headers}), own_names("127.0.0.1") if names is None else names)
+    return request_refusal(
+        method, Headers({"Host": host, **headers}), own_names("127.0.0.1") if names is None else names
+    )
 
 
 @pytest.mark.parametrize("headers", ELSEWHERE, ids=str)
@@ -78,7 +80,7 @@ def test_a_name_that_was_made_to_point_here_is_refused(host):
 def test_a_second_host_is_refused():
     twice = Headers(raw=[(b"host", b"localhost"), (b"host", b"evil.example")])
 
-    assert refusal("GET", twice, own_names("127.0.0.1")) == FOREIGN_HOST
+    assert request_refusal("GET", twice, own_names("127.0.0.1")) == FOREIGN_HOST
 
 
 @pytest.mark.parametrize(

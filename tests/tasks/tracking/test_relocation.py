@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from lidcflow.catalog import locks as turns
-from lidcflow.catalog.locks import SERVED_FILE, at_work, settle
+from lidcflow.catalog.locks import SERVED_FILE, at_work, relocate_tracking
 from lidcflow.config import Config, TrackingConfig
 from lidcflow.errors import ErasureError, ResourceError
 from lidcflow.store import relocation
@@ -73,7 +73,7 @@ def test_a_workspace_that_was_moved_finds_its_release_and_names_its_former_place
     left = [line for line in texts_of(moved).splitlines() if "a%20w" in line or "a wörkspace" in line]
     assert len(left) == 1
     assert "lidcflow_workspace" in left[0]
-    assert settle(moved) == 0
+    assert relocate_tracking(moved) == 0
 
 
 def test_what_is_done_in_a_copy_leaves_no_trace_in_the_original(workspace, tmp_path, release_record):
@@ -94,12 +94,12 @@ def test_what_is_done_in_a_copy_leaves_no_trace_in_the_original(workspace, tmp_p
 
 def test_a_copy_of_a_moved_copy_is_at_home_where_it_lies(workspace, tmp_path):
     copy = Path(shutil.copytree(workspace, tmp_path / "copy"))
-    settle(copy)
+    relocate_tracking(copy)
     second = Path(shutil.copytree(copy, tmp_path / "second"))
 
-    assert settle(second) > 0
+    assert relocate_tracking(second) > 0
     assert texts_of(second).count(copy.as_uri()) == 0
-    assert settle(copy) == settle(workspace) == 0
+    assert relocate_tracking(copy) == relocate_tracking(workspace) == 0
 
 
 def test_another_name_of_the_same_folder_changes_nothing(workspace, tmp_path):
@@ -108,7 +108,7 @@ def test_another_name_of_the_same_folder_changes_nothing(workspace, tmp_path):
     link.symlink_to(workspace)
 
     assert registry.load_release(tracking_of(link), "1").version == 1
-    assert settle(link) == settle(workspace) == 0
+    assert relocate_tracking(link) == relocate_tracking(workspace) == 0
     assert digest_of(workspace) == before
 
 
@@ -138,7 +138,7 @@ def test_places_elsewhere_stay_as_they_are(workspace, tmp_path):
             )
 
     moved = workspace.rename(tmp_path / "moved")
-    settle(moved)
+    relocate_tracking(moved)
 
     with closing(sqlite3.connect(moved / relocation.DATABASE)) as database, database:
         found = database.execute("SELECT artifact_location FROM experiments WHERE experiment_id >= 7").fetchall()
@@ -156,7 +156,7 @@ def test_nothing_is_rewritten_under_a_process_that_uses_the_other_name(workspace
     with lock.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX if other == "lidcflow up" else fcntl.LOCK_SH)
         with pytest.raises(ResourceError, match="another process is at work there under that name"):
-            settle(moved)
+            relocate_tracking(moved)
 
     assert texts_of(moved) == before
     with at_work(moved, "infer"):
@@ -169,10 +169,10 @@ def test_a_rewriting_that_is_cut_short_is_done_whole_the_next_time(workspace, tm
     with monkeypatch.context() as patch:
         patch.setattr(relocation, "_note", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            settle(moved)
+            relocate_tracking(moved)
 
     assert texts_of(moved) == before
-    assert settle(moved) > 0
+    assert relocate_tracking(moved) > 0
 
 
 def test_a_tracking_database_elsewhere_is_left_alone(workspace, tmp_path):

@@ -16,11 +16,19 @@ from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 
 from lidcflow.config import Config, TrackingConfig
-from lidcflow.errors import ReleaseError, ResourceError, TrackingAway
+from lidcflow.errors import ReleaseError, ResourceError, TrackingUnavailable
 from lidcflow.release.record import Gate
 from tasks.promote import promote, rollback
 from tasks.tracking import registry
-from tasks.tracking.connection import Tracking, connect, experiment_id, is_there, pages, reaching, require_active_run
+from tasks.tracking.connection import (
+    Tracking,
+    connect,
+    experiment_id,
+    is_there,
+    pages,
+    require_active_run,
+    tracking_connection,
+)
 from tasks.tracking.model_files import FILE, digest_of_model
 from tasks.tracking.runs import end_run, open_run, resume_run, run_of, start_run
 
@@ -240,7 +248,7 @@ def test_a_run_that_is_not_there_is_not_resumed(tracking):
 def test_a_server_that_is_away_has_no_champion_to_be_without():
     tracking = Tracking.of(Config(tracking=TrackingConfig(uri="http://127.0.0.1:9")))
 
-    with pytest.raises(TrackingAway), reaching(tracking):
+    with pytest.raises(TrackingUnavailable), tracking_connection(tracking):
         registry.champion_version(tracking)
 
 
@@ -293,7 +301,7 @@ def test_a_run_that_went_with_its_experiment_is_restored_with_it(tmp_path):
 
 
 def log_on(tracking, run_id):
-    with reaching(tracking):
+    with tracking_connection(tracking):
         run_of(tracking, run_id).text("text", "file.txt")
         run_of(tracking, run_id).metrics({"loss": 1.0})
 
@@ -302,13 +310,14 @@ def log_on(tracking, run_id):
 def test_a_database_that_can_not_be_written_is_told_in_one_sentence(tmp_path, words):
     with (
         pytest.raises(ResourceError, match="its disk must have room and be writable"),
-        reaching(Tracking.of(Config(workspace=tmp_path))),
+        tracking_connection(Tracking.of(Config(workspace=tmp_path))),
     ):
         raise MlflowException(f"(sqlite3.OperationalError) {words}\n[SQL: INSERT]")
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(500, TrackingAway), (503, TrackingAway), (404, ResourceError), (200, ResourceError)]
+    ("status", "kind"),
+    [(500, TrackingUnavailable), (503, TrackingUnavailable), (404, ResourceError), (200, ResourceError)],
 )
 def test_a_server_that_is_no_mlflow_is_told_fast_and_in_one_line(status, kind):
     class Answer(BaseHTTPRequestHandler):
