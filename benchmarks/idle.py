@@ -143,7 +143,7 @@ def watch(up: psutil.Process, seconds: float) -> dict[str, float]:
 def name_of(command: list[str]) -> str:
     """Return what a process runs in a few words."""
     line = " ".join(command)
-    known = ("prefect server", "mlflow", "prefect worker", "flows.service.poller", "flows.service.readers")
+    known = ("prefect server", "mlflow", "prefect worker", "flows.service.poller", "flows.service.inference_cluster")
     known += ("flows.reports.server", "flows.service.guard", "supervisor.json", "lidcflow up")
     return next((name for name in known if name in line), "another process")
 

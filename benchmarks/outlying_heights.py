@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from benchmarks.pacs import usable
 from lidcflow.config import Access, PreprocessConfig
+from lidcflow.drift.measures import TURNED, Heights, heights_of
 from lidcflow.drift.outlying import _limit
-from lidcflow.drift.series import TURNED, Heights, heights_of
 from lidcflow.phantom.procedural import volume
 from lidcflow.volume.reduce import reduce_series
 

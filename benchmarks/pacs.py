@@ -25,8 +25,8 @@ import pydicom
 from lidcflow.config import Access, PreprocessConfig
 from lidcflow.headers.from_pacs import read_pacs_headers
 from lidcflow.headers.reader import HeaderReader
+from lidcflow.pacs.address import parse_address
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import parse_address
 from lidcflow.pacs.query import instance_uids
 from lidcflow.pacs.retrieve import instances, read_parts
 from lidcflow.privacy import PUBLIC_KEY

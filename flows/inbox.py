@@ -19,13 +19,13 @@ from flows.config import (
     resolve_source,
     with_inference_cluster,
 )
-from flows.delivery import InboxSession, defer, deliver_answer, refuse_deleted, waiting_for_targets
+from flows.deliver import InboxSession, defer, deliver_answer, refuse_deleted, waiting_for_targets
 from flows.infer import infer_all
 from flows.preprocess import preprocess_missing
 from lidcflow.catalog.locks import PATIENCE_S, at_work
 from lidcflow.config import Config
 from lidcflow.dicom.records import VerdictReason
-from lidcflow.erase.verdicts import erased_uids
+from lidcflow.erase.refusals import erased_uids
 from lidcflow.errors import LidcflowError, PacsError, PacsUnavailable
 from lidcflow.inbox.delivery import ANSWERED, UNFINISHED, Delivery, Step
 from lidcflow.inbox.ledger import Ledger

@@ -14,7 +14,7 @@ from flows.preprocess import check_source_and_store, preprocess_missing
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
 from lidcflow.dicom.values import is_uid
-from lidcflow.erase.verdicts import erased_uids
+from lidcflow.erase.refusals import erased_uids
 from lidcflow.errors import SeriesRefused
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.record import ReleaseRecord

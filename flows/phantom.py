@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lidcflow.config import ClusterConfig
 from lidcflow.labels.lidc import LidcScan
-from lidcflow.phantom.series import check_space, is_current, series_folder, write_phantom
+from lidcflow.phantom.scans import check_space, is_current, series_folder, write_phantom
 from tasks.cluster.open import map_series, open_cluster
 from tasks.progress import stage
 

@@ -123,8 +123,8 @@ def not_due(stock: Stock, config: Config) -> RetrainReport:
 
 def record_failure(error: Exception, stock: Stock, config: Config) -> LidcflowError:
     """Keep and publish that a training failed, and return the error that ends the run."""
-    kept = champion_sentence(champion_in_force(config))
-    why = f"{stock.decision.why}, but the training failed with {type(error).__name__}; {kept}"
+    stays = champion_sentence(champion_in_force(config))
+    why = f"{stock.decision.why}, but the training failed with {type(error).__name__}; {stays}"
     last, passing = last_retraining_check(config.workspace), isinstance(error, ResourceError)
     failure = Failure(at=datetime.now(UTC), error=type(error).__name__, inputs=stock.inputs)
     kept = (last and last.failure) if passing else failure

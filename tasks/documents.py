@@ -10,7 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Access, Config
-from lidcflow.documents.source import check_one_subject, source_header
+from lidcflow.documents.source_header import check_one_subject, source_header
 from lidcflow.documents.write import are_written, gets_documents, write_documents
 from lidcflow.errors import ConfigError, DocumentError, LidcflowError, ResourceError
 from lidcflow.inbox.targets import DeliveryTarget

@@ -14,9 +14,9 @@ from prefect.events import emit_event
 from pydantic import ValidationError
 
 from lidcflow.config import Config
+from lidcflow.drift.measures import Measured, measure_series
 from lidcflow.drift.quantities import Recent
 from lidcflow.drift.record import DriftCheck
-from lidcflow.drift.series import Measured, measure_series
 from lidcflow.drift.tables import COLUMNS, drift_rows
 from lidcflow.errors import StoreError
 from lidcflow.release.record import ReleaseRecord

@@ -14,10 +14,16 @@ from sqlalchemy import make_url
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
 from lidcflow.dicom.values import is_uid
-from lidcflow.erase.files import delete_folders, files_that_name, kept_trainings, report_folders, require_inside
 from lidcflow.erase.found import Found
 from lidcflow.erase.history import mask_database, mask_logs, overwrite_deleted
 from lidcflow.erase.subject import Subject, Target, covered, merged, unowned
+from lidcflow.erase.workspace_files import (
+    delete_folders,
+    files_that_name,
+    kept_trainings,
+    report_folders,
+    require_inside,
+)
 from lidcflow.errors import StoreError
 from lidcflow.headers.forget import cached_files, cached_instances, cached_series, forget_series
 from lidcflow.inbox.ledger import Ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lidcflow.config import Config
-from lidcflow.evaluate.feedback import FeedbackFigures, feedback_figures
+from lidcflow.evaluate.reader_marks import FeedbackFigures, feedback_figures
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.folder import UNKNOWN_STUDY, report_keys
 from lidcflow.report.index import count_verdicts

@@ -12,8 +12,8 @@ from lidcflow.config import Config
 from lidcflow.inbox.delivery import Delivery
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.sightings import indexed_sightings, pacs_sightings
+from lidcflow.pacs.address import series_url
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import series_url
 from lidcflow.series.find import Index
 from lidcflow.source.location import OnDisk, location_of
 from lidcflow.source.places import FolderSource, ImageSource, PacsSource

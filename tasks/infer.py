@@ -12,8 +12,8 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ValidationError
 
 from lidcflow.config import Config
+from lidcflow.drift.measures import mean_features, measure_series
 from lidcflow.drift.outlying import NO_PROFILE, warnings_of
-from lidcflow.drift.series import mean_features, measure_series
 from lidcflow.errors import LidcflowError, ReleaseError, SeriesRefused, StoreMismatch
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import load_engine, require_engine

@@ -15,9 +15,9 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
 from lidcflow.config import Config
+from lidcflow.drift.measures import Measured, mean_features, measure_series
 from lidcflow.drift.outlying import ReferenceLimits, reference_limits
 from lidcflow.drift.profile import MOST_PATIENTS, Profile, profile_of
-from lidcflow.drift.series import Measured, mean_features, measure_series
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.learn.splits import Split

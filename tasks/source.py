@@ -5,9 +5,9 @@ from pathlib import Path
 
 from lidcflow.config import Access, Config
 from lidcflow.erase.log import standing
+from lidcflow.erase.refusals import erased_uids, recognizes, without_erased
 from lidcflow.erase.subject import Subject
 from lidcflow.erase.tombstones import tombstones_in
-from lidcflow.erase.verdicts import erased_uids, recognizes, without_erased
 from lidcflow.errors import EmptySource
 from lidcflow.headers.cache import HeaderCache
 from lidcflow.headers.forget import forget_series

@@ -23,8 +23,8 @@ from pydicom.dataset import Dataset
 
 from lidcflow.config import Access
 from lidcflow.config.service import PacsConfig
+from lidcflow.pacs.address import PacsService
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import PacsService
 
 JSON = "application/dicom+json"
 BOUNDARY = "a-boundary"

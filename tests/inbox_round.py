@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import flows.delivery
+import flows.deliver
 import flows.inbox
 from lidcflow.config import Config
 from lidcflow.inbox.ledger import Ledger
@@ -45,7 +45,7 @@ def watch(before: Callable[[], None], patch: Callable[[Any, str, Any], None] = s
         patch(Ledger, name, watched(getattr(Ledger, name)))
     for name in ("add", "owe"):
         patch(Receipts, name, watched(getattr(Receipts, name)))
-    patch(flows.delivery, "deliver", watched(flows.delivery.deliver))
+    patch(flows.deliver, "deliver", watched(flows.deliver.deliver))
 
 
 def main(last: int, config: Config) -> None:

@@ -18,8 +18,8 @@ import httpx
 
 from lidcflow.config import Access
 from lidcflow.config.service import PacsConfig
+from lidcflow.pacs.address import PacsService
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import PacsService
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 STARTS_WITHIN_S = 60.0

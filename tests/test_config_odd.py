@@ -13,8 +13,8 @@ from flows.cli import main
 from flows.config import own_config
 from flows.environment import WHOLE_CONFIG
 from lidcflow.config import Config
-from lidcflow.config.checks import MOST_BYTES
 from lidcflow.config.file import load_config
+from lidcflow.config.validators import MOST_BYTES
 from lidcflow.errors import ConfigError
 
 PASSWORD = "s3cret"

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from flows.cli import lazy
+from flows.cli.bars import shown_progress
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import print_json, print_line
-from flows.cli.progress import shown_progress
 
 
 def clean(

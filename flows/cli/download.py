@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from flows.cli import lazy
+from flows.cli.bars import shown_progress
 from flows.cli.options import AsJson, ConfigFile, Source, configured
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line
-from flows.cli.progress import shown_progress
-from flows.cli.sources import announce_download, print_surroundings
+from flows.cli.source_lines import announce_download, print_surroundings
 from lidcflow.series.verdicts import OtherFiles
 from lidcflow.source.places import parse_source
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import lazy
+from flows.cli.bars import shown_progress
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, print_json, print_line, print_table
-from flows.cli.progress import shown_progress
 from lidcflow.privacy import hash_patient_id, load_secret
 
 if TYPE_CHECKING:

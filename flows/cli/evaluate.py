@@ -15,7 +15,7 @@ from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:
     from flows.evaluate import EvaluateReport
-    from lidcflow.evaluate.feedback import FeedbackFigures
+    from lidcflow.evaluate.reader_marks import FeedbackFigures
     from lidcflow.evaluate.record import ReleaseEvaluation
 
 Release = Annotated[str, typer.Argument(metavar="RELEASE", help="Alias or version, as `lidcflow releases` lists it.")]

@@ -16,7 +16,7 @@ from flows.cli.session import flow_session
 from flows.service.events import STUDY_ARRIVED, send_event
 from flows.service.lock import served
 from flows.service.password import known_password
-from flows.service.places import target_faults
+from flows.service.place_checks import target_faults
 from lidcflow.config import Config
 from lidcflow.errors import ConfigError, ResourceError
 from lidcflow.inbox.cursors import left_out

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import lazy
+from flows.cli.bars import shown_progress
 from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_table, write_csv
-from flows.cli.progress import shown_progress
-from flows.cli.sources import announce_download, print_plan, print_surroundings, sentence_alone
+from flows.cli.source_lines import announce_download, print_plan, print_surroundings, sentence_alone
 from lidcflow.source.places import checked_source
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Source, Workspace
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table, span
 from flows.cli.session import flow_session
-from flows.cli.sources import others_line
+from flows.cli.source_lines import others_line
 from lidcflow.config.file import load_config
 from lidcflow.source.places import checked_source
 from tasks.tracking.place import Tracking

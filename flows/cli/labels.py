@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import lazy
+from flows.cli.bars import shown_progress
 from flows.cli.options import AsJson, ConfigFile, Workspace
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table
-from flows.cli.progress import shown_progress
 from lidcflow.config import LIDC, Config
 from lidcflow.config.file import load_config
 from lidcflow.errors import LabelError

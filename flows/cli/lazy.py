@@ -25,19 +25,15 @@ if TYPE_CHECKING:
     from flows.pipeline import pipeline as pipeline
     from flows.preprocess import preprocess as preprocess
     from flows.repair import repair as repair
-    from flows.reports import server as server
     from flows.retrain import retrain as retrain
-    from flows.service import doctor as doctor
-    from flows.service import up as up
-    from flows.service.checks import Level as Level
     from flows.service.deploy import deploy as deploy
+    from flows.service.machine_checks import Level as Level
     from flows.service.status import status_of as status_of
     from flows.service.temporary_server import start_temporary_server as start_temporary_server
     from flows.train import train as train
     from lidcflow.catalog.series import Catalog as Catalog
     from lidcflow.erase.subject import Subject as Subject
     from lidcflow.erase.tombstones import tombstones_in as tombstones_in
-    from lidcflow.evaluate import tables as tables
     from lidcflow.labels.lidc import nodules_of as nodules_of
     from lidcflow.labels.slices import StoredLabelRow as StoredLabelRow
     from lidcflow.labels.slices import all_label_rows as all_label_rows
@@ -45,7 +41,7 @@ if TYPE_CHECKING:
     from lidcflow.labels.slices import write_label_table as write_label_table
     from lidcflow.learn.pretrain import PretrainSettings as PretrainSettings
     from lidcflow.learn.pretrain import pretrain as pretrain
-    from lidcflow.phantom.series import choose_scans as choose_scans
+    from lidcflow.phantom.scans import choose_scans as choose_scans
     from lidcflow.store.volumes import VolumeStore as VolumeStore
     from tasks.labels import label_readable as label_readable
     from tasks.labels import no_labels as no_labels
@@ -66,14 +62,14 @@ if TYPE_CHECKING:
 _PLACES = {
     "Markdown": "rich.markdown:Markdown",
     "Catalog": "lidcflow.catalog.series:Catalog",
-    "Level": "flows.service.checks:Level",
+    "Level": "flows.service.machine_checks:Level",
     "PretrainSettings": "lidcflow.learn.pretrain:PretrainSettings",
     "StoredLabelRow": "lidcflow.labels.slices:StoredLabelRow",
     "Subject": "lidcflow.erase.subject:Subject",
     "VolumeStore": "lidcflow.store.volumes:VolumeStore",
     "all_label_rows": "lidcflow.labels.slices:all_label_rows",
     "check_holds_ct": "tasks.source:check_holds_ct",
-    "choose_scans": "lidcflow.phantom.series:choose_scans",
+    "choose_scans": "lidcflow.phantom.scans:choose_scans",
     "clean_up": "flows.clean:clean_up",
     "deploy": "flows.service.deploy:deploy",
     "doctor": "flows.service.doctor",

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from flows.cli import lazy
+from flows.cli.bars import shown_progress
 from flows.cli.options import ConfigFile, configured
 from flows.cli.output import NOTICE, print_line
-from flows.cli.progress import shown_progress
 
 
 def phantom(

@@ -11,7 +11,7 @@ from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured
 from flows.cli.output import SOME_LACKING, print_json, print_line, print_table, write_csv
 from flows.cli.session import flow_session
-from flows.cli.sources import announce_download, print_surroundings, sentence_alone
+from flows.cli.source_lines import announce_download, print_surroundings, sentence_alone
 from lidcflow.source.places import checked_source
 
 if TYPE_CHECKING:

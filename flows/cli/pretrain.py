@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli import lazy
+from flows.cli.bars import shown_progress
 from flows.cli.options import AsJson
 from flows.cli.output import NOTICE, print_json, print_line
-from flows.cli.progress import shown_progress
 from tasks.progress import Stage, stage
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli import lazy
+from flows.cli.bars import shown_progress
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import SOME_LACKING, print_json, print_line, print_table
-from flows.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from flows.repair import RepairReport

@@ -13,7 +13,7 @@ from types import FrameType
 from httpx import HTTPStatusError, TransportError
 
 from flows.cli import lazy
-from flows.cli.progress import shown_progress
+from flows.cli.bars import shown_progress
 from flows.environment import prepare
 from flows.service.lock import is_same_server, served
 from flows.service.named_server import check_named_server, named_server

@@ -14,10 +14,10 @@ from flows.cli.output import console, print_json
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from flows.service.flow_runs import RunStatus
     from flows.service.inbox_status import InboxStatus, RoundStatus
     from flows.service.kept_status import KeptStatus
     from flows.service.lock import Served
-    from flows.service.runs import RunStatus
     from flows.service.status import LastDrift, LastReport, ReleasesStatus, Status, StoreStatus
 
 

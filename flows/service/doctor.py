@@ -4,30 +4,30 @@ from collections.abc import Callable
 
 from pydantic import BaseModel
 
-from flows.service import checks
-from flows.service.checks import Level, Result, split_sentence
+from flows.service import machine_checks
+from flows.service.machine_checks import Level, Result, split_sentence
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError
 
 CHECKS: dict[str, Callable[[Config], Result]] = {
-    "Python": checks.python,
-    "packages": checks.packages,
-    "Keras": checks.keras,
-    "engine": checks.engine,
-    "LIDC readings": checks.readings,
-    "compact weights": checks.compact_weights,
-    "ResNet-50 weights": checks.resnet_weights,
-    "memory": checks.memory,
-    "disk": checks.disk,
-    "workspace": checks.workspace,
-    "patient key": checks.patient_key,
-    "catalog": checks.catalog,
-    "lidcflow up": checks.serving,
-    "PACS": checks.pacs,
-    "sources": checks.sources,
-    "targets": checks.targets,
-    "release": checks.release,
-    "network": checks.silence,
+    "Python": machine_checks.python,
+    "packages": machine_checks.packages,
+    "Keras": machine_checks.keras,
+    "engine": machine_checks.engine,
+    "LIDC readings": machine_checks.readings,
+    "compact weights": machine_checks.compact_weights,
+    "ResNet-50 weights": machine_checks.resnet_weights,
+    "memory": machine_checks.memory,
+    "disk": machine_checks.disk,
+    "workspace": machine_checks.workspace,
+    "patient key": machine_checks.patient_key,
+    "catalog": machine_checks.catalog,
+    "lidcflow up": machine_checks.serving,
+    "PACS": machine_checks.pacs,
+    "sources": machine_checks.sources,
+    "targets": machine_checks.targets,
+    "release": machine_checks.release,
+    "network": machine_checks.silence,
 }
 
 

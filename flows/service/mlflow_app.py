@@ -11,7 +11,7 @@ import os
 import uvicorn
 
 from flows.service.same_origin import SameOrigin, own_names, served_address
-from tasks.tracking.server import server_application
+from tasks.tracking.mlflow_application import server_application
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import ssl
 import httpx
 from pydantic import ValidationError
 
-from lidcflow.config.checks import without_credentials
+from lidcflow.config.validators import without_credentials
 from lidcflow.errors import ResourceError
 
 ANSWER_WITHIN_S = 10.0

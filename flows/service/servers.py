@@ -185,7 +185,7 @@ def readers(config: Config) -> ServiceProcess | None:
         return None
     return ServiceProcess(
         name="readers",
-        arguments=("-m", "flows.service.readers"),
+        arguments=("-m", "flows.service.inference_cluster"),
         environment=process_environment(config),
         log=log_folder(config.workspace) / "readers.log",
     )

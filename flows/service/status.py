@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from pydantic import BaseModel, Field
 
+from flows.service.flow_runs import RunStatus, last_runs
 from flows.service.inbox_status import InboxStatus, inbox_status, is_missing_sqlite, round_faults
 from flows.service.kept_status import KeptStatus, kept_status
 from flows.service.lock import Served, served
 from flows.service.password import known_password
-from flows.service.places import source_faults, target_faults
-from flows.service.runs import RunStatus, last_runs
+from flows.service.place_checks import source_faults, target_faults
 from flows.service.servers import has_remote_tracking
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config

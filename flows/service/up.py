@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flows.service.leftovers import WORKSPACE_MARK, kill_orphans
 from flows.service.lock import check_unserved, lock_workspace
-from flows.service.places import check_places, check_release
+from flows.service.place_checks import check_places, check_release
 from flows.service.prefect_database import database_of, shrink
 from flows.service.processes import tail
 from flows.service.schedules import Deployment, scheduled

@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from lidcflow.catalog.migrate import SCHEMA_VERSION, migrate, stored_version
-from lidcflow.config.checks import without_passwords
+from lidcflow.config.validators import without_passwords
 from lidcflow.errors import DatabaseUnavailable, LidcflowError, ResourceError, StoreError
 
 PATIENCE_S = 60.0

@@ -19,7 +19,6 @@ from pydantic import (
 )
 
 from lidcflow.config.base import Settings, fault_in
-from lidcflow.config.checks import checked_catalog_url
 from lidcflow.config.cluster import ClusterConfig
 from lidcflow.config.experiment import ExperimentConfig, ExperimentName
 from lidcflow.config.science import LIDC, GateConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
@@ -34,6 +33,7 @@ from lidcflow.config.service import (
     ServeConfig,
     TrackingConfig,
 )
+from lidcflow.config.validators import checked_catalog_url
 
 __all__ = [
     "LIDC",

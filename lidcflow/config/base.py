@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lidcflow.config.checks import MOST_LETTERS, in_a_line, printable, without_passwords
+from lidcflow.config.validators import MOST_LETTERS, in_a_line, printable, without_passwords
 
 
 class Settings(BaseModel):

@@ -21,7 +21,7 @@ from pydantic_settings import EnvSettingsSource
 
 from lidcflow.config import Config
 from lidcflow.config.base import fault_in
-from lidcflow.config.checks import (
+from lidcflow.config.validators import (
     TOO_DEEP,
     bounded_text,
     faults_of_values,

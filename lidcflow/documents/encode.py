@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from lidcflow.dicom.quiet import quiet
 from lidcflow.documents.key_objects import key_objects
-from lidcflow.documents.source import document_source
+from lidcflow.documents.source_header import document_source
 from lidcflow.documents.structured_report import structured_report
 from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT
 from lidcflow.report.recommendation import Recommendation

@@ -12,7 +12,7 @@ from pydicom.sr.codedict import codes
 
 from lidcflow.documents.making import completed, making_of, observer_of
 from lidcflow.documents.sentences import description
-from lidcflow.documents.source import Source
+from lidcflow.documents.source_header import Source
 from lidcflow.report.recommendation import Recommendation, SourceImage
 
 References = dict[str, list[int]]

@@ -11,7 +11,7 @@ from pydicom.sr.codedict import codes
 
 from lidcflow.documents.identity import copy_identity
 from lidcflow.documents.sentences import series_description
-from lidcflow.documents.source import Source, local_time
+from lidcflow.documents.source_header import Source, local_time
 from lidcflow.documents.uids import Kind, device_uid, instance_uid, series_uid
 from lidcflow.report.recommendation import Recommendation
 

@@ -29,7 +29,7 @@ from pydicom.sr.coding import Code
 from lidcflow.documents.key_objects import References, evidence_of, key_images, references_of
 from lidcflow.documents.making import PRODUCT, completed, making_of, observer_of, release_words
 from lidcflow.documents.sentences import description, range_words, slice_words
-from lidcflow.documents.source import Source
+from lidcflow.documents.source_header import Source
 from lidcflow.documents.uids import tracking_uid
 from lidcflow.report.recommendation import Recommendation, SliceRange, SliceReading, VolumeFacts
 

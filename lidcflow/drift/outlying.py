@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lidcflow.drift.distance import coordinates
+from lidcflow.drift.measures import HU_EDGES, NUMBERS, TURNED, WORDS, Heights, Measured
 from lidcflow.drift.profile import Profile
 from lidcflow.drift.quantities import centres
-from lidcflow.drift.series import HU_EDGES, NUMBERS, TURNED, WORDS, Heights, Measured
 from lidcflow.report.recommendation import SeriesWarning
 
 FALSE_WARNINGS, DISTANCES = 0.01, 3

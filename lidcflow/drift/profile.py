@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from lidcflow.drift.series import NUMBERS, WORDS, Measured
+from lidcflow.drift.measures import NUMBERS, WORDS, Measured
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.stats.estimate import Record
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lidcflow.drift.measures import HU_EDGES, NUMBERS, WORDS, Measured
 from lidcflow.drift.profile import Profile
 from lidcflow.drift.record import Side
-from lidcflow.drift.series import HU_EDGES, NUMBERS, WORDS, Measured
 from lidcflow.volume.sectors import sector_slices
 
 SCORE_EDGES = np.linspace(0, 1, 101)

@@ -11,7 +11,7 @@ import numpy as np
 from lidcflow.evaluate.froc import froc, range_figures
 from lidcflow.evaluate.record import Bin, Contestant, ReleaseEvaluation, SectorFigures, SliceFigures
 from lidcflow.evaluate.review import found_at_even_steps, found_by_rank, patients_of_nodules, review_figures
-from lidcflow.evaluate.slices import Rows, at_equal_shares, slice_figures
+from lidcflow.evaluate.slice_metrics import Rows, at_equal_shares, slice_figures
 from lidcflow.evaluate.subgroups import subgroups
 from lidcflow.evaluate.truth import HeldOutStudies
 from lidcflow.release.record import ReleaseRecord

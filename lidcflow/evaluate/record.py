@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from lidcflow.evaluate.feedback import FeedbackFigures
+from lidcflow.evaluate.reader_marks import FeedbackFigures
 from lidcflow.notice import STATEMENT
 from lidcflow.stats.estimate import ClassCounts, Estimate, Record
 

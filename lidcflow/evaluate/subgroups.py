@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lidcflow.evaluate.record import Subgroup
 from lidcflow.evaluate.review import found_by_rank, patients_of_nodules, review_figures
-from lidcflow.evaluate.slices import Rows, slice_figures
+from lidcflow.evaluate.slice_metrics import Rows, slice_figures
 from lidcflow.evaluate.truth import Finding, HeldOutStudies
 from lidcflow.stats.bootstrap import Floats, draw_patients
 from lidcflow.volume.sectors import sector_of

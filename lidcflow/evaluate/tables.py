@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lidcflow.evaluate.feedback import FeedbackFigures
 from lidcflow.evaluate.froc import FALSE_RANGES, froc_key
+from lidcflow.evaluate.reader_marks import FeedbackFigures
 from lidcflow.evaluate.record import Contestant, ReleaseEvaluation, SliceFigures, Subgroup
 from lidcflow.evaluate.review import REVIEWED
 from lidcflow.stats.estimate import Estimate

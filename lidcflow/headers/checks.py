@@ -13,9 +13,9 @@ from lidcflow.dicom.records import VerdictReason
 from lidcflow.dicom.syntaxes import PixelLayout, pixel_layout, why_refused
 from lidcflow.dicom.values import LONGEST_UID, is_uid, names_instance
 from lidcflow.errors import SeriesRefused
+from lidcflow.headers.concerned import images_concerned, show_value
 from lidcflow.headers.header import Header
 from lidcflow.headers.modalities import CT, class_name
-from lidcflow.headers.offenders import images_concerned, show_value
 
 MATRIX_LIMITS = 16, 4096
 RESCALE_LIMIT = 1e6

@@ -20,9 +20,9 @@ from lidcflow.dicom.values import integer_of, is_uid, numbers_of, seconds_of
 from lidcflow.errors import SeriesRefused, SourceError
 from lidcflow.headers.fingerprint import new_salt, seal_of
 from lidcflow.headers.header import Header, Outcome, header_of
+from lidcflow.pacs.address import INSTANCES, parse_address
 from lidcflow.pacs.client import NotFound, Pacs
 from lidcflow.pacs.generations import generations
-from lidcflow.pacs.places import INSTANCES, parse_address
 from lidcflow.pacs.query import INSTANCE, STUDY, Item, search, text_in, values_of
 from lidcflow.pacs.retrieve import bounds_of, instances, metadata
 from lidcflow.privacy import hash_patient_id

@@ -5,8 +5,8 @@ from __future__ import annotations
 from lidcflow.dicom.values import is_uid
 from lidcflow.errors import PacsError, SourceError
 from lidcflow.inbox.delivery import Delivery, Sighting, instance_set
+from lidcflow.pacs.address import PacsPlace, PacsService
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import PacsPlace, PacsService
 from lidcflow.pacs.query import instance_uids, query_series
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from lidcflow.errors import PacsError, SourceError
+from lidcflow.pacs.address import PacsService
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import PacsService
 
 PROBE_RETRIES = 1
 """A probe that finds a service away takes two timeouts, not the patience that one delivery deserves."""

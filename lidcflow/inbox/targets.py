@@ -10,8 +10,8 @@ from pathlib import Path
 from lidcflow.config import Access
 from lidcflow.documents.write import write_documents
 from lidcflow.errors import ConfigError, PacsError, ResourceError
+from lidcflow.pacs.address import PacsService
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import PacsService
 from lidcflow.source.places import PacsSource, parse_source
 
 

@@ -163,6 +163,6 @@ def _numbered(kind: str, number: int, data: bytes) -> str:
 def _read_dicom(files: Sequence[Path], on_file: Callable[[], None]) -> Book:
     if not files:
         return Book()
-    from lidcflow.labels.dicom import read_dicom  # highdicom takes half a second, and most sources hold no DICOM
+    from lidcflow.labels.from_dicom import read_dicom  # highdicom takes half a second, and most sources hold no DICOM
 
     return read_dicom(files, on_file)

@@ -8,9 +8,9 @@ from typing import Any
 
 from lidcflow.config.service import Since
 from lidcflow.errors import PacsError, SourceError
+from lidcflow.pacs.address import PacsService
 from lidcflow.pacs.client import NotFound, Pacs
 from lidcflow.pacs.feed import Position, StudyChange, feed_of, newest_change, number_of_page, read_feed, studies_there
-from lidcflow.pacs.places import PacsService
 
 JUST_BEFORE = timedelta(hours=1)
 """How far back *now* reaches in a feed: the study whose arrival led to the first look is one of these."""

@@ -13,9 +13,9 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from lidcflow.errors import ConfigError, PacsError, SourceError
+from lidcflow.pacs.address import PacsService
 from lidcflow.pacs.body import bounded, decoded
 from lidcflow.pacs.pace import Pace, PacedTransport, paced
-from lidcflow.pacs.places import PacsService
 from lidcflow.pacs.retry import PASSING, Excess, FailureCount, Passing, unavailable_error
 from lidcflow.pacs.xml_model import json_of_xml
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from lidcflow.dicom.values import is_uid
 from lidcflow.errors import SourceError
+from lidcflow.pacs.address import PacsPlace
 from lidcflow.pacs.client import NotFound, Pacs
-from lidcflow.pacs.places import PacsPlace
 from lidcflow.pacs.query import INSTANCE, STUDY, Item, number_in, query_series, search, text_in
 
 STUDY_INSTANCES = "00201208"

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from lidcflow.dicom.values import integer_of, is_uid, text_of
 from lidcflow.errors import SourceError
+from lidcflow.pacs.address import PacsPlace
 from lidcflow.pacs.client import NotFound, Pacs
-from lidcflow.pacs.places import PacsPlace
 from lidcflow.pacs.retry import unavailable_error
 
 PAGE = 1000

@@ -7,7 +7,7 @@ import time
 import httpx
 
 from lidcflow.errors import PacsError, PacsUnavailable
-from lidcflow.pacs.places import PacsService
+from lidcflow.pacs.address import PacsService
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 30.0
 

@@ -14,7 +14,7 @@ from skimage.draw import polygon
 
 from lidcflow.labels.lidc import Contour, LidcNodule, LidcReading, LidcScan
 from lidcflow.phantom.grid import Grid
-from lidcflow.phantom.nodules import MeanRatings, Patch
+from lidcflow.phantom.lesions import MeanRatings, Patch
 
 MARGIN_PIXELS = 6
 OUTLINE_PIXELS = 0.5

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from lidcflow.phantom.grid import Grid
-from lidcflow.phantom.nodules import Lesion, MeanRatings, Patch, tissue_of
+from lidcflow.phantom.lesions import Lesion, MeanRatings, Patch, tissue_of
 from lidcflow.phantom.shapes import Waves, random_waves
 
 BENIGN, MALIGNANT = 1, 2

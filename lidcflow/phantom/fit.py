@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lidcflow.phantom.anatomy import lung_distance
 from lidcflow.phantom.chest import Chest, ChestFrame, random_frame
-from lidcflow.phantom.nodules import Outline
+from lidcflow.phantom.lesions import Outline
 
 FIRST_TRIES, NEAR_TRIES = 40, 30
 WIDEST_BUMP_MM = 22.0

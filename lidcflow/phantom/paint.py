@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lidcflow.phantom.capsules import capsule_cover
 from lidcflow.phantom.grid import Grid
-from lidcflow.phantom.nodules import Lesion, Outline, Patch, Tissue
+from lidcflow.phantom.lesions import Lesion, Outline, Patch, Tissue
 
 SOFT_TISSUE_HU = -300.0
 LIFT_HU = 110.0

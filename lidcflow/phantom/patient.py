@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from lidcflow.labels.lidc import LidcNodule, LidcScan, nodules_of
 from lidcflow.phantom.chest import random_chest, random_frame
 from lidcflow.phantom.contours import ConsensusOutline, consensus_outline, mean_ratings
-from lidcflow.phantom.dicom import SeriesHeader
+from lidcflow.phantom.dicom_files import SeriesHeader
 from lidcflow.phantom.fit import fit_chest
 from lidcflow.phantom.grid import Enlarger, Grid
-from lidcflow.phantom.nodules import Lesion, tissue_of
+from lidcflow.phantom.lesions import Lesion, tissue_of
 from lidcflow.phantom.render import Painter, Scene, sample_anatomy
 from lidcflow.phantom.scanner import Detector, random_protocol
 from lidcflow.phantom.scene import build_scene, generator

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lidcflow.phantom.chest import random_chest, random_frame
 from lidcflow.phantom.findings import BENIGN, MALIGNANT, random_lesion
 from lidcflow.phantom.grid import Enlarger, Grid
-from lidcflow.phantom.nodules import Lesion
+from lidcflow.phantom.lesions import Lesion
 from lidcflow.phantom.render import Anatomy, Painter, random_lung_points, sample_anatomy
 from lidcflow.phantom.scanner import Detector, Protocol, random_protocol
 from lidcflow.phantom.scene import build_scene, generator

@@ -14,7 +14,7 @@ from lidcflow.phantom.anatomy import PlaneFields, plane_fields
 from lidcflow.phantom.capsules import capsule_cover
 from lidcflow.phantom.chest import Chest
 from lidcflow.phantom.grid import Enlarger, Grid
-from lidcflow.phantom.nodules import Lesion
+from lidcflow.phantom.lesions import Lesion
 from lidcflow.phantom.paint import paint_lesion
 from lidcflow.phantom.vessels import Tubes
 

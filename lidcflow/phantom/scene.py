@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numpy.random import PCG64, Generator, SeedSequence
 
 from lidcflow.phantom.chest import Chest
-from lidcflow.phantom.nodules import Lesion
+from lidcflow.phantom.lesions import Lesion
 from lidcflow.phantom.render import Anatomy, Scene, lung_volume_ml, random_lung_points
 from lidcflow.phantom.vessels import grow_tubes
 

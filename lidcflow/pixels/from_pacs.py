@@ -20,8 +20,8 @@ from lidcflow.errors import SeriesRefused
 from lidcflow.headers.checks import are_readable, are_whole
 from lidcflow.headers.fingerprint import salt_of, seal_of
 from lidcflow.headers.header import Header, header_of
+from lidcflow.pacs.address import INSTANCES, parse_address, split_instance
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import INSTANCES, parse_address, split_instance
 from lidcflow.pacs.retrieve import bounds_of, deleted_refusal, instances
 from lidcflow.pixels.padding import check_excess
 

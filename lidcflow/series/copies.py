@@ -13,8 +13,8 @@ from lidcflow.dicom.records import SourceSlice, VerdictReason
 from lidcflow.errors import SeriesRefused
 from lidcflow.headers import checks
 from lidcflow.headers.checks import are_ct, series_refusal
+from lidcflow.headers.concerned import images_concerned, named
 from lidcflow.headers.header import Header
-from lidcflow.headers.offenders import images_concerned, named
 from lidcflow.pixels.compare import Pair, differing
 from lidcflow.pixels.encoded import raw_pixels
 from lidcflow.series.concatenation import are_parts, ordered_parts

@@ -17,9 +17,9 @@ from lidcflow.dicom.syntaxes import PixelLayout, is_lossy, pixel_layout
 from lidcflow.dicom.values import is_uid, series_name
 from lidcflow.errors import SeriesRefused
 from lidcflow.headers import checks
+from lidcflow.headers.concerned import images_concerned
 from lidcflow.headers.header import Header
 from lidcflow.headers.modalities import other_kind
-from lidcflow.headers.offenders import images_concerned
 from lidcflow.pixels.noticed import UNSPECIFIED_UNITS
 from lidcflow.pixels.padding import excess_flags
 from lidcflow.privacy import hash_patient_id

@@ -19,8 +19,8 @@ from lidcflow.dicom.geometry import (
 )
 from lidcflow.dicom.records import VerdictReason
 from lidcflow.headers.checks import series_refusal
+from lidcflow.headers.concerned import ABSENT, images_concerned, named
 from lidcflow.headers.header import Header
-from lidcflow.headers.offenders import ABSENT, images_concerned, named
 from lidcflow.series.stacks import LEAST_OF_A_STACK, MAX_GAP, codes_of, is_whole, lie_in_each_other, steps_of
 from lidcflow.series.strays import are_strays, lean_of_line_deg, on_one_line
 

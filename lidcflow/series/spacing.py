@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from lidcflow.config import PreprocessConfig
 from lidcflow.dicom.records import VerdictReason
 from lidcflow.headers.checks import series_refusal
+from lidcflow.headers.concerned import named
 from lidcflow.headers.header import Header
-from lidcflow.headers.offenders import named
 from lidcflow.series.stacks import EVEN_WITHIN, MAX_GAP, are_gaps, is_even
 
 MIN_SLICES = 8

@@ -6,7 +6,7 @@ from typing import BinaryIO, NamedTuple
 
 from lidcflow.config import Access
 from lidcflow.objects import IDC, is_object_url, split_url
-from lidcflow.pacs.places import is_pacs
+from lidcflow.pacs.address import is_pacs
 from lidcflow.source.bucket import open_object
 
 

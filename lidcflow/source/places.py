@@ -12,8 +12,8 @@ from lidcflow.config import Access
 from lidcflow.dicom.records import Collection
 from lidcflow.errors import EmptySource, SourceError
 from lidcflow.objects import S3, split_url
+from lidcflow.pacs.address import PacsPlace, PacsService, is_pacs, parse_address, series_url
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import PacsPlace, PacsService, is_pacs, parse_address, series_url
 from lidcflow.pacs.query import query_series
 from lidcflow.source import idc
 from lidcflow.source.bucket import list_bucket

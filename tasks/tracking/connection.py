@@ -22,7 +22,7 @@ from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from lidcflow.catalog.locks import relocate_tracking
-from lidcflow.config.checks import without_credentials, without_passwords
+from lidcflow.config.validators import without_credentials, without_passwords
 from lidcflow.errors import ResourceError, TrackingUnavailable
 from tasks.tracking.place import Tracking as Tracking
 from tasks.tracking.place import is_there as is_there

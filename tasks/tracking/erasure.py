@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from lidcflow.erase.files import is_inside
+from lidcflow.erase.workspace_files import is_inside
 from lidcflow.errors import ErasureError
 from tasks.tracking.connection import Tracking, connect, is_there, local_path
 from tasks.tracking.registry import ERASED_TAG

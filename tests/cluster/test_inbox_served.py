@@ -166,7 +166,9 @@ def test_readers_that_are_killed_come_back_and_read(served, ct_series, tmp_path)
     served.answer(ct_series(tmp_path / "after", patient_id="P5"))
     (successor,) = served.loaded()
     service = next(
-        one for one in psutil.Process(successor).parents() if "flows.service.readers" in " ".join(one.cmdline())
+        one
+        for one in psutil.Process(successor).parents()
+        if "flows.service.inference_cluster" in " ".join(one.cmdline())
     )
     service.kill()
     served.wait_for(lambda: "readers: started again" in served.output.read_text(), ANSWER_LIMIT_S)

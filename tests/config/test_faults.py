@@ -12,8 +12,8 @@ from flows.cli import app
 from lidcflow.catalog.database import Database, engine_of, redacted_url
 from lidcflow.catalog.locks import advisory_lock
 from lidcflow.config import Config, without_secrets
-from lidcflow.config.checks import MOST_BYTES, without_passwords
 from lidcflow.config.file import load_config
+from lidcflow.config.validators import MOST_BYTES, without_passwords
 from lidcflow.errors import ConfigError, ResourceError, StoreError
 from tasks.tracking.connection import Tracking, connect
 

@@ -15,7 +15,7 @@ from pydicom.uid import RLELossless
 
 from lidcflow.config import Access, PreprocessConfig
 from lidcflow.dicom.encoding import encoding_of, start_of
-from lidcflow.documents.source import source_header
+from lidcflow.documents.source_header import source_header
 from lidcflow.headers.cache import HeaderCache
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.privacy import PUBLIC_KEY

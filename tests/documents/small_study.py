@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 
 from lidcflow.config import Access, InferConfig, PreprocessConfig
 from lidcflow.dicom.records import Series
-from lidcflow.documents.source import source_header
+from lidcflow.documents.source_header import source_header
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.report.rank import not_evaluated, recommend

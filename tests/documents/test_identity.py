@@ -13,7 +13,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 from lidcflow.config import Access
 from lidcflow.dicom.quiet import quiet
 from lidcflow.documents.encode import made_documents
-from lidcflow.documents.source import check_one_subject, document_source, source_header
+from lidcflow.documents.source_header import check_one_subject, document_source, source_header
 from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT, gets_documents, write_documents
 from lidcflow.errors import DocumentError
 from lidcflow.source.files import SourceFile

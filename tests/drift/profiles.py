@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from lidcflow.drift.measures import HU_EDGES, Measured
 from lidcflow.drift.profile import profile_of
 from lidcflow.drift.quantities import Recent
-from lidcflow.drift.series import HU_EDGES, Measured
 
 SLICES = 8
 LUNG = np.array([0.2, 0.4, 0.5, 0.6, 0.6, 0.5, 0.5, 0.4, 0.3, 0.1])

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lidcflow.drift.measures import HU_EDGES, hu_histogram, measure_series
 from lidcflow.drift.outlying import reference_limits, warnings_of
-from lidcflow.drift.series import HU_EDGES, hu_histogram, measure_series
 from tests.drift.profiles import measured, profile
 from tests.report.conftest import make_record  # noqa: F401
 

@@ -2,7 +2,7 @@ import pytest
 
 from flows.phantom import write_phantoms
 from lidcflow.errors import SourceError
-from lidcflow.phantom.series import choose_scans, series_folder
+from lidcflow.phantom.scans import choose_scans, series_folder
 
 
 def test_images_that_are_no_phantom_are_kept_and_a_draft_of_an_ended_worker_is_removed(tmp_path):

@@ -12,10 +12,10 @@ import pytest
 from lidcflow.config.service import PacsConfig
 from lidcflow.errors import PacsError, SeriesRefused
 from lidcflow.pacs import client, query, retrieve, retry
+from lidcflow.pacs.address import PacsPlace, PacsService, series_url
 from lidcflow.pacs.body import decoded
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.feed import Position, read_feed
-from lidcflow.pacs.places import PacsPlace, PacsService, series_url
 from lidcflow.pacs.query import instance_uids, query_series
 from lidcflow.pacs.retrieve import bounds_of, instances, read_parts
 from lidcflow.pacs.retry import Excess, Passing

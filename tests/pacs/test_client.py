@@ -14,8 +14,8 @@ from pydicom.uid import generate_uid
 from lidcflow.config.service import PacsConfig
 from lidcflow.errors import ConfigError, PacsError, SourceError
 from lidcflow.pacs import retry
+from lidcflow.pacs.address import PacsPlace, PacsService
 from lidcflow.pacs.client import NotFound, Pacs
-from lidcflow.pacs.places import PacsPlace, PacsService
 from lidcflow.pacs.query import instance_uids, query_series
 from tests.dicomweb_server import Answer, cut, dicomweb_server, every, first, hanging
 

@@ -10,8 +10,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 
 from lidcflow.config import PreprocessConfig
 from lidcflow.dicom.records import VerdictReason
+from lidcflow.erase.refusals import without_erased
 from lidcflow.erase.subject import Subject
-from lidcflow.erase.verdicts import without_erased
 from lidcflow.errors import EmptySource, PacsError, SeriesRefused
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.pacs import retry

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lidcflow.evaluate.slices import Rows, slice_figures
+from lidcflow.evaluate.slice_metrics import Rows, slice_figures
 from lidcflow.stats.bootstrap import estimate
 from lidcflow.stats.metrics import log_loss, slice_auroc
 from lidcflow.stats.paired import Sample, auroc_draws, calibration_error_draws, log_loss_draws

@@ -3,9 +3,9 @@
 import pytest
 from packaging.requirements import Requirement
 
-from flows.service import checks
-from flows.service.checks import Level
+from flows.service import machine_checks
 from flows.service.doctor import examine
+from flows.service.machine_checks import Level
 from lidcflow.config import Config
 
 
@@ -29,9 +29,9 @@ def test_doctor_warns_of_a_port_in_use_and_names_its_key(tmp_path, taken_port):
 
 
 def test_doctor_knows_the_versions_that_break_things():
-    assert checks.misfit(Requirement("sqlalchemy<1")).endswith("(2.1 silently stops Prefect's scheduler)")
-    assert checks.misfit(Requirement("no-such-package")) == "no-such-package must be installed"
-    assert checks.misfit(Requirement("fastapi<0.151")) == ""
+    assert machine_checks.misfit(Requirement("sqlalchemy<1")).endswith("(2.1 silently stops Prefect's scheduler)")
+    assert machine_checks.misfit(Requirement("no-such-package")) == "no-such-package must be installed"
+    assert machine_checks.misfit(Requirement("fastapi<0.151")) == ""
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.service.named_server import check_named_server, named_server
-from lidcflow.config.checks import without_credentials
+from lidcflow.config.validators import without_credentials
 from lidcflow.errors import ResourceError
 
 HTML = b"<!doctype html><title>somebody else</title>"

@@ -13,7 +13,7 @@ from lidcflow.phantom import check_space, choose_scans, is_current, series_folde
 from lidcflow.phantom.anatomy import lung_distance
 from lidcflow.phantom.chest import random_chest, random_frame
 from lidcflow.phantom.contours import consensus_outline, mean_ratings
-from lidcflow.phantom.dicom import derived_uid, instance_number, series_dataset, slice_bytes, stored_values
+from lidcflow.phantom.dicom_files import derived_uid, instance_number, series_dataset, slice_bytes, stored_values
 from lidcflow.phantom.fit import fit_chest
 from lidcflow.phantom.grid import Enlarger, Grid
 from lidcflow.phantom.patient import build_phantom, random_header
@@ -179,7 +179,7 @@ def test_a_writer_that_fails_leaves_nothing(short_scan, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("lidcflow.phantom.series.slice_bytes", fail)
+    monkeypatch.setattr("lidcflow.phantom.scans.slice_bytes", fail)
 
     with pytest.raises(OSError, match="disk full"):
         write_phantom(short_scan, tmp_path, seed=0)

@@ -4,8 +4,8 @@ import pydicom
 import pytest
 from pydicom.config import disable_value_validation
 
+from lidcflow.erase.refusals import erased_uids, without_erased
 from lidcflow.erase.subject import Subject
-from lidcflow.erase.verdicts import erased_uids, without_erased
 from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from lidcflow.series.find import VerdictReason, index_folder
 

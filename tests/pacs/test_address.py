@@ -3,7 +3,7 @@ import pytest
 from lidcflow.config import Access
 from lidcflow.config.service import PacsConfig
 from lidcflow.errors import SourceError
-from lidcflow.pacs.places import parse_address, series_url
+from lidcflow.pacs.address import parse_address, series_url
 
 ACCESS = Access(pacs={"main": PacsConfig(url="https://pacs.example.org/dicom-web/")})
 

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from lidcflow.erase.files import VALIDATION_ROWS, kept_trainings
+from lidcflow.erase.workspace_files import VALIDATION_ROWS, kept_trainings
 from lidcflow.learn import train
 
 

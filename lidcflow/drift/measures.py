@@ -120,7 +120,7 @@ class Measured:
     hu : (bins,) array of float64
         Share of the voxels that are not air in each bin of `HU_EDGES`.
     heights : (2, 10) array of float64
-        From `lidcflow.drift.series`.
+        From `lidcflow.drift.measures`.
     """
 
     numbers: dict[str, float | None]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from flows.service import places
+from flows.service import place_checks
 from flows.service.doctor import examine
-from flows.service.places import check_places, release_fault, source_faults, target_faults
+from flows.service.place_checks import check_places, release_fault, source_faults, target_faults
 from flows.service.status import status_of
 from flows.service.up import run_services
 from lidcflow.config import Config
@@ -96,7 +96,7 @@ def test_an_inbox_that_no_release_can_ever_read_is_refused_and_one_that_waits_fo
 
 def test_the_release_is_checked_in_another_process_with_the_same_answer(site):
     with pytest.raises(ReleaseError, match="there must be a release, got none"):
-        places.check_release(site())
+        place_checks.check_release(site())
 
-    assert places.check_release(site(inbox=None)) is None
+    assert place_checks.check_release(site(inbox=None)) is None
     assert list(source_faults(site(inbox=None))) == []

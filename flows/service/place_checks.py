@@ -84,7 +84,7 @@ def check_release(config: Config) -> str | None:
     """
     if not config.inboxes:
         return None
-    command = [sys.executable, "-P", "-m", "flows.service.places"]
+    command = [sys.executable, "-P", "-m", "flows.service.place_checks"]
     try:
         done = subprocess.run(
             command,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lidcflow.evaluate.slices import Rows, at_equal_shares, slice_figures
+from lidcflow.evaluate.slice_metrics import Rows, at_equal_shares, slice_figures
 from lidcflow.stats.bootstrap import draw_patients
 from lidcflow.stats.calibration import calibration_bins
 from lidcflow.stats.estimate import Estimate

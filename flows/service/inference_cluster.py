@@ -1,4 +1,4 @@
-"""A cluster that keeps the models loaded between inferences: ``python -P -m flows.service.readers``.
+"""A cluster that keeps the models loaded between inferences: ``python -P -m flows.service.inference_cluster``.
 
 Its configuration comes in a variable.
 """

@@ -6,7 +6,7 @@ import pytest
 from lidcflow.phantom.capsules import Capsules, capsule_cover
 from lidcflow.phantom.findings import BENIGN, MALIGNANT, BlobOutline, random_lesion, random_ratings
 from lidcflow.phantom.grid import Grid
-from lidcflow.phantom.nodules import Lesion, MeanRatings, tissue_of
+from lidcflow.phantom.lesions import Lesion, MeanRatings, tissue_of
 from lidcflow.phantom.paint import paint_lesion
 from lidcflow.phantom.scene import generator
 from lidcflow.phantom.shapes import random_waves

@@ -4,7 +4,7 @@ import pytest
 from prefect import flow
 from prefect.settings import get_current_settings
 
-from flows.service.runs import last_runs
+from flows.service.flow_runs import last_runs
 from lidcflow.errors import ResourceError
 
 

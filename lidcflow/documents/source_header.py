@@ -17,8 +17,8 @@ from lidcflow.dicom.records import VerdictReason
 from lidcflow.dicom.values import integer_of, is_uid, names_instance, text_of
 from lidcflow.documents.identity import KEYWORDS
 from lidcflow.errors import DocumentError, ResourceError
+from lidcflow.pacs.address import parse_address, split_instance
 from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.places import parse_address, split_instance
 from lidcflow.pacs.retrieve import metadata
 from lidcflow.report.recommendation import Recommendation
 from lidcflow.source.files import SourceFile

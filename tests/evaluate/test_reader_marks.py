@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lidcflow.evaluate.feedback import feedback_figures
 from lidcflow.evaluate.page import render_evaluation
+from lidcflow.evaluate.reader_marks import feedback_figures
 from lidcflow.report.marks import Mark
 
 

@@ -16,7 +16,7 @@ from lidcflow.dicom.records import SYNTHETIC_MANUFACTURER
 from lidcflow.errors import ResourceError, SourceError
 from lidcflow.files import whole_folder
 from lidcflow.labels.lidc import LidcScan, lidc_scans
-from lidcflow.phantom.dicom import instance_number, series_dataset, slice_bytes, stored_values
+from lidcflow.phantom.dicom_files import instance_number, series_dataset, slice_bytes, stored_values
 from lidcflow.phantom.patient import DOMAIN, MATRIX, build_phantom, version
 from lidcflow.phantom.scene import generator
 

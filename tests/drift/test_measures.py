@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lidcflow.drift.series import Heights, heights_of
+from lidcflow.drift.measures import Heights, heights_of
 
 
 def test_shares_are_of_what_is_not_air_and_an_uneven_number_of_slices_is_divided():

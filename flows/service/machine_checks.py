@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from flows.environment import variables
 from flows.service.inbox_status import is_missing_sqlite
 from flows.service.lock import served
-from flows.service.places import release_fault, source_faults, target_faults
+from flows.service.place_checks import release_fault, source_faults, target_faults
 from flows.service.schedules import scheduled
 from flows.service.servers import check_ports
 from flows.service.status import nearest_folder
@@ -30,9 +30,9 @@ from lidcflow.errors import LidcflowError, ResourceError
 from lidcflow.labels.lidc import lidc_scans
 from lidcflow.learn.backbones import RESNET50_FILE, describe_backbone
 from lidcflow.learn.engines import require_engine
+from lidcflow.pacs.address import PacsService
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.feed import check_feed
-from lidcflow.pacs.places import PacsService
 from lidcflow.privacy import KEY_FILE, SECRET_VARIABLE
 
 LIDC_SERIES = 1018
