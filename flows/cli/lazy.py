@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from flows.pipeline import pipeline as pipeline
     from flows.preprocess import preprocess as preprocess
     from flows.repair import repair as repair
+    from flows.reports import server as server
     from flows.retrain import retrain as retrain
+    from flows.service import doctor as doctor
+    from flows.service import up as up
     from flows.service.deploy import deploy as deploy
     from flows.service.machine_checks import Level as Level
     from flows.service.status import status_of as status_of
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from lidcflow.catalog.series import Catalog as Catalog
     from lidcflow.erase.subject import Subject as Subject
     from lidcflow.erase.tombstones import tombstones_in as tombstones_in
+    from lidcflow.evaluate import tables as tables
     from lidcflow.labels.lidc import nodules_of as nodules_of
     from lidcflow.labels.slices import StoredLabelRow as StoredLabelRow
     from lidcflow.labels.slices import all_label_rows as all_label_rows

@@ -56,7 +56,7 @@ def test_each_command_is_listed_with_the_first_sentence_of_its_own_help():
 def test_every_module_of_a_command_is_listed():
     modules = {file.stem for file in Path(inspect.getfile(load_command)).parent.glob("*.py")}
 
-    assert modules - set(COMMANDS) == {"__init__", "lazy", "options", "output", "progress", "session", "sources"}
+    assert modules - set(COMMANDS) == {"__init__", "bars", "lazy", "options", "output", "session", "source_lines"}
 
 
 def test_the_help_lists_every_command_in_order(lidcflow):
