@@ -47,12 +47,12 @@ import sys, time
 from pathlib import Path
 from lidcflow.config.file import load_config
 config = load_config(Path(sys.argv[1]))
-from flows.service.poller import look
-look(config)
+from flows.service.poller import poll_sources
+poll_sources(config)
 print(time.process_time())
 for _ in range(int(sys.argv[2])):
     began_s = time.process_time()
-    look(config)
+    poll_sources(config)
     print(time.process_time() - began_s)
 """
 

@@ -23,7 +23,7 @@ from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from flows.service.servers import REPORTS_CONFIG
+from flows.environment import WHOLE_CONFIG
 from lidcflow.config import Config
 from lidcflow.config.file import load_config
 from lidcflow.learn.snapshot import Snapshot
@@ -164,7 +164,7 @@ def reports_server(config: Config) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "flows.reports.server"]
     served = config.model_copy(update={"serve": config.serve.model_copy(update={"reports_port": port})})
-    with running(command, {REPORTS_CONFIG: served.model_dump_json()}, f"http://127.0.0.1:{port}"):
+    with running(command, {WHOLE_CONFIG: served.model_dump_json()}, f"http://127.0.0.1:{port}"):
         yield f"http://127.0.0.1:{port}"
 
 

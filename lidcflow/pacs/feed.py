@@ -82,7 +82,7 @@ def read_feed(pacs: Pacs, position: Position, today: date) -> tuple[list[StudyCh
     pacs : Pacs
         The service; its settings say whether it has a feed.
     position : Position
-        From `lidcflow.pacs.backlog.begin` the first time; from ``Position()`` all that is there is told once.
+        From `lidcflow.pacs.backlog.read_backlog` the first time; from ``Position()`` all that is there is told once.
     today : date
         Day of the PACS: polling looks at studies of the last ``poll_days`` days.
 

@@ -21,7 +21,7 @@ SUPERVISOR = """
 import os, sys
 from pathlib import Path
 from flows.service import supervisor
-from flows.service.processes import Service
+from flows.service.processes import ServiceProcess
 
 supervisor.RESTART_DELAYS_S = (0.1,) * 9
 with supervisor.Supervisor(lambda *_: None) as running:
@@ -29,7 +29,7 @@ with supervisor.Supervisor(lambda *_: None) as running:
         log = Path(sys.argv[1], f"{name}.log")
         environment = {**os.environ, "SERVED_BY_LIDCFLOW": sys.argv[1]}
         running.start(
-            Service(name=name, arguments=("-c", program), environment=environment, log=log, grace_s=1.0)
+            ServiceProcess(name=name, arguments=("-c", program), environment=environment, log=log, grace_s=1.0)
         )
     running.watch()
 """

@@ -303,7 +303,7 @@ def test_a_workspace_on_a_disk_of_this_machine_is_doubted_and_a_mounted_one_is_n
             self.mountpoint, self.fstype = mountpoint, fstype
 
     monkeypatch.setattr(
-        "flows.service.deploy.psutil.disk_partitions",
+        "flows.service.profiles.psutil.disk_partitions",
         lambda **_: [Mount("/", "ext4"), Mount(str(tmp_path / "nfs"), "nfs4")],
     )
 

@@ -19,9 +19,9 @@ time.sleep(%s)
 PARENT = """
 import os, sys, time
 from pathlib import Path
-from flows.service.processes import Guarded, Service
+from flows.service.processes import Guarded, ServiceProcess
 program, log = sys.argv[1], Path(sys.argv[2])
-it = Guarded(Service(name="it", arguments=("-c", program), environment=dict(os.environ), log=log, grace_s=0.2))
+it = Guarded(ServiceProcess(name="it", arguments=("-c", program), environment=dict(os.environ), log=log, grace_s=0.2))
 time.sleep(60)
 """
 
