@@ -5,11 +5,11 @@
 The older commit is checked out beside the tree by `git worktree` and runs in the same environment. Both trees run the
 whole job on the same synthetic CT. Printed is whether
 
-- the volumes of both are equal byte for byte, and so are the features that the trainings kept,
-- the figures of both releases are equal, and the ranges that both recommend,
+- the voxels and features of both are equal byte for byte,
+- the records of both releases are equal, and the recommendations for the new studies,
 - this tree finds the older workspace's series, release and trainings: a second run of the whole job in it makes no
   volume, trains no sector, and registers nothing,
-- `status`, `releases`, `doctor`, `labels`, `evaluate` and `repair` work on the older workspace.
+- `status`, `releases`, `snapshots`, `doctor`, `evaluate`, `drift` and `repair` work on the older workspace.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 MAIN = "from flows.cli import main; main()"
-COMMANDS = (("status",), ("releases",), ("doctor",), ("labels", "lidc"), ("evaluate",), ("repair",))
-DERIVED = {"run_id", "created", "volume", "path", "generated_by", "seconds", "uri"}
-"""Keys whose values name a run, a moment or a folder."""
+COMMANDS = ("status", "releases", "snapshots", "doctor", "evaluate", "drift", "repair")
+DERIVED = {"created", "sha256", "model_sha256", "generated_by", "report", "run_id"}
+"""Keys of release records and recommendations whose values name a run, a moment or a folder."""
 
 
 def main() -> None:
@@ -39,9 +40,9 @@ def main() -> None:
         folder = options.keep or Path(scratch)
         older, newer = folder / "older", folder / "newer"
         with checked_out(options.commit) as tree:
-            made_older = demo(tree, older, options.series)
-        made_newer = demo(ROOT, newer, options.series)
-        rows = [*compared(older, newer, made_older, made_newer), *opened(older, options.series)]
+            demo(tree, older, options.series)
+        demo(ROOT, newer, options.series)
+        rows = [*compared(older, newer), *opened(older, options.series)]
     for name, holds in rows:
         print(f"{'yes' if holds else 'NO ':3}  {name}")
     sys.exit(not all(holds for _, holds in rows))
@@ -88,36 +89,39 @@ def demo(tree: Path, folder: Path, series: int) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def compared(older: Path, newer: Path, first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str, bool]]:
+def compared(older: Path, newer: Path) -> list[tuple[str, bool]]:
     """Return what the two workspaces have in common."""
     return [
-        ("volumes are equal byte for byte", chunks_of(older) == chunks_of(newer) != {}),
-        ("figures of the releases are equal", figures_of(first) == figures_of(second)),
-        ("recommendations are equal", essence(first["infer"]) == essence(second["infer"])),
+        (name, found(older) == found(newer) != {})
+        for name, found in (
+            ("voxels and features are equal byte for byte", chunks_of),
+            (
+                "the releases are equal: figures, threshold, sectors, gate",
+                partial(facts_of, name="release.json"),
+            ),
+            ("recommendations are equal", partial(facts_of, name="recommendations.json")),
+        )
     ]
 
 
 def chunks_of(folder: Path) -> dict[str, bytes]:
-    """Return the voxels of all volumes as they are stored, by their keys."""
-    store = folder / "workspace" / "store"
-    return {file.relative_to(store).as_posix(): file.read_bytes() for file in store.rglob("c/*") if file.is_file()} | {
-        file.relative_to(store).as_posix(): file.read_bytes() for file in store.rglob("c/**/*") if file.is_file()
-    }
+    """Return all voxels and features as they are stored, by their keys."""
+    stores = [folder / "workspace" / name for name in ("store", "inbox-store")]
+    chunks = (file for store in stores for file in store.rglob("*") if "c" in file.parts and file.is_file())
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in chunks}
 
 
-def figures_of(report: dict[str, Any]) -> Any:
-    """Return what a release reaches, and the threshold it has."""
-    release = report["train"]["release"]
-    return {name: essence(release[name]) for name in ("validation", "test", "threshold", "sectors") if name in release}
+def facts_of(folder: Path, name: str) -> dict[str, Any]:
+    """Return the JSON files of one name below the reports, without what names a run, a moment or a folder."""
+    reports = folder / "workspace" / "reports"
+    return {str(file.relative_to(reports)): essence(json.loads(file.read_bytes())) for file in reports.rglob(name)}
 
 
 def essence(value: Any) -> Any:
-    """Return a report without the names of runs, moments and folders."""
+    """Return a value of JSON without the keys of `DERIVED`."""
     if isinstance(value, dict):
         return {key: essence(item) for key, item in value.items() if key not in DERIVED}
-    if isinstance(value, list):
-        return [essence(item) for item in value]
-    return value
+    return [essence(item) for item in value] if isinstance(value, list) else value
 
 
 def opened(folder: Path, series: int) -> Iterator[tuple[str, bool]]:
@@ -127,8 +131,8 @@ def opened(folder: Path, series: int) -> Iterator[tuple[str, bool]]:
     yield "a second run trains nothing", again["train"]["reused"] is True
     config = ("--config", str(folder / "lidcflow.toml"))
     for command in COMMANDS:
-        done = run(ROOT, *command, *config)
-        yield f"lidcflow {' '.join(command)} ends with {done.returncode}", done.returncode in (0, 3)
+        done = run(ROOT, command, *config)
+        yield f"lidcflow {command} ends with {done.returncode}", done.returncode in (0, 3)
         if done.returncode not in (0, 3):
             print(done.stdout[-1000:], done.stderr[-1000:], file=sys.stderr)
 

@@ -30,7 +30,7 @@ class SectorCurves(Record):
     first_slice, last_slice : int
         From 1.
     history : dict of lists
-        Loss and accuracy by epoch, see `lidcflow.learn.heads.FittedHead`; empty after a fallback.
+        Loss and accuracy by epoch, see `lidcflow.learn.fitting.FittedHead`; empty after a fallback.
     best_epoch : int, optional
         Epoch, from 0, whose weights are measured.
     available : ClassCounts
