@@ -120,7 +120,7 @@ def write_new(file: Path, content: bytes, *, private: bool = False) -> None:
     draft = _draft_of(file)
     try:
         _write(draft, content, private=private, flush=True)
-        with suppress(FileExistsError):
+        with suppress(FileExistsError):  # a link, unlike a rename, never replaces: the first writer wins
             os.link(draft, file)
     finally:
         _remove(draft)

@@ -65,6 +65,8 @@ def advisory_lock(catalog_url: str, name: str, *, alone: bool) -> Iterator[bool]
 
 
 def _connected(catalog_url: str) -> Connection:
+    # An advisory lock belongs to its connection: no pool may hand the connection to anyone else, and closing it
+    # lets go of the lock.
     engine = engine_of(catalog_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     try:
         return engine.connect()

@@ -148,7 +148,7 @@ def parse_head(head: bytes) -> Parsed | None:
         None when `parse_file` has to be asked.
     """
     stream = io.BytesIO(head)
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception):  # a head that is cut or odd is no fault: the whole file is parsed instead
         stated = _stated_syntax(stream)
         syntax = stated or encoding_at(stream)
         if pixel_layout(syntax) is PixelLayout.LITTLE_ENDIAN:

@@ -70,6 +70,8 @@ def sound_lossless(frame: bytes, rows: int, columns: int) -> bytes:
     _check_scan(segments)
     restarts = any(segment.marker == RESTART_INTERVAL for segment in segments)
     end = _end_of_values(frame, data_offset, restarts)
+    # Application segments go: GDCM ends the whole process on some that its JPEG library merely warns of, as on an
+    # unknown revision of JFIF.
     kept = {LOSSLESS_FRAME, HUFFMAN_TABLES, SCAN, RESTART_INTERVAL}
     header = b"".join(_written(segment) for segment in segments if segment.marker in kept)
     return START_OF_IMAGE + header + frame[data_offset:end] + END_OF_IMAGE

@@ -51,7 +51,7 @@ def _unpacked(segment: bytes, n_values: int) -> bytearray:
     """
     unpacked = bytearray()
     at = 0
-    with contextlib.suppress(IndexError):
+    with contextlib.suppress(IndexError):  # the segment ends the loop: no byte says where the runs end
         while True:
             control = segment[at]
             if control > NOTHING:

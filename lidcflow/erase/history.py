@@ -142,6 +142,7 @@ def _count(database: sqlite3.Connection) -> int:
 
 def _change(database: sqlite3.Connection) -> int:
     change = 'UPDATE "{0}" SET "{1}" = masked("{1}") WHERE "{1}" IS NOT masked("{1}")'
+    # SQLite leaves the bytes of changed rows in free pages unless told to overwrite them.
     database.execute("PRAGMA secure_delete = ON")
     database.execute("BEGIN IMMEDIATE")
     count = sum(database.execute(change.format(*column)).rowcount for column in _columns(database))

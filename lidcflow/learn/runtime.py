@@ -37,6 +37,7 @@ def threads() -> int | None:
     return int(granted.partition(",")[0]) if granted else None  # OpenMP takes one number for each level
 
 
+# TensorFlow reads its thread counts once, when it starts, and ignores OMP_NUM_THREADS.
 if granted := threads():
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(granted))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(granted))

@@ -67,7 +67,7 @@ class Snapshot:
 
     def save(self, file: Path) -> None:
         """Write the table as Parquet with its digest, whole or not at all."""
-        table = self.table.copy(deep=False)
+        table = self.table.copy(deep=False)  # attrs are shared by a plain reference, and the caller's stay as they are
         table.attrs["digest"] = self.digest
         with whole_file(file) as draft:
             table.to_parquet(draft, index=False)

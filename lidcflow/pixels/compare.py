@@ -68,6 +68,7 @@ def _digests(pairs: Sequence[Pair], access: Access) -> list[tuple[bytes, bytes]]
     """Decode pairs and return the digests of their values; None where a decoder crashed, failed or did not end."""
     if not any(map(_is_encoded, pairs)):
         return [_values_of(pair, access) for pair in pairs]
+    # A process of its own: a decoder that crashes or hangs on a damaged file must not end the index.
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_send_digests, args=(there, list(pairs), access), daemon=True)

@@ -304,6 +304,7 @@ def to_hounsfield(
         low, high = AIR_HU - int(intercept), HIGHEST_HU - int(intercept)
         if limits[0] <= high and low <= limits[1]:
             kind = stored.dtype.type
+            # Clipped before anything is averaged: padding of -2000 or metal of 30,000 would pull a mean away.
             np.clip(stored, kind(max(low, limits[0])), kind(min(high, limits[1])), out=hu.view(stored.dtype))
             return np.add(hu, _wrapped(int(intercept)), out=hu)
     exact = stored * np.float64(slope) + intercept

@@ -140,7 +140,7 @@ def _marks_of(file: BinaryIO, source: SourceSlice) -> list[InflatePoint]:
     return _marks(source.path, source.file_bytes, version_of(os.fstat(file.fileno())))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # slices of one deflated file follow each other; the version tells a file that was exchanged
 def _marks(path: str, file_bytes: int, _version: str) -> list[InflatePoint]:
     """Inflate a data set once in each version of its file, and mark places of even distance in the file."""
     every = file_bytes // MOST_MARKS

@@ -20,6 +20,6 @@ def shorten_logs(folder: Path, limit_bytes: int = LIMIT_BYTES) -> int:
         with suppress(OSError):
             if log.stat().st_size > limit_bytes and not log.name.endswith(".1.log"):
                 shutil.copyfile(log, log.with_suffix(".1.log"))
-                os.truncate(log, 0)
+                os.truncate(log, 0)  # not renamed: the process that writes the log keeps its file open
                 shortened += 1
     return shortened
