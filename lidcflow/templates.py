@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
-def templates_of(*packages: str, filters: Mapping[str, Callable[..., str]] | None = None) -> Environment:
+def templates_of(*packages: str, filters: Mapping[str, Callable[..., object]] | None = None) -> Environment:
     """Return the templates of packages, each from the package's folder ``templates``.
 
     Parameters

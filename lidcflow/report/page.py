@@ -24,6 +24,18 @@ from lidcflow.templates import templates_of
 PAGE = "report.html"
 DATA = "recommendations.json"
 
+FILTERS = (
+    wording.percent,
+    wording.mm,
+    wording.number,
+    wording.slices,
+    wording.join_words,
+    wording.image_numbers,
+    wording.image_word,
+    wording.facts,
+)
+"""Functions that the templates use as filters, by their own names."""
+
 
 def write_report(recommendation: Recommendation, hu: NDArray[np.int16] | None, folder: Path) -> Path:
     """Write ``recommendations.json`` and ``report.html``, each whole or not at all.
@@ -141,5 +153,4 @@ def _size_mm(volume: VolumeFacts) -> tuple[float, float]:
 @functools.cache
 def page_templates() -> Environment:
     """Return the templates of all pages of readings, read once by a process."""
-    names = ("percent", "mm", "number", "slices", "listed", "image_numbers", "image_word", "facts")
-    return templates_of("lidcflow.report", filters={name: getattr(wording, name) for name in names})
+    return templates_of("lidcflow.report", filters={function.__name__: function for function in FILTERS})

@@ -100,7 +100,7 @@ def test_a_profile_is_made_of_the_volumes_of_the_training_alone(config, trained,
     changed = Snapshot(snapshot.table.assign(volume_digest="0" * 64), snapshot.digest)
 
     with pytest.raises(ReleaseError, match="must be the one that it was trained with"):
-        check_volumes(trained.release, changed, stored.series_uids(), config)
+        check_volumes(trained.release, changed, stored.series_uids(), stored)
 
 
 def test_a_check_for_drift_leaves_a_page_and_its_verdict_for_status(config, read, tmp_path):
