@@ -38,6 +38,9 @@ from tasks.tracking.connection import Tracking
 from tasks.tracking.models import SectorModel, load_sectors, sectors_of
 from tasks.tracking.runs import Run, run_of
 
+PRIOR_SECTORS = 13
+"""Of the baseline, however many sectors the release has: one figure to beat for all of them."""
+
 
 def champions_of(plan: TrainingPlan) -> tuple[ReleaseRecord, ...]:
     """Return the release in force, if there is one, and the best earlier champion that can be compared with it."""
@@ -83,10 +86,6 @@ def _auroc(record: ReleaseRecord) -> tuple[float, int]:
     """Order by slice AUROC on validation as it was measured then; of equal ones the newest counts as best."""
     value = record.metrics["validation"].release["auroc_nodule"].value
     return (-1.0 if value is None else value, record.version)
-
-
-PRIOR_SECTORS = 13
-"""Of the baseline, however many sectors the release has: one figure to beat for all of them."""
 
 
 class Evaluation(Record):

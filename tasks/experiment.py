@@ -29,6 +29,10 @@ from tasks.snapshot import TrainingPlan, pin_backbone, plan_slices
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import Run, open_run
 
+SOURCE = {"mlflow.source.name": "lidcflow experiment"}
+
+CURVES = {"training": "", "validation": "val_", "test": "test_"}
+
 
 @dataclass(frozen=True)
 class ExperimentPlan:
@@ -154,10 +158,6 @@ def finish_arm(plan: TrainingPlan, jobs: Mapping[SectorJob, str], shares: Mappin
 
 def _reason(lacking: list[int]) -> str:
     return f"no {' and no '.join(CLASS_NAMES[label] for label in lacking)} slice in training" if lacking else ""
-
-
-SOURCE = {"mlflow.source.name": "lidcflow experiment"}
-CURVES = {"training": "", "validation": "val_", "test": "test_"}
 
 
 def experiment_run(tracking: Tracking, name: str, question: str, arms: int) -> AbstractContextManager[Run]:

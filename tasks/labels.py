@@ -21,6 +21,13 @@ from lidcflow.pixels.noticed import NOT_LEARNED_FROM
 from lidcflow.store.volumes import VolumeRecord, VolumeStore, VolumeSummary
 from tasks.progress import stage
 
+Volumes = Iterable[VolumeSummary | VolumeRecord]
+
+LABELLED = "lidcflow.series.labelled"
+
+FILE = "labelled-since.txt"
+"""How many have come since the last event; it is a hint to look sooner, and the look itself counts exactly."""
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -29,9 +36,6 @@ class Labelled:
     labels: dict[str, NDArray[np.int8]]
     left_out: dict[str, str]
     collected: Collected
-
-
-Volumes = Iterable[VolumeSummary | VolumeRecord]
 
 
 def fit_for_learning(volumes: Iterable[VolumeSummary]) -> list[VolumeSummary]:
@@ -126,11 +130,6 @@ def no_labels(labelled: Labelled, volumes: int, config: LabelConfig) -> str:
         f"labels: at least one of the {volumes} stored series must have readings that fit, got none of "
         f"{labelled.collected.readings} readings; `lidcflow labels --report FILE` lists what does not"
     )
-
-
-LABELLED = "lidcflow.series.labelled"
-FILE = "labelled-since.txt"
-"""How many have come since the last event; it is a hint to look sooner, and the look itself counts exactly."""
 
 
 @task(name="announce labelled series", cache_policy=NO_CACHE)

@@ -36,6 +36,9 @@ from tasks.tracking.runs import Run, run_of
 ALL_SECTORS = SectorJob(sector_num=1, sector=1)
 
 
+COMPARED = ("auroc_nodule", "auprc_nodule", "sensitivity_at_5", "sensitivity_at_10", "spared_at_95", "froc_at_1")
+
+
 def jobs_of(sector_num: int) -> list[SectorJob]:
     """List what is trained: every sector, and the model of all sectors that stands in for one without its own."""
     sectors = [SectorJob(sector_num=sector_num, sector=sector) for sector in range(1, sector_num + 1)]
@@ -219,9 +222,6 @@ def _register_backbone(name: str, plan: TrainingPlan, tracking: Tracking, run_id
         description=f"Images of slices to {backbone.feature_dim} features; weight file SHA-256 {backbone.digest}. "
         "Research use only.",
     )
-
-
-COMPARED = ("auroc_nodule", "auprc_nodule", "sensitivity_at_5", "sensitivity_at_10", "spared_at_95", "froc_at_1")
 
 
 def log_evaluation(run: Run, evaluation: ReleaseEvaluation, folder: Path) -> None:

@@ -19,6 +19,8 @@ from lidcflow.files import write_whole
 from lidcflow.stats.estimate import ClassCounts
 from tasks.snapshot import TrainingPlan
 
+RUN, LOCK = "run.json", "lock"
+
 
 class SectorJob(BaseModel):
     """Which sector, of how many; `1 of 1` is the all-sector model."""
@@ -52,9 +54,6 @@ class SectorResult(BaseModel):
     training: ClassCounts = ClassCounts(non_nodule=0, benign=0, malignant=0)
     reason: str = ""
     waiting: bool = False
-
-
-RUN, LOCK = "run.json", "lock"
 
 
 class _Logged(BaseModel):

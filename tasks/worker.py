@@ -11,6 +11,14 @@ from lidcflow.series.find import Series
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series, require_content
 
+Item = TypeVar("Item")
+
+Result = TypeVar("Result")
+
+_deadlines: dict[int, float] = {}
+
+_lock = threading.Lock()
+
 
 def preprocess_series(series: Series, *, store_root: str, config: PreprocessConfig, access: Access) -> str:
     """Reduce one series and commit it to the store; one that is there already is left as it is.
@@ -33,13 +41,6 @@ def preprocess_series(series: Series, *, store_root: str, config: PreprocessConf
     volume = reduce_series(series, config, access)
     require_content(series, volume)
     return store.write(series, volume)
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-_deadlines: dict[int, float] = {}
-_lock = threading.Lock()
 
 
 def within(limit_s: float, function: Callable[[Item], Result], item: Item) -> Result:

@@ -27,6 +27,10 @@ from lidcflow.store.locate import committed_series, is_store
 from tasks.tracking.place import Tracking
 from tasks.tracking.releases import list_releases
 
+PACKAGES = ("lidcflow", "prefect", "mlflow", "dask", "keras", "zarr", "pydicom")
+
+Facts = TypeVar("Facts")
+
 
 class LastReport(BaseModel):
     """When a report was last written, and how many there are."""
@@ -76,10 +80,6 @@ def low_disk(free_bytes: int, low_gib: float) -> str | None:
         f"disk of the workspace: must have {low_gib:g} GiB free, got {free_gib:.1f} GiB; free some, "
         "or set serve.disk_low_gib"
     )
-
-
-PACKAGES = ("lidcflow", "prefect", "mlflow", "dask", "keras", "zarr", "pydicom")
-Facts = TypeVar("Facts")
 
 
 class StoreStatus(BaseModel):

@@ -40,6 +40,15 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
+_BUSY_TIMEOUT_MS = 30_000
+
+_FULL = ("disk is full", "No space left on device")
+"""What SQLite and PostgreSQL say when the disk has no room."""
+
+_WRITER_LOCK = 0x6C696463
+"""Of two writers on PostgreSQL, the second waits: for the tables, if both are first runs."""
+
+
 def is_unavailable(error: SQLAlchemyError, dialect: str) -> bool:
     """Tell whether a server ended a transaction, or did not begin it, because it stops, starts or can't be reached.
 
@@ -77,14 +86,6 @@ def _sqlstate(cause: BaseException | None) -> str:
     """Return the code of an error of PostgreSQL; its drivers keep it in different places."""
     fields = cause.args[0] if cause and cause.args and isinstance(cause.args[0], dict) else {}
     return str(fields.get("C") or getattr(cause, "sqlstate", None) or "")
-
-
-_BUSY_TIMEOUT_MS = 30_000
-_FULL = ("disk is full", "No space left on device")
-"""What SQLite and PostgreSQL say when the disk has no room."""
-
-_WRITER_LOCK = 0x6C696463
-"""Of two writers on PostgreSQL, the second waits: for the tables, if both are first runs."""
 
 
 class UtcTime(TypeDecorator[datetime]):

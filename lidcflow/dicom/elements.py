@@ -24,6 +24,43 @@ HEADER_PIECES = 1_000_000
 """Reads of one header at most: pydicom makes two or three an element, and half a kilobyte of memory of each."""
 
 
+SOP_CLASS_UID = 0x00080016
+
+SOP_INSTANCE_UID = 0x00080018
+
+SERIES_INSTANCE_UID = 0x0020000E
+
+ACQUISITION_TIME = 0x00080032
+
+INSTANCE_NUMBER = 0x00200013
+
+POSITION = 0x00200032
+
+TRANSFER_SYNTAX = 0x00020010
+
+TAGS = [*COMMON_TAGS, SOP_INSTANCE_UID, ACQUISITION_TIME, INSTANCE_NUMBER, POSITION]
+
+PIXEL_DATA = 0x7FE00010
+
+AFTER_IDENTITY = 0x00290000
+"""First tag after those that say whose and of what kind an object is."""
+
+PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
+
+UNDEFINED_LENGTH = 0xFFFFFFFF
+
+HEAD_TAGS = [*TAGS, PIXEL_DATA]
+
+LONGEST_VALUE = 1024
+"""Longer values are not read: of ours, only the pixels are."""
+
+INFLATED_HEAD_BYTES = 2**20
+"""Inflated of a deflated file to find its elements: headers of CT take 2 to 10 KB."""
+
+PixelElement = tuple[int, int | None]
+"""Offset of the pixels, and their length in bytes, None when encapsulated."""
+
+
 class Stream(Protocol):
     """What pydicom needs of a file."""
 
@@ -82,32 +119,6 @@ class BoundedStream:
         content = self._stream.read(min(n_bytes, most) if n_bytes >= 0 else most)
         self._budget.spend(len(content))
         return content
-
-
-SOP_CLASS_UID = 0x00080016
-SOP_INSTANCE_UID = 0x00080018
-SERIES_INSTANCE_UID = 0x0020000E
-ACQUISITION_TIME = 0x00080032
-INSTANCE_NUMBER = 0x00200013
-POSITION = 0x00200032
-TRANSFER_SYNTAX = 0x00020010
-TAGS = [*COMMON_TAGS, SOP_INSTANCE_UID, ACQUISITION_TIME, INSTANCE_NUMBER, POSITION]
-
-PIXEL_DATA = 0x7FE00010
-AFTER_IDENTITY = 0x00290000
-"""First tag after those that say whose and of what kind an object is."""
-
-PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
-UNDEFINED_LENGTH = 0xFFFFFFFF
-HEAD_TAGS = [*TAGS, PIXEL_DATA]
-LONGEST_VALUE = 1024
-"""Longer values are not read: of ours, only the pixels are."""
-
-INFLATED_HEAD_BYTES = 2**20
-"""Inflated of a deflated file to find its elements: headers of CT take 2 to 10 KB."""
-
-PixelElement = tuple[int, int | None]
-"""Offset of the pixels, and their length in bytes, None when encapsulated."""
 
 
 class Parsed(NamedTuple):

@@ -10,6 +10,9 @@ from enum import StrEnum
 from lidcflow.dicom.orientation import PatientAxes
 from lidcflow.dicom.syntaxes import PLAIN
 
+SYNTHETIC_MANUFACTURER = "lidcflow phantom"
+"""Manufacturer (0008,0070) of series whose voxels were made, not measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
@@ -64,10 +67,6 @@ class Collection:
         """
         size = f"{self.series:,} series, {self.files:,} files, {self.size_bytes / 1e9:,.1f} GB"
         return f"{self.attribution.collection}: {size}, {self.attribution.terms}"
-
-
-SYNTHETIC_MANUFACTURER = "lidcflow phantom"
-"""Manufacturer (0008,0070) of series whose voxels were made, not measured."""
 
 
 class VerdictReason(StrEnum):

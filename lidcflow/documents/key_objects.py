@@ -19,6 +19,20 @@ References = dict[str, list[int]]
 """Frame numbers by SOPInstanceUID, in the order to look; no frames of an instance that is one image."""
 
 
+_EMPTY = (
+    "AccessionNumber",
+    "PatientBirthDate",
+    "PatientID",
+    "PatientName",
+    "PatientSex",
+    "ReferringPhysicianName",
+    "StudyDate",
+    "StudyID",
+    "StudyTime",
+)
+"""highdicom copies them, and warns of odd names by repeating them: they are filled in after it is done."""
+
+
 def references_of(images: Iterable[SourceImage]) -> References:
     """Name each instance once, with its frames in the order of the file.
 
@@ -80,20 +94,6 @@ def _instance(sop_instance_uid: str, source: Source) -> Dataset:
         setattr(instance, keyword, "")
     instance.Rows = instance.Columns = 1  # highdicom tells images by them
     return instance
-
-
-_EMPTY = (
-    "AccessionNumber",
-    "PatientBirthDate",
-    "PatientID",
-    "PatientName",
-    "PatientSex",
-    "ReferringPhysicianName",
-    "StudyDate",
-    "StudyID",
-    "StudyTime",
-)
-"""highdicom copies them, and warns of odd names by repeating them: they are filled in after it is done."""
 
 
 def key_objects(said: Recommendation, source: Source, created: datetime) -> Dataset:

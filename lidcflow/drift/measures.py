@@ -24,6 +24,35 @@ TURNED = 1.1
 """From this factor on it counts that a series turned upside down is nearer to training than as it is."""
 
 
+HU_STEP = 20
+
+HU_EDGES = np.append(np.arange(-950, 1000, HU_STEP), 3072).astype(np.float64)
+"""Bins of the HU histogram: 20 HU from lung to dense bone, one for the rest. The air around the patient is below: its
+share follows the field of view."""
+
+_LOWEST_HU, _HIGHEST_HU = -1024, 3071
+
+_BIN_OF_HU = np.digitize(np.arange(_LOWEST_HU, _HIGHEST_HU + 1), HU_EDGES)
+
+_DIGITS = 3
+
+NUMBERS = {
+    "slice_spacing_mm": "slice spacing, mm",
+    "slice_thickness_mm": "slice thickness, mm",
+    "pixel_spacing_mm": "pixel spacing, mm",
+    "field_of_view_mm": "field of view, mm",
+    "scan_length_mm": "scan length, mm",
+    "kvp": "tube voltage, kV",
+}
+
+WORDS = {
+    "manufacturer": "manufacturer",
+    "model": "model",
+    "kernel": "kernel",
+    "contrast": "contrast agent",
+}
+
+
 def heights_of(mean_hu: NDArray[np.int16]) -> NDArray[np.float64]:
     """Return the share of lung and of bone in what is not air, in each tenth of the height.
 
@@ -80,31 +109,6 @@ class Heights:
     def turned(self, heights: NDArray[np.float64]) -> float:
         """Return how much further a series is as it is than turned upside down; above 1 it is further."""
         return self.distance(heights) / max(self.distance(heights[:, ::-1]), np.finfo(float).tiny)
-
-
-HU_STEP = 20
-HU_EDGES = np.append(np.arange(-950, 1000, HU_STEP), 3072).astype(np.float64)
-"""Bins of the HU histogram: 20 HU from lung to dense bone, one for the rest. The air around the patient is below: its
-share follows the field of view."""
-
-_LOWEST_HU, _HIGHEST_HU = -1024, 3071
-_BIN_OF_HU = np.digitize(np.arange(_LOWEST_HU, _HIGHEST_HU + 1), HU_EDGES)
-_DIGITS = 3
-
-NUMBERS = {
-    "slice_spacing_mm": "slice spacing, mm",
-    "slice_thickness_mm": "slice thickness, mm",
-    "pixel_spacing_mm": "pixel spacing, mm",
-    "field_of_view_mm": "field of view, mm",
-    "scan_length_mm": "scan length, mm",
-    "kvp": "tube voltage, kV",
-}
-WORDS = {
-    "manufacturer": "manufacturer",
-    "model": "model",
-    "kernel": "kernel",
-    "contrast": "contrast agent",
-}
 
 
 @dataclass(frozen=True, eq=False)

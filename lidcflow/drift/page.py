@@ -22,6 +22,9 @@ HU_SHOWN = (-1040.0, 500.0)
 """Bones beyond are few voxels in a wide bin."""
 
 
+PAGE = "report.html"
+
+
 def quantity(one: QuantityDrift) -> Figure:
     """Draw one quantity: bars for words, histograms of voxels, cumulative shares of any other number."""
     figure = Figure(figsize=(4.6, 2.9), layout="constrained")
@@ -76,9 +79,6 @@ def _short(word: str) -> str:
     """Keep a header's text from being read as mathematics, and from filling the figure."""
     plain = word.replace("$", r"\$")
     return plain if len(plain) <= MOST_LETTERS else f"{plain[: MOST_LETTERS - 1]}…"
-
-
-PAGE = "report.html"
 
 
 def write_drift(check: DriftCheck, folder: Path) -> Path:

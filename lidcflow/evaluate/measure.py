@@ -20,6 +20,13 @@ from lidcflow.stats.calibration import reliability
 from lidcflow.stats.estimate import ClassCounts
 from lidcflow.stats.metrics import confusion
 
+ORACLE = (
+    "not a model: ranks slices by the true size of their largest nodule, a hint at what is in reach; "
+    "it takes all slices of a large nodule first, and a small one beside it comes late"
+)
+
+SEED = 0
+
 
 @dataclass(frozen=True, eq=False)
 class Contender:
@@ -92,12 +99,6 @@ def entries_of(answers: Answers, truth: HeldOutStudies, *, seed: int) -> list[Co
     ]
 
 
-ORACLE = (
-    "not a model: ranks slices by the true size of their largest nodule, a hint at what is in reach; "
-    "it takes all slices of a large nodule first, and a small one beside it comes late"
-)
-
-
 def size_scores(truth: HeldOutStudies) -> Floats:
     """Score each slice by the size of its largest nodule in mm, 0 without one: (studies, slices)."""
     scores = np.zeros(truth.labels.shape)
@@ -106,9 +107,6 @@ def size_scores(truth: HeldOutStudies) -> Floats:
             inside = list(one.slices)
             of_study[inside] = np.maximum(of_study[inside], one.size_mm)
     return scores
-
-
-SEED = 0
 
 
 def measure(

@@ -27,6 +27,17 @@ CURVES = {"training": "", "validation": "val_", "test": "test_"}
 OVERVIEW = {"balanced_accuracy": "balanced accuracy", "auroc_nodule": "AUROC, nodule", "log_loss": "log loss"}
 
 
+PAGE, DATA, TABLE = "report.html", "comparison.json", "comparison.csv"
+
+WORDS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "auroc_nodule": "AUROC, nodule",
+    "auroc_malignant": "AUROC, malignant",
+    "log_loss": "log loss",
+}
+
+
 def sector_curves(sectors: Sequence[SectorCurves]) -> Figure:
     """Draw accuracy and loss by epoch, one line a sector: training, validation and test beside each other.
 
@@ -91,17 +102,6 @@ def _draw_curves(axis: Axes, sectors: Sequence[SectorCurves], key: str, of: int)
 def _plain(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
-
-
-PAGE, DATA, TABLE = "report.html", "comparison.json", "comparison.csv"
-
-WORDS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "auroc_nodule": "AUROC, nodule",
-    "auroc_malignant": "AUROC, malignant",
-    "log_loss": "log loss",
-}
 
 
 def rendered(comparison: Comparison, results: Mapping[str, ArmResult]) -> dict[str, str]:

@@ -30,6 +30,9 @@ Read = Callable[[int, int], bytes]
 """Gives so many bytes of a file from an offset on, fewer at its end."""
 
 
+SALT_BYTES = 16
+
+
 def marked_bytes(transfer_syntax_uid: str, pixel_offset: int, file_bytes: int) -> int:
     """Return the length of what a mark covers: all before the pixels.
 
@@ -94,9 +97,6 @@ def object_begins_as(path: str, version: str, mark: str) -> bool:
 
 def _reader(descriptor: int) -> Read:
     return lambda offset, size: os.pread(descriptor, size, offset)
-
-
-SALT_BYTES = 16
 
 
 def new_salt() -> bytes:

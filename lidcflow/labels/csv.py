@@ -32,6 +32,14 @@ BEYOND = "beyond the header"
 """Key of what stands in cells that no column names."""
 
 
+DELIMITERS = ",;\t"
+
+SIMILAR = 0.8
+
+STUDY = "study_instance_uid"
+"""Often stands beside the series, and its name is nearly that of the image."""
+
+
 class WrongRow(Exception):
     """A row that can't be used, or a header."""
 
@@ -130,12 +138,6 @@ def _number(cells: Mapping[str, str], column: str) -> float:
             UnusedReason.MALFORMED, f"column {column}: must be a number such as 3.5, got something else; mend it"
         )
     return value
-
-
-DELIMITERS = ",;\t"
-SIMILAR = 0.8
-STUDY = "study_instance_uid"
-"""Often stands beside the series, and its name is nearly that of the image."""
 
 
 @dataclass(frozen=True, slots=True)

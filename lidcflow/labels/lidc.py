@@ -18,6 +18,11 @@ from numpy.typing import NDArray
 
 from lidcflow.errors import LabelError
 
+_RATINGS = (
+    'SELECT id, subtlety, "internalStructure", calcification, sphericity, margin, lobulation, spiculation, texture,'
+    " malignancy FROM annotations"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Ratings:
@@ -161,12 +166,6 @@ def nodules_of(scan: LidcScan) -> list[LidcNodule]:
     members = [np.flatnonzero(clusters == cluster) for cluster in np.unique(clusters)]
     members.sort(key=lambda group: float(np.mean([points[i][:, 2].mean() for i in group])))
     return [LidcNodule(tuple(readings[i] for i in group)) for group in members]
-
-
-_RATINGS = (
-    'SELECT id, subtlety, "internalStructure", calcification, sphericity, margin, lobulation, spiculation, texture,'
-    " malignancy FROM annotations"
-)
 
 
 def _open_database() -> sqlite3.Connection:

@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 from lidcflow.labels.readings import MarkedSlice, Problem, Reading, UnusedReason
 from lidcflow.store.record import VolumeRecord
 
+ROUNDING_MM = 0.01
+"""Positions are written with two decimals or more."""
+
+BORDER = 1
+"""Outlines may lie on the first pixels outside of a nodule, and so just outside of the image."""
+
+_Wrong = tuple[UnusedReason, str]
+
 
 @dataclass(frozen=True, eq=False)
 class Images:
@@ -69,13 +77,6 @@ def source_slices_of(record: VolumeRecord) -> Images:
     )
 
 
-ROUNDING_MM = 0.01
-"""Positions are written with two decimals or more."""
-
-BORDER = 1
-"""Outlines may lie on the first pixels outside of a nodule, and so just outside of the image."""
-
-
 def match_readings(readings: Iterable[Reading], images: Images) -> tuple[list[Reading], list[Problem]]:
     """Give every mark the position of its image, and find what does not fit.
 
@@ -103,9 +104,6 @@ def match_readings(readings: Iterable[Reading], images: Images) -> tuple[list[Re
         else:
             placed.append(replace(reading, marks=tuple(mark for mark in marks if isinstance(mark, MarkedSlice))))
     return placed, problems
-
-
-_Wrong = tuple[UnusedReason, str]
 
 
 def _placed(mark: MarkedSlice, images: Images) -> MarkedSlice | _Wrong:

@@ -33,6 +33,15 @@ VALUES = {("21594007", "sct"): CLASS_RATINGS["malignant"], ("30807003", "sct"): 
 OUT_OF_5 = re.compile(r"([1-5]) out of 5\b")
 
 
+TEMPLATE = "1500"
+
+LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
+
+SEGMENTATIONS = frozenset({SegmentationStorage, LABEL_MAP_STORAGE})
+
+Segments = Mapping[tuple[str, int], Segment]
+
+
 def rating_of(items: Iterable[Dataset]) -> float | None:
     """Return the malignancy among the content items of a measurement group.
 
@@ -73,12 +82,6 @@ def _measured(item: Dataset) -> float:
 
 def _code(concept: Dataset) -> tuple[str, str]:
     return str(concept.get("CodeValue", "")).lower(), str(concept.get("CodingSchemeDesignator", "")).lower()
-
-
-TEMPLATE = "1500"
-LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
-SEGMENTATIONS = frozenset({SegmentationStorage, LABEL_MAP_STORAGE})
-Segments = Mapping[tuple[str, int], Segment]
 
 
 class _Wrong(Exception):

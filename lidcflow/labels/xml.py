@@ -17,6 +17,9 @@ DEEPEST = 32
 """Elements within elements; the files of LIDC-IDRI have 6."""
 
 
+MESSAGE, OTHER_MESSAGE = "lidcreadmessage", "idrireadmessage"
+
+
 class XmlError(ValueError):
     """The text is not XML that is read here; `line` says where."""
 
@@ -97,9 +100,6 @@ def parse(data: bytes) -> Element:
             raise
         raise XmlError(parser.CurrentLineNumber, "must be in an encoding that is known here, such as UTF-8") from None
     return root.children[0]
-
-
-MESSAGE, OTHER_MESSAGE = "lidcreadmessage", "idrireadmessage"
 
 
 class _Wrong(Exception):

@@ -22,6 +22,21 @@ Figures = tuple[float, float]
 """Loss, weighted by class and with penalties; and accuracy, which is not weighted."""
 
 
+FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-7
+"""Keras' defaults for Adam."""
+
+Floats = NDArray[np.float32]
+
+Rows = NDArray[np.floating]
+
+Step = Callable[[Rows], Rows]
+
+MOST_DIFFERENCE = 1e-6
+"""Of any probability from what Keras makes of the same features."""
+
+PROBES = 8
+
+
 def mean_figures(batches: Sequence[Figures]) -> Figures:
     """Return the figures of an epoch from those of its batches, which are of one size.
 
@@ -37,12 +52,6 @@ def mean_figures(batches: Sequence[Figures]) -> Figures:
 def figures_of(logs: dict[str, Any]) -> Figures:
     """Return the figures of what Keras says of a batch: of that one alone, for it forgets the others."""
     return float(logs["loss"]), float(logs["accuracy"])
-
-
-FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-7
-"""Keras' defaults for Adam."""
-
-Floats = NDArray[np.float32]
 
 
 class LinearHead:
@@ -134,15 +143,6 @@ class LinearHead:
         correction = np.sqrt(1 - SECOND_DECAY**self._step) / (1 - FIRST_DECAY**self._step)
         rate = np.float32(self._learning_rate * correction)
         self._weights -= rate * self._first / (np.sqrt(self._second) + np.float32(EPSILON))
-
-
-Rows = NDArray[np.floating]
-Step = Callable[[Rows], Rows]
-
-MOST_DIFFERENCE = 1e-6
-"""Of any probability from what Keras makes of the same features."""
-
-PROBES = 8
 
 
 class NumpyHead:

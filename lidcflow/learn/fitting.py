@@ -21,6 +21,11 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.integer]
 
 
+_fitting = threading.Lock()
+
+Batch = TypeVar("Batch")
+
+
 @dataclass(frozen=True)
 class FittedHead:
     """A trained head and how it came about.
@@ -115,9 +120,6 @@ def _compiled(kind: str, features: int, learning_rate: float) -> tuple[keras.Mod
     )
     network.optimizer.build(network.trainable_variables)
     return network, [keras.ops.convert_to_numpy(variable) for variable in network.optimizer.variables]
-
-
-_fitting = threading.Lock()
 
 
 def _started_as(model: keras.Model, config: TrainConfig) -> keras.Model:
@@ -224,9 +226,6 @@ def _train(
 
 def _named(prefix: str, figures: Figures) -> dict[str, float]:
     return {f"{prefix}loss": figures[0], f"{prefix}accuracy": figures[1]}
-
-
-Batch = TypeVar("Batch")
 
 
 def prefetch(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -33,6 +33,11 @@ from lidcflow.stats.estimate import ClassCounts, Estimate, Record
 from lidcflow.stats.held_out import sector_figures
 from lidcflow.stats.metrics import confusion
 
+FACTS, MODEL, ROWS = "sector.json", "model.keras", "validation.parquet"
+
+DIGEST = "sha256"
+"""File with the digest of the others: a sector that was damaged on the disk is trained again."""
+
 
 class SliceSet(Protocol):
     """Slices of one split of a sector."""
@@ -202,11 +207,6 @@ def _calibrate(head: FittedHead, sets: Sets, natural: tuple[int, int, int]) -> C
     learned_at = [float(share) * len(sets["train"].labels) for share in head.class_shares]
     validation = sets["validation"]
     return fit_calibration(validation.outputs(head.model), validation.labels, prior_offsets(learned_at, natural))
-
-
-FACTS, MODEL, ROWS = "sector.json", "model.keras", "validation.parquet"
-DIGEST = "sha256"
-"""File with the digest of the others: a sector that was damaged on the disk is trained again."""
 
 
 class SectorFacts(Record):

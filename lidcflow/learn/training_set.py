@@ -30,6 +30,14 @@ MOST_WEIGHT = 10.0
 """Cap on the weight of a rare class over the most common one: a handful of slices must not outshout hundreds."""
 
 
+FIXED = {"sector": "int16", "weight": "float64", "weight_all_sectors": "float64"}
+
+ID_LENGTH = 12
+"""Digits of the digest that name a file and that people type."""
+
+Nodules = Mapping[str, Sequence[NoduleSlices]]
+
+
 def class_weights(labels: NDArray[np.integer]) -> NDArray[np.float64]:
     """Weigh classes by their rarity, at most `MOST_WEIGHT` times the most common one.
 
@@ -51,13 +59,6 @@ def class_weights(labels: NDArray[np.integer]) -> NDArray[np.float64]:
     counts = np.bincount(labels, minlength=CLASSES)
     weights = np.minimum(counts.max() / counts, MOST_WEIGHT)
     return np.asarray(weights * counts.sum() / (weights * counts).sum())
-
-
-FIXED = {"sector": "int16", "weight": "float64", "weight_all_sectors": "float64"}
-ID_LENGTH = 12
-"""Digits of the digest that name a file and that people type."""
-
-Nodules = Mapping[str, Sequence[NoduleSlices]]
 
 
 class TrainingSettings(Record):

@@ -19,6 +19,20 @@ from lidcflow.pacs.pace import Pace, PacedTransport, paced
 from lidcflow.pacs.retry import PASSING, Excess, FailureCount, Passing, unavailable_error
 from lidcflow.pacs.xml_model import json_of_xml
 
+ANSWER_BYTES = 64 * 2**20
+"""The longest JSON answer unless more was asked for; 1,000 studies take 3 MB."""
+
+BYTES_PER_VALUE = 8
+"""Of the longest answer: an empty list takes three bytes of JSON and 56 of memory, an attribute of DICOM 40 of JSON."""
+
+DICOM_JSON = "application/dicom+json"
+
+MOST_REDIRECTS = 3
+
+NO_CONTENT, CONFLICT, TOO_MANY, NOT_IMPLEMENTED = 204, 409, 429, 501
+
+T = TypeVar("T")
+
 
 def basic(name: str) -> httpx.BasicAuth | None:
     """Return user and password of a service, from ``PACS_NAME_USER`` and ``PACS_NAME_PASSWORD``.
@@ -74,19 +88,6 @@ def tls(service: PacsService) -> ssl.SSLContext:
 
 def _secret(name: str, kind: str) -> str | None:
     return os.environ.get(f"PACS_{name.upper().replace('-', '_')}_{kind}") if name else None
-
-
-ANSWER_BYTES = 64 * 2**20
-"""The longest JSON answer unless more was asked for; 1,000 studies take 3 MB."""
-
-BYTES_PER_VALUE = 8
-"""Of the longest answer: an empty list takes three bytes of JSON and 56 of memory, an attribute of DICOM 40 of JSON."""
-
-DICOM_JSON = "application/dicom+json"
-MOST_REDIRECTS = 3
-NO_CONTENT, CONFLICT, TOO_MANY, NOT_IMPLEMENTED = 204, 409, 429, 501
-
-T = TypeVar("T")
 
 
 class NotFound(SourceError):

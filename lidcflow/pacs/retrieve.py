@@ -23,6 +23,18 @@ _LINE = b"\r\n"
 _LENGTH_DIGITS = 20
 
 
+AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+"""Asks for instances in the transfer syntax that they are kept in: without it a server decompresses them."""
+
+METADATA_BYTES, MOST_METADATA_BYTES = 2**16, 256 * 2**20
+"""Metadata of an instance take 7 kB, with many private elements some times that."""
+
+SPARE_INSTANCES, SPARE_BYTES = 1000, 256 * 2**20
+"""A series may have grown since it was listed, and hold other objects beside its images."""
+
+GIB = 2**30
+
+
 class _Chunks:
     """What has come and was not taken yet."""
 
@@ -132,18 +144,6 @@ def _boundary(content_type: str) -> bytes:
     if message.get_content_maintype() != "multipart" or not boundary:
         raise Passing("an answer that is not in parts")
     return boundary.encode("ascii", "replace")
-
-
-AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-"""Asks for instances in the transfer syntax that they are kept in: without it a server decompresses them."""
-
-METADATA_BYTES, MOST_METADATA_BYTES = 2**16, 256 * 2**20
-"""Metadata of an instance take 7 kB, with many private elements some times that."""
-
-SPARE_INSTANCES, SPARE_BYTES = 1000, 256 * 2**20
-"""A series may have grown since it was listed, and hold other objects beside its images."""
-
-GIB = 2**30
 
 
 class Bounds(NamedTuple):

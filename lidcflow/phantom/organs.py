@@ -15,6 +15,13 @@ Place = tuple[Field, Field, FieldLike]
 """x, y and z in the standard chest, in mm."""
 
 
+RIB_SPACING_MM = 25.0
+
+VERTEBRA_MM = 22.0
+
+CLAVICLE = np.array([[14.0, -84.0, 12.0, 8.0], [60.0, -70.0, 0.0, 5.0], [150.0, -18.0, -22.0, 7.0]])
+
+
 def _path(*points: tuple[float, float, float, float]) -> NDArray[np.float64]:
     return np.array(points)
 
@@ -128,11 +135,6 @@ def _abdomen_hu(chest: Chest, place: Place, dome: Field, strands: Field) -> Fiel
     bubble = np.maximum(stomach + 4.0, y + 44.0)
     hu = blend(hu, bubble, -950.0, EDGE_MM)
     return blend(hu, np.maximum(np.hypot(x, y - 84.0) - 42.0, -y), MUSCLE_HU, EDGE_MM)
-
-
-RIB_SPACING_MM = 25.0
-VERTEBRA_MM = 22.0
-CLAVICLE = np.array([[14.0, -84.0, 12.0, 8.0], [60.0, -70.0, 0.0, 5.0], [150.0, -18.0, -22.0, 7.0]])
 
 
 def bone_distance(x: Field, y: Field, z: FieldLike, wall: Field, rib_phase: float) -> Field:

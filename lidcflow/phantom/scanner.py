@@ -17,6 +17,18 @@ from lidcflow.phantom.shapes import smooth_step
 TILES = 6
 
 
+MODELS = ("Phantom 4", "Phantom 16", "Phantom 64")
+
+MAS = (20, 40, 80, 120, 200, 300)
+
+KVP = (100, 120, 120, 120, 140)
+
+NOISE_HU = 11.0
+"""Noise of an average chest at 100 mAs, 120 kVp and 2.5 mm with the standard kernel."""
+
+GRAIN_HU, GRAIN_MM, GRAIN_SKEW = 30.0, 1.4, 0.9
+
+
 @dataclass(frozen=True)
 class Kernel:
     """A reconstruction kernel.
@@ -131,15 +143,6 @@ def _tile(rng: Generator, size: int, spectrum: NDArray[np.float32], skew: float)
         tile = np.exp(np.float64(skew) * tile).astype(np.float32)
     tile -= tile.mean()
     return np.asarray(tile / tile.std(), dtype=np.float32)
-
-
-MODELS = ("Phantom 4", "Phantom 16", "Phantom 64")
-MAS = (20, 40, 80, 120, 200, 300)
-KVP = (100, 120, 120, 120, 140)
-NOISE_HU = 11.0
-"""Noise of an average chest at 100 mAs, 120 kVp and 2.5 mm with the standard kernel."""
-
-GRAIN_HU, GRAIN_MM, GRAIN_SKEW = 30.0, 1.4, 0.9
 
 
 @dataclass(frozen=True)

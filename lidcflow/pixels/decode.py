@@ -21,6 +21,10 @@ from lidcflow.errors import SeriesRefused
 from lidcflow.pixels.encoded import cut_short, damaged, encoded_frame, inflated_pixels
 from lidcflow.pixels.open import Opener, as_it_came, open_file, refused
 
+AIR_HU = -1024
+
+HIGHEST_HU = 3071
+
 
 def read_deflated(file: BinaryIO, source: SourceSlice, stored: NDArray[np.integer]) -> None:
     """Read the pixels of a deflated data set.
@@ -140,8 +144,6 @@ def _decoded_by_pydicom(frame: bytes, source: SourceSlice) -> NDArray[np.integer
     return decoded
 
 
-AIR_HU = -1024
-HIGHEST_HU = 3071
 STORED_LIMITS = {np.dtype(kind): (int(np.iinfo(kind).min), int(np.iinfo(kind).max)) for kind in (np.int16, np.uint16)}
 
 

@@ -13,6 +13,22 @@ from lidcflow.stats.estimate import Estimate
 SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#"})
 
 
+NAMES = {
+    "auroc_nodule": "slice AUROC, nodule or not",
+    "auroc_malignant": "slice AUROC, malignant or not",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "ece_nodule": "calibration error of P(nodule)",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "sensitivity_at_5": "nodules found in 5 slices",
+    "sensitivity_at_10": "nodules found in 10 slices",
+}
+
+FEW_PATIENTS = 30
+"""Below that, an interval over patients is itself a rough guess."""
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Lay rows out under a head.
 
@@ -36,19 +52,6 @@ def escape_markdown(text: str) -> str:
     'B30f\\\\|\\\\<b\\\\>'
     """
     return " ".join(text.split()).translate(SPECIAL)
-
-
-NAMES = {
-    "auroc_nodule": "slice AUROC, nodule or not",
-    "auroc_malignant": "slice AUROC, malignant or not",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "ece_nodule": "calibration error of P(nodule)",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "sensitivity_at_5": "nodules found in 5 slices",
-    "sensitivity_at_10": "nodules found in 10 slices",
-}
 
 
 def figures_table(record: ReleaseRecord) -> str:
@@ -120,10 +123,6 @@ def _sector_row(pin: SectorPin) -> list[str]:
 
 def _of(figures: dict[str, Estimate], key: str) -> str:
     return str(figures[key]) if key in figures else "-"
-
-
-FEW_PATIENTS = 30
-"""Below that, an interval over patients is itself a rough guess."""
 
 
 def release_card(record: ReleaseRecord) -> str:

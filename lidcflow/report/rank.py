@@ -25,6 +25,13 @@ from lidcflow.report.recommendation import (
 from lidcflow.store.record import VolumeRecord
 from lidcflow.volume.sectors import sector_of
 
+__all__ = ["Recommendation", "ReleaseFacts", "not_evaluated", "recommend"]
+
+HIGHEST_SLICES = 5
+
+SUM_TOLERANCE = 1e-3
+"""Float16 features and float32 heads leave sums this close to 1."""
+
 
 def ranges_above(p_nodule: NDArray[np.floating], threshold: float) -> list[range]:
     """Join neighbours at or above a threshold.
@@ -49,13 +56,6 @@ def ranges_above(p_nodule: NDArray[np.floating], threshold: float) -> list[range
     above = np.concatenate(([False], np.asarray(p_nodule) >= threshold, [False]))
     ends = np.flatnonzero(above[1:] != above[:-1])
     return [range(first, stop) for first, stop in ends.reshape(-1, 2).tolist()]
-
-
-__all__ = ["Recommendation", "ReleaseFacts", "not_evaluated", "recommend"]
-
-HIGHEST_SLICES = 5
-SUM_TOLERANCE = 1e-3
-"""Float16 features and float32 heads leave sums this close to 1."""
 
 
 def recommend(

@@ -20,6 +20,10 @@ from lidcflow.pixels.encoded import raw_pixels
 from lidcflow.series.concatenation import are_parts, ordered_parts
 from lidcflow.series.passes import differing_attribute
 
+SAME_POSITION_MM = 1e-3
+
+HeaderPair = tuple[Header, Header]
+
 
 def n_images(headers: Sequence[Header]) -> int:
     """Count the images of files: a multi-frame object has as many as it has frames."""
@@ -119,9 +123,6 @@ def _without_copies(headers: list[Header]) -> list[Header]:
     return list(first.values())
 
 
-SAME_POSITION_MM = 1e-3
-
-
 def without_doubles(headers: Sequence[Header], slices: Sequence[SourceSlice], access: Access) -> list[int]:
     """Choose one slice for each position; refuse positions that different images share.
 
@@ -206,9 +207,6 @@ def _mixed(group: Sequence[Header], headers: Sequence[Header], z_mm: float, doub
         "and of images that were sent twice in other encodings remove one"
     )
     return series_refusal(headers, VerdictReason.DUPLICATE_POSITIONS, sentence)
-
-
-HeaderPair = tuple[Header, Header]
 
 
 def copies_of(images: Sequence[Header], headers: Sequence[Header]) -> list[HeaderPair]:

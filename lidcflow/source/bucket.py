@@ -16,6 +16,13 @@ PAGE = 1000
 """Objects that S3 names in one answer."""
 
 
+BUFFER_BYTES = 2**18
+"""Fetched at once where a header is longer than its head."""
+
+PROBE_RETRIES, PROBE_TIMEOUT_S = 1, 10.0
+"""Without a network this is found out within seconds, not after the patience that a long run deserves."""
+
+
 def list_bucket(url: str, access: Access) -> Listing:
     """List the objects under an object URL, or the one object that it names.
 
@@ -49,14 +56,6 @@ def _objects(url: str, access: Access) -> Iterator[SourceFile]:
     for item in found:
         if item["size"]:
             yield SourceFile(f"{scheme}://{name}/{item['path']}", item["size"], object_version(item))
-
-
-BUFFER_BYTES = 2**18
-"""Fetched at once where a header is longer than its head."""
-
-
-PROBE_RETRIES, PROBE_TIMEOUT_S = 1, 10.0
-"""Without a network this is found out within seconds, not after the patience that a long run deserves."""
 
 
 class Fetched(NamedTuple):

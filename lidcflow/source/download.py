@@ -29,6 +29,16 @@ PART = ".part"
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._+=@-]{0,199}")
 
 
+SPARE_BYTES = 256 * 2**20
+
+TRIES = 3
+"""A body that breaks off is asked for again; the client repeats requests alone, not what came half."""
+
+ATTRIBUTION_FILE = "ATTRIBUTION.txt"
+
+ATTRIBUTION_HEAD = "Data of the Imaging Data Commons; cite the DOI and keep to the licence of each collection."
+
+
 class Download(NamedTuple):
     """An object and where it is to be kept.
 
@@ -131,14 +141,6 @@ def _safe_path(parts: Sequence[str]) -> PurePosixPath | None:
     if all(_SAFE.fullmatch(part) and not part.endswith((".", " ", PART)) for part in parts):
         return PurePosixPath(*parts)
     return None
-
-
-SPARE_BYTES = 256 * 2**20
-TRIES = 3
-"""A body that breaks off is asked for again; the client repeats requests alone, not what came half."""
-
-ATTRIBUTION_FILE = "ATTRIBUTION.txt"
-ATTRIBUTION_HEAD = "Data of the Imaging Data Commons; cite the DOI and keep to the licence of each collection."
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,11 @@ from lidcflow.source.bucket import list_bucket
 from lidcflow.source.files import Listing, PacsSeries, merge_listings
 from lidcflow.source.folder import check_listable, list_folder, list_one_file
 
+LONGEST_LIST_BYTES = 256 * 2**20
+"""A million paths take about 100 MB."""
+
+OnSeries = Callable[[int, int], None]
+
 
 def list_pacs(source: str, access: Access) -> Listing:
     """List the series that a PACS says it holds; what they consist of is found when their headers are read.
@@ -46,12 +51,6 @@ def list_pacs(source: str, access: Access) -> Listing:
         for one in found
     ]
     return Listing(source, (), series=tuple(series), of_pacs=True)
-
-
-LONGEST_LIST_BYTES = 256 * 2**20
-"""A million paths take about 100 MB."""
-
-OnSeries = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,10 @@ RESAMPLES = 1000
 """Draws of the bootstrap."""
 
 
+Counts = NDArray[np.float32]
+"""Whole numbers below 2**24, which float32 holds exactly, at half the cost of a product in float64."""
+
+
 class Interval(NamedTuple):
     """Limits of a 95% interval; NaN where nothing defines them."""
 
@@ -210,10 +214,6 @@ def drawn_groups(groups: Sequence[Group], seed: int, resamples: int) -> Iterator
     draws = np.random.default_rng(seed).integers(len(groups), size=(resamples, len(groups)))
     for draw in draws:
         yield [groups[patient] for patient in draw]
-
-
-Counts = NDArray[np.float32]
-"""Whole numbers below 2**24, which float32 holds exactly, at half the cost of a product in float64."""
 
 
 def ranking_draws(

@@ -25,6 +25,15 @@ from lidcflow.stats.metrics import (
 )
 from lidcflow.stats.paired import Sample, calibration_error_draws
 
+REVIEWED = (5, 10)
+"""Slices of a study that a reader looks at, of 65 by default."""
+
+Floats = NDArray[np.floating]
+
+Labels = NDArray[np.integer]
+
+Review = Callable[[Floats, int], NDArray[np.int64]]
+
 
 def sector_prior(
     slice_indices: NDArray[np.integer], labels: NDArray[np.integer], sectors: Sequence[range]
@@ -81,14 +90,6 @@ def uniform_every_k(n_slices: int, n: int) -> NDArray[np.int64]:
     array([ 6, 19, 32, 45, 58])
     """
     return ((2 * np.arange(n, dtype=np.int64) + 1) * n_slices) // (2 * n)
-
-
-REVIEWED = (5, 10)
-"""Slices of a study that a reader looks at, of 65 by default."""
-
-Floats = NDArray[np.floating]
-Labels = NDArray[np.integer]
-Review = Callable[[Floats, int], NDArray[np.int64]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,12 @@ CENTRE_STEP_MM = 1.0
 """Slab thickness of the ``centre`` range: what the paper's public code took, 65 slices of 1 mm."""
 
 
+Integer = TypeVar("Integer", np.int16, np.int32)
+
+EXACT_SUMS = np.iinfo(np.uint16).max // (HIGHEST_HU - AIR_HU)
+"""Values in HU, counted from air, whose sum still fits 16 bits: a block of 4 x 4."""
+
+
 def slab_edges_mm(z_top_mm: float, z_bottom_mm: float, h_mm: float, slices: int) -> NDArray[np.float64]:
     """Divide the extent of a series into slabs.
 
@@ -165,12 +171,6 @@ def area_weights(source: int, target: int) -> NDArray[np.float64]:
     lengths = np.where(lengths > source * 1e-12, lengths, 0)
     shares: NDArray[np.float64] = lengths / lengths.sum(axis=1, keepdims=True)
     return shares
-
-
-Integer = TypeVar("Integer", np.int16, np.int32)
-
-EXACT_SUMS = np.iinfo(np.uint16).max // (HIGHEST_HU - AIR_HU)
-"""Values in HU, counted from air, whose sum still fits 16 bits: a block of 4 x 4."""
 
 
 def reduce_plane(hu: NDArray[np.int16], size: int) -> tuple[NDArray[np.float32], NDArray[np.int16]]:

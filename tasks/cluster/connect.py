@@ -28,6 +28,9 @@ MOST_DEATHS = 2
 """Workers that one task may end before Dask gives it up: each death of a series that hangs costs its whole time."""
 
 
+ROLES = ("client", "scheduler", "worker")
+
+
 @contextmanager
 def connected(address: str) -> Iterator[Client]:
     """Connect to a scheduler for as long as the block runs.
@@ -86,9 +89,6 @@ def unfit_setting(client: Client, place: str, purpose: Purpose) -> str | None:
         f"Dask cluster {place}: distributed.scheduler.allowed-failures should be 1 or {MOST_DEATHS}, got {allowed}, "
         f"with which {harm}; start the scheduler with DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES={MOST_DEATHS}"
     )
-
-
-ROLES = ("client", "scheduler", "worker")
 
 
 def tls_settings(tls: TlsConfig | None) -> dict[str, Any]:
