@@ -33,7 +33,7 @@ def hash_patient_id(patient_id: str, secret: bytes) -> str:
 
     Examples
     --------
-    >>> patient_key("LIDC-IDRI-0001", PUBLIC_KEY)
+    >>> hash_patient_id("LIDC-IDRI-0001", PUBLIC_KEY)
     'cb120ad193263e76'
     """
     return hmac.new(secret, patient_id.strip().encode(), hashlib.sha256).hexdigest()[:16]

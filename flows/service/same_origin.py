@@ -84,8 +84,8 @@ def request_refusal(method: str, headers: Headers, names: Collection[str]) -> st
 
     Examples
     --------
-    >>> refusal("GET", Headers({"Host": "localhost:4200"}), {"localhost"})
-    >>> refusal("GET", Headers({"Host": "localhost:4200", "Origin": "http://localhost:9999"}), {"localhost"})
+    >>> request_refusal("GET", Headers({"Host": "localhost:4200"}), {"localhost"})
+    >>> request_refusal("GET", Headers({"Host": "localhost:4200", "Origin": "http://localhost:9999"}), {"localhost"})
     'This server answers its own pages only, and programs that are no browser.'
     """
     hosts = headers.getlist("host")

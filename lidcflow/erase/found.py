@@ -13,7 +13,7 @@ def merge_found(*findings: Found) -> dict[str, dict[str, int]]:
 
     Examples
     --------
-    >>> joined({"reports": {"1.2": 1}}, {"reports": {"1.2": 1, "1.3": 1}})
+    >>> merge_found({"reports": {"1.2": 1}}, {"reports": {"1.2": 1, "1.3": 1}})
     {'reports': {'1.2': 1, '1.3': 1}}
     """
     together: dict[str, dict[str, int]] = {}

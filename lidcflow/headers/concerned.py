@@ -43,7 +43,7 @@ def show_value(value: float | str | None) -> str:
 
     Examples
     --------
-    >>> shown(None), shown(0.5), shown(-1024.0)
+    >>> show_value(None), show_value(0.5), show_value(-1024.0)
     ('none', '0.5', '-1024')
     """
     return f"{value:.10g}" if isinstance(value, float) else ABSENT if value is None else str(value)

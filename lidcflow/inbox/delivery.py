@@ -129,7 +129,7 @@ class RetryPolicy:
         Examples
         --------
         >>> noon = datetime(2026, 1, 1, 12)
-        >>> Patience().next_try(3, noon) - noon
+        >>> RetryPolicy().next_try(3, noon) - noon
         datetime.timedelta(seconds=120)
         """
         if failures >= self.attempts:

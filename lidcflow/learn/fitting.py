@@ -233,7 +233,7 @@ def prefetch(batches: Iterator[Batch]) -> Iterator[Batch]:
 
     Examples
     --------
-    >>> list(ahead(iter([1, 2, 3])))
+    >>> list(prefetch(iter([1, 2, 3])))
     [1, 2, 3]
     """
     with ThreadPoolExecutor(1) as pool:

@@ -48,7 +48,7 @@ def escape_markdown(text: str) -> str:
 
     Examples
     --------
-    >>> plain("B30f|<b>")
+    >>> escape_markdown("B30f|<b>")
     'B30f\\\\|\\\\<b\\\\>'
     """
     return " ".join(text.split()).translate(SPECIAL)

@@ -15,7 +15,7 @@ def format_difference(check: GateCheck) -> str:
     Examples
     --------
     >>> from lidcflow.release.record import Estimate
-    >>> said(Check(rule="", figure="log_loss", against="version 3", value=Estimate(value=-0.031), passed=True))
+    >>> format_difference(GateCheck(rule="", figure="log_loss", against="version 3", value=Estimate(value=-0.031), passed=True))
     '-3.1%'
     """
     value, sign = check.value, "+" if check.against else ""

@@ -51,7 +51,7 @@ def join_words(words: Sequence[str]) -> str:
 
     Examples
     --------
-    >>> listed(["1", "2", "3"])
+    >>> join_words(["1", "2", "3"])
     '1, 2 and 3'
     """
     return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)

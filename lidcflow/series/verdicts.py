@@ -96,7 +96,7 @@ class OtherFiles:
 
         Examples
         --------
-        >>> Beside(not_dicom=2, archives=1).line
+        >>> OtherFiles(not_dicom=2, archives=1).line
         'Beside them: 2 files that are not DICOM, 1 archives (unpack them and index again).'
         """
         kinds = [f"{self.not_dicom} files that are not DICOM"] if self.not_dicom else []

@@ -225,7 +225,7 @@ class FileRange(io.BytesIO):
 
     Examples
     --------
-    >>> part = Part(b"def", 3)
+    >>> part = FileRange(b"def", 3)
     >>> part.seek(4), part.read()
     (4, b'ef')
     """

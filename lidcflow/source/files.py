@@ -108,7 +108,7 @@ def parent_of(path: str) -> str:
 
     Examples
     --------
-    >>> folder_of("idc://bucket/series/1.dcm")
+    >>> parent_of("idc://bucket/series/1.dcm")
     'idc://bucket/series'
     """
     return path.rpartition("/")[0]
