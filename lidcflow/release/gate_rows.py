@@ -15,7 +15,8 @@ def format_difference(check: GateCheck) -> str:
     Examples
     --------
     >>> from lidcflow.release.record import Estimate
-    >>> format_difference(GateCheck(rule="", figure="log_loss", against="version 3", value=Estimate(value=-0.031), passed=True))
+    >>> lost = Estimate(value=-0.031)
+    >>> format_difference(GateCheck(rule="", figure="log_loss", against="version 3", value=lost, passed=True))
     '-3.1%'
     """
     value, sign = check.value, "+" if check.against else ""
