@@ -82,7 +82,7 @@ def run_stage(config: Config, folder: Path) -> tuple[float, float, float]:
         list(map_groups(cluster.address, partial(warm, seconds=0.5), range(4 * cluster.workers)))
         running = config.model_copy(update={"cluster": config.cluster.at(cluster.address)})
         started_s = time.monotonic()
-        brought = flow(lambda: stages.bring_all(index, running, training_store(running)), name="fan-out")()
+        brought = flow(lambda: stages.preprocess_missing(index, running, training_store(running)), name="fan-out")()
         stage_s = time.monotonic() - started_s
     if len(brought.committed) != len(index.usable):
         raise SystemExit(f"fan_out: {len(index.usable)} series must be committed, got {len(brought.committed)}")

@@ -36,7 +36,7 @@ SECTORS = 13
 Times = tuple[float, float]
 """Wall and CPU seconds."""
 
-STAGES = ("look", "bring_all", "read_all", "deliver")
+STAGES = ("poll_source", "preprocess_missing", "infer_all", "deliver_answer")
 
 
 def main() -> None:

@@ -55,7 +55,12 @@ class ImagesDeleted(LidcflowError):
 
 
 def deliver_answer(
-    reading: SeriesResult, delivery: Delivery, file: SourceFile | None, desk: InboxSession, *, volume_digest: str | None
+    reading: SeriesResult,
+    delivery: Delivery,
+    file: SourceFile | None,
+    session: InboxSession,
+    *,
+    volume_digest: str | None,
 ) -> None:
     """Deliver one answer if its images are still those that were read; what fails is tried again.
 
@@ -63,34 +68,34 @@ def deliver_answer(
     and the delivery. A series that was found to be gone gets none, and a refusal that was delivered before stands.
     """
     if reading.reason == VerdictReason.GONE:
-        refuse_deleted(delivery, reading.sentence or "", desk)
+        refuse_deleted(delivery, reading.sentence or "", session)
         return
-    if reading.verdict == "not-evaluated" and desk.ledger.confirm(delivery, _content_of(reading)):
+    if reading.verdict == "not-evaluated" and session.ledger.confirm(delivery, _content_of(reading)):
         return
     try:
-        made, undone = _made(reading, file, desk)
-        if _is_current(delivery, desk):
+        made, undone = _made(reading, file, session)
+        if _is_current(delivery, session):
             if undone:
                 raise undone
-            if _bring(made, reading, delivery, desk):
-                _finish(reading, delivery, desk, volume_digest)
+            if _bring(made, reading, delivery, session):
+                _finish(reading, delivery, session, volume_digest)
     except ImagesDeleted as error:
-        refuse_deleted(delivery, str(error), desk)
+        refuse_deleted(delivery, str(error), session)
     except LidcflowError as error:
         if isinstance(error, PacsUnavailable):
-            desk.reach.lose(desk.sources[delivery.source], error)
-        defer([delivery], error, desk)
+            session.reach.lose(session.sources[delivery.source], error)
+        defer([delivery], error, session)
 
 
-def refuse_deleted(delivery: Delivery, sentence: str, desk: InboxSession) -> None:
+def refuse_deleted(delivery: Delivery, sentence: str, session: InboxSession) -> None:
     """Record that the images of a series were deleted, and what each target took of its answer before."""
-    desk.ledger.refuse(delivery, VerdictReason.GONE, f"{sentence}{_sent_so_far(delivery, desk)}")
+    session.ledger.refuse(delivery, VerdictReason.GONE, f"{sentence}{_sent_so_far(delivery, session)}")
 
 
-def defer(deliveries: Sequence[Delivery], error: LidcflowError, desk: InboxSession) -> None:
+def defer(deliveries: Sequence[Delivery], error: LidcflowError, session: InboxSession) -> None:
     """Record that deliveries without an answer failed, and why."""
     for one in deliveries:
-        desk.ledger.fail(one, reason_of(error), str(error), desk.patience)
+        session.ledger.fail(one, reason_of(error), str(error), session.patience)
 
 
 def reason_of(error: LidcflowError) -> str:
@@ -100,29 +105,29 @@ def reason_of(error: LidcflowError) -> str:
     return "resource" if isinstance(error, ResourceError) else "failed"
 
 
-def waiting_for_targets(deliveries: Sequence[Delivery], desk: InboxSession) -> set[int]:
+def waiting_for_targets(deliveries: Sequence[Delivery], session: InboxSession) -> set[int]:
     """Return the deliveries that have an answer and wait for nothing but targets that are away."""
-    receipts = desk.ledger.receipts.of([one.id for one in deliveries])
+    receipts = session.ledger.receipts.of([one.id for one in deliveries])
     found = set()
     for delivery, of_targets in receipts.items():
         has = {receipt.target for receipt in of_targets if receipt.sent}
-        lacking = [target for target in desk.targets if target.text not in has]
-        if lacking and all(desk.reach.why_away(target) for target in lacking):
+        lacking = [target for target in session.targets if target.text not in has]
+        if lacking and all(session.reach.why_away(target) for target in lacking):
             found.add(delivery)
     return found
 
 
 def _made(
-    reading: SeriesResult, file: SourceFile | None, desk: InboxSession
+    reading: SeriesResult, file: SourceFile | None, session: InboxSession
 ) -> tuple[dict[str, bytes], DocumentError | None]:
     """Make the documents; that they can't be made may mean that the images are gone."""
     try:
-        return make(reading, file, desk.config), None
+        return make(reading, file, session.config), None
     except DocumentError as error:
         return {}, error
 
 
-def _is_current(delivery: Delivery, desk: InboxSession) -> bool:
+def _is_current(delivery: Delivery, session: InboxSession) -> bool:
     """Return whether the PACS holds what was read; where the series grew, the next round answers it as it is then.
 
     Raises
@@ -130,50 +135,50 @@ def _is_current(delivery: Delivery, desk: InboxSession) -> bool:
     ImagesDeleted
         If it holds nothing of the series.
     """
-    now = seen_now(delivery, desk.sources[delivery.source].service)
+    now = seen_now(delivery, session.sources[delivery.source].service)
     if now is None or now.instances == delivery.instances:
         return True
     if not now.n_instances:
         raise _deleted(delivery)
-    desk.ledger.see(delivery.source, [now], desk.release.version)
+    session.ledger.see(delivery.source, [now], session.release.version)
     return False
 
 
-def _bring(made: Mapping[str, bytes], reading: SeriesResult, delivery: Delivery, desk: InboxSession) -> bool:
+def _bring(made: Mapping[str, bytes], reading: SeriesResult, delivery: Delivery, session: InboxSession) -> bool:
     """Bring documents to each target that lacks them, and return whether every target has them now.
 
     A target that is away or refuses them holds back no other.
     """
     documents = sorted(map(_uid_of, made.values()))
-    receipts = desk.ledger.receipts.of([delivery.id]).get(delivery.id, [])
+    receipts = session.ledger.receipts.of([delivery.id]).get(delivery.id, [])
     has = {receipt.target for receipt in receipts if receipt.sent and sorted(receipt.documents) == documents}
     failed: list[LidcflowError] = []
     deferred: list[str] = []
-    for target in desk.targets if made else ():
+    for target in session.targets if made else ():
         if target.text in has:
             continue
-        if why := desk.reach.why_away(target):
+        if why := session.reach.why_away(target):
             deferred.append(why)
-            desk.ledger.receipts.owe(delivery.id, target.text)
+            session.ledger.receipts.owe(delivery.id, target.text)
             continue
         try:
-            _send(made, reading, delivery, target, desk)
+            _send(made, reading, delivery, target, session)
         except ImagesDeleted:
             raise
         except LidcflowError as error:
             failed.append(error)
-            desk.ledger.receipts.owe(delivery.id, target.text)
+            session.ledger.receipts.owe(delivery.id, target.text)
             if isinstance(error, PacsUnavailable):
-                desk.reach.lose(target, error)
+                session.reach.lose(target, error)
     if failed:
-        defer([delivery], failed[0], desk)
+        defer([delivery], failed[0], session)
     elif deferred:
-        desk.ledger.defer(delivery, AWAY, deferred[0])
+        session.ledger.defer(delivery, AWAY, deferred[0])
     return not (failed or deferred)
 
 
 def _send(
-    made: Mapping[str, bytes], reading: SeriesResult, delivery: Delivery, target: DeliveryTarget, desk: InboxSession
+    made: Mapping[str, bytes], reading: SeriesResult, delivery: Delivery, target: DeliveryTarget, session: InboxSession
 ) -> None:
     """Send documents to one target, between two looks at the images that they are about.
 
@@ -186,7 +191,7 @@ def _send(
     """
     service = target.service
     held = is_held(service, delivery)
-    if held is False and is_same_service(desk.sources[delivery.source].service, service):
+    if held is False and is_same_service(session.sources[delivery.source].service, service):
         raise _deleted(delivery)
     if held is False and service and holds_others_of_study(service, delivery):
         raise PacsError(
@@ -194,9 +199,9 @@ def _send(
             "got none; send them there, or wait until they arrive"
         )
     documents = [_uid_of(content) for content in made.values()]
-    desk.ledger.receipts.owe(delivery.id, target.text, documents)
+    session.ledger.receipts.owe(delivery.id, target.text, documents)
     deliver(made, reading, target)
-    desk.ledger.receipts.add(delivery.id, target.text, documents)
+    session.ledger.receipts.add(delivery.id, target.text, documents)
     if held and not still_held(service, delivery):
         raise ImagesDeleted(
             f"series {delivery.series_instance_uid}: its images must stay in {target} while documents are stored, but "
@@ -204,11 +209,11 @@ def _send(
         )
 
 
-def _finish(reading: SeriesResult, delivery: Delivery, desk: InboxSession, volume_digest: str | None) -> None:
+def _finish(reading: SeriesResult, delivery: Delivery, session: InboxSession, volume_digest: str | None) -> None:
     if reading.verdict == "not-evaluated":
-        desk.ledger.refuse(delivery, reading.reason or "", reading.sentence or "")
+        session.ledger.refuse(delivery, reading.reason or "", reading.sentence or "")
     else:
-        desk.ledger.advance(delivery, Step.DELIVERED, volume_digest=volume_digest)
+        session.ledger.advance(delivery, Step.DELIVERED, volume_digest=volume_digest)
 
 
 def _content_of(reading: SeriesResult) -> str:
@@ -222,9 +227,9 @@ def _deleted(delivery: Delivery) -> ImagesDeleted:
     )
 
 
-def _sent_so_far(delivery: Delivery, desk: InboxSession) -> str:
+def _sent_so_far(delivery: Delivery, session: InboxSession) -> str:
     """Name what each target took of an answer before its images were deleted."""
-    receipts = desk.ledger.receipts.of([delivery.id]).get(delivery.id, [])
+    receipts = session.ledger.receipts.of([delivery.id]).get(delivery.id, [])
     taken = [
         f"{one.target} {'has' if one.sent else 'may have'} {' and '.join(one.documents)}"
         for one in receipts

@@ -121,10 +121,10 @@ def go_round(sources: Sequence[ImageSource], config: Config) -> InboxReport:
     turn = at_work(config.workspace, "inbox", alone=True, catalog=config.catalog, patience_s=patience_s)
     with turn, Ledger(config.catalog) as ledger:
         by_text = {source.text: source for source in sources}
-        desk = InboxSession(ledger, release, config_for(release, config), PacsAvailability(), by_text, targets)
-        indexes, unreachable = poll_all(sources, desk)
-        answered = process_waiting(sources, indexes, desk)
-        return publish_round(answered, desk, unreachable, seconds=time.monotonic() - started_s)
+        session = InboxSession(ledger, release, config_for(release, config), PacsAvailability(), by_text, targets)
+        indexes, unreachable = poll_all(sources, session)
+        answered = process_waiting(sources, indexes, session)
+        return publish_round(answered, session, unreachable, seconds=time.monotonic() - started_s)
 
 
 def check_delivery(sources: Sequence[ImageSource], targets: Sequence[DeliveryTarget]) -> None:
@@ -145,53 +145,53 @@ def check_delivery(sources: Sequence[ImageSource], targets: Sequence[DeliveryTar
             target.check()
 
 
-def poll_all(sources: Sequence[ImageSource], desk: InboxSession) -> tuple[dict[str, Index | None], list[str]]:
+def poll_all(sources: Sequence[ImageSource], session: InboxSession) -> tuple[dict[str, Index | None], list[str]]:
     """Look into each source; one that is away costs the others nothing, and is looked into the next time."""
     indexes: dict[str, Index | None] = {}
     unreachable: list[str] = []
     for source in sources:
-        if why := desk.reach.why_away(source):
+        if why := session.reach.why_away(source):
             unreachable.append(why)
             continue
         try:
-            indexes[source.text] = poll_source(source, desk.config, desk.ledger, desk.release.version)
+            indexes[source.text] = poll_source(source, session.config, session.ledger, session.release.version)
         except LidcflowError as error:
             unreachable.append(str(error))
             if isinstance(error, PacsUnavailable):
-                desk.reach.lose(source, error)
+                session.reach.lose(source, error)
     return indexes, unreachable
 
 
 def process_waiting(
-    sources: Sequence[ImageSource], indexes: Mapping[str, Index | None], desk: InboxSession
+    sources: Sequence[ImageSource], indexes: Mapping[str, Index | None], session: InboxSession
 ) -> list[Delivery]:
     """Answer what waits, on one cluster; return every delivery as it stands afterwards.
 
     A delivery whose earlier answer stands is not among them.
     """
-    waiting = [one for source in sources if source.text in indexes for one in desk.ledger.waiting(source.text)]
-    stuck = waiting_for_targets(waiting, desk)
+    waiting = [one for source in sources if source.text in indexes for one in session.ledger.waiting(source.text)]
+    stuck = waiting_for_targets(waiting, session)
     due = [one for one in waiting if one.id not in stuck]
     if due:
         # Found here, a changed model costs no series an attempt: what waits is answered once the model is back.
-        check_models(Tracking.of(desk.config), desk.release)
-        with on_one_cluster(desk) as ready:
-            for portion in split_batches(due):
-                source = ready.sources[portion[0].source]
+        check_models(Tracking.of(session.config), session.release)
+        with on_one_cluster(session) as ready:
+            for batch in split_batches(due):
+                source = ready.sources[batch[0].source]
                 if not ready.reach.is_known_away(source):
-                    process_batch(portion, source, indexes[source.text], ready)
+                    process_batch(batch, source, indexes[source.text], ready)
     before = {one.id: one.delivered for one in waiting}
-    after = desk.ledger.again(before.keys())
+    after = session.ledger.again(before.keys())
     return [one for one in after if one.step not in ANSWERED or one.delivered != before[one.id]]
 
 
 @contextmanager
-def on_one_cluster(desk: InboxSession) -> Iterator[InboxSession]:
+def on_one_cluster(session: InboxSession) -> Iterator[InboxSession]:
     """Keep one cluster for the whole round: its processes load Keras and the models once."""
-    config = desk.config
+    config = session.config
     with cluster_for(config, "read", inbox_store(config)) as cluster:
         here = config.model_copy(update={"cluster": config.cluster.at(cluster.address)})
-        yield replace(desk, config=here)
+        yield replace(session, config=here)
 
 
 def split_batches(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
@@ -206,93 +206,93 @@ def split_batches(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
     return together + [[one] for one in again]
 
 
-def process_batch(deliveries: list[Delivery], source: ImageSource, index: Index | None, desk: InboxSession) -> None:
-    """Answer a portion; an error that is not one series' own is told of all, and each is tried again by itself.
+def process_batch(deliveries: list[Delivery], source: ImageSource, index: Index | None, session: InboxSession) -> None:
+    """Answer a batch; an error that is not one series' own is told of all, and each is tried again by itself.
 
     Nobody watches: an error that was not foreseen is told in the same way, lest one series stops all others for good.
     """
     try:
-        unchanged_ones = unchanged(deliveries, source, desk.ledger)
+        unchanged_ones = unchanged(deliveries, source, session.ledger)
         if isinstance(source, PacsSource):
-            index = index_deliveries(unchanged_ones, source, desk.config)
-        infer_and_deliver(unchanged_ones, index or Index(()), desk)
+            index = index_deliveries(unchanged_ones, source, session.config)
+        infer_and_deliver(unchanged_ones, index or Index(()), session)
     except LidcflowError as error:
         if isinstance(error, PacsUnavailable):
-            desk.reach.lose(source, error)
-        defer(deliveries, error, desk)
+            session.reach.lose(source, error)
+        defer(deliveries, error, session)
     except Exception as error:  # what it says may hold a path or a name
         what = f"{type(error).__name__} in {place_of_error(error)}"
         sentence = f"inbox: series must be answered without an error, got {what}; look at disk and log, or report this"
-        defer(deliveries, LidcflowError(sentence), desk)
+        defer(deliveries, LidcflowError(sentence), session)
 
 
-def infer_and_deliver(deliveries: Sequence[Delivery], index: Index, desk: InboxSession) -> None:
+def infer_and_deliver(deliveries: Sequence[Delivery], index: Index, session: InboxSession) -> None:
     """Preprocess, read, deliver; the ledger is told after each step."""
     by_uid = {one.series_instance_uid: one for one in deliveries}
     mine = Index(tuple(verdict for verdict in index if verdict.series_instance_uid in by_uid), index.beside)
     for uid in by_uid.keys() - {verdict.series_instance_uid for verdict in mine}:
         sentence = f"series {uid}: must be in its source until it is answered, got no image of it; send it again"
-        refuse_deleted(by_uid[uid], sentence, desk)
-    desk.ledger.delete(erased_uids(mine))  # nothing is kept of what was erased here and came again
+        refuse_deleted(by_uid[uid], sentence, session)
+    session.ledger.delete(erased_uids(mine))  # nothing is kept of what was erased here and came again
     for verdict in mine:
         if verdict.passed_over:
-            desk.ledger.refuse(by_uid[verdict.series_instance_uid], verdict.reason, verdict.sentence)
-    brought = preprocess_missing(mine, desk.config, inbox_store(desk.config))
-    mine, brought = without_answered(mine, brought, by_uid, desk)
+            session.ledger.refuse(by_uid[verdict.series_instance_uid], verdict.reason, verdict.sentence)
+    brought = preprocess_missing(mine, session.config, inbox_store(session.config))
+    mine, brought = without_answered(mine, brought, by_uid, session)
     for uid in brought.stored:
-        desk.ledger.advance(by_uid[uid], Step.PREPROCESSED)
-    readings = infer_all(mine, brought, desk.release, desk.config, desk.config.reports_path.absolute())
+        session.ledger.advance(by_uid[uid], Step.PREPROCESSED)
+    readings = infer_all(mine, brought, session.release, session.config, session.config.reports_path.absolute())
     files = example_files(mine)
     for reading in readings:
-        desk.ledger.advance(by_uid[reading.series_instance_uid], Step.SCORED, release=desk.release.version)
-    grown = find_changed_folders(deliveries, mine, desk.begun_s, desk.config, desk.ledger)
+        session.ledger.advance(by_uid[reading.series_instance_uid], Step.SCORED, release=session.release.version)
+    grown = find_changed_folders(deliveries, mine, session.begun_s, session.config, session.ledger)
     for reading in readings:
         delivery = by_uid[reading.series_instance_uid]
-        if delivery.id in grown or desk.reach.is_known_away(desk.sources[delivery.source]):
+        if delivery.id in grown or session.reach.is_known_away(session.sources[delivery.source]):
             continue
-        if should_retry(reading, delivery, desk):
-            defer([delivery], PacsError(str(reading.sentence)), desk)
+        if should_retry(reading, delivery, session):
+            defer([delivery], PacsError(str(reading.sentence)), session)
         else:
             digest = brought.stored.get(reading.series_instance_uid)
-            deliver_answer(reading, delivery, files.get(reading.series_instance_uid), desk, volume_digest=digest)
+            deliver_answer(reading, delivery, files.get(reading.series_instance_uid), session, volume_digest=digest)
 
 
 def without_answered(
-    index: Index, brought: Preprocessed, by_uid: Mapping[str, Delivery], desk: InboxSession
+    index: Index, brought: Preprocessed, by_uid: Mapping[str, Delivery], session: InboxSession
 ) -> tuple[Index, Preprocessed]:
     """Leave out what was answered before and has the same volume: files that were copied or touched change nothing."""
-    same = {uid for uid, digest in brought.stored.items() if desk.ledger.confirm(by_uid[uid], digest)}
+    same = {uid for uid, digest in brought.stored.items() if session.ledger.confirm(by_uid[uid], digest)}
     left = tuple(verdict for verdict in index if verdict.series_instance_uid not in same)
     return Index(left, index.beside), brought.without(same)
 
 
-def should_retry(reading: SeriesResult, delivery: Delivery, desk: InboxSession) -> bool:
+def should_retry(reading: SeriesResult, delivery: Delivery, session: InboxSession) -> bool:
     """Return whether to retry a series: a PACS may still be receiving it, and refusing now would be final.
 
     A folder that is mended shows another series; what a PACS shows stays the same. What changed while it was read is
     indexed anew the next time, wherever it lies.
     """
-    unwhole = reading.reason in NOT_WHOLE and isinstance(desk.sources[delivery.source], PacsSource)
+    unwhole = reading.reason in NOT_WHOLE and isinstance(session.sources[delivery.source], PacsSource)
     again = reading.verdict == "not-evaluated" and (unwhole or reading.reason == VerdictReason.CHANGED)
-    return again and delivery.attempts + 1 < desk.config.delivery.refuse_after
+    return again and delivery.attempts + 1 < session.config.delivery.refuse_after
 
 
 def publish_round(
-    answered: list[Delivery], desk: InboxSession, unreachable: list[str], *, seconds: float
+    answered: list[Delivery], session: InboxSession, unreachable: list[str], *, seconds: float
 ) -> InboxReport:
     """Sum up, and put what was worked on on the run's page."""
     publish_table("inbox", [_row(one) for one in answered], "Answers of this round, research use only")
-    counts = desk.ledger.counts()
+    counts = session.ledger.counts()
     of_round = [one.step for one in answered]
     return InboxReport(
-        release=f"{desk.release.name} version {desk.release.version}",
+        release=f"{session.release.name} version {session.release.version}",
         delivered=of_round.count(Step.DELIVERED),
         refused=of_round.count(Step.REFUSED),
         failed=of_round.count(Step.FAILED) + of_round.count(Step.DEAD),
         waiting=sum(counts.get(step, 0) for step in UNFINISHED),
         unreachable=unreachable,
-        away=[sentence for sentence in desk.reach.sentences if sentence not in unreachable],
-        owed=desk.ledger.owed(),
+        away=[sentence for sentence in session.reach.sentences if sentence not in unreachable],
+        owed=session.ledger.owed(),
         seconds=round(seconds, 3),
     )
 

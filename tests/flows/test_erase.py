@@ -47,7 +47,7 @@ SERIES = {"Ada": ("1.2.31", "1.2.32"), "Barbara": ("1.2.33",), "Dorothy": ("1.2.
 LABELS = np.array([0, 1, 2, 0, 0, 0, 0, 0], dtype=np.int8)
 SMALL = PreprocessConfig(slices=8, size=16)
 STEPS = (
-    "delete_mentions",
+    "mask_histories",
     "delete_volumes",
     "delete_reports",
     "delete_arms",
