@@ -83,10 +83,9 @@ def report(name: str, total: int, survivors: Counter[Change], known: Counter[Cha
 
 def run_mutmut(folder: Path, processes: int) -> int:
     """Run mutmut in a prepared folder and return its exit status; its output goes to ``mutmut.log`` there."""
-    mutmut = Path(sys.executable).with_name("mutmut")
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with open(folder / "mutmut.log", "w") as log:
-        command = [mutmut, "run", "--max-children", str(processes)]
+        command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(processes)]
         run = subprocess.run(
             command, cwd=folder, env=os.environ | threads, stdout=log, stderr=subprocess.STDOUT, check=False
         )

@@ -21,9 +21,9 @@ from tests.databases import SERVER, execute
 ROOT = Path(__file__).parents[2]
 OWN_TESTS = (
     "catalog/test_migrate.py",
-    "store/test_catalog.py",
-    "store/test_feedback.py",
-    "store/test_tombstones.py",
+    "catalog/test_series.py",
+    "report/test_marks_table.py",
+    "erase/test_tombstones.py",
     "inbox/test_ledger.py",
 )
 WITHIN_S = 300
