@@ -118,7 +118,7 @@ def resolve_source(typed: str | None, configured: str | None, key: str) -> str:
 
 
 def is_of_a_deployment() -> bool:
-    """Tell whether this code runs in a deployment's run, not in a run below one or from a command."""
+    """Return whether this code runs in a deployment's run, not in a run below one or from a command."""
     context = FlowRunContext.get()
     return bool(context and context.flow_run and context.flow_run.deployment_id)
 

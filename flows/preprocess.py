@@ -281,7 +281,7 @@ def _follow(finishing: Generator[Group, None, None], ends: list[int], record: Ca
 
 @contextmanager
 def gathering(record: Callable[[Preprocessed], None]) -> Iterator[Callable[[Preprocessed], None]]:
-    """Give a function that passes on what it is told every `RECORD_EVERY_S`, and the rest however the block ends."""
+    """Yield a function that passes on what it is told every `RECORD_EVERY_S`, and the rest however the block ends."""
     waiting, recorded_s = Preprocessed(), time.monotonic()
 
     def pass_on() -> None:

@@ -153,5 +153,5 @@ def champion_in_force(config: Config) -> int | None:
 
 
 def champion_sentence(champion: int | None) -> str:
-    """Say what inference reads with."""
+    """Describe what inference reads with."""
     return "no release is in force" if champion is None else f"version {champion} stays in force"

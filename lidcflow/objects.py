@@ -24,7 +24,7 @@ S3, IDC = "s3", "idc"
 
 
 def is_object_url(place: str) -> bool:
-    """Tell whether a place lies in a bucket, not in a folder.
+    """Return whether a place lies in a bucket, not in a folder.
 
     Examples
     --------
@@ -129,7 +129,7 @@ _WAY_OUT = "check the network, the endpoint and the region, and run again: what 
 
 
 def _cause(error: Exception) -> str:
-    """Give what a client says in short: the status of the server, or that there was none."""
+    """Return what a client says in short: the status of the server, or that there was none."""
     text = str(error)
     for mark in ("status code: ", "status: "):
         if mark in text:

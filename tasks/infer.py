@@ -178,7 +178,7 @@ def _known_reading(volume: VolumeSummary, release: ReleaseFacts, config: Config,
 
 
 def _can_be_compared_now(said: Recommendation, tracking: Tracking) -> bool:
-    """Tell whether the release has got a profile since a reading that had none to be compared with."""
+    """Return whether the release has got a profile since a reading that had none to be compared with."""
     without = any(one.code == NO_PROFILE.code for one in said.warnings)
     return without and release_limits(said.release.version, tracking) is not None
 

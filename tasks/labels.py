@@ -120,7 +120,7 @@ def nodules_of_records(
 
 
 def no_labels(labelled: Labelled, volumes: int, config: LabelConfig) -> str:
-    """Say that no volume has labels, and what to do."""
+    """State that no volume has labels, and what to do."""
     if config.sources == (LIDC,):
         return (
             f"labels: at least one of the {volumes} stored series must be one of LIDC-IDRI, got none; "

@@ -55,7 +55,7 @@ class Preprocessed:
         return len(self.committed) + len(self.refused) + len(self.verified)
 
     def knows(self, series_instance_uid: str) -> bool:
-        """Tell whether it is known what became of a series."""
+        """Return whether it is known what became of a series."""
         return any(series_instance_uid in known for known in (self.stored, self.refused))
 
     def add(self, part: Preprocessed) -> None:

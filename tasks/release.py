@@ -195,7 +195,7 @@ def _record(
 
 
 def is_in_the_package(config: TrainConfig) -> bool:
-    """Tell whether the backbone is the compact one that is installed with lidcflow."""
+    """Return whether the backbone is the compact one that is installed with lidcflow."""
     return config.backbone == "compact" and config.backbone_weights is None
 
 

@@ -118,7 +118,7 @@ def note_logged(plan: TrainingPlan, run_id: str, result: SectorResult) -> None:
 
 
 def in_short(plan: TrainingPlan) -> str:
-    """Say what is kept and how to go on."""
+    """Describe what is kept and how to go on."""
     sectors = sum(entry.is_dir() and not entry.name.startswith(".") for entry in training_folder(plan).iterdir())
     return (
         f"{sectors} trained models are kept in trainings/{training_folder(plan).name} of the workspace, "

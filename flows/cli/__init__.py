@@ -40,7 +40,7 @@ COMMANDS = {
     "drift": "Compare what was read lately with what the release was trained on; drift is told, and is no failure.",
     "up": "Serve everything: Prefect, MLflow, the reports, a worker and the scheduled preprocessing, training and "
     "inference.",
-    "status": "Tell how the workspace stands: volumes, catalog, releases, last runs and reading, drift, disk.",
+    "status": "Show how the workspace stands: volumes, catalog, releases, last runs and reading, drift, disk.",
     "doctor": "Check this machine; exit code 1 when something would keep lidcflow from working.",
     "deploy": "Deploy the flows to the Prefect server of PREFECT_API_URL, or of a running `lidcflow up`. Research use "
     "only.",

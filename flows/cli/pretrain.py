@@ -39,7 +39,7 @@ def pretrain(
 
 @contextmanager
 def reported_stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function that takes reports of named stages and shows each as one."""
+    """Yield a function that takes reports of named stages and shows each stage."""
     with ExitStack() as running:
         stages: dict[str, Stage] = {}
 

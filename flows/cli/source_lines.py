@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def announce_download(source: str) -> None:
-    """Say on standard error what a name of the public archive takes, before it is taken."""
+    """Print on standard error how much a name of the public archive will fetch, before fetching."""
     for collection in _collections(source):
         Console(stderr=True).print(collection.line, highlight=False, markup=False, soft_wrap=True)
 

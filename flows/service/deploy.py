@@ -229,7 +229,7 @@ def _named(deployment: str) -> DeploymentFilter:
 
 
 def _stays_paused(client: SyncPrefectClient, flow: Flow[..., Any], deployment: Deployment) -> bool:
-    """Tell whether a deployment lacks its source, or was paused by hand while it had one."""
+    """Return whether a deployment lacks its source, or was paused by hand while it had one."""
     try:
         before = client.read_deployment_by_name(f"{flow.name}/{deployment.name}")
     except ObjectNotFound:

@@ -98,7 +98,7 @@ def packages(_: Config) -> Result:
 
 
 def misfit(requirement: Requirement) -> str:
-    """Say what is wrong with an installed package; nothing, if it fits or belongs to an extra."""
+    """Describe what is wrong with an installed package; nothing, if it fits or belongs to an extra."""
     if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
         return ""
     try:

@@ -94,7 +94,7 @@ class Guarded:
             self._guard.send_signal(signal.SIGTERM)
 
     def healthy(self) -> bool:
-        """Tell whether the service answers."""
+        """Return whether the service answers."""
         return self.service.health_url is None or answers(self.service.health_url)
 
     def _end_leftovers(self) -> None:
@@ -111,7 +111,7 @@ class Guarded:
 
 
 def answers(url: str) -> bool:
-    """Tell whether a server of this machine answers a GET with 200."""
+    """Return whether a server of this machine answers a GET with 200."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=HEALTH_TIMEOUT_S) as response:

@@ -75,7 +75,7 @@ def doubts(config: Config) -> list[str]:
 
 
 def is_shared(folder: Path) -> bool:
-    """Tell whether a folder is on a file system that several machines can have mounted."""
+    """Return whether a folder is on a file system that several machines can have mounted."""
     place = os.path.realpath(folder.absolute())
     mounts = {one.mountpoint: one.fstype for one in psutil.disk_partitions(all=True)}
     above = [mount for mount in mounts if place == mount or place.startswith(mount.rstrip("/") + "/")]

@@ -50,7 +50,7 @@ def addresses(config: Config) -> Addresses:
 
 
 def has_remote_tracking(config: Config) -> bool:
-    """Tell whether MLflow's server is configured and runs elsewhere."""
+    """Return whether MLflow's server is configured and runs elsewhere."""
     return config.tracking_uri.startswith(("http://", "https://"))
 
 

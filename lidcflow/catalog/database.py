@@ -50,7 +50,7 @@ _WRITER_LOCK = 0x6C696463
 
 
 def is_unavailable(error: SQLAlchemyError, dialect: str) -> bool:
-    """Tell whether a server ended a transaction, or did not begin it, because it stops, starts or can't be reached.
+    """Return whether a server ended a transaction, or did not begin it, because it stops, starts or can't be reached.
 
     SQLite has no server: the same errors tell of a disk or a lock there.
     """
@@ -61,7 +61,7 @@ def is_unavailable(error: SQLAlchemyError, dialect: str) -> bool:
 
 
 def retry_while_unavailable(transaction: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Let a method that is one transaction be done again when the server went away under it.
+    """Repeat a method that is one transaction when its server becomes unavailable.
 
     Such a method does no harm when it is done twice: whether a commit that was cut off took place, nobody knows.
     Iterators among its arguments are kept as lists, for they can be gone through once only.
@@ -259,7 +259,7 @@ def _connect(dialect: Dialect, _record: Any, arguments: Any, options: dict[str, 
 
 
 def _cause(error: SQLAlchemyError) -> str:
-    """Say in a line what the driver complained about; pg8000 gives the server's fields as they came."""
+    """Describe in a line what the driver complained about; pg8000 gives the server's fields as they came."""
     cause = getattr(error, "orig", None) or error
     if cause.args and isinstance(cause.args[0], dict) and "M" in cause.args[0]:
         return str(cause.args[0]["M"])

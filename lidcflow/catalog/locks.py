@@ -38,7 +38,7 @@ _ALL = "workspace"
 
 
 def holds_between_machines(catalog_url: str) -> bool:
-    """Tell whether a catalog's database has locks that several machines see.
+    """Return whether a catalog's database has locks that several machines see.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def relocate_tracking(workspace: Path) -> int:
 
 
 def is_at_work(workspace: Path, stage: Stage, catalog: str = "") -> bool:
-    """Tell whether any process is at a stage."""
+    """Return whether any process is at a stage."""
     if catalog and holds_between_machines(catalog):
         with advisory_lock(catalog, stage, alone=True) as free:
             if not free:

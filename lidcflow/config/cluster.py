@@ -31,7 +31,7 @@ Place = Annotated[str, AfterValidator(_checked_place)]
 
 
 def is_class(place: str) -> bool:
-    """Tell whether a place is the dotted name of a cluster class.
+    """Return whether a place is the dotted name of a cluster class.
 
     Examples
     --------

@@ -99,7 +99,7 @@ class ExperimentConfig(BaseModel):
 
 
 def _worded(key: str, value: Any) -> str:
-    """Say a setting shortly.
+    """Describe a setting shortly.
 
     Examples
     --------

@@ -284,7 +284,7 @@ def inflated(stream: BinaryIO, n_bytes: int) -> bytes:
 
 
 def raw_value(element: Any) -> Any:
-    """Give a value as it lies in the file, so that it can be compared and hashed."""
+    """Return a value as it lies in the file, so that it can be compared and hashed."""
     value = None if element is None else element.value
     return value if value is None or isinstance(value, bytes) else str(value)
 

@@ -159,7 +159,7 @@ def _renamed(element: Any, tag: int) -> Any:
 
 
 def _items(element: Any, budget: Budget) -> list[Dataset]:
-    """Give the items of a sequence; those of defined length are parsed here, within the budget."""
+    """Return the items of a sequence; those of defined length are parsed here, within the budget."""
     if not isinstance(element, RawDataElement):
         return list(element.value) if element is not None and element.VR == "SQ" else []
     content = element.value or b""

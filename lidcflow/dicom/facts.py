@@ -194,7 +194,7 @@ def _pixels(dataset: Dataset) -> PixelFormat | None:
 
 
 def _padding(dataset: Dataset, signed: bool) -> tuple[int, int] | None:
-    """Give the range of stored values that mean padding.
+    """Return the range of stored values that mean padding.
 
     Signed images carry padding such as 63536 for -2000: the field writes the VR US where SS is due.
     """

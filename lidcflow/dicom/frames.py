@@ -104,7 +104,7 @@ def _item_head(file: BinaryIO) -> tuple[int, int]:
 
 
 def _is_sound(offsets: Sequence[int]) -> bool:
-    """Tell whether a table starts at the first fragment and ascends, as it must."""
+    """Return whether a table starts at the first fragment and ascends, as it must."""
     return offsets[0] == 0 and all(a + ITEM_HEAD.size < b for a, b in pairwise(offsets))
 
 
@@ -143,7 +143,7 @@ def _fragments(file: BinaryIO, first: int) -> list[tuple[int, int]]:
 
 
 def _ends_an_image(file: BinaryIO, start: int, length: int) -> bool:
-    """Tell whether a JPEG, JPEG-LS or JPEG 2000 image ends with a fragment."""
+    """Return whether a JPEG, JPEG-LS or JPEG 2000 image ends with a fragment."""
     tail = min(TAIL_BYTES, length)
     file.seek(start + length - tail)
     return END_OF_IMAGE in file.read(tail)

@@ -44,7 +44,7 @@ def normal_of(orientation: Sequence[float]) -> NDArray[np.float64]:
 
 
 def are_directions(a: float, b: float, c: float, d: float, e: float, f: float) -> bool:
-    """Tell whether the six direction cosines are two vectors of unit length at a right angle."""
+    """Return whether the six direction cosines are two vectors of unit length at a right angle."""
     off_length = max(abs(a * a + b * b + c * c - 1), abs(d * d + e * e + f * f - 1))
     return off_length <= 2 * COSINES_WITHIN and abs(a * d + b * e + c * f) <= COSINES_WITHIN
 

@@ -97,10 +97,10 @@ def pixel_layout(syntax_uid: str) -> PixelLayout | None:
 
 
 def is_lossy(syntax_uid: str) -> bool:
-    """Tell whether values of a transfer syntax may differ from those that were encoded."""
+    """Return whether values of a transfer syntax may differ from those that were encoded."""
     return syntax_uid in SYNTAXES and SYNTAXES[syntax_uid].lossy
 
 
 def why_refused(syntax_uid: str) -> str:
-    """Say what is wrong with a transfer syntax that can't be read, and the way out."""
+    """Describe what is wrong with a transfer syntax that can't be read, and the way out."""
     return _REFUSED.get(syntax_uid, "for which there is no decoder here; decompress the series first")

@@ -62,31 +62,31 @@ def series_name(uid: str) -> str:
 
 
 def text_of(value: Any) -> str | None:
-    """Give the text of a header value, blanks and nulls stripped; several values joined by a backslash."""
+    """Return the text of a header value, blanks and nulls stripped; several values joined by a backslash."""
     parts = [str(part) for part in value] if isinstance(value, MutableSequence | tuple) else [str(value or "")]
     text = "\\".join(part.strip(" \0") for part in parts)
     return text or None
 
 
 def label_of(value: Any) -> str | None:
-    """Give a text that people read, cut to the length that the standard allows."""
+    """Return a text that people read, cut to the length that the standard allows."""
     return (text_of(value) or "")[:LABEL_LENGTH] or None
 
 
 def raw_text(value: bytes | str | None) -> str:
-    """Give the text of an undecoded UID or number, padding stripped."""
+    """Return the text of an undecoded UID or number, padding stripped."""
     text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
     return text.strip(" \0")
 
 
 def number_of(value: Any) -> float | None:
-    """Give a finite number, or None."""
+    """Return a finite number, or None."""
     numbers = numbers_of(value, 1)
     return numbers[0] if numbers else None
 
 
 def integer_of(value: Any) -> int | None:
-    """Give a whole number, or None."""
+    """Return a whole number, or None."""
     number = number_of(value)
     return None if number is None or number != int(number) else int(number)
 

@@ -37,18 +37,18 @@ def series_description(said: Recommendation, series_number: int | None) -> str:
 
 
 def description(said: Recommendation) -> str:
-    """Say which slices to look at and why, or why there is nothing to say, in a few lines."""
+    """Describe which slices to look at and why, or why there is nothing to say, in a few lines."""
     return "\n".join(ascii_of(line) for line in _lines(said))
 
 
 def range_words(one: SliceRange, volume: VolumeFacts) -> str:
-    """Say where a range is, in the numbers of the source and of the volume."""
+    """Describe where a range is, in the numbers of the source and of the volume."""
     word = "slice" if one.first_slice == one.last_slice else "slices"
     return _place_words(one, f"{word} {wording.slices(one)}", volume)
 
 
 def slice_words(one: SliceReading, volume: VolumeFacts) -> str:
-    """Say where a slice is, in the numbers of the source and of the volume."""
+    """Describe where a slice is, in the numbers of the source and of the volume."""
     return _place_words(one, f"slice {one.slice_number}", volume)
 
 

@@ -13,7 +13,7 @@ KEY_OBJECTS, STRUCTURED_REPORT = "key-objects.dcm", "structured-report.dcm"
 
 
 def gets_documents(said: Recommendation) -> bool:
-    """Tell whether documents are made of an answer: those on what is no CT volume at all stay in the reports.
+    """Return whether documents are made of an answer: those on what is no CT volume at all stay in the reports.
 
     A study holds localizers, dose reports and these documents: notes on each would bury those on its CT.
     """
@@ -37,7 +37,7 @@ def write_documents(made: Mapping[str, bytes], folder: Path, *, created_ns: int)
 
 
 def are_written(folder: Path, *, created_ns: int) -> bool:
-    """Tell whether the documents of a recommendation made at this time are there."""
+    """Return whether the documents of a recommendation made at this time are there."""
     try:
         return {(folder / name).stat().st_mtime_ns for name in (KEY_OBJECTS, STRUCTURED_REPORT)} == {created_ns}
     except FileNotFoundError:

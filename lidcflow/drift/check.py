@@ -109,7 +109,7 @@ def _most_frequent(words: tuple[str, ...], shares: NDArray[np.float64]) -> str:
 
 
 def _spread(one: Quantity, shares: NDArray[np.float64]) -> str:
-    """Say the mean, and what lies between the 5th and the 95th percentile."""
+    """Describe the mean, and what lies between the 5th and the 95th percentile."""
     support = np.asarray(one.support, dtype=np.float64)
     low, high = (support[min(int(np.searchsorted(shares.cumsum(), share)), len(support) - 1)] for share in (0.05, 0.95))
     return f"{float(shares @ support):.4g} ({low:.4g} to {high:.4g})"

@@ -67,7 +67,7 @@ def _judged(verdict: Verdict, erased: frozenset[Subject]) -> Verdict:
 
 
 def _refused(verdict: Verdict, subject: Subject) -> Verdict:
-    """Give the verdict; its sentence goes into logs and tables, so it names no patient's key."""
+    """Return the verdict; its sentence goes into logs and tables, so it names no patient's key."""
     whose = "its patient's data were" if subject.kind == "patient" else f"its {subject.kind} was"
     sentence = (
         f"series {verdict.series_instance_uid}: must not be of what was erased, but {whose}; "

@@ -69,7 +69,7 @@ class Subject:
         return f"{self.kind} {self.key}"
 
     def covers(self, target: Target) -> bool:
-        """Tell whether a series is of this patient or study, or is this series."""
+        """Return whether a series is of this patient or study, or is this series."""
         named = {
             "patient": target.patient_key,
             "study": target.study_instance_uid,

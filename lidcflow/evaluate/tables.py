@@ -56,7 +56,7 @@ Row = tuple[str, ...]
 
 
 def interval(one: Estimate | None) -> str:
-    """Say a figure with its interval, a dash where there is none."""
+    """Format a figure with its interval, a dash where there is none."""
     return "-" if one is None else str(one)
 
 
@@ -83,7 +83,7 @@ def sector_figure_rows(evaluation: ReleaseEvaluation, prevalence: str) -> list[R
 
 
 def counts(figures: SliceFigures) -> str:
-    """Say the slices of each class.
+    """Describe the slices of each class.
 
     Examples
     --------

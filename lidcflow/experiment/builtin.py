@@ -105,7 +105,7 @@ def arms_of(name: str, config: Config) -> list[Arm]:
 
 
 def with_own_store(config: Config, stored: PreprocessConfig) -> Config:
-    """Give a configuration a store and a catalog of its own when the workspace's holds other volumes.
+    """Return a configuration with its own store and catalog when the workspace's store holds other volumes.
 
     Parameters
     ----------

@@ -124,7 +124,7 @@ def write(files: Mapping[str, str], folder: Path) -> None:
 
 
 def is_written(comparison: Comparison, folder: Path) -> bool:
-    """Tell whether exactly this comparison lies in its folder, with its page."""
+    """Return whether exactly this comparison lies in its folder, with its page."""
     file = folder / DATA
     return (folder / PAGE).is_file() and file.is_file() and file.read_text(encoding="utf-8") == _json(comparison)
 
@@ -202,7 +202,7 @@ def _signed(value: float | None) -> str:
 
 
 def _seeds(spread: Spread, seeds: tuple[int, ...]) -> str:
-    """Say how far the seeds of a figure spread; one seed does not."""
+    """Describe how far the seeds of a figure spread; one seed does not."""
     if len(seeds) < 2 or spread.seeds_low is None:
         return ""
     return f"seeds {spread.seeds_low:.3f} to {spread.seeds_high:.3f}"

@@ -101,7 +101,7 @@ def no_ct_sentence(headers: Sequence[Header], kind: str) -> str:
 
 
 def _named(uid: str) -> str:
-    """Give the standard's name of a UID, or the UID; nothing else is repeated."""
+    """Return the standard's name of a UID, or the UID; nothing else is repeated."""
     if not is_uid(uid):
         return "a value that is no UID" if uid else "none"
     return f"{name} ({uid})" if (name := str(UID(uid).name)) != uid else uid

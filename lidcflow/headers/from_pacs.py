@@ -238,7 +238,7 @@ def _facts(item: Item, syntax: str, secret: bytes, known: dict[Any, Facts]) -> F
 
 
 def _agree(told: Header, there: Header) -> bool:
-    """Tell whether metadata say the same as the image that they are of."""
+    """Return whether metadata say the same as the image that they are of."""
     mine, own = (
         (header.sop_instance_uid, header.instance_number, header.position_mm, header.facts) for header in (told, there)
     )

@@ -21,7 +21,7 @@ def position_in(ledger: Ledger, source: str) -> Position | None:
 
 
 def left_out(ledger: Ledger, sources: Sequence[str]) -> list[str]:
-    """Say of each PACS what it held before it was first looked at and is not read."""
+    """Return a sentence for each PACS that held studies before its first poll, which are not read."""
     positions = {source: position_in(ledger, source) for source in sources}
     sentences = (what_is_left_out(source, position) for source, position in positions.items() if position)
     return [sentence for sentence in sentences if sentence]

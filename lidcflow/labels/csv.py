@@ -160,7 +160,7 @@ class _Row:
 
 
 def is_table(text: str) -> bool:
-    """Tell whether a text looks like a table of readings: its first line names the series."""
+    """Return whether a text looks like a table of readings: its first line names the series."""
     return SERIES in text[:4096].partition("\n")[0].lower()
 
 

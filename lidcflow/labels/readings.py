@@ -208,5 +208,5 @@ def spoiled(problems: Iterable[Problem]) -> dict[str, list[Problem]]:
 
 
 def is_rating(value: float) -> bool:
-    """Tell whether a number is a malignancy rating."""
+    """Return whether a number is a malignancy rating."""
     return LOWEST_RATING <= value <= HIGHEST_RATING

@@ -123,7 +123,7 @@ def _compiled(kind: str, features: int, learning_rate: float) -> tuple[keras.Mod
 
 
 def _started_as(model: keras.Model, config: TrainConfig) -> keras.Model:
-    """Give the compiled network the weights and the seeds of a fresh head, and a fresh optimizer."""
+    """Set the weights and seeds of a fresh head, and a fresh optimizer, in the compiled network."""
     network, optimizer_state = _compiled(config.head, model.input_shape[-1], config.learning_rate)
     for variable, fresh in zip(network.variables, model.variables, strict=True):
         variable.assign(fresh)

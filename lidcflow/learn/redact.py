@@ -32,7 +32,7 @@ class Share:
     splits: frozenset[str]
 
     def sentence(self, on: str) -> str:
-        """Say what was erased.
+        """Describe what was erased.
 
         Examples
         --------

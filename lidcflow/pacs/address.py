@@ -49,7 +49,7 @@ class PacsPlace(NamedTuple):
 
 
 def is_pacs(source: str) -> bool:
-    """Tell whether a source, or the path of an instance, lies in a PACS.
+    """Return whether a source, or the path of an instance, lies in a PACS.
 
     Examples
     --------

@@ -46,13 +46,13 @@ def read_backlog(pacs: Pacs, today: date, *, now: datetime | None = None) -> tup
 
 
 def since_moved_back(service: PacsService, position: Position) -> bool:
-    """Tell whether ``since`` has been set to read what was left out when the PACS was first looked at."""
+    """Return whether ``since`` has been set to read what was left out when the PACS was first looked at."""
     since = service.config.since
     return position.since is not None and since != "now" and str(since) != position.since
 
 
 def what_is_left_out(name: str, position: Position) -> str | None:
-    """Say in a sentence what nobody gets an answer to; None where that is nothing, or is not known.
+    """Return a sentence about the studies that get no answer; None where there are none, or it is not known.
 
     Examples
     --------

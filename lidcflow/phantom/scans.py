@@ -107,7 +107,7 @@ def series_folder(scan: LidcScan, folder: Path) -> Path:
 
 
 def is_current(scan: LidcScan, folder: Path, seed: int) -> bool:
-    """Tell whether this very phantom, of this seed and generator version, is there already."""
+    """Return whether this very phantom, of this seed and generator version, is there already."""
     files = sorted(series_folder(scan, folder).glob("*.dcm"))
     if len(files) != len(scan.slice_z_mm):
         return False

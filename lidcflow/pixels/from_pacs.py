@@ -74,7 +74,7 @@ class Arrivals:
         self._coming = self._instances("" if len(self._uses) > 1 else wanted[0].sop_instance_uid)
 
     def open(self, source: SourceSlice) -> BinaryIO:
-        """Give an instance that is wanted, as soon as it has come.
+        """Return an instance that is wanted, as soon as it has come.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class Arrivals:
 
 @contextmanager
 def arriving(slices: Sequence[SourceSlice], access: Access) -> Iterator[Callable[[SourceSlice], BinaryIO]]:
-    """Give what opens slices of a PACS, each once, in the order in which they are named here.
+    """Yield a function that opens slices of a PACS, each once, in the order in which they are named here.
 
     Parameters
     ----------

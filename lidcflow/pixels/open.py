@@ -107,7 +107,7 @@ def _fault(file: SliceFile, source: SourceSlice) -> str | None:
 
 @contextmanager
 def slice_opener(slices: Sequence[SourceSlice], access: Access) -> Iterator[Opener]:
-    """Give what opens slices, one after the other, in the order in which they are named here.
+    """Yield a function that opens slices, one after the other, in the order in which they are named here.
 
     Parameters
     ----------

@@ -154,7 +154,7 @@ def release_card(record: ReleaseRecord) -> str:
 
 
 def in_a_sentence(record: ReleaseRecord) -> str:
-    """Say what a release is."""
+    """Describe what a release is."""
     validation, test = record.metrics["validation"], record.metrics["test"]
     data = "synthetic CT" if record.synthetic else "CT"
     models = "for the whole chest" if record.sector_num == 1 else f"for each of {record.sector_num} sectors"
@@ -167,7 +167,7 @@ def in_a_sentence(record: ReleaseRecord) -> str:
 
 
 def gate_sentence(record: ReleaseRecord) -> str:
-    """Say what the gate decided and why."""
+    """Describe what the gate decided and why."""
     return f"Gate {'passed' if record.gate.passed else 'refused'}: {record.gate.reason}."
 
 

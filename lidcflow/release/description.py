@@ -73,7 +73,7 @@ def sector_description(record: ReleaseRecord, pin: SectorPin, links: Mapping[str
 
 
 def about_sector(record: ReleaseRecord, pin: SectorPin) -> str:
-    """Say what all versions of a sector model are."""
+    """Describe what all versions of a sector model are."""
     return (
         f"The model of {_what(record, pin)}: features of a slice in, probabilities of its class out. A release "
         f"pins which version answers. {STATEMENT}"

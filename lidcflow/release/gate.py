@@ -71,7 +71,7 @@ def judge_release(candidate: Candidate, champions: Sequence[Champion], settings:
 def why_not_comparable(
     champion: ReleaseRecord, config: Config, snapshot_digest: str, backbone_id: str, synthetic: bool
 ) -> str:
-    """Say why the champion can't be measured on the validation slices of a new release, or nothing if it can.
+    """Return why the champion can't be measured on the validation slices of a new release, empty if it can.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _broken(check: GateCheck) -> str:
 
 
 def _kept(checks: Sequence[GateCheck], patients: int, compared: str) -> str:
-    """Say why a release passed, with its differences from the last it was compared with first."""
+    """Describe why a release passed, with its differences from the last it was compared with first."""
     of_whole = {(check.against, check.figure): check for check in checks if check.sector is None}
     words = "better than the" if compared == PRIOR else "no worse than"
     told = [

@@ -10,7 +10,7 @@ OUTCOMES = {True: "passed", False: "refused", None: "not judged"}
 
 
 def format_difference(check: GateCheck) -> str:
-    """Say what was measured, differences with their sign and those of log loss as a percentage.
+    """Describe what was measured, differences with their sign and those of log loss as a percentage.
 
     Examples
     --------

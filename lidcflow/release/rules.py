@@ -179,7 +179,7 @@ def _by_sector(candidate: Candidate, probabilities: Floats) -> dict[int, Floats]
 
 
 def _beyond(value: Estimate, *, low: float | None, high: float | None) -> bool:
-    """Tell whether the whole interval lies below `low` or above `high`, the figure itself with it."""
+    """Return whether the whole interval lies below `low` or above `high`, the figure itself with it."""
     ends = [end for end in (value.value, value.low, value.high) if end is not None]
     if not ends:
         return False

@@ -11,7 +11,7 @@ WITH_UNIT = {"kvp": ("tube voltage", "kV"), "slice_thickness_mm": ("slice thickn
 
 
 def percent(probability: float) -> str:
-    """Say a probability without claiming certainty.
+    """Format a probability without claiming certainty.
 
     Examples
     --------
@@ -37,12 +37,12 @@ def mm(value_mm: float, digits: int = 1) -> str:
 
 
 def number(value: float, digits: int = 1) -> str:
-    """Say a number with a fixed count of decimals and a true minus sign."""
+    """Format a number with a fixed count of decimals and a true minus sign."""
     return f"{value:z.{digits}f}".replace("-", "−")
 
 
 def slices(one: SliceRange) -> str:
-    """Say the slices of a range: ``23`` or ``23–27``."""
+    """Format the slices of a range: ``23`` or ``23–27``."""
     return _run(one.first_slice, one.last_slice)
 
 
@@ -58,7 +58,7 @@ def join_words(words: Sequence[str]) -> str:
 
 
 def image_numbers(images: Iterable[SourceImage]) -> str:
-    """Say the numbers of source images as runs: frame numbers, or instance numbers where there are no frames.
+    """Format the numbers of source images as runs: frame numbers, or instance numbers where there are no frames.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def runs(numbers: Iterable[int]) -> str:
 
 
 def image_word(images: Iterable[SourceImage]) -> str:
-    """Say what the numbers of source images count.
+    """Describe what the numbers of source images count.
 
     Examples
     --------

@@ -168,7 +168,7 @@ def _by_number(source: SourceSlice) -> tuple[bool, int, int, str]:
 
 
 def _are_one_image(slices: Sequence[SourceSlice], headers: Sequence[Header], access: Access) -> bool:
-    """Tell whether format, rescale, encoding and the bytes of the pixels are the same; stop at the first that differs.
+    """Return whether format, rescale, encoding and pixel bytes are the same; stop at the first that differs.
 
     Other encodings of the same values count as different: no decoder runs in the index.
     """

@@ -48,7 +48,7 @@ class ArchiveSeries(NamedTuple):
 
 
 def is_archive_name(source: str) -> bool:
-    """Tell whether a source names a part of the public archive.
+    """Return whether a source names a part of the public archive.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def objects_of(
 
 
 def miscounted(series: ArchiveSeries, n_objects: int) -> str:
-    """Say that the archive holds another number of objects than its index."""
+    """State that the archive holds another number of objects than its index."""
     return (
         f"the public archive must hold its {series.n_files} objects, got {n_objects}; "
         "try later, or update idc-index-data"

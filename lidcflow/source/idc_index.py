@@ -79,7 +79,7 @@ def _collection_id(name: str) -> str:
 
 
 def _unknown(index: Path, name: str, source: str) -> str:
-    """Say that a name stands for no CT, and which ones are like it."""
+    """State that a name stands for no CT, and which ones are like it."""
     modalities, like = set(), set()
     part = name.rpartition("/")[2]
     for rows in _batches(index, ["collection_id", "PatientID", "Modality"]):

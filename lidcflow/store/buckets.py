@@ -210,7 +210,7 @@ class BucketPlace:
         return True
 
     def _is_committed(self, uid: str, objects: Objects) -> bool:
-        """Tell whether another writer has committed the very same volume."""
+        """Return whether another writer has committed the very same volume."""
         try:
             return self.facts(uid) == objects[FACTS]
         except FileNotFoundError:

@@ -28,7 +28,7 @@ _DRAFT = re.compile(r".+\.[0-9a-f]{16}")
 
 @contextmanager
 def committed(target: Path, aside: Path) -> Iterator[Path]:
-    """Give a folder to write, and put it at `target` when the block ends well.
+    """Yield a folder to write, and put it at `target` when the block ends well.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ def bucket_guard(root: str, access: str) -> bytes:
 
 
 def is_store(root: str | Path, access: Access | None = None) -> bool:
-    """Tell whether there is a store."""
+    """Return whether there is a store."""
     try:
         store_place(root, access or Access()).guard()
     except FileNotFoundError:

@@ -95,7 +95,7 @@ def _examiner(store: VolumeStore, verify: bool) -> Callable[[str], VolumeRecord 
 
 
 def is_sound(store: VolumeStore, record: VolumeRecord) -> bool:
-    """Tell whether a volume's voxels are what its record says, at both sizes.
+    """Return whether a volume's voxels are what its record says, at both sizes.
 
     Raises
     ------

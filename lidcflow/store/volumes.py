@@ -108,7 +108,7 @@ class VolumeStore:
         return self._place.series_uids()
 
     def is_current(self, series: Series) -> bool:
-        """Tell whether the volume of exactly this source is committed."""
+        """Return whether the volume of exactly this source is committed."""
         return self.current_summary(series) is not None
 
     def current_summary(self, series: Series) -> VolumeSummary | None:

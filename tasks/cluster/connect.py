@@ -77,7 +77,7 @@ def wait_for_a_worker(client: Client, place: str, within_s: float = WORKERS_WITH
 
 
 def unfit_setting(client: Client, place: str, purpose: Purpose) -> str | None:
-    """Say in a sentence how a scheduler that others started treats the death of workers, where that does harm."""
+    """Describe in a sentence how a scheduler that others started treats the death of workers, where that does harm."""
     allowed = client.run_on_scheduler(dask.config.get, "distributed.scheduler.allowed-failures")
     if purpose != "train" and allowed > MOST_DEATHS:
         harm = f"a series that hangs costs {2 * (allowed + 1)} times cluster.series_within_s"

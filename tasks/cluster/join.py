@@ -125,7 +125,7 @@ def versions_here(packages: Iterable[str]) -> dict[str, str]:
 
 
 def fault_here(question: Question) -> str:
-    """Say in a sentence what keeps this process from the work, or nothing."""
+    """Describe in a sentence what keeps this process from the work, or nothing."""
     here = versions_here(question.versions)
     differing = [
         f"{name} {here.get(name, 'not installed')} (the flow has {wanted})"

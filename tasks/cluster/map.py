@@ -162,7 +162,7 @@ def _outcome(future: Future[Any]) -> Any:
 
 
 def what_ended(error: Exception) -> str:
-    """Say what ended a task; of one whose workers died Dask only tells where they were.
+    """Describe what ended a task; of one whose workers died Dask only tells where they were.
 
     Examples
     --------

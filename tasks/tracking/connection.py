@@ -116,7 +116,7 @@ def _client(tracking: Tracking) -> MlflowClient:
 
 @contextmanager
 def tracking_connection(tracking: Tracking) -> Iterator[MlflowClient]:
-    """Give the connection for a piece of work, and tell a server that goes away meanwhile from other failures.
+    """Yield the connection for a piece of work, and tell a server that goes away meanwhile from other failures.
 
     Raises
     ------
@@ -237,7 +237,7 @@ def _is_server(uri: str) -> bool:
 
 
 def _is_away(uri: str, error: Exception) -> bool:
-    """Tell whether an error is one of a server that can't be reached: by its words, or because it is away now."""
+    """Return whether an error is one of a server that can't be reached: by its words, or because it is away now."""
     if not _is_server(uri):
         return False
     unanswered = isinstance(error, RequestException) and error.response is None

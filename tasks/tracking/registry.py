@@ -181,7 +181,7 @@ def _load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
 
 
 def _is_absent(tracking: Tracking, error: MlflowException) -> bool:
-    """Tell whether an error says that there is no such version or alias."""
+    """Return whether an error says that there is no such version or alias."""
     return error.error_code in ABSENT or (error.error_code == DENIED and not _versions(tracking))
 
 
@@ -191,7 +191,7 @@ def training_of(tracking: Tracking, version: int) -> str:
 
 
 def erased_of(tracking: Tracking, version: int) -> tuple[str, ...]:
-    """Say which data of a release were erased since it was trained; empty where none were."""
+    """Describe which data of a release were erased since it was trained; empty where none were."""
     return erased_data(connect(tracking).get_model_version(tracking.registry_name, str(version)))
 
 
