@@ -21,7 +21,7 @@ from lidcflow.learn.snapshot import Snapshot, class_counts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.address import training_store
 from tasks.cluster.open import cluster_for
-from tasks.evaluate import prior_of
+from tasks.evaluate import height_of, prior_of
 from tasks.features import compute_features
 from tasks.feedback import feedback_on
 from tasks.held_out import HeldOutSplit, config_of_release, lacking_features, load_snapshot, read_split
@@ -105,8 +105,8 @@ def score_held_out(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutS
             compute_features(lacking, record.backbone.id, config, cluster.address)
         own = predict_release(record, held_out.uids, config, cluster.address)
         everywhere = predict_globally(record, held_out.uids, snapshot, config, cluster.address)
-    counts = np.array(class_counts(snapshot.rows("train")), dtype=np.float64)
-    return Answers(own, everywhere, prior_of(snapshot, record.preprocess.slices), counts / counts.sum())
+    slices, counts = record.preprocess.slices, np.array(class_counts(snapshot.rows("train")), dtype=np.float64)
+    return Answers(own, everywhere, prior_of(snapshot, slices), height_of(snapshot, slices), counts / counts.sum())
 
 
 def keep_on_run(tracking: Tracking, run_id: str, evaluation: ReleaseEvaluation, folder: Path) -> None:

@@ -26,6 +26,7 @@ from lidcflow.stats import plots
 from lidcflow.stats.bootstrap import RESAMPLES
 from lidcflow.stats.estimate import Estimate, Record, SplitFigures
 from lidcflow.stats.held_out import HeldOut, held_out_figures, sector_figures, sector_prior
+from lidcflow.stats.height_prior import height_prior
 from lidcflow.stats.metrics import confusion
 from lidcflow.stats.paired import Sample
 from lidcflow.store.volumes import VolumeStore
@@ -158,6 +159,12 @@ def prior_of(snapshot: Snapshot, slices: int) -> NDArray[np.float64]:
     rows = snapshot.rows("train")
     sectors = sector_slices(slices, min(PRIOR_SECTORS, slices))
     return sector_prior(rows["slice"].to_numpy() - 1, rows["label"].to_numpy(), sectors)
+
+
+def height_of(snapshot: Snapshot, slices: int) -> NDArray[np.float64]:
+    """Return what the chest-height prior says of each slice, from the training patients."""
+    rows = snapshot.rows("train")
+    return height_prior(rows["slice"].to_numpy() - 1, rows["label"].to_numpy(), slices)
 
 
 def _probabilities(models: Sequence[tuple[range, Any]], split: _Split) -> NDArray[np.float64]:

@@ -39,7 +39,8 @@ def truth():
 def answers():
     noise = np.random.default_rng(0).dirichlet([8, 1, 1], LABELS.shape)
     release = 0.5 * noise + 0.5 * np.where(np.eye(3, dtype=bool)[LABELS], 0.8, 0.1)
-    return Answers(release, noise, np.full((8, 3), [0.8, 0.1, 0.1]), np.array([0.8, 0.1, 0.1]))
+    shares = np.array([0.8, 0.1, 0.1])
+    return Answers(release, noise, prior=np.full((8, 3), shares), height=np.full((8, 3), shares), shares=shares)
 
 
 @pytest.fixture

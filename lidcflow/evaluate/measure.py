@@ -64,6 +64,8 @@ class Answers:
         Of the release, and of the one model for all sectors with the same data and compute.
     prior : (slices, 3) array
         From `lidcflow.stats.held_out.sector_prior`.
+    height : (slices, 3) array
+        From `lidcflow.stats.height_prior.height_prior`.
     shares : (3,) array
         Class shares of the training patients.
     """
@@ -71,6 +73,7 @@ class Answers:
     release: Floats
     everywhere: Floats
     prior: Floats
+    height: Floats
     shares: Floats
 
 
@@ -86,13 +89,16 @@ def entries_of(answers: Answers, truth: HeldOutStudies, *, seed: int) -> list[Co
     seed : int
         Of the random ranking.
     """
-    prior = np.broadcast_to(answers.prior, answers.release.shape)
+    prior, height = (np.broadcast_to(one, answers.release.shape) for one in (answers.prior, answers.height))
     shuffled = np.random.default_rng(seed).random(truth.labels.shape)
     everywhere = "the same patients, features and settings, without sectors"
     return [
         Contender("release", "release", "the sector models of this release together", answers.release),
         Contender("global", "one global model", everywhere, answers.everywhere),
         Contender("sector_prior", "sector prior", "how often each of 13 sectors held what, in training", prior),
+        Contender(
+            "height_prior", "chest-height prior", "how often each height of the chest held what, in training", height
+        ),
         Contender("uniform", "even steps", "N slices at even distances, without a look at the images"),
         Contender("random", "random", "slices in a random order", score=shuffled),
         Contender("size_oracle", "size-only oracle", ORACLE, score=size_scores(truth)),

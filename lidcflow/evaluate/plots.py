@@ -21,6 +21,7 @@ COLOURS = {
     "release": BLUE,
     "global": ORANGE,
     "sector_prior": "#5b8c3e",
+    "height_prior": "#1a8f8a",
     "uniform": "#9254a8",
     "random": GREY,
     "size_oracle": "#444444",

@@ -10,6 +10,7 @@ def test_the_release_stands_beside_the_baselines_on_the_same_patients(evaluation
         "release",
         "global",
         "sector_prior",
+        "height_prior",
         "uniform",
         "random",
         "size_oracle",
@@ -17,6 +18,7 @@ def test_the_release_stands_beside_the_baselines_on_the_same_patients(evaluation
     assert (evaluation.patients, evaluation.series, evaluation.nodules) == (5, 6, 5)
     by_key = {one.key: one for one in evaluation.contestants}
     assert by_key["sector_prior"].slices.natural["auroc_nodule"].value == 0.5
+    assert by_key["height_prior"].slices.natural["auroc_nodule"].value == 0.5
     assert by_key["size_oracle"].slices.natural["auroc_nodule"].value == 1.0
     assert by_key["uniform"].slices is None
     assert by_key["random"].slices.confusion == ()

@@ -1,0 +1,1 @@
+"""The nodule stage: candidates of a series, their detector, and findings."""
