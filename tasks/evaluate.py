@@ -25,8 +25,8 @@ from lidcflow.release.threshold import operating_point, threshold_for
 from lidcflow.stats import plots
 from lidcflow.stats.bootstrap import RESAMPLES
 from lidcflow.stats.estimate import Estimate, Record, SplitFigures
-from lidcflow.stats.held_out import HeldOut, held_out_figures, sector_figures, sector_prior
 from lidcflow.stats.height_prior import height_prior
+from lidcflow.stats.held_out import HeldOut, held_out_figures, sector_figures, sector_prior
 from lidcflow.stats.metrics import confusion
 from lidcflow.stats.paired import Sample
 from lidcflow.store.volumes import VolumeStore

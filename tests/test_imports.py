@@ -33,6 +33,7 @@ FLOORS = """
     lidcflow.phantom
     lidcflow.stats
     lidcflow.learn
+    lidcflow.nodules
     lidcflow.release
     lidcflow.report
     lidcflow.documents

@@ -1,0 +1,149 @@
+"""Join what is known of a slice with the candidates in it: one calibrated probability for each class."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from lidcflow.labels.slices import LEAST_OVERLAP_MM
+from lidcflow.stats.estimate import Record
+
+LEAST, MOST = 1e-4, 1 - 1e-4
+"""Probabilities beyond these count as these, so that their logits stay finite."""
+
+NOTHING_FOUND = 0.01
+"""What counts as the best candidate of a slice without any."""
+
+DEVIATIONS = np.array([1.0, 0.5, 0.5])
+"""Of the normal prior of bias and weights; a few validation patients overrule it."""
+
+
+class JoinWeights(Record):
+    """How two probabilities of a nodule are joined: a sum of their logits.
+
+    Parameters
+    ----------
+    bias : float
+        Added to the sum.
+    slices, candidates : float
+        Weights of the slice's own probability and of its best candidate's; not negative.
+    """
+
+    bias: float
+    slices: float
+    candidates: float
+
+    @classmethod
+    def independent(cls, share: float) -> JoinWeights:
+        """Return the weights by Bayes' rule for two independent observations of slices.
+
+        Parameters
+        ----------
+        share : float
+            Share of slices with a nodule, where both probabilities were calibrated.
+
+        Examples
+        --------
+        >>> JoinWeights.independent(0.5)
+        JoinWeights(bias=0.0, slices=1.0, candidates=1.0)
+        """
+        return cls(bias=float(logit(1 - np.clip(share, LEAST, MOST))), slices=1.0, candidates=1.0)
+
+
+def best_in_slices(
+    edges_mm: NDArray[np.floating],
+    z_mm: NDArray[np.floating],
+    diameter_mm: NDArray[np.floating],
+    probability: NDArray[np.floating],
+) -> NDArray[np.float64]:
+    """Return the probability of the best candidate in each slice.
+
+    Parameters
+    ----------
+    edges_mm : (slices + 1,) array
+        Edges of the slices, falling: top of the chest first.
+    z_mm, diameter_mm, probability : (candidates,) arrays
+        Centre, extent and P(nodule) of each candidate.
+
+    Returns
+    -------
+    (slices,) array of float64
+        `NOTHING_FOUND` in slices without a better candidate.
+
+    Examples
+    --------
+    >>> best_in_slices(np.array([30.0, 20, 10, 0]), np.array([18.0]), np.array([6.0]), np.array([0.7]))
+    array([0.7 , 0.7 , 0.01])
+    """
+    radius_mm = diameter_mm / 2
+    above = np.minimum.outer(edges_mm[:-1], z_mm + radius_mm)
+    below = np.maximum.outer(edges_mm[1:], z_mm - radius_mm)
+    inside = above - below > LEAST_OVERLAP_MM
+    best: NDArray[np.float64] = np.where(inside, probability, 0.0).max(axis=1, initial=NOTHING_FOUND)
+    return best
+
+
+def join_slices(
+    probabilities: NDArray[np.floating], candidates: NDArray[np.floating], weights: JoinWeights
+) -> NDArray[np.float64]:
+    """Join each slice's own probabilities with its best candidate's; benign and malignant keep their ratio.
+
+    Parameters
+    ----------
+    probabilities : (..., slices, 3) array
+        P(non-nodule), P(benign), P(malignant), of sector models or of the chest-height prior.
+    candidates : (..., slices) array
+        From `best_in_slices`.
+    weights : JoinWeights
+        From `fit_join`, or by Bayes' rule.
+
+    Returns
+    -------
+    (..., slices, 3) array of float64
+        Rows sum to 1.
+    """
+    own = np.asarray(probabilities, dtype=np.float64)
+    nodule = expit(_terms(own, candidates) @ np.array([weights.bias, weights.slices, weights.candidates]))
+    kinds = np.maximum(own[..., 1:], LEAST / 2)
+    shares = kinds / kinds.sum(axis=-1, keepdims=True)
+    return np.concatenate([1 - nodule[..., None], nodule[..., None] * shares], axis=-1)
+
+
+def fit_join(
+    probabilities: NDArray[np.floating], candidates: NDArray[np.floating], labels: NDArray[np.integer]
+) -> JoinWeights:
+    """Fit the weights to slices of validation patients at natural prevalence.
+
+    The most probable values under a normal prior around those of Bayes' rule. Many slices overrule it; without any,
+    it is the answer. A weight below zero would turn evidence into its opposite: it becomes zero.
+
+    Parameters
+    ----------
+    probabilities : (slices, 3) array
+        The slices' own.
+    candidates : (slices,) array
+        From `best_in_slices`.
+    labels : (slices,) array of int
+        0 non-nodule, 1 benign, 2 malignant.
+    """
+    terms, nodule = _terms(np.asarray(probabilities, dtype=np.float64), candidates), np.asarray(labels) > 0
+    start = JoinWeights.independent(float((nodule.sum() + 0.1) / (len(nodule) + 1)))
+    means = np.array([start.bias, start.slices, start.candidates])
+
+    def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scores, z = terms @ values, (values - means) / DEVIATIONS
+        surprise = np.logaddexp(0, np.where(nodule, -scores, scores)).sum()
+        return float(surprise + z @ z / 2), (expit(scores) - nodule) @ terms + z / DEVIATIONS
+
+    bounds = [(None, None), (0, None), (0, None)]
+    bias, slices, best = minimize(loss, means, jac=True, method="L-BFGS-B", bounds=bounds).x.tolist()
+    return JoinWeights(bias=bias, slices=slices, candidates=best)
+
+
+def _terms(probabilities: NDArray[np.float64], candidates: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return what the weights multiply: 1 and the two logits, (..., slices, 3)."""
+    own = logit(probabilities[..., 1:].sum(axis=-1).clip(LEAST, MOST))
+    best = logit(np.asarray(candidates, dtype=np.float64).clip(LEAST, MOST))
+    return np.stack([np.ones_like(own), own, best], axis=-1)
