@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from lidcflow.labels.slices import (
     slab_labels,
     write_label_table,
 )
+from lidcflow.nodules.chest_height import FILE, chest_height_table, table_text
 
 EDGES_MM = np.array([40.0, 30.0, 20.0, 10.0, 0.0])
 """Four slabs of 10 mm."""
@@ -119,16 +121,30 @@ def test_every_nodule_in_the_scan_lies_in_a_slice(z_mm: list[float], h_mm: float
     assert upper in found[0].slices
 
 
-def test_labels_of_lidc_have_the_published_totals():
+@pytest.fixture(scope="module")
+def lidc_labels() -> tuple[list[LabelRow], list[tuple[int, int]]]:
+    """Return the labels of all of LIDC-IDRI, and the progress that was reported: they take 15 seconds."""
     progress: list[tuple[int, int]] = []
-
     rows = list(all_label_rows(LabelConfig(), on_progress=lambda done, total: progress.append((done, total))))
+    return rows, progress
+
+
+def test_labels_of_lidc_have_the_published_totals(lidc_labels: tuple[list[LabelRow], list[tuple[int, int]]]):
+    rows, progress = lidc_labels
 
     digits = Counter("".join(row.labels for row in rows))
     assert (digits["0"], digits["1"], digits["2"]) == (59_934, 2_596, 3_640)
     assert [row.series_instance_uid for row in rows] == [scan.series_instance_uid for scan in lidc_scans()]
     assert {len(row.labels) for row in rows} == {65}
     assert (progress[0], progress[-1], len(progress)) == ((1, 1018), (1018, 1018), 1018)
+
+
+def test_the_chest_heights_that_ship_are_counted_from_these_labels(
+    lidc_labels: tuple[list[LabelRow], list[tuple[int, int]]],
+):
+    text = table_text(chest_height_table(lidc_labels[0]))
+
+    assert text == files("lidcflow.nodules").joinpath(FILE).read_text(encoding="utf-8")
 
 
 @pytest.fixture
