@@ -43,8 +43,8 @@ from tasks.infer import SeriesResult, config_for
 from tasks.preprocess import Preprocessed, place_of_error
 from tasks.publish import publish_table
 from tasks.tracking.connection import Tracking
+from tasks.tracking.in_force import configured_release
 from tasks.tracking.model_files import check_models
-from tasks.tracking.registry import load_release
 
 AT_ONCE = 16
 """Series that are preprocessed, read and delivered together: an answer waits for no more than these."""
@@ -116,7 +116,7 @@ def go_round(sources: Sequence[ImageSource], config: Config) -> InboxReport:
     started_s = time.monotonic()
     targets = tuple(parse_target(target, config.access) for target in config.delivery.to)
     check_delivery(sources, targets)
-    release = load_release(Tracking.of(config), config.infer.release)
+    release = configured_release(config)
     patience_s = POLLED_WITHIN_S if is_of_a_deployment() else PATIENCE_S
     turn = at_work(config.workspace, "inbox", alone=True, catalog=config.catalog, patience_s=patience_s)
     with turn, Ledger(config.catalog) as ledger:

@@ -31,8 +31,8 @@ from tasks.preprocess import Preprocessed
 from tasks.progress import listening
 from tasks.publish import ProgressArtifact, publish_table
 from tasks.tracking.connection import Tracking
+from tasks.tracking.in_force import release_in_force
 from tasks.tracking.model_files import check_models
-from tasks.tracking.registry import load_release
 
 
 class InferReport(BaseModel):
@@ -75,7 +75,7 @@ def infer(source: str, config: Config | None = None, out: Path | None = None, al
     started_s, config = time.monotonic(), resolve_config(config)
     images = checked_source(source, config.access)
     check_documents(images, config.infer.documents)
-    release = load_release(Tracking.of(config), config.infer.release)
+    release = release_in_force(config)
     check_models(Tracking.of(config), release)
     reading = config_for(release, config)
     store = inbox_store(reading)

@@ -81,8 +81,9 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
     train = release.train.model_copy(update=local if same_kind else {})
     reading = config.model_copy(update={"preprocess": release.preprocess, "train": train})
     _check_store(release, reading)
-    _check_backbone(release, reading)
-    require_engine(reading.train)
+    if release.sectors:
+        _check_backbone(release, reading)
+        require_engine(reading.train)
     return reading
 
 

@@ -14,7 +14,6 @@ from flows.cli.session import flow_session
 from flows.cli.source_lines import others_line
 from lidcflow.config.file import load_config
 from lidcflow.source.places import checked_source
-from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:
     from flows.infer import InferReport
@@ -44,7 +43,7 @@ def infer(
     given = {key: value for key, value in {"release": release, "documents": documents}.items() if value}
     config = load_config(config_file, workspace=workspace, infer=given or None)
     checked_source(source, config.access)
-    lazy.load_release(Tracking.of(config), config.infer.release)  # a missing one is told before anything starts
+    lazy.release_in_force(config)  # an error for a missing one comes before anything starts
     with flow_session(config):
         report = lazy.infer(source, config, out)
     if as_json:

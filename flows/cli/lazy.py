@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from tasks.source import find_series as find_series
     from tasks.source import plan_files as plan_files
     from tasks.tracking.connection import pages as pages
+    from tasks.tracking.in_force import release_in_force as release_in_force
     from tasks.tracking.registry import load_release as load_release
 
 _PLACES = {
@@ -101,6 +102,7 @@ _PLACES = {
     "preprocess": "flows.preprocess:preprocess",
     "pretrain": "lidcflow.learn.pretrain:pretrain",
     "promote": "tasks.promote:promote",
+    "release_in_force": "tasks.tracking.in_force:release_in_force",
     "repair": "flows.repair:repair",
     "require_patient_key": "flows.erase:require_patient_key",
     "retrain": "flows.retrain:retrain",

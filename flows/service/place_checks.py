@@ -17,9 +17,10 @@ from lidcflow.errors import ConfigError, LidcflowError, ReleaseError, TrackingUn
 from lidcflow.inbox.targets import FolderTarget, parse_target
 from lidcflow.source.places import checked_source, parse_source
 from lidcflow.store.locate import is_store
+from tasks.tracking.in_force import configured_release
 from tasks.tracking.place import Tracking
 from tasks.tracking.record import CHAMPION
-from tasks.tracking.releases import champion_version, load_release
+from tasks.tracking.releases import champion_version
 
 RELEASE_LIMIT_S = 120.0
 _PACS_NAME = re.compile("pacs:[A-Za-z0-9_-]+")
@@ -63,7 +64,7 @@ def release_fault(config: Config) -> str | None:
     """
     tracking = Tracking.of(config)
     try:
-        load_release(tracking, config.infer.release)
+        configured_release(config)
     except TrackingUnavailable as error:
         return str(error)
     except ReleaseError as error:

@@ -24,8 +24,7 @@ from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Round, Rounds
 from lidcflow.source.places import ImageSource, parse_source
 from tasks.arrivals import note_arrivals, recorded
-from tasks.tracking.connection import Tracking
-from tasks.tracking.registry import load_release
+from tasks.tracking.in_force import configured_release
 
 LONGEST_PAUSE_S = 600.0
 """Between two runs of which the first one failed as a whole: each takes seconds of CPU to fail in the same way."""
@@ -83,7 +82,7 @@ def poll_sources(config: Config) -> Round:
         If there is no release to read with, or the ledger can't be written.
     """
     with at_work(config.workspace, "inbox", alone=True, catalog=config.catalog), Ledger(config.catalog) as ledger:
-        release = load_release(Tracking.of(config), config.infer.release)
+        release = configured_release(config)
         reading = config.model_copy(update={"preprocess": release.preprocess})
         sources = [parse_source(source, config.access) for source in config.inboxes]
         unreachable = note_all(sources, reading, ledger, release.version)

@@ -94,7 +94,10 @@ class TrackingConfig(Settings):
 class InferConfig(Settings):
     """How new studies are read."""
 
-    release: str = Field("champion", description="alias or version of the release")
+    release: str = Field(
+        "champion",
+        description="alias or version, or embedded: the package's, which infer reads with until one is trained",
+    )
     ranges: int = Field(10, ge=1, description="most slice ranges recommended for a study")
     documents: Path | None = Field(
         None, description="folder of DICOM documents, which name the patient: outside the workspace; none: no documents"

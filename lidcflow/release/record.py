@@ -13,6 +13,7 @@ from pydantic import Field
 from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.config.science import portable
 from lidcflow.errors import ReleaseError
+from lidcflow.nodules.slice_scores import JoinWeights
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.stats.estimate import ClassCounts, Estimate, Record, SplitFigures
 
@@ -66,6 +67,34 @@ class BackbonePin(Record):
     model_name: str | None = None
     version: int | None = None
     model_sha256: str = ""
+
+
+class NodulePin(Record):
+    """What answers for the candidates of a series, and how its answer joins those of the slices.
+
+    Parameters
+    ----------
+    detector : str
+        The registered model, or ``embedded``: the one that ships with the package.
+    version : int
+        Its version.
+    sha256 : str
+        Digest of its weights.
+    threshold : float
+        P(nodule) from which a candidate is a finding.
+    with_sectors, with_height : JoinWeights
+        How the best candidate of a slice joins the sector models' probability, and that of the chest height alone.
+    chest_height : tuple, three numbers a slice
+        P(non-nodule), P(benign), P(malignant) of a slice by its height, top first.
+    """
+
+    detector: str
+    version: int
+    sha256: str
+    threshold: float
+    with_sectors: JoinWeights
+    with_height: JoinWeights
+    chest_height: tuple[tuple[float, float, float], ...]
 
 
 class GateCheck(Record):
@@ -185,6 +214,7 @@ class ReleaseRecord(Record):
     lidcflow_version: str
     threshold: Threshold | None = None
     data: DataFacts | None = None
+    nodules: NodulePin | None = None
 
     @property
     def pinned(self) -> bool:
@@ -220,11 +250,12 @@ class ReleaseRecord(Record):
         Raises
         ------
         ReleaseError
-            If the sectors do not cover every slice once, or the preprocessing configuration is not the
-            one whose digest the record pins.
+            If the sectors do not cover every slice once (a release that reads candidates may have none), or the
+            preprocessing configuration is not the one whose digest the record pins.
         """
         covered = [k for pin in self.sectors for k in range(pin.first_slice, pin.last_slice + 1)]
-        if covered != list(range(1, self.preprocess.slices + 1)):
+        needed = list(range(1, self.preprocess.slices + 1)) if self.sectors or self.nodules is None else []
+        if covered != needed:
             raise ReleaseError(
                 f"release {self.name} version {self.version}: its sectors must cover the slices 1 to "
                 f"{self.preprocess.slices} once each, got {len(covered)} slices; train again"

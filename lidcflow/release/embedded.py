@@ -1,0 +1,64 @@
+"""The release that ships with the package: it reads real CT in a workspace without any training."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
+from lidcflow.nodules.chest_height import embedded_chest_height
+from lidcflow.nodules.slice_scores import JoinWeights
+from lidcflow.release.record import BackbonePin, Gate, NodulePin, ReleaseRecord
+
+EMBEDDED = "embedded"
+"""Names the release where others are named by alias or version."""
+
+NAME, VERSION = "lidcflow-embedded", 202611
+"""Year and month of its weights; no number that a registry gives."""
+
+LIDC_SHARE = 0.0943
+"""Share of the slices of LIDC-IDRI with a nodule: 6,236 of 66,170."""
+
+
+def embedded_release(preprocess: PreprocessConfig) -> ReleaseRecord:
+    """Return the record of the embedded release.
+
+    It has no sector models: its detector reads the candidates of a series at the series' own resolution, and what it
+    knows of a slice beside them is the height in the chest.
+
+    Parameters
+    ----------
+    preprocess : PreprocessConfig
+        Volumes of any preprocessing will do.
+    """
+    height = embedded_chest_height(preprocess.slices)
+    joined = JoinWeights.independent(LIDC_SHARE)
+    return ReleaseRecord(
+        name=NAME,
+        version=VERSION,
+        created=datetime(2026, 11, 29, tzinfo=UTC),
+        sector_num=1,
+        sectors=(),
+        backbone=BackbonePin(id="none", kind="none", digest="", input="none", size=preprocess.size),
+        preprocess=preprocess,
+        preprocess_digest=preprocess.digest,
+        labels=LabelConfig(),
+        split=SplitConfig(),
+        train=TrainConfig(sector_num=1),
+        threshold_nodule=0.3,
+        snapshot_digest="",
+        inputs_digest="",
+        metrics={},
+        gate=Gate(passed=True, reason="ships with the package", compared_with=""),
+        synthetic=False,
+        lidcflow_version=version("lidcflow"),
+        nodules=NodulePin(
+            detector=EMBEDDED,
+            version=VERSION,
+            sha256="",
+            threshold=0.5,
+            with_sectors=joined,
+            with_height=joined,
+            chest_height=tuple((float(none), float(benign), float(malignant)) for none, benign, malignant in height),
+        ),
+    )

@@ -1,0 +1,40 @@
+"""Which release reads new studies: the configured one, or the embedded one where none was ever trained."""
+
+from __future__ import annotations
+
+from lidcflow.config import Config
+from lidcflow.release.embedded import EMBEDDED, embedded_release
+from lidcflow.release.record import ReleaseRecord
+from tasks.tracking.place import Tracking
+from tasks.tracking.record import CHAMPION
+from tasks.tracking.releases import list_releases, load_release
+
+
+def configured_release(config: Config) -> ReleaseRecord:
+    """Return the release that `infer.release` names: ``embedded``, or one of the registry.
+
+    Raises
+    ------
+    ReleaseError
+        If there is no such release, or it is incomplete, or its record can't be read or has changed.
+    TrackingUnavailable
+        If the MLflow server does not answer.
+    """
+    if config.infer.release == EMBEDDED:
+        return embedded_release(config.preprocess)
+    return load_release(Tracking.of(config), config.infer.release)
+
+
+def release_in_force(config: Config) -> ReleaseRecord:
+    """Return the configured release; the embedded one stands for a champion where no release was ever made.
+
+    Where there are releases and none is in force, an error says so: studies must not change hands unnoticed.
+
+    Raises
+    ------
+    ReleaseError, TrackingUnavailable
+        As `configured_release`.
+    """
+    if config.infer.release == CHAMPION and not list_releases(Tracking.of(config)):
+        return embedded_release(config.preprocess)
+    return configured_release(config)
