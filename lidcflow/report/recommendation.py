@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from lidcflow.notice import STATEMENT
-from lidcflow.release.facts import Part, Probability, ReleaseFacts, SectorNumber
+from lidcflow.part import Part, Probability
+from lidcflow.release.facts import ReleaseFacts, SectorNumber
 
 SCHEMA_ID: Literal["lidcflow.recommendation/1"] = "lidcflow.recommendation/1"
 
