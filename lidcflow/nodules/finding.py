@@ -18,15 +18,7 @@ def _is_absent(value: object) -> bool:
 
 
 class Finding(Part):
-    """A candidate above the detector's threshold.
-
-    Examples
-    --------
-    >>> finding = Finding(rank=1, probability=0.93, channel="solid", diameter_mm=6.4, z_mm=-117.5, slice_number=23,
-    ...     sop_instance_uid="1.2.3", instance_number=45, row=210.5, column=310.0)
-    >>> finding.number, finding.z_span_mm
-    (45, (-114.3, -120.7))
-    """
+    """A candidate above the detector's threshold."""
 
     rank: int = Field(ge=1, description="1 for the highest probability of the series")
     probability: Uncertain = Field(description="P(nodule) as the detector says it, calibrated, never exactly 1")
