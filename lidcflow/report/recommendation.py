@@ -56,6 +56,10 @@ class WeightedSourceImage(SourceImage):
     weight: float = Field(ge=0, le=1, description="share of the slice's thickness")
 
 
+Image = SourceImage | Finding
+"""What names a source image: the image itself, or a finding its middle one."""
+
+
 class Probabilities(Part):
     """Calibrated probabilities of one slice."""
 
