@@ -24,6 +24,7 @@ from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.folder import UNKNOWN_STUDY
 from lidcflow.report.page import DATA, PAGE, write_report
 from lidcflow.report.pixel_warnings import pixel_warnings
+from lidcflow.report.ranges import is_selected_as
 from lidcflow.report.rank import recommend
 from lidcflow.report.recommendation import GeneratedBy, Recommendation, SeriesWarning, SliceRange, Verdict
 from lidcflow.store.address import inbox_store
@@ -172,10 +173,11 @@ def _known_reading(volume: VolumeSummary, release: ReleaseFacts, config: Config,
     said = _stored(place)
     if said is None or said.volume is None or _can_be_compared_now(said, Tracking.of(config)):
         return None
-    shown = min(len(said.ranges) + said.ranges_left_out, config.infer.ranges)
-    same = (said.release, said.volume.volume_digest, len(said.ranges), said.generated_by)
-    wanted = (release, volume.volume_digest, shown, GeneratedBy())
-    return result_of(said, place / PAGE, reused=True) if same == wanted else None
+    same = (said.release, said.volume.volume_digest, said.generated_by)
+    wanted = (release, volume.volume_digest, GeneratedBy())
+    if same != wanted or not is_selected_as(said, config.infer):
+        return None
+    return result_of(said, place / PAGE, reused=True)
 
 
 def _can_be_compared_now(said: Recommendation, tracking: Tracking) -> bool:

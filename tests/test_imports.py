@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("lidcflow", "tasks", "flows", "deployments")
 FLOORS = """
-    lidcflow lidcflow.errors lidcflow.notice lidcflow.templates
+    lidcflow lidcflow.errors lidcflow.notice lidcflow.part lidcflow.templates
     lidcflow.files lidcflow.file_lock lidcflow.privacy lidcflow.disk lidcflow.orphans
     lidcflow.config
     lidcflow.objects
@@ -30,6 +30,7 @@ FLOORS = """
     lidcflow.store
     lidcflow.catalog
     lidcflow.labels
+    lidcflow.nodules
     lidcflow.phantom
     lidcflow.stats
     lidcflow.learn

@@ -98,7 +98,10 @@ class InferConfig(Settings):
         "champion",
         description="alias or version, or embedded: the package's, which infer reads with until one is trained",
     )
-    ranges: int = Field(10, ge=1, description="most slice ranges recommended for a study")
+    slices: int = Field(
+        10, ge=1, description="review budget: most slices of a volume, which has 65 by default, recommended for a study"
+    )
+    ranges: int = Field(10, ge=1, description="most slice ranges recommended for a study, within that budget")
     documents: Path | None = Field(
         None, description="folder of DICOM documents, which name the patient: outside the workspace; none: no documents"
     )

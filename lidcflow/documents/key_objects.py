@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import chain, zip_longest
 from typing import Any
 
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
@@ -13,7 +14,10 @@ from pydicom.sr.codedict import codes
 from lidcflow.documents.making import completed, making_of, observer_of
 from lidcflow.documents.sentences import description
 from lidcflow.documents.source_header import Source
-from lidcflow.report.recommendation import Recommendation, SourceImage
+from lidcflow.report.recommendation import Image, Recommendation
+
+MOST_IMAGES = 10
+"""A note on some 50 images leads nowhere."""
 
 References = dict[str, list[int]]
 """Frame numbers by SOPInstanceUID, in the order to look; no frames of an instance that is one image."""
@@ -33,16 +37,17 @@ _EMPTY = (
 """highdicom copies them, and warns of odd names by repeating them: they are filled in after it is done."""
 
 
-def references_of(images: Iterable[SourceImage]) -> References:
+def references_of(images: Iterable[Image]) -> References:
     """Name each instance once, with its frames in the order of the file.
 
     Parameters
     ----------
-    images : iterable of SourceImage
-        Images, or frames of multi-frame instances.
+    images : iterable of SourceImage or Finding
+        Images, or frames of multi-frame instances; of a finding its middle image.
 
     Examples
     --------
+    >>> from lidcflow.report.recommendation import SourceImage
     >>> frames = [SourceImage(sop_instance_uid="1.2", instance_number=1, frame_number=n, z_mm=0.0) for n in (7, 6)]
     >>> references_of(frames)
     {'1.2': [6, 7]}
@@ -56,21 +61,41 @@ def references_of(images: Iterable[SourceImage]) -> References:
 
 
 def key_images(said: Recommendation, source: Source) -> References:
-    """Refer to the images to look at, best first: of each range those of its peak, then the others.
+    """Refer to the images to look at, best first and at most ten.
 
     Parameters
     ----------
     said : Recommendation
-        With nothing above the threshold, the five highest slices count; not evaluated, one image names the series.
+        Of each finding the middle image counts; without findings the images of each range's peak, and with nothing
+        above the threshold those of the five highest slices, the middle ones first. Not evaluated, one image names the
+        series.
     source : Source
         The series.
     """
-    images: list[SourceImage] = []
-    for found in said.ranges:
-        images += [*found.peak_source_images, *found.source_images]
-    for one in said.highest_slices:
-        images += one.source_images
-    return references_of(images) or {source.sop_instance_uid: []}
+    return references_of(_first_images(_places(said))) or {source.sop_instance_uid: []}
+
+
+def _places(said: Recommendation) -> list[Sequence[Image]]:
+    """List the images of each place to look at, best place first."""
+    if said.findings:
+        return [[found] for found in said.findings]
+    return [found.peak_source_images for found in said.ranges] or [one.source_images for one in said.highest_slices]
+
+
+def _first_images(places: Sequence[Sequence[Image]]) -> list[Image]:
+    """Choose `MOST_IMAGES` in turns, of each place the middle ones first, and keep the places together."""
+    turns = chain.from_iterable(zip_longest(*(_from_the_middle(images) for images in places)))
+    chosen = list(dict.fromkeys(_named(image) for image in turns if image is not None))[:MOST_IMAGES]
+    return [image for images in places for image in images if _named(image) in chosen]
+
+
+def _from_the_middle(images: Sequence[Image]) -> list[Image]:
+    middle = (len(images) - 1) / 2
+    return [images[i] for i in sorted(range(len(images)), key=lambda i: abs(i - middle))]
+
+
+def _named(image: Image) -> tuple[str, int | None]:
+    return image.sop_instance_uid, image.frame_number
 
 
 def evidence_of(references: Iterable[str], source: Source) -> list[Dataset]:

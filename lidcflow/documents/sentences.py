@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lidcflow.nodules.finding import Finding
 from lidcflow.report import wording
-from lidcflow.report.recommendation import Recommendation, SliceRange, SliceReading, SourceImage, VolumeFacts
+from lidcflow.report.recommendation import Image, Recommendation, SliceRange, SliceReading, VolumeFacts
 
 LONGEST_DESCRIPTION = 64
 """Characters of Series Description, VR LO (PS3.5 section 6.2)."""
@@ -32,13 +33,20 @@ def ascii_of(text: str) -> str:
 def series_description(said: Recommendation, series_number: int | None) -> str:
     """Name a document in the list of series, where viewers show nothing else of it."""
     name = "" if series_number is None else f" series {series_number},"
-    full = f"lidcflow:{name} {_TITLES[said.verdict]} (research use only)"
+    title = "findings to look at" if said.findings else _TITLES[said.verdict]
+    full = f"lidcflow:{name} {title} (research use only)"
     return full if len(full) <= LONGEST_DESCRIPTION else series_description(said, None)
 
 
 def description(said: Recommendation) -> str:
     """Describe which slices to look at and why, or why there is nothing to say, in a few lines."""
     return "\n".join(ascii_of(line) for line in _lines(said))
+
+
+def finding_words(one: Finding, volume: VolumeFacts) -> str:
+    """Describe where a finding is, in the numbers of the source and of the volume."""
+    place = f"slice {one.slice_number} of {volume.slices}, z {wording.mm(one.z_mm)}"
+    return ascii_of(f"{_images([one]).capitalize()}, {_pixel(one)}; {place}")
 
 
 def range_words(one: SliceRange, volume: VolumeFacts) -> str:
@@ -63,23 +71,39 @@ def _lines(said: Recommendation) -> Iterable[str]:
     yield f"{release}, trained on synthetic series." if said.release.synthetic else f"{release}."
     if said.synthetic:
         yield "The images are synthetic."
+    for warning in said.warnings:
+        yield f"Warning: {warning.sentence}"
     if said.reason:
         yield f"Not evaluated ({said.reason.code}): {said.reason.sentence}."
         yield "No image is recommended; the one referred to only names the series."
     elif said.ranges:
+        yield from _finding_lines(said)
         yield from _range_lines(said)
     else:
         yield from _highest_lines(said)
 
 
+def _finding_lines(said: Recommendation) -> Iterable[str]:
+    if said.findings:
+        count = "1 finding" if len(said.findings) == 1 else f"{len(said.findings)} findings, best first"
+        yield f"To look at: {count}."
+    for one in said.findings:
+        yield f"{one.rank}. {_images([one])}, {_pixel(one)}: {_size(one)}, {_odds(one.probability, one.malignant)}"
+
+
 def _range_lines(said: Recommendation) -> Iterable[str]:
-    count = "1 range of slices" if len(said.ranges) == 1 else f"{len(said.ranges)} ranges of slices, best first"
-    yield f"To look at: {count}."
-    for one in said.ranges:
+    """Describe the ranges that hold no finding, and what the review budget leaves out."""
+    ranges = [one for one in said.ranges if not one.findings]
+    if ranges:
+        count = "1 range of slices" if len(ranges) == 1 else f"{len(ranges)} ranges of slices, best first"
+        yield f"{'Further to look at' if said.findings else 'To look at'}: {count}."
+    for one in ranges:
         peak = f"peak at {_images(one.peak_source_images)}: {_odds(one.nodule_at_peak, one.malignant_at_peak)}"
         yield f"{one.rank}. {_images(one.source_images)}, {peak}"
     if said.ranges_left_out:
         yield f"Further ranges above the threshold, left out here: {said.ranges_left_out}."
+    if said.slices_left_out:
+        yield f"Further slices above the threshold, left out here: {said.slices_left_out}."
 
 
 def _highest_lines(said: Recommendation) -> Iterable[str]:
@@ -91,11 +115,20 @@ def _highest_lines(said: Recommendation) -> Iterable[str]:
         yield f"{one.rank}. {_images(one.source_images)}: {odds}"
 
 
-def _odds(nodule: float, malignant: float) -> str:
-    return f"P(nodule) {wording.percent(nodule)}, P(malignant) {wording.percent(malignant)}"
+def _pixel(one: Finding) -> str:
+    return f"row {wording.number(one.row, 0)}, column {wording.number(one.column, 0)}"
 
 
-def _images(images: Iterable[SourceImage]) -> str:
+def _size(one: Finding) -> str:
+    return wording.mm(one.diameter_mm)
+
+
+def _odds(nodule: float, malignant: float | None) -> str:
+    odds = f"P(nodule) {wording.percent(nodule)}"
+    return odds if malignant is None else f"{odds}, P(malignant) {wording.percent(malignant)}"
+
+
+def _images(images: Iterable[Image]) -> str:
     images = tuple(images)
     word = wording.image_word(images)
     return f"{word if len(images) > 1 else word.removesuffix('s')} {wording.image_numbers(images)}"

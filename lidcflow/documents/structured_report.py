@@ -1,4 +1,4 @@
-"""The structured report: probabilities of ranges and slices as numbers, TID 1500 in a Comprehensive 3D SR."""
+"""The structured report: findings, and the probabilities of ranges and slices, as TID 1500 in a Comprehensive 3D SR."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from highdicom.sr import (
     AlgorithmIdentification,
     Comprehensive3DSR,
     FindingSite,
+    ImageRegion,
     Measurement,
     MeasurementReport,
     MeasurementsAndQualitativeEvaluations,
     ObservationContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
     RelationshipTypeValues,
     SourceImageForMeasurement,
     SourceImageForMeasurementGroup,
+    SourceImageForRegion,
     TextContentItem,
     TrackingIdentifier,
 )
@@ -26,12 +29,14 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from lidcflow.documents.key_objects import References, evidence_of, key_images, references_of
+from lidcflow.documents.key_objects import References, evidence_of, references_of
 from lidcflow.documents.making import PRODUCT, completed, making_of, observer_of, release_words
-from lidcflow.documents.sentences import description, range_words, slice_words
+from lidcflow.documents.region import region_of
+from lidcflow.documents.sentences import description, finding_words, range_words, slice_words
 from lidcflow.documents.source_header import Source
 from lidcflow.documents.uids import tracking_uid
-from lidcflow.report.recommendation import Recommendation, SliceRange, SliceReading, VolumeFacts
+from lidcflow.nodules.finding import Finding
+from lidcflow.report.recommendation import Image, Recommendation, SliceRange, SliceReading, VolumeFacts
 
 SCHEME = "99LIDCFLOW"
 NODULE = Code("P-NODULE", SCHEME, "Probability of a nodule")
@@ -39,6 +44,7 @@ MALIGNANT = Code("P-MALIGNANT", SCHEME, "Probability of a nodule rated malignant
 """What readers would rate. DCM's Probability of cancer claims more than their ratings bear, and its Certainty of
 Finding speaks of a finding that is there."""
 
+MILLIMETRE = Code("mm", "UCUM", "millimeter")
 PERCENT = Code("%", "UCUM", "percent")
 CHEST_CT = Code("169069000", "SCT", "CT of chest")
 OUTCOMES = {
@@ -55,15 +61,16 @@ def structured_report(said: Recommendation, source: Source, created: datetime) -
     Returns
     -------
     Dataset
-        With a group on the series, one for each range, and one for each slice in a range, or of the five highest.
+        With a group on the series, one for each finding, one for each range, and one for each slice in a range, or of
+        the five highest.
 
     References
     ----------
-    DICOM PS3.3 A.35.13 and PS3.16 TID 1500, TID 1501.
+    DICOM PS3.3 A.35.13 and PS3.16 TID 1500, TID 1410, TID 1501.
     """
     content = _content(said, source)
     document = Comprehensive3DSR(
-        evidence=evidence_of(key_images(said, source), source),
+        evidence=evidence_of(_referenced(said, source), source),
         content=content[0],
         is_complete=True,
         coding_schemes=[
@@ -75,6 +82,16 @@ def structured_report(said: Recommendation, source: Source, created: datetime) -
     return completed(document, source, created)
 
 
+def _referenced(said: Recommendation, source: Source) -> References:
+    """Refer to every image that the content names; not evaluated, one image names the series."""
+    images: list[Image] = list(said.findings)
+    for found in said.ranges:
+        images += found.source_images
+    for one in said.highest_slices:
+        images += one.source_images
+    return references_of(images) or {source.sop_instance_uid: []}
+
+
 def _content(said: Recommendation, source: Source) -> Any:
     return MeasurementReport(
         observation_context=ObservationContext(observer_device_context=observer_of(said)),
@@ -84,11 +101,13 @@ def _content(said: Recommendation, source: Source) -> Any:
 
 
 def _groups(said: Recommendation, source: Source) -> Iterator[Any]:
-    """Yield the group on the series, then each range followed by its slices, best range first."""
+    """Yield the group on the series, each finding, then each range followed by its slices, the best ones first."""
     yield _series_group(said, source)
     if said.volume is None:
         return
     by_number = {one.slice_number: one for one in said.slices}
+    for finding in said.findings:
+        yield _finding_group(finding, said, source, said.volume)
     for found in said.ranges:
         yield _range_group(found, said, source, said.volume)
         for number in range(found.first_slice, found.last_slice + 1):
@@ -107,6 +126,27 @@ def _series_group(said: Recommendation, source: Source) -> Any:
         source_images=_images({source.sop_instance_uid: []}, source) if said.volume is None else None,
     )
     return _commented(group, description(said))
+
+
+def _finding_group(found: Finding, said: Recommendation, source: Source, volume: VolumeFacts) -> Any:
+    frames = None if found.frame_number is None else [found.frame_number]
+    image = SourceImageForRegion(source.sop_class_uid, found.sop_instance_uid, frames)
+    place = f"finding at {found.z_mm:.1f}, {found.row:.0f}, {found.column:.0f}"
+    group = PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(said, f"finding {found.rank}", place),
+        referenced_region=ImageRegion(*region_of(found, volume), image),
+        finding_type=codes.SCT.Nodule,
+        finding_sites=[FindingSite(codes.SCT.Lung)],
+        algorithm_id=_algorithm(said),
+        measurements=_finding_measurements(found),
+    )
+    return _commented(group, f"{finding_words(found, volume)}\n{said.statement}")
+
+
+def _finding_measurements(found: Finding) -> list[Any]:
+    size = Measurement(name=codes.SCT.Diameter, value=round(found.diameter_mm, 2), unit=MILLIMETRE)
+    odds = {NODULE: found.probability, MALIGNANT: found.malignant}
+    return [size, *(_measured(name, value) for name, value in odds.items() if value is not None)]
 
 
 def _range_group(found: SliceRange, said: Recommendation, source: Source, volume: VolumeFacts) -> Any:
@@ -177,11 +217,16 @@ def _measured(
         ]
     return Measurement(
         name=name,
-        value=round(100 * probability, 4),
+        value=_percentage(probability),
         unit=PERCENT,
         derivation=codes.SCT.Maximum if maximum else None,
         referenced_images=referenced,
     )
+
+
+def _percentage(probability: float) -> float:
+    """Round to 0.0001 %, but never up to certainty."""
+    return 100.0 if probability == 1 else min(round(100 * probability, 4), 99.9999)
 
 
 def _images(references: References, source: Source) -> list[Any]:

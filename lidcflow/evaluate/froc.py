@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.evaluate.truth import Finding, HeldOutStudies
-from lidcflow.report.rank import ranges_above
+from lidcflow.report.ranges import ranges_above
 from lidcflow.stats.bootstrap import Floats, estimate, ratio, sums_by_patient
 from lidcflow.stats.estimate import Estimate
 

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Probability = Annotated[float, Field(ge=0, le=1)]
-
+from lidcflow.part import Part, Probability
 
 SectorNumber = Annotated[int, Field(ge=1, description="number of a sector, 1 at the top of the chest")]
-
-
-class Part(BaseModel):
-    """Immutable; refuses unknown keys, NaN and infinity."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ReleaseFacts(Part):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from lidcflow.config import InferConfig
 from lidcflow.dicom.orientation import view_flags
 from lidcflow.errors import ReleaseError
+from lidcflow.nodules.finding import Finding
 from lidcflow.release.facts import ReleaseFacts
+from lidcflow.report.ranges import select_ranges
 from lidcflow.report.recommendation import (
     Probabilities,
     Reason,
     Recommendation,
     SeriesWarning,
-    SliceRange,
     SliceReading,
-    SourceImage,
     VolumeFacts,
     WeightedSourceImage,
 )
@@ -33,39 +33,15 @@ SUM_TOLERANCE = 1e-3
 """Float16 features and float32 heads leave sums this close to 1."""
 
 
-def ranges_above(p_nodule: NDArray[np.floating], threshold: float) -> list[range]:
-    """Join neighbours at or above a threshold.
-
-    Parameters
-    ----------
-    p_nodule : (slices,) array
-        Probability of a nodule, top of the chest first.
-    threshold : float
-        From which a slice is in a range.
-
-    Returns
-    -------
-    list of range
-        Slices from 0, top first.
-
-    Examples
-    --------
-    >>> ranges_above(np.array([0.9, 0.8, 0.1, 0.7]), 0.7)
-    [range(0, 2), range(3, 4)]
-    """
-    above = np.concatenate(([False], np.asarray(p_nodule) >= threshold, [False]))
-    ends = np.flatnonzero(above[1:] != above[:-1])
-    return [range(first, stop) for first, stop in ends.reshape(-1, 2).tolist()]
-
-
 def recommend(
     probabilities: NDArray[np.floating],
     record: VolumeRecord,
     release: ReleaseFacts,
     config: InferConfig,
     warnings: Sequence[SeriesWarning] = (),
+    findings: Sequence[Finding] = (),
 ) -> Recommendation:
-    """Rank the slices of a volume and join neighbours at or above the threshold into ranges.
+    """Rank the slices of a volume and join those to look at into ranges, within the review budget.
 
     Parameters
     ----------
@@ -76,9 +52,11 @@ def recommend(
     release : ReleaseFacts
         The release that made the probabilities; its threshold decides.
     config : InferConfig
-        `ranges` is the most that are recommended; the rest is counted.
+        `slices` and `ranges` are the most that are recommended; the rest is counted.
     warnings : sequence of SeriesWarning
         In what the series is unlike those of training.
+    findings : sequence of Finding
+        What the detector found, best first: their slices are recommended before all others.
 
     Returns
     -------
@@ -88,26 +66,30 @@ def recommend(
     Raises
     ------
     ValueError
-        If `probabilities` is not one distribution for each slice of the record.
+        If `probabilities` is not one distribution for each slice of the record, or `findings` are not ranked in their
+        order or lie outside of the slices.
     ReleaseError
         If the volume was not preprocessed as the release was trained.
     """
     _check_probabilities(probabilities, len(record.sources))
+    _check_findings(findings, len(record.sources))
     _check_preprocessing(record, release)
     read = without_blank(np.asarray(probabilities, dtype=np.float64), record.noticed.blank_slabs)
     slices = _read_slices(read, record, release.sector_num)
-    ranges = _ranked_ranges(slices, release.threshold_nodule)
+    selected = select_ranges(slices, findings, release.threshold_nodule, config)
     return Recommendation(
         study_instance_uid=record.study_instance_uid,
         series_instance_uid=record.series_instance_uid,
         synthetic=record.synthetic,
         release=release,
-        verdict="ranges" if ranges else "nothing-above-threshold",
+        verdict="ranges" if selected.ranges else "nothing-above-threshold",
         volume=_volume_facts(record),
         warnings=tuple(warnings),
-        ranges=tuple(ranges[: config.ranges]),
-        ranges_left_out=max(0, len(ranges) - config.ranges),
-        highest_slices=() if ranges else _highest(slices),
+        findings=tuple(findings),
+        ranges=selected.ranges,
+        ranges_left_out=selected.ranges_left_out,
+        slices_left_out=selected.slices_left_out,
+        highest_slices=() if selected.ranges else _highest(slices),
         slices=slices,
     )
 
@@ -185,6 +167,15 @@ def _check_probabilities(probabilities: NDArray[np.floating], n_slices: int) -> 
         raise ValueError(f"probabilities: each slice's must sum to 1, got a sum {worst:.3g} away from it")
 
 
+def _check_findings(findings: Sequence[Finding], n_slices: int) -> None:
+    ranks = [finding.rank for finding in findings]
+    if ranks != list(range(1, len(findings) + 1)):
+        raise ValueError(f"findings: must be ranked from 1 in their order, got ranks {ranks}")
+    lowest = max((finding.slice_number for finding in findings), default=1)
+    if lowest > n_slices:
+        raise ValueError(f"findings: each must lie in one of {n_slices} slices, got slice {lowest}")
+
+
 def _check_preprocessing(record: VolumeRecord, release: ReleaseFacts) -> None:
     if record.config_digest != release.preprocess_digest:
         raise ReleaseError(
@@ -242,51 +233,6 @@ def _source_images(record: VolumeRecord, k: int, *, blank: bool) -> tuple[Weight
         if blank or not record.is_blank(source)
     )
     return tuple(sorted(images, key=lambda image: -image.z_mm))
-
-
-def _ranked_ranges(slices: Sequence[SliceReading], threshold: float) -> list[SliceRange]:
-    """Join neighbours at or above the threshold; best peak first."""
-    runs = sorted(_runs(slices, threshold), key=lambda run: _peak(run).rank)
-    return [_range(run, rank) for rank, run in enumerate(runs, start=1)]
-
-
-def _runs(slices: Sequence[SliceReading], threshold: float) -> Iterator[Sequence[SliceReading]]:
-    p_nodule = np.array([-1.0 if one.blank else one.probabilities.nodule for one in slices])
-    for inside in ranges_above(p_nodule, threshold):
-        yield slices[inside.start : inside.stop]
-
-
-def _peak(run: Iterable[SliceReading]) -> SliceReading:
-    return min(run, key=lambda one: one.rank)
-
-
-def _range(run: Sequence[SliceReading], rank: int) -> SliceRange:
-    peak = _peak(run)
-    return SliceRange(
-        rank=rank,
-        first_slice=run[0].slice_number,
-        last_slice=run[-1].slice_number,
-        peak_slice=peak.slice_number,
-        sectors=tuple(sorted({one.sector for one in run})),
-        z_top_mm=run[0].z_top_mm,
-        z_bottom_mm=run[-1].z_bottom_mm,
-        z_peak_mm=peak.z_mm,
-        nodule_at_peak=peak.probabilities.nodule,
-        malignant_at_peak=peak.probabilities.malignant,
-        malignant_max=max(one.probabilities.malignant for one in run),
-        source_images=_images_of(run),
-        peak_source_images=peak.source_images,
-    )
-
-
-def _images_of(run: Iterable[SliceReading]) -> tuple[SourceImage, ...]:
-    """Name each source image of a run once, top of the chest first."""
-    images = {
-        (image.sop_instance_uid, image.frame_number): SourceImage(**image.model_dump(exclude={"weight"}))
-        for one in run
-        for image in one.source_images
-    }
-    return tuple(sorted(images.values(), key=lambda image: -image.z_mm))
 
 
 def _volume_facts(record: VolumeRecord) -> VolumeFacts:

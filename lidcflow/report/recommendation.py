@@ -1,4 +1,4 @@
-"""What reading a study says: frozen models of the schema ``lidcflow.recommendation/1``."""
+"""What reading a study says: frozen models of the schema ``lidcflow.recommendation/2``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import json
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from lidcflow.nodules.finding import Finding
 from lidcflow.notice import STATEMENT
-from lidcflow.release.facts import Part, Probability, ReleaseFacts, SectorNumber
+from lidcflow.part import Part, Probability
+from lidcflow.release.facts import ReleaseFacts, SectorNumber
 
-SCHEMA_ID: Literal["lidcflow.recommendation/1"] = "lidcflow.recommendation/1"
+SCHEMA_ID: Literal["lidcflow.recommendation/2"] = "lidcflow.recommendation/2"
+FIRST_SCHEMA_ID = "lidcflow.recommendation/1"
+"""Of documents without findings, which are read as version 2."""
 
 Verdict = Literal["ranges", "nothing-above-threshold", "not-evaluated"]
 SliceNumber = Annotated[int, Field(ge=1, description="number of a slice, 1 at the top of the chest")]
@@ -23,6 +27,11 @@ def _is_absent(value: object) -> bool:
 
 def _is_empty(value: tuple[object, ...]) -> bool:
     return not value
+
+
+def _as_version_2(schema_id: object) -> object:
+    """Read a document of version 1 as one of version 2: what it lacks is empty there."""
+    return SCHEMA_ID if schema_id == FIRST_SCHEMA_ID else schema_id
 
 
 class SourceImage(Part):
@@ -45,6 +54,10 @@ class WeightedSourceImage(SourceImage):
     """One source image and its share in a slice."""
 
     weight: float = Field(ge=0, le=1, description="share of the slice's thickness")
+
+
+Image = SourceImage | Finding
+"""What names a source image: the image itself, or a finding its middle one."""
 
 
 class Probabilities(Part):
@@ -81,10 +94,11 @@ class SliceReading(Part):
 class SliceRange(Part):
     """Neighbouring slices to look at, with their peak."""
 
-    rank: int = Field(ge=1, description="1 for the range with the highest peak")
+    rank: int = Field(ge=1, description="1 for the range to look at first")
     first_slice: SliceNumber
     last_slice: SliceNumber
     peak_slice: SliceNumber = Field(description="slice with the highest P(nodule) of the range")
+    findings: tuple[Annotated[int, Field(ge=1)], ...] = Field((), description="ranks of the findings in it, best first")
     sectors: tuple[SectorNumber, ...]
     z_top_mm: float
     z_bottom_mm: float
@@ -149,7 +163,7 @@ class GeneratedBy(Part):
 class Recommendation(Part):
     """The answer for one series: which slices to look at, or why there is none."""
 
-    schema_id: Literal["lidcflow.recommendation/1"] = SCHEMA_ID
+    schema_id: Annotated[Literal["lidcflow.recommendation/2"], BeforeValidator(_as_version_2)] = SCHEMA_ID
     statement: Literal["Research use only, not for diagnosis."] = STATEMENT
     generated_by: GeneratedBy = Field(default_factory=GeneratedBy)
     study_instance_uid: str | None
@@ -162,8 +176,12 @@ class Recommendation(Part):
     warnings: tuple[SeriesWarning, ...] = Field(
         (), exclude_if=_is_empty, description="why the series may be unlike those of training; left out when it is not"
     )
+    findings: tuple[Finding, ...] = Field((), description="what the detector found; best first")
     ranges: tuple[SliceRange, ...] = Field((), description="only with ranges; best first")
-    ranges_left_out: int = Field(0, ge=0, description="further ranges beyond the configured most")
+    ranges_left_out: int = Field(0, ge=0, description="further ranges that the review budget leaves out whole")
+    slices_left_out: int = Field(
+        0, ge=0, description="slices at or above the threshold, or with a finding, that the review budget leaves out"
+    )
     highest_slices: tuple[SliceReading, ...] = Field((), description="only with nothing-above-threshold; best first")
     slices: tuple[SliceReading, ...] = Field((), description="all slices, top of the chest first")
 
@@ -179,13 +197,28 @@ class Recommendation(Part):
             )
         return self
 
+    @model_validator(mode="after")
+    def _names_findings_that_are_there(self) -> Recommendation:
+        if [one.rank for one in self.findings] != list(range(1, len(self.findings) + 1)):
+            raise ValueError(f"findings must be ranked from 1, got {[one.rank for one in self.findings]}")
+        named = {rank for one in self.ranges for rank in one.findings}
+        if not named <= {one.rank for one in self.findings}:
+            raise ValueError(f"ranges must name findings that are there, got {sorted(named)} of {len(self.findings)}")
+        if self.findings and self.verdict != "ranges":
+            raise ValueError(f"findings must come with verdict 'ranges', got '{self.verdict}'")
+        return self
+
+    def findings_in(self, one: SliceRange) -> tuple[Finding, ...]:
+        """Return the findings in a range, best first."""
+        return tuple(self.findings[rank - 1] for rank in one.findings)
+
     def to_json(self) -> str:
         """Return the recommendation as the text of ``recommendations.json``."""
         return self.model_dump_json(indent=2) + "\n"
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a recommendation, as kept in ``schemas/recommendation-1.json``."""
+    """Return the JSON Schema of a recommendation, as kept in ``schemas/recommendation-2.json``."""
     schema = Recommendation.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:{SCHEMA_ID}", **schema}
 

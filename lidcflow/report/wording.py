@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from lidcflow.report.recommendation import SliceRange, SourceImage
+from lidcflow.report.recommendation import Image, SliceRange
 
 Fact = str | int | float | bool | None
 WITH_UNIT = {"kvp": ("tube voltage", "kV"), "slice_thickness_mm": ("slice thickness", "mm")}
@@ -57,11 +57,12 @@ def join_words(words: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
-def image_numbers(images: Iterable[SourceImage]) -> str:
+def image_numbers(images: Iterable[Image]) -> str:
     """Format the numbers of source images as runs: frame numbers, or instance numbers where there are no frames.
 
     Examples
     --------
+    >>> from lidcflow.report.recommendation import SourceImage
     >>> image_numbers([SourceImage(sop_instance_uid="1.2", instance_number=n, z_mm=0.0) for n in (9, 7, 8, 4)])
     '4, 7–9'
     """
@@ -79,11 +80,12 @@ def runs(numbers: Iterable[int]) -> str:
     return ", ".join(_run(first, last) for first, last in _runs(sorted(numbers)))
 
 
-def image_word(images: Iterable[SourceImage]) -> str:
+def image_word(images: Iterable[Image]) -> str:
     """Describe what the numbers of source images count.
 
     Examples
     --------
+    >>> from lidcflow.report.recommendation import SourceImage
     >>> image_word([SourceImage(sop_instance_uid="1.2", instance_number=1, frame_number=7, z_mm=0.0)])
     'frames'
     """

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,11 @@ from tests.documents.small_study import CREATED_NS, answer, header_of, series_in
 def documented(tmp_path: Path) -> Callable[..., tuple[Path, Recommendation]]:
     """Write the documents of a series in a folder; return their folder, and what they are of."""
 
-    def write(source: Path, verdict: str = "ranges", name: str = "documents") -> tuple[Path, Recommendation]:
+    def write(
+        source: Path, verdict: str = "ranges", name: str = "documents", **said_of: Any
+    ) -> tuple[Path, Recommendation]:
         series = series_in(source)
-        said = answer(series, verdict)
+        said = answer(series, verdict, **said_of)
         write_documents(
             made_documents(said, header_of(series), created_ns=CREATED_NS), tmp_path / name, created_ns=CREATED_NS
         )

@@ -1,15 +1,16 @@
 """A small study for the tests of reading: eight slices of 10 mm, two source images in each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lidcflow.config import InferConfig, PreprocessConfig
+from lidcflow.nodules.finding import Finding
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.report.rank import recommend
-from lidcflow.report.recommendation import Recommendation
+from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.store.record import VolumeRecord
 from lidcflow.volume.reduce import SlabSource
 
@@ -85,11 +86,49 @@ def rows() -> Callable[..., np.ndarray]:
 def study(make_record, release, rows) -> Callable[..., Recommendation]:
     """Read eight slices of which the third to fifth and the seventh reach the threshold."""
 
-    def read(*nodule: float, ranges: int = 10, **changes: Any) -> Recommendation:
+    def read(
+        *nodule: float,
+        ranges: int = 10,
+        slices: int = 10,
+        findings: Sequence[Finding] = (),
+        warnings: Sequence[SeriesWarning] = (),
+        **changes: Any,
+    ) -> Recommendation:
         probabilities = rows(*(nodule or (0.0, 0.1, 0.6, 0.9, 0.5, 0.1, 0.7, 0.0)))
-        return recommend(probabilities, make_record(len(probabilities), **changes), release, InferConfig(ranges=ranges))
+        record = make_record(len(probabilities), **changes)
+        return recommend(probabilities, record, release, InferConfig(ranges=ranges, slices=slices), warnings, findings)
 
     return read
+
+
+@pytest.fixture
+def finding(make_record) -> Callable[..., Finding]:
+    """Make a finding of 6 mm in the middle of a slice and of its images."""
+
+    def make(rank: int, slice_number: int, n_slices: int = 8, **changes: Any) -> Finding:
+        record = make_record(n_slices)
+        image = record.sources[slice_number - 1][0]
+        fields = {
+            "rank": rank,
+            "probability": 0.95 - 0.1 * rank,
+            "channel": "solid",
+            "diameter_mm": 6.0,
+            "z_mm": -10.0 * slice_number + 5.0,
+            "slice_number": slice_number,
+            "sop_instance_uid": image.sop_instance_uid,
+            "instance_number": image.instance_number,
+            "row": 128.0,
+            "column": 384.0,
+        }
+        return Finding(**{**fields, **changes})
+
+    return make
+
+
+@pytest.fixture
+def findings(finding) -> list[Finding]:
+    """Two findings: the best in the seventh of eight slices, the other in the second, below the threshold."""
+    return [finding(1, 7), finding(2, 2, channel="ground-glass", diameter_mm=14.0)]
 
 
 @pytest.fixture

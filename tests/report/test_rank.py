@@ -9,7 +9,7 @@ from lidcflow.config import InferConfig
 from lidcflow.dicom.orientation import PatientAxes
 from lidcflow.errors import ReleaseError
 from lidcflow.pixels.noticed import PixelFaults
-from lidcflow.report.rank import not_evaluated, ranges_above, recommend
+from lidcflow.report.rank import not_evaluated, recommend
 from lidcflow.store.record import StoredSlice
 
 
@@ -201,10 +201,10 @@ def test_a_sound_slice_says_nothing_of_being_blank(study):
     assert '"blank"' not in study().to_json()
 
 
-def test_neighbours_at_or_above_the_threshold_join():
-    assert ranges_above(np.array([0.5, 0.9, 0.4, 0.5]), 0.5) == [range(0, 2), range(3, 4)]
+def test_findings_must_be_ranked_in_their_order_and_lie_in_the_slices(study, findings):
+    low = findings[0].model_copy(update={"slice_number": 9})
 
-
-def test_nothing_above_is_no_range_and_everything_is_one():
-    assert ranges_above(np.array([0.1, 0.2]), 0.5) == []
-    assert ranges_above(np.array([0.1, 0.2]), 0.0) == [range(0, 2)]
+    with pytest.raises(ValueError, match=r"must be ranked from 1 in their order, got ranks \[2, 1\]"):
+        study(findings=findings[::-1])
+    with pytest.raises(ValueError, match="each must lie in one of 8 slices, got slice 9"):
+        study(findings=[low])

@@ -9,7 +9,9 @@ import lidcflow.report
 from lidcflow.report.rank import not_evaluated
 from lidcflow.report.recommendation import Recommendation, json_schema, json_schema_text
 
-SCHEMA_FILE = Path(lidcflow.report.__file__).parent / "schemas" / "recommendation-1.json"
+SCHEMAS = Path(lidcflow.report.__file__).parent / "schemas"
+SCHEMA_FILE = SCHEMAS / "recommendation-2.json"
+VERSION_1 = Path(__file__).parent / "version-1"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "recommendation.md"
 
 
@@ -50,6 +52,58 @@ def test_only_frames_have_a_frame_number_and_obey_the_schema_too(study, frames):
     assert "frame_number" not in study().to_json()
     Draft202012Validator(json_schema()).validate(json.loads(answer.to_json()))
     assert Recommendation.model_validate_json(answer.to_json()) == answer
+
+
+def test_an_answer_with_findings_obeys_the_schema_and_survives_its_json(study, findings):
+    answer = study(findings=findings)
+
+    Draft202012Validator(json_schema()).validate(json.loads(answer.to_json()))
+    assert Recommendation.model_validate_json(answer.to_json()) == answer
+    assert json.loads(answer.to_json())["schema_id"] == "lidcflow.recommendation/2"
+    assert [one["rank"] for one in json.loads(answer.to_json())["findings"]] == [1, 2]
+
+
+@pytest.mark.parametrize("verdict", ["ranges", "nothing-above-threshold", "not-evaluated"])
+def test_a_document_of_version_1_is_read_as_one_without_findings(verdict):
+    text = (VERSION_1 / f"{verdict}.json").read_text(encoding="utf-8")
+    schema = json.loads((SCHEMAS / "recommendation-1.json").read_text(encoding="utf-8"))
+
+    said = Recommendation.model_validate_json(text)
+
+    Draft202012Validator(schema).validate(json.loads(text))
+    assert (said.schema_id, said.verdict, said.findings) == ("lidcflow.recommendation/2", verdict, ())
+    assert all(one.findings == () for one in said.ranges)
+    kept = said.model_dump(mode="json", exclude={"schema_id", "findings", "slices_left_out"})
+    kept["ranges"] = [{key: value for key, value in one.items() if key != "findings"} for one in kept["ranges"]]
+    assert kept == {key: value for key, value in json.loads(text).items() if key != "schema_id"}
+
+
+def test_a_document_of_a_later_version_is_refused(study):
+    with pytest.raises(ValidationError, match="schema_id"):
+        Recommendation.model_validate_json(study().to_json().replace("recommendation/2", "recommendation/3"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (lambda said: {"findings": said.findings[::-1]}, "findings must be ranked from 1, got"),
+        (lambda said: {"findings": said.findings[:1]}, r"ranges must name findings that are there, got \[1, 2\] of 1"),
+        (
+            lambda said: {
+                "verdict": "nothing-above-threshold",
+                "highest_slices": said.slices[:5],
+                "ranges": (),
+            },
+            "findings must come with verdict 'ranges'",
+        ),
+    ],
+)
+def test_findings_that_do_not_fit_the_answer_are_refused(study, findings, changes, complaint):
+    said = study(findings=findings)
+    fields = {name: getattr(said, name) for name in Recommendation.model_fields}
+
+    with pytest.raises(ValidationError, match=complaint):
+        Recommendation.model_validate({**fields, **changes(said)})
 
 
 def test_an_unknown_key_is_refused(study):
