@@ -30,7 +30,6 @@ FLOORS = """
     lidcflow.store
     lidcflow.catalog
     lidcflow.labels
-    lidcflow.nodules
     lidcflow.phantom
     lidcflow.stats
     lidcflow.learn

@@ -77,7 +77,7 @@ def _between(index: NDArray[np.float64], n: int) -> _Points:
     below = np.floor(index).astype(np.intp)
     share = (index - below).astype(np.float32)
     voxels, weights = (below, below + 1), (1 - share, share)
-    inside = [(0 <= one) & (one < n) for one in voxels]
+    inside = [(one >= 0) & (one < n) for one in voxels]
     return _Points(
         (voxels[0].clip(0, n - 1), voxels[1].clip(0, n - 1)), (weights[0] * inside[0], weights[1] * inside[1])
     )

@@ -112,7 +112,7 @@ def _ball_mean(inside: NDArray[np.float32], radii: NDArray[np.float64]) -> NDArr
 
 
 def _shell(rays: NDArray[np.float32], inner: float, outer: float) -> NDArray[np.float32]:
-    return rays[:, :, (RADII > inner) & (RADII < outer)].reshape(len(rays), -1)
+    return rays[:, :, (inner < RADII) & (outer > RADII)].reshape(len(rays), -1)
 
 
 def _half_way(
