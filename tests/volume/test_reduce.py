@@ -303,18 +303,20 @@ def test_a_scan_without_lungs_is_opened_twice_by_the_access_that_is_given(ct_ser
 
 
 def openings(series, config, monkeypatch):
-    """Return the slices that each pass opens."""
-    access, passes = Access(), []
+    """Return the slices that each pass opens, all that it announces."""
+    access, announced, passes = Access(), [], []
 
     @contextmanager
     def watched(slices, given):
         assert given is access
-        passes.append(slices)
+        announced.append(slices)
+        passes.append([])
         with slice_opener(slices, given) as opener:
-            yield opener
+            yield lambda source: passes[-1].append(source) or opener(source)
 
     monkeypatch.setattr(reduce, "slice_opener", watched)
     reduce_series(series, config, access)
+    assert passes == announced
     return passes
 
 
