@@ -1,8 +1,11 @@
 """Who is kept out, in the catalog's database."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from lidcflow.catalog.database import utc_now
 from lidcflow.catalog.series import Catalog
@@ -12,6 +15,14 @@ from lidcflow.errors import ErasureError
 from tests.databases import UNMIGRATED, execute
 
 PATIENT = Subject("patient", "0123456789abcdef")
+
+
+def rows(url, query):
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text(query))]
+    engine.dispose()
+    return found
 
 
 @pytest.fixture
@@ -68,6 +79,16 @@ def test_the_tombstones_of_a_catalog_that_is_there_are_found(tombstones, catalog
     assert tombstones_in(catalog_url) == tombstones.all() == [begun]
 
 
+def test_tombstones_are_read_while_another_process_writes(tmp_path):
+    with (
+        Tombstones(f"sqlite:///{tmp_path}/catalog.db") as opened,
+        closing(sqlite3.connect(tmp_path / "catalog.db", isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+
+        assert opened.all() == []
+
+
 def test_tombstones_come_in_the_order_of_their_erasures_and_keys(tombstones, monkeypatch):
     now = utc_now()
     times = iter([now + timedelta(days=1), now, now])
@@ -97,14 +118,15 @@ def test_an_erasure_that_begins_again_after_its_end_knows_nothing_of_the_first(t
     assert (again.done, again.waiting, again.found) == (None, (Target("1.2.4"),), {"volumes": {"1.2.4": 1}})
 
 
-def test_the_end_of_an_erasure_leaves_what_others_found(tombstones):
+def test_the_end_of_an_erasure_leaves_what_others_found_and_nothing_else(tombstones, catalog_url):
     other = Subject("series", "1.9")
-    tombstones.begin(other, [], {"volumes": {"1.9": 1}})
+    begun = tombstones.begin(other, [], {"volumes": {"1.9": 1}})
     tombstones.begin(PATIENT, [], {"volumes": {"1.2.3": 1}})
 
     tombstones.finish(PATIENT)
 
     assert {one.subject: one.found for one in tombstones.all()} == {other: {"volumes": {"1.9": 1}}, PATIENT: {}}
+    assert rows(catalog_url, "SELECT erasure FROM erasure_found") == [(begun.erasure,)]
 
 
 def test_a_catalog_from_before_there_were_tombstones_gets_the_table(catalog_url):
