@@ -102,6 +102,15 @@ def test_a_database_that_another_process_writes_is_waited_for_and_then_named(tmp
     assert waited_s == [0.01]
 
 
+def test_the_log_of_changes_is_emptied_before_and_after_the_file_is_written_anew(database, tmp_path, monkeypatch):
+    emptied = []
+    monkeypatch.setattr(history, "_checkpoint", lambda _, file: emptied.append(file.name))
+
+    overwrite_deleted(tmp_path / "prefect.db")
+
+    assert emptied == ["prefect.db", "prefect.db"]
+
+
 @pytest.fixture
 def reader(database, tmp_path):
     """Another process amid reading what the database held before."""
