@@ -203,14 +203,13 @@ def test_two_machines_may_preprocess_but_one_alone_trains(tmp_path, server):
         at_work(there, "infer", alone=True, catalog=CATALOG),
         at_work(there, "train", alone=True, catalog=f"{CATALOG}2"),
         at_work(tmp_path / "third", "train", alone=True),
+        pytest.raises(WorkspaceBusy) as refused,
+        at_work(tmp_path / "fourth", "train", alone=True, catalog=CATALOG),
     ):
-        with pytest.raises(WorkspaceBusy) as refused, at_work(there, "train", alone=True, catalog=CATALOG):
-            pass
-        with pytest.raises(WorkspaceBusy), at_work(tmp_path / "fourth", "train", alone=True, catalog=CATALOG):
-            pass
+        pass
 
     assert str(refused.value) == (
-        f"workspace {there}: only one train may run at a time, got one under way; run again after it"
+        f"workspace {tmp_path}/fourth: only one train may run at a time, got one under way; run again after it"
     )
     with at_work(there, "train", alone=True, catalog=CATALOG):
         assert is_at_work(here, "train", CATALOG)
