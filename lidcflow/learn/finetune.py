@@ -113,6 +113,7 @@ def _train(
         metrics=["accuracy"],
         jit_compile=COMPILED,
     )
+    network.optimizer.build(network.trainable_variables)  # TensorFlow traces a step twice if the first one makes them
     weights = class_weights(training.labels)
     lowest, best, kept = _measure(network, held_out["val"], weights)[0], None, network.get_weights()
     history: History = {}

@@ -1,7 +1,6 @@
 """What a Prefect server is told, and what is left over from the last time."""
 
 import asyncio
-import functools
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +10,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import StateType
-from prefect.deployments import runner
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Completed, Crashed, Running, Scheduled
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
@@ -35,14 +33,6 @@ from tasks.labels import LABELLED
 
 def paused(deployed):
     return {name for name, is_paused in deployed.items() if is_paused}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _schemas_are_made_once():
-    """Prefect makes the schemas of the flows' parameters anew for every deployment: a second for all of them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "parameter_schema", functools.cache(runner.parameter_schema))
-        yield
 
 
 @pytest.fixture
