@@ -7,7 +7,7 @@ from flows.proxies import bypass_proxies, warn_of_ignored
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 
-_ALWAYS = {
+ALWAYS = {
     "DO_NOT_TRACK": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
@@ -22,6 +22,7 @@ _ALWAYS = {
     "GRPC_VERBOSITY": "ERROR",
     "MPLBACKEND": "Agg",
 }
+"""What is set whatever the configuration says."""
 
 WHOLE_CONFIG = "LIDCFLOW_WHOLE_CONFIG"
 """Variable with a whole configuration as JSON, in place of file and variables: what `lidcflow up` hands its processes.
@@ -68,7 +69,7 @@ def prepare(config: Config, *, quiet: bool = True) -> None:
 
 def variables(config: Config, *, quiet: bool = True) -> dict[str, str]:
     """Return the variables that `prepare` sets, for a process that is started with them."""
-    return {"PREFECT_HOME": str(config.prefect_home), **_ALWAYS, **(_QUIET if quiet else {})}
+    return {"PREFECT_HOME": str(config.prefect_home), **ALWAYS, **(_QUIET if quiet else {})}
 
 
 def _make_folder(folder: Path) -> None:

@@ -12,8 +12,8 @@ from rich.table import Table
 from flows.cli import lazy
 from flows.cli.options import ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, console
+from flows.proxies import LOOPBACK
 from flows.service.password import CLIENT_VARIABLE, password_file, user_password
-from flows.service.same_origin import LOOPBACK
 from flows.service.supervisor import ServiceFailed
 
 if TYPE_CHECKING:

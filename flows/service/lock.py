@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from flows.service.same_origin import LOOPBACK
+from flows.proxies import LOOPBACK
 from flows.service.servers import Addresses
 from lidcflow.catalog.locks import SERVED_FILE
 from lidcflow.config import Config

@@ -10,14 +10,16 @@ from typing import TypeVar
 from pydantic import BaseModel, Field
 
 from flows.service.flow_runs import RunStatus, last_runs
-from flows.service.inbox_status import InboxStatus, inbox_status, is_missing_sqlite, round_faults
+from flows.service.inbox_status import InboxStatus, inbox_status, round_faults
 from flows.service.kept_status import KeptStatus, kept_status
 from flows.service.lock import Served, served
 from flows.service.password import known_password
 from flows.service.place_checks import source_faults, target_faults
 from flows.service.servers import has_remote_tracking
+from lidcflow.catalog.database import is_missing_sqlite
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
+from lidcflow.disk import nearest_folder
 from lidcflow.drift.record import last_drift_check
 from lidcflow.erase.tombstones import tombstones_in
 from lidcflow.errors import LidcflowError
@@ -174,12 +176,6 @@ def status_of(config: Config) -> Status:
         versions={package: version(package) for package in PACKAGES},
         problems=problems,
     )
-
-
-def nearest_folder(path: Path) -> Path:
-    """Return a folder, or the nearest one above it that exists."""
-    path = path.absolute()
-    return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
 def _or_problem(read: Callable[[], Facts | None], problems: list[str]) -> Facts | None:

@@ -20,9 +20,6 @@ HEAVY = {"prefect", "mlflow", "keras", "tensorflow", "scipy", "sklearn", "pandas
 PROGRAM = """
 import json, sys
 from flows.cli import main
-if "doctor" in sys.argv:
-    from flows.service.doctor import CHECKS
-    del CHECKS["Keras"]  # starts Keras in a process of its own, for seconds
 try:
     main()
 except SystemExit as ended:
