@@ -25,7 +25,7 @@ CHECKS: dict[str, Check] = {
     "patient key": machine_checks.patient_key,
     "catalog": lambda config: machine_checks.catalog(config.catalog),
     "lidcflow up": machine_checks.serving,
-    "PACS": lambda config: machine_checks.pacs(config.access),
+    "PACS": lambda config: machine_checks.pacs(config.access.pacs),
     "sources": machine_checks.sources,
     "targets": machine_checks.targets,
     "release": machine_checks.release,

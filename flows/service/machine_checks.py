@@ -8,6 +8,7 @@ import platform
 import shutil
 import stat
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -23,7 +24,8 @@ from flows.service.schedules import scheduled
 from flows.service.servers import check_ports
 from lidcflow.catalog.database import is_missing_sqlite
 from lidcflow.catalog.series import Catalog
-from lidcflow.config import Access, Config, TrainConfig
+from lidcflow.config import Config, TrainConfig
+from lidcflow.config.service import PacsConfig
 from lidcflow.disk import nearest_folder
 from lidcflow.errors import LidcflowError, ResourceError
 from lidcflow.labels.lidc import count_lidc_scans
@@ -135,7 +137,7 @@ def resnet_weights(config: Config) -> Result:
 
 def engine(train: TrainConfig) -> Result:
     """What computes features is installed; an `EngineError` otherwise."""
-    require_engine(train)
+    require_engine(train.engine)
     return ok(f"{train.engine} in {train.precision}")
 
 
@@ -192,7 +194,7 @@ def catalog(url: str) -> Result:
 def serving(config: Config) -> Result:
     """`lidcflow up` runs or could start: its schedules can be read, its ports are free."""
     unset = [str(deployment.missing) for deployment in scheduled(config) if deployment.missing]
-    if service := served(config):
+    if service := served(config.workspace):
         return ok(f"runs as process {service.pid} at {service.prefect_url}")
     try:
         check_ports(config)
@@ -203,13 +205,13 @@ def serving(config: Config) -> Result:
     return ok(f"{free}; not configured yet: {', '.join(unset)}" if unset else free)
 
 
-def pacs(access: Access) -> Result:
+def pacs(services: Mapping[str, PacsConfig]) -> Result:
     """Every PACS of the configuration answers, its feed of changes too; a `PacsError` or `SourceError` otherwise."""
-    for name, reached in access.pacs.items():
+    for name, reached in services.items():
         with Pacs(PacsService(name, reached)) as connection:
             connection.check_answers()
             check_feed(connection)
-    names = ", ".join(access.pacs)
+    names = ", ".join(services)
     return ok(f"answers: {names}" if names else "none configured; needed only for sources as pacs:main")
 
 

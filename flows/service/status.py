@@ -149,7 +149,7 @@ class Status(BaseModel):
 def status_of(config: Config) -> Status:
     """Look at a workspace; what can't be read becomes a sentence in `problems`."""
     problems: list[str] = []
-    service = served(config)
+    service = served(config.workspace)
     releases = _or_problem(lambda: _releases(config), problems)
     erasures = _or_problem(lambda: _erasures(config.catalog), problems)
     inbox = _or_problem(lambda: inbox_status(config.catalog), problems)
@@ -167,7 +167,7 @@ def status_of(config: Config) -> Status:
         releases=releases,
         retraining=_retraining(config.workspace),
         erasures=erasures,
-        runs=_or_problem(lambda: _runs(config, service), problems),
+        runs=_or_problem(lambda: _runs(config.prefect_home, service), problems),
         reading=last_report(config.reports_path),
         inbox=inbox,
         drift=last_drift(config.drift_path),
@@ -208,7 +208,7 @@ def _catalog(url: str) -> dict[str, int] | None:
 
 
 def _releases(config: Config) -> ReleasesStatus | None:
-    if not has_remote_tracking(config) and is_missing_sqlite(config.tracking_uri):
+    if not has_remote_tracking(config.tracking_uri) and is_missing_sqlite(config.tracking_uri):
         return None
     releases = list_releases(Tracking.of(config))
     champion = next((release for release in releases if release.champion), None)
@@ -255,7 +255,7 @@ def _remarks(releases: ReleasesStatus | None, erasures: ErasureStatus | None) ->
     return remarks
 
 
-def _runs(config: Config, service: Served | None) -> list[RunStatus] | None:
+def _runs(prefect_home: Path, service: Served | None) -> list[RunStatus] | None:
     if service is None:
         return None
-    return last_runs(service.prefect_api_url, known_password(config))
+    return last_runs(service.prefect_api_url, known_password(prefect_home))
