@@ -25,6 +25,7 @@ OWN_TESTS = (
     "report/test_marks_table.py",
     "erase/test_tombstones.py",
     "inbox/test_ledger.py",
+    "inbox/test_noting.py",
 )
 WITHIN_S = 300
 

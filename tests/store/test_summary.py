@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lidcflow.errors import StoreError
-from lidcflow.store import volumes
+from lidcflow.store import volume_facts
 from lidcflow.store.parallel import AtOnce, side_by_side
 from lidcflow.store.summary import VolumeSummary
 from tests.store.examples import FEATURES
@@ -48,7 +48,7 @@ def test_a_summary_that_is_not_there_is_one_sentence(filled):
 def test_many_volumes_are_listed_once_and_their_markers_not_asked_for(
     bucket_store, series, volume, objects, monkeypatch
 ):
-    monkeypatch.setattr(volumes, "LISTED_FROM", len(UIDS))
+    monkeypatch.setattr(volume_facts, "LISTED_FROM", len(UIDS))
     for uid in UIDS:
         bucket_store.write(replace(series, series_instance_uid=uid), volume)
     objects.requests.clear()
