@@ -20,8 +20,10 @@ from tests.databases import SERVER, execute
 
 ROOT = Path(__file__).parents[2]
 OWN_TESTS = (
+    "catalog/test_database.py",
     "catalog/test_migrate.py",
     "catalog/test_series.py",
+    "catalog/test_upgrade.py",
     "report/test_marks_table.py",
     "erase/test_tombstones.py",
     "inbox/test_ledger.py",

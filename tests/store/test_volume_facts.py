@@ -7,8 +7,7 @@ import pytest
 
 from lidcflow.errors import StoreError
 from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
-from lidcflow.store.volumes import VolumeStore
-from tests.store.examples import SMALL, URL
+from tests.store.examples import SMALL
 
 
 def test_the_record_traces_every_slab_to_its_sources(store, series, volume):
@@ -49,11 +48,6 @@ def test_an_absent_series_names_the_way_out(store):
     for read in (store.record, store.read_hu):
         with pytest.raises(StoreError, match="must be preprocessed, got no volume of it; run lidcflow preprocess"):
             read("1.2.3")
-
-
-def test_where_no_store_is_none_is_found(tmp_path, objects):
-    for root in (tmp_path, URL):
-        assert VolumeStore.found(root, objects.access) is None
 
 
 def test_the_records_of_many_series_come_in_the_order_asked_for(store, series, volume):
