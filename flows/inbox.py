@@ -21,7 +21,7 @@ from flows.config import (
 )
 from flows.deliver import InboxSession, defer, deliver_answer, refuse_deleted, waiting_for_targets
 from flows.infer import infer_all
-from flows.preprocess import preprocess_missing
+from flows.missing import preprocess_missing
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
 from lidcflow.dicom.records import VerdictReason

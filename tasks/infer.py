@@ -82,7 +82,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
     reading = config.model_copy(update={"preprocess": release.preprocess, "train": train})
     _check_store(release, reading)
     _check_backbone(release, reading)
-    require_engine(reading.train)
+    require_engine(reading.train.engine)
     return reading
 
 

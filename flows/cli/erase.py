@@ -56,7 +56,7 @@ def erase(
     if sum(chosen) != 1:
         raise typer.BadParameter("give one of --patient, --patient-id, --study, --series, --forget and --list")
     if listed:
-        return print_tombstones(config, as_json=as_json)
+        return print_tombstones(config.catalog, as_json=as_json)
     if forget is not None:
         return print_lifted(forget, config, as_json=as_json)
     report = confirm_and_erase(_subject(patient, study, series, config), config, dry_run=dry_run, yes=yes)
@@ -102,9 +102,9 @@ def print_erased(report: EraseReport, *, to_stderr: bool = False) -> None:
     print_line(f"The {report.kind} {kept_out}. {STAYS} {NOTICE}", to_stderr=to_stderr)
 
 
-def print_tombstones(config: Config, *, as_json: bool) -> None:
+def print_tombstones(catalog: str, *, as_json: bool) -> None:
     """List what was erased, and what is not done."""
-    found = [_facts(stone) for stone in lazy.tombstones_in(config.catalog)]
+    found = [_facts(stone) for stone in lazy.tombstones_in(catalog)]
     if as_json:
         print_json(found)
     elif found:

@@ -101,13 +101,13 @@ def retry(
 def notify(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
     """Let a running `lidcflow up` look into the inbox now, not only on schedule; a PACS may call it."""
     config = configured(config_file, workspace)
-    serving = served(config)
+    serving = served(config.workspace)
     if serving is None:
         raise ResourceError(
             f"workspace {config.workspace}: `lidcflow up` must serve it to be notified, got none; start it, "
             "or use `lidcflow inbox run`"
         )
-    send_event(serving.prefect_api_url, STUDY_ARRIVED, known_password(config))
+    send_event(serving.prefect_api_url, STUDY_ARRIVED, known_password(config.prefect_home))
     print_line("Told; a round starts unless one is under way.")
 
 

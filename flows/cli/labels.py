@@ -69,7 +69,7 @@ def _write_own(out: Path, report: Path | None, config: Config, as_json: bool) ->
         lazy.write_label_table((problem.row for problem in problems), report, columns=REPORT_COLUMNS)
     if not labelled.labels:
         _print_problems(problems)
-        raise LabelError(lazy.no_labels(labelled, len(volumes), config.labels))
+        raise LabelError(lazy.no_labels(labelled, len(volumes), config.labels.sources))
     keys = {volume.series_instance_uid: volume.patient_key for volume in volumes}
     rows = [lazy.StoredLabelRow(keys[uid], uid, lazy.label_string(of)) for uid, of in labelled.labels.items()]
     lazy.write_label_table(rows, out, columns=lazy.StoredLabelRow._fields)

@@ -9,7 +9,7 @@ import typer
 from flows.cli import lazy
 from flows.cli.options import ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, console, print_line
-from flows.service.same_origin import LOOPBACK
+from flows.proxies import LOOPBACK
 from flows.service.servers import addresses, check_port
 
 Port = Annotated[
