@@ -18,7 +18,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def doctor(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
-    """Check this machine; exit code 1 when something would keep lidcflow from working."""
+    """Check this machine; the exit code is 1 if something would keep lidcflow from working."""
     config = configured(config_file, workspace)
     findings: list[Diagnosis] = []
     for name in lazy.doctor.CHECKS:
