@@ -1,4 +1,4 @@
-"""What MkDocs does on top of the pages: the repository's own pages are part of the site, and links to files are names."""
+"""What MkDocs does on top of the pages: the repository's own pages join the site, links to files become names."""
 
 from __future__ import annotations
 
