@@ -13,11 +13,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 HEAD = """# What happens when things break
 
-The table is written by the tests that cause each fault (`make test-faults`), on {machine}. Each row is one test with the
-servers of `infra/compose.yaml`, run as processes with the exact commands of that file, each in its own network namespace; a
-test server replaces SeaweedFS. The second column is what the program printed. "Lost" lists what is missing afterwards from
-store, catalog and model registry, compared with an undisturbed run; times are those of the run shown. Numbers identify the
-tests; 3 and 11 are not used. Research use only.
+The table is written by the tests that cause each fault (`make test-faults`), on {machine}.
+Each row is one test with the servers of `infra/compose.yaml`, run as processes with the exact commands of that file,
+each in its own network namespace; a test server replaces SeaweedFS. The second column is what the program printed.
+"Lost" lists what is missing afterwards from store, catalog and model registry, compared with an undisturbed run; times
+are those of the run shown. Numbers identify the tests; 3 and 11 are not used. Research use only.
 
 | | Fault | What the user sees | Lost | Recovery |
 |---|---|---|---|---|
