@@ -5,6 +5,11 @@ import pytest
 from docs.generate import REFERENCE, pages, settings, stale
 from flows.cli import COMMANDS, load_command
 from lidcflow.config import Config
+from lidcflow.dicom.records import VerdictReason
+from lidcflow.inbox.delivery import Step
+from tests.docs.pages import ROOT
+
+DOCS = ROOT / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +39,18 @@ def test_every_option_is_on_the_page_with_what_it_does(generated):
         options = [one for one in load_command(name).params if one.param_type_name == "option" and one.name != "help"]
         assert [one.opts for one in options if not all(f"`{option}`" in section for option in one.opts)] == [], name
         assert [one.opts for one in options if not one.help] == [], name
+
+
+def test_every_package_is_on_the_page_of_the_architecture():
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    packages = [file.parent.name for file in (DOCS.parent / "lidcflow").glob("*/__init__.py")]
+
+    assert len(packages) > 20
+    assert [name for name in packages if f"`lidcflow/{name}`" not in page] == []
+
+
+@pytest.mark.parametrize(("values", "page"), [(VerdictReason, "archives.md"), (Step, "inbox.md")])
+def test_every_reason_and_step_is_on_its_page(values, page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+
+    assert [value for value in values if f"`{value}`" not in text] == []
