@@ -136,9 +136,10 @@ EXAMPLES = {
 
 SCHEMAS_HEAD = """# Fields of the JSON files
 
-Where these files are, and what they are for, is in [file formats](../formats.md). A field with a default was
-added later, or may be absent. An *estimate* is an object with `value`, `low` and `high`: a figure and the
-limits of its 95% interval over patients, null where the data do not define them."""
+Where these files are, and what they are for, is in [file formats](../formats.md). The
+[API](api.md#models-of-the-json-files) describes their models. A field with a default was added later, or may be absent.
+An *estimate* is an object with `value`, `low` and `high`: a figure and the limits of its 95% interval over patients,
+null where the data do not define them."""
 
 SCHEMAS: dict[str, tuple[str, type[BaseModel]]] = {
     "Release": ("`release.json`; `lidcflow releases RELEASE --json` prints it.", ReleaseRecord),
