@@ -23,7 +23,13 @@ from lidcflow.errors import ResourceError
 
 ProfileOption = Annotated[
     Literal["local", "cluster"],
-    typer.Option("--profile", help="local: all on one machine; cluster: every place is in reach of several."),
+    typer.Option(
+        "--profile",
+        help=(
+            "local: everything runs on one machine; cluster: every configured place must be reachable from "
+            "several machines."
+        ),
+    ),
 ]
 
 

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-Full = Annotated[bool, typer.Option("--full", help="Start Keras too, which takes seconds.")]
+Full = Annotated[bool, typer.Option("--full", help="Also start Keras, which takes seconds.")]
 
 
 def doctor(
     full: Full = False, config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False
 ) -> None:
-    """Check this machine; exit code 1 when something would keep lidcflow from working."""
+    """Check this machine; the exit code is 1 if something would keep lidcflow from working."""
     config = configured(config_file, workspace)
     findings: list[Diagnosis] = []
     for name in lazy.doctor.CHECKS:

@@ -17,15 +17,22 @@ from tasks.tracking.releases import list_releases
 if TYPE_CHECKING:
     from tasks.tracking.record import Listed
 
-OneRelease = Annotated[str | None, typer.Argument(metavar="[RELEASE]", help="Alias or version; none: list them all.")]
+OneRelease = Annotated[
+    str | None, typer.Argument(metavar="[RELEASE]", help="Alias or version; default: list all releases.")
+]
 Pin = Annotated[
     bool,
     typer.Option(
         "--pin",
-        help="Check its models; of a release from before digests were kept, keep those of its files as they are now.",
+        help=(
+            "Check the release's models; for a release made before digests were kept, record the digests of "
+            "its files as they are now."
+        ),
     ),
 ]
-Export = Annotated[Path | None, typer.Option("--export", help="Folder to write record, card and evaluations to.")]
+Export = Annotated[
+    Path | None, typer.Option("--export", help="Copy the release's record, model card and evaluations to this folder.")
+]
 
 INCOMPLETE = "incomplete: its training was cut short"
 RELEASE_COLUMNS = (
@@ -49,7 +56,7 @@ def releases(
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the releases, newest first; with RELEASE, show its card, or write its folder of facts with --export."""
+    """List the releases, newest first; with RELEASE, show its model card, or copy its files with --export."""
     tracking = Tracking.of(config := configured(config_file, workspace))
     if pin and (release is None or export is not None):
         raise typer.BadParameter("give the version or alias of one release before --pin, and no --export")

@@ -25,7 +25,7 @@ _AS_IT_IS: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": T
 
 
 def up(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
-    """Serve everything: Prefect, MLflow, the reports, a worker and the scheduled preprocessing, training and inference.
+    """Start Prefect, MLflow, the reports, a worker, and the scheduled preprocessing, training and inference.
 
     Ctrl-C stops it all. Research use only.
     """
