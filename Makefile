@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test test-pythons test-cluster test-faults test-mutants lint types format lock pictures clean
+.PHONY: demo setup test test-pythons test-cluster test-faults test-mutants lint types format lock pictures docs clean
 
 setup: .venv/.ready
 
@@ -50,6 +50,12 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Pages made from code are written again; no network is needed.
+docs: setup
+	$(BIN)/python -m docs.generate
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo 'build/site/index.html; python3 -m http.server --directory build/site shows it, with its search'
+
 pictures: setup
 	$(BIN)/python docs/pictures.py demo
 
@@ -57,7 +63,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewe
   --no-emit-index-url --no-header --no-annotate
 
 lock:
-	$(COMPILE) --extra cpu --extra dev --output-file requirements.lock
+	$(COMPILE) --extra cpu --extra dev --extra docs --output-file requirements.lock
 	$(COMPILE) --extra mutants --constraint requirements.lock --quiet \
 	  | grep -vxFf requirements.lock > tests/mutants.lock
 	$(COMPILE) --extra gpu --extra server --constraint requirements.lock --quiet \

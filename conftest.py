@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,21 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Ignore modules with neither tests nor examples: collecting one means importing it, and what it needs."""
     holds_tests = collection_path.suffix != ".py" or collection_path.name.startswith("test_")
     return None if holds_tests or ">>>" in collection_path.read_text("utf-8") else True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for garbage once when all is collected, and never again in what stays until the end: the modules.
+
+    Else Python looks through them again and again: an eighth of the CPU time of a collection.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

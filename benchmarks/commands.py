@@ -2,8 +2,8 @@
 
     python benchmarks/commands.py --workspace demo/workspace
 
-Prints the median CPU seconds (user and system) of several runs, children included: Keras' own start, which `doctor`
-waits for in a process of its own, is printed as a line by itself to compare.
+Prints the median CPU seconds (user and system) of several runs, children included, and those of Keras' own start to
+compare: `doctor --full` waits for one in a process of its own.
 """
 
 from __future__ import annotations

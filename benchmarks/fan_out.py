@@ -71,7 +71,7 @@ def run_stage(config: Config, folder: Path) -> tuple[float, float, float]:
     """Run the stage as `lidcflow preprocess` does, cluster started before: its time and that of the series, in s."""
     from prefect import flow
 
-    import flows.preprocess as stages
+    import flows.missing as stages
     import tasks.preprocess
 
     VolumeStore.of(config, create=True)

@@ -109,7 +109,7 @@ def wait_until_polled(config: Config) -> None:
     """Wait until the poller has been started, and a while longer."""
     log, deadline_s = config.workspace / "logs" / "inbox-poller.log", time.monotonic() + START_LIMIT_S
     began = time.time()
-    while not (served(config) and log.exists() and log.stat().st_mtime > began):
+    while not (served(config.workspace) and log.exists() and log.stat().st_mtime > began):
         if time.monotonic() > deadline_s:
             raise SystemExit("lidcflow up did not start")
         time.sleep(1)

@@ -37,6 +37,7 @@ from lidcflow.catalog.series import Catalog
 from lidcflow.config import ClusterConfig, Config
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import Index, Series, index_folder
+from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import map_groups, open_cluster
 
@@ -91,7 +92,7 @@ def run(series: list[Series], address: str, workers: int, folder: Path, schedule
     """Run the stage once with a store of its own."""
     from prefect import flow
 
-    import flows.preprocess as stages
+    import flows.missing as stages
     import tasks.preprocess
 
     times = folder / "times"
@@ -102,11 +103,13 @@ def run(series: list[Series], address: str, workers: int, folder: Path, schedule
     list(map_groups(address, partial(warm, seconds=0.5), range(4 * workers)))
     with Catalog(config.catalog) as catalog:
         catalog.record_verdicts(_index(series))
-        brought = stages.Preprocessed()
-        record = partial(stages._record, catalog, config.preprocess.digest, brought)
+        brought = tasks.preprocess.Preprocessed()
+        record = partial(stages._record, catalog, config.preprocess.digest, brought, {})
+        running = config.model_copy(update={"cluster": config.cluster.at(address)})
+        work = partial(stages.preprocess_series_in_batches, series, brought, running, training_store(running), record)
         before = spun(1), spun(workers)
         started_s, cpu_s, theirs_s = time.monotonic(), time.process_time(), _cpu_s(scheduler)
-        flow(lambda: stages._follow(iter(series), len(series), address, config, record), name="scaling")()
+        flow(lambda: work(), name="scaling")()
         stage_s = time.monotonic() - started_s
         cpu_s, theirs_s = time.process_time() - cpu_s, _cpu_s(scheduler) - theirs_s
         after = spun(1), spun(workers)

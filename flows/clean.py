@@ -11,7 +11,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 
 from flows.config import Settings, is_of_a_deployment, resolve_config
-from lidcflow.catalog.locks import PATIENCE_S, at_work
+from lidcflow.catalog.locks import at_work
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
 from lidcflow.retention.expired import GIB, SeriesUse, beyond_size, expired, folder_bytes, series_uses
@@ -37,7 +37,7 @@ def clean(config: Settings = None) -> CleanUp:
     config : Config, optional
         Settings over those of the worker.
     """
-    patience_s = TURN_WITHIN_S if is_of_a_deployment() else PATIENCE_S
+    patience_s = TURN_WITHIN_S if is_of_a_deployment() else None
     return clean_up(resolve_config(config), get_run_logger(), patience_s=patience_s)
 
 
@@ -45,7 +45,7 @@ def clean_up(
     config: Config,
     log: logging.Logger | logging.LoggerAdapter[logging.Logger],
     *,
-    patience_s: float = PATIENCE_S,
+    patience_s: float | None = None,
     dry_run: bool = False,
 ) -> CleanUp:
     """Delete what has expired; a clean-up that is killed is completed by the next one.
@@ -54,8 +54,8 @@ def clean_up(
     ----------
     log : Logger
         Is told of every series of which something is deleted.
-    patience_s : float
-        Time to wait for a round through the inbox to end.
+    patience_s : float, optional
+        Time to wait for a round through the inbox to end; as `at_work` waits unless given.
     dry_run : bool
         Only count.
 

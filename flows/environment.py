@@ -7,7 +7,7 @@ from flows.proxies import bypass_proxies, warn_of_ignored
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 
-_ALWAYS = {
+ALWAYS = {
     "DO_NOT_TRACK": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
@@ -22,6 +22,7 @@ _ALWAYS = {
     "GRPC_VERBOSITY": "ERROR",
     "MPLBACKEND": "Agg",
 }
+"""What is set whatever the configuration says."""
 
 WHOLE_CONFIG = "LIDCFLOW_WHOLE_CONFIG"
 """Variable with a whole configuration as JSON, in place of file and variables: what `lidcflow up` hands its processes.
@@ -57,18 +58,18 @@ def prepare(config: Config, *, quiet: bool = True) -> None:
 
     Examples
     --------
-    >>> variables(Config(), quiet=False)["DO_NOT_TRACK"]
+    >>> variables(Path("prefect"), quiet=False)["DO_NOT_TRACK"]
     'true'
     """
-    for name, value in variables(config, quiet=quiet).items():
+    for name, value in variables(config.prefect_home, quiet=quiet).items():
         os.environ.setdefault(name, value)
     warn_of_ignored(bypass_proxies(os.environ, config))
     _make_folder(Path(os.environ["PREFECT_HOME"]))
 
 
-def variables(config: Config, *, quiet: bool = True) -> dict[str, str]:
+def variables(prefect_home: Path, *, quiet: bool = True) -> dict[str, str]:
     """Return the variables that `prepare` sets, for a process that is started with them."""
-    return {"PREFECT_HOME": str(config.prefect_home), **_ALWAYS, **(_QUIET if quiet else {})}
+    return {"PREFECT_HOME": str(prefect_home), **ALWAYS, **(_QUIET if quiet else {})}
 
 
 def _make_folder(folder: Path) -> None:

@@ -182,7 +182,7 @@ def train_waiting(plan: ExperimentPlan, config: Config) -> tuple[dict[str, ArmRe
         without = feature_failures(plan.waiting, cluster.address)
         ready = {name: waiting for name, waiting in plan.waiting.items() if name not in without}
         on_cluster = train_arms.with_options(task_runner=task_runner(cluster.address))  # type: ignore[arg-type]
-        trained, failed = on_cluster(ready, config)
+        trained, failed = on_cluster(ready, arms_folder(config.workspace))
     return trained, {**without, **failed}
 
 
@@ -211,7 +211,7 @@ def _features(plan: TrainingPlan, address: str) -> str:
 
 
 @flow(name="train-arms")
-def train_arms(plans: dict[str, TrainingPlan], config: Config) -> tuple[dict[str, ArmResult], dict[str, str]]:
+def train_arms(plans: dict[str, TrainingPlan], folder: Path) -> tuple[dict[str, ArmResult], dict[str, str]]:
     """Train the sectors of all arms at once, each as a task on the cluster; an arm is kept as soon as it is done."""
     jobs = {name: jobs_of_arm(plan) for name, plan in plans.items()}
     trained: dict[str, ArmResult] = {}
@@ -224,7 +224,7 @@ def train_arms(plans: dict[str, TrainingPlan], config: Config) -> tuple[dict[str
                 failed[name] = "; ".join(reasons)
                 continue
             trained[name] = finish_arm(plan, jobs[name], shares)
-            save_arm(trained[name], arms_folder(config.workspace))
+            save_arm(trained[name], folder)
     return trained, failed
 
 

@@ -21,8 +21,8 @@ from flows.config import (
 )
 from flows.deliver import InboxSession, defer, deliver_answer, refuse_deleted, waiting_for_targets
 from flows.infer import infer_all
-from flows.preprocess import preprocess_missing
-from lidcflow.catalog.locks import PATIENCE_S, at_work
+from flows.missing import preprocess_missing
+from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
 from lidcflow.dicom.records import VerdictReason
 from lidcflow.erase.refusals import erased_uids
@@ -117,7 +117,7 @@ def go_round(sources: Sequence[ImageSource], config: Config) -> InboxReport:
     targets = tuple(parse_target(target, config.access) for target in config.delivery.to)
     check_delivery(sources, targets)
     release = configured_release(config)
-    patience_s = POLLED_WITHIN_S if is_of_a_deployment() else PATIENCE_S
+    patience_s = POLLED_WITHIN_S if is_of_a_deployment() else None
     turn = at_work(config.workspace, "inbox", alone=True, catalog=config.catalog, patience_s=patience_s)
     with turn, Ledger(config.catalog) as ledger:
         by_text = {source.text: source for source in sources}

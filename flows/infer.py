@@ -10,7 +10,8 @@ from prefect import flow
 from pydantic import BaseModel
 
 from flows.config import resolve_config
-from flows.preprocess import check_source_and_store, preprocess_missing
+from flows.missing import preprocess_missing
+from flows.preprocess import check_source_and_store
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
 from lidcflow.dicom.values import is_uid

@@ -16,7 +16,10 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from lidcflow.config import Config  # 0.2 s of CPU, which `lidcflow --help` need not spend
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1", "127.0.0.0/8")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Names under which a machine reaches itself."""
+
+WITHOUT_PROXY = (*LOOPBACK, "127.0.0.0/8")
 """Without brackets around ``::1``, which httpx can't read; httpx and urllib ignore the range, the others know it."""
 
 ANYWHERE = ("0.0.0.0", "::")  # noqa: S104
@@ -43,7 +46,7 @@ def bypass_proxies(environ: MutableMapping[str, str], config: Config | None = No
     """
     ignored = _drop_unusable(environ)
     if any(_is_proxy(name) and value for name, value in environ.items()):
-        hosts = [*LOOPBACK, *_own_hosts(environ, config)]
+        hosts = [*WITHOUT_PROXY, *_own_hosts(environ, config)]
         excepted = {name: environ.get(name, "") or environ.get(other, "") for name, other in _both_cases()}
         environ.update({name: _with(entries, hosts) for name, entries in excepted.items()})
     return ignored

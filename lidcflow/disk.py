@@ -109,6 +109,12 @@ def require_temporary_folder(room_bytes: int) -> None:
     require_writable(folder, f"temporary files {folder}", way_out=way_out, room_bytes=room_bytes)
 
 
+def nearest_folder(path: Path) -> Path:
+    """Return a folder, or the nearest one above it that exists."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+
+
 def _sentence(where: str, error: OSError, way_out: str = "") -> str:
     rather = f", or {way_out}" if way_out else ""
     if error.errno in FULL:

@@ -128,7 +128,7 @@ def jobs_of_arm(plan: TrainingPlan) -> dict[SectorJob, str]:
 def train_share(arm: str, job: SectorJob, plan: TrainingPlan) -> SectorShare:  # noqa: ARG001  it names the task
     """Train a sector of an arm, watching its test slices too, and let it answer for the held-out ones."""
     snapshot = Snapshot.load(plan.snapshot_path)
-    slices, source = slices_of(job, plan.config), feature_source(plan.config, plan.backbone.id)
+    slices, source = slices_of(job, plan.config.preprocess.slices), feature_source(plan.config, plan.backbone.id)
     trained = fit_sector(job, snapshot, source, plan.config, watch_test=True)
     series = {split: sorted(snapshot.rows(split)["series_instance_uid"].unique()) for split in HELD_OUT}
     return SectorShare(

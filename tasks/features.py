@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lidcflow.config import ClusterConfig, Config, TrainConfig
+from lidcflow.config import ClusterConfig, Config
+from lidcflow.config.science import FinetuneConfig
 from lidcflow.errors import EngineError, ResourceError, TrainingError, WeightsError
 from lidcflow.learn.augment import variation_of
 from lidcflow.learn.engines import Engine, load_engine
@@ -40,14 +41,13 @@ def features_of_plan(plan: TrainingPlan, address: str) -> None:
     views = range(1, len(plan.config.train.view_names) + 1)
     training = Snapshot.load(plan.snapshot_path).rows("train")["series_instance_uid"].unique() if views else ()
     for view in views:
-        compute_features(
-            map(str, training), view_id(plan.backbone.id, plan.config.train, view), plan.config, address, view=view
-        )
+        feature_id = view_id(plan.backbone.id, plan.config.train.finetune, view)
+        compute_features(map(str, training), feature_id, plan.config, address, view=view)
 
 
-def view_id(feature_id: str, config: TrainConfig, view: int) -> str:
+def view_id(feature_id: str, finetune: FinetuneConfig, view: int) -> str:
     """Name the features of a view, from 1."""
-    return f"{feature_id}-{config.finetune.view_name(view)}"
+    return f"{feature_id}-{finetune.view_name(view)}"
 
 
 @task(task_run_name="features of {feature_id}", cache_policy=NO_CACHE)
@@ -105,7 +105,7 @@ def feature_source(config: Config, feature_id: str) -> FeatureSource:
     store, views = VolumeStore.of(config), range(1, len(config.train.view_names) + 1)
     return FeatureSource(
         read=feature_reader(store, feature_id),
-        views=tuple(feature_reader(store, view_id(feature_id, config.train, view)) for view in views),
+        views=tuple(feature_reader(store, view_id(feature_id, config.train.finetune, view)) for view in views),
         size=config.preprocess.size,
     )
 
@@ -148,7 +148,7 @@ def feature_pass(uids: Sequence[str], config: Config, view: int = 0) -> None:
     if view:
         seen = zip(volumes_hu, uids, strict=True)
         volumes_hu = [variation_of(hu, uid, view, config.train.finetune) for hu, uid in seen]
-        feature_id = view_id(feature_id, config.train, view)
+        feature_id = view_id(feature_id, config.train.finetune, view)
     for record, features in zip(records, volume_features(engine, volumes_hu), strict=True):
         keep_features(store, record, features, engine, feature_id=feature_id)
 

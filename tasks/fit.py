@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from lidcflow.learn.train import TrainedSector
 
 
-def slices_of(job: SectorJob, config: Config) -> range:
-    """Return the slices of a job's sector, from 0."""
-    return sector_slices(config.preprocess.slices, job.sector_num)[job.sector - 1]
+def slices_of(job: SectorJob, slices: int) -> range:
+    """Return those of a volume's slices that a job's sector holds, from 0."""
+    return sector_slices(slices, job.sector_num)[job.sector - 1]
 
 
 def fit_sector(
@@ -57,7 +57,8 @@ def fit_sector(
     if folder and (found := find_sector(folder)):
         return found
     seed = config.train.seed + job.sector
-    trained = train_sector(snapshot, slices_of(job, config), source, config.train, seed, watch_test=watch_test)
+    slices = slices_of(job, config.preprocess.slices)
+    trained = train_sector(snapshot, slices, source, config.train, seed, watch_test=watch_test)
     if folder:
         keep_sector(trained, folder)
     return trained

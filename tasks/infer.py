@@ -84,7 +84,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
     _check_store(release, reading)
     if release.sectors:
         _check_backbone(release, reading)
-        require_engine(reading.train)
+        require_engine(reading.train.engine)
     return reading
 
 

@@ -54,7 +54,7 @@ def label_volumes(records: Volumes, config: LabelConfig, full: FullRecords | Non
     volumes = list(records)
     labelled = label_readable(volumes, config, full)
     if not labelled.labels:
-        raise LabelError(no_labels(labelled, len(volumes), config))
+        raise LabelError(no_labels(labelled, len(volumes), config.sources))
     return labelled
 
 
@@ -119,9 +119,9 @@ def nodules_of_records(
     return found
 
 
-def no_labels(labelled: Labelled, volumes: int, config: LabelConfig) -> str:
+def no_labels(labelled: Labelled, volumes: int, sources: Sequence[str]) -> str:
     """State that no volume has labels, and what to do."""
-    if config.sources == (LIDC,):
+    if tuple(sources) == (LIDC,):
         return (
             f"labels: at least one of the {volumes} stored series must be one of LIDC-IDRI, got none; "
             "preprocess some of them, or phantoms made with `lidcflow phantom`"

@@ -155,7 +155,7 @@ def pin_backbone(config: Config) -> BackbonePin:
     WeightsError
         If its weight file is missing or not the one that was asked for.
     """
-    require_engine(config.train)
+    require_engine(config.train.engine)
     backbone = describe_backbone(config.train, config.preprocess.size)
     return BackbonePin(
         id=backbone.id, kind=backbone.kind, digest=backbone.digest, input=backbone.input, size=backbone.size

@@ -82,7 +82,7 @@ def _judged(found: Listing, config: Config, *, fresh: bool = False) -> Index:
     secret, erased = load_secret(config.patient_key, config.workspace), erased_subjects(config)
     with HeaderCache(config.workspace / CACHE_FILE, secret, fresh=fresh) as cache, stage("index") as indexing:
         forgets = recognizes(erased, secret) if erased else None
-        workers = local_workers(config.cluster)
+        workers = local_workers(config.cluster.workers)
         reader = HeaderReader(secret, access=config.access, workers=workers, cache=cache, forgets=forgets)
         index = index_files(found, reader, config=config.preprocess, on_progress=indexing.reach)
     return refuse_erased(index, erased, config.workspace)

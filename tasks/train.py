@@ -74,7 +74,7 @@ def named_figures(figures: Mapping[str, Estimate], group: str) -> dict[str, floa
 def _kept(job: SectorJob, plan: TrainingPlan) -> TrainedSector | str:
     """Return the trained sector, from an earlier attempt if one came so far, or why it trains no model."""
     snapshot = TrainingSet.load(plan.snapshot_path).snapshot
-    if lacking := lacking_classes(snapshot, slices_of(job, plan.config)):
+    if lacking := lacking_classes(snapshot, slices_of(job, plan.config.preprocess.slices)):
         return f"no {' and no '.join(CLASS_NAMES[label] for label in lacking)} slice in training"
     source = feature_source(plan.config, plan.backbone.id)
     return fit_sector(job, snapshot, source, plan.config, folder=sector_folder(plan, job))
@@ -84,7 +84,7 @@ def _logged(job: SectorJob, plan: TrainingPlan, run_id: str, kept: TrainedSector
     """Log a sector as a run of its own, unless an earlier attempt has."""
     if found := find_logged(plan, job, run_id):
         return found
-    slices = slices_of(job, plan.config)
+    slices = slices_of(job, plan.config.preprocess.slices)
     with _sector_run(job, plan, run_id) as run:
         run.params({"sector": job.sector, "first_slice": slices.start + 1, "last_slice": slices.stop})
         if isinstance(kept, str):
@@ -109,7 +109,7 @@ def _sector_run(job: SectorJob, plan: TrainingPlan, run_id: str) -> AbstractCont
 
 
 def _log_model(job: SectorJob, plan: TrainingPlan, run: Run, trained: TrainedSector) -> SectorResult:
-    slices = slices_of(job, plan.config)
+    slices = slices_of(job, plan.config.preprocess.slices)
     run.params(training_settings(plan.config.train))
     run.params({f"train_{name}": count for name, count in trained.training.model_dump().items()})
     run.params({"best_epoch": trained.best_epoch + 1})

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainCon
 from lidcflow.objects import bucket_of
 from lidcflow.release.record import BackbonePin, Gate, ReleaseRecord, SectorPin
 from lidcflow.stats.estimate import ClassCounts, SplitFigures
+from tests import prefect_app
 from tests.databases import catalog_url  # noqa: F401, a fixture for all tests
 from tests.encoded import encode, lossless_syntax  # noqa: F401, fixtures for all tests
 from tests.object_sources import archive, upload  # noqa: F401, fixtures for all tests
@@ -52,10 +54,16 @@ def _mlflow_databases_are_copied() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """Run flows against one Prefect server, started once for all tests that ask for it."""
+    from prefect import flows
+    from prefect.deployments import runner
     from prefect.testing import utilities
 
+    schemas = cache(runner.parameter_schema)
     with pytest.MonkeyPatch.context() as patch:
+        for module in (flows, runner):  # one takes 0.1 s, and Prefect makes it anew for each deployment and option
+            patch.setattr(module, "parameter_schema", schemas)
         patch.setattr(utilities, "mkdtemp", _folder_of_prefect)
+        patch.setattr(utilities.SubprocessASGIServer, "_run_uvicorn_command", prefect_app.start)
         with utilities.prefect_test_harness(server_startup_timeout=120):
             yield
 

@@ -1,6 +1,7 @@
 """Tiny volumes of LIDC's first patients, which a training learns from in seconds."""
 
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
@@ -62,8 +63,8 @@ def blotched(volume):
 
 
 def scans_with_nodules(n=PATIENTS):
-    """Return the first scans of LIDC that have nodules."""
-    return [scan for scan in lidc_scans() if nodules_of(scan)][:n]
+    """Return the first scans of LIDC that have nodules; to group the readings of all 1,018 takes 8 s."""
+    return list(islice((scan for scan in lidc_scans() if nodules_of(scan)), n))
 
 
 def store_volumes(config, scans=None):

@@ -31,7 +31,7 @@ COPIED = ("lidcflow", "flows", "tasks", "tests", "deployments")
 FOUND = {1, 3, 24, -24, 36, 152, 255, -9, -11}
 """Exit codes of a mutant that its tests failed for: a failure, an internal error, a time-out, a crash."""
 
-MOVABLE = {"contextmanager", "property", "cache"}
+MOVABLE = {"contextmanager", "property", "cache", "retry_while_unavailable"}
 """Decorators that work as well when they are applied after the function: mutmut leaves decorated functions alone."""
 
 

@@ -8,6 +8,7 @@ import ast
 import subprocess
 import sys
 from collections import defaultdict
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -80,7 +81,10 @@ WITHOUT = {
     "flows.evaluate, flows.inbox, flows.infer": "keras highdicom prefect_dask",
     "flows.experiment, flows.train": "keras",
 }
-"""What modules are imported without: `sys.modules` of a new process holds none of it."""
+"""What modules are imported without: `sys.modules` of a new process holds none of it.
+
+One process imports them in this order, so that each line is tested with all those above it.
+"""
 
 
 def name_of(file):
@@ -91,9 +95,14 @@ def name_of(file):
 FILES = {name_of(file): file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))}
 
 
+@cache
+def tree_of(file):
+    return ast.parse(file.read_text())
+
+
 def imports_of(file):
     """Yield what a module imports: our own modules by their whole names, others by the name of their package."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):
             names = [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -155,7 +164,7 @@ def test_no_packages_import_each_other_in_a_cycle():
 
 def imports_inside_functions(file):
     """Yield the first line of each import inside a function."""
-    functions = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef))
+    functions = (node for node in ast.walk(tree_of(file)) if isinstance(node, ast.FunctionDef))
     inside = (node for function in functions for node in ast.walk(function))
     yield from sorted({node.lineno for node in inside if isinstance(node, ast.Import | ast.ImportFrom)})
 
@@ -179,13 +188,21 @@ def test_an_import_inside_a_function_has_its_reason_beside_it(module, line):
     assert "  # " in own or above.strip().startswith("# "), f"{module}:{line} gives no reason"
 
 
-@pytest.mark.parametrize(("modules", "slow"), WITHOUT.items())
-def test_modules_are_imported_without_what_is_slow(modules, slow):
-    program = f"import sys, {modules}; print(*sorted({set(slow.split())} & sys.modules.keys()))"
-
+@pytest.fixture(scope="module")
+def slow_imports():
+    """Return, for each line of `WITHOUT`, what is imported of that which must not be."""
+    lines = [
+        f"import {modules}; print(*sorted({set(slow.split())} & sys.modules.keys()))"
+        for modules, slow in WITHOUT.items()
+    ]
+    program = "\n".join(["import sys", *lines])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return dict(zip(WITHOUT, done.stdout.splitlines(), strict=True))
 
-    assert done.stdout.strip() == ""
+
+@pytest.mark.parametrize("modules", WITHOUT)
+def test_modules_are_imported_without_what_is_slow(modules, slow_imports):
+    assert slow_imports[modules] == ""
 
 
 def test_a_cycle_is_found():

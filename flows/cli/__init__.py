@@ -16,38 +16,38 @@ from lidcflow.disk import disk_fault
 from lidcflow.errors import LidcflowError
 
 COMMANDS = {
-    "phantom": "Make synthetic chest CT with the real geometry and readings of LIDC-IDRI.",
-    "index": "List every CT series of a source with its verdict, and count the others by modality.",
-    "preprocess": "Bring every usable series of a source into the store; what is there already is reused.",
-    "download": "Keep the files of idc:... or s3://...; files that are there already are not fetched again.",
+    "phantom": "Make synthetic chest CT with the scan geometry and annotations of LIDC-IDRI.",
+    "index": "List every CT series of a source with its eligibility status, and count other series by modality.",
+    "preprocess": "Write every usable series of a source to the store; volumes that are already there are reused.",
+    "download": "Save the DICOM files of idc:... or s3://...; files that are already there are not downloaded again.",
     "labels": "Write the label of every slice, top of the chest first.",
     "train": "Train one model per sector on the labelled volumes of the store, and release them as one version.",
-    "retrain": "Train, evaluate and pass the gate if enough has changed since the newest release, and say why or why "
-    "not.",
-    "releases": "List the releases, newest first; with RELEASE, show its card, or write its folder of facts with "
-    "--export.",
-    "promote": "Put a release in force: from now on, inference reads with it.",
-    "rollback": "Put the release that was in force before back in force.",
-    "pretrain": "Train the compact backbone on chests made up for it; the defaults make the weights in the package.",
-    "snapshots": "List the training sets of the workspace, newest first; `lidcflow train --snapshot ID` trains from "
-    "one again.",
-    "experiment": "Train the arms of an experiment and compare them on one page; no release comes of it.",
-    "evaluate": "Measure a release on the held-out patients of its own snapshot, beside baselines, and leave a page to "
-    "open.",
-    "infer": "Recommend slices of every series of a source, each with a page to open.",
-    "reports": "Show the reports of the workspace: an index, each study as a stack of slices, readers' feedback.",
-    "inbox": "What has come, how far it is, and what was delivered.",
-    "drift": "Compare what was read lately with what the release was trained on; drift is told, and is no failure.",
-    "up": "Serve everything: Prefect, MLflow, the reports, a worker and the scheduled preprocessing, training and "
-    "inference.",
-    "status": "Show how the workspace stands: volumes, catalog, releases, last runs and reading, drift, disk.",
-    "doctor": "Check this machine; exit code 1 when something would keep lidcflow from working.",
-    "deploy": "Deploy the flows to the Prefect server of PREFECT_API_URL, or of a running `lidcflow up`. Research use "
-    "only.",
-    "repair": "Remove what dead processes left, and rebuild the catalog from the stores.",
-    "clean": "Delete what \\[retention] keeps no longer: volumes only read, reports, long logs. Never MLflow's models.",
-    "erase": "Delete what is kept of a patient, a study or a series, mark the releases made from it, and keep it out.",
-    "demo": "Run the whole job on synthetic CT: make it, preprocess, train, release, read two new studies.",
+    "retrain": "Train, evaluate and apply the gate if enough has changed since the newest release, and report why or "
+    "why not.",
+    "releases": "List the releases, newest first; with RELEASE, show its model card, or copy its files with --export.",
+    "promote": "Make a release the champion: inference uses it from now on.",
+    "rollback": "Make the previous champion the champion again.",
+    "pretrain": "Pretrain the compact backbone on generated CT; the default options reproduce the weights in the "
+    "package.",
+    "snapshots": "List the snapshots (frozen training sets), newest first; `lidcflow train --snapshot ID` trains from "
+    "one.",
+    "experiment": "Train the configurations of an experiment and compare them on one page; no release is made.",
+    "evaluate": "Measure a release on the held-out patients of its own snapshot, beside baselines, and write a report.",
+    "infer": "Recommend slices of every CT series of a source, and write a page for each series.",
+    "reports": "Serve the workspace's reports in a browser: an index, each study as a stack of slices, radiologists' "
+    "marks.",
+    "inbox": "List received series with their processing and delivery status.",
+    "drift": "Compare recent studies with the release's training data; drift is reported, and the exit code stays 0.",
+    "up": "Start Prefect, MLflow, the reports, a worker, and the scheduled preprocessing, training and inference.",
+    "status": "Show the state of the workspace: volumes, catalog, releases, last runs, inbox, drift, disk.",
+    "doctor": "Check this machine; the exit code is 1 if something would keep lidcflow from working.",
+    "deploy": "Deploy the flows to the Prefect server of PREFECT_API_URL, or of a running `lidcflow up`. Research "
+    "use only.",
+    "repair": "Remove leftovers of killed processes, and rebuild the catalog from the stores.",
+    "clean": "Delete what is older than \\[retention] allows: inference volumes, reports, long logs. Never "
+    "MLflow's models.",
+    "erase": "Delete the data of a patient, study or series, mark the releases trained on it, and block its return.",
+    "demo": "Run everything on synthetic CT: generate it, preprocess, train, make a release, infer two new studies.",
 }
 """The subcommands in the order of `lidcflow --help`, with the first sentence of each one's docstring: the listing must
 not import them."""

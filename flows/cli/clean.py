@@ -16,12 +16,12 @@ from flows.cli.output import print_json, print_line
 def clean(
     config_file: ConfigFile = None,
     workspace: Workspace = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete what \\[retention] keeps no longer: volumes only read, reports, long logs. Never MLflow's models.
+    """Delete what is older than \\[retention] allows: inference volumes, reports, long logs. Never MLflow's models.
 
-    Series without an answer, and those that readers marked, are kept. `lidcflow up` does it every night.
+    Series without an answer, and series that radiologists marked, are kept. `lidcflow up` runs it every night.
     """
     config = configured(config_file, workspace)
     with shown_progress("looking"):

@@ -33,12 +33,16 @@ NEW_STUDIES = 2
 
 
 def demo(
-    folder: Annotated[Path, typer.Option("--folder", help="Where everything goes.")] = Path("demo"),
+    folder: Annotated[Path, typer.Option("--folder", help="Folder for data, workspace and configuration.")] = Path(
+        "demo"
+    ),
     series: Annotated[int, typer.Option(min=12, max=300, help="Synthetic series to train on.")] = 32,
-    seed: Annotated[int, typer.Option(min=0, help="Of the synthetic series.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the synthetic series; the same seed gives the same bytes.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Run the whole job on synthetic CT: make it, preprocess, train, release, read two new studies."""
+    """Run everything on synthetic CT: generate it, preprocess, train, make a release, infer two new studies."""
     started_s = time.monotonic()
     config = demo_config(folder)
     watch = Stopwatch()

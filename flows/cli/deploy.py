@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Literal
 
 import httpx
@@ -22,7 +23,13 @@ from lidcflow.errors import ResourceError
 
 ProfileOption = Annotated[
     Literal["local", "cluster"],
-    typer.Option("--profile", help="local: all on one machine; cluster: every place is in reach of several."),
+    typer.Option(
+        "--profile",
+        help=(
+            "local: everything runs on one machine; cluster: every configured place must be reachable from "
+            "several machines."
+        ),
+    ),
 ]
 
 
@@ -57,7 +64,7 @@ def _choose_server(config: Config) -> None:
 def _deployed(config: Config) -> dict[str, bool]:
     try:
         with console().status("deploying"):
-            return lazy.deploy(config, polled=_is_served_here(config))
+            return lazy.deploy(config, polled=_is_served_here(config.workspace))
     except httpx.HTTPError as error:
         raise ResourceError(
             f"Prefect server {os.environ['PREFECT_API_URL']}: must take deployments, got {type(error).__name__}; start "
@@ -65,9 +72,9 @@ def _deployed(config: Config) -> dict[str, bool]:
         ) from None
 
 
-def _is_served_here(config: Config) -> bool:
+def _is_served_here(workspace: Path) -> bool:
     """Return whether the server is the one of a running `lidcflow up`, which polls the inbox itself."""
-    serving = served(config)
+    serving = served(workspace)
     return serving is not None and is_same_server(os.environ["PREFECT_API_URL"], serving)
 
 

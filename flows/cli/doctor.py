@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-def doctor(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
-    """Check this machine; exit code 1 when something would keep lidcflow from working."""
+Full = Annotated[bool, typer.Option("--full", help="Also start Keras, which takes seconds.")]
+
+
+def doctor(
+    full: Full = False, config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False
+) -> None:
+    """Check this machine; the exit code is 1 if something would keep lidcflow from working."""
     config = configured(config_file, workspace)
     findings: list[Diagnosis] = []
     for name in lazy.doctor.CHECKS:
         with console().status(name):
-            findings.append(lazy.doctor.examine(name, config))
+            findings.append(lazy.doctor.examine(name, config, full=full))
         if not as_json:
             print_finding(findings[-1])
     if not as_json:

@@ -17,11 +17,11 @@ from lidcflow.source.places import parse_source
 
 def download(
     source: Source,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to keep the files in.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to save the files in.")],
     config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Keep the files of idc:... or s3://...; files that are there already are not fetched again."""
+    """Save the DICOM files of idc:... or s3://...; files that are already there are not downloaded again."""
     config = configured(config_file, None)
     announce_download(source)
     with shown_progress("looking for files"):

@@ -18,9 +18,14 @@ from tasks.tracking.place import Tracking
 if TYPE_CHECKING:
     from flows.drift import DriftReport
 
-Release = Annotated[str | None, typer.Option("--release", help="Alias or version; infer.release, by default champion.")]
-Days = Annotated[float | None, typer.Option("--days", help="How far back readings count; by default drift.days.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder of page and figures; by default the workspace's.")]
+Release = Annotated[
+    str | None,
+    typer.Option("--release", help="Alias or version; default: infer.release, which is champion unless set."),
+]
+Days = Annotated[float | None, typer.Option("--days", help="Days to look back; default: drift.days.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Output folder for the report; default: reports/ in the workspace.")
+]
 
 
 def drift(
@@ -31,7 +36,7 @@ def drift(
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare what was read lately with what the release was trained on; drift is told, and is no failure."""
+    """Compare recent studies with the release's training data; drift is reported, and the exit code stays 0."""
     config = load_config(config_file, workspace=workspace, drift={"days": days} if days else None)
     lazy.load_release(Tracking.of(config), release or config.infer.release)
     with flow_session(config):

@@ -36,27 +36,39 @@ STAYS = (
 
 
 def erase(
-    patient: Annotated[str | None, typer.Option("--patient", metavar="KEY", help="The patient's keyed hash.")] = None,
+    patient: Annotated[
+        str | None,
+        typer.Option(
+            "--patient", metavar="KEY", help="Pseudonym of the patient, as `lidcflow index SRC --json` lists it."
+        ),
+    ] = None,
     patient_id: Annotated[
         bool, typer.Option("--patient-id", help="Ask for the PatientID, or read it from standard input.")
     ] = False,
-    study: Annotated[str | None, typer.Option("--study", metavar="UID", help="A study alone.")] = None,
-    series: Annotated[str | None, typer.Option("--series", metavar="UID", help="A series alone.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
-    forget: Annotated[str | None, typer.Option("--forget", metavar="KEY", help="Let in again what was erased.")] = None,
-    listed: Annotated[bool, typer.Option("--list", help="List what was erased.")] = False,
+    study: Annotated[str | None, typer.Option("--study", metavar="UID", help="Erase only this study.")] = None,
+    series: Annotated[str | None, typer.Option("--series", metavar="UID", help="Erase only this series.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    forget: Annotated[
+        str | None,
+        typer.Option(
+            "--forget",
+            metavar="KEY",
+            help="Remove the block on an erased patient, study or series; deleted data does not come back.",
+        ),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List past erasures.")] = False,
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete what is kept of a patient, a study or a series, mark the releases made from it, and keep it out."""
+    """Delete the data of a patient, study or series, mark the releases trained on it, and block its return."""
     config = configured(config_file, workspace)
     chosen = [patient is not None, patient_id, study is not None, series is not None, forget is not None, listed]
     if sum(chosen) != 1:
         raise typer.BadParameter("give one of --patient, --patient-id, --study, --series, --forget and --list")
     if listed:
-        return print_tombstones(config, as_json=as_json)
+        return print_tombstones(config.catalog, as_json=as_json)
     if forget is not None:
         return print_lifted(forget, config, as_json=as_json)
     report = confirm_and_erase(_subject(patient, study, series, config), config, dry_run=dry_run, yes=yes)
@@ -102,9 +114,9 @@ def print_erased(report: EraseReport, *, to_stderr: bool = False) -> None:
     print_line(f"The {report.kind} {kept_out}. {STAYS} {NOTICE}", to_stderr=to_stderr)
 
 
-def print_tombstones(config: Config, *, as_json: bool) -> None:
+def print_tombstones(catalog: str, *, as_json: bool) -> None:
     """List what was erased, and what is not done."""
-    found = [_facts(stone) for stone in lazy.tombstones_in(config.catalog)]
+    found = [_facts(stone) for stone in lazy.tombstones_in(catalog)]
     if as_json:
         print_json(found)
     elif found:

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from lidcflow.evaluate.record import ReleaseEvaluation
 
 Release = Annotated[str, typer.Argument(metavar="RELEASE", help="Alias or version, as `lidcflow releases` lists it.")]
-Split = Annotated[Literal["test", "validation"], typer.Option("--split", help="Which held-out patients.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder of page and figures; by default the workspace's.")]
+Split = Annotated[Literal["test", "validation"], typer.Option("--split", help="Held-out patients to evaluate on.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Output folder for the report; default: reports/ in the workspace.")
+]
 
-Feedback = Annotated[bool, typer.Option("--feedback", help="Also sum up what readers marked on its reports.")]
+Feedback = Annotated[
+    bool, typer.Option("--feedback", help="Also summarise radiologists' marks on the release's reports.")
+]
 
 FROC_SHOWN = ("froc_at_1/4", "froc_at_1")
 
@@ -36,7 +40,7 @@ def evaluate(
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a release on the held-out patients of its own snapshot, beside baselines, and leave a page to open."""
+    """Measure a release on the held-out patients of its own snapshot, beside baselines, and write a report."""
     config = configured(config_file, workspace)
     lazy.load_release(Tracking.of(config), release)
     with flow_session(config):

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 
 def experiment(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="As --list shows them.")] = None,
-    show_list: Annotated[bool, typer.Option("--list", help="List the experiments there are.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Name of the experiment, as --list shows it.")
+    ] = None,
+    show_list: Annotated[bool, typer.Option("--list", help="List the available experiments.")] = False,
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the arms of an experiment and compare them on one page; no release comes of it."""
+    """Train the configurations of an experiment and compare them on one page; no release is made."""
     config = configured(config_file, workspace)
     if show_list:
         return _print_list(config, as_json)

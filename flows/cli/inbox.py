@@ -29,13 +29,17 @@ if TYPE_CHECKING:
 MOST_ROWS = 100
 
 inbox = typer.Typer(
-    help="What has come, how far it is, and what was delivered.",
+    help="List received series with their processing and delivery status.",
     invoke_without_command=True,
     add_completion=False,
 )
-Steps = Annotated[list[Step] | None, typer.Option("--step", help="Only what stands at this step; may be repeated.")]
-Uids = Annotated[list[str] | None, typer.Argument(metavar="[SERIES...]", help="SeriesInstanceUIDs; by default all.")]
-Answered = Annotated[bool, typer.Option("--answered", help="Also what has its answer: it is read and delivered again.")]
+Steps = Annotated[list[Step] | None, typer.Option("--step", help="List only series at this step; may be repeated.")]
+Uids = Annotated[
+    list[str] | None, typer.Argument(metavar="[SERIES...]", help="SeriesInstanceUIDs; default: all of them.")
+]
+Answered = Annotated[
+    bool, typer.Option("--answered", help="Also process and deliver series again that already have an answer.")
+]
 
 
 @inbox.callback()
@@ -69,7 +73,7 @@ def listed(
 
 @inbox.command()
 def run(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
-    """Look into every source now, and answer what has settled, as the schedule does."""
+    """Poll every source now, and process and deliver every complete series, as the schedule does."""
     config = configured(config_file, workspace)
     _check_inbox(config)
     with flow_session(config):
@@ -89,7 +93,7 @@ def retry(
     config_file: ConfigFile = None,
     workspace: Workspace = None,
 ) -> None:
-    """Let the next round try again what failed, now and from the start."""
+    """Retry failed and dead-lettered series in the next round, without waiting for their delay."""
     if answered and not series:
         raise ConfigError("inbox retry: --answered must come with the series that are to be read again; name them")
     with Ledger(configured(config_file, workspace).catalog) as ledger:
@@ -99,15 +103,15 @@ def retry(
 
 @inbox.command()
 def notify(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
-    """Let a running `lidcflow up` look into the inbox now, not only on schedule; a PACS may call it."""
+    """Make a running `lidcflow up` poll the inbox now instead of on schedule; a PACS can call this."""
     config = configured(config_file, workspace)
-    serving = served(config)
+    serving = served(config.workspace)
     if serving is None:
         raise ResourceError(
             f"workspace {config.workspace}: `lidcflow up` must serve it to be notified, got none; start it, "
             "or use `lidcflow inbox run`"
         )
-    send_event(serving.prefect_api_url, STUDY_ARRIVED, known_password(config))
+    send_event(serving.prefect_api_url, STUDY_ARRIVED, known_password(config.prefect_home))
     print_line("Told; a round starts unless one is under way.")
 
 

@@ -40,12 +40,19 @@ def index(
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the list to this file too.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Read every header again, known or not.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="List also what is no CT: X-rays, plans, localizers.")] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what idc:... would take; needs no network.")] = False,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Also write the list to this CSV file.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Read every header again instead of using the header cache.")
+    ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also list series that are not CT: X-rays, plans, localizers.")
+    ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Show size, licence and file count of an idc: collection without downloading."),
+    ] = False,
 ) -> None:
-    """List every CT series of a source with its verdict, and count the others by modality."""
+    """List every CT series of a source with its eligibility status, and count other series by modality."""
     config = configured(config_file, workspace)
     if plan:
         return print_plan(source, as_json)

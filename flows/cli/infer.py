@@ -19,13 +19,21 @@ if TYPE_CHECKING:
     from flows.infer import InferReport
     from tasks.infer import SeriesResult
 
-Release = Annotated[str | None, typer.Option("--release", help="Alias or version; infer.release, by default champion.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder of the reports; by default the workspace's.")]
+Release = Annotated[
+    str | None,
+    typer.Option("--release", help="Alias or version; default: infer.release, which is champion unless set."),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Output folder for the reports; default: reports/ in the workspace.")
+]
 Documents = Annotated[
     Path | None,
     typer.Option(
         "--documents",
-        help="Folder of DICOM documents for a PACS: key objects and a structured report; they name the patient.",
+        help=(
+            "Also write DICOM documents (key objects and a structured report) to this folder; they contain "
+            "the patient's identity."
+        ),
     ),
 ]
 
@@ -39,7 +47,7 @@ def infer(
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recommend slices of every series of a source, each with a page to open."""
+    """Recommend slices of every CT series of a source, and write a page for each series."""
     given = {key: value for key, value in {"release": release, "documents": documents}.items() if value}
     config = load_config(config_file, workspace=workspace, infer=given or None)
     checked_source(source, config.access)

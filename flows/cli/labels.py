@@ -26,22 +26,25 @@ SHOWN = 20
 
 Sources = Annotated[
     list[str] | None,
-    typer.Option("--source", help="lidc, or a file or folder of readings; may be repeated: labels.source."),
+    typer.Option("--source", help="Annotations: lidc, or a file or folder; may be repeated; overrides labels.source."),
 ]
 
 
 def labels(
     out: Annotated[Path, typer.Option("--out", help="CSV file to write.")] = Path("labels.csv"),
     source: Sources = None,
-    report: Annotated[Path | None, typer.Option("--report", help="CSV file of every row that is not used.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write every annotation that was not used, and why, to this CSV file."),
+    ] = None,
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the label of every slice, top of the chest first.
 
-    Of LIDC-IDRI, all series are labelled and no DICOM is needed. With readings of one's own, the volumes of the
-    store are labelled, and every row that disagrees with them is told.
+    For LIDC-IDRI, all series are labelled and no DICOM files are needed. With annotations of your own, the volumes of
+    the store are labelled, and every row that does not fit them is reported.
     """
     config = load_config(config_file, workspace=workspace, labels={"source": tuple(source)} if source else None)
     if config.labels.sources == (LIDC,):
@@ -69,7 +72,7 @@ def _write_own(out: Path, report: Path | None, config: Config, as_json: bool) ->
         lazy.write_label_table((problem.row for problem in problems), report, columns=REPORT_COLUMNS)
     if not labelled.labels:
         _print_problems(problems)
-        raise LabelError(lazy.no_labels(labelled, len(volumes), config.labels))
+        raise LabelError(lazy.no_labels(labelled, len(volumes), config.labels.sources))
     keys = {volume.series_instance_uid: volume.patient_key for volume in volumes}
     rows = [lazy.StoredLabelRow(keys[uid], uid, lazy.label_string(of)) for uid, of in labelled.labels.items()]
     lazy.write_label_table(rows, out, columns=lazy.StoredLabelRow._fields)

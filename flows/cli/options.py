@@ -9,17 +9,28 @@ from lidcflow.config import Config
 from lidcflow.config.file import load_config
 
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", "-c", help="TOML file; by default lidcflow.toml of this folder.")
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help=(
+            "Configuration file (TOML); default: the file LIDCFLOW_CONFIG names, else lidcflow.toml in the "
+            "current folder."
+        ),
+    ),
 ]
 Workspace = Annotated[
-    Path | None, typer.Option("--workspace", "-w", help="Folder of store, catalog, MLflow and reports.")
+    Path | None,
+    typer.Option(
+        "--workspace", "-w", help="Workspace folder, with store, catalog, MLflow and reports; overrides workspace."
+    ),
 ]
 Source = Annotated[
     str,
     typer.Argument(
         metavar="SRC",
-        help="Folder of DICOM files in any layout, a list file, s3://bucket/prefix, pacs:name or the URL of a DICOMweb "
-        "service, or idc:name of the public archive.",
+        help="Where the images are: a folder in any layout, a list file, s3://bucket/prefix, a PACS (pacs:name or the "
+        "URL of a DICOMweb service), or idc:name, a collection of the public archive.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

@@ -13,12 +13,12 @@ from flows.cli.output import NOTICE, print_line
 
 def phantom(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to.")],
-    series: Annotated[int, typer.Option(min=1, max=1018, help="Series to make.")] = 4,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
-    max_slices: Annotated[int | None, typer.Option(min=8, help="Take scans of at most so many slices.")] = None,
+    series: Annotated[int, typer.Option(min=1, max=1018, help="Number of series to make.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed gives the same bytes.")] = 0,
+    max_slices: Annotated[int | None, typer.Option(min=8, help="Use only scans with at most this many slices.")] = None,
     config_file: ConfigFile = None,
 ) -> None:
-    """Make synthetic chest CT with the real geometry and readings of LIDC-IDRI."""
+    """Make synthetic chest CT with the scan geometry and annotations of LIDC-IDRI."""
     config = configured(config_file, None)
     with shown_progress("choosing scans"):
         try:

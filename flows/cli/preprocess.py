@@ -25,9 +25,11 @@ def preprocess(
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the series set aside to this file.")] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write the refused series, and why, to this CSV file.")
+    ] = None,
 ) -> None:
-    """Bring every usable series of a source into the store; what is there already is reused."""
+    """Write every usable series of a source to the store; volumes that are already there are reused."""
     config = configured(config_file, workspace)
     checked_source(source, config.access)
     announce_download(source)

@@ -17,13 +17,15 @@ from tasks.progress import Stage, stage
 
 def pretrain(
     out: Annotated[Path, typer.Argument(metavar="FILE", help="Weight file to write, .npz.")] = Path("compact.npz"),
-    volumes: Annotated[int | None, typer.Option(min=4, help="Made-up chests to train on.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the optimizer.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of chests, weights and order.")] = 0,
-    processes: Annotated[int | None, typer.Option(min=1, help="Processes that make chests.")] = None,
+    volumes: Annotated[int | None, typer.Option(min=4, help="Number of generated chests to train on.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of optimizer steps.")] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the generated chests, the initial weights and the order of batches.")
+    ] = 0,
+    processes: Annotated[int | None, typer.Option(min=1, help="Number of processes that generate chests.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the compact backbone on chests made up for it; the defaults make the weights in the package."""
+    """Pretrain the compact backbone on generated CT; the default options reproduce the weights in the package."""
     asked: dict[str, Any] = {"volumes": volumes, "steps": steps, "processes": processes}
     settings = lazy.PretrainSettings(seed=seed, **{key: value for key, value in asked.items() if value is not None})
     with shown_progress("starting Keras"), reported_stages() as report:

@@ -9,9 +9,11 @@ from flows.cli.options import ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, print_line
 from tasks.tracking.place import Tracking
 
-Version = Annotated[int, typer.Argument(metavar="VERSION", help="As `lidcflow releases` lists it.")]
-Force = Annotated[bool, typer.Option("--force", help="Although the gate refused it.")]
-Why = Annotated[str, typer.Option("--reason", help="Why, in a sentence; kept in the registry.")]
+Version = Annotated[int, typer.Argument(metavar="VERSION", help="Version, as `lidcflow releases` lists it.")]
+Force = Annotated[bool, typer.Option("--force", help="Promote even if the gate refused it (needs --reason).")]
+Why = Annotated[
+    str, typer.Option("--reason", help="Why the release is promoted, in one sentence; kept in the registry.")
+]
 
 
 def promote(
@@ -21,7 +23,7 @@ def promote(
     config_file: ConfigFile = None,
     workspace: Workspace = None,
 ) -> None:
-    """Put a release in force: from now on, inference reads with it."""
+    """Make a release the champion: inference uses it from now on."""
     tracking = Tracking.of(configured(config_file, workspace))
     record = lazy.promote(tracking, version, force=force, reason=reason)
     print_line(f"{record.name} version {record.version} is the champion. {NOTICE}")

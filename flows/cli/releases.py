@@ -15,18 +15,24 @@ from tasks.tracking.place import Tracking
 from tasks.tracking.releases import list_releases
 
 if TYPE_CHECKING:
-    from lidcflow.config import Config
     from tasks.tracking.record import Listed
 
-OneRelease = Annotated[str | None, typer.Argument(metavar="[RELEASE]", help="Alias or version; none: list them all.")]
+OneRelease = Annotated[
+    str | None, typer.Argument(metavar="[RELEASE]", help="Alias or version; default: list all releases.")
+]
 Pin = Annotated[
     bool,
     typer.Option(
         "--pin",
-        help="Check its models; of a release from before digests were kept, keep those of its files as they are now.",
+        help=(
+            "Check the release's models; for a release made before digests were kept, record the digests of "
+            "its files as they are now."
+        ),
     ),
 ]
-Export = Annotated[Path | None, typer.Option("--export", help="Folder to write record, card and evaluations to.")]
+Export = Annotated[
+    Path | None, typer.Option("--export", help="Copy the release's record, model card and evaluations to this folder.")
+]
 
 INCOMPLETE = "incomplete: its training was cut short"
 RELEASE_COLUMNS = (
@@ -50,12 +56,12 @@ def releases(
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the releases, newest first; with RELEASE, show its card, or write its folder of facts with --export."""
+    """List the releases, newest first; with RELEASE, show its model card, or copy its files with --export."""
     tracking = Tracking.of(config := configured(config_file, workspace))
     if pin and (release is None or export is not None):
         raise typer.BadParameter("give the version or alias of one release before --pin, and no --export")
     if pin and release is not None:
-        pin_one(tracking, release, config, as_json=as_json)
+        pin_one(tracking, release, config.reports_path, as_json=as_json)
     elif release is not None:
         show_release(tracking, release, export, as_json=as_json)
     elif export is not None:
@@ -123,11 +129,11 @@ def show_release(tracking: Tracking, reference: str, folder: Path | None, *, as_
         print_card(release_card(record))
 
 
-def pin_one(tracking: Tracking, reference: str, config: Config, *, as_json: bool) -> None:
+def pin_one(tracking: Tracking, reference: str, reports: Path, *, as_json: bool) -> None:
     """Check the models of a release, and keep their digests where none were kept."""
     before = lazy.load_release(tracking, reference, warn=False)
     record = lazy.pin_release(tracking, before.version)
-    lazy.write_facts(record, lazy.release_facts_folder(record, config.reports_path))
+    lazy.write_facts(record, lazy.release_facts_folder(record, reports))
     if as_json:
         print_json(record)
         return

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 def repair(
     config_file: ConfigFile = None,
     workspace: Workspace = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Read every volume, and remove damaged ones.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every volume, compare its checksum, and remove damaged ones.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what dead processes left, and rebuild the catalog from the stores.
+    """Remove leftovers of killed processes, and rebuild the catalog from the stores.
 
-    What living processes are at, and what lidcflow did not make, is left alone.
+    Files in use by running processes, and files lidcflow did not create, are left untouched.
     """
     config = configured(config_file, workspace)
     with shown_progress("looking"):

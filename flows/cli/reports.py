@@ -9,16 +9,16 @@ import typer
 from flows.cli import lazy
 from flows.cli.options import ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, console, print_line
-from flows.service.same_origin import LOOPBACK
+from flows.proxies import LOOPBACK
 from flows.service.servers import addresses, check_port
 
 Port = Annotated[
-    int | None, typer.Option("--port", min=1, max=65535, help="Port to listen on; serve.reports_port by default.")
+    int | None, typer.Option("--port", min=1, max=65535, help="Port to listen on; default: serve.reports_port.")
 ]
 
 
 def reports(port: Port = None, config_file: ConfigFile = None, workspace: Workspace = None) -> None:
-    """Show the reports of the workspace: an index, each study as a stack of slices, readers' feedback.
+    """Serve the workspace's reports in a browser: an index, each study as a stack of slices, radiologists' marks.
 
     Ctrl-C stops it. Research use only.
     """

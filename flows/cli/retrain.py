@@ -11,12 +11,12 @@ from flows.cli.session import flow_session
 
 
 def retrain(
-    force: Annotated[bool, typer.Option("--force", help="Although nothing asks for it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Train even if the check finds no reason to.")] = False,
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train, evaluate and pass the gate if enough has changed since the newest release, and say why or why not."""
+    """Train, evaluate and apply the gate if enough has changed since the newest release, and report why or why not."""
     config = configured(config_file, workspace)
     report: Any
     with flow_session(config):

@@ -7,6 +7,6 @@ from tasks.tracking.place import Tracking
 
 
 def rollback(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
-    """Put the release that was in force before back in force."""
+    """Make the previous champion the champion again."""
     taken_back, record = lazy.rollback(Tracking.of(configured(config_file, workspace)))
     print_line(f"{record.name} version {record.version} is the champion again, not version {taken_back}. {NOTICE}")

@@ -68,9 +68,9 @@ def flow_session(config: Config) -> Iterator[None]:
 
 def choose_server(config: Config) -> None:
     """Point Prefect at the server of a running `lidcflow up`, unless the environment names another server."""
-    serving = served(config)
+    serving = served(config.workspace)
     if serving and is_same_server(os.environ.setdefault("PREFECT_API_URL", serving.prefect_api_url), serving):
-        use_password(config)
+        use_password(config.prefect_home)
 
 
 def _ensure_server() -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def snapshots(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
-    """List the training sets of the workspace, newest first; `lidcflow train --snapshot ID` trains from one again."""
+    """List the snapshots (frozen training sets), newest first; `lidcflow train --snapshot ID` trains from one."""
     config = configured(config_file, workspace)
     listed = lazy.list_snapshots(config.workspace, Tracking.of(config))
     if as_json:

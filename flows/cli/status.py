@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def status(config_file: ConfigFile = None, workspace: Workspace = None, as_json: AsJson = False) -> None:
-    """Show how the workspace stands: volumes, catalog, releases, last runs and reading, drift, disk."""
+    """Show the state of the workspace: volumes, catalog, releases, last runs, inbox, drift, disk."""
     config = configured(config_file, workspace)
     with console().status("looking"):
         found = lazy.status_of(config)

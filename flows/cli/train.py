@@ -19,16 +19,20 @@ if TYPE_CHECKING:
     from flows.train import TrainReport
     from lidcflow.release.record import ReleaseRecord
 
-Sectors = Annotated[int | None, typer.Option("--sectors", min=1, help="Sectors of the chest: train.sector_num.")]
+Sectors = Annotated[
+    int | None, typer.Option("--sectors", min=1, help="Number of sectors of the chest; overrides train.sector_num.")
+]
 FromSnapshot = Annotated[
     str | None,
     typer.Option(
         "--snapshot",
         metavar="ID",
-        help="Train from exactly this training set, with its settings: an id of `lidcflow snapshots`, or a file.",
+        help=(
+            "Train from exactly this snapshot, with its settings: an ID as `lidcflow snapshots` lists it, or a file."
+        ),
     ),
 ]
-Again = Annotated[bool, typer.Option("--again", help="Although a release of the same inputs is there.")]
+Again = Annotated[bool, typer.Option("--again", help="Train even if a release with identical inputs exists.")]
 
 
 def train(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -12,8 +13,8 @@ from rich.table import Table
 from flows.cli import lazy
 from flows.cli.options import ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, console
+from flows.proxies import LOOPBACK
 from flows.service.password import CLIENT_VARIABLE, password_file, user_password
-from flows.service.same_origin import LOOPBACK
 from flows.service.supervisor import ServiceFailed
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _AS_IT_IS: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": T
 
 
 def up(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
-    """Serve everything: Prefect, MLflow, the reports, a worker and the scheduled preprocessing, training and inference.
+    """Start Prefect, MLflow, the reports, a worker, and the scheduled preprocessing, training and inference.
 
     Ctrl-C stops it all. Research use only.
     """
@@ -85,15 +86,15 @@ class ServiceLines:
                 "[yellow]anyone who reaches this machine can use MLflow and the reports:[/] they ask for no password; "
                 "the servers answer to IP addresses, the names of this machine, and those of serve.hosts",
             )
-        self._print_access(serving, config)
+        self._print_access(serving, config.prefect_home)
         self._out.print(f"Ctrl-C stops everything. {NOTICE}")
 
-    def _print_access(self, serving: Serving, config: Config) -> None:
+    def _print_access(self, serving: Serving, prefect_home: Path) -> None:
         """Print how to get into Prefect, without the password itself: a terminal is often a log."""
         if user_password():
             self._out.print(f"Prefect asks for the password that {CLIENT_VARIABLE} names.")
             return
-        file = shlex.quote(str(password_file(config)))
+        file = shlex.quote(str(password_file(prefect_home)))
         shell = f'export PREFECT_API_URL={serving.addresses.prefect_api} {CLIENT_VARIABLE}="$(cat {file})"'
         self._out.print(
             "Prefect's page asks for a password: all of the line that this prints",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 
 from pydantic import BaseModel
-from sqlalchemy import make_url
 
+from lidcflow.catalog.database import is_missing_sqlite
 from lidcflow.inbox.delivery import UNFINISHED
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Rounds
@@ -82,11 +81,6 @@ def round_faults(inbox: InboxStatus | None) -> Iterator[str]:
         yield f"inbox: the last {_rounds(last.times)} failed, {since}, and {inbox.waiting} series wait: {last.error}"
     for sentence in last.unreachable:
         yield f"inbox: a source could not be looked into by the last {_rounds(last.times)}, {since}: {sentence}"
-
-
-def is_missing_sqlite(url: str) -> bool:
-    """Return whether a database is a file that is not there yet; a folder in its place is found on opening it."""
-    return url.startswith("sqlite") and not os.path.lexists(make_url(url).database or "")
 
 
 def _rounds(times: int) -> str:

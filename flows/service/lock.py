@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from flows.service.same_origin import LOOPBACK
+from flows.proxies import LOOPBACK
 from flows.service.servers import Addresses
 from lidcflow.catalog.locks import SERVED_FILE
-from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 from lidcflow.file_lock import try_lock
 
@@ -39,7 +38,7 @@ class Served(BaseModel):
 
 
 @contextmanager
-def lock_workspace(config: Config, where: Addresses) -> Iterator[Served]:
+def lock_workspace(workspace: Path, where: Addresses) -> Iterator[Served]:
     """Hold the workspace; the lock goes with the process, however that ends.
 
     Raises
@@ -49,9 +48,9 @@ def lock_workspace(config: Config, where: Addresses) -> Iterator[Served]:
     """
     urls = {"prefect_url": where.prefect, "mlflow_url": where.mlflow, "reports_url": where.reports}
     served = Served(pid=os.getpid(), since=datetime.now(UTC), **urls)
-    with _opened(config.workspace) as stream:
+    with _opened(workspace) as stream:
         if not try_lock(stream.fileno(), patience_s=PATIENCE_S):  # a reader may hold it for a moment
-            raise _taken(config)
+            raise _taken(workspace)
         stream.truncate(0)
         stream.write(served.model_dump_json())
         stream.flush()
@@ -61,7 +60,7 @@ def lock_workspace(config: Config, where: Addresses) -> Iterator[Served]:
             stream.truncate(0)
 
 
-def check_unserved(config: Config) -> None:
+def check_unserved(workspace: Path) -> None:
     """Make sure, before anything is written, that nobody holds the workspace.
 
     Raises
@@ -69,14 +68,14 @@ def check_unserved(config: Config) -> None:
     ResourceError
         If a `lidcflow up` serves it.
     """
-    if served(config):
-        raise _taken(config)
+    if served(workspace):
+        raise _taken(workspace)
 
 
-def served(config: Config) -> Served | None:
+def served(workspace: Path) -> Served | None:
     """Return what serves the workspace now, or None."""
     try:
-        with open(config.workspace / LOCK_FILE, encoding="utf-8") as stream:
+        with open(workspace / LOCK_FILE, encoding="utf-8") as stream:
             return None if try_lock(stream.fileno(), shared=True) else Served.model_validate_json(stream.read())
     except (OSError, ValidationError):
         return None
@@ -105,10 +104,10 @@ def _opened(workspace: Path) -> IO[str]:
         ) from None
 
 
-def _taken(config: Config) -> ResourceError:
-    other = served(config)
+def _taken(workspace: Path) -> ResourceError:
+    other = served(workspace)
     who = f"process {other.pid} at {other.prefect_url}" if other else "another process"
     return ResourceError(
-        f"workspace {config.workspace}: only one `lidcflow up` may serve it, got one already ({who}); "
+        f"workspace {workspace}: only one `lidcflow up` may serve it, got one already ({who}); "
         "stop that one, or choose another workspace with --workspace"
     )

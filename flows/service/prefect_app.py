@@ -10,7 +10,8 @@ import uvicorn
 from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
 
-from flows.service.same_origin import LOOPBACK, SameOrigin, own_names, served_address
+from flows.proxies import LOOPBACK
+from flows.service.same_origin import SameOrigin, own_names, served_address
 
 
 def temporary() -> SameOrigin:

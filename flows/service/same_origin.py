@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+from flows.proxies import LOOPBACK
 
 FOREIGN_HOST = (
     "This server answers to its own names only; if this name is one of them, add it to serve.hosts in lidcflow.toml."

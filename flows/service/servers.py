@@ -41,7 +41,7 @@ def addresses(config: Config) -> Addresses:
     """Return where the servers of a configuration answer; MLflow's may be a tracking server elsewhere."""
     reached = ANYWHERE.get(config.serve.host, config.serve.host)
     host = f"[{reached}]" if ":" in reached else reached
-    remote = has_remote_tracking(config)
+    remote = has_remote_tracking(config.tracking_uri)
     return Addresses(
         prefect=f"http://{host}:{config.serve.prefect_port}",
         mlflow=config.tracking_uri if remote else f"http://{host}:{config.serve.mlflow_port}",
@@ -49,9 +49,9 @@ def addresses(config: Config) -> Addresses:
     )
 
 
-def has_remote_tracking(config: Config) -> bool:
+def has_remote_tracking(tracking_uri: str) -> bool:
     """Return whether MLflow's server is configured and runs elsewhere."""
-    return config.tracking_uri.startswith(("http://", "https://"))
+    return tracking_uri.startswith(("http://", "https://"))
 
 
 def check_ports(config: Config) -> None:
@@ -63,7 +63,7 @@ def check_ports(config: Config) -> None:
         If a port is in use, the host is not of this machine, or two servers have the same port.
     """
     ports = {"Prefect server": "prefect_port", "MLflow server": "mlflow_port", "reports server": "reports_port"}
-    if has_remote_tracking(config):
+    if has_remote_tracking(config.tracking_uri):
         del ports["MLflow server"]
     chosen = {server: (f"serve.{key}", getattr(config.serve, key)) for server, key in ports.items()}
     for (one, port), (other, same) in combinations(chosen.values(), 2):
@@ -100,7 +100,7 @@ def check_port(host: str, port: int, server: str, key: str) -> None:
 def prefect_server(config: Config) -> ServiceProcess:
     """Return the Prefect server, with its database in the workspace; its pages work under any name of the machine."""
     guarding = {
-        SERVER_VARIABLE: ensure_password(config),
+        SERVER_VARIABLE: ensure_password(config.prefect_home),
         "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": addresses(config).prefect,
         "PREFECT_SERVER_UI_API_URL": "/api",
@@ -119,7 +119,7 @@ def mlflow_server(config: Config) -> ServiceProcess | None:
 
     Its job runner stays off: it starts eight processes, for features of language models.
     """
-    if has_remote_tracking(config):
+    if has_remote_tracking(config.tracking_uri):
         return None
     settings = {
         "MLFLOW_BACKEND_STORE_URI": config.tracking_uri,
@@ -214,7 +214,7 @@ def process_environment(config: Config) -> dict[str, str]:
 
     Only what needs the password of the Prefect server gets it.
     """
-    settings = {**variables(config, quiet=False), **os.environ}
+    settings = {**variables(config.prefect_home, quiet=False), **os.environ}
     settings["PREFECT_HOME"] = str(config.prefect_home)
     settings["PREFECT_API_URL"] = addresses(config).prefect_api
     settings["NO_COLOR"] = "1"
@@ -226,4 +226,4 @@ def process_environment(config: Config) -> dict[str, str]:
 
 def client_environment(config: Config) -> dict[str, str]:
     """Return the environment of what asks the Prefect server, or starts what does."""
-    return process_environment(config) | {CLIENT_VARIABLE: ensure_password(config)}
+    return process_environment(config) | {CLIENT_VARIABLE: ensure_password(config.prefect_home)}

@@ -10,14 +10,16 @@ from typing import TypeVar
 from pydantic import BaseModel, Field
 
 from flows.service.flow_runs import RunStatus, last_runs
-from flows.service.inbox_status import InboxStatus, inbox_status, is_missing_sqlite, round_faults
+from flows.service.inbox_status import InboxStatus, inbox_status, round_faults
 from flows.service.kept_status import KeptStatus, kept_status
 from flows.service.lock import Served, served
 from flows.service.password import known_password
 from flows.service.place_checks import source_faults, target_faults
 from flows.service.servers import has_remote_tracking
+from lidcflow.catalog.database import is_missing_sqlite
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
+from lidcflow.disk import nearest_folder
 from lidcflow.drift.record import last_drift_check
 from lidcflow.erase.tombstones import tombstones_in
 from lidcflow.errors import LidcflowError
@@ -147,7 +149,7 @@ class Status(BaseModel):
 def status_of(config: Config) -> Status:
     """Look at a workspace; what can't be read becomes a sentence in `problems`."""
     problems: list[str] = []
-    service = served(config)
+    service = served(config.workspace)
     releases = _or_problem(lambda: _releases(config), problems)
     erasures = _or_problem(lambda: _erasures(config.catalog), problems)
     inbox = _or_problem(lambda: inbox_status(config.catalog), problems)
@@ -165,7 +167,7 @@ def status_of(config: Config) -> Status:
         releases=releases,
         retraining=_retraining(config.workspace),
         erasures=erasures,
-        runs=_or_problem(lambda: _runs(config, service), problems),
+        runs=_or_problem(lambda: _runs(config.prefect_home, service), problems),
         reading=last_report(config.reports_path),
         inbox=inbox,
         drift=last_drift(config.drift_path),
@@ -174,12 +176,6 @@ def status_of(config: Config) -> Status:
         versions={package: version(package) for package in PACKAGES},
         problems=problems,
     )
-
-
-def nearest_folder(path: Path) -> Path:
-    """Return a folder, or the nearest one above it that exists."""
-    path = path.absolute()
-    return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
 def _or_problem(read: Callable[[], Facts | None], problems: list[str]) -> Facts | None:
@@ -212,7 +208,7 @@ def _catalog(url: str) -> dict[str, int] | None:
 
 
 def _releases(config: Config) -> ReleasesStatus | None:
-    if not has_remote_tracking(config) and is_missing_sqlite(config.tracking_uri):
+    if not has_remote_tracking(config.tracking_uri) and is_missing_sqlite(config.tracking_uri):
         return None
     releases = list_releases(Tracking.of(config))
     champion = next((release for release in releases if release.champion), None)
@@ -259,7 +255,7 @@ def _remarks(releases: ReleasesStatus | None, erasures: ErasureStatus | None) ->
     return remarks
 
 
-def _runs(config: Config, service: Served | None) -> list[RunStatus] | None:
+def _runs(prefect_home: Path, service: Served | None) -> list[RunStatus] | None:
     if service is None:
         return None
-    return last_runs(service.prefect_api_url, known_password(config))
+    return last_runs(service.prefect_api_url, known_password(prefect_home))

@@ -71,14 +71,14 @@ def run_services(config: Config, listener: ServiceListener, on_ready: Callable[[
     deployments = scheduled(config)
     where = addresses(config)
     supervisor = Supervisor(listener)
-    check_unserved(config)
+    check_unserved(config.workspace)
     kill_orphans({WORKSPACE_MARK: str(config.workspace.absolute())}, wait_for_guards_s=GUARDS_END_WITHIN_S)
     check_ports(config)
     check_places(config)
     require_places(config)
     relocate_tracking(config.workspace)
     doubt = check_release(config)
-    with lock_workspace(config, where):
+    with lock_workspace(config.workspace, where):
         try:
             with stop_on_signals(supervisor), supervisor:
                 paused = _start(config, supervisor)

@@ -3,6 +3,7 @@ that are repeated while the server is away."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,11 @@ _FULL = ("disk is full", "No space left on device")
 
 _WRITER_LOCK = 0x6C696463
 """Of two writers on PostgreSQL, the second waits: for the tables, if both are first runs."""
+
+
+def is_missing_sqlite(url: str) -> bool:
+    """Return whether a database is a file that is not there yet; a folder in its place is found on opening it."""
+    return url.startswith("sqlite") and not os.path.lexists(make_url(url).database or "")
 
 
 def is_unavailable(error: SQLAlchemyError, dialect: str) -> bool:

@@ -107,7 +107,7 @@ def lock_key(name: str) -> int:
 
 @contextmanager
 def at_work(
-    workspace: Path, stage: Stage, *, alone: bool = False, catalog: str = "", patience_s: float = PATIENCE_S
+    workspace: Path, stage: Stage, *, alone: bool = False, catalog: str = "", patience_s: float | None = None
 ) -> Iterator[None]:
     """Take part in the work on a workspace.
 
@@ -121,8 +121,8 @@ def at_work(
         Whether no other process may be at the same stage.
     catalog : str
         SQLAlchemy URL of the catalog.
-    patience_s : float
-        Time to wait on this machine for another process at the stage.
+    patience_s : float, optional
+        Time to wait on this machine for another process at the stage, `PATIENCE_S` unless given.
 
     Raises
     ------
@@ -231,8 +231,9 @@ def _held_elsewhere(catalog: str, name: str, taken: str, *, alone: bool = False)
 
 @contextmanager
 def _held(
-    workspace: Path, name: str, taken: str, *, shared: bool = False, patience_s: float = PATIENCE_S
+    workspace: Path, name: str, taken: str, *, shared: bool = False, patience_s: float | None = None
 ) -> Iterator[None]:
+    patience_s = PATIENCE_S if patience_s is None else patience_s
     folder = workspace / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)

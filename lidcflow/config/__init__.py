@@ -62,21 +62,26 @@ STORE_PLACE = "^([A-Za-z0-9_-]{1,255}|s3://[a-z0-9][a-z0-9.-]*[a-z0-9](/[A-Za-z0
 class Config(Settings):
     """All settings of lidcflow."""
 
-    workspace: Path = Field(Path("lidcflow-workspace"), description="folder of store, catalog, MLflow and reports")
-    archive: str | None = Field(None, description="source of the scheduled preprocessing")
-    inbox: str | tuple[str, ...] | None = Field(None, description="source of the scheduled inference, or several")
+    workspace: Path = Field(
+        Path("lidcflow-workspace"), description="workspace folder: store, catalog, MLflow and reports"
+    )
+    archive: str | None = Field(None, description="source of the scheduled preprocessing (any SRC)")
+    inbox: str | tuple[str, ...] | None = Field(None, description="source or sources of the scheduled inference")
     store: str = Field(
         "store",
         pattern=STORE_PLACE,
-        description="volumes to train on: a folder in the workspace, or s3://bucket/prefix",
+        description="store of the training volumes: a folder name in the workspace, or s3://bucket/prefix",
     )
     inbox_store: str = Field(
-        "inbox-store", pattern=STORE_PLACE, description="volumes that were only read: likewise, apart from the store"
+        "inbox-store",
+        pattern=STORE_PLACE,
+        description="store of the volumes used only for inference; a different place",
     )
     patient_key: Literal["private", "public"] = Field(
-        "private", description="key of the patient hash: a 0600 file of this workspace, or the published one"
+        "private",
+        description="key of the patient pseudonyms: private (a secret of yours) or public (for public data sets)",
     )
-    catalog_url: str | None = Field(None, description="SQLAlchemy URL; none: SQLite in the workspace")
+    catalog_url: str | None = Field(None, description="SQLAlchemy URL of the catalog; none: SQLite in the workspace")
     preprocess: PreprocessConfig = PreprocessConfig()
     labels: LabelConfig = LabelConfig()
     split: SplitConfig = SplitConfig()
@@ -91,7 +96,7 @@ class Config(Settings):
     drift: DriftConfig = DriftConfig()
     retention: RetentionConfig = RetentionConfig()
     serve: ServeConfig = ServeConfig()
-    experiments: dict[ExperimentName, ExperimentConfig] = Field({}, description="one's own, by name")
+    experiments: dict[ExperimentName, ExperimentConfig] = Field({}, description="your own experiments, by name")
 
     @field_validator("workspace", mode="before")
     @classmethod

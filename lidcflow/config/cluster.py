@@ -44,16 +44,20 @@ def is_class(place: str) -> bool:
 class PoolConfig(Settings):
     """Workers for one kind of work, where they differ from the others."""
 
-    place: Place | None = Field(None, description="where these workers are; none: as cluster.place says")
-    arguments: Arguments = Field({}, description="for the class; over those of cluster.arguments if it is the same one")
-    workers: int | None = Field(None, ge=1, description="worker processes; none: as cluster.workers says")
+    place: Place | None = Field(None, description="execution backend of these workers; none: cluster.place")
+    arguments: Arguments = Field(
+        {}, description="keyword arguments of the class; merged over cluster.arguments if the class is the same"
+    )
+    workers: int | None = Field(None, ge=1, description="worker processes; none: cluster.workers")
 
 
 class ElasticPoolConfig(PoolConfig):
     """Workers that come and go with the work."""
 
-    minimum: int | None = Field(None, ge=1, description="fewest workers of a class that adapts to the work; none: 1")
-    maximum: int | None = Field(None, ge=1, description="most workers of a class that adapts to the work")
+    minimum: int | None = Field(None, ge=1, description="fewest workers when the class scales with the work; none: 1")
+    maximum: int | None = Field(
+        None, ge=1, description="most workers when the class scales with the work; none: no scaling"
+    )
 
     @model_validator(mode="after")
     def _has_room_between(self) -> ElasticPoolConfig:
@@ -65,9 +69,9 @@ class ElasticPoolConfig(PoolConfig):
 class TlsConfig(Settings):
     """Certificates of Dask's processes, as PEM files; all of them are of one authority."""
 
-    ca: Path = Field(description="certificate of the authority")
-    certificate: Path = Field(description="certificate of this machine's processes")
-    key: Path = Field(description="its private key, which others must not be able to read")
+    ca: Path = Field(description="PEM file with the certificate of the authority")
+    certificate: Path = Field(description="PEM file with the certificate of this machine's processes")
+    key: Path = Field(description="PEM file with the private key of the certificate, readable by its owner only")
 
 
 class Pool(Settings):
@@ -89,22 +93,26 @@ class ClusterConfig(Settings):
         description="local: processes of this machine; tcp://host:8786: a Dask scheduler; or the dotted name of a "
         "class that starts a cluster, as dask_kubernetes.operator.KubeCluster",
     )
-    arguments: Arguments = Field({}, description="what the class is made with")
+    arguments: Arguments = Field({}, description="keyword arguments of the class")
     workers: int | None = Field(
         None, ge=1, description="worker processes; none: one per core here, or as many as the class starts"
     )
-    memory_limit: str = Field("4GiB", description="memory at which a local worker is restarted")
-    gpus: int = Field(0, ge=0, description="GPUs offered by the workers, one training task each")
+    memory_limit: str = Field("4GiB", description="memory at which a local worker is restarted, as 4GiB")
+    gpus: int = Field(0, ge=0, description="GPUs that the training workers offer; one training task runs on each")
     preprocess: ElasticPoolConfig = Field(ElasticPoolConfig(), description="workers that preprocess")
     train: PoolConfig = Field(PoolConfig(), description="workers that compute features, train, evaluate and read")
-    tls: TlsConfig | None = Field(None, description="encryption between Dask's processes; none: no encryption")
+    tls: TlsConfig | None = Field(
+        None, description="encryption of the connections between Dask's processes; none: not encrypted"
+    )
     batch_size: int = Field(256, ge=1, description="series in one Prefect task")
-    window: int = Field(4, ge=1, description="series in flight per worker")
+    window: int = Field(4, ge=1, description="series that a worker holds at a time, running and waiting")
     feature_batch: int | None = Field(
-        None, ge=1, le=256, description="volumes in one pass through the backbone; none: 1, or 8 where there are GPUs"
+        None, ge=1, le=256, description="volumes in one pass through the backbone; none: 1, or 8 with GPUs"
     )
     series_within_s: float = Field(
-        900, gt=0, description="time for one series, after which its worker process ends and its nanny starts another"
+        900,
+        gt=0,
+        description="longest time for one series, in seconds; then its worker process is killed and restarted",
     )
 
     @model_validator(mode="after")

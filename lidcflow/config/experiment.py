@@ -63,10 +63,10 @@ class ExperimentConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    question: str = Field("", max_length=300, description="what it is to tell, in a sentence")
-    base: Settings = Field({}, description="settings of all arms, as train.head")
-    arms: dict[ArmName, Settings] = Field({}, description="settings of each named arm")
-    grid: Grid = Field({}, description="values of settings; all combinations are trained")
+    question: str = Field("", max_length=300, description="the question that the experiment answers, in one sentence")
+    base: Settings = Field({}, description="settings that all configurations share, such as train.head")
+    arms: dict[ArmName, Settings] = Field({}, description="settings of each named configuration")
+    grid: Grid = Field({}, description="lists of values by setting; every combination is trained")
 
     @model_validator(mode="after")
     def _names_settings_that_may_vary(self) -> ExperimentConfig:

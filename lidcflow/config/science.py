@@ -31,18 +31,25 @@ class FinetuneConfig(Settings):
     """How the blocks of a backbone are trained together with the head of a sector."""
 
     from_block: str | None = Field(
-        None, description="first block that learns: stage1 to stage3 (compact), conv2 to conv5 (resnet50); none: last"
+        None,
+        description="first block that is trained: stage1 to stage3 (compact), conv2 to conv5 (resnet50); none: last",
     )
-    views: int = Field(1, ge=0, le=16, description="variations of each training slice to learn from beside itself")
+    views: int = Field(1, ge=0, le=16, description="augmented copies of each training slice")
     flip: Literal["none", "left-right"] = Field(
-        "none", description="left-right mirrors half of the variations, and with them the patient: the heart is right"
+        "none", description="left-right mirrors half of the augmented copies: the heart is then on the right side"
     )
-    rotate_degrees: float = Field(6, ge=0, le=45, description="most that a variation is rotated about its centre")
-    offset_hu: float = Field(20, ge=0, le=200, description="most that is added to or taken from a variation, in HU")
-    gain: float = Field(0.03, ge=0, le=0.5, description="most that a variation's HU are stretched, as a share")
-    view_seed: int = Field(0, ge=0, description="seed of the variations; train.seed leaves them alone, to share them")
-    learning_rate: float = Field(1e-5, gt=0)
-    epochs: int = Field(20, ge=1, le=1000)
+    rotate_degrees: float = Field(
+        6, ge=0, le=45, description="largest rotation of an augmented copy about its centre, in degrees"
+    )
+    offset_hu: float = Field(
+        20, ge=0, le=200, description="largest offset added to an augmented copy, in HU, up or down"
+    )
+    gain: float = Field(0.03, ge=0, le=0.5, description="largest relative scaling of an augmented copy's HU")
+    view_seed: int = Field(
+        0, ge=0, description="seed of the augmentation; train.seed does not change it, so that runs share the copies"
+    )
+    learning_rate: float = Field(1e-5, gt=0, description="learning rate of the optimizer")
+    epochs: int = Field(20, ge=1, le=1000, description="most epochs of finetuning")
     patience: int = Field(4, ge=1, description="epochs without a lower validation loss after which training ends")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: mixed precision, for GPUs that have it")
 
@@ -77,11 +84,13 @@ class FinetuneConfig(Settings):
 class PreprocessConfig(Settings):
     """What changes the stored voxels; its digest travels with every volume and release."""
 
-    slices: int = Field(65, ge=8, le=512, description="output slices (slabs) of a volume")
+    slices: int = Field(65, ge=8, le=512, description="resampled slices (slabs) of a volume")
     size: int = Field(128, ge=16, le=512, description="rows and columns of a volume")
     z_range: Literal["scan", "lung", "centre"] = Field("scan", description="part of the scan that the slices cover")
     via_mm: float | None = Field(None, gt=0, le=10, description="spacing of an intermediate grid along z, in mm")
-    gaps: Literal["refuse", "accept"] = Field("refuse", description="what to do with a series that lacks slices")
+    gaps: Literal["refuse", "accept"] = Field(
+        "refuse", description="whether a series with missing slices is refused, or used with a flag"
+    )
 
     @property
     def digest(self) -> str:
@@ -93,11 +102,11 @@ class PreprocessConfig(Settings):
 class LabelConfig(Settings):
     """How readings become the label of a slice."""
 
-    min_readers: int = Field(1, ge=1, le=4, description="readers who must have marked a nodule")
+    min_readers: int = Field(1, ge=1, le=4, description="radiologists who must have marked a nodule")
     malignant_at: float = Field(3.0, ge=1, le=5, description="mean malignancy rating from which a nodule is malignant")
-    drop_ties: bool = Field(False, description="leave out nodules rated exactly malignant_at on average")
+    drop_ties: bool = Field(False, description="leave out nodules whose mean rating is exactly malignant_at")
     source: str | tuple[str, ...] = Field(
-        LIDC, min_length=1, description="lidc, or files and folders of readings; the first that read a series counts"
+        LIDC, min_length=1, description="lidc, or files and folders of annotations; the first with a series is used"
     )
 
     @property
@@ -115,9 +124,9 @@ class LabelConfig(Settings):
 class SplitConfig(Settings):
     """Shares of patients that are held out, decided by a hash of the patient key."""
 
-    seed: int = Field(0, ge=0)
-    validation: float = Field(0.2, gt=0, lt=1)
-    test: float = Field(0.2, gt=0, lt=1)
+    seed: int = Field(0, ge=0, description="seed of the split; another seed gives another split")
+    validation: float = Field(0.2, gt=0, lt=1, description="share of patients in the validation split")
+    test: float = Field(0.2, gt=0, lt=1, description="share of patients in the test split")
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> SplitConfig:
@@ -130,32 +139,38 @@ class TrainConfig(Settings):
     """How sector models are trained."""
 
     sector_num: int = Field(5, ge=1, le=512, description="sectors of the chest, at most one per slice")
-    backbone: Literal["compact", "resnet50"] = Field("compact", description="the network that makes features")
+    backbone: Literal["compact", "resnet50"] = Field("compact", description="network that computes the features")
     backbone_weights: Path | None = Field(
         None, description="weight file; none: the shipped one (compact) or Keras' download (resnet50, ImageNet)"
     )
     backbone_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of backbone_weights")
     engine: Literal["keras", "openvino"] = Field(
-        "keras", description="what computes the backbone's features; openvino: on processors, an extra of lidcflow"
+        "keras", description="library that computes the features; openvino runs on CPUs and needs the extra openvino"
     )
     precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="numbers that features are computed with; bf16: faster on newer processors and GPUs"
+        "fp32", description="number format of the feature computation; bf16 is faster on newer CPUs and GPUs"
     )
-    input: Literal["gray", "max", "projections"] = Field("projections", description="what the backbone sees of a slice")
-    head: Literal["linear", "mlp", "paper"] = Field("linear", description="what is trained on the features")
+    input: Literal["gray", "max", "projections"] = Field(
+        "projections", description="image of a slice that the backbone gets"
+    )
+    head: Literal["linear", "mlp", "paper"] = Field("linear", description="kind of classifier trained on the features")
     balance: Literal["equal", "cap_non_nodule", "none"] = Field(
-        "none", description="which training slices are left out; classes are weighted by their rarity in any case"
+        "none", description="how training slices are undersampled; classes are weighted by rarity in any case"
     )
-    cap: int | None = Field(None, ge=1, description="most slices of a class in a sector's training set")
-    epochs: int = Field(30, ge=1, le=1000)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    seed: int = Field(0, ge=0)
+    cap: int | None = Field(
+        None,
+        ge=1,
+        description="most slices of a class in a sector's training set; none: set by train.balance",
+    )
+    epochs: int = Field(30, ge=1, le=1000, description="most epochs of a head")
+    batch_size: int = Field(32, ge=1, description="slices in a training batch")
+    learning_rate: float = Field(1e-3, gt=0, description="learning rate of the optimizer")
+    seed: int = Field(0, ge=0, description="seed of the initial weights and the order of batches")
     target_sensitivity: float = Field(
-        0.8, gt=0, lt=1, description="share of validation nodule slices above the threshold"
+        0.8, gt=0, lt=1, description="share of validation slices with a nodule that must reach the threshold"
     )
     mode: Literal["frozen", "finetune"] = Field(
-        "frozen", description="whether the backbone stays as it is, or its last blocks learn with the heads"
+        "frozen", description="whether the backbone stays frozen, or its last blocks are trained with the heads"
     )
     finetune: FinetuneConfig = FinetuneConfig()
 
@@ -185,28 +200,24 @@ class TrainConfig(Settings):
 class GateConfig(Settings):
     """What a release must reach to become champion by itself; `lidcflow.release.gate` says how it is judged."""
 
-    auroc_margin: float = Field(
-        0.01, ge=0, le=1, description="slice AUROC that a release may lose to a champion, once shown to be no more"
-    )
+    auroc_margin: float = Field(0.01, ge=0, le=1, description="largest loss in slice AUROC against a champion")
     log_loss_margin: float = Field(
-        0.02, ge=0, le=10, description="log loss that it may gain, as a share of the champion's, once shown likewise"
+        0.02, ge=0, le=10, description="largest rise in log loss against a champion, as a share of the champion's"
     )
     best_ever: bool = Field(
-        True, description="compare with the best earlier champion too, so that small losses don't add up"
+        True, description="also compare with the best earlier champion, so that small losses do not add up"
     )
     calibration_error: float = Field(
         0.05,
         gt=0,
         le=1,
-        description="calibration error of P(nodule) on test patients that must not be exceeded clearly",
+        description="largest calibration error of P(nodule) on test patients",
     )
-    sector_auroc: float = Field(
-        0.55, ge=0, le=1, description="slice AUROC inside a sector that its model must not stay below clearly"
-    )
+    sector_auroc: float = Field(0.55, ge=0, le=1, description="lowest slice AUROC inside a sector")
     sector_margin: float = Field(
-        0.05, ge=0, le=1, description="slice AUROC inside a sector that must not be lost to the champion clearly"
+        0.05, ge=0, le=1, description="largest loss in slice AUROC inside a sector against the champion"
     )
     patients: int = Field(
-        10, ge=2, description="patients with a nodule that a floor needs (those of a sector: in the sector)"
+        10, ge=2, description="fewest patients with a nodule (in the sector) for a lower limit to be judged"
     )
-    resamples: int = Field(1000, ge=100, le=100_000, description="draws of patients behind an interval")
+    resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap draws of patients for an interval")

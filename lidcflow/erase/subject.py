@@ -92,8 +92,7 @@ def covered(subject: Subject, known: Collection[Target]) -> list[Target]:
     direct = {target.series_instance_uid for target in known if subject.covers(target)}
     if subject.kind == "patient":
         named = {target.series_instance_uid for target in known if target.patient_key}
-        studies = {target.study_instance_uid for target in known if subject.covers(target)} - {None}
-        studies |= {target.study_instance_uid for target in known if target.series_instance_uid in direct} - {None}
+        studies = {target.study_instance_uid for target in known if target.series_instance_uid in direct} - {None}
         beside = [target for target in known if target.study_instance_uid in studies]
         direct |= {target.series_instance_uid for target in beside} - named
     return list(merged(target for target in known if target.series_instance_uid in direct))

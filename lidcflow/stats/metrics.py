@@ -5,6 +5,7 @@ Every figure is NaN where the data do not define it, such as the AUROC of slices
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -74,7 +75,7 @@ def auroc(score: Floats, positive: NDArray[np.bool_], weights: Floats | None = N
     """
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     if n_positive == 0 or n_negative == 0:
-        return float("nan")
+        return math.nan
     if weights is not None:
         return float(roc_auc_score(positive, score, sample_weight=weights))
     # A bootstrap asks a thousand times: on 6,500 slices scikit-learn takes six times as long as the ranks, and its last
@@ -92,7 +93,7 @@ def log_loss(probabilities: Floats, labels: Labels) -> float:
     labels : (slices,) array
     """
     losses = log_losses(probabilities, labels)
-    return float(losses.mean()) if losses.size else float("nan")
+    return float(losses.mean()) if losses.size else math.nan
 
 
 def log_losses(probabilities: Floats, labels: Labels) -> NDArray[np.float64]:
@@ -116,7 +117,7 @@ def brier(probabilities: Floats, labels: Labels) -> float:
     labels : (slices,) array
     """
     truth = np.eye(CLASSES)[np.asarray(labels)]
-    return float(((probabilities - truth) ** 2).sum(axis=1).mean()) if len(truth) else float("nan")
+    return float(((probabilities - truth) ** 2).sum(axis=1).mean()) if len(truth) else math.nan
 
 
 def accuracy(probabilities: Floats, labels: Labels) -> float:
@@ -127,7 +128,7 @@ def accuracy(probabilities: Floats, labels: Labels) -> float:
     probabilities : (slices, 3) array
     labels : (slices,) array
     """
-    return float((probabilities.argmax(axis=1) == labels).mean()) if len(labels) else float("nan")
+    return float((probabilities.argmax(axis=1) == labels).mean()) if len(labels) else math.nan
 
 
 def confusion(probabilities: Floats, labels: Labels) -> NDArray[np.int64]:
@@ -188,4 +189,4 @@ def sensitivity_at(
         reviewed = set(review(study.p_nodule, n).tolist())
         found += sum(not reviewed.isdisjoint(nodule.slices) for nodule in study.nodules)
         total += len(study.nodules)
-    return found / total if total else float("nan")
+    return found / total if total else math.nan

@@ -47,6 +47,12 @@ def local_settings(purpose: Purpose, workers: int) -> dict[str, Any]:
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.terminate": MEMORY_SHARE,
+        # Dask looks a hundred times a second at what a worker does, for a page of its dashboard, which is off here:
+        # that is 12% of the CPU time of a worker that starts and trains a sector.
+        "distributed.worker.profile.enabled": False,
+        # Each process asks 50 times a second whether its event loop is blocked, and warns after 3 s: for a cluster of
+        # one worker that waits, as the one that keeps the models loaded, that is more than half of its CPU time.
+        "distributed.admin.tick.interval": "1s",
         "distributed.nanny.pre-spawn-environ": before_start,
     }
 

@@ -106,7 +106,7 @@ def open_cluster(
 
 @contextmanager
 def _local(config: ClusterConfig, pool: Pool, purpose: Purpose, scratch: Path | None, port: int) -> Iterator[Cluster]:
-    count = _workers_asked_for(config, pool) or CPU_COUNT
+    count = _workers_asked_for(config.gpus, pool) or CPU_COUNT
     # A machine whose environment asks for encryption, as one of a cluster's, may have no certificates for itself.
     own = {**local_settings(purpose, count), "distributed.comm.require-encryption": config.tls is not None}
     with dask.config.set(own), ExitStack() as stack:
@@ -125,7 +125,7 @@ def _local(config: ClusterConfig, pool: Pool, purpose: Purpose, scratch: Path | 
 @contextmanager
 def _started(config: ClusterConfig, pool: Pool, purpose: Purpose, files: Files) -> Iterator[Cluster]:
     """Start a cluster by its class; its scheduler may be in this process, and reads its settings here then."""
-    count, gpus = _workers_asked_for(config, pool), 0 if purpose == "preprocess" else config.gpus
+    count, gpus = _workers_asked_for(config.gpus, pool), 0 if purpose == "preprocess" else config.gpus
     with (
         dask.config.set({**local_settings(purpose, count or 1), NO_WORKERS: f"{QUEUED_WITHIN_S} s"}),
         class_cluster(pool, count, config.tls) as started,
@@ -155,6 +155,6 @@ def requiring_resources(resources: dict[str, float]) -> Iterator[None]:
         yield
 
 
-def _workers_asked_for(config: ClusterConfig, pool: Pool) -> int | None:
+def _workers_asked_for(gpus: int, pool: Pool) -> int | None:
     """Return how many workers the configuration wants; one for each GPU where there are any."""
-    return config.gpus if pool.name == "train" and config.gpus else pool.workers
+    return gpus if pool.name == "train" and gpus else pool.workers

@@ -15,12 +15,6 @@ from tests.databases import UNMIGRATED, execute
 
 
 @pytest.fixture
-def catalog(catalog_url):
-    with Catalog(catalog_url) as opened:
-        yield opened
-
-
-@pytest.fixture
 def usable(tmp_path, ct_series):
     (verdict,) = index_folder(ct_series(tmp_path / "source", n=9), secret=PUBLIC_KEY)
     return verdict
@@ -181,35 +175,6 @@ def test_a_catalog_of_another_version_is_left_alone(catalog_url):
 
     with pytest.raises(StoreError, match="schema version must be 1, got 99"):
         Catalog(catalog_url)
-
-
-@pytest.mark.parametrize(
-    ("url", "sentence"),
-    [
-        ("catalog.db", "must be a SQLAlchemy URL"),
-        ("postgresql+nodriver://localhost/lidcflow", "must be a SQLAlchemy URL"),
-        ("postgresql+psycopg2://localhost/lidcflow", r"got no module 'psycopg2'; pip install 'lidcflow\[postgres\]'"),
-        ("sqlite:////proc/none/catalog.db", "must be writable"),
-    ],
-)
-def test_a_catalog_url_that_leads_nowhere_ends_in_one_sentence(url, sentence):
-    with pytest.raises(StoreError, match=sentence):
-        Catalog(url)
-
-
-def test_a_file_that_is_no_database_ends_in_one_sentence(tmp_path):
-    file = tmp_path / "catalog.db"
-    file.write_text("not a database" * 100)
-
-    with pytest.raises(StoreError, match=r"got 'file is not a database'; check catalog_url"):
-        Catalog(f"sqlite:///{file}")
-
-
-def test_a_password_stays_out_of_the_sentence():
-    with pytest.raises(StoreError) as raised:
-        Catalog("postgresql://lidcflow:secret@127.0.0.1:9/lidcflow")
-
-    assert "secret" not in str(raised.value)
 
 
 def test_the_owners_of_all_series_are_told_page_by_page(catalog, usable, monkeypatch):

@@ -13,12 +13,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 HEAD = """# What happens when things break
 
-Written by the tests that break them (`make test-faults`), on {machine}.
-Each row is one test on the servers of `infra/compose.yaml`, run as processes with the exact commands of that file, each
-in a network namespace of its own; a server of the tests takes the place of SeaweedFS. "Lost" is what store, catalog and
-registry lack afterwards, checked against the undisturbed truth; seconds are of that run. Research use only.
+The table is written by the tests that cause each fault (`make test-faults`), on {machine}.
+Each row is one test with the servers of `infra/compose.yaml`, run as processes with the exact commands of that file,
+each in its own network namespace; a test server replaces SeaweedFS. The second column is what the program printed.
+"Lost" lists what is missing afterwards from store, catalog and model registry, compared with an undisturbed run; times
+are those of the run shown. Numbers identify the tests; 3 and 11 are not used. Research use only.
 
-| | What breaks | What the user sees | Lost | Until all is well again |
+| | Fault | What the user sees | Lost | Recovery |
 |---|---|---|---|---|
 """
 

@@ -56,7 +56,7 @@ def address(up, server):
 @pytest.fixture
 def ask(up):
     """Ask a server as somebody who knows the password."""
-    user, _, password = known_password(up.config).partition(":")
+    user, _, password = known_password(up.config.prefect_home).partition(":")
     with httpx.Client(auth=(user, password), trust_env=False, timeout=60) as client:
 
         def asked(server, path, method="GET", content=None, **headers):
@@ -156,7 +156,7 @@ def test_the_printed_lines_let_prefect_in_and_the_password_is_printed_nowhere(up
     assert "drift/drift" in prefect
     assert "Default" in mlflow
     assert '"drift"' in status
-    password = known_password(up.config)
+    password = known_password(up.config.prefect_home)
     assert not any(password in text for text in (printed, status, *logs))
     commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
     assert any("flows.service.prefect_app" in command for command in commands)
@@ -233,7 +233,7 @@ def test_the_user_logs_in_and_starts_a_run_from_its_form_and_no_page_asks_the_in
 
     open_page(chromium, address(up, "prefect"), width=1300)
     wait(lambda driver: driver.find_elements(By.CSS_SELECTOR, "input[type=password]"))
-    chromium.find_element(By.CSS_SELECTOR, "input[type=password]").send_keys(known_password(up.config))
+    chromium.find_element(By.CSS_SELECTOR, "input[type=password]").send_keys(known_password(up.config.prefect_home))
     chromium.find_element(By.TAG_NAME, "button").click()
     wait(shows("Flow Runs"))
     asked = requests_of(chromium)

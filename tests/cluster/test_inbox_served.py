@@ -182,7 +182,7 @@ def test_the_documented_command_tells_of_a_study_from_any_machine(served, tmp_pa
     served.wait_for(served.is_idle, ANSWER_LIMIT_S)
     before = {run.id for run in served.rounds()}
     there = f"127.0.0.1:{served.config.serve.prefect_port}"
-    (tmp_path / "prefect.curl").write_text(f'user = "{known_password(served.config)}"\n')
+    (tmp_path / "prefect.curl").write_text(f'user = "{known_password(served.config.prefect_home)}"\n')
     (tmp_path / ".curlrc").write_text(f'connect-to = "{SERVER_OF_LINE}:{there}"\nfail\nsilent\nshow-error\n')
 
     done = subprocess.run(

@@ -15,11 +15,10 @@ import pytest
 
 from lidcflow.config.file import load_config
 from lidcflow.files import digest_of_folder
-from lidcflow.labels.lidc import lidc_scans, nodules_of
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, connect
-from tests.labelled_volumes import annotated_series, volume_of
+from tests.labelled_volumes import annotated_series, scans_with_nodules, volume_of
 
 pytestmark = pytest.mark.faults
 
@@ -105,7 +104,7 @@ def settings(server, tmp_path):
     file = tmp_path / "lidcflow.toml"
     file.write_text(SETTINGS.format(folder=tmp_path, port=server.port, sectors=SECTORS, wait_s=1))
     store, rng = VolumeStore.of(load_config(file), create=True), np.random.default_rng(0)
-    for scan in [scan for scan in lidc_scans() if nodules_of(scan)][:PATIENTS]:
+    for scan in scans_with_nodules(PATIENTS):
         store.write(annotated_series(scan), volume_of(scan, rng))
     return file
 

@@ -20,11 +20,14 @@ from tests.databases import SERVER, execute
 
 ROOT = Path(__file__).parents[2]
 OWN_TESTS = (
+    "catalog/test_database.py",
     "catalog/test_migrate.py",
     "catalog/test_series.py",
+    "catalog/test_upgrade.py",
     "report/test_marks_table.py",
     "erase/test_tombstones.py",
     "inbox/test_ledger.py",
+    "inbox/test_noting.py",
 )
 WITHIN_S = 300
 

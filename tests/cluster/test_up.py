@@ -72,7 +72,7 @@ class Up:
     def client(self):
         """Return a client of the Prefect server, with the workspace's password."""
         api = f"http://127.0.0.1:{self.config.serve.prefect_port}/api"
-        return SyncPrefectClient(api, auth_string=known_password(self.config))
+        return SyncPrefectClient(api, auth_string=known_password(self.config.prefect_home))
 
     def run_in(self, *states):
         """Return a run of `preprocess` in one of some states, newest first."""

@@ -1,7 +1,12 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from lidcflow.config.file import load_config
 from lidcflow.errors import ConfigError
+from tests.config.faults import PASSWORD
+from tests.config.written import write
 
 
 def test_a_setting_is_read_from_the_file_that_a_variable_names(tmp_path):
@@ -65,3 +70,153 @@ def test_a_variable_names_the_configuration_of_what_is_started_without_options(t
 def test_the_file_that_the_variable_names_must_be_there(tmp_path):
     with pytest.raises(ConfigError, match="the file must exist; check the path after --config or in LIDCFLOW_CONFIG"):
         load_config(environ={"LIDCFLOW_CONFIG": str(tmp_path / "none.toml")})
+
+
+def test_environment_goes_over_the_file(tmp_path):
+    file = write(tmp_path, "[train]\nsector_num = 5\nepochs = 7\n")
+
+    config = load_config(file, environ={"LIDCFLOW_TRAIN__SECTOR_NUM": "13", "HOME": "/nowhere"})
+
+    assert (config.train.sector_num, config.train.epochs) == (13, 7)
+
+
+def test_options_go_over_the_environment(tmp_path):
+    config = load_config(write(tmp_path, ""), environ={"LIDCFLOW_WORKSPACE": "a"}, workspace="b", archive=None)
+
+    assert str(config.workspace) == "b"
+
+
+def test_an_unknown_key_is_named_with_the_known_ones(tmp_path):
+    file = write(tmp_path, "[train]\nsectors = 5\n")
+
+    with pytest.raises(ConfigError, match=r"unknown key 'train\.sectors'; known here are .*sector_num"):
+        load_config(file, environ={})
+
+
+def test_an_unknown_environment_variable_is_refused():
+    with pytest.raises(ConfigError, match=r"unknown key 'trian'"):
+        load_config(environ={"LIDCFLOW_TRIAN__EPOCHS": "3"})
+
+
+def test_a_value_out_of_range_is_named_with_its_key(tmp_path):
+    file = write(tmp_path, "[split]\ntest = 1.5\n")
+
+    with pytest.raises(ConfigError, match=r"split\.test: .*less than 1, got 1\.5"):
+        load_config(file, environ={})
+
+
+def test_a_missing_file_says_so(tmp_path):
+    with pytest.raises(ConfigError, match="must exist"):
+        load_config(tmp_path / "none.toml", environ={})
+
+
+def test_a_file_that_is_not_toml_says_where(tmp_path):
+    with pytest.raises(ConfigError, match="must be TOML"):
+        load_config(write(tmp_path, "train = = 5"), environ={})
+
+
+DEEP = 900
+
+
+NO_FILES = {
+    "folder": "got a folder",
+    "loop": "got 'Too many levels of symbolic links'",
+    "file/x": "got 'Not a directory'",
+    "x" * 5000: "got 'File name too long'",
+    "pipe": "got a pipe",
+    "/dev/zero": "got a device",
+    "big": "got more than 1048576 bytes",
+    "nowhere": "the file must exist",
+}
+
+
+@pytest.mark.parametrize(("name", "found"), NO_FILES.items(), ids=lambda text: text[:12])
+def test_what_is_no_file_is_named_and_never_waited_for(here, name, found):
+    with pytest.raises(ConfigError, match=found):
+        load_config(here / name, environ={})
+    with pytest.raises(ConfigError, match=found):
+        load_config(environ={"LIDCFLOW_CONFIG": name})
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "dangling link"])
+def test_what_bears_the_default_name_is_never_passed_over(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    made = {"folder": Path("lidcflow.toml").mkdir, "pipe": lambda: os.mkfifo("lidcflow.toml")}
+    made.get(kind, lambda: Path("lidcflow.toml").symlink_to("gone"))()
+
+    with pytest.raises(ConfigError, match=r"configuration lidcflow\.toml: "):
+        load_config(environ={})
+
+
+NO_TOML = {
+    "arrays": "a = " + "[" * DEEP + "]" * DEEP,
+    "tables": "a = " + "{b = " * DEEP + "1" + "}" * DEEP,
+    "dotted": "a" + ".a" * 3000 + " = 1",
+    "digits": "[train]\nepochs = " + "9" * 5000,
+    "latin-1": "workspace = 'ä'".encode("latin-1"),
+    "infinite": "[tracking]\nwait_s = inf",
+    "no number": "[drift]\ndays = nan",
+    "NUL": 'workspace = "w\\u0000s"',
+    "NUL in a list": '[delivery]\nto = ["/x", "/y\\u0000"]',
+    "twice": "workspace = 'a'\nworkspace = 'b'",
+    "address": f"catalog_url = postgresql://me:{PASSWORD}@host/db",
+}
+
+
+@pytest.mark.parametrize("content", NO_TOML.values(), ids=NO_TOML)
+def test_a_file_that_says_nothing_usable_is_refused_in_a_sentence(tmp_path, content):
+    file = tmp_path / "own.toml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    with pytest.raises(ConfigError, match=r"configuration .*own\.toml: ") as raised:
+        load_config(file, environ={})
+
+    assert PASSWORD not in str(raised.value)
+    assert len(str(raised.value)) < 1000
+
+
+def test_a_file_with_a_byte_order_mark_and_line_ends_of_windows_is_read(tmp_path):
+    (tmp_path / "own.toml").write_bytes(b"\xef\xbb\xbfworkspace = 'ws'\r\n[train]\r\nepochs = 7\r\n")
+
+    assert load_config(tmp_path / "own.toml", environ={}).train.epochs == 7
+
+
+CONTRADICTIONS = [
+    {"LIDCFLOW_TRAIN": "5", "LIDCFLOW_TRAIN__SECTOR_NUM": "3"},
+    {"LIDCFLOW_TRAIN__SECTOR_NUM__X": "3", "LIDCFLOW_TRAIN__SECTOR_NUM": "5"},
+    {"LIDCFLOW_WORKSPACE": "ws", "LIDCFLOW_WORKSPACE__A__B": "3"},
+    {"LIDCFLOW_ARCHIVE": "a", "LIDCFLOW_archive": "b"},
+]
+
+
+@pytest.mark.parametrize("environ", CONTRADICTIONS)
+def test_variables_that_contradict_each_other_are_both_named(environ):
+    with pytest.raises(ConfigError) as raised:
+        load_config(environ=environ)
+
+    assert all(name in str(raised.value) for name in environ)
+
+
+@pytest.mark.parametrize("value", ["", " ", "w\udcffs", "w\0s"])
+def test_a_variable_without_a_usable_value_is_refused(value):
+    with pytest.raises(ConfigError, match="workspace"):
+        load_config(environ={"LIDCFLOW_WORKSPACE": value})
+
+
+@pytest.mark.parametrize("name", ["folder", "pipe", "loop", "big"])
+def test_the_file_of_a_value_is_never_waited_for(here, name):
+    with pytest.raises(ConfigError, match=r"LIDCFLOW_CATALOG_URL_FILE: .* must be a readable file, got "):
+        load_config(environ={"LIDCFLOW_CATALOG_URL_FILE": str(here / name)})
+
+
+@pytest.mark.parametrize("workspace", ["file", "file/below", "loop", "loop/below", "nowhere", "x" * 300, "pipe"])
+def test_a_workspace_that_can_be_no_folder_is_refused_on_loading(here, workspace):
+    with pytest.raises(ConfigError, match="workspace must be a folder, or a path that can be one, got"):
+        load_config(environ={}, workspace=here / workspace)
+
+
+def test_a_workspace_that_is_to_be_made_and_one_behind_a_link_are_taken(here):
+    (here / "link").symlink_to("folder")
+
+    for workspace in ("new/deep/er", "folder", "link", "link/new"):
+        assert load_config(environ={}, workspace=here / workspace).workspace == here / workspace

@@ -9,6 +9,7 @@ import pytest
 from lidcflow.documents.encode import made_documents
 from lidcflow.documents.write import write_documents
 from lidcflow.report.recommendation import Recommendation
+from tests.documents.contents import IDENTITY
 from tests.documents.small_study import CREATED_NS, answer, header_of, series_in
 
 
@@ -27,3 +28,8 @@ def documented(tmp_path: Path) -> Callable[..., tuple[Path, Recommendation]]:
         return tmp_path / name, said
 
     return write
+
+
+@pytest.fixture
+def source(tmp_path, ct_series):
+    return ct_series(tmp_path / "source", SeriesNumber=3, **IDENTITY)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from lidcflow.drift.distance import Apart, compare_groups, coordinates, spread
-from lidcflow.drift.quantities import per_patient
 
 MM = np.array([1.0, 2.5, 5.0])
 
@@ -73,20 +72,6 @@ def test_groups_of_one_population_alarm_as_rarely_as_promised(n_reference, n_now
         alarms += found.drifted
 
     assert alarms / 400 <= rate + 3 * np.sqrt(rate * (1 - rate) / 400)
-
-
-def test_series_of_one_patient_count_once():
-    rng, alarms = np.random.default_rng(0), {"patients": 0, "series": 0}
-
-    for trial in range(200):
-        series = np.repeat(rng.normal(size=(24, 1)), 6, axis=0)
-        patients = np.repeat(np.arange(24), 6)
-        as_patients, as_series = per_patient(series, patients), series
-        alarms["patients"] += compare_groups(as_patients[:12], as_patients[12:], false_alarms=0.05, seed=trial).drifted
-        alarms["series"] += compare_groups(as_series[:72], as_series[72:], false_alarms=0.05, seed=trial).drifted
-
-    assert alarms["patients"] <= 20
-    assert alarms["series"] > 60
 
 
 def test_a_real_shift_is_found():

@@ -1,6 +1,9 @@
 """The log of erasures: what stands, and a line that was cut short."""
 
+import json
 from datetime import UTC, datetime
+
+import pytest
 
 from lidcflow.erase.log import FILE, Erased, LogEntry, append, entries, standing
 from lidcflow.erase.subject import Subject
@@ -38,3 +41,23 @@ def test_a_line_that_was_cut_short_says_nothing_and_spoils_no_other(tmp_path):
     append(tmp_path, entry("1.2.5", erasure="e3"))
 
     assert [one.key for one in entries(tmp_path)] == ["1.2.3", "1.2.5"]
+
+
+def test_an_entry_names_its_subject(tmp_path):
+    append(tmp_path, entry("1.2.3"))
+
+    assert [one.subject for one in entries(tmp_path)] == [Subject("series", "1.2.3")]
+
+
+@pytest.mark.parametrize(("before", "kept"), [("", 0), ("{\n", 1), ("{", 1)])
+def test_every_entry_has_a_line_of_its_own_whatever_the_file_held(tmp_path, before, kept):
+    (tmp_path / FILE).write_text(before)
+
+    append(tmp_path, entry("1.2.3"))
+    append(tmp_path, entry("1.2.4", erasure="e2"))
+
+    content = (tmp_path / FILE).read_text()
+    lines = content.split("\n")
+    assert lines[:kept] == ["{"] * kept
+    assert [json.loads(line)["key"] for line in lines[kept:-1]] == ["1.2.3", "1.2.4"]
+    assert lines[-1] == ""

@@ -1,13 +1,19 @@
 """What was erased and comes again is refused."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pydicom
 import pytest
 from pydicom.config import disable_value_validation
 
-from lidcflow.erase.refusals import erased_uids, without_erased
+from lidcflow.erase.refusals import erased_uids, recognizes, without_erased
 from lidcflow.erase.subject import Subject
 from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from lidcflow.series.find import VerdictReason, index_folder
+from lidcflow.series.verdicts import OtherFiles, Verdict
+
+KEY, STUDY, SERIES = "0123456789abcdef", "1.2", "1.2.3"
 
 
 def test_every_series_of_an_erased_patient_is_refused_with_the_way_out_and_others_are_not(ct_series, tmp_path):
@@ -92,3 +98,73 @@ def test_a_series_without_a_patient_id_is_of_the_patient_that_its_study_stands_f
     (refused,) = without_erased(found, {Subject("patient", key)})
 
     assert refused.reason is VerdictReason.ERASED
+
+
+WHOSE = {
+    "patient": (KEY, "its patient's data were"),
+    "study": (STUDY, "its study was"),
+    "series": (SERIES, "its series was"),
+}
+
+
+@pytest.mark.parametrize("kind", WHOSE)
+@pytest.mark.parametrize("usable", [True, False])
+def test_a_refusal_says_what_was_erased_and_keeps_only_what_names_the_series(ct_series, tmp_path, kind, usable):
+    key, whose = WHOSE[kind]
+    found = replaced(index_folder(ct_series(tmp_path / "a", n=8), secret=PUBLIC_KEY), usable=usable)
+
+    index = without_erased(found, {Subject(kind, key)})
+
+    sentence = (
+        f"series 1.2.3: must not be of what was erased, but {whose}; "
+        f"`lidcflow erase --list` lists the {kind}, and `--forget KEY` would let it in again"
+    )
+    assert list(index) == [Verdict(SERIES, VerdictReason.ERASED, sentence, 8, 2, study_instance_uid=STUDY)]
+    assert index.beside == OtherFiles(archives=1)
+
+
+def replaced(index, *, usable):
+    """Return an index whose one series has the names of these tests and two files that are set aside."""
+    (verdict,) = index
+    names = {"series_instance_uid": SERIES, "patients": (KEY,), "studies": (STUDY,), "set_aside": 2}
+    series = replace(verdict.series, study_instance_uid=STUDY) if usable else None
+    study = None if usable else STUDY
+    changed = replace(verdict, series=series, study_instance_uid=study, **names)
+    return replace(index, verdicts=(changed,), beside=OtherFiles(archives=1))
+
+
+def test_the_patient_is_named_first_where_several_erasures_cover_a_series(ct_series, tmp_path):
+    found = replaced(index_folder(ct_series(tmp_path / "a", n=8), secret=PUBLIC_KEY), usable=True)
+
+    (refused,) = without_erased(found, {Subject(kind, key) for kind, (key, _) in WHOSE.items()})
+
+    assert "its patient's data were" in refused.sentence
+
+
+def test_an_index_is_the_same_where_nothing_was_erased(ct_series, tmp_path):
+    found = index_folder(ct_series(tmp_path / "a", n=8), secret=PUBLIC_KEY)
+
+    assert without_erased(found, set()) is found
+    assert without_erased(found, {Subject("series", "1.9")}) == found
+
+
+def header(patient_key=None, study="9", series="9.9"):
+    facts = SimpleNamespace(patient_key=patient_key, study_instance_uid=study, series_instance_uid=series)
+    return SimpleNamespace(facts=facts)
+
+
+def test_a_header_is_recognized_by_its_patient_its_study_or_its_series_and_by_nothing_else():
+    is_erased = recognizes({Subject(kind, key) for kind, (key, _) in WHOSE.items()}, PUBLIC_KEY)
+
+    assert is_erased(header(patient_key=KEY))
+    assert is_erased(header(study=STUDY))
+    assert is_erased(header(series=SERIES))
+    assert not is_erased(header(patient_key="f" * 16))
+    assert not is_erased(header(study=SERIES, series=STUDY))
+
+
+def test_a_header_without_a_patient_is_recognized_by_the_patient_that_its_study_stands_for():
+    is_erased = recognizes({Subject("patient", hash_patient_id("9", PUBLIC_KEY))}, PUBLIC_KEY)
+
+    assert is_erased(header(study="9"))
+    assert not is_erased(header(study="8"))

@@ -26,12 +26,19 @@ def test_a_key_that_is_not_of_its_kind_is_refused_without_being_repeated(kind, k
         Subject(kind, key)
 
     assert not key or key not in str(refused.value)
+    assert str(refused.value) == (
+        "erase: a patient's key must be 16 hexadecimal digits, got another text; "
+        "`lidcflow index SRC --json` lists keys, and --patient-id takes the PatientID itself"
+        if kind == "patient"
+        else f"erase: a {kind} must be named by its UID of digits and dots; check the UID"
+    )
 
 
 def test_what_several_places_tell_of_a_series_is_put_together():
     told = [Target("1.2.4"), Target("1.2.3", "1.2"), Target("1.2.3", None, KEY)]
 
     assert merged(told) == (Target("1.2.3", "1.2", KEY), Target("1.2.4"))
+    assert merged([Target("1.2.3", "1.2", KEY), Target("1.2.3", "9", "f" * 16)]) == (Target("1.2.3", "1.2", KEY),)
 
 
 def test_a_place_that_does_not_tell_the_patient_is_completed_by_the_others():
@@ -65,3 +72,12 @@ def test_what_stands_in_place_of_a_uid_gets_the_name_that_verdicts_give_it():
 
     assert target == Target.of(target.series_instance_uid)
     assert target.series_instance_uid.startswith("invalid-")
+
+
+def test_a_target_keeps_what_can_be_a_uid_and_a_key():
+    assert Target.of("1.2.3", "1.2", KEY) == Target("1.2.3", "1.2", KEY)
+    assert Target.of("1.2.3", "", None) == Target("1.2.3", None, None)
+
+
+def test_a_subject_is_called_by_its_kind_and_key():
+    assert str(Subject("study", "1.2")) == "study 1.2"

@@ -1,25 +1,14 @@
 """The page of an evaluation: what it says, and that it opens without a request."""
 
-import json
-
 import numpy as np
 import pytest
 
 from lidcflow.evaluate.measure import measure
-from lidcflow.evaluate.page import DATA, render_evaluation, write_evaluation
-from lidcflow.evaluate.plots import sector_auroc
+from lidcflow.evaluate.page import render_evaluation, write_evaluation
 from lidcflow.evaluate.record import ReleaseEvaluation
 from lidcflow.evaluate.truth import HeldOutStudies
 from tests.browser import chromium, needs_chromium, open_file, requests_of  # noqa: F401
 from tests.evaluations import HOSTILE
-
-
-def test_page_and_json_are_written_together(evaluation, tmp_path):
-    page = write_evaluation(evaluation, tmp_path / "new")
-
-    assert sorted(file.name for file in page.parent.iterdir()) == [DATA, "report.html"]
-    assert ReleaseEvaluation.model_validate_json((page.parent / DATA).read_text()) == evaluation
-    assert json.loads((page.parent / DATA).read_text())["statement"] == "Research use only, not for diagnosis."
 
 
 def test_the_page_says_what_it_is_and_whose_figures_it_shows(evaluation):
@@ -48,16 +37,6 @@ def test_patients_without_a_nodule_leave_a_page_of_dashes(release_record, answer
     assert (found.own.nodules["froc_at_1"].value, found.own.curve) == (None, ())
     assert found.own.slices.natural["brier_nodule"].value > 0
     assert "0 nodules" in render_evaluation(ReleaseEvaluation.model_validate_json(found.model_dump_json()))
-
-
-def test_a_sector_without_nodules_is_drawn_without_a_mark(evaluation):
-    sector = evaluation.sectors[0]
-    undefined = {"auroc_nodule": sector.slices.natural["auroc_nodule"].model_copy(update={"value": None})}
-    without = sector.slices.model_copy(update={"natural": undefined, "balanced": undefined})
-
-    (axis,) = sector_auroc([sector.model_copy(update={"slices": without})]).axes
-
-    assert not [line for line in axis.lines if line.get_marker() == "o" and len(line.get_xdata())]
 
 
 @needs_chromium

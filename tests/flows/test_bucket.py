@@ -2,13 +2,12 @@
 
 import pytest
 
-from flows.preprocess import check_room, preprocess
+from flows.preprocess import preprocess
 from flows.repair import repair
 from flows.service.status import status_of
 from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.errors import ResourceError
-from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore
 from tests.object_storage import every
 
@@ -52,7 +51,3 @@ def test_a_bucket_out_of_reach_is_told_before_anything_starts(source, config, ob
         preprocess(source, config)
 
     assert not config.workspace.exists()
-
-
-def test_volumes_in_a_bucket_need_no_room_on_the_disk(config):
-    check_room(10**9, config.workspace, training_store(config))

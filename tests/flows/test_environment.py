@@ -10,7 +10,7 @@ from lidcflow.errors import ResourceError
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch):
     """Let `prepare` write to a copy of the environment without what the tests themselves were started with."""
-    known = variables(Config())
+    known = variables(Config().prefect_home)
     monkeypatch.setattr(os, "environ", {name: value for name, value in os.environ.items() if name not in known})
 
 
@@ -34,7 +34,7 @@ def test_what_the_user_has_set_stays(tmp_path):
 
 
 def test_a_service_keeps_prefect_s_log_lines(tmp_path):
-    assert "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL" not in variables(Config(workspace=tmp_path), quiet=False)
+    assert "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL" not in variables(tmp_path / "prefect", quiet=False)
 
 
 def test_a_workspace_that_can_not_be_made_is_named(tmp_path):

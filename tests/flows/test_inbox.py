@@ -243,7 +243,7 @@ def test_a_disk_without_room_fails_what_waits_with_the_reason_and_the_next_round
 ):
     ct_series(folder / "a")
     with monkeypatch.context() as patch:
-        patch.setattr("flows.preprocess.shutil.disk_usage", lambda _: namedtuple("Usage", "free")(0))
+        patch.setattr("flows.room.shutil.disk_usage", lambda _: namedtuple("Usage", "free")(0))
         full = go_round(config)
     (failed,) = rows_in(config)
     (tmp_path / "out" / failed.study_instance_uid).touch()

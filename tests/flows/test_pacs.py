@@ -64,7 +64,7 @@ def test_a_pacs_ends_in_the_same_bytes_as_a_folder_and_leaves_no_name_behind(sou
 @pytest.mark.usefixtures("prefect_server")
 def test_a_study_that_is_deleted_after_the_index_refuses_its_series_alone(source, pacs, config_of, monkeypatch):
     study = pacs.send(source)
-    monkeypatch.setattr("flows.preprocess.preprocess_series_in_batches", after(lambda: pacs.delete("studies", study)))
+    monkeypatch.setattr("flows.missing.preprocess_series_in_batches", after(lambda: pacs.delete("studies", study)))
 
     report = preprocess("pacs:main", config_of("pacs", pacs.access))
 
@@ -83,7 +83,7 @@ def test_a_run_that_lost_its_pacs_is_resumed(source, config_of, monkeypatch):
             return every(1, 503)(asked, answer) if lost else answer
 
         with tiny.faulty(fault), monkeypatch.context() as patch:
-            patch.setattr("flows.preprocess.preprocess_series_in_batches", after(lambda: lost.append(True)))
+            patch.setattr("flows.missing.preprocess_series_in_batches", after(lambda: lost.append(True)))
             with pytest.raises(PacsError, match="the PACS must answer, got status 503"):
                 preprocess("pacs:tiny", config)
         report = preprocess("pacs:tiny", config)
@@ -96,7 +96,7 @@ def test_a_run_that_lost_its_pacs_is_resumed(source, config_of, monkeypatch):
 
 def after(happening):
     """Let something happen between the index and the volumes."""
-    from flows.preprocess import preprocess_series_in_batches
+    from flows.missing import preprocess_series_in_batches
 
     def delayed(*arguments):
         happening()

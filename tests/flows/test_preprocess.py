@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 from prefect.client.orchestration import get_client
 
-from flows.preprocess import check_room, gathering, preprocess
+from flows.preprocess import preprocess
 from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import ClusterConfig, Config, PreprocessConfig
-from lidcflow.errors import ResourceError, SourceError, StoreMismatch
-from lidcflow.store.address import training_store
+from lidcflow.errors import SourceError, StoreMismatch
 from lidcflow.store.volumes import VolumeStore
-from tasks.preprocess import Preprocessed
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -123,38 +121,6 @@ def test_a_missing_source_leaves_nothing_behind(tmp_path, config):
         preprocess(str(tmp_path / "nowhere"), config)
 
     assert not config.workspace.exists()
-
-
-def test_more_volumes_than_the_disk_holds_are_refused_with_both_sizes(config):
-    with pytest.raises(ResourceError, match=r"need \d+\.\d\d GiB, got \d+\.\d\d GiB free"):
-        check_room(10**9, config.workspace, training_store(config))
-
-
-def test_what_is_finished_is_recorded_together_and_the_rest_however_the_block_ends():
-    recorded = []
-
-    with pytest.raises(KeyboardInterrupt):
-        gather_two_and_be_interrupted(lambda part: recorded.append(dict(part.committed)))
-
-    assert recorded == [{"1.2": "a", "1.3": "b"}]
-
-
-def gather_two_and_be_interrupted(record):
-    with gathering(record) as gather:
-        gather(Preprocessed(committed={"1.2": "a"}))
-        gather(Preprocessed(committed={"1.3": "b"}))
-        raise KeyboardInterrupt
-
-
-def test_nothing_waits_longer_than_its_time_to_be_recorded(monkeypatch):
-    recorded = []
-    monkeypatch.setattr("flows.preprocess.RECORD_EVERY_S", 0.0)
-
-    with gathering(lambda part: recorded.append(part.answered)) as gather:
-        gather(Preprocessed(committed={"1.2": "a"}))
-        gather(Preprocessed(committed={"1.3": "b"}))
-
-    assert recorded == [1, 1, 0]
 
 
 def test_wrong_pixels_are_told_in_the_report_and_the_catalog_also_of_a_volume_that_is_reused(source, config, ct_series):

@@ -90,7 +90,7 @@ def test_an_object_that_is_gone_since_the_index_refuses_its_series_alone(
 ):
     url = upload(source)
     monkeypatch.setattr(
-        "flows.preprocess.preprocess_series_in_batches", after(lambda: lose(objects, "archive/a/000004.dcm"))
+        "flows.missing.preprocess_series_in_batches", after(lambda: lose(objects, "archive/a/000004.dcm"))
     )
 
     report = preprocess(url, config_of("bucket"))
@@ -100,7 +100,7 @@ def test_an_object_that_is_gone_since_the_index_refuses_its_series_alone(
 
 def after(happening):
     """Let something happen between the index and the volumes."""
-    from flows.preprocess import preprocess_series_in_batches
+    from flows.missing import preprocess_series_in_batches
 
     def delayed(*arguments):
         happening()

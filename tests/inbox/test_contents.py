@@ -2,20 +2,11 @@
 
 from dataclasses import replace
 
-import pytest
-
 from lidcflow.inbox.contents import refusal_content
 from lidcflow.inbox.delivery import Sighting, Step
-from lidcflow.inbox.ledger import Ledger
 
 ONE = Sighting("1.1", "1", "a", 10, "state 1")
 CHANGED = replace(ONE, state="state 2")
-
-
-@pytest.fixture
-def ledger(catalog_url):
-    with Ledger(catalog_url) as ledger:
-        yield ledger
 
 
 def settled(ledger, sighting, source="folder"):

@@ -1,48 +1,18 @@
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from lidcflow.catalog.series import Catalog
-from lidcflow.inbox.delivery import RetryPolicy, Sighting, Step
+from lidcflow.inbox.delivery import RetryPolicy, Step
 from lidcflow.inbox.ledger import Ledger
 from tests.databases import UNMIGRATED, execute
+from tests.inbox.seen import GROWN, NOON, ONE, OTHER_OF_STUDY, OTHER_STUDY, settled
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-ONE = Sighting("1.1", "1", "a", 10)
-GROWN = Sighting("1.1", "1", "b", 12)
-OTHER_OF_STUDY = Sighting("1.2", "1", "c", 10)
-OTHER_STUDY = Sighting("2.1", "2", "d", 10)
 PATIENCE = RetryPolicy(attempts=3, first_s=30, longest_s=45)
-
-
-@pytest.fixture
-def ledger(catalog_url):
-    with Ledger(catalog_url) as ledger:
-        yield ledger
-
-
-def settled(ledger, *sightings):
-    ledger.see("pacs", sightings, release=1, now=NOON)
-    ledger.settle("pacs", 0, now=NOON)
-    return ledger.waiting("pacs", now=NOON)
 
 
 def after(seconds):
     return NOON + timedelta(seconds=seconds)
-
-
-def test_what_is_seen_again_is_not_new(ledger):
-    first = ledger.see("pacs", [ONE, OTHER_STUDY], release=1)
-
-    again = ledger.see("pacs", [ONE, OTHER_STUDY], release=2)
-
-    assert (first, again) == (2, 0)
-
-
-def test_a_series_is_known_to_all_sources(ledger):
-    ledger.see("pacs", [ONE], release=1)
-
-    assert ledger.see("folder", [ONE], release=1) == 0
 
 
 def test_a_study_settles_when_nothing_new_was_seen_for_a_while(ledger):
@@ -54,31 +24,6 @@ def test_a_study_settles_when_nothing_new_was_seen_for_a_while(ledger):
     assert ledger.settle("pacs", 60, now=after(110)) == 2
 
 
-def test_a_series_that_grows_is_read_with_all_its_images(ledger):
-    settled(ledger, ONE)
-
-    ledger.see("pacs", [GROWN], release=1)
-
-    assert ledger.counts() == {Step.SEEN: 1, Step.SUPERSEDED: 1}
-    assert ledger.rows([Step.SEEN])[0].instances == "b"
-
-
-def test_a_series_that_grows_after_its_answer_gets_another(ledger):
-    (delivery,) = settled(ledger, ONE)
-    ledger.advance(delivery, Step.DELIVERED)
-
-    assert ledger.see("pacs", [GROWN], release=1) == 1
-    assert ledger.counts() == {Step.DELIVERED: 1, Step.SEEN: 1}
-
-
-def test_an_instance_set_that_comes_back_unanswered_is_new_again(ledger):
-    ledger.see("pacs", [ONE], release=1)
-    ledger.see("pacs", [GROWN], release=1)
-
-    assert ledger.see("pacs", [ONE], release=1) == 1
-    assert [(row.instances, row.step) for row in ledger.rows()] == [("b", Step.SUPERSEDED), ("a", Step.SEEN)]
-
-
 @pytest.mark.parametrize("step", [Step.SETTLED, Step.PREPROCESSED, Step.SCORED])
 def test_what_was_under_way_waits_for_the_next_run(ledger, step):
     (delivery,) = settled(ledger, ONE)
@@ -86,24 +31,6 @@ def test_what_was_under_way_waits_for_the_next_run(ledger, step):
     ledger.advance(delivery, step)
 
     assert [one.step for one in ledger.waiting("pacs")] == [step]
-
-
-def test_what_came_to_nothing_because_it_was_gone_is_new_when_it_is_back(ledger):
-    (delivery,) = settled(ledger, ONE)
-    ledger.refuse(delivery, "gone", "series 1.1: gone")
-
-    assert ledger.see("pacs", [ONE], release=1) == 1
-    assert [(row.step, row.reason) for row in ledger.rows()] == [(Step.SEEN, "")]
-
-
-def test_what_is_dead_is_superseded_when_its_study_grows(ledger):
-    (delivery,) = settled(ledger, ONE)
-    ledger.fail(delivery, "pacs", "pacs: no answer", RetryPolicy(attempts=1))
-
-    ledger.see("pacs", [GROWN], release=1)
-
-    assert ledger.retry() == 0
-    assert ledger.counts() == {Step.SEEN: 1, Step.SUPERSEDED: 1}
 
 
 def test_a_localizer_is_passed_over_and_is_no_answer(ledger):

@@ -1,42 +1,15 @@
 """Who is away is found out once a round, and whether images are where an answer goes."""
 
 import time
-from datetime import UTC, datetime
 
-import pydicom
 import pytest
 
 from lidcflow.config import Access
 from lidcflow.errors import PacsError, PacsUnavailable
-from lidcflow.inbox.delivery import Delivery, Step, instance_set
-from lidcflow.inbox.presence import holds_others_of_study, is_held, seen_now, still_held
 from lidcflow.inbox.reach import PacsAvailability
 from lidcflow.inbox.targets import FolderTarget, parse_target
-from lidcflow.pacs import retry
 from lidcflow.source.places import parse_source
-from tests.dicomweb_server import Answer, dicomweb_server, every, raw_server
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def short_delays(monkeypatch):
-    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
-
-
-@pytest.fixture
-def tiny():
-    with dicomweb_server() as server:
-        yield server
-
-
-def delivery_of(folder, source):
-    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in sorted(folder.iterdir())]
-    uids = [str(header.SOPInstanceUID) for header in headers]
-    facts = {"study_instance_uid": headers[0].StudyInstanceUID, "series_instance_uid": headers[0].SeriesInstanceUID}
-    steps = {"step": Step.SCORED, "attempts": 0, "next_try": None, "reason": "", "sentence": "", "delivered": None}
-    of_set = {"instances": instance_set(uids), "n_instances": len(uids)}
-    return Delivery(id=1, source=source, release=1, seen=NOW, updated=NOW, **facts, **of_set, **steps)
+from tests.dicomweb_server import every, raw_server
 
 
 def test_a_service_that_hangs_is_found_out_once(tiny):
@@ -74,39 +47,3 @@ def test_folders_are_never_away_and_a_pacs_that_was_lost_stays_so(tiny):
     assert (before, reach.why_away(folder), reach.is_known_away(folder)) == (False, None, False)
     assert reach.is_known_away(pacs)
     assert reach.sentences == ["pacs tiny: lost"]
-
-
-def test_what_a_pacs_holds_now_is_compared_with_what_was_read(ct_series, tmp_path, tiny):
-    tiny.hold(folder := ct_series(tmp_path / "ct", n=3))
-    delivery = delivery_of(folder, "pacs:tiny")
-
-    same = seen_now(delivery, tiny.service)
-    tiny.instances.popitem()
-    other = seen_now(delivery, tiny.service)
-    tiny.instances.clear()
-    none = seen_now(delivery, tiny.service)
-
-    assert same.instances == delivery.instances != other.instances
-    assert [one.n_instances for one in (same, other, none)] == [3, 2, 0]
-    assert seen_now(delivery_of(folder, "/in"), None) is None
-
-
-def test_a_target_is_asked_for_the_series_and_for_others_of_its_study(ct_series, tmp_path, tiny):
-    folder = ct_series(tmp_path / "ct", n=2)
-    delivery = delivery_of(folder, "/in")
-    nothing = is_held(tiny.service, delivery), holds_others_of_study(tiny.service, delivery)
-    tiny.hold(folder)
-    there = is_held(tiny.service, delivery), holds_others_of_study(tiny.service, delivery)
-
-    assert (nothing, there) == ((False, False), (True, False))
-    assert is_held(None, delivery) is None
-
-
-def test_a_service_that_answers_no_queries_or_goes_away_after_a_delivery_lost_nothing(ct_series, tmp_path, tiny):
-    delivery = delivery_of(ct_series(tmp_path / "ct", n=2), "/in")
-
-    with tiny.faulty(lambda *_: Answer(501)):
-        assert is_held(tiny.service, delivery) is None
-    with tiny.faulty(every(1, 503)):
-        assert still_held(tiny.service, delivery)
-    assert not still_held(tiny.service, delivery)

@@ -1,18 +1,10 @@
 """What each target has of a delivery, also in catalogs that were made before receipts were kept."""
 
-import pytest
-
 from lidcflow.inbox.delivery import Sighting, Step
 from lidcflow.inbox.ledger import Ledger
 from tests.databases import UNMIGRATED, execute
 
 ONE, OTHER = Sighting("1.1", "1", "a", 10), Sighting("2.1", "2", "b", 10)
-
-
-@pytest.fixture
-def ledger(catalog_url):
-    with Ledger(catalog_url) as ledger:
-        yield ledger
 
 
 def seen(ledger, *sightings):

@@ -14,7 +14,7 @@ from tests.infra.compose import INFRA, document, services
 ROOT = INFRA.parent
 RUNBOOK = (ROOT / "docs/operations.md").read_text()
 SECURITY = (ROOT / "docs/security.md").read_text()
-MADE_LATER = ("infra/secrets", "infra/kubernetes/base/secrets")
+MADE_LATER = ("infra/secrets", "infra/kubernetes/base/secrets", "infra/.env", "infra/site.yaml")
 
 
 def blocks(text):

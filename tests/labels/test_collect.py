@@ -4,7 +4,6 @@ import pytest
 from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig
 from lidcflow.errors import LabelError
 from lidcflow.labels.collect import collect_nodules
-from lidcflow.labels.sources import read_source
 from lidcflow.learn.snapshot import build_snapshot
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
@@ -12,12 +11,7 @@ from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
 from tasks.labels import label_volumes, nodules_of_records
 from tests.labels.conftest import SLICES
-
-
-def write(folder, name, *rows, header="series_instance_uid,sop_instance_uid,z_mm,reader,malignancy"):
-    file = folder / name
-    file.write_text("\n".join([header, *rows]) + "\n")
-    return file
+from tests.labels.written import write
 
 
 def told(collected):
@@ -80,32 +74,6 @@ def test_a_series_that_is_not_of_lidc_is_left_out_by_that_source(record):
     found = collect_nodules([record], ["lidc"])
 
     assert "must be one of LIDC-IDRI" in found.left_out["1.2.3"]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [(None, "", "must be a file or a folder"), ("notes.txt", "nothing", "must hold readings")],
-)
-def test_a_source_without_readings_is_one_sentence(tmp_path, name, content, says):
-    source = tmp_path / (name or "nowhere")
-    if name:
-        source.write_text(content)
-
-    with pytest.raises(LabelError, match=says):
-        read_source(str(source))
-
-
-def test_files_of_any_kind_in_a_folder_are_counted_and_passed_over(tmp_path):
-    write(tmp_path, "own.csv", "1.2.3,,45,A,4")
-    (tmp_path / "page.html").write_text("<html>")
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "picture.png").write_bytes(b"\x89PNG")
-    progress = []
-
-    books = read_source(str(tmp_path), lambda done, total: progress.append((done, total)))
-
-    assert [len(book.readings) for book in books] == [1]
-    assert progress == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_a_volume_of_a_part_of_the_scan_knows_all_of_its_images(ct_folder, tmp_path):

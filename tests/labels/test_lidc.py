@@ -15,6 +15,7 @@ from lidcflow.labels.lidc import (
     LidcReading,
     LidcScan,
     Ratings,
+    count_lidc_scans,
     lidc_scan,
     lidc_scans,
     nodules_of,
@@ -31,6 +32,10 @@ def test_there_are_1018_series_of_1010_patients():
 
     assert len({scan.series_instance_uid for scan in scans}) == 1018
     assert len({scan.patient_id for scan in scans}) == 1010
+
+
+def test_the_series_are_counted_as_they_are_read():
+    assert count_lidc_scans() == len(lidc_scans())
 
 
 def test_scans_are_ordered_by_patient_then_series():

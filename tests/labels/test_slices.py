@@ -1,3 +1,4 @@
+import locale
 from collections import Counter
 from collections.abc import Iterator
 from importlib.resources import files
@@ -14,6 +15,7 @@ from lidcflow.errors import LabelError
 from lidcflow.labels.lidc import lidc_scans, nodules_of
 from lidcflow.labels.readings import MarkedSlice, Nodule, Origin, Reading
 from lidcflow.labels.slices import (
+    LEAST_OVERLAP_MM,
     LabelRow,
     NoduleSlices,
     all_label_rows,
@@ -66,6 +68,13 @@ def test_a_contour_that_ends_where_a_slab_begins_does_not_lie_in_it():
     assert labels(nodule(21.0), h_mm=1.0) == "0200"
     assert labels(nodule(21.0), h_mm=1.0 + 0.9e-6) == "0200"
     assert labels(nodule(21.0), h_mm=1.0 + 1e-5) == "0220"
+
+
+def test_an_overlap_of_a_millionth_of_a_millimetre_is_rounding():
+    thin, thicker = np.array([LEAST_OVERLAP_MM, 0.0]), np.array([2 * LEAST_OVERLAP_MM, 0.0])
+
+    assert nodule_slices(thin, [nodule(0.0)], 1.0, LabelConfig()) == []
+    assert nodule_slices(thicker, [nodule(0.0)], 1.0, LabelConfig()) == [NoduleSlices(frozenset({0}), 2)]
 
 
 def test_slices_between_two_contours_of_a_nodule_are_not_covered():
@@ -216,6 +225,21 @@ def test_the_table_has_a_line_for_each_series(tmp_path: Path):
     write_label_table([LabelRow("LIDC-IDRI-0001", "1.2.3", "0021")], file)
 
     assert file.read_bytes() == b"patient_id,series_instance_uid,labels\nLIDC-IDRI-0001,1.2.3,0021\n"
+
+
+@pytest.fixture
+def ascii_locale() -> Iterator[None]:
+    """Run in the C locale, where files are ASCII unless they are opened with an encoding."""
+    before = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, "C")
+    yield
+    locale.setlocale(locale.LC_CTYPE, before)
+
+
+def test_a_table_is_utf_8_in_any_locale(tmp_path: Path, ascii_locale: None):
+    write_label_table([("5 µm",)], tmp_path / "marks.csv", columns=("size",))
+
+    assert (tmp_path / "marks.csv").read_bytes() == b"size\n5 \xc2\xb5m\n"
 
 
 def test_a_table_that_breaks_off_leaves_the_old_one(tmp_path: Path):

@@ -1,14 +1,9 @@
-import os
-from functools import partial
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lidcflow.config import LabelConfig, PreprocessConfig
-from lidcflow.labels import sources
 from lidcflow.labels.collect import collect_nodules
 from lidcflow.labels.lidc import lidc_scan, readings_of_series
 from lidcflow.labels.slices import nodules_of_volume
@@ -18,33 +13,7 @@ from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
 from tasks.labels import label_readable
-
-SQUARE = ((4, 4), (4, 8), (8, 8), (8, 4))
-
-
-def roi(image, z_mm, points=SQUARE, inclusion="TRUE"):
-    edges = "".join(f"<edgeMap><xCoord>{x}</xCoord><yCoord>{y}</yCoord></edgeMap>\n" for x, y in points)
-    return (
-        f"<roi><imageZposition>{z_mm} </imageZposition><imageSOP_UID>{image}</imageSOP_UID>"
-        f"<inclusion>{inclusion}</inclusion>{edges}</roi>\n"
-    )
-
-
-def nodule(*rois, malignancy=4):
-    rated = f"<characteristics><malignancy>{malignancy}</malignancy></characteristics>" if malignancy else ""
-    return f"<unblindedReadNodule><noduleID>1</noduleID>{rated}{''.join(rois)}</unblindedReadNodule>\n"
-
-
-def message(*sessions, root="LidcReadMessage", uid="1.2.3"):
-    read = "".join(f"<readingSession>{session}</readingSession>\n" for session in sessions)
-    return (
-        f'<?xml version="1.0"?>\n<{root} xmlns="http://www.nih.gov"><ResponseHeader>\n'
-        f"<SeriesInstanceUid>{uid}</SeriesInstanceUid></ResponseHeader>\n{read}</{root}>"
-    )
-
-
-def write(folder: Path, name: str, text: str) -> None:
-    (folder / name).write_text(text)
+from tests.labels.readings import SQUARE, message, nodule, roi, write
 
 
 def told(collected):
@@ -62,30 +31,6 @@ def test_links_to_folders_are_followed_and_each_folder_is_read_once(tmp_path, co
     found = collected()
 
     assert (len(found.nodules["1.2.3"]), found.problems) == (1, [])
-
-
-def test_folders_that_may_not_be_listed_and_files_that_cannot_be_read_are_told(
-    tmp_path, collected, images, monkeypatch
-):
-    write(tmp_path, "a.xml", message(nodule(roi(images[2], 45.0))))
-    write(tmp_path, "b.xml", "closed")
-    (tmp_path / "closed").mkdir()
-    scandir, is_dicom = os.scandir, sources._is_dicom
-
-    def without_permission(path, *, ends, ask):
-        if str(path).endswith(ends):
-            raise PermissionError(13, "Permission denied")
-        return ask(path)
-
-    monkeypatch.setattr(os, "scandir", partial(without_permission, ends="closed", ask=scandir))
-    monkeypatch.setattr(sources, "_is_dicom", partial(without_permission, ends="b.xml", ask=is_dicom))
-    found = collected()
-
-    assert len(found.nodules["1.2.3"]) == 1
-    assert [(problem.origin.kind, str(problem.reason)) for problem in found.problems] == [
-        ("folder", "unreadable"),
-        ("file", "unreadable"),
-    ]
 
 
 def test_readers_of_the_same_place_are_one_nodule_and_others_are_not(tmp_path, collected, labels, images):

@@ -87,7 +87,7 @@ def test_an_engine_that_is_not_installed_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
 
     with pytest.raises(EngineError, match=r"pip install 'lidcflow\[openvino\]'"):
-        require_engine(TrainConfig(engine="openvino"))
+        require_engine("openvino")
 
 
 def test_what_slices_share_does_not_hide_an_error():

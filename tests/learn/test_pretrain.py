@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lidcflow.config import TrainConfig
-from lidcflow.learn.chests import PretrainingSet, make_pretraining_set
+from lidcflow.learn.chests import PretrainingSet
 from lidcflow.learn.networks import load_backbone
 from lidcflow.learn.pretrain import PretrainSettings, pretrain, pretraining_network, score_chests
 
@@ -40,12 +40,6 @@ def test_pretraining_tells_how_far_it_is(trained):
     _, stages, _ = trained
 
     assert stages == [("chests", 1, 3), ("chests", 2, 3), ("chests", 3, 3), ("steps", 1, 2), ("steps", 2, 2)]
-
-
-def test_every_nodule_slice_of_a_made_up_chest_is_labelled_by_its_mask(tmp_path):
-    chests = make_pretraining_set(tmp_path, [11])
-
-    np.testing.assert_array_equal(chests.masks[0].max(axis=(1, 2)), chests.labels[0])
 
 
 def test_held_out_chests_without_nodules_have_no_auroc():

@@ -7,7 +7,7 @@ import pytest
 from lidcflow.config import TrainConfig
 from lidcflow.config.science import BLOCKS, FinetuneConfig
 from lidcflow.learn.backbones import describe_backbone
-from lidcflow.learn.boundaries import BOUNDARIES, map_shape
+from lidcflow.learn.boundaries import map_shape
 from lidcflow.learn.networks import load_backbone, load_top
 
 SIZE = 20
@@ -31,10 +31,6 @@ def images(size):
 
 def finetuned_from(block, **settings):
     return TrainConfig(mode="finetune", finetune=FinetuneConfig(from_block=block), **settings)
-
-
-def test_every_block_that_may_be_named_has_a_boundary():
-    assert {kind: tuple(blocks) for kind, blocks in BOUNDARIES.items()} == BLOCKS
 
 
 @pytest.mark.parametrize("block", BLOCKS["compact"])

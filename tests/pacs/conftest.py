@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lidcflow.pacs import retry
 from tests.dicomweb_server import DicomwebServer, dicomweb_server
 
 
@@ -23,3 +24,8 @@ def tiny(tiny_server: DicomwebServer) -> DicomwebServer:
     tiny_server.page = 100
     tiny_server.timeout_s = 20.0
     return tiny_server
+
+
+@pytest.fixture(autouse=True)
+def short_delays(monkeypatch):
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)

@@ -1,6 +1,5 @@
 import base64
 import ssl
-import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -9,115 +8,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from pydicom.uid import generate_uid
 
 from lidcflow.config.service import PacsConfig
-from lidcflow.errors import ConfigError, PacsError, SourceError
-from lidcflow.pacs import retry
+from lidcflow.errors import ConfigError, PacsError
+from lidcflow.pacs import client
 from lidcflow.pacs.address import PacsPlace, PacsService
-from lidcflow.pacs.client import NotFound, Pacs
-from lidcflow.pacs.query import instance_uids, query_series
-from tests.dicomweb_server import Answer, cut, dicomweb_server, every, first, hanging
-
-
-@pytest.fixture(autouse=True)
-def short_delays(monkeypatch):
-    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
-
-
-def redirect(target):
-    return lambda *_: Answer(307, headers={"Location": target})
-
-
-def series_of(tiny, **settings):
-    with tiny.connect(**settings) as pacs:
-        return query_series(pacs, PacsPlace(pacs.service))
-
-
-def test_series_of_the_wanted_modality_are_found_page_by_page(ct_series, tmp_path, tiny):
-    for number in range(5):
-        tiny.hold(ct_series(tmp_path / str(number), n=1, Modality="MR" if number == 4 else "CT"))
-    tiny.page = 2
-
-    found = series_of(tiny)
-
-    assert [one.n_instances for one in found] == [1, 1, 1, 1]
-    assert len(tiny.requests) == 2
-
-
-def test_a_server_that_ignores_what_was_asked_for_is_not_asked_for_ever(ct_series, tmp_path, tiny):
-    for name in ("a", "b"):
-        tiny.hold(ct_series(tmp_path / name, n=1))
-    tiny.hold(ct_series(tmp_path / "mr", n=1, Modality="MR"))
-    everything = tiny.answer("GET", "/dicom-web/series", b"")
-
-    with tiny.faulty(lambda *_: Answer(body=everything.body, headers={"Warning": "299 more"})):
-        found = series_of(tiny)
-
-    assert len(found) == 2
-
-
-def test_the_instances_of_a_series_are_a_set_of_uids(ct_series, tmp_path, tiny):
-    tiny.hold(ct_series(tmp_path / "ct", n=3))
-    (series,) = series_of(tiny)
-
-    with tiny.connect() as pacs:
-        uids = instance_uids(pacs, series.study_instance_uid, series.series_instance_uid)
-        assert instance_uids(pacs, series.study_instance_uid, generate_uid()) == frozenset()
-
-    assert uids == set(tiny.instances)
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        every(2, 503),
-        first(2, lambda *_: Answer(500)),
-        first(1, lambda *_: Answer(429, headers={"Retry-After": "0"})),
-        first(2, cut(5, told=True)),
-        first(2, cut(5, told=False)),
-    ],
-    ids=["every second 503", "500s", "429", "cut short", "cut short unnoticed by HTTP"],
-)
-def test_what_passes_is_asked_for_again(ct_series, tmp_path, tiny, fault):
-    tiny.hold(ct_series(tmp_path / "ct", n=2))
-
-    with tiny.faulty(fault):
-        found = series_of(tiny)
-
-    assert [one.n_instances for one in found] == [2]
-
-
-@pytest.mark.parametrize(
-    ("fault", "error", "sentence"),
-    [
-        (every(1, 503), PacsError, "pacs tiny: the PACS must answer, got status 503; check the network"),
-        (cut(5, told=True), PacsError, "got an answer that broke off"),
-        (cut(5, told=False), PacsError, "got JSON that is cut short"),
-        (every(1, 401), PacsError, "must grant access, got status 401; set PACS_NAME_USER"),
-        (every(1, 404), NotFound, "must hold what is asked for, got status 404; check its URL"),
-        (every(1, 400), SourceError, "must be a DICOMweb service, got status 400"),
-        (lambda *_: Answer(body=b"<html>", content_type="text/html"), SourceError, "an answer that is no JSON"),
-        (lambda *_: Answer(body=b'{"a": 1}'), SourceError, "must answer in the DICOM JSON model"),
-        (redirect("http://elsewhere.invalid/"), SourceError, "must answer by itself, got a redirect elsewhere"),
-        (redirect("/dicom-web/series"), PacsError, "redirects without end"),
-    ],
-)
-def test_a_service_that_fails_is_told_in_one_sentence(tiny, fault, error, sentence):
-    with tiny.faulty(fault), pytest.raises(error, match=sentence):
-        series_of(tiny, retries=1)
-
-
-def test_an_answer_that_takes_too_long_is_asked_for_again(ct_series, tmp_path, tiny):
-    tiny.hold(ct_series(tmp_path / "ct", n=2))
-
-    with tiny.faulty(first(1, hanging(2))):
-        assert len(series_of(tiny, timeout_s=1)) == 1
-
-
-def test_a_service_that_hangs_is_told_in_one_sentence(tiny):
-    with tiny.faulty(hanging(1)), pytest.raises(PacsError, match=r"the PACS must answer, got nothing for 0\.1 s"):
-        series_of(tiny, timeout_s=0.1, retries=1)
+from lidcflow.pacs.client import Pacs
+from lidcflow.pacs.query import query_series
+from tests.dicomweb_server import Answer, dicomweb_server, every, first
+from tests.pacs.asking import redirect, series_of
 
 
 def test_a_redirect_within_the_service_is_followed(ct_series, tmp_path, tiny):
@@ -133,17 +32,6 @@ def test_a_pacs_that_is_not_there_is_told_in_one_sentence():
         pytest.raises(PacsError, match=r"pacs http://127.0.0.1:9/dicom-web: .* got no connection"),
     ):
         query_series(pacs, PacsPlace(pacs.service))
-
-
-def test_delays_grow_and_what_the_service_asks_for_is_kept_to(monkeypatch):
-    waited = []
-    monkeypatch.setattr(time, "sleep", waited.append)
-    patient = retry.FailureCount(PacsService("", PacsConfig(url="http://pacs", retries=4)))
-
-    for wait_s in (0.0, 0.0, 7.0, 1e6):
-        patient.wait(retry.Passing("status 503", wait_s))
-
-    assert waited == [0.01, 0.02, 7.0, 30.0]
 
 
 def test_user_and_password_come_from_the_environment(tiny, monkeypatch):
@@ -222,3 +110,18 @@ def test_a_service_that_no_one_vouches_for_is_told_at_once(secure):
 def test_a_client_without_a_certificate_is_told(secure, certificate):
     with pytest.raises(PacsError, match="must know this client's certificate, got a refusal; set client_cert"):
         series_of(secure, ca_bundle=certificate)
+
+
+@pytest.mark.parametrize("values", [b"[]", b"{}", b"0", b'""'])
+def test_json_of_more_values_than_any_answer_has_is_refused_before_it_is_parsed(tiny, values, monkeypatch):
+    monkeypatch.setattr(client, "BYTES_PER_VALUE", 128)
+    body = b"[" + b",".join([values] * 2**20) + b"]"
+
+    with tiny.faulty(lambda *_: Answer(body=body)), pytest.raises(PacsError, match="JSON of more values than any"):
+        series_of(tiny)
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000, b"\xff\xfe"])
+def test_json_that_is_nested_or_numbered_without_end_is_damaged(tiny, body):
+    with tiny.faulty(lambda *_: Answer(body=body)), pytest.raises(PacsError, match="cut short or damaged"):
+        series_of(tiny, retries=0)

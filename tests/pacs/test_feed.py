@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import date
 
@@ -6,7 +7,7 @@ import pytest
 
 from lidcflow.errors import PacsError
 from lidcflow.pacs.feed import Position, read_feed
-from tests.dicomweb_server import every
+from tests.dicomweb_server import JSON, Answer, every
 
 TODAY = date(2026, 1, 10)
 
@@ -103,3 +104,30 @@ def test_a_position_survives_as_json():
 def test_a_pacs_that_is_away_moves_no_position(tiny):
     with tiny.faulty(every(1, 503)), tiny.connect(retries=0) as connection, pytest.raises(PacsError):
         read_feed(connection, Position(), TODAY)
+
+
+def test_a_feed_without_end_is_read_on_in_the_next_round(tiny, monkeypatch):
+    monkeypatch.setattr("lidcflow.pacs.feed.MOST_PAGES", 5)
+    numbers = iter(range(1, 10**6))
+
+    def more(asked, answer):
+        if "changes" not in asked:
+            return answer
+        return Answer(body=json.dumps({"Changes": [], "Done": False, "Last": next(numbers)}).encode())
+
+    with tiny.faulty(more), tiny.connect(changes=f"{tiny.url}/changes") as pacs:
+        changes, reached = read_feed(pacs, Position(), None)
+
+    assert (changes, reached.sequence) == ([], 6)
+
+
+@pytest.mark.parametrize("last", ["1e9", "-1", "9" * 30, '"7"', "null"])
+def test_a_feed_whose_number_is_none_is_told(tiny, last):
+    page = Answer(body=f'{{"Last": {last}}}'.encode(), content_type=JSON)
+
+    with (
+        tiny.faulty(lambda *_: page),
+        tiny.connect(changes=f"{tiny.url}/changes") as pacs,
+        pytest.raises(Exception, match="changes must be Orthanc's feed"),
+    ):
+        read_feed(pacs, Position(), None)

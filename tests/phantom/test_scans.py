@@ -1,39 +1,17 @@
 """Phantoms: real geometry and readings, voxels made here, marked as synthetic."""
 
 from dataclasses import replace
-from io import BytesIO
 
 import numpy as np
 import pytest
 from pydicom import dcmread
 
 from lidcflow.errors import ResourceError, SourceError
-from lidcflow.labels.lidc import Contour, LidcNodule, LidcReading, Ratings, lidc_scans, nodules_of
+from lidcflow.labels.lidc import nodules_of
 from lidcflow.phantom import check_space, choose_scans, is_current, series_folder, write_phantom
-from lidcflow.phantom.anatomy import lung_distance
-from lidcflow.phantom.chest import random_chest, random_frame
-from lidcflow.phantom.contours import consensus_outline, mean_ratings
-from lidcflow.phantom.dicom_files import derived_uid, instance_number, series_dataset, slice_bytes, stored_values
-from lidcflow.phantom.fit import fit_chest
-from lidcflow.phantom.grid import Enlarger, Grid
-from lidcflow.phantom.patient import build_phantom, random_header
-from lidcflow.phantom.scene import generator
+from lidcflow.phantom.grid import Grid
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
-
-RATINGS = Ratings(5, 1, 6, 4, 5, 1, 1, 5, 3)
-GRID = Grid(64, 1.0)
-
-
-@pytest.fixture(scope="module")
-def scan():
-    """Give the series of LIDC-IDRI-0001: one large nodule, four readers."""
-    return lidc_scans()[0]
-
-
-@pytest.fixture(scope="module")
-def phantom(scan):
-    return build_phantom(scan, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +26,6 @@ def short_scan(scan):
 def written(short_scan, tmp_path_factory):
     folder = tmp_path_factory.mktemp("phantom")
     return folder, write_phantom(short_scan, folder, seed=7)
-
-
-def square(z_mm, first, last, inclusion=True):
-    """Outline of a square from pixel `first` to pixel `last` of both axes."""
-    return Contour(z_mm, inclusion, np.array([[first, first], [first, last], [last, last], [last, first]]))
 
 
 def bytes_of(folder):
@@ -110,28 +83,6 @@ def test_the_index_finds_a_phantom_usable_and_synthetic(written, short_scan):
     assert verdict.usable
     assert verdict.series.synthetic
     assert verdict.series.series_instance_uid == short_scan.series_instance_uid
-
-
-def test_series_differ_in_syntax_padding_order_and_protocol(scan):
-    headers = [random_header(generator(seed), scan, seed) for seed in range(40)]
-
-    assert {header.implicit for header in headers} == {header.padded for header in headers} == {True, False}
-    assert {header.protocol.kernel.name for header in headers} == {"SOFT", "STANDARD", "LUNG"}
-    assert {instance_number(header, 0) for header in headers} == {1, len(scan.slice_z_mm)}
-
-
-@pytest.mark.parametrize("implicit", [True, False])
-def test_stored_values_survive_in_either_syntax(scan, implicit):
-    header = replace(random_header(generator(0), scan, 0), implicit=implicit, padded=True, matrix=8)
-    hu = np.full((8, 8), -1000.4, np.float32)
-    hu[4, 4] = 5000.0
-
-    image = dcmread(BytesIO(slice_bytes(series_dataset(header), header, 2, stored_values(hu, header))))
-
-    assert image.file_meta.TransferSyntaxUID.is_implicit_VR == implicit
-    assert image.pixel_array[4, 4] == 3071 + 1024
-    assert image.pixel_array[4, 3] == 24
-    assert image.pixel_array[0, 0] == image.PixelPaddingValue == -2000
 
 
 def test_a_series_that_is_there_is_left_alone(written, short_scan):
@@ -220,12 +171,6 @@ def test_nodules_are_brighter_than_what_is_around_them(phantom, scan):
     assert np.median(area[patch.inside_mm < -3.0]) < -600
 
 
-def test_nodules_lie_in_the_modelled_lung(phantom):
-    for lesion in phantom.scene.lesions:
-        x, y, depth_mm = (np.array([value]) for value in lesion.outline.centre_mm)
-        assert lung_distance(phantom.scene.chest, x, y, depth_mm) < 0
-
-
 def test_a_phantom_looks_like_a_chest(phantom, scan):
     hu = phantom.slice_hu(len(scan.slice_z_mm) // 3)
 
@@ -234,77 +179,3 @@ def test_a_phantom_looks_like_a_chest(phantom, scan):
     assert 0.08 < soft < 0.5
     assert 0.004 < bone < 0.08
     assert -910 < np.median(hu[(hu > -950) & (hu < -750)]) < -820
-
-
-def test_a_chest_is_pushed_out_to_a_nodule_beside_the_lung():
-    rng = generator(5)
-    chest = random_chest(rng, random_frame(rng, 350.0, 300.0), contrast_used=False)
-    wall = type("Spot", (), {"centre_mm": (chest.frame.half_width_mm + 6.0, 20.0, 150.0), "radius_mm": 4.0})
-
-    fitted = fit_chest(rng, replace(chest, warp_size_mm=0.0), [wall()], 350.0, 300.0)
-
-    assert lung_distance(fitted, *(np.array([value]) for value in wall.centre_mm)) < 0
-
-
-def test_the_consensus_is_the_mean_of_the_readers(scan):
-    z_mm = float(scan.slice_z_mm[0])
-    narrow, wide = (LidcReading(1, RATINGS, (square(z_mm, low, high),)) for low, high in ((24, 36), (20, 40)))
-
-    outline = consensus_outline(LidcNodule((narrow, wide)), scan, GRID)
-
-    inside = outline.patch(GRID, 0.0).inside_mm > 0
-    assert 14 <= inside.any(axis=1).sum() <= 18
-    assert outline.centre_mm == pytest.approx((-1.5, -1.5, 0.0), abs=0.6)
-
-
-def test_a_hole_stays_free(scan):
-    z_mm = float(scan.slice_z_mm[0])
-    reading = LidcReading(1, RATINGS, (square(z_mm, 26, 34, inclusion=False), square(z_mm, 20, 40)))
-
-    patch = consensus_outline(LidcNodule((reading,)), scan, GRID).patch(GRID, 0.0)
-
-    assert patch.inside_mm[30 - patch.row, 30 - patch.column] < 0
-    assert patch.inside_mm[23 - patch.row, 30 - patch.column] > 0
-
-
-def test_a_nodule_of_one_pixel_is_still_drawn(scan):
-    reading = LidcReading(1, RATINGS, (Contour(float(scan.slice_z_mm[0]), True, np.array([[30, 31]])),))
-
-    outline = consensus_outline(LidcNodule((reading,)), scan, GRID)
-
-    assert outline.patch(GRID, 0.0).inside_mm.max() > -0.5
-    assert outline.centre_mm == pytest.approx((-0.5, -1.5, 0.0), abs=0.6)
-
-
-def test_a_slice_that_one_reader_of_four_marked_is_fainter(scan):
-    here, there = (float(z_mm) for z_mm in scan.slice_z_mm[:2])
-    both = LidcReading(1, RATINGS, (square(here, 20, 40), square(there, 20, 40)))
-    readings = (both, *(LidcReading(n, RATINGS, (square(here, 20, 40),)) for n in (2, 3, 4)))
-
-    outline = consensus_outline(LidcNodule(readings), scan, GRID)
-
-    assert outline.patch(GRID, 0.0).opacity == 1.0
-    assert outline.patch(GRID, here - there).opacity < 0.8
-    assert outline.patch(GRID, 99.0) is None
-
-
-def test_ratings_are_averaged_and_calcification_is_one_that_a_reader_named():
-    readings = tuple(LidcReading(n, replace(RATINGS, subtlety=n, calcification=c), ()) for n, c in ((2, 3), (4, 6)))
-
-    ratings = mean_ratings(LidcNodule(readings))
-
-    assert ratings.subtlety == 3.0
-    assert ratings.calcification == 3
-
-
-def test_fields_are_enlarged_linearly():
-    enlarge = Enlarger(Grid(13, 1.0), step_mm=3.0)
-    ramp = np.broadcast_to(enlarge.lines_mm.astype(np.float32), (len(enlarge.lines_mm),) * 2)
-
-    np.testing.assert_allclose(enlarge(ramp)[4], Grid(13, 1.0).lines_mm(), atol=1e-5)
-
-
-def test_derived_uids_are_valid_and_depend_on_every_part():
-    assert derived_uid("a", 1) == derived_uid("a", 1)
-    assert derived_uid("a", 1) != derived_uid("a1")
-    assert len(derived_uid("a")) <= 64

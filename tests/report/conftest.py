@@ -1,5 +1,6 @@
 """A small study for the tests of reading: eight slices of 10 mm, two source images in each."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from lidcflow.config import InferConfig, PreprocessConfig
 from lidcflow.nodules.finding import Finding
 from lidcflow.release.facts import ReleaseFacts
+from lidcflow.report.page import DATA
 from lidcflow.report.rank import recommend
 from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.store.record import VolumeRecord
@@ -150,3 +152,16 @@ def hu() -> np.ndarray:
     for k in range(8):
         volume[:, k, k + 4, 4:12] = 100
     return volume
+
+
+@pytest.fixture
+def put(tmp_path):
+    """Write a recommendation as the report of the study 1.2.<number>."""
+
+    def write(number, text):
+        folder = tmp_path / f"1.2.{number}" / "1.2.840.2"
+        folder.mkdir(parents=True)
+        (folder / DATA).write_text(text)
+        os.utime(folder / DATA, (1e9 + number, 1e9 + number))
+
+    return write

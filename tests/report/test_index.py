@@ -1,30 +1,16 @@
 """The index of many reports."""
 
-import os
 from datetime import UTC, date, datetime
 
 import pytest
 
 from lidcflow.report import index as module
-from lidcflow.report.folder import ReportKey, report_keys
+from lidcflow.report.folder import ReportKey
 from lidcflow.report.index import Filter, ReportEntry, ReportIndex, count_verdicts, page_of, releases_of
 from lidcflow.report.page import DATA
 from lidcflow.report.rank import not_evaluated
 
 MANY = 2000
-
-
-@pytest.fixture
-def put(tmp_path):
-    """Write a recommendation as the report of the study 1.2.<number>."""
-
-    def write(number, text):
-        folder = tmp_path / f"1.2.{number}" / "1.2.840.2"
-        folder.mkdir(parents=True)
-        (folder / DATA).write_text(text)
-        os.utime(folder / DATA, (1e9 + number, 1e9 + number))
-
-    return write
 
 
 def test_two_thousand_reports_are_read_once(put, study, release, tmp_path, monkeypatch):
@@ -65,18 +51,6 @@ def test_damaged_and_foreign_reports_are_listed_as_unreadable(put, study, tmp_pa
     put(2, study().to_json().replace('"1.2.840.2"', '"1.2.840.3"'))
 
     assert [(entry.verdict, entry.glance) for entry in ReportIndex(tmp_path).entries()] == [("unreadable", None)] * 2
-
-
-def test_folders_with_other_names_and_files_are_no_reports(put, study, tmp_path):
-    put(1, study().to_json())
-    for name in ("releases/lidcflow-v1", "unknown-study/1.2.5", "1.2.6/a", ".hidden/1.2"):
-        (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "1.2.7").write_text("")
-
-    keys = set(report_keys(tmp_path))
-
-    assert keys == {ReportKey("1.2.1", "1.2.840.2"), ReportKey("unknown-study", "1.2.5")}
-    assert len(ReportIndex(tmp_path).entries()) == 1
 
 
 def test_readings_of_a_release_are_counted_by_verdict(put, study, tmp_path):

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lidcflow.config import InferConfig
+from lidcflow.config import InferConfig, PreprocessConfig
 from lidcflow.dicom.orientation import PatientAxes
 from lidcflow.errors import ReleaseError
 from lidcflow.pixels.noticed import PixelFaults
-from lidcflow.report.rank import not_evaluated, recommend
+from lidcflow.report.rank import not_evaluated, recommend, without_blank
+from lidcflow.report.recommendation import Reason, SeriesWarning, VolumeFacts
 from lidcflow.store.record import StoredSlice
 
 
@@ -41,6 +42,48 @@ def test_ranges_beyond_the_most_are_cut_and_counted(study):
 
     assert [one.first_slice for one in answer.ranges] == [3, 7]
     assert answer.ranges_left_out == 2
+
+
+def test_an_answer_is_that_of_a_series_and_a_release(make_record, release, rows):
+    warning = SeriesWarning(code="unlike-training-kernel", sentence="kernel must be SOFT, got SHARP")
+
+    answer = recommend(rows(*[0.9] * 8), make_record(synthetic=True), release, InferConfig(), [warning])
+
+    assert (answer.study_instance_uid, answer.series_instance_uid, answer.synthetic) == ("1.2.840.1", "1.2.840.2", True)
+    assert (answer.release, answer.warnings, answer.ranges_left_out) == (release, (warning,), 0)
+
+
+def test_an_answer_describes_its_volume(study):
+    volume = study(columns=256, column_spacing_mm=1.4, slice_spacing_mm=5.00004, flags=("gap",)).volume
+
+    assert volume == VolumeFacts(
+        slices=8,
+        z_top_mm=0.0,
+        z_bottom_mm=-80.0,
+        slice_height_mm=10.0,
+        source_slices=16,
+        slice_spacing_mm=5.0,
+        rows=512,
+        columns=256,
+        row_spacing_mm=0.7,
+        column_spacing_mm=1.4,
+        acquisition={"manufacturer": "ACME", "kernel": "SOFT", "kvp": 120.0, "contrast": None},
+        flags=("gap",),
+        preprocess_digest=PreprocessConfig().digest,
+        volume_digest="ab" * 32,
+    )
+
+
+def test_positions_are_rounded_to_a_tenth_of_a_micrometre(study):
+    second = study(edges_mm=-np.arange(9) / 3).slices[1]
+
+    assert (second.z_top_mm, second.z_mm, second.z_bottom_mm) == (-0.3333, -0.5, -0.6667)
+
+
+def test_a_slice_lies_between_its_edges_and_in_its_sector(study):
+    last = study().slices[-1]
+
+    assert (last.sector, last.z_top_mm, last.z_mm, last.z_bottom_mm) == (2, -70.0, -75.0, -80.0)
 
 
 def test_a_range_lies_between_the_edges_of_its_slices(study):
@@ -105,12 +148,40 @@ def test_probabilities_of_another_precision_are_taken(make_record, release, rows
     assert recommend(probabilities, make_record(), release, InferConfig()).ranges[0].nodule_at_peak == 1.0
 
 
+def test_sums_within_a_thousandth_of_1_are_taken_and_no_probability_exceeds_1(make_record, release):
+    probabilities = np.array([[0.0, 0.5, 0.5009], [0.0, 1.0009, 0.0], *[[1.0009, 0.0, 0.0]] * 6])
+
+    first, second, *_, last = recommend(probabilities, make_record(), release, InferConfig()).slices
+
+    assert (first.probabilities.nodule, second.probabilities.benign, last.probabilities.non_nodule) == (1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match=r"must sum to 1, got a sum 0\.0011 away from it"):
+        recommend(np.add(probabilities, [0.0002, 0.0, 0.0]), make_record(), release, InferConfig())
+
+
+def test_no_weight_of_an_image_exceeds_1(make_record, release, rows):
+    slabs = make_record().sources
+    rounded = tuple((slab[0]._replace(weight=1.0 + 1e-9),) for slab in slabs)
+
+    answer = recommend(rows(*[0.9] * 8), make_record(sources=rounded), release, InferConfig())
+
+    assert {image.weight for one in answer.slices for image in one.source_images} == {1.0}
+
+
+def test_sums_of_single_precision_are_ranked_in_double_precision(make_record, release):
+    # The second sum is 2**-26 below 0.75: in single precision it would be equal, and the more malignant come first.
+    close = [[0.25, 0.75, 0.0], [0.25, 0.5, 0.25 - 2**-26], *[[1.0, 0.0, 0.0]] * 6]
+
+    answer = recommend(np.array(close, dtype=np.float32), make_record(), release, InferConfig())
+
+    assert [one.rank for one in answer.slices[:2]] == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("probabilities", "complaint"),
     [
         (np.full((7, 3), 1 / 3), r"shape must be \(8, 3\), got \(7, 3\)"),
-        (np.full((8, 3), np.nan), "must be finite"),
-        (np.tile([1.5, -0.5, 0.0], (8, 1)), "not negative"),
+        (np.full((8, 3), np.nan), "^probabilities: must be finite and not negative$"),
+        (np.tile([1.5, -0.5, 0.0], (8, 1)), "^probabilities: must be finite and not negative$"),
         (np.full((8, 3), 0.5), "must sum to 1, got a sum 0.5 away"),
     ],
 )
@@ -120,14 +191,23 @@ def test_what_is_no_distribution_is_refused(make_record, release, probabilities,
 
 
 def test_a_volume_of_another_preprocessing_is_refused(study):
-    with pytest.raises(ReleaseError, match=r"series 1\.2\.840\.2: preprocessing must be that of release 3"):
+    digest = PreprocessConfig().digest[:12]
+
+    with pytest.raises(ReleaseError, match=rf"series 1\.2\.840\.2: .* that of release 3 \({digest}\), got 0{{12}};"):
         study(config_digest="0" * 64)
 
 
 def test_a_series_that_could_not_be_read_gets_its_reason(release):
-    answer = not_evaluated("1.2.840.2", None, "missing-slices", "slices must be there, got a gap", release)
+    answer = not_evaluated("1.2.840.2", "1.2.840.1", "missing-slices", "slices must be there, got a gap", release)
 
-    assert (answer.verdict, answer.reason.code, answer.slices) == ("not-evaluated", "missing-slices", ())
+    assert (answer.verdict, answer.slices, answer.synthetic) == ("not-evaluated", (), False)
+    assert answer.reason == Reason(code="missing-slices", sentence="slices must be there, got a gap")
+    assert (answer.study_instance_uid, answer.series_instance_uid) == ("1.2.840.1", "1.2.840.2")
+    assert answer.release == release
+
+
+def test_a_synthetic_series_that_could_not_be_read_stays_synthetic(release):
+    assert not_evaluated("1.2.840.2", None, "tilted", "must not be tilted", release, synthetic=True).synthetic
 
 
 @given(nodule=st.lists(st.floats(0, 1), min_size=8, max_size=8))
@@ -171,6 +251,13 @@ def test_a_blank_slice_is_in_no_range_however_high_its_probability(make_record, 
     assert (answer.slices[3].rank, answer.slices[3].probabilities.nodule) == (8, 0.0)
 
 
+def test_a_blank_slice_is_certainly_no_nodule():
+    probabilities = np.array([[0.25, 0.5, 0.25], [0.25, 0.5, 0.25]])
+
+    assert without_blank(probabilities, [1]).tolist() == [[0.25, 0.5, 0.25], [1.0, 0.0, 0.0]]
+    assert probabilities[1].tolist() == [0.25, 0.5, 0.25]
+
+
 def test_a_threshold_of_zero_takes_no_blank_slice(make_record, release, rows):
     low = release.model_copy(update={"threshold_nodule": 0.0})
 
@@ -195,6 +282,15 @@ def test_a_range_names_no_image_that_shows_nothing(make_record, release, rows):
 
     assert [image.instance_number for image in found.source_images] == [4, 6]
     assert [image.instance_number for image in found.peak_source_images] == [4, 6]
+
+
+def test_a_blank_slice_names_the_images_that_show_nothing(make_record, release, rows):
+    record = blank(make_record, (3,), images=(6, 7, 8))
+
+    slices = recommend(rows(*[0.0] * 8), record, release, InferConfig()).slices
+
+    assert [image.instance_number for image in slices[2].source_images] == [4, 5]
+    assert [image.instance_number for image in slices[3].source_images] == [6, 7, 8]
 
 
 def test_a_sound_slice_says_nothing_of_being_blank(study):

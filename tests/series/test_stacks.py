@@ -2,23 +2,7 @@ import numpy as np
 import pytest
 
 from lidcflow.series.stacks import are_gaps, is_stack, is_whole, lie_in_each_other
-from lidcflow.series.strays import without_stray
-
-
-def steps(*distances_mm):
-    return -np.cumsum([0.0, *distances_mm])
-
-
-GAPS = {
-    "every fourth slice missing": [1, 1, 2] * 8,
-    "every third slice missing": [1, 2] * 12,
-    "every third slice missing, from a gap on": [2, 1] * 12,
-    "two of five slices missing": [1, 2, 2] * 8,
-    "every other slice of the lower half missing": [1] * 12 + [2] * 13,
-    "every other slice of nearly all missing": [1] * 5 + [2] * 30,
-    "the second slice missing": [2, *[1] * 20],
-    "the last but one missing": [*[1] * 20, 2],
-}
+from tests.series.stacks import GAPS, steps
 
 
 @pytest.mark.parametrize("distances_mm", GAPS.values(), ids=GAPS)
@@ -43,22 +27,6 @@ NO_GAPS = {
 def test_spacing_that_varies_a_little_has_no_gaps(distances_mm):
     assert not are_gaps(np.array(distances_mm, np.float64)).any()
     assert is_whole(steps(*distances_mm))
-
-
-def test_a_slice_far_beyond_the_end_is_a_stray():
-    assert without_stray(steps(*[2.0] * 20, 38.0)) == [*range(21)]
-    assert without_stray(steps(38.0, *[2.0] * 20)) == [*range(1, 22)]
-
-
-def test_a_slice_between_two_that_are_a_step_apart_is_a_stray():
-    assert without_stray(steps(2.0, 2.0, 0.7, 1.3, 2.0, 2.0)) == [0, 1, 2, 4, 5, 6]
-
-
-@pytest.mark.parametrize(
-    "distances_mm", [[2.0] * 10, [2.0] * 10 + [4.0], [2.0] * 6 + [38.0, 2.0], GAPS["every third slice missing"]]
-)
-def test_slices_that_fit_are_kept(distances_mm):
-    assert without_stray(steps(*distances_mm)) == [*range(len(distances_mm) + 1)]
 
 
 def test_stacks_that_interleave_lie_in_each_other():

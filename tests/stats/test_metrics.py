@@ -89,8 +89,17 @@ def test_confusion_has_true_classes_in_rows():
     assert counts.tolist() == [[0, 0, 1], [0, 0, 0], [0, 0, 1]]
 
 
+def test_confusion_has_all_three_classes_where_one_alone_is_there():
+    assert confusion(np.eye(3)[[0, 0]], np.array([0, 0])).tolist() == [[2, 0, 0], [0, 0, 0], [0, 0, 0]]
+
+
 def test_the_highest_slices_come_first_and_the_upper_of_equal_ones():
     assert highest_slices(np.array([0.1, 0.5, 0.9, 0.5]), 3).tolist() == [2, 1, 3]
+
+
+def test_the_upper_of_many_equal_slices_is_reviewed_first():
+    # Slices 1, 3, 5 and so on to 65 are equal.
+    assert highest_slices(np.tile([0.5, 0.9], 33), 4).tolist() == [1, 3, 5, 7]
 
 
 def test_a_nodule_is_found_when_one_of_its_slices_is_reviewed():
@@ -130,6 +139,13 @@ def test_a_pooled_figure_of_all_patients_is_the_figure_of_all_rows():
     keys = [f"patient {number % 7}" for number in range(300)]
 
     assert pooled(brier)(by_patient(keys, PROBABILITIES, LABELS)) == pytest.approx(brier(PROBABILITIES, LABELS))
+
+
+def test_patients_of_different_columns_are_not_pooled():
+    score, labels = np.array([0.9]), np.array([1])
+
+    with pytest.raises(ValueError, match="shorter"):
+        pooled(slice_auroc)([(score, labels), (score,)])
 
 
 @given(st.lists(st.floats(0, 1), min_size=5, max_size=40), st.integers(0, 100))

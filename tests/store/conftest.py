@@ -59,3 +59,8 @@ def _objects(objects) -> dict[str, bytes]:
     bucket, prefix = bucket_of(URL, objects.access), URL.removeprefix("s3://bucket/")
     keys = [found["path"] for found in bucket.list(prefix).collect()]
     return {key.removeprefix(f"{prefix}/"): bytes(bucket.get(key).bytes()) for key in keys}
+
+
+@pytest.fixture
+def bucket(objects):
+    return bucket_of(URL, objects.access)

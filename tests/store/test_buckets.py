@@ -4,11 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lidcflow.config import Config
 from lidcflow.errors import ResourceError, StoreError
-from lidcflow.objects import bucket_of
 from lidcflow.store import buckets
-from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeStore
 from tests.object_storage import every
 from tests.store.examples import FEATURES, SMALL, URL
@@ -17,11 +14,6 @@ from tests.store.examples import FEATURES, SMALL, URL
 @pytest.fixture
 def store(bucket_store):
     return bucket_store
-
-
-@pytest.fixture
-def bucket(objects):
-    return bucket_of(URL, objects.access)
 
 
 def test_the_marker_is_written_last_and_goes_first(store, series, volume, objects):
@@ -211,12 +203,3 @@ def test_a_writer_that_others_never_let_finish_gives_up_in_one_sentence(
         store.write(series, volume)
 
     assert store.series_uids() == []
-
-
-def test_a_configuration_names_a_bucket(objects, series, volume):
-    config = Config(store=URL, inbox_store="s3://bucket/inbox", preprocess=SMALL, access=objects.access)
-
-    VolumeStore.of(config, create=True).write(series, volume)
-
-    assert VolumeStore.of(config).series_uids() == ["1.2.3"]
-    assert not is_store(config.inbox_store_root, config.access)

@@ -1,7 +1,5 @@
 """What is read of many volumes: in short, a few ahead, and not one by one."""
 
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +7,7 @@ import numpy as np
 import pytest
 
 from lidcflow.errors import StoreError
-from lidcflow.store import volumes
-from lidcflow.store.parallel import AtOnce, side_by_side
+from lidcflow.store import volume_facts
 from lidcflow.store.summary import VolumeSummary
 from tests.store.examples import FEATURES
 
@@ -48,7 +45,7 @@ def test_a_summary_that_is_not_there_is_one_sentence(filled):
 def test_many_volumes_are_listed_once_and_their_markers_not_asked_for(
     bucket_store, series, volume, objects, monkeypatch
 ):
-    monkeypatch.setattr(volumes, "LISTED_FROM", len(UIDS))
+    monkeypatch.setattr(volume_facts, "LISTED_FROM", len(UIDS))
     for uid in UIDS:
         bucket_store.write(replace(series, series_instance_uid=uid), volume)
     objects.requests.clear()
@@ -77,29 +74,3 @@ def test_features_of_many_series_come_in_order_with_none_where_there_are_none(fi
 
     assert found[0] is None
     np.testing.assert_array_equal(found[1], FEATURES[2:4])
-
-
-def test_no_more_is_read_ahead_than_the_readers_hold():
-    begun = []
-
-    found = side_by_side(lambda item: begun.append(item) or item, range(1000), AtOnce(readers=2, page=5))
-    first = next(found)
-    time.sleep(0.1)
-
-    assert first == 0
-    assert len(begun) <= 25
-    found.close()
-
-
-def test_things_are_read_side_by_side():
-    together = threading.Barrier(3, timeout=10)
-
-    assert list(side_by_side(lambda _: together.wait() >= 0, range(3), AtOnce(readers=3))) == [True] * 3
-
-
-def test_an_error_is_raised_in_the_place_of_its_item():
-    found = side_by_side(lambda item: 1 // item, [1, 1, 0], AtOnce(readers=2))
-
-    assert (next(found), next(found)) == (1, 1)
-    with pytest.raises(ZeroDivisionError):
-        next(found)

@@ -3,7 +3,7 @@
 import pytest
 
 from lidcflow.config import Config
-from lidcflow.errors import ResourceError, TrackingUnavailable
+from lidcflow.errors import ResourceError
 from lidcflow.release.record import BackbonePin
 from lidcflow.stats.estimate import ClassCounts
 from tasks.sector import (
@@ -19,7 +19,6 @@ from tasks.sector import (
     training_lock,
 )
 from tasks.snapshot import TrainingPlan
-from tasks.tracking.retry import call_until_available
 
 JOB = SectorJob(sector_num=2, sector=1)
 
@@ -73,29 +72,3 @@ def test_what_is_kept_is_told_by_its_number_and_gone_when_it_is_forgotten(plan):
     forget(plan)
     assert kept_run(plan) is None
     assert not training_folder(plan).exists()
-
-
-def test_work_is_tried_again_until_the_server_is_back(monkeypatch):
-    answers = iter([TrackingUnavailable("away"), TrackingUnavailable("away"), 7])
-    delays_s = []
-    monkeypatch.setattr("time.sleep", delays_s.append)
-
-    def attempt():
-        if isinstance(answer := next(answers), Exception):
-            raise answer
-        return answer
-
-    assert call_until_available(attempt, 60, kept="nothing") == 7
-    assert delays_s == [1, 2]
-
-
-def test_a_server_that_stays_away_ends_it_with_what_is_kept(monkeypatch):
-    delays_s = []
-    monkeypatch.setattr("time.sleep", delays_s.append)
-
-    def attempt():
-        raise TrackingUnavailable("tracking: must answer")
-
-    with pytest.raises(TrackingUnavailable, match=r"^tracking: must answer; all of it is kept$"):
-        call_until_available(attempt, 10, kept="all of it is kept")
-    assert delays_s == [1, 2, 4, 3]

@@ -1,15 +1,19 @@
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from skimage.transform import downscale_local_mean, resize_local_mean
 
-from lidcflow.config import PreprocessConfig
+from lidcflow.config import Access, PreprocessConfig
 from lidcflow.errors import SeriesRefused
 from lidcflow.pixels.decode import hounsfield_slice
+from lidcflow.pixels.noticed import PixelFaults
+from lidcflow.pixels.open import slice_opener
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
-from lidcflow.volume.reduce import reduce_series
+from lidcflow.volume import reduce
+from lidcflow.volume.reduce import SlabSource, reduce_series, require_content
 from lidcflow.volume.resample import slab_weights
 
 SMALL = PreprocessConfig(size=16, slices=8)
@@ -29,7 +33,7 @@ def test_channels_are_the_mean_and_the_maximum_of_the_voxels_in_a_cell(ct_series
 
     volume = reduce_series(usable(ct_series(tmp_path, n=16, hu=hu)), SMALL)
 
-    assert volume.hu.shape == (2, 8, 16, 16)
+    assert (volume.hu.shape, volume.hu.dtype) == ((2, 8, 16, 16), np.int16)
     np.testing.assert_allclose(volume.hu[0], downscale_local_mean(hu.astype(float), (2, 2, 2)), atol=0.51)
     np.testing.assert_array_equal(volume.hu[1], hu.reshape(8, 2, 16, 2, 16, 2).max(axis=(1, 3, 5)))
 
@@ -228,10 +232,14 @@ def test_the_lungs_of_a_whole_body_are_found_within_a_few_millimetres(ct_series,
 def test_a_whole_body_without_lungs_is_refused(ct_series, tmp_path):
     series = usable(ct_series(tmp_path, n=40, spacing_mm=25.0, hu=40), z_range="lung")
 
-    with pytest.raises(SeriesRefused, match="a scan of 1000 mm must show lungs, got none") as refused:
+    with pytest.raises(SeriesRefused) as refused:
         reduce_series(series, PreprocessConfig(size=16, slices=8, z_range="lung"))
 
     assert refused.value.reason == "whole-body"
+    assert refused.value.sentence == (
+        f"series {series.series_instance_uid}: a scan of 1000 mm must show lungs, got none; "
+        "choose the series that shows the chest"
+    )
 
 
 def test_lungs_are_looked_for_in_slabs_of_five_millimetres_however_few_are_kept(ct_series, tmp_path):
@@ -240,6 +248,130 @@ def test_lungs_are_looked_for_in_slabs_of_five_millimetres_however_few_are_kept(
     volume = reduce_series(usable(folder), PreprocessConfig(size=16, slices=8, z_range="lung"))
 
     assert volume.lung_z_mm == (12.5, -67.5)
+
+
+def test_lungs_are_looked_for_in_the_mean_of_at_most_128_cells_and_their_extent_is_divided(
+    ct_series, tmp_path, monkeypatch
+):
+    folder = ct_series(tmp_path, n=16, size=256, spacing_mm=10, hu=one_pixel_in_four, PixelSpacing=[0.5, 0.25])
+    asked = []
+
+    def found_mm(*args):
+        asked.append(args)
+        return 45.0, -35.0
+
+    monkeypatch.setattr("lidcflow.volume.lungs.lung_extent_mm", found_mm)
+
+    volume = reduce_series(usable(folder), PreprocessConfig(size=256, slices=8, z_range="lung"))
+
+    ((mean_hu, edges_mm, cell_mm2),) = asked
+    assert mean_hu.shape == (32, 128, 128)
+    assert (mean_hu == 25).all()
+    assert edges_mm.tolist() == list(range(55, -110, -5))
+    assert cell_mm2 == 0.5
+    assert volume.edges_mm.tolist() == [45, 35, 25, 15, 5, -5, -15, -25, -35]
+    assert (volume.hu.shape, volume.lung_z_mm) == ((2, 8, 256, 256), (45.0, -35.0))
+
+
+def one_pixel_in_four(_):
+    hu = np.zeros((256, 256), int)
+    hu[::2, ::2] = 100
+    return hu
+
+
+RANGES = {
+    "scan": (PreprocessConfig(size=16, slices=8), [range(16)]),
+    "centre": (PreprocessConfig(size=16, slices=40, z_range="centre"), [range(6, 10)]),
+    "longer than the scan": (PreprocessConfig(size=16, slices=200, z_range="centre"), [range(16)]),
+    "lung": (PreprocessConfig(size=16, slices=8, z_range="lung"), [range(16), range(4, 12)]),
+}
+
+
+@pytest.mark.parametrize(("config", "opened"), RANGES.values(), ids=RANGES)
+def test_only_the_slices_of_the_range_are_opened_by_the_access_that_is_given(
+    ct_series, tmp_path, monkeypatch, config, opened
+):
+    series = usable(ct_series(tmp_path, n=16, spacing_mm=10, hu=chest))
+
+    assert openings(series, config, monkeypatch) == [[series.slices[i] for i in indices] for indices in opened]
+
+
+def test_a_scan_without_lungs_is_opened_twice_by_the_access_that_is_given(ct_series, tmp_path, monkeypatch):
+    series = usable(ct_series(tmp_path, n=16, hu=40))
+
+    assert openings(series, PreprocessConfig(size=16, slices=8, z_range="lung"), monkeypatch) == [[*series.slices]] * 2
+
+
+def openings(series, config, monkeypatch):
+    """Return the slices that each pass opens, all that it announces."""
+    access, announced, passes = Access(), [], []
+
+    @contextmanager
+    def watched(slices, given):
+        assert given is access
+        announced.append(slices)
+        passes.append([])
+        with slice_opener(slices, given) as opener:
+            yield lambda source: passes[-1].append(source) or opener(source)
+
+    monkeypatch.setattr(reduce, "slice_opener", watched)
+    reduce_series(series, config, access)
+    assert passes == announced
+    return passes
+
+
+def test_a_source_is_named_by_instance_number_place_and_frame(ct_series, tmp_path):
+    series = usable(ct_series(tmp_path, n=8))
+    framed = replace(series, slices=tuple(replace(one, frame_number=i + 1) for i, one in enumerate(series.slices)))
+
+    sources = reduce_series(framed, SMALL).sources
+
+    assert sources[2] == (SlabSource(series.slices[2].sop_instance_uid, 3, 45.0, 1.0, 3),)
+
+
+def test_what_a_chest_has_is_looked_for_in_the_mean_of_the_slabs_that_are_not_blank(ct_series, tmp_path, monkeypatch):
+    hu = noise(16)
+    hu[4:6] = 0
+    asked = []
+    monkeypatch.setattr(reduce, "lacking", lambda *args: asked.append(args) or ("air",))
+
+    volume = reduce_series(usable(ct_series(tmp_path, n=16, hu=hu)), SMALL)
+
+    ((mean_hu, blank_slabs),) = asked
+    np.testing.assert_array_equal(mean_hu, volume.hu[0])
+    assert blank_slabs == (2,)
+    assert volume.noticed == PixelFaults(blank_slices=(4, 5), blank_slabs=(2,), implausible=("air",))
+    assert volume.flags == ("blank-slices", "implausible-values")
+
+
+def test_a_series_of_blank_slices_is_refused_by_number_and_first_instance(ct_series, tmp_path):
+    series = usable(ct_series(tmp_path, n=10, hu=0))
+
+    with pytest.raises(SeriesRefused) as refused:
+        require_content(series, reduce_series(series, SMALL))
+
+    assert refused.value.reason == "blank"
+    assert refused.value.sentence == (
+        f"series {series.series_instance_uid}: images must show more than one value, got 10 of 10 that do not, "
+        f"the first of them instance {series.slices[0].sop_instance_uid}; export the series again"
+    )
+
+
+def test_units_are_left_open_only_where_the_pixels_are_those_of_a_chest(ct_series, tmp_path):
+    series = usable(ct_series(tmp_path, n=10))
+    volume = reduce_series(series, SMALL)
+    lacks, has = PixelFaults(blank_slabs=(1,), implausible=("air", "lung")), PixelFaults()
+
+    with pytest.raises(SeriesRefused) as refused:
+        require_content(series, replace(volume, flags=("unspecified-units",), noticed=lacks))
+
+    assert refused.value.reason == "not-hounsfield"
+    assert refused.value.sentence == (
+        f"series {series.series_instance_uid}: RescaleType must be HU or absent, got US, unspecified, and pixels "
+        "without the values of air and lung; choose the series in Hounsfield units"
+    )
+    require_content(series, replace(volume, flags=("unspecified-units",), noticed=has))
+    require_content(series, replace(volume, flags=(), noticed=lacks))
 
 
 def test_via_an_intermediate_grid_is_one_matrix(ct_series, tmp_path):

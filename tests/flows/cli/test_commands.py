@@ -1,18 +1,16 @@
 """The group of all commands: what it lists, and what each command leaves alone."""
 
-import ast
 import inspect
 import json
 import subprocess
 import sys
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import typer
 
-from flows.cli import COMMANDS, app, lazy, load_command
+from flows.cli import COMMANDS, app, load_command
 from tests.published import publish
 
 HEAVY = {"prefect", "mlflow", "keras", "tensorflow", "scipy", "sklearn", "pandas", "distributed", "zarr", "pydicom"}
@@ -20,9 +18,6 @@ HEAVY = {"prefect", "mlflow", "keras", "tensorflow", "scipy", "sklearn", "pandas
 PROGRAM = """
 import json, sys
 from flows.cli import main
-if "doctor" in sys.argv:
-    from flows.service.doctor import CHECKS
-    del CHECKS["Keras"]  # starts Keras in a process of its own, for seconds
 try:
     main()
 except SystemExit as ended:
@@ -99,26 +94,6 @@ def test_the_help_of_no_command_imports_anything_heavy():
 @pytest.mark.usefixtures("workspace")
 def test_looking_at_a_workspace_with_a_release_imports_nothing_heavy(name):
     assert imported_by(name) & HEAVY == set()
-
-
-def test_what_is_imported_lazily_stands_there_for_type_checkers_too():
-    tree = ast.parse(inspect.getsource(lazy))
-    blocks = [node for node in tree.body if isinstance(node, ast.If)]
-    imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
-    typed = {name.asname: (node.module, name.name) for node in imports for name in node.names}
-
-    places = {name: place.partition(":") for name, place in lazy._PLACES.items()}
-    running = {
-        name: (module, attribute) if attribute else tuple(module.rsplit(".", 1))
-        for name, (module, _, attribute) in places.items()
-    }
-    assert running == typed
-    assert all(find_spec(module) for module, _, _ in places.values())
-
-
-def test_a_name_that_is_not_in_the_table_is_no_attribute():
-    with pytest.raises(AttributeError, match="must know nothing_like_it"):
-        _ = lazy.nothing_like_it
 
 
 def test_the_group_can_be_read_down_to_the_options_of_a_command():

@@ -44,7 +44,7 @@ def test_an_ipv6_address_stands_in_brackets(tmp_path, host, url):
 
 def test_the_password_of_prefect_goes_to_what_asks_it_and_to_nothing_else(tmp_path):
     config = Config(workspace=tmp_path)
-    password = ensure_password(config)
+    password = ensure_password(config.prefect_home)
 
     services = [prefect_server(config), worker(config), mlflow_server(config), reports_server(config)]
 

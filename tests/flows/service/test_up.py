@@ -1,18 +1,10 @@
 """What `lidcflow up` refuses before it starts or writes anything."""
 
-import os
-
 import pytest
 
-from flows.service.lock import lock_workspace, served
-from flows.service.servers import addresses
-from flows.service.up import run_services
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
-
-
-def refuse_to_start(config):
-    run_services(config, lambda *_: None, lambda _: None)
+from tests.flows.service.refusing import refuse_to_start
 
 
 def test_a_port_in_use_is_named_with_its_key_and_nothing_is_written(tmp_path, taken_port):
@@ -37,27 +29,3 @@ def test_an_address_of_another_machine_is_blamed_on_the_host(tmp_path):
 
     with pytest.raises(ResourceError, match=r"check serve.host"):
         refuse_to_start(config)
-
-
-def test_a_second_up_on_a_workspace_is_told_of_the_first(tmp_path):
-    config = Config(workspace=tmp_path)
-
-    with (
-        lock_workspace(config, addresses(config)),
-        pytest.raises(ResourceError, match=f"only one .*process {os.getpid()} at http://127.0.0.1:4200"),
-    ):
-        refuse_to_start(config)
-
-    assert served(config) is None
-
-
-def test_a_claim_that_a_dead_process_left_behind_counts_for_nothing(tmp_path):
-    config = Config(workspace=tmp_path)
-    with lock_workspace(config, addresses(config)):
-        left_behind = (tmp_path / "up.json").read_text()
-    (tmp_path / "up.json").write_text(left_behind)
-
-    assert "http://127.0.0.1:8765" in left_behind
-    assert served(config) is None
-    with lock_workspace(config, addresses(config)) as mine:
-        assert served(config) == mine

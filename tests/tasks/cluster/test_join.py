@@ -78,10 +78,6 @@ def test_a_store_that_is_not_there_is_a_fault(config):
     assert f"must reach the store {config.store_root}, got No such file or directory there" in fault_here(question)
 
 
-def test_no_store_yet_is_none(tmp_path):
-    assert files_of(training_store(Config(workspace=tmp_path))).store is None
-
-
 def test_an_image_that_can_not_be_read_is_a_fault_without_its_path(tmp_path):
     image = tmp_path / "Doe^John" / "1.dcm"
 

@@ -1,8 +1,6 @@
-"""Configurations that are wrong in odd ways: one sentence each, from every command, and no password in any."""
+"""Addresses and places that are wrong in odd ways: one sentence each, from every command, and no password in any."""
 
-import os
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -13,129 +11,10 @@ from lidcflow.catalog.database import Database, engine_of, redacted_url
 from lidcflow.catalog.locks import advisory_lock
 from lidcflow.config import Config, without_secrets
 from lidcflow.config.file import load_config
-from lidcflow.config.validators import MOST_BYTES, without_passwords
+from lidcflow.config.validators import without_passwords
 from lidcflow.errors import ConfigError, ResourceError, StoreError
 from tasks.tracking.connection import Tracking, connect
-
-PASSWORD = "s3cret"
-DEEP = 900
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """A working folder with things in it that are no configuration files."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "file").write_text("")
-    (tmp_path / "loop").symlink_to("loop")
-    (tmp_path / "nowhere").symlink_to("gone/x")
-    (tmp_path / "big").write_bytes(b"#" * (MOST_BYTES + 1))
-    os.mkfifo(tmp_path / "pipe")
-    return tmp_path
-
-
-NO_FILES = {
-    "folder": "got a folder",
-    "loop": "got 'Too many levels of symbolic links'",
-    "file/x": "got 'Not a directory'",
-    "x" * 5000: "got 'File name too long'",
-    "pipe": "got a pipe",
-    "/dev/zero": "got a device",
-    "big": "got more than 1048576 bytes",
-    "nowhere": "the file must exist",
-}
-
-
-@pytest.mark.parametrize(("name", "found"), NO_FILES.items(), ids=lambda text: text[:12])
-def test_what_is_no_file_is_named_and_never_waited_for(here, name, found):
-    with pytest.raises(ConfigError, match=found):
-        load_config(here / name, environ={})
-    with pytest.raises(ConfigError, match=found):
-        load_config(environ={"LIDCFLOW_CONFIG": name})
-
-
-@pytest.mark.parametrize("kind", ["folder", "pipe", "dangling link"])
-def test_what_bears_the_default_name_is_never_passed_over(tmp_path, monkeypatch, kind):
-    monkeypatch.chdir(tmp_path)
-    made = {"folder": Path("lidcflow.toml").mkdir, "pipe": lambda: os.mkfifo("lidcflow.toml")}
-    made.get(kind, lambda: Path("lidcflow.toml").symlink_to("gone"))()
-
-    with pytest.raises(ConfigError, match=r"configuration lidcflow\.toml: "):
-        load_config(environ={})
-
-
-NO_TOML = {
-    "arrays": "a = " + "[" * DEEP + "]" * DEEP,
-    "tables": "a = " + "{b = " * DEEP + "1" + "}" * DEEP,
-    "dotted": "a" + ".a" * 3000 + " = 1",
-    "digits": "[train]\nepochs = " + "9" * 5000,
-    "latin-1": "workspace = 'ä'".encode("latin-1"),
-    "infinite": "[tracking]\nwait_s = inf",
-    "no number": "[drift]\ndays = nan",
-    "NUL": 'workspace = "w\\u0000s"',
-    "NUL in a list": '[delivery]\nto = ["/x", "/y\\u0000"]',
-    "twice": "workspace = 'a'\nworkspace = 'b'",
-    "address": f"catalog_url = postgresql://me:{PASSWORD}@host/db",
-}
-
-
-@pytest.mark.parametrize("content", NO_TOML.values(), ids=NO_TOML)
-def test_a_file_that_says_nothing_usable_is_refused_in_a_sentence(tmp_path, content):
-    file = tmp_path / "own.toml"
-    file.write_bytes(content if isinstance(content, bytes) else content.encode())
-
-    with pytest.raises(ConfigError, match=r"configuration .*own\.toml: ") as raised:
-        load_config(file, environ={})
-
-    assert PASSWORD not in str(raised.value)
-    assert len(str(raised.value)) < 1000
-
-
-def test_a_file_with_a_byte_order_mark_and_line_ends_of_windows_is_read(tmp_path):
-    (tmp_path / "own.toml").write_bytes(b"\xef\xbb\xbfworkspace = 'ws'\r\n[train]\r\nepochs = 7\r\n")
-
-    assert load_config(tmp_path / "own.toml", environ={}).train.epochs == 7
-
-
-CONTRADICTIONS = [
-    {"LIDCFLOW_TRAIN": "5", "LIDCFLOW_TRAIN__SECTOR_NUM": "3"},
-    {"LIDCFLOW_TRAIN__SECTOR_NUM__X": "3", "LIDCFLOW_TRAIN__SECTOR_NUM": "5"},
-    {"LIDCFLOW_WORKSPACE": "ws", "LIDCFLOW_WORKSPACE__A__B": "3"},
-    {"LIDCFLOW_ARCHIVE": "a", "LIDCFLOW_archive": "b"},
-]
-
-
-@pytest.mark.parametrize("environ", CONTRADICTIONS)
-def test_variables_that_contradict_each_other_are_both_named(environ):
-    with pytest.raises(ConfigError) as raised:
-        load_config(environ=environ)
-
-    assert all(name in str(raised.value) for name in environ)
-
-
-@pytest.mark.parametrize("value", ["", " ", "w\udcffs", "w\0s"])
-def test_a_variable_without_a_usable_value_is_refused(value):
-    with pytest.raises(ConfigError, match="workspace"):
-        load_config(environ={"LIDCFLOW_WORKSPACE": value})
-
-
-@pytest.mark.parametrize("name", ["folder", "pipe", "loop", "big"])
-def test_the_file_of_a_value_is_never_waited_for(here, name):
-    with pytest.raises(ConfigError, match=r"LIDCFLOW_CATALOG_URL_FILE: .* must be a readable file, got "):
-        load_config(environ={"LIDCFLOW_CATALOG_URL_FILE": str(here / name)})
-
-
-@pytest.mark.parametrize("workspace", ["file", "file/below", "loop", "loop/below", "nowhere", "x" * 300, "pipe"])
-def test_a_workspace_that_can_be_no_folder_is_refused_on_loading(here, workspace):
-    with pytest.raises(ConfigError, match="workspace must be a folder, or a path that can be one, got"):
-        load_config(environ={}, workspace=here / workspace)
-
-
-def test_a_workspace_that_is_to_be_made_and_one_behind_a_link_are_taken(here):
-    (here / "link").symlink_to("folder")
-
-    for workspace in ("new/deep/er", "folder", "link", "link/new"):
-        assert load_config(environ={}, workspace=here / workspace).workspace == here / workspace
+from tests.config.faults import PASSWORD
 
 
 def test_documents_beside_a_loop_of_links_end_in_no_error_of_python(here):

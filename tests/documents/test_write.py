@@ -6,46 +6,15 @@ from datetime import datetime
 
 import pydicom
 import pytest
-from highdicom.sr import srread
 
 from lidcflow.dicom.quiet import quiet
 from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT
 from lidcflow.report.recommendation import Verdict
+from tests.documents.contents import FILES, IDENTITY, items, referred, text_of
 from tests.documents.small_study import CREATED_NS, answer, series_in
 from tests.enhanced import to_enhanced
 
 VERDICTS = Verdict.__args__
-FILES = (KEY_OBJECTS, STRUCTURED_REPORT)
-IDENTITY = {
-    "PatientName": "Lovelace^Ada",
-    "PatientBirthDate": "18151210",
-    "PatientSex": "F",
-    "AccessionNumber": "A17",
-    "StudyDate": "20251120",
-    "StudyTime": "101112",
-    "StudyID": "7",
-    "ReferringPhysicianName": "Babbage^Charles",
-}
-
-
-@pytest.fixture
-def source(tmp_path, ct_series):
-    return ct_series(tmp_path / "source", SeriesNumber=3, **IDENTITY)
-
-
-def items(document, value_type):
-    """List the content items of a type, in the order of the document."""
-    found = []
-    for item in document.get("ContentSequence", []):
-        found += [item] if item.ValueType == value_type else []
-        found += items(item, value_type)
-    return found
-
-
-def referred(document):
-    """List SOPInstanceUID and frames of each image that the content refers to."""
-    references = [item.ReferencedSOPSequence[0] for item in items(document, "IMAGE")]
-    return [(one.ReferencedSOPInstanceUID, one.get("ReferencedFrameNumber")) for one in references]
 
 
 def evidence(document):
@@ -89,30 +58,6 @@ def test_references_to_a_multi_frame_object_name_its_frames(documented, source, 
     assert "frames" in dsrdump(folder / KEY_OBJECTS)
 
 
-def test_key_objects_lead_to_the_peaks_the_best_first(documented, source):
-    folder, said = documented(source)
-
-    keys = pydicom.dcmread(folder / KEY_OBJECTS)
-
-    uids = [uid for uid, _ in referred(keys)]
-    peaks = [image.sop_instance_uid for found in said.ranges for image in found.peak_source_images]
-    assert uids == list(dict.fromkeys(peaks))
-    assert (keys.Modality, keys.ConceptNameCodeSequence[0].CodeValue) == ("KO", "113000")
-
-
-def test_with_nothing_above_the_threshold_the_five_highest_slices_are_shown(documented, source):
-    folder, said = documented(source, "nothing-above-threshold")
-
-    keys, report = (pydicom.dcmread(folder / name) for name in FILES)
-
-    shown = [image.sop_instance_uid for one in said.highest_slices for image in one.source_images]
-    assert [uid for uid, _ in referred(keys)] == list(dict.fromkeys(shown))
-    names = [item.TextValue for item in items(report, "TEXT") if meaning(item) == "Tracking Identifier"]
-    assert names == ["series", "slice 7", "slice 4", "slice 3", "slice 5", "slice 2"]
-    assert "Nothing above the threshold of 50% for P(nodule)" in text_of(keys, "Key Object Description")
-    assert all(meaning(item) != "Finding" for item in items(report, "CODE"))
-
-
 def test_a_series_that_was_not_evaluated_is_named_by_one_image_and_the_reason(documented, source):
     folder, said = documented(source, "not-evaluated")
 
@@ -123,35 +68,6 @@ def test_a_series_that_was_not_evaluated_is_named_by_one_image_and_the_reason(do
     assert said.reason.sentence in text_of(keys, "Key Object Description")
     assert said.reason.sentence in text_of(report, "Comment")
     assert items(report, "NUM") == []
-
-
-def test_the_report_holds_the_probabilities_of_each_range_and_of_its_slices(documented, source):
-    folder, _ = documented(source)
-
-    groups = srread(folder / STRUCTURED_REPORT).content.get_image_measurement_groups()
-
-    measured = {
-        group.tracking_identifier: [(one.name.value, float(one.value), one.unit.value) for one in found]
-        for group in groups
-        if (found := group.get_measurements())
-    }
-    assert list(measured) == ["range 1", "slice 3", "slice 4", "slice 5", "range 2", "slice 7"]
-    for name, p in zip(measured, (0.9, 0.6, 0.9, 0.5, 0.7, 0.7), strict=True):
-        assert measured[name] == [("P-NODULE", 100 * p, "%"), ("P-MALIGNANT", 25 * p, "%")]
-    assert len({group.tracking_uid for group in groups}) == len(groups)
-    assert {group.finding_type.meaning for group in groups if group.finding_type} == {"Nodule"}
-
-
-def test_the_report_says_which_release_read_the_series(documented, source):
-    folder, said = documented(source)
-
-    report = pydicom.dcmread(folder / STRUCTURED_REPORT)
-
-    version = f"{said.generated_by.version}, release lidcflow version 3"
-    assert (text_of(report, "Algorithm Name"), text_of(report, "Algorithm Version")) == ("lidcflow", version)
-    assert text_of(report, "Device Observer Name") == "lidcflow"
-    assert list(report.SoftwareVersions) == [said.generated_by.version, "release lidcflow version 3"]
-    assert (report.CompletionFlag, report.VerificationFlag) == ("COMPLETE", "UNVERIFIED")
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
@@ -232,15 +148,6 @@ def test_highdicom_is_imported_by_those_who_write_documents_alone():
     program = "import sys, lidcflow.documents.write; print('highdicom' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"False\n"
-
-
-def meaning(item):
-    return item.ConceptNameCodeSequence[0].CodeMeaning
-
-
-def text_of(document, name):
-    """Give the first text of a name."""
-    return next(item.TextValue for item in items(document, "TEXT") if meaning(item) == name)
 
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])

@@ -9,30 +9,14 @@ from pydicom.tag import Tag
 from lidcflow.config import PreprocessConfig
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import VerdictReason, index_files, index_folder
+from lidcflow.series.find import VerdictReason, index_files
 from lidcflow.source.places import parse_source
 from lidcflow.volume.reduce import reduce_series
-from tests.enhanced import to_enhanced
-
-
-def only_verdict(folder, **options):
-    (verdict,) = index_folder(folder, secret=PUBLIC_KEY, **options)
-    return verdict
+from tests.series.stacks import STEPS, at, only_verdict
 
 
 def voxels(verdict):
     return reduce_series(verdict.series, PreprocessConfig(size=16, slices=8)).hu
-
-
-def straight(_i):
-    return -100.0
-
-
-def at(z_mm, x_mm=straight):
-    return {"n": len(z_mm), "ImagePositionPatient": lambda i: [x_mm(i), -100.0, z_mm[i]]}
-
-
-STEPS = [-2.5 * k for k in range(20)]
 
 
 def test_a_frame_of_reference_for_each_slice_is_flagged(ct_series, tmp_path):
@@ -179,141 +163,3 @@ def test_a_decimal_comma_is_read_as_a_point(ct_series, tmp_path, keyword, text):
 
     assert verdict.series.fingerprint == plain.series.fingerprint
     np.testing.assert_array_equal(voxels(verdict), voxels(plain))
-
-
-def parts_of(ct_series, folder, *, n_parts=2, total=2, numbers=(1, 2), uids=("1.9", "1.9")):
-    """Write the parts of a concatenation of 20 slices."""
-    z_mm = STEPS
-    for part in range(1, n_parts + 1):
-        own = z_mm[(part - 1) * 20 // n_parts : part * 20 // n_parts]
-
-        def change(dataset, part=part):
-            dataset.SOPInstanceUID = f"1.9.{part}"
-            dataset.ConcatenationUID, dataset.InConcatenationNumber = uids[part - 1], numbers[part - 1]
-            if total:
-                dataset.InConcatenationTotalNumber = total
-
-        single = ct_series(folder / f"{part}", series_uid="1.2.3", patient_id="P1", StudyInstanceUID="1.5", **at(own))
-        to_enhanced(single, change=change)
-    return folder
-
-
-@pytest.mark.parametrize("total", [2, None])
-def test_the_parts_of_a_concatenation_are_one_volume(ct_series, tmp_path, total):
-    verdict = only_verdict(parts_of(ct_series, tmp_path, total=total))
-
-    assert [source.z_mm for source in verdict.series.slices] == STEPS
-    assert {source.sop_instance_uid for source in verdict.series.slices} == {"1.9.1", "1.9.2"}
-    assert verdict.sentence == "20 slices of 32 x 32, 2.50 mm apart"
-
-
-@pytest.mark.parametrize("lost", ["1", "2"])
-def test_a_concatenation_that_lacks_a_part_is_refused_by_name(ct_series, tmp_path, lost):
-    folder = parts_of(ct_series, tmp_path)
-    (folder / lost / "enhanced.dcm").unlink()
-
-    verdict = only_verdict(folder)
-
-    assert verdict.reason is VerdictReason.INCOMPLETE
-    assert f"got 1 of 2 parts (InConcatenationNumber {3 - int(lost)}); find part {lost}" in verdict.sentence
-
-
-def test_parts_of_two_concatenations_are_not_joined(ct_series, tmp_path):
-    verdict = only_verdict(parts_of(ct_series, tmp_path, uids=("1.91", "1.92")))
-
-    assert verdict.reason is VerdictReason.MULTI_FRAME
-
-
-def test_two_parts_of_one_number_are_refused(ct_series, tmp_path):
-    verdict = only_verdict(parts_of(ct_series, tmp_path, numbers=(1, 1)))
-
-    assert verdict.reason is VerdictReason.INCOMPLETE
-
-
-STRAYS = {
-    "a page at the origin": [0, 0, 0],
-    "a page far above": [0, 0, 700],
-    "a slice far below": [-100, -100, -63],
-    "a slice between two others": [-100, -100, 41.6],
-    "a slice to the side of the lowest": [60, -100, 25],
-}
-
-
-@pytest.mark.parametrize("position_mm", STRAYS.values(), ids=STRAYS)
-def test_a_stray_beside_a_whole_stack_is_set_aside(ct_series, tmp_path, position_mm):
-    folder = ct_series(tmp_path)
-    whole = only_verdict(folder)
-    stray = pydicom.dcmread(folder / "000004.dcm")
-    stray.SOPInstanceUID, stray.ImagePositionPatient = "1.2.99", position_mm
-    stray.save_as(folder / "page.dcm")
-
-    verdict = only_verdict(folder)
-
-    assert (verdict.n_files, verdict.set_aside, verdict.flags) == (11, 1, ("files-set-aside",))
-    assert verdict.series.fingerprint == whole.series.fingerprint
-
-
-SHIFTED = {
-    "a block": lambda i: -40.0 if 6 <= i < 14 else -100.0,
-    "every other slice": lambda i: -40.0 if i % 2 else -100.0,
-    "the lower half": lambda i: -40.0 if i >= 10 else -100.0,
-    "one in the middle": lambda i: -40.0 if i == 8 else -100.0,
-    "a little more than half a pixel": lambda i: -94.5 if 6 <= i < 14 else -100.0,
-}
-
-
-@pytest.mark.parametrize("x_mm", SHIFTED.values(), ids=SHIFTED)
-def test_slices_to_the_side_of_the_others_are_refused(ct_series, tmp_path, x_mm):
-    verdict = only_verdict(ct_series(tmp_path, **at(STEPS, x_mm)))
-
-    assert verdict.reason is VerdictReason.MIXED_GEOMETRY
-    assert "ImagePositionPatient must move along one line" in verdict.sentence
-
-
-def test_the_refusal_names_the_shifted_slice_and_how_far(ct_series, tmp_path):
-    verdict = only_verdict(ct_series(tmp_path, **at(STEPS, SHIFTED["a block"])))
-
-    assert "got 8 of 20 slices up to 60.0 mm to the side of the others" in verdict.sentence
-    assert "the first at z = -15.00 mm, 60.0 mm to the side, in instance 1.2." in verdict.sentence
-
-
-@pytest.mark.parametrize("x_mm", [lambda i: -100 + 4.0 * (i % 2), lambda i: -100 + 0.04 * i])
-def test_origins_within_half_a_pixel_of_a_line_are_used(ct_series, tmp_path, x_mm):
-    assert only_verdict(ct_series(tmp_path, **at(STEPS, x_mm))).flags == ()
-
-
-def test_a_leaning_stack_is_still_told_as_tilt(ct_series, tmp_path):
-    assert only_verdict(ct_series(tmp_path, **at(STEPS, lambda i: -100.0 + 0.1 * i))).reason is VerdictReason.TILTED
-
-
-GAPS = {
-    "every third": [k for k in range(36) if k % 3 != 2],
-    "every fourth": [k for k in range(36) if k % 4 != 2],
-    "every other one of the lower half": [*range(13), *range(14, 40, 2)],
-    "two of five": [k for k in range(50) if k % 5 in (0, 1, 3)],
-}
-
-
-@pytest.mark.parametrize("kept", GAPS.values(), ids=GAPS)
-def test_missing_slices_are_told_however_regular(ct_series, tmp_path, kept):
-    numbered = {"InstanceNumber": lambda i: kept[i] + 1}
-    folder = ct_series(tmp_path, **at([-2.5 * k for k in kept]), **numbered)
-    first = next(i for i in range(len(kept)) if kept[i + 1] - kept[i] == 2)
-
-    verdict = only_verdict(folder)
-    accepted = only_verdict(folder, config=PreprocessConfig(gaps="accept"))
-
-    assert verdict.reason is VerdictReason.MISSING_SLICES
-    assert f"near z = {-2.5 * (kept[first] + 1):.1f} mm" in verdict.sentence or kept[:13] == [*range(13)]
-    assert accepted.flags == ("missing-slices-accepted",)
-    assert accepted.series.slice_spacing_mm == 2.5
-
-
-def test_a_protocol_of_two_distances_is_no_gap_where_the_slices_are_as_thick(ct_series, tmp_path):
-    z_mm = [*[-5.0 * k for k in range(20)], *[-95 - 2.5 * k for k in range(1, 11)]]
-
-    verdict = only_verdict(ct_series(tmp_path, **at(z_mm), SliceThickness=lambda i: 5 if i < 20 else 2.5))
-    thin = only_verdict(ct_series(tmp_path / "thin", **at(z_mm), SliceThickness=2.5))
-
-    assert verdict.flags == ("spacing-varies",)
-    assert thin.reason is VerdictReason.MISSING_SLICES

@@ -1,0 +1,3 @@
+"""Configurations with a password."""
+
+PASSWORD = "s3cret"

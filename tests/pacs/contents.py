@@ -1,0 +1,5 @@
+"""Shared by tests."""
+
+
+def contents_of(folder):
+    return [path.read_bytes() for path in sorted(folder.iterdir())]

@@ -1,0 +1,17 @@
+"""Fixtures of these tests."""
+
+import pytest
+
+from lidcflow.labels.lidc import lidc_scans
+from lidcflow.phantom.patient import build_phantom
+
+
+@pytest.fixture(scope="session")
+def scan():
+    """Give the series of LIDC-IDRI-0001: one large nodule, four readers."""
+    return lidc_scans()[0]
+
+
+@pytest.fixture(scope="session")
+def phantom(scan):
+    return build_phantom(scan, seed=0)
