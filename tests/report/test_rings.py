@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lidcflow.dicom.orientation import usual_planes, usual_point, usual_view
+from lidcflow.dicom.orientation import usual_view
 from lidcflow.report.rings import rings_by_slice, rings_of
 
 ORIENTATIONS = [
@@ -64,26 +64,3 @@ def test_a_circle_follows_its_pixel_however_slices_are_stored(rings, orientation
 
     row, column = np.argwhere(usual_view(stored, orientation))[0]
     assert (ring.x_mm, ring.y_mm) == pytest.approx((2 * (column + 0.5), 2 * (row + 0.5)))
-
-
-@pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_planes_through_a_finding_are_turned_as_the_slices_are(orientation):
-    head_on_top = np.arange(4)[:, None]
-    stored = np.arange(16).reshape(4, 4)
-    planes = np.stack([stored, 100 * head_on_top + np.arange(4), 100 * head_on_top + 10 * np.arange(4)])
-
-    axial, coronal, sagittal = usual_planes(planes, orientation)
-
-    np.testing.assert_array_equal(axial, usual_view(stored, orientation))
-    rows, columns = np.indices((4, 4))
-    to_the_left, to_the_back = usual_view(columns, orientation)[0], usual_view(rows, orientation)[:, 0]
-    if abs(orientation[1]) > abs(orientation[0]):
-        to_the_left, to_the_back = 10 * usual_view(rows, orientation)[0], usual_view(columns, orientation)[:, 0]
-    else:
-        to_the_back = 10 * to_the_back
-    np.testing.assert_array_equal(coronal, 100 * head_on_top + to_the_left)
-    np.testing.assert_array_equal(sagittal, 100 * head_on_top + to_the_back)
-
-
-def test_a_place_of_a_slice_stored_as_usual_stays():
-    assert usual_point(0.25, 0.75, ORIENTATIONS[0]) == (0.25, 0.75)
