@@ -21,6 +21,7 @@ from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.rank import not_evaluated
 from lidcflow.report.recommendation import Recommendation
+from lidcflow.report.wording import chance
 from lidcflow.series.find import Index, VerdictReason
 from lidcflow.source.places import checked_source
 from lidcflow.store.address import inbox_store
@@ -161,6 +162,10 @@ def _row(reading: SeriesResult) -> dict[str, str]:
         "study": reading.study_instance_uid or "",
         "series": reading.series_instance_uid,
         "verdict": reading.verdict,
+        "findings": "; ".join(
+            f"image {found.image}, {found.diameter_mm:.1f} mm, P {chance(found.probability)}"
+            for found in reading.findings
+        ),
         "slices": ", ".join(f"{found.first_slice}-{found.last_slice}" for found in reading.ranges),
         "reason": reading.sentence or "",
         "warnings": " ".join(reading.warnings),

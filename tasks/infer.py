@@ -19,6 +19,7 @@ from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import load_engine, require_engine
 from lidcflow.learn.features import volume_features
 from lidcflow.learn.predict import release_probabilities
+from lidcflow.nodules.finding import Finding
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.folder import UNKNOWN_STUDY
@@ -49,6 +50,19 @@ class RecommendedRange(BaseModel):
     nodule_at_peak: float
 
 
+class RecommendedFinding(BaseModel):
+    """A finding to look at, in the numbers of the source."""
+
+    rank: int
+    slice_number: int
+    image: int | None
+    row: float
+    column: float
+    z_mm: float
+    diameter_mm: float
+    probability: float
+
+
 class SeriesResult(BaseModel):
     """What was said of one series, and where; `undocumented` says why it lacks documents that were asked for."""
 
@@ -57,7 +71,9 @@ class SeriesResult(BaseModel):
     verdict: Verdict
     reason: str | None = None
     sentence: str | None = None
+    findings: tuple[RecommendedFinding, ...] = ()
     ranges: tuple[RecommendedRange, ...] = ()
+    slices_left_out: int = 0
     warnings: tuple[str, ...] = ()
     page: Path
     documents: Path | None = None
@@ -148,11 +164,18 @@ def result_of(said: Recommendation, page: Path, *, reused: bool) -> SeriesResult
         verdict=said.verdict,
         reason=said.reason.code if said.reason else None,
         sentence=said.reason.sentence if said.reason else None,
+        findings=tuple(_finding_of(found) for found in said.findings),
         ranges=tuple(_range_of(found) for found in said.ranges),
+        slices_left_out=said.slices_left_out,
         warnings=tuple(one.sentence for one in said.warnings),
         page=page,
         reused=reused,
     )
+
+
+def _finding_of(found: Finding) -> RecommendedFinding:
+    fields = RecommendedFinding.model_fields.keys() & Finding.model_fields.keys()
+    return RecommendedFinding(image=found.number, **found.model_dump(include=fields))
 
 
 def _range_of(found: SliceRange) -> RecommendedRange:

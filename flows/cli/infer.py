@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print
 from flows.cli.session import flow_session
 from flows.cli.source_lines import others_line
 from lidcflow.config.file import load_config
+from lidcflow.report.wording import chance
 from lidcflow.source.places import checked_source
 
 if TYPE_CHECKING:
@@ -63,16 +65,20 @@ def infer(
 
 
 def print_results(report: InferReport) -> None:
-    """Print the recommended ranges of each series, and where its page is."""
+    """Print the findings and recommended ranges of each series after its warnings, and where its page is."""
     columns = ("slices", "source images", "z in mm", "P(nodule)")
     for reading in report.readings:
         print_line(f"\nStudy {reading.study_instance_uid or 'unknown'}\nSeries {reading.series_instance_uid}")
+        for warning in reading.warnings:
+            print_line(f"Warning: {warning}")
+        for line in _finding_lines(reading):
+            print_line(line)
         if reading.ranges:
             print_table("Slices to look at", columns, _range_rows(reading))
         else:
             print_line(reading.sentence or "Nothing above the threshold; the page shows the five highest slices.")
-        for warning in reading.warnings:
-            print_line(f"Warning: {warning}")
+        if reading.slices_left_out:
+            print_line(f"Left out to keep to infer.slices: {reading.slices_left_out} more.")
         print_line(str(reading.page))
         if beside := reading.undocumented or reading.documents:
             print_line(f"DICOM documents: {beside}")
@@ -81,13 +87,26 @@ def print_results(report: InferReport) -> None:
     print_line(f"\n{_in_short(report)}")
 
 
+def _finding_lines(reading: SeriesResult) -> Iterator[str]:
+    """Describe where to look, the most likely finding first."""
+    if reading.findings:
+        count = (
+            "1 finding" if len(reading.findings) == 1 else f"{len(reading.findings)} findings, the most likely first"
+        )
+        yield f"Look at {count}:"
+    for found in reading.findings:
+        image = "an image without a number" if found.image is None else f"image {found.image}"
+        place = f"{image}, row {found.row:.0f}, column {found.column:.0f}, slice {found.slice_number}"
+        yield f"{found.rank}. {place}: {found.diameter_mm:.1f} mm, P(nodule) {chance(found.probability)}"
+
+
 def _range_rows(reading: SeriesResult) -> list[tuple[Any, ...]]:
     return [
         (
             span(found.first_slice, found.last_slice),
             span(found.first_image, found.last_image),
             f"{found.z_top_mm:.1f} to {found.z_bottom_mm:.1f}",
-            f"{found.nodule_at_peak:.2f}",
+            chance(found.nodule_at_peak),
         )
         for found in reading.ranges
     ]

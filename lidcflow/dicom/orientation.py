@@ -107,6 +107,54 @@ def usual_view(planes: NDArray[Scalar], orientation: Sequence[float]) -> NDArray
     return planes if column[1] >= 0 else planes[..., ::-1, :]
 
 
+def usual_point(across: float, down: float, orientation: Sequence[float]) -> tuple[float, float]:
+    """Turn a place of a stored slice as `usual_view` turns the slice.
+
+    Parameters
+    ----------
+    across, down : float
+        Shares of the width and of the height of the stored slice, from its upper left corner.
+    orientation : sequence of 6 floats
+        Image Orientation (Patient).
+
+    Returns
+    -------
+    tuple of 2 floats
+        Shares of width and height of the slice as it is shown.
+
+    Examples
+    --------
+    >>> usual_point(0.25, 0.125, [0, 1, 0, -1, 0, 0])
+    (0.875, 0.25)
+    """
+    row, column = orientation[:3], orientation[3:]
+    if is_transposed(orientation):
+        across, down, row, column = down, across, column, row
+    return across if row[0] >= 0 else 1 - across, down if column[1] >= 0 else 1 - down
+
+
+def usual_planes(planes: NDArray[Scalar], orientation: Sequence[float]) -> NDArray[Scalar]:
+    """Turn three planes through a place so that axial, coronal and sagittal are as radiologists look at them.
+
+    Parameters
+    ----------
+    planes : (3, size, size) array
+        Along stored rows and columns; slices by columns; slices by rows: the head on top in the last two.
+    orientation : sequence of 6 floats
+        Image Orientation (Patient).
+
+    Returns
+    -------
+    (3, size, size) array
+        Axial as `usual_view`; coronal with the patient's right on the left; sagittal with his front on the left.
+    """
+    along, across = (planes[1], planes[2]) if not is_transposed(orientation) else (planes[2], planes[1])
+    right = usual_point(0.0, 0.0, orientation)
+    coronal = along if right[0] == 0 else along[:, ::-1]
+    sagittal = across if right[1] == 0 else across[:, ::-1]
+    return np.stack([usual_view(planes[0], orientation), coronal, sagittal])
+
+
 def cell_centre(cell: float, pixels: int, cells: int) -> float:
     """Return the place of the centre of a cell, counted in pixels from the centre of the first pixel.
 

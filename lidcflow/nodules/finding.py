@@ -8,7 +8,7 @@ from pydantic import Field
 
 from lidcflow.part import Part, Probability
 
-Channel = Literal["solid", "ground-glass"]
+Channel = Literal["solid", "ground-glass", "mass"]
 Uncertain = Annotated[float, Field(ge=0, lt=1)]
 """A probability that never claims certainty."""
 
@@ -25,7 +25,7 @@ class Finding(Part):
     malignant: Probability | None = Field(
         None, exclude_if=_is_absent, description="P(malignant); left out where no model says it"
     )
-    channel: Channel = Field(description="the filter that found it: for solid nodules or for ground glass")
+    channel: Channel = Field(description="the filter that found it: for solid nodules, for ground glass or for masses")
     diameter_mm: float = Field(gt=0)
     z_mm: float = Field(description="position of its centre along the patient's z axis, in mm")
     x_mm: float | None = Field(

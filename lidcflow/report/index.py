@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from lidcflow.dicom.values import LONGEST_UID
 from lidcflow.errors import StoreError
+from lidcflow.nodules.finding import Finding
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.report.folder import ReportKey, read_plain, report_keys, unreadable
 from lidcflow.report.marks import FILE as FEEDBACK
@@ -35,6 +36,7 @@ class ReportSummary(BaseModel):
     release: ReleaseFacts
     verdict: Verdict
     reason: Reason | None = None
+    findings: tuple[Finding, ...] = ()
     ranges: tuple[SliceRange, ...] = ()
     ranges_left_out: int = 0
     highest_slices: tuple[SliceReading, ...] = ()
@@ -42,7 +44,9 @@ class ReportSummary(BaseModel):
 
     @property
     def highest(self) -> float | None:
-        """The highest P(nodule) of a slice, None where none was read."""
+        """P(nodule) of the best finding, without findings the highest of a slice; None where none was read."""
+        if self.findings:
+            return self.findings[0].probability
         if self.ranges:
             return self.ranges[0].nodule_at_peak
         return self.highest_slices[0].probabilities.nodule if self.highest_slices else None

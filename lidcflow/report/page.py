@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from base64 import b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,18 @@ import numpy as np
 from jinja2 import Environment
 from numpy.typing import NDArray
 
-from lidcflow.dicom.orientation import is_transposed, usual_view
+from lidcflow.dicom.orientation import usual_planes, usual_view
 from lidcflow.disk import naming_disk_faults
 from lidcflow.files import write_together
 from lidcflow.report import wording
 from lidcflow.report.curve import WIDTH, curve_of
-from lidcflow.report.pictures import Pictures, pictures_of
+from lidcflow.report.pictures import Pictures, pictures_of, plane_pictures
 from lidcflow.report.recommendation import Recommendation, VolumeFacts
+from lidcflow.report.rings import rings_by_slice, rings_of, size_mm
 from lidcflow.templates import templates_of
+
+Patches = Mapping[int, NDArray[np.int16]]
+"""Planes through findings by their ranks: (3, rows, columns) in HU as stored, see `usual_planes`."""
 
 PAGE = "report.html"
 DATA = "recommendations.json"
@@ -33,11 +38,14 @@ FILTERS = (
     wording.image_numbers,
     wording.image_word,
     wording.facts,
+    wording.findings,
 )
 """Functions that the templates use as filters, by their own names."""
 
 
-def write_report(recommendation: Recommendation, hu: NDArray[np.int16] | None, folder: Path) -> Path:
+def write_report(
+    recommendation: Recommendation, hu: NDArray[np.int16] | None, folder: Path, patches: Patches | None = None
+) -> Path:
     """Write ``recommendations.json`` and ``report.html``, each whole or not at all.
 
     Parameters
@@ -48,6 +56,8 @@ def write_report(recommendation: Recommendation, hu: NDArray[np.int16] | None, f
         Channels mean and max of the volume in HU; none leaves out the pictures.
     folder : Path
         Made if need be; files of an earlier reading are replaced.
+    patches : mapping of int to (3, rows, columns) array of int16, optional
+        Planes through findings in HU, by their ranks; a finding without them has no small pictures.
 
     Returns
     -------
@@ -59,21 +69,35 @@ def write_report(recommendation: Recommendation, hu: NDArray[np.int16] | None, f
     ResourceError
         If the folder can't be written, or the disk is full: that is the fault of no series.
     ValueError
-        If `hu` is not two channels of the recommendation's slices.
+        If `hu` is not two channels of the recommendation's slices, or `patches` are not three planes each.
     """
-    texts = {PAGE: render_recommendation(recommendation, hu), DATA: recommendation.to_json()}
+    texts = {PAGE: render_recommendation(recommendation, hu, patches), DATA: recommendation.to_json()}
     with naming_disk_faults(f"reports {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         write_together(texts, folder)
     return folder / PAGE
 
 
-def render_recommendation(recommendation: Recommendation, hu: NDArray[np.int16] | None) -> str:
+def render_recommendation(
+    recommendation: Recommendation, hu: NDArray[np.int16] | None, patches: Patches | None = None
+) -> str:
     """Return the page of a recommendation as HTML; parameters as for `write_report`."""
     templates = page_templates()
     return templates.get_template("report.html").render(
-        study=recommendation, script_hash=script_hash(templates), **_contents(recommendation, hu)
+        study=recommendation,
+        script_hash=script_hash(templates),
+        planes=planes_of(recommendation, patches),
+        **_contents(recommendation, hu),
     )
+
+
+def planes_of(recommendation: Recommendation, patches: Patches | None) -> dict[int, list[str]]:
+    """Return the pictures of the planes through findings, by rank, turned to how radiologists look at CT."""
+    orientation = recommendation.volume.orientation if recommendation.volume else None
+    return {
+        rank: plane_pictures(planes if orientation is None else usual_planes(planes, orientation))
+        for rank, planes in (patches or {}).items()
+    }
 
 
 def script_hash(templates: Environment) -> str:
@@ -92,12 +116,16 @@ def page_layout(recommendation: Recommendation, coronal: str | None) -> dict[str
     """Return what the parts of a page need: the curve on the chest from the front, proportions, first slices."""
     volume = recommendation.volume
     if volume is None:
-        return {"volume": None, "curve": None, "coronal": None, "shown": ()}
+        return {"volume": None, "curve": None, "coronal": None, "shown": (), "rings": (), "rings_on": {}}
+    rings = rings_of(recommendation, volume)
     return {
         "volume": volume,
         "curve": curve_of(recommendation, volume),
         "coronal": coronal,
         "shown": _shown(recommendation),
+        "rings": rings,
+        "rings_on": rings_by_slice(rings, volume.slices),
+        "extent_mm": size_mm(volume)[::-1],
         "width": WIDTH,
         "proportion": _proportion(volume),
         "plot_proportion": min(1.5, max(0.8, _plot_proportion(volume))),
@@ -129,25 +157,21 @@ def as_usual(recommendation: Recommendation, hu: NDArray[np.int16]) -> NDArray[n
 
 def _shown(recommendation: Recommendation) -> tuple[int, ...]:
     """Number the slices that people should see first, best first."""
+    findings = [one.slice_number for one in recommendation.findings]
     peaks = [one.peak_slice for one in recommendation.ranges]
-    return tuple(peaks or [one.slice_number for one in recommendation.highest_slices])
+    highest = [one.slice_number for one in recommendation.highest_slices]
+    return tuple(dict.fromkeys([*findings, *peaks, *highest]))
 
 
 def _proportion(volume: VolumeFacts) -> float:
     """Width over height of a source image on the patient."""
-    height_mm, width_mm = _size_mm(volume)
+    height_mm, width_mm = size_mm(volume)
     return width_mm / height_mm
 
 
 def _plot_proportion(volume: VolumeFacts) -> float:
     """Width over height of the scan from the front."""
-    return _size_mm(volume)[1] / (volume.z_top_mm - volume.z_bottom_mm)
-
-
-def _size_mm(volume: VolumeFacts) -> tuple[float, float]:
-    """Return height and width of a source image as it is shown."""
-    height_mm, width_mm = volume.rows * volume.row_spacing_mm, volume.columns * volume.column_spacing_mm
-    return (width_mm, height_mm) if volume.orientation and is_transposed(volume.orientation) else (height_mm, width_mm)
+    return size_mm(volume)[1] / (volume.z_top_mm - volume.z_bottom_mm)
 
 
 @functools.cache

@@ -20,6 +20,9 @@ THUMBNAIL_PIXELS = 72
 SHARP_PIXELS = 192
 """Largest side of a recommended slice's lossless picture."""
 
+PLANE_PIXELS = 128
+"""Largest side of the picture of a plane through a finding."""
+
 VIEWER_PIXELS_IN_ALL = 65 * 128 * 128
 """Keeps a page of any number of slices of any size near 1 MB: 1 to 4 kB of WebP at 128 x 128."""
 
@@ -72,6 +75,24 @@ def pictures_of(hu: NDArray[np.int16], sharp: Collection[int]) -> Pictures:
         sharp_mean={k: _png(mean[k], SHARP_PIXELS) for k in sharp},
         sharp_maximum={k: _png(maximum[k], SHARP_PIXELS) for k in sharp},
     )
+
+
+def plane_pictures(planes: NDArray[np.int16]) -> list[str]:
+    """Return the planes through a finding as data URIs in the lung window.
+
+    Parameters
+    ----------
+    planes : (3, rows, columns) array of int16
+        Axial, coronal and sagittal in HU.
+
+    Raises
+    ------
+    ValueError
+        If there are not three planes.
+    """
+    if planes.ndim != 3 or len(planes) != 3:
+        raise ValueError(f"planes: shape must be (3, rows, columns), got {planes.shape}")
+    return [_webp(grey, PLANE_PIXELS) for grey in to_grey(planes, LUNG_WINDOW_HU)]
 
 
 def to_grey(hu: NDArray[np.number], window_hu: tuple[float, float]) -> NDArray[np.uint8]:

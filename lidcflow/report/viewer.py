@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from lidcflow.report.folder import ReportKey
 from lidcflow.report.index import VERDICTS, Filter, ListingPage
 from lidcflow.report.marks import READER_CODE
-from lidcflow.report.page import page_layout, page_templates
+from lidcflow.report.page import Patches, page_layout, page_templates, planes_of
 from lidcflow.report.pictures import coronal_picture
 from lidcflow.report.recommendation import Recommendation, SliceReading
+from lidcflow.report.rings import rings_of
 from lidcflow.report.wording import image_numbers, image_word, mm, percent
 
 VERDICT_NAMES = {
@@ -68,7 +69,7 @@ def render_index(page: ListingPage, chosen: Filter, releases: Sequence[str], oth
     )
 
 
-def render_study(said: Recommendation, hu: NDArray[np.int16] | None) -> str:
+def render_study(said: Recommendation, hu: NDArray[np.int16] | None, patches: Patches | None = None) -> str:
     """Return the page of a study as HTML.
 
     Parameters
@@ -77,6 +78,8 @@ def render_study(said: Recommendation, hu: NDArray[np.int16] | None) -> str:
         What to say.
     hu : (2, slices, rows, columns) array of int16, or None
         The volume that was read, which the page fetches by itself; None where it is not there any more.
+    patches : mapping of int to (3, rows, columns) array of int16, optional
+        Planes through findings, as for `lidcflow.report.page.write_report`.
     """
     return (
         page_templates()
@@ -84,6 +87,7 @@ def render_study(said: Recommendation, hu: NDArray[np.int16] | None) -> str:
         .render(
             study=said,
             pictures=None,
+            planes=planes_of(said, patches),
             reviewing=said.volume is not None,
             stack=None if said.volume is None else stack_of(said, hu),
             reader_code=READER_CODE.strip("^$"),
@@ -120,6 +124,7 @@ def stack_of(said: Recommendation, hu: NDArray[np.int16] | None) -> dict[str, An
         "version": said.release.version,
         "volume": said.volume.volume_digest if said.volume else "",
         "ranges": [[one.first_slice, one.last_slice, one.rank] for one in said.ranges],
+        "findings": [] if said.volume is None else [asdict(ring) for ring in rings_of(said, said.volume)],
         "slices": [_slice(one) for one in said.slices],
     }
 

@@ -25,6 +25,17 @@ def percent(probability: float) -> str:
     return f"{100 * probability:.0f}%"
 
 
+def chance(probability: float) -> str:
+    """Format a probability as a number, without claiming certainty.
+
+    Examples
+    --------
+    >>> chance(0.874), chance(0.999), chance(1.0)
+    ('0.87', '>0.99', '>0.99')
+    """
+    return ">0.99" if probability >= 0.995 else f"{probability:.2f}"
+
+
 def mm(value_mm: float, digits: int = 1) -> str:
     """Say a length or position in mm, with a true minus sign and a blank that does not break.
 
@@ -44,6 +55,17 @@ def number(value: float, digits: int = 1) -> str:
 def slices(one: SliceRange) -> str:
     """Format the slices of a range: ``23`` or ``23–27``."""
     return _run(one.first_slice, one.last_slice)
+
+
+def findings(ranks: Sequence[int]) -> str:
+    """Name findings by their ranks.
+
+    Examples
+    --------
+    >>> findings([1]), findings([1, 2, 4])
+    ('finding 1', 'findings 1, 2 and 4')
+    """
+    return f"{'finding' if len(ranks) == 1 else 'findings'} {join_words([str(rank) for rank in ranks])}"
 
 
 def join_words(words: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.dicom.orientation import cell_centre, usual_view, view_flags
+from lidcflow.dicom.orientation import cell_centre, usual_planes, usual_point, usual_view, view_flags
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
@@ -120,3 +120,33 @@ def test_a_leaning_stack_keeps_its_way(ct_series, tmp_path):
 
 def test_the_centre_of_a_cell_lies_between_its_pixels():
     assert [cell_centre(cell, pixels=4, cells=2) for cell in (0, 1)] == [0.5, 2.5]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_place_of_a_slice_is_turned_as_the_slice_is(view):
+    orientation = (*VIEWS[view][0], *VIEWS[view][1])
+    stored = np.zeros((6, 9))
+    stored[1, 2] = 1
+
+    across, down = usual_point(2.5 / 9, 1.5 / 6, orientation)
+
+    shown = usual_view(stored, orientation)
+    ((row, column),) = np.argwhere(shown)
+    assert (across * shown.shape[1], down * shown.shape[0]) == pytest.approx((column + 0.5, row + 0.5))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_planes_through_a_place_are_turned_as_the_slices_are(view):
+    orientation = (*VIEWS[view][0], *VIEWS[view][1])
+    rows, columns = np.indices((4, 4))
+    depth = 100 * rows
+
+    axial, coronal, sagittal = usual_planes(
+        np.stack([10 * rows + columns, depth + columns, depth + 10 * rows.T]), orientation
+    )
+
+    shown = usual_view(10 * rows + columns, orientation)
+    from_right_to_left, from_front_to_back = shown[0] - shown[0].min(), shown[:, 0] - shown[:, 0].min()
+    np.testing.assert_array_equal(axial, shown)
+    np.testing.assert_array_equal(coronal, depth + from_right_to_left)
+    np.testing.assert_array_equal(sagittal, depth + from_front_to_back)

@@ -73,6 +73,21 @@ def test_an_inbox_that_may_be_empty_is_read_without_an_error(config, trained, tm
         infer(str(tmp_path), reading)
 
 
+def test_a_review_budget_of_one_slice_is_kept_and_the_next_one_reads_again(config, read, source, tmp_path):
+    one = config.infer.model_copy(update={"release": "1", "slices": 1})
+
+    few = infer(str(source), config.model_copy(update={"infer": one}), tmp_path / "few")
+    more = infer(str(source), with_release(config, 1), tmp_path / "few")
+
+    assert [reading.ranges[0].first_slice == reading.ranges[0].last_slice for reading in few.readings if reading.ranges]
+    assert all(len(reading.ranges) <= 1 for reading in few.readings)
+    cut = [reading for reading in few.readings if reading.slices_left_out]
+    assert (more.reused, [reading.verdict for reading in more.readings]) == (
+        len(few.readings) - len(cut),
+        [reading.verdict for reading in few.readings],
+    )
+
+
 def test_a_report_that_was_lost_is_written_again(config, read, source):
     page = next(reading.page for reading in read.readings if reading.verdict != "not-evaluated")
     page.unlink()

@@ -1,6 +1,7 @@
 """The index of many reports."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +90,21 @@ def test_a_page_is_cut_out_of_all_entries(number, shown, entries):
     page = page_of([0, 1, 2, 3, 4], number, size=2)
 
     assert (page.number, page.pages, page.found, list(page.entries)) == (shown, 3, 5, entries)
+
+
+def test_the_best_finding_is_the_highest_of_a_report(put, study, findings, tmp_path):
+    put(1, study(findings=findings).to_json())
+
+    (entry,) = ReportIndex(tmp_path).entries()
+
+    assert len(entry.glance.findings) == 2
+    assert entry.glance.highest == findings[0].probability
+
+
+@pytest.mark.parametrize("verdict", ["ranges", "nothing-above-threshold", "not-evaluated"])
+def test_reports_of_version_1_are_listed(put, tmp_path, verdict):
+    put(1, (Path(__file__).parent / "version-1" / f"{verdict}.json").read_text())
+
+    (entry,) = ReportIndex(tmp_path).entries()
+
+    assert entry.verdict == verdict

@@ -9,6 +9,7 @@ import pytest
 from lidcflow.errors import ResourceError
 from lidcflow.report.page import page_layout, render_recommendation, write_report
 from lidcflow.report.rank import not_evaluated
+from lidcflow.report.recommendation import SeriesWarning
 
 
 @pytest.fixture
@@ -169,3 +170,89 @@ def test_width_and_height_of_a_turned_slice_are_exchanged(study, hu):
     wide = said.model_copy(update={"volume": said.volume.model_copy(update={"columns": 256})})
 
     assert page_layout(wide, None)["proportion"] == pytest.approx(2.0)
+
+
+@pytest.fixture
+def planes():
+    """Three planes through each of two findings: a bright square in air."""
+    patch = np.full((3, 16, 16), -1000, dtype=np.int16)
+    patch[:, 4:12, 4:12] = 100
+    return {1: patch, 2: patch}
+
+
+def test_findings_are_listed_best_first_with_their_place_and_a_link_to_their_slice(study, findings, hu):
+    page = render_recommendation(study(findings=findings), hu)
+
+    assert "<h1>Look at 2 findings</h1>" in page
+    first, second = page.index('id="finding-1"'), page.index('id="finding-2"')
+    assert first < second < page.index('id="range-1"')
+    assert 'href="#slice-7">Finding in slice 7</a>' in page[first:second]
+    assert "row 128, column 384, z&nbsp;−65.0\xa0mm" in page[first:second]
+    assert "14.0\xa0mm, ground glass" in page[second:]
+    assert '<a href="#range-1">slices 7</a>' in page[first:second]
+
+
+def test_a_finding_is_circled_on_its_slices_and_named_beside_them(study, findings, hu):
+    page = render_recommendation(study(findings=findings), hu)
+
+    slides = dict(re.findall(r'<figure class="slide[^"]*" id="slice-(\d)"(.*?)</figure>', page, re.DOTALL))
+    assert {n: slide.count('class="ring"') for n, slide in slides.items() if "rings" in slide} == {
+        "1": 0,
+        "2": 2,
+        "3": 0,
+        "7": 2,
+    }
+    assert slides["3"].count('class="ring beside"') == 2
+    assert '<dt>finding</dt><dd><a href="#finding-1">1</a></dd>' in slides["7"]
+    assert re.search(r'aria-label="Slice 7, z [^"]*, recommended, finding 1"', page)
+
+
+def test_planes_through_a_finding_are_shown_where_there_are_some(study, findings, hu, planes):
+    with_planes = render_recommendation(study(findings=findings), hu, {1: planes[1]})
+
+    for name in ("axial", "coronal", "sagittal"):
+        assert f'alt="Finding 1, {name}, lung window"' in with_planes
+        assert f'alt="Finding 2, {name}' not in with_planes
+    assert 'class="planes"' not in render_recommendation(study(findings=findings), hu)
+
+
+def test_planes_that_are_not_three_are_refused(study, findings, hu, planes):
+    with pytest.raises(ValueError, match=r"shape must be \(3, rows, columns\), got \(2, 16, 16\)"):
+        render_recommendation(study(findings=findings), hu, {1: planes[1][:2]})
+
+
+def test_the_probability_of_malignancy_is_shown_where_it_is_said(study, finding, hu):
+    said = render_recommendation(study(findings=[finding(1, 7, malignant=0.25)]), hu)
+    unsaid = render_recommendation(study(findings=[finding(1, 7)]), hu)
+
+    card = re.compile(r'id="finding-1".*?</li>', re.DOTALL)
+    assert "meter malignant" in card.search(said)[0]
+    assert "meter malignant" not in card.search(unsaid)[0]
+
+
+def test_a_finding_beyond_the_review_budget_says_so(study, findings, hu):
+    page = render_recommendation(study(findings=findings, slices=1), hu)
+
+    assert "none: beyond the review budget" in page
+    assert "(4 further slices in all)" in page
+
+
+def test_slices_that_the_budget_leaves_out_are_told(study, hu):
+    page = render_recommendation(study(*[0.0] * 3, 0.6, 0.9, 0.6, 0.0, 0.0, slices=1), hu)
+
+    assert "2 further slices do so too, left out to keep to the review budget" in page
+
+
+def test_warnings_come_before_the_answer(study, findings, hu):
+    warning = SeriesWarning(code="unlike-training-kernel", sentence="Its kernel is unlike those of training.")
+
+    page = render_recommendation(study(findings=findings, warnings=[warning]), hu)
+
+    assert page.index("Its kernel is unlike those of training.") < page.index("<h1>")
+
+
+def test_a_page_without_findings_has_no_trace_of_them(study, hu):
+    page = re.sub("<style>.*?</style>|<script>.*?</script>", "", render_recommendation(study(), hu), flags=re.DOTALL)
+
+    assert "finding" not in page.lower()
+    assert "circle" not in re.sub('<a class="mark".*?</a>', "", page)

@@ -17,8 +17,8 @@ pytestmark = needs_chromium
 def open_page(chromium, tmp_path):  # noqa: F811
     """Open a report from disk in a window of some width and forget what was logged before."""
 
-    def open_it(answer, hu=None, *, width=1280):
-        open_file(chromium, write_report(answer, hu, tmp_path), width=width)
+    def open_it(answer, hu=None, patches=None, *, width=1280):
+        open_file(chromium, write_report(answer, hu, tmp_path, patches), width=width)
         return chromium
 
     return open_it
@@ -157,3 +157,81 @@ def test_text_from_headers_does_not_run(open_page, study, hu):
     assert driver.title.startswith("Recommended slices")
     assert HOSTILE in driver.find_element(By.CSS_SELECTOR, ".facts").text
     assert driver.get_log("browser") == []
+
+
+@pytest.fixture
+def found_study(study, finding):
+    """Sixty-five slices, findings in slices 30, 60 and 30 again, the first of them large."""
+    found = [finding(1, 30, 65, diameter_mm=24.0), finding(2, 60, 65), finding(3, 30, 65, row=400.0, column=500.0)]
+    return study(*np.full(65, 0.1), findings=found)
+
+
+@pytest.fixture
+def planes():
+    return {rank: np.random.default_rng(rank).normal(-500, 300, (3, 48, 48)).astype(np.int16) for rank in (1, 2, 3)}
+
+
+def rings_of(driver, place):
+    """Give rank, centre and width on the screen of each circle on the first picture of a place."""
+    script = """
+        const svg = document.querySelector(arguments[0] + " .rings");
+        if (!svg) return [];
+        const ranks = [...svg.querySelectorAll("text")].map((one) => Number(one.textContent));
+        const picture = svg.parentElement.querySelector("img").getBoundingClientRect();
+        return [...svg.querySelectorAll("circle")].map((one, k) => {
+          const box = one.getBoundingClientRect();
+          return [ranks[k], (box.x + box.width / 2 - picture.x) / picture.width,
+            (box.y + box.height / 2 - picture.y) / picture.height, box.width / box.height];
+        });
+    """
+    return driver.execute_script(script, place)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_circles_lie_on_the_pictures_where_the_findings_are(open_page, found_study, whole_hu, width):
+    driver = open_page(found_study, whole_hu, width=width)
+
+    rings = rings_of(driver, "#slice-30")
+
+    assert [ring[0] for ring in rings] == [1, 3]
+    np.testing.assert_allclose(rings[0][1:], [384.5 / 512, 128.5 / 512, 1.0], atol=0.01)
+    np.testing.assert_allclose(rings[1][1:3], [500.5 / 512, 400.5 / 512], atol=0.01)
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+    assert driver.get_log("browser") == []
+
+
+def test_circles_can_be_taken_away(open_page, found_study, whole_hu):
+    driver = open_page(found_study, whole_hu)
+    seen = []
+
+    for key in ("", "c", "c"):
+        press(driver, *key)
+        seen.append(driver.find_element(By.CSS_SELECTOR, "#slice-30 .rings").is_displayed())
+
+    assert seen == [True, False, True]
+
+
+def test_j_and_k_move_between_findings(open_page, found_study, whole_hu, shown_slide):
+    driver = open_page(found_study, whole_hu)
+    seen = []
+
+    for key in ("j", "j", "j", "k"):
+        press(driver, key)
+        seen.append((driver.switch_to.active_element.text, shown_slide(driver)))
+
+    assert seen == [
+        ("Finding in slice 30", "slice-30"),
+        ("Finding in slice 60", "slice-60"),
+        ("Finding in slice 30", "slice-30"),
+        ("Finding in slice 60", "slice-60"),
+    ]
+
+
+def test_the_planes_of_findings_are_decoded_and_nothing_else_is_loaded(open_page, found_study, whole_hu, planes):
+    driver = open_page(found_study, whole_hu, planes)
+
+    script = "return [...document.querySelectorAll('.planes img')].map((one) => [one.naturalWidth, one.alt])"
+    pictures = driver.execute_script(script)
+    assert [width for width, _ in pictures] == [48] * 9
+    assert all(alt for _, alt in pictures)
+    assert {url.partition(":")[0] for url in requests_of(driver)} == {"file", "data"}

@@ -6,6 +6,8 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 import lidcflow.report
+from lidcflow.report.folder import ReportKey, read_recommendation
+from lidcflow.report.page import render_recommendation
 from lidcflow.report.rank import not_evaluated
 from lidcflow.report.recommendation import Recommendation, json_schema, json_schema_text
 
@@ -76,6 +78,18 @@ def test_a_document_of_version_1_is_read_as_one_without_findings(verdict):
     kept = said.model_dump(mode="json", exclude={"schema_id", "findings", "slices_left_out"})
     kept["ranges"] = [{key: value for key, value in one.items() if key != "findings"} for one in kept["ranges"]]
     assert kept == {key: value for key, value in json.loads(text).items() if key != "schema_id"}
+
+
+def test_a_report_of_version_1_is_read_from_its_folder(tmp_path):
+    key = ReportKey("1.2.840.1", "1.2.840.2")
+    (tmp_path / key.study / key.series).mkdir(parents=True)
+    text = (VERSION_1 / "ranges.json").read_text(encoding="utf-8")
+    (tmp_path / key.study / key.series / "recommendations.json").write_text(text)
+
+    said = read_recommendation(tmp_path, key)
+
+    assert (said.verdict, len(said.ranges), said.ranges_left_out) == ("ranges", 1, 1)
+    assert "Slices 3–5" in render_recommendation(said, None)
 
 
 def test_a_document_of_a_later_version_is_refused(study):

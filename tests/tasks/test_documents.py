@@ -128,3 +128,16 @@ def test_documents_in_their_own_source_are_refused(source, tmp_path):
     check_documents(parse_source(str(source)), tmp_path / "out")
     check_documents(parse_source("s3://bucket/prefix"), tmp_path / "out")
     check_documents(parse_source(str(source)), None)
+
+
+def test_documents_are_made_of_a_recommendation_of_version_1_that_lies_in_the_reports(readings, index, tmp_path):
+    data = readings[0].page.with_name("recommendations.json")
+    said = json.loads(data.read_text())
+    del said["findings"], said["slices_left_out"]
+    for one in said["ranges"]:
+        del one["findings"]
+    data.write_text(json.dumps({**said, "schema_id": "lidcflow.recommendation/1"}))
+
+    done = document(readings[0], example_files(index), tmp_path / "out", Access())
+
+    assert sorted(file.name for file in done["documents"].iterdir()) == [KEY_OBJECTS, "structured-report.dcm"]

@@ -5,7 +5,9 @@
   const slides = [...document.querySelectorAll(".slide")].map((slide) => slide.id);
   const thumbs = new Map([...document.querySelectorAll(".thumb")].map((thumb) => [thumb.hash.slice(1), thumb]));
   const levels = [...document.querySelectorAll(".profile .level")];
-  const ranges = [...document.querySelectorAll(".to-peak")];
+  const findings = [...document.querySelectorAll(".to-finding")];
+  const places = findings.length ? findings : [...document.querySelectorAll(".to-peak")];
+  const circles = document.getElementById("circles");
   if (!slides.length) return;
 
   const first = document.querySelector(".slide.first").id;
@@ -35,9 +37,10 @@
     else document.getElementById(id).scrollIntoView({ block: "nearest" });
   };
 
-  const toRange = (by) => {
-    const at = ranges.indexOf(document.activeElement);
-    const next = ranges[Math.min(ranges.length - 1, Math.max(0, at < 0 ? 0 : at + by))];
+  const toPlace = (by) => {
+    if (!places.length) return;
+    const at = places.indexOf(document.activeElement);
+    const next = places[Math.min(places.length - 1, Math.max(0, at < 0 ? 0 : at + by))];
     show(next.hash.slice(1));
     next.focus();
   };
@@ -45,8 +48,9 @@
   const keys = {
     ArrowRight: () => step(slides[slides.indexOf(current()) + 1]),
     ArrowLeft: () => step(slides[slides.indexOf(current()) - 1]),
-    j: () => toRange(1),
-    k: () => toRange(-1),
+    j: () => toPlace(1),
+    k: () => toPlace(-1),
+    c: () => circles?.click(),
   };
 
   document.addEventListener("keydown", (event) => {

@@ -14,11 +14,13 @@
   let voxels = null;
   let level = -600, width = 1500;
 
-  const peaks = [...document.querySelectorAll(".findings .to-peak")];
+  const findings = [...document.querySelectorAll(".findings .to-finding")];
+  const places = findings.length ? findings : [...document.querySelectorAll(".findings .to-peak")];
+  const circles = document.getElementById("circles");
   const sliceOf = (hash) => Number(/^#slice-(\d+)$/.exec(hash)?.[1] ?? 0);
   const inHash = () => {
-    const range = /^#range-\d+$/.test(location.hash) && document.querySelector(`${location.hash} .to-peak`);
-    const slice = sliceOf(range ? range.hash : location.hash);
+    const card = /^#(range|finding)-\d+$/.test(location.hash) && document.querySelector(`${location.hash} .to-peak`);
+    const slice = sliceOf(card ? card.hash : location.hash);
     return slice >= 1 && slice <= count ? slice : null;
   };
 
@@ -51,6 +53,30 @@
     if (voxels) stack.querySelectorAll(".view").forEach((view) => view.offsetParent && paint(view));
   };
 
+  const SVG = "http://www.w3.org/2000/svg";
+  const drawn = (name, attributes) => {
+    const one = document.createElementNS(SVG, name);
+    Object.entries(attributes).forEach(([key, value]) => one.setAttribute(key, value));
+    return one;
+  };
+
+  const ring = (found, width) => {
+    const left = found.across > 0.8;
+    const kind = found.slice_number === current ? "ring" : "ring beside";
+    const circle = drawn("circle", { class: kind, cx: found.x_mm, cy: found.y_mm, r: found.radius_mm });
+    const x = found.x_mm + (left ? -1.25 : 1.25) * found.radius_mm;
+    const place = { class: left ? "left" : "", x, y: found.y_mm, dy: ".35em", "font-size": 0.05 * width };
+    const name = drawn("text", place);
+    name.textContent = found.rank;
+    return [circle, name];
+  };
+
+  const drawRings = (here) => {
+    stack.querySelectorAll(".rings").forEach((one) => {
+      one.replaceChildren(...here.flatMap((found) => ring(found, one.viewBox.baseVal.width)));
+    });
+  };
+
   /* Where we are */
 
   const sourceLine = ([number, z, share]) => {
@@ -62,13 +88,19 @@
   const tell = () => {
     const one = data.slices[current - 1];
     const ranges = data.ranges.filter(([first, last]) => first <= current && current <= last);
-    const said = { ...one, range: ranges.map((range) => range[2]).join(", ") || "–" };
+    const here = data.findings.filter((found) => found.first_slice <= current && current <= found.last_slice);
+    const named = (ranks) => ranks.join(", ") || "–";
+    const said = { ...one, range: named(ranges.map((range) => range[2])), finding: named(here.map((found) => found.rank)) };
+    drawRings(here);
     stack.querySelectorAll("[data-show]").forEach((place) => (place.textContent = said[place.dataset.show]));
     document.querySelectorAll(".at").forEach((place) => (place.textContent = current));
     stack.querySelector(".sources ul").replaceChildren(...one.sources.map(sourceLine));
     stack.classList.toggle("in-range", ranges.length > 0);
     document.querySelectorAll(".card[id^=range-]").forEach((card) => {
       card.classList.toggle("here", ranges.some((range) => card.id === `range-${range[2]}`));
+    });
+    document.querySelectorAll(".card[id^=finding-]").forEach((card) => {
+      card.classList.toggle("here", here.some((found) => card.id === `finding-${found.rank}`));
     });
     document.querySelectorAll(".profile .level").forEach((one, k) => one.classList.toggle("current", k === current - 1));
     slider.value = current;
@@ -93,12 +125,13 @@
     (stage || stack).scrollIntoView({ block: "nearest" });
   };
 
-  const toRange = (by) => {
-    if (!peaks.length) return;
-    const at = peaks.findIndex((link) => sliceOf(link.hash) === current);
-    const next = peaks[Math.min(peaks.length - 1, Math.max(0, at < 0 ? 0 : at + by))];
-    show(sliceOf(next.hash));
-    next.closest(".card").scrollIntoView({ block: "nearest" });
+  let at = -1; /* two findings can share a slice */
+  const toPlace = (by) => {
+    if (!places.length) return;
+    if (at < 0 || sliceOf(places[at].hash) !== current) at = places.findIndex((link) => sliceOf(link.hash) === current);
+    at = Math.min(places.length - 1, Math.max(0, at < 0 ? 0 : at + by));
+    show(sliceOf(places[at].hash));
+    places[at].closest(".card").scrollIntoView({ block: "nearest" });
   };
 
   /* Window and view */
@@ -139,8 +172,9 @@
     PageUp: () => show(current - PAGE),
     Home: () => show(1),
     End: () => show(count),
-    j: () => toRange(1),
-    k: () => toRange(-1),
+    j: () => toPlace(1),
+    k: () => toPlace(-1),
+    c: () => circles?.click(),
     1: () => presets[0]?.click(),
     2: () => presets[1]?.click(),
     3: () => presets[2]?.click(),

@@ -1,7 +1,7 @@
 from flows.cli.infer import print_results
 from flows.infer import InferReport
 from lidcflow.errors import ReleaseError
-from tasks.infer import RecommendedRange, SeriesResult
+from tasks.infer import RecommendedFinding, RecommendedRange, SeriesResult
 
 
 def test_reading_without_a_release_names_the_way_out_before_anything_starts(lidcflow, tmp_path):
@@ -41,3 +41,49 @@ def test_readings_are_printed_with_source_images_and_the_page_to_open(tmp_path, 
     for expected in ("3 to 5", "40 to 52", "-10.0 to -22.5", "0.62", str(page), "needs 8 slices, got 3"):
         assert expected in printed
     assert "2 series read with lidcflow version 1, 2 of them unchanged and reused, 1 not evaluated." in printed
+
+
+def test_warnings_come_first_then_findings_in_plain_words(tmp_path, capsys):
+    found = {"z_mm": -117.5, "row": 210.5, "column": 310.0}
+    findings = (
+        RecommendedFinding(rank=1, slice_number=23, image=45, diameter_mm=6.4, probability=0.9996, **found),
+        RecommendedFinding(rank=2, slice_number=3, image=None, diameter_mm=12.0, probability=0.61, **found),
+    )
+    reading = SeriesResult(
+        study_instance_uid="1.2",
+        series_instance_uid="1.2.3",
+        verdict="ranges",
+        findings=findings,
+        ranges=(
+            RecommendedRange(
+                first_slice=3,
+                last_slice=5,
+                first_image=40,
+                last_image=52,
+                z_top_mm=-10.0,
+                z_bottom_mm=-22.5,
+                nodule_at_peak=1.0,
+            ),
+        ),
+        slices_left_out=31,
+        warnings=("Its kernel is unlike those of training.",),
+        page=tmp_path / "report.html",
+        reused=False,
+    )
+
+    print_results(
+        InferReport(
+            release="lidcflow version 1", synthetic_release=False, readings=[reading], reused=0, refused=0, seconds=1.0
+        )
+    )
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.strip() for line in lines[3:8]] == [
+        "Warning: Its kernel is unlike those of training.",
+        "Look at 2 findings, the most likely first:",
+        "1. image 45, row 210, column 310, slice 23: 6.4 mm, P(nodule) >0.99",
+        "2. an image without a number, row 210, column 310, slice 3: 12.0 mm, P(nodule) 0.61",
+        "Slices to look at",
+    ]
+    assert any(">0.99" in line for line in lines[8:])
+    assert "Left out to keep to infer.slices: 31 more." in lines

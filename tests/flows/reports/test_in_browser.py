@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
@@ -10,10 +11,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from lidcflow.config import Config
+from lidcflow.config import Config, InferConfig
+from lidcflow.nodules.finding import Finding
+from lidcflow.nodules.place import place_of
+from lidcflow.report.rank import recommend
+from lidcflow.report.recommendation import SeriesWarning
 from lidcflow.store.volumes import VolumeStore
 from tests.browser import chromium, needs_chromium, open_page, requests_of  # noqa: F401
-from tests.flows.reports.conftest import HOSTILE, NOTHING, RANGES, REFUSED, SIZE, serving
+from tests.flows.reports.conftest import FACTS, HOSTILE, NODULE, NOTHING, RANGES, REFUSED, SIZE, serving
 
 pytestmark = needs_chromium
 
@@ -362,3 +367,103 @@ def test_everything_is_reached_by_tab_in_the_order_that_is_seen_and_shows_its_fo
     wanted = ["Reader code", "Stack of slices", "Slice", "Lung", "level", "Slices 21–23", "Right"]
     places = [reached.index(name) for name in wanted]
     assert places == sorted(places)
+
+
+@pytest.fixture
+def found(reports):
+    """Put findings into the reading with ranges while a test runs: two in slice 23, one in slice 60."""
+    config = reports[0]
+    folder = config.reports_path / RANGES.study / RANGES.series
+    before = (folder / "recommendations.json").read_bytes()
+    record = VolumeStore.found(config.inbox_store_root).record(RANGES.series)
+    places = [(22.5, 128.0, 384.0, 24.0), (59.5, 256.0, 64.0, 5.0), (22.5, 400.0, 500.0, 5.0)]
+    findings = [
+        Finding(rank=rank, probability=0.9 - 0.1 * rank, channel="solid", diameter_mm=mm, **place)
+        for rank, (slice_number, row, column, mm) in enumerate(places, start=1)
+        if (place := place_of(record, 1.25 - 5.0 * slice_number, row, column))
+    ]
+    p = NODULE[RANGES]
+    warning = SeriesWarning(code="unlike-training-kernel", sentence="Its kernel is unlike those of training.")
+    rows = np.stack([1 - p, 0.75 * p, 0.25 * p], axis=1)
+    said = recommend(rows, record, FACTS, InferConfig(), [warning], findings)
+    (folder / "recommendations.json").write_text(said.to_json())
+    yield
+    (folder / "recommendations.json").write_bytes(before)
+
+
+def rings_of(driver):
+    """Give rank and centre of each circle on the first view, as shares of its canvas."""
+    return driver.execute_script(
+        """
+        const view = [...document.querySelectorAll(".view")].find((one) => one.offsetParent);
+        const canvas = view.querySelector("canvas").getBoundingClientRect();
+        const ranks = [...view.querySelectorAll(".rings text")].map((one) => Number(one.textContent));
+        return [...view.querySelectorAll(".rings circle")].map((one, k) => {
+          const box = one.getBoundingClientRect();
+          return [ranks[k], (box.x + box.width / 2 - canvas.x) / canvas.width,
+            (box.y + box.height / 2 - canvas.y) / canvas.height];
+        });
+        """
+    )
+
+
+@pytest.mark.parametrize("width", [390, 1360])
+@pytest.mark.parametrize("view", ["Both", "Mean"])
+def test_circles_lie_on_the_stack_where_the_findings_are(browse, found, width, view):
+    driver = browse(RANGES, width=width)
+    driver.find_element(By.XPATH, f"//button[.='{view}']").click()
+
+    wanted = [[1, 384.5 / 512, 128.5 / 512], [3, 500.5 / 512, 400.5 / 512]]
+    np.testing.assert_allclose(rings_of(driver), wanted, atol=0.01)
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+    assert driver.find_element(By.CSS_SELECTOR, "[data-show=finding]").text == "1, 3"
+    press(driver, Keys.HOME)
+    assert rings_of(driver) == []
+    assert driver.find_element(By.CSS_SELECTOR, "[data-show=finding]").text == "–"
+
+
+def test_keys_and_the_address_jump_to_findings(browse, found):
+    driver = browse(RANGES, anchor="#finding-2")
+    seen = [slice_of(driver)]
+
+    for key in ("k", "j", "j", "j"):
+        press(driver, key)
+        seen.append(slice_of(driver))
+    driver.find_element(By.CSS_SELECTOR, "#finding-2 .to-finding").click()
+    seen.append(slice_of(driver))
+
+    assert seen == [60, 23, 60, 23, 23, 60]
+    here = driver.find_elements(By.CSS_SELECTOR, ".card.here")
+    assert [one.get_attribute("id") for one in here] == ["finding-2", "range-2"]
+
+
+def test_circles_of_the_stack_can_be_taken_away_and_do_not_catch_the_mouse(browse, found):
+    driver = browse(RANGES)
+    rings = driver.find_element(By.CSS_SELECTOR, ".view .rings")
+    stage = driver.find_element(By.CSS_SELECTOR, ".stage")
+
+    ActionChains(driver).move_to_element(stage).click_and_hold().move_by_offset(20, 10).release().perform()
+    shown = [rings.is_displayed()]
+    for _ in range(2):
+        press(driver, "c")
+        shown.append(rings.is_displayed())
+
+    assert driver.find_element(By.CSS_SELECTOR, ".level-hu").get_property("value") == "-580"
+    assert shown == [True, False, True]
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_a_page_with_findings_can_be_read_and_its_warnings_come_first(browse, found, scheme):
+    driver = browse(RANGES, scheme=scheme)
+
+    assert driver.execute_script(CONTRASTS) == []
+    warning = driver.find_element(By.CSS_SELECTOR, ".warnings")
+    assert warning.location["y"] < driver.find_element(By.TAG_NAME, "h1").location["y"]
+    assert driver.get_log("browser") == []
+
+
+def test_the_index_counts_findings(browse, found):
+    driver = browse()
+
+    (row,) = driver.find_elements(By.CSS_SELECTOR, "#reports tr.ranges")
+    assert "3 findings: 21–2" in row.text
