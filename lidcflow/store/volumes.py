@@ -16,12 +16,20 @@ from lidcflow.config import Access, Config, PreprocessConfig
 from lidcflow.dicom.records import Series
 from lidcflow.dicom.values import is_uid
 from lidcflow.errors import StoreError
-from lidcflow.store.arrays import encode_features, encode_image, read_features, read_level
+from lidcflow.store.arrays import (
+    CandidateArrays,
+    encode_candidates,
+    encode_features,
+    encode_image,
+    read_candidates,
+    read_features,
+    read_level,
+)
 from lidcflow.store.configured import check, claim_store, configuration_of
 from lidcflow.store.locate import is_store, store_place
 from lidcflow.store.parallel import side_by_side
-from lidcflow.store.place import FACTS, SERIES, Held, Result, Swept
-from lidcflow.store.record import VolumeRecord, attributes_of, hash_volume, record_of, with_state
+from lidcflow.store.place import CANDIDATES, FACTS, SERIES, Held, Result, Swept
+from lidcflow.store.record import VolumeRecord, attributes_of, hash_volume, record_of, with_state, without_candidates
 from lidcflow.store.sameness import is_of_headers, is_of_pacs, is_of_pixels
 from lidcflow.store.shards import ShardLayout, read_slices, shard_layout
 from lidcflow.store.summary import VolumeSummary, summary_of
@@ -137,11 +145,12 @@ class VolumeStore:
             return None
         return found if self.is_of_headers(found, series) else None
 
-    def write(self, series: Series, volume: Volume) -> str:
-        """Commit a volume, in place of an older one of the series and its features.
+    def write(self, series: Series, volume: Volume, candidates: CandidateArrays | None = None) -> str:
+        """Commit a volume with its nodule candidates, in place of an older one of the series and its features.
 
         The same volume again changes nothing: Dask may run a series twice. The same volume of a source in another
-        state, such as a copy of the archive, keeps voxels and features: the state is noted.
+        state, such as a copy of the archive, keeps voxels and features: the state is noted. A volume that has no
+        candidates yet keeps its voxels and features and gets them.
 
         Returns
         -------
@@ -156,16 +165,52 @@ class VolumeStore:
         uid, digest = self._checked(series.series_instance_uid), hash_volume(volume)
         current = self._same_headers(series)
         same = current if current and current.volume_digest == digest else None
-        if same and self.is_of(same, series):
+        has = same.candidates if same else 0
+        schema = int(candidates.attributes["schema"]) if candidates else has
+        if same and self.is_of(same, series) and has == schema:
             return digest
-        self._place.require_room(2 * volume.hu.nbytes)
-        attributes = attributes_of(series, volume, self.config, same.source_states if same else ())
+        self._place.require_room(2 * volume.hu.nbytes + (candidates.patches.nbytes if candidates else 0))
+        states = same.source_states if same else ()
+        attributes = attributes_of(series, volume, self.config, states, candidates=schema)
         objects = encode_image(volume.hu, _cell_mm(series, volume), attributes, _corner_mm(series))
+        part = encode_candidates(candidates, digest) if candidates else {}
         if same:
+            if part:
+                self._place.commit_candidates(uid, part)
             self._place.describe(uid, objects[FACTS])
         else:
-            self._place.commit_volume(uid, objects)
+            self._place.commit_volume(uid, {**{f"{CANDIDATES}/{key}": part[key] for key in part}, **objects})
         return digest
+
+    def read_candidates(self, series_instance_uid: str) -> CandidateArrays | None:
+        """Read the nodule candidates of the committed volume.
+
+        Returns
+        -------
+        CandidateArrays, or None
+            None when there are none, or damaged ones, or those of another volume: the next preprocessing finds them.
+        """
+        try:
+            found = self._place.read(self._candidates(series_instance_uid), read_candidates)
+            of_volume = self.summary(series_instance_uid)
+        except (FileNotFoundError, StoreError, ValueError, KeyError, TypeError, RuntimeError):
+            return None
+        return found if of_volume.candidates and found.attributes["volume_digest"] == of_volume.volume_digest else None
+
+    def delete_candidates(self, series_instance_uid: str) -> None:
+        """Delete the nodule candidates of a committed volume; the next preprocessing finds them again.
+
+        Raises
+        ------
+        StoreError
+            If the series is not in the store.
+        """
+        uid = self._checked(series_instance_uid)
+        try:
+            self._place.describe(uid, without_candidates(self._place.facts(uid)))
+        except FileNotFoundError:
+            raise self._absent(uid) from None
+        self._place.remove(self._candidates(uid))
 
     def note_state(self, found: VolumeSummary, series: Series) -> None:
         """Note the state of a series in a PACS whose volume kept none: from now on a change is seen.
@@ -371,6 +416,9 @@ class VolumeStore:
 
     def _group(self, series_instance_uid: str) -> str:
         return f"{SERIES}/{self._checked(series_instance_uid)}"
+
+    def _candidates(self, series_instance_uid: str) -> str:
+        return f"{self._group(series_instance_uid)}/{CANDIDATES}"
 
     def _features(self, series_instance_uid: str, feature_id: str) -> str:
         return f"{self._group(series_instance_uid)}/features/{_checked_id(feature_id)}"
