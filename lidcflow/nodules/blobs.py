@@ -129,12 +129,9 @@ def _at_scale(
     response = padded[1:-1, 1:-1, 1:-1]
     peaks = _peaks(padded, mask & (response > at_least))
     curvatures = _curvatures(smooth, peaks, sigma_mm / voxel_mm)
-    blobs = Blobs(
-        np.asarray((peaks + 0.5) * step - 0.5, np.float64),
-        np.full(len(peaks), sigma_mm),
-        response[tuple(peaks.T)].astype(float),
-        curvatures,
-    )
+    index = np.asarray((peaks + _offsets(padded, peaks + 1) + 0.5) * step - 0.5, np.float64)
+    values = response[tuple(peaks.T)].astype(np.float64)
+    blobs = Blobs(index, np.full(len(peaks), sigma_mm), values, curvatures)
     return blobs.take(curvatures[:, 0] > 0)
 
 
@@ -172,6 +169,18 @@ def _peaks(padded: NDArray[np.float32], above: NDArray[np.bool_]) -> NDArray[np.
         kept = values > neighbours if offset < (0, 0, 0) else values >= neighbours
         peaks, values = peaks[kept], values[kept]
     return np.column_stack(np.unravel_index(peaks, padded.shape)) - 1
+
+
+def _offsets(padded: NDArray[np.float32], peaks: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return how far from its voxel, along each axis, a peak is by the parabola through its neighbours."""
+    offsets = np.zeros(peaks.shape)
+    middle = padded[tuple(peaks.T)].astype(np.float64)
+    for axis, one in enumerate(np.eye(3, dtype=np.intp)):
+        before, after = (padded[tuple((peaks + step).T)].astype(np.float64) for step in (-one, one))
+        curved = np.isfinite(before) & np.isfinite(after) & (2 * middle - before - after > 0)
+        slope, bend = np.where(curved, after - before, 0), np.where(curved, 2 * middle - before - after, 1)
+        offsets[:, axis] = np.clip(slope / bend / 2, -0.5, 0.5)
+    return offsets
 
 
 def _flat_indices(mask: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.intp]:

@@ -166,6 +166,8 @@ def _measured(
     blobs = find_blobs(hu, mask, grid.voxel_mm, sigmas_mm=kind.sigmas_mm, at_least=kind.at_least)
     blobs = blobs.take(np.argsort(-blobs.dot, kind="stable")[: kind.most_blobs])
     table = np.zeros(len(blobs), CANDIDATE)
+    if not len(blobs):
+        return table, blobs.index
     _describe(table, blobs)
     around = look_around(alone, blobs.index, blobs.sigma_mm * BALL, grid.voxel_mm)
     raw = look_around(grid.hu, blobs.index, blobs.sigma_mm * BALL, grid.voxel_mm)

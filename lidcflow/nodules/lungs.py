@@ -17,10 +17,8 @@ MIN_LUNG_ML = 150.0
 CLOSED_OVER_MM = 12.0
 """Radius of the ball that vessels and wall-attached nodules are closed over with."""
 
-THICK_MM = 1.6
-"""Thinner slices are averaged in pairs: lungs need no more."""
-
-_COARSE_SLICES = 2
+COARSE_MM = 2.8
+"""Voxels that lungs are found on: they need no finer ones."""
 
 HULL_OVER_MM = 32.0
 """The same for masses at the wall and in the hilum; the mediastinum is closed over too."""
@@ -58,14 +56,16 @@ def find_lungs(grid: WorkGrid) -> Lungs | None:
     Lungs, or None
         None where there are none.
     """
-    factor = (_COARSE_SLICES if grid.voxel_mm[0] < THICK_MM and len(grid.hu) > 3 else 1, 2, 2)
+    factor = tuple(
+        min(n, max(1, round(COARSE_MM / mm))) for n, mm in zip(grid.hu.shape, grid.voxel_mm.tolist(), strict=True)
+    )
     voxel_mm = grid.voxel_mm * factor
     air = _lung_air(_coarse(grid.hu, factor), voxel_mm)
     if not air.any():
         return None
     closed = close_over(air, voxel_mm, CLOSED_OVER_MM)
     hull = close_over(air[:, ::2, ::2], voxel_mm * (1, 2, 2), HULL_OVER_MM)
-    coarser = (factor[0], 4, 4)
+    coarser = (factor[0], 2 * factor[1], 2 * factor[2])
     shape = grid.hu.shape
     return Lungs(_fine(air, factor, shape), _fine(closed, factor, shape), _fine(hull, coarser, shape))
 

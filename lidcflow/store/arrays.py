@@ -161,7 +161,7 @@ def _whole_array(group: zarr.Group, name: str, array: NDArray[Any], dimension_na
         shape=array.shape,
         dtype=array.dtype,
         chunks=tuple(max(1, n) for n in array.shape),
-        compressors=[BloscCodec(array.itemsize, "lz4", 5, "bitshuffle"), Crc32cCodec()],
+        compressors=[BloscCodec(typesize=array.itemsize, cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec()],
         dimension_names=dimension_names,
         config={"write_empty_chunks": True},
     )
