@@ -36,6 +36,9 @@ from tasks.publish import MOST_ROWS, ProgressArtifact, publish_table
 RECORD_EVERY_S = 0.5
 """A transaction for every few series would take a tenth of a core from the workers beside it."""
 
+CANDIDATES_BYTES = 8 * 2**20
+"""Size of 300 candidates of a series before compression, nearly all of it patches."""
+
 SPARE_BYTES = 256 * 2**20
 """Room for the catalog, Prefect's and MLflow's databases beside the volumes."""
 
@@ -328,7 +331,8 @@ def check_room(volumes: int, workspace: Path, store: StoreAddress) -> None:
     """
     place = next(folder for folder in [workspace.absolute(), *workspace.absolute().parents] if folder.exists())
     on_disk = volumes if store.folder else 0
-    needed_bytes = on_disk * volume_bytes(store.preprocess) + SPARE_BYTES
+    each_bytes = volume_bytes(store.preprocess) + (CANDIDATES_BYTES if store.candidates else 0)
+    needed_bytes = on_disk * each_bytes + SPARE_BYTES
     free_bytes = shutil.disk_usage(place).free
     if free_bytes < needed_bytes:
         raise ResourceError(
