@@ -61,15 +61,16 @@ def preprocessing(folder: Path, *, candidates: bool) -> Callable[[], Any]:
     from lidcflow.privacy import PUBLIC_KEY
     from lidcflow.series.find import index_folder
     from lidcflow.store.volumes import VolumeStore
+    from tasks.candidates import preprocess_with_candidates
     from tasks.worker import preprocess_series
 
-    config = PreprocessConfig()
+    config, bring = PreprocessConfig(), preprocess_with_candidates if candidates else preprocess_series
     series = index_folder(folder, secret=PUBLIC_KEY).usable[0]
 
     def run() -> None:
         with tempfile.TemporaryDirectory() as root:
             VolumeStore(root, config)
-            preprocess_series(series, store_root=root, config=config, access=Access(), candidates=candidates)
+            bring(series, store_root=root, config=config, access=Access())
 
     return run
 

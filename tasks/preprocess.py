@@ -15,6 +15,7 @@ from lidcflow.config import ClusterConfig
 from lidcflow.errors import LidcflowError, SeriesRefused
 from lidcflow.series.find import Series
 from lidcflow.store.address import StoreAddress
+from tasks.candidates import preprocess_with_candidates
 from tasks.cluster.open import map_groups
 from tasks.publish import emit_series_event
 from tasks.worker import preprocess_series
@@ -104,13 +105,8 @@ def preprocessing(
     series: Iterable[Series], address: str, store: StoreAddress, config: ClusterConfig
 ) -> Generator[Group, None, None]:
     """Start to preprocess series on the Dask cluster and yield those that are finished, group by group."""
-    work = partial(
-        preprocess_series,
-        store_root=store.root,
-        config=store.preprocess,
-        access=store.access,
-        candidates=store.candidates,
-    )
+    bring = preprocess_with_candidates if store.candidates else preprocess_series
+    work = partial(bring, store_root=store.root, config=store.preprocess, access=store.access)
     return map_groups(address, work, series, window=config.window, within_s=config.series_within_s)
 
 

@@ -20,10 +20,8 @@ _deadlines: dict[int, float] = {}
 _lock = threading.Lock()
 
 
-def preprocess_series(
-    series: Series, *, store_root: str, config: PreprocessConfig, access: Access, candidates: bool = False
-) -> str:
-    """Reduce one series, find its candidates and commit both; what is there already is left as it is.
+def preprocess_series(series: Series, *, store_root: str, config: PreprocessConfig, access: Access) -> str:
+    """Reduce one series and commit it to the store; one that is there already is left as it is.
 
     Returns
     -------
@@ -38,24 +36,11 @@ def preprocess_series(
         If the storage of its files does not answer.
     """
     store = VolumeStore(store_root, config, create=False, access=access)
-    if (current := store.current_summary(series)) and (current.candidates or not candidates):
+    if current := store.current_summary(series):
         return current.volume_digest
-    if candidates:
-        return _with_candidates(series, store, access)
     volume = reduce_series(series, config, access)
     require_content(series, volume)
     return store.write(series, volume)
-
-
-def _with_candidates(series: Series, store: VolumeStore, access: Access) -> str:
-    """Reduce a series and find its candidates, with one reading of its files."""
-    from lidcflow.nodules.gather import ScanGatherer  # SciPy takes 0.2 s, which workers without candidates need not
-    from lidcflow.nodules.stored import found_in
-
-    gathered = ScanGatherer(series)
-    volume = reduce_series(series, store.config, access, gathered.add)
-    require_content(series, volume)
-    return store.write(series, volume, found_in(gathered, series, volume.edges_mm))
 
 
 def within(limit_s: float, function: Callable[[Item], Result], item: Item) -> Result:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from lidcflow.nodules.candidates import blobs_in_lungs
 from lidcflow.nodules.grid import TISSUE_HU, WorkGrid
@@ -51,8 +52,6 @@ def fit_trees(examples: Examples) -> Trees:
     examples : Examples
         From `examples_of`.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier  # takes a second, and nothing else here needs it
-
     models = [HistGradientBoostingClassifier(random_state=seed, **SETTINGS) for seed in SEEDS]
     for model in models:
         model.fit(examples.features, examples.is_nodule, sample_weight=examples.weight)

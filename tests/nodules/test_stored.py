@@ -14,6 +14,7 @@ from lidcflow.store.repair import repair_store
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume import reduce
 from lidcflow.volume.reduce import reduce_series
+from tasks.candidates import preprocess_with_candidates
 from tasks.worker import preprocess_series
 from tests.nodules.chest import chest
 from tests.store.examples import URL
@@ -165,7 +166,7 @@ def test_a_worker_finds_candidates_where_they_are_wanted_and_completes_a_volume(
     without = read_candidates(store, "1.2.3")
 
     assert without is None
-    assert preprocess_series(series, **options, candidates=True) == digest
+    assert preprocess_with_candidates(series, **options) == digest
     assert len(read_candidates(store, "1.2.3").table)
 
 
@@ -174,7 +175,7 @@ def test_each_slice_is_read_once_for_the_volume_and_its_candidates(tmp_path, ser
     monkeypatch.setattr(reduce, "hounsfield_slice", lambda source, *rest: read.append(source) or decode(source, *rest))
 
     store = VolumeStore(tmp_path / "store", CONFIG)
-    preprocess_series(series, store_root=store.root, config=CONFIG, access=Access(), candidates=True)
+    preprocess_with_candidates(series, store_root=store.root, config=CONFIG, access=Access())
 
     assert read == list(series.slices)
 
