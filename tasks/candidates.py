@@ -1,4 +1,4 @@
-"""What a worker process does with one series whose candidates are wanted; others do without SciPy, which takes 0.2 s."""
+"""What a worker does with one series whose candidates are wanted; others do without the 0.2 s that SciPy takes."""
 
 from __future__ import annotations
 
