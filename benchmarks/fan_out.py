@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from flows.cli.session import flow_session
-from lidcflow.config import ClusterConfig, Config, PreprocessConfig
+from lidcflow.config import ClusterConfig, Config, NodulesConfig, PreprocessConfig
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import Series, index_folder
 from lidcflow.store.address import training_store
@@ -55,6 +55,7 @@ def measure_series(count: int, folder: Path) -> None:
         workspace=folder / "workspace",
         patient_key="public",
         preprocess=PreprocessConfig(slices=64, size=64),
+        nodules=NodulesConfig(candidates=False),
         cluster=ClusterConfig(workers=os.cpu_count()),
     )
     with flow_session(config):

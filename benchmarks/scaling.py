@@ -34,7 +34,7 @@ from benchmarks.preprocess_series import make_series
 from benchmarks.simulation.model import Costs, Job, Place, simulate
 from flows.cli.session import flow_session
 from lidcflow.catalog.series import Catalog
-from lidcflow.config import ClusterConfig, Config
+from lidcflow.config import ClusterConfig, Config, NodulesConfig
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import Index, Series, index_folder
 from lidcflow.store.address import training_store
@@ -97,7 +97,7 @@ def run(series: list[Series], address: str, workers: int, folder: Path, schedule
 
     times = folder / "times"
     times.mkdir(parents=True)
-    config = Config(workspace=folder, patient_key="public")
+    config = Config(workspace=folder, patient_key="public", nodules=NodulesConfig(candidates=False))
     VolumeStore.of(config, create=True)
     tasks.preprocess.preprocess_series = partial(timed, times=str(times))
     list(map_groups(address, partial(warm, seconds=0.5), range(4 * workers)))

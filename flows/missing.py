@@ -1,7 +1,7 @@
 """Bring the volumes that a store lacks into it, in batches on one cluster; the catalog follows."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from operator import length_hint
@@ -37,27 +37,13 @@ def preprocess_missing(index: Index, config: Config, store: StoreAddress) -> Pre
         catalog.record_verdicts(index)
         split = divided(index.usable, store)
         brought = Preprocessed()
-        record = partial(_record, catalog, store.preprocess.digest, brought, split.earlier)
+        record = partial(_record, catalog, store.preprocess.digest, brought, split)
         digests = {uid: found.volume_digest for uid, found in split.current.items()}
         record(Preprocessed(reused=digests, flagged=_flagged(split.current.values())))
         preprocess_series_in_batches(split.waiting, brought, config, store, record)
-        made = store.open().look_up([*brought.committed, *brought.verified])
+        made = store.open().look_up([*brought.committed, *brought.verified, *brought.completed])
         record(Preprocessed(flagged=_flagged(found for _, found in made if found)))
     return brought
-
-
-def _record(
-    catalog: Catalog, config_digest: str, brought: Preprocessed, earlier: Mapping[str, str], part: Preprocessed
-) -> None:
-    """Write what became of some series into the catalog, and add it to what the run has brought so far."""
-    part = part.told_apart(earlier)
-    if part.stored:
-        catalog.record_committed(part.stored, config_digest)
-    if part.refused:
-        catalog.record_failed(part.refused)
-    if part.flagged:
-        catalog.add_flags(part.flagged)
-    brought.add(part)  # last: what an interrupt kept out of the catalog must not count as known
 
 
 class Split(NamedTuple):
@@ -71,11 +57,26 @@ class Split(NamedTuple):
         Those to be worked on.
     earlier : dict
         Digest of the volume of those among them whose headers are the same, and whose pixels may be.
+    incomplete : set of str
+        Those among them whose volume is current, and lacks candidates.
     """
 
     current: dict[str, VolumeSummary]
     waiting: list[Series]
     earlier: dict[str, str]
+    incomplete: set[str]
+
+
+def _record(catalog: Catalog, config_digest: str, brought: Preprocessed, split: Split, part: Preprocessed) -> None:
+    """Write what became of some series into the catalog, and add it to what the run has brought so far."""
+    part = part.told_apart(split.earlier, split.incomplete)
+    if part.stored:
+        catalog.record_committed(part.stored, config_digest)
+    if part.refused:
+        catalog.record_failed(part.refused)
+    if part.flagged:
+        catalog.add_flags(part.flagged)
+    brought.add(part)  # last: what an interrupt kept out of the catalog must not count as known
 
 
 def split_current(usable: list[Series], store: StoreAddress) -> tuple[dict[str, str], list[Series]]:
@@ -90,16 +91,19 @@ def divided(usable: list[Series], address: StoreAddress) -> Split:
     current: dict[str, VolumeSummary] = {}
     waiting: list[Series] = []
     earlier: dict[str, str] = {}
+    incomplete: set[str] = set()
     known = store.look_up([series.series_instance_uid for series in usable])
     for series, (uid, found) in zip(usable, known, strict=True):
         if found and store.is_of(found, series):
-            store.note_state(found, series)
-            current[uid] = found
-            continue
+            if found.candidates or not address.candidates:
+                store.note_state(found, series)
+                current[uid] = found
+                continue
+            incomplete.add(uid)
         waiting.append(series)
         if found and store.is_of_headers(found, series):
             earlier[uid] = found.volume_digest
-    return Split(current, waiting, earlier)
+    return Split(current, waiting, earlier, incomplete)
 
 
 def _flagged(volumes: Iterable[VolumeSummary]) -> dict[str, tuple[str, ...]]:

@@ -48,6 +48,8 @@ class PreprocessReport(BaseModel):
         Volumes that were made, and volumes that were there already.
     verified : int
         Of the reused ones, those whose files had changed: their pixels were read again, and are the same.
+    completed : int
+        Of the reused ones, those that had no nodule candidates yet: their pixels were read again to find them.
     refused : list of RefusedSeries
         CT series that could not be used, at the index or later.
     others : dict
@@ -63,6 +65,7 @@ class PreprocessReport(BaseModel):
     done: int
     reused: int
     verified: int = 0
+    completed: int = 0
     refused: list[RefusedSeries]
     flagged: list[FlaggedSeries] = []
     others: dict[str, int] = {}
@@ -147,8 +150,9 @@ def publish_preprocessed(index: Index, brought: Preprocessed, *, seconds: float)
         found=len(index.in_question),
         usable=len(index.usable),
         done=len(brought.committed),
-        reused=len(brought.reused) + len(brought.verified),
+        reused=len(brought.reused) + len(brought.verified) + len(brought.completed),
         verified=len(brought.verified),
+        completed=len(brought.completed),
         refused=refused,
         others=index.others,
         beside=index.beside,

@@ -8,6 +8,9 @@ from lidcflow.disk import nearest_folder
 from lidcflow.errors import ResourceError
 from lidcflow.store.address import StoreAddress
 
+CANDIDATES_BYTES = 8 * 2**20
+"""Size of 300 candidates of a series before compression, nearly all of it patches."""
+
 SPARE_BYTES = 256 * 2**20
 """Room for the catalog, Prefect's and MLflow's databases beside the volumes."""
 
@@ -21,7 +24,8 @@ def check_room(volumes: int, workspace: Path, store: StoreAddress) -> None:
         If the disk of the workspace has less room than the volumes need uncompressed.
     """
     on_disk = volumes if store.folder else 0
-    needed_bytes = on_disk * volume_bytes(store.preprocess) + SPARE_BYTES
+    each_bytes = volume_bytes(store.preprocess) + (CANDIDATES_BYTES if store.candidates else 0)
+    needed_bytes = on_disk * each_bytes + SPARE_BYTES
     free_bytes = shutil.disk_usage(nearest_folder(workspace)).free
     if free_bytes < needed_bytes:
         raise ResourceError(

@@ -15,6 +15,7 @@ from lidcflow.config import ClusterConfig
 from lidcflow.errors import LidcflowError, SeriesRefused
 from lidcflow.series.find import Series
 from lidcflow.store.address import StoreAddress
+from tasks.candidates import preprocess_with_candidates
 from tasks.cluster.open import map_groups
 from tasks.publish import emit_series_event
 from tasks.worker import preprocess_series
@@ -34,6 +35,8 @@ class Preprocessed:
         Why not, for the others.
     verified : dict
         As `reused`, of series whose files had changed: their pixels were read again, and are the same.
+    completed : dict
+        As `reused`, of series whose volume had no candidates yet: their pixels were read again to find them.
     flagged : dict
         Flags of wrong pixels, for the stored volumes that have any.
     """
@@ -42,17 +45,18 @@ class Preprocessed:
     refused: dict[str, SeriesRefused] = field(default_factory=dict)
     reused: dict[str, str] = field(default_factory=dict)
     verified: dict[str, str] = field(default_factory=dict)
+    completed: dict[str, str] = field(default_factory=dict)
     flagged: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def stored(self) -> dict[str, str]:
         """Digests of all volumes that are in the store now."""
-        return {**self.reused, **self.verified, **self.committed}
+        return {**self.reused, **self.verified, **self.completed, **self.committed}
 
     @property
     def answered(self) -> int:
         """Series that were worked on and are finished."""
-        return len(self.committed) + len(self.refused) + len(self.verified)
+        return len(self.committed) + len(self.refused) + len(self.verified) + len(self.completed)
 
     def knows(self, series_instance_uid: str) -> bool:
         """Return whether it is known what became of a series."""
@@ -64,6 +68,7 @@ class Preprocessed:
         self.refused.update(part.refused)
         self.reused.update(part.reused)
         self.verified.update(part.verified)
+        self.completed.update(part.completed)
         self.flagged.update(part.flagged)
 
     def without(self, uids: Collection[str]) -> Preprocessed:
@@ -74,24 +79,34 @@ class Preprocessed:
         }
         return Preprocessed(**kept)
 
-    def told_apart(self, earlier: Mapping[str, str]) -> Preprocessed:
+    def told_apart(self, earlier: Mapping[str, str], incomplete: Collection[str] = ()) -> Preprocessed:
         """Return the same with what was committed divided into new volumes and those that were stored before.
 
         Parameters
         ----------
         earlier : mapping of str to str
             Digests of volumes that the store held of the same headers.
+        incomplete : collection of str
+            Series among them whose files had not changed, and whose volume lacked candidates.
         """
-        verified = {uid: digest for uid, digest in self.committed.items() if earlier.get(uid) == digest}
-        committed = {uid: digest for uid, digest in self.committed.items() if uid not in verified}
-        return replace(self, committed=committed, verified={**self.verified, **verified})
+        same = {uid: digest for uid, digest in self.committed.items() if earlier.get(uid) == digest}
+        committed = {uid: digest for uid, digest in self.committed.items() if uid not in same}
+        verified = {uid: digest for uid, digest in same.items() if uid not in incomplete}
+        completed = {uid: digest for uid, digest in same.items() if uid in incomplete}
+        return replace(
+            self,
+            committed=committed,
+            verified={**self.verified, **verified},
+            completed={**self.completed, **completed},
+        )
 
 
 def preprocessing(
     series: Iterable[Series], address: str, store: StoreAddress, config: ClusterConfig
 ) -> Generator[Group, None, None]:
     """Start to preprocess series on the Dask cluster and yield those that are finished, group by group."""
-    work = partial(preprocess_series, store_root=store.root, config=store.preprocess, access=store.access)
+    bring = preprocess_with_candidates if store.candidates else preprocess_series
+    work = partial(bring, store_root=store.root, config=store.preprocess, access=store.access)
     return map_groups(address, work, series, window=config.window, within_s=config.series_within_s)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lidcflow.config import Access, Config, LabelConfig, PreprocessConfig
+from lidcflow.config import Access, Config, LabelConfig, NodulesConfig, PreprocessConfig
 from lidcflow.dicom.records import Acquisition, PixelFormat, Series, SourceSlice, VerdictReason
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.objects import bucket_of
@@ -46,6 +46,7 @@ def config_of(workspace: Path, store: str = "store", access: Access | None = Non
         store=store,
         patient_key="public",
         preprocess=PreprocessConfig(size=SIZE),
+        nodules=NodulesConfig(candidates=False),
         labels=LabelConfig(source=str(workspace / LABELS)),
         access=access or Access(),
     )

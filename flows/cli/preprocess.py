@@ -54,11 +54,13 @@ def _print_report(report: PreprocessReport) -> None:
         print_table(f"{len(flagged)} series whose pixels look wrong", ("series", "flags", "what was found"), flagged)
     print_surroundings(report.beside, report.collections, report.others)
     print_line(
-        f"{report.found} series: {report.done} preprocessed, {report.reused} reused unchanged{_verified(report)}, "
+        f"{report.found} series: {report.done} preprocessed, {report.reused} reused unchanged{_read_again(report)}, "
         f"{len(report.refused)} set aside, in {report.seconds:.1f} s. {report.notice}"
     )
 
 
-def _verified(report: PreprocessReport) -> str:
-    """Return how many reused series were read again to verify their pixels, which explains the time taken."""
-    return f" ({report.verified} of them after their files had changed, by their pixels)" if report.verified else ""
+def _read_again(report: PreprocessReport) -> str:
+    """Return how many reused series were read again, and why, which explains the time taken."""
+    verified = f" ({report.verified} of them after their files had changed, by their pixels)" if report.verified else ""
+    completed = f" ({report.completed} of them completed with nodule candidates)" if report.completed else ""
+    return verified + completed

@@ -21,7 +21,15 @@ from pydantic import (
 from lidcflow.config.base import Settings, fault_in
 from lidcflow.config.cluster import ClusterConfig
 from lidcflow.config.experiment import ExperimentConfig, ExperimentName
-from lidcflow.config.science import LIDC, GateConfig, LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
+from lidcflow.config.science import (
+    LIDC,
+    GateConfig,
+    LabelConfig,
+    NodulesConfig,
+    PreprocessConfig,
+    SplitConfig,
+    TrainConfig,
+)
 from lidcflow.config.service import (
     Access,
     DeliveryConfig,
@@ -45,6 +53,7 @@ __all__ = [
     "GateConfig",
     "InferConfig",
     "LabelConfig",
+    "NodulesConfig",
     "ObjectsConfig",
     "PreprocessConfig",
     "RetentionConfig",
@@ -83,6 +92,7 @@ class Config(Settings):
     )
     catalog_url: str | None = Field(None, description="SQLAlchemy URL of the catalog; none: SQLite in the workspace")
     preprocess: PreprocessConfig = PreprocessConfig()
+    nodules: NodulesConfig = NodulesConfig()
     labels: LabelConfig = LabelConfig()
     split: SplitConfig = SplitConfig()
     train: TrainConfig = TrainConfig()

@@ -99,6 +99,12 @@ class PreprocessConfig(Settings):
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
+class NodulesConfig(Settings):
+    """What is looked for in a series beside its volume."""
+
+    candidates: bool = Field(True, description="find nodule candidates while a series is read for its volume")
+
+
 class LabelConfig(Settings):
     """How readings become the label of a slice."""
 

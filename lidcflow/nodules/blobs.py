@@ -15,7 +15,7 @@ BALL = 3**0.5
 TRUNCATE = 3.0
 """Standard deviations after which a Gaussian ends."""
 
-FINE_STEPS = 1.5
+FINE_STEPS = 1.25
 """Coarse scales are looked at on every second voxel, or fewer, so long as a Gaussian is so many of them wide."""
 
 
@@ -125,26 +125,30 @@ def _at_scale(
     at_least: float,
 ) -> Blobs:
     smooth = ndimage.gaussian_filter(hu, sigma_mm / voxel_mm, truncate=TRUNCATE, mode="nearest")
-    response = _negative_laplacian(smooth, (sigma_mm / voxel_mm) ** 2)
-    peaks = _peaks(response, mask & (response > at_least))
+    padded = _negative_laplacian(smooth, (sigma_mm / voxel_mm) ** 2)
+    response = padded[1:-1, 1:-1, 1:-1]
+    peaks = _peaks(padded, mask & (response > at_least))
     curvatures = _curvatures(smooth, peaks, sigma_mm / voxel_mm)
-    blobs = Blobs(
-        (peaks + 0.5) * step - 0.5, np.full(len(peaks), sigma_mm), response[tuple(peaks.T)].astype(float), curvatures
-    )
+    index = np.asarray((peaks + _offsets(padded, peaks + 1) + 0.5) * step - 0.5, np.float64)
+    values = response[tuple(peaks.T)].astype(np.float64)
+    blobs = Blobs(index, np.full(len(peaks), sigma_mm), values, curvatures)
     return blobs.take(curvatures[:, 0] > 0)
 
 
 def _negative_laplacian(smooth: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Add up the weighted second differences, slice by slice so that the work stays in the cache."""
+    """Add up the weighted second differences, slice by slice so that the work stays in the cache.
+
+    Around them is one voxel of minus infinity.
+    """
     through, down, right = weights.astype(np.float32)
-    response, last = np.empty_like(smooth), len(smooth) - 1
-    for k, (plane, out) in enumerate(zip(smooth, response, strict=True)):
+    padded, last = np.full(np.array(smooth.shape) + 2, -np.inf, np.float32), len(smooth) - 1
+    for k, (plane, out) in enumerate(zip(smooth, padded[1:-1, 1:-1, 1:-1], strict=True)):
         rim = np.pad(plane, 1, mode="edge")
         np.multiply(plane, 2 * (through + down + right), out=out)
         out -= (smooth[max(k - 1, 0)] + smooth[min(k + 1, last)]) * through
         out -= (rim[:-2, 1:-1] + rim[2:, 1:-1]) * down
         out -= (rim[1:-1, :-2] + rim[1:-1, 2:]) * right
-    return response
+    return padded
 
 
 _NEIGHBOURS = sorted(
@@ -154,17 +158,37 @@ _NEIGHBOURS = sorted(
 """Nearest first: they rule out most voxels."""
 
 
-def _peaks(response: NDArray[np.float32], above: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return the (n, 3) voxels that no neighbour exceeds; of equal neighbours, the first one."""
-    peaks = np.argwhere(above)
-    values = response[above]
+def _peaks(padded: NDArray[np.float32], above: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the (n, 3) voxels of a padded volume that no neighbour exceeds; of equal neighbours, the first one."""
+    flat = padded.ravel()
+    _, rows, columns = padded.shape
+    peaks = _flat_indices(above, rows, columns)
+    values = flat[peaks]
     for offset in _NEIGHBOURS:
-        there = peaks + offset
-        inside = ((there >= 0) & (there < response.shape)).all(axis=1)
-        neighbours = response[tuple(np.where(inside[:, None], there, peaks).T)]
-        kept = ~inside | ((values > neighbours) if offset < (0, 0, 0) else (values >= neighbours))
+        neighbours = flat[peaks + (offset[0] * rows + offset[1]) * columns + offset[2]]
+        kept = values > neighbours if offset < (0, 0, 0) else values >= neighbours
         peaks, values = peaks[kept], values[kept]
-    return peaks
+    return np.column_stack(np.unravel_index(peaks, padded.shape)) - 1
+
+
+def _offsets(padded: NDArray[np.float32], peaks: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return how far from its voxel, along each axis, a peak is by the parabola through its neighbours."""
+    offsets = np.zeros(peaks.shape)
+    middle = padded[tuple(peaks.T)].astype(np.float64)
+    for axis, one in enumerate(np.eye(3, dtype=np.intp)):
+        before, after = (padded[tuple((peaks + step).T)].astype(np.float64) for step in (-one, one))
+        curved = np.isfinite(before) & np.isfinite(after) & (2 * middle - before - after > 0)
+        slope, bend = np.where(curved, after - before, 0), np.where(curved, 2 * middle - before - after, 1)
+        offsets[:, axis] = np.clip(slope / bend / 2, -0.5, 0.5)
+    return offsets
+
+
+def _flat_indices(mask: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.intp]:
+    """Return where a mask's voxels are in the flat padded volume."""
+    found = np.flatnonzero(mask)
+    k, rest = np.divmod(found, mask.shape[1] * mask.shape[2])
+    i, j = np.divmod(rest, mask.shape[2])
+    return np.asarray(((k + 1) * rows + i + 1) * columns + j + 1)
 
 
 def _curvatures(
@@ -175,7 +199,7 @@ def _curvatures(
     axes = np.eye(3, dtype=np.intp)
 
     def at(offset: NDArray[np.intp]) -> NDArray[np.float64]:
-        return smooth[tuple((middle + offset).T)].astype(np.float64)
+        return np.asarray(smooth[tuple((middle + offset).T)], np.float64)
 
     hessian = np.empty((len(peaks), 3, 3))
     for i in range(3):
@@ -183,7 +207,7 @@ def _curvatures(
         for j in range(i):
             mixed = at(axes[i] + axes[j]) - at(axes[i] - axes[j]) - at(axes[j] - axes[i]) + at(-axes[i] - axes[j])
             hessian[:, i, j] = hessian[:, j, i] = mixed / 4 * sigma[i] * sigma[j]
-    return np.linalg.eigvalsh(-hessian)
+    return np.asarray(np.linalg.eigvalsh(-hessian), np.float64)
 
 
 def _joined(parts: Sequence[Blobs]) -> Blobs:

@@ -1,9 +1,9 @@
-"""Find nodule candidates: blobs in the lungs, in a channel for solid nodules and one for ground glass."""
+"""Find nodule candidates: blobs in the lungs, in channels for solid nodules, for ground glass and for masses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,30 +12,20 @@ from scipy import ndimage
 from lidcflow.nodules.blobs import BALL, Blobs, find_blobs
 from lidcflow.nodules.grid import Scan, WorkGrid, work_grid
 from lidcflow.nodules.lungs import Lungs, find_lungs
-from lidcflow.nodules.rays import Surroundings, look_around
+from lidcflow.nodules.rays import look_around, share_in
+from lidcflow.nodules.score import nodule_score
+from lidcflow.nodules.table import CANDIDATE, RAW_FEATURES
 
 MOST_CANDIDATES = 300
 
 NO_LUNGS = "no-lungs"
 CANDIDATES_CUT = "candidates-cut"
 
-CHANNELS = ("solid", "ground-glass")
+MARGIN_MM = 20.0
+"""What is kept around the lungs: Gaussians and rays reach so far."""
 
-CANDIDATE = np.dtype(
-    [
-        ("z_mm", "<f4"),
-        ("row", "<f4"),
-        ("column", "<f4"),
-        ("source", "<i4"),
-        ("channel", "u1"),
-        ("diameter_mm", "<f4"),
-        ("score", "<f4"),
-        *[(name, "<f4") for name in ("dot", "laplacian", "least_curvature", "middle_curvature", "most_curvature")],
-        *[(name, "<f4") for name in ("sigma_mm", "inside_hu", "edge_hu", "spread_hu", "contrast_hu")],
-        *[(name, "<f4") for name in ("shell_air", "near_air", "roundness")],
-    ]
-)
-"""A row of the table of candidates; see docs/nodules.md for its columns."""
+DENSEST_HAZE_HU = -430
+"""Ground glass is below this: what is denser has the HU of the lung in its channel."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +47,17 @@ class Candidates:
     flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Channel:
-    """How one kind of nodule is looked for."""
+class Channel(NamedTuple):
+    """How one kind of nodule is looked for: at which scales, from which Laplacian, and how many blobs are measured."""
 
     sigmas_mm: tuple[float, ...]
     at_least: float
     most_blobs: int
-    most: int
-    air_share: float
-    inside_hu: tuple[float, float]
-    below_hu: float
 
 
-SOLID = Channel((1.6, 2.2, 3.1, 4.4, 6.2, 8.7, 12.3), 12, 2000, 200, 0.6, (-650, -250), np.inf)
-GROUND_GLASS = Channel((3.6, 5.2, 7.5, 10.8), 8, 600, 50, 0.5, (-850, -750), -150)
+SOLID = Channel((1.6, 2.2, 3.1, 4.4, 6.2, 8.7, 12.3), 12, 1200)
+GROUND_GLASS = Channel((3.6, 5.2, 7.5, 10.8), 8, 300)
+MASS = Channel((8.7, 12.3, 17.4, 24.6), 12, 60)
 
 
 def find_candidates(hu: NDArray[np.int16], z_mm: NDArray[np.float64], pixel_mm: tuple[float, float]) -> Candidates:
@@ -99,14 +85,33 @@ def candidates_of(scan: Scan) -> Candidates:
     grid = work_grid(scan)
     lungs = find_lungs(grid)
     if lungs is None:
-        return Candidates(np.empty(0, CANDIDATE), np.empty((0, 3)), (NO_LUNGS,))
-    parts = [_solid(grid, lungs), _ground_glass(grid, lungs)]
-    table = np.concatenate([table for table, _ in parts])
-    index = np.concatenate([index for _, index in parts])
-    best = np.argsort(-table["score"], kind="stable")
-    flags = (CANDIDATES_CUT,) if len(best) > MOST_CANDIDATES else ()
-    best = best[:MOST_CANDIDATES]
-    return Candidates(*_placed(scan, grid, table[best], index[best]), flags)
+        return none_for(NO_LUNGS)
+    near, within, start = _cropped(grid, lungs)
+    del grid, lungs  # the rest of the scan would take as much memory as all that follows
+    table, index = blobs_in_lungs(near, within)
+    table["score"] = nodule_score(table)
+    kept = _without_covered(index * near.voxel_mm, table["sigma_mm"] * BALL, table["score"])
+    flags = (CANDIDATES_CUT,) if len(kept) > MOST_CANDIDATES else ()
+    best = kept[:MOST_CANDIDATES]
+    return Candidates(*_placed(scan, near, table[best], index[best] + start), flags)
+
+
+def _cropped(grid: WorkGrid, lungs: Lungs) -> tuple[WorkGrid, Lungs, NDArray[np.float64]]:
+    """Return the part of a grid around the lungs, and the voxel that it begins with."""
+    found = ndimage.find_objects(lungs.hull.view(np.uint8))[0]
+    spare = (MARGIN_MM / grid.voxel_mm).astype(int).tolist()
+    box = tuple(
+        slice(max(0, side.start - n), min(size, side.stop + n))
+        for side, n, size in zip(found, spare, grid.hu.shape, strict=True)
+    )
+    near = WorkGrid(grid.hu[box].copy(), grid.voxel_mm, grid.shrink)
+    within = Lungs(lungs.air[box].copy(), lungs.closed[box].copy(), lungs.hull[box].copy())
+    return near, within, np.array([side.start for side in box], np.float64)
+
+
+def none_for(flag: str) -> Candidates:
+    """Return no candidates, with the reason as a flag."""
+    return Candidates(np.empty(0, CANDIDATE), np.empty((0, 3)), (flag,))
 
 
 def _placed(
@@ -115,85 +120,81 @@ def _placed(
     """Fill in where candidates are in the scan."""
     places = grid.scan_index(index)
     table["z_mm"] = scan.z_at(places[:, 0])
-    table["row"], table["column"] = places[:, 1], places[:, 2]
-    table["source"] = np.clip(np.rint(places[:, 0]), 0, len(scan.z_mm) - 1)
+    nearest = np.clip(np.rint(places[:, 0]), 0, len(scan.z_mm) - 1)
+    source = scan.source_index(np.column_stack([nearest, places[:, 1:]]))
+    table["source"] = np.floor(source[:, 0])
+    table["row"], table["column"] = source[:, 1], source[:, 2]
     return table, places
 
 
-def _solid(grid: WorkGrid, lungs: Lungs) -> tuple[NDArray[np.void], NDArray[np.float64]]:
-    return _chosen(grid.hu, grid, lungs, SOLID, channel=0)
+def blobs_in_lungs(grid: WorkGrid, lungs: Lungs) -> tuple[NDArray[np.void], NDArray[np.float64]]:
+    """Find and measure the blobs of every channel; one thing may stand in several.
 
+    Outside of the lungs the channels have the HU of lung: a nodule at the wall then is a blob as well.
 
-def _ground_glass(grid: WorkGrid, lungs: Lungs) -> tuple[NDArray[np.void], NDArray[np.float64]]:
-    """Look at the lung without what is denser than ground glass."""
+    Parameters
+    ----------
+    grid : WorkGrid
+        The scan.
+    lungs : Lungs
+        In it.
+
+    Returns
+    -------
+    table : (n,) array of CANDIDATE
+        Without score and place in the scan.
+    index : (n, 3) array of float64
+        Slice, row and column in the grid.
+    """
     lung_hu = np.float32(np.median(grid.hu[lungs.air][::50]))
-    hazy = np.where(lungs.air & (grid.hu < -430), grid.hu, lung_hu)
-    return _chosen(hazy, grid, lungs, GROUND_GLASS, channel=1)
+    alone = np.where(lungs.closed, grid.hu, lung_hu)
+    parts = [_measured(alone, alone, grid, lungs.closed, SOLID)]
+    hazy = np.where(lungs.air & (grid.hu < DENSEST_HAZE_HU), grid.hu, lung_hu)
+    parts.append(_measured(hazy, alone, grid, lungs.closed, GROUND_GLASS))
+    del alone, hazy
+    with_masses = np.where(lungs.hull, grid.hu, lung_hu)
+    parts.append(_measured(with_masses, with_masses, grid, lungs.hull, MASS))
+    for channel, (table, _) in enumerate(parts):
+        table["channel"] = channel
+    return np.concatenate([table for table, _ in parts]), np.concatenate([index for _, index in parts])
 
 
-def _chosen(
-    hu: NDArray[np.float32], grid: WorkGrid, lungs: Lungs, kind: Channel, channel: int
+def _measured(
+    hu: NDArray[np.float32], alone: NDArray[np.float32], grid: WorkGrid, mask: NDArray[np.bool_], kind: Channel
 ) -> tuple[NDArray[np.void], NDArray[np.float64]]:
-    """Find the blobs of a channel, score them and drop those that a better one covers."""
-    box = _box(lungs.closed, grid.voxel_mm)
-    blobs = find_blobs(hu[box], lungs.closed[box], grid.voxel_mm, sigmas_mm=kind.sigmas_mm, at_least=kind.at_least)
+    """Find the blobs of a channel and measure what is around them, without and with what is outside of the lungs."""
+    blobs = find_blobs(hu, mask, grid.voxel_mm, sigmas_mm=kind.sigmas_mm, at_least=kind.at_least)
     blobs = blobs.take(np.argsort(-blobs.dot, kind="stable")[: kind.most_blobs])
-    around = look_around(grid.hu[box], blobs.index, blobs.sigma_mm * BALL, grid.voxel_mm)
-    score = _score(blobs, around, kind)
-    kept = _without_covered(blobs.index * grid.voxel_mm, blobs.sigma_mm * BALL, score, kind.most)
-    table = _table(blobs, around, kept)
-    table["score"], table["channel"] = _on_one_scale(score[kept]), channel
-    return table, blobs.index[kept] + [side.start for side in box]
+    table = np.zeros(len(blobs), CANDIDATE)
+    if not len(blobs):
+        return table, blobs.index
+    _describe(table, blobs)
+    around = look_around(alone, blobs.index, blobs.sigma_mm * BALL, grid.voxel_mm)
+    raw = look_around(grid.hu, blobs.index, blobs.sigma_mm * BALL, grid.voxel_mm)
+    for name, values in vars(around).items():
+        table[name] = values
+    for name in RAW_FEATURES:
+        table[f"raw_{name}"] = getattr(raw, name)
+    table["lung_share"] = share_in(mask, blobs.index, blobs.sigma_mm * BALL, grid.voxel_mm)
+    table["diameter_mm"] = 2 * BALL * blobs.sigma_mm * around.reach
+    return table, blobs.index
 
 
-def _box(mask: NDArray[np.bool_], voxel_mm: NDArray[np.float64], margin_mm: float = 20) -> tuple[slice, ...]:
-    found = ndimage.find_objects(mask.view(np.uint8))[0]
-    spare = (margin_mm / voxel_mm).astype(int).tolist()
-    return tuple(
-        slice(max(0, side.start - n), min(size, side.stop + n))
-        for side, n, size in zip(found, spare, mask.shape, strict=True)
-    )
-
-
-def _score(blobs: Blobs, around: Surroundings, kind: Channel) -> NDArray[np.float64]:
-    """Score blobs: how much of a dot they are, with air around and the density of a nodule inside."""
-    low_hu, high_hu = kind.inside_hu
-    air = np.clip((around.shell_air - 0.15) / kind.air_share, 0, 1)
-    dense = np.clip((around.inside_hu - low_hu) / (high_hu - low_hu), 0, 1)
-    return np.asarray(blobs.dot * air * dense * (around.inside_hu < kind.below_hu))
+def _describe(table: NDArray[np.void], blobs: Blobs) -> None:
+    least, middle, most = blobs.curvatures.T
+    table["sigma_mm"], table["laplacian"], table["dot"] = blobs.sigma_mm, blobs.laplacian, blobs.dot
+    table["sphericity"], table["flatness"] = least / np.maximum(most, 1e-3), middle / np.maximum(most, 1e-3)
 
 
 def _without_covered(
-    places_mm: NDArray[np.float64], radius_mm: NDArray[np.float64], score: NDArray[np.float64], most: int
+    places_mm: NDArray[np.float64], radius_mm: NDArray[np.floating], score: NDArray[np.floating]
 ) -> NDArray[np.intp]:
-    """Keep the best, each but where a better one is nearer than 0.8 of the larger radius."""
+    """Keep the best, each but where a better one is nearer than 0.8 of the larger radius; one more than are wanted."""
     kept: list[int] = []
     for i in np.argsort(-score, kind="stable").tolist():
-        if score[i] <= 0 or len(kept) == most:
-            break
         near_mm = np.linalg.norm(places_mm[kept] - places_mm[i], axis=1)
         if not (near_mm < 0.8 * np.maximum(radius_mm[kept], radius_mm[i])).any():
             kept.append(i)
+        if len(kept) > MOST_CANDIDATES:
+            break
     return np.array(kept, np.intp)
-
-
-def _on_one_scale(score: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide scores, best first, by the median of ranks 5 to 25, so that channels and scans compare."""
-    return score if len(score) <= 5 else score / max(float(np.median(score[4:25])), 1e-6)
-
-
-def _table(blobs: Blobs, around: Surroundings, kept: NDArray[np.intp]) -> NDArray[np.void]:
-    table = np.zeros(len(kept), CANDIDATE)
-    table["diameter_mm"] = 2 * around.radius_mm[kept]
-    columns: Iterable[tuple[str, NDArray[np.float64]]] = (
-        ("dot", blobs.dot),
-        ("laplacian", blobs.laplacian),
-        ("least_curvature", blobs.curvatures[:, 0]),
-        ("middle_curvature", blobs.curvatures[:, 1]),
-        ("most_curvature", blobs.curvatures[:, 2]),
-        ("sigma_mm", blobs.sigma_mm),
-        *((name, getattr(around, name)) for name in CANDIDATE.names[-7:]),
-    )
-    for name, values in columns:
-        table[name] = values[kept]
-    return table

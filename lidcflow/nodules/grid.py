@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.volume.resample import area_weights
+from lidcflow.volume.resample import window_mean
 
 VOXEL_MM = 1.4
 """Voxels that candidates are looked for on: a nodule of 3 mm is two of them, and a chest some ten million."""
@@ -32,17 +32,27 @@ class Scan:
         Position of each slice, descending.
     pixel_mm : tuple of 2 floats
         Distance of rows and of columns.
+    step : tuple of 3 ints
+        Slices, rows and columns of the source in one of the scan.
+    first : int
+        Source slice that the scan begins with.
     """
 
     hu: NDArray[np.int16]
     z_mm: NDArray[np.float64]
     pixel_mm: tuple[float, float]
+    step: tuple[int, ...] = (1, 1, 1)
+    first: int = 0
 
     @cached_property
     def voxel_mm(self) -> tuple[float, float, float]:
         """Distance of slices (the median), rows and columns."""
         spacing_mm = float(np.median(-np.diff(self.z_mm))) if len(self.z_mm) > 1 else 1.0
         return (spacing_mm, *self.pixel_mm)
+
+    def source_index(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where in the source places of the scan are, both as (n, 3) indices of slice, row and column."""
+        return (places + 0.5) * self.step - 0.5 + (self.first, 0, 0)
 
     def z_at(self, index: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """Return z in mm at fractions of slice indices, beyond the first and the last slice too."""
@@ -122,10 +132,7 @@ def _area_mean(plane: NDArray[np.int16], shape: tuple[int, ...]) -> NDArray[np.f
     down, across = rows // shape[0], columns // shape[1]
     if (down * shape[0], across * shape[1]) == (rows, columns):
         return _block_mean(cut if down * across <= EXACT_SUMS else cut.astype(np.int32), down, across)
-    left = area_weights(rows, shape[0]).astype(np.float32)
-    right = area_weights(columns, shape[1]).astype(np.float32)
-    mean: NDArray[np.float32] = left @ (cut.astype(np.float32) @ right.T)
-    return mean
+    return window_mean(np.ascontiguousarray(window_mean(cut, shape[0]).T), shape[1]).T
 
 
 def _block_mean(plane: NDArray[np.integer], down: int, across: int) -> NDArray[np.float32]:

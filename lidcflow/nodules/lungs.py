@@ -17,6 +17,12 @@ MIN_LUNG_ML = 150.0
 CLOSED_OVER_MM = 12.0
 """Radius of the ball that vessels and wall-attached nodules are closed over with."""
 
+COARSE_MM = 2.8
+"""Voxels that lungs are found on: they need no finer ones."""
+
+HULL_OVER_MM = 32.0
+"""The same for masses at the wall and in the hilum; the mediastinum is closed over too."""
+
 
 @dataclass(frozen=True)
 class Lungs:
@@ -28,10 +34,13 @@ class Lungs:
         Aerated lung.
     closed : (slices, rows, columns) array of bool
         With the vessels and nodules in it and at its wall.
+    hull : (slices, rows, columns) array of bool
+        With masses, and what is between the lungs.
     """
 
     air: NDArray[np.bool_]
     closed: NDArray[np.bool_]
+    hull: NDArray[np.bool_]
 
 
 def find_lungs(grid: WorkGrid) -> Lungs | None:
@@ -47,20 +56,50 @@ def find_lungs(grid: WorkGrid) -> Lungs | None:
     Lungs, or None
         None where there are none.
     """
-    coarse, voxel_mm = _coarse(grid)
-    air = _lung_air(coarse, voxel_mm)
+    factor = tuple(
+        min(n, max(1, round(COARSE_MM / mm))) for n, mm in zip(grid.hu.shape, grid.voxel_mm.tolist(), strict=True)
+    )
+    voxel_mm = grid.voxel_mm * factor
+    air = _lung_air(_coarse(grid.hu, factor), voxel_mm)
     if not air.any():
         return None
-    return Lungs(_fine(air, grid.hu.shape), _fine(_closed(air, voxel_mm), grid.hu.shape))
+    closed = close_over(air, voxel_mm, CLOSED_OVER_MM)
+    hull = close_over(air[:, ::2, ::2], voxel_mm * (1, 2, 2), HULL_OVER_MM)
+    coarser = (factor[0], 2 * factor[1], 2 * factor[2])
+    shape = grid.hu.shape
+    return Lungs(_fine(air, factor, shape), _fine(closed, factor, shape), _fine(hull, coarser, shape))
 
 
-def _coarse(grid: WorkGrid) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Halve rows and columns, and smooth a little."""
-    slices, rows, columns = grid.hu.shape
-    even = grid.hu[:, : rows // 2 * 2, : columns // 2 * 2]
-    halved = even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2]
-    smooth = ndimage.gaussian_filter(halved * np.float32(0.25), 0.5, truncate=2)
-    return smooth, grid.voxel_mm * (1, 2, 2)
+def close_over(air: NDArray[np.bool_], voxel_mm: NDArray[np.float64], radius_mm: float) -> NDArray[np.bool_]:
+    """Close a mask with a ball, and fill what it encloses in a slice.
+
+    Parameters
+    ----------
+    air : (slices, rows, columns) array of bool
+        Not empty.
+    voxel_mm : (3,) array of float64
+        Distance of slices, rows and columns.
+    radius_mm : float
+        Of the ball.
+    """
+    box = ndimage.find_objects(air.view(np.uint8))[0]
+    spare = [int(radius_mm / mm) + 1 for mm in voxel_mm]
+    padded = np.pad(air[box], [(n, n) for n in spare])
+    dilated = ndimage.distance_transform_edt(~padded, sampling=voxel_mm) <= radius_mm
+    kept = ndimage.distance_transform_edt(dilated, sampling=voxel_mm) > radius_mm
+    closed = np.zeros_like(air)
+    closed[box] = kept[tuple(slice(n, -n) for n in spare)] | air[box]
+    for plane in closed[box[0]]:
+        plane |= ndimage.binary_fill_holes(plane)
+    return closed
+
+
+def _coarse(hu: NDArray[np.float32], factor: tuple[int, ...]) -> NDArray[np.float32]:
+    """Average blocks of voxels, and smooth a little."""
+    even = hu[tuple(slice(0, n // f * f) for n, f in zip(hu.shape, factor, strict=True))]
+    offsets = [(k, i, j) for k in range(factor[0]) for i in range(factor[1]) for j in range(factor[2])]
+    total = sum(even[k :: factor[0], i :: factor[1], j :: factor[2]] for k, i, j in offsets)
+    return np.asarray(ndimage.gaussian_filter(total * np.float32(1 / len(offsets)), 0.5, truncate=2))
 
 
 def _lung_air(hu: NDArray[np.float32], voxel_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -80,21 +119,9 @@ def _lung_air(hu: NDArray[np.float32], voxel_mm: NDArray[np.float64]) -> NDArray
     return marked
 
 
-def _closed(air: NDArray[np.bool_], voxel_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Close the lungs with a ball, and fill what is enclosed in a slice."""
-    box = ndimage.find_objects(air.view(np.uint8))[0]
-    spare = [int(CLOSED_OVER_MM / mm) + 1 for mm in voxel_mm]
-    padded = np.pad(air[box], [(n, n) for n in spare])
-    dilated = ndimage.distance_transform_edt(~padded, sampling=voxel_mm) <= CLOSED_OVER_MM
-    kept = ndimage.distance_transform_edt(dilated, sampling=voxel_mm) > CLOSED_OVER_MM
-    closed = np.zeros_like(air)
-    closed[box] = kept[tuple(slice(n, -n) for n in spare)] | air[box]
-    for plane in closed[box[0]]:
-        plane |= ndimage.binary_fill_holes(plane)
-    return closed
-
-
-def _fine(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    fine = np.zeros(shape, bool)
-    fine[:, : 2 * mask.shape[1], : 2 * mask.shape[2]] = mask.repeat(2, axis=1).repeat(2, axis=2)
-    return fine
+def _fine(mask: NDArray[np.bool_], factor: tuple[int, ...], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Repeat the voxels of a coarser mask; the last ones of an odd number are as those before."""
+    for axis, n in enumerate(shape):
+        index = np.minimum(np.arange(n) // factor[axis], mask.shape[axis] - 1)
+        mask = mask.take(index, axis=axis)
+    return mask

@@ -24,7 +24,7 @@ _AXES = ((1, 2), (0, 2), (0, 1))
 
 
 _SAMPLES = PATCH_PIXELS * 2
-"""Points along a side: a pixel of a narrow patch is the point in its middle, a pixel of a wide one the mean of 2 x 2."""
+"""Points along a side: a pixel of a narrow patch is the point in its middle, a pixel of a wide one of 2 x 2."""
 
 
 class _Points(NamedTuple):
@@ -34,7 +34,7 @@ class _Points(NamedTuple):
     weights: tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-def cut_patches(scan: Scan, places: NDArray[np.floating]) -> NDArray[np.int16]:
+def cut_patches(scan: Scan, places: NDArray[np.float64]) -> NDArray[np.int16]:
     """Cut the patches of candidates.
 
     Points between voxels are interpolated linearly along each axis; what lies outside of the scan is air.
@@ -65,7 +65,7 @@ def _points(scan: Scan, axis: int, index: float) -> _Points:
     """Spread the points of a patch about a place, `PATCH_PIXEL_MM` apart."""
     offsets_mm = (np.arange(_SAMPLES) - (_SAMPLES - 1) / 2) * PATCH_PIXEL_MM[0]
     if axis:
-        return _between(index + offsets_mm / scan.voxel_mm[axis], scan.hu.shape[axis])
+        return _between(np.asarray(index + offsets_mm / scan.voxel_mm[axis], np.float64), scan.hu.shape[axis])
     return _between(scan.slice_index(scan.z_at(index) - offsets_mm), scan.hu.shape[axis])
 
 
@@ -90,7 +90,7 @@ def _plane(
     down, right = (along[axis] for axis in axes)
     across = 3 - sum(axes)
     box = [slice(int(points.voxels[0][0]), int(points.voxels[1][-1]) + 1) for points in along]
-    plane = np.float32(0)
+    plane = np.zeros((1, 1), np.float32)
     for voxel, weight in zip(middle[across].voxels, middle[across].weights, strict=True):
         box[across] = slice(int(voxel[0]), int(voxel[0]) + 1)
         plane = plane + (hu[tuple(box)].squeeze(across).astype(np.float32) - AIR_HU) * weight
@@ -109,5 +109,6 @@ def _two_widths(points: NDArray[np.float32]) -> NDArray[np.int16]:
     """Take the middle of the points as the narrow patch, and the means of four of them as the wide one."""
     quarter = PATCH_PIXELS // 2
     narrow = points[quarter:-quarter, quarter:-quarter]
-    wide = points.reshape(PATCH_PIXELS, 2, PATCH_PIXELS, 2).mean(axis=(1, 3))
-    return (np.rint(np.stack([narrow, wide])) + AIR_HU).astype(np.int16)
+    pairs = points[::2] + points[1::2]
+    wide = (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
+    return np.asarray(np.rint(np.stack([narrow, wide])) + AIR_HU, np.int16)

@@ -24,12 +24,15 @@ class StoreAddress:
         With which the store's volumes are made.
     access : Access
         How buckets are reached.
+    candidates : bool
+        Whether volumes are to have nodule candidates beside them.
     """
 
     root: str
     folder: Path | None
     preprocess: PreprocessConfig
     access: Access
+    candidates: bool = True
 
     def open(self, *, create: bool = False) -> VolumeStore:
         """Open the store, and check that its volumes are made with this preprocessing.
@@ -48,9 +51,13 @@ class StoreAddress:
 
 def training_store(config: Config) -> StoreAddress:
     """Return the address of the store of volumes to train on."""
-    return StoreAddress(config.store_root, config.store_folder, config.preprocess, config.access)
+    return _address(config, config.store_root, config.store_folder)
 
 
 def inbox_store(config: Config) -> StoreAddress:
     """Return the address of the store of volumes that are only read, apart from those to train on."""
-    return StoreAddress(config.inbox_store_root, config.inbox_store_folder, config.preprocess, config.access)
+    return _address(config, config.inbox_store_root, config.inbox_store_folder)
+
+
+def _address(config: Config, root: str, folder: Path | None) -> StoreAddress:
+    return StoreAddress(root, folder, config.preprocess, config.access, config.nodules.candidates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import google_crc32c
 import numpy as np
@@ -111,6 +111,82 @@ def encode_features(
     )
     array[:] = features
     return _contents(stored)
+
+
+class CandidateArrays(NamedTuple):
+    """What is stored of the nodule candidates of a series.
+
+    Parameters
+    ----------
+    attributes : mapping
+        As JSON: ``schema``, ``columns`` of the table, and what else is told of them.
+    table : (n, columns) array of float32
+        A row for each, best first.
+    patches : (n, widths, planes, rows, columns) array of int16
+        HU around each.
+    """
+
+    attributes: Mapping[str, Any]
+    table: NDArray[np.float32]
+    patches: NDArray[np.int16]
+
+
+def encode_candidates(candidates: CandidateArrays, volume_digest: str) -> dict[str, bytes]:
+    """Turn candidates into the objects of a Zarr v3 group with two arrays of one chunk each.
+
+    Parameters
+    ----------
+    candidates : CandidateArrays
+        Those of a series; none are fine.
+    volume_digest : str
+        Digest of the volume beside them.
+
+    Returns
+    -------
+    dict
+        Content by key, the same for the same input.
+    """
+    stored: dict[str, Any] = {}
+    facts = {"volume_digest": volume_digest, **candidates.attributes}
+    group = zarr.create_group(MemoryStore(stored), zarr_format=3, attributes={"lidcflow": facts})
+    names = ["candidate", "width", "plane", "row", "column"]
+    _whole_array(group, "table", candidates.table, ["candidate", "column"])
+    _whole_array(group, "patches", candidates.patches, names)
+    return _contents(stored)
+
+
+def _whole_array(group: zarr.Group, name: str, array: NDArray[Any], dimension_names: list[str]) -> None:
+    made = group.create_array(
+        name,
+        shape=array.shape,
+        dtype=array.dtype,
+        chunks=tuple(max(1, n) for n in array.shape),
+        compressors=[BloscCodec(typesize=array.itemsize, cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec()],
+        dimension_names=dimension_names,
+        config={"write_empty_chunks": True},
+    )
+    if array.size:
+        made[:] = array
+
+
+def read_candidates(held: Held) -> CandidateArrays:
+    """Read candidates.
+
+    Parameters
+    ----------
+    held : Held
+        Their group.
+
+    Raises
+    ------
+    FileNotFoundError
+        If they are not there.
+    """
+    attributes = json.loads(held.whole(FACTS))["attributes"]["lidcflow"]
+    table, patches = (
+        np.asarray(zarr.open_array(held.zarr / name, mode="r", zarr_format=3)[:]) for name in ("table", "patches")
+    )
+    return CandidateArrays(attributes, table, patches)
 
 
 def _feature_chunks(shape: tuple[int, ...]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from lidcflow.errors import ResourceError, StoreError
 from lidcflow.objects import bucket_of, split_url, storage_errors
 from lidcflow.store.commit import read_whole
 from lidcflow.store.parallel import AtOnce
-from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
+from lidcflow.store.place import CANDIDATES, FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -171,12 +171,12 @@ class BucketPlace:
             yield
 
     def _identity(self, key: str) -> dict[str, tuple[str | None, datetime]]:
-        """Return what changes when any object of a group or array does; a volume's features are not of it."""
-        features, described = self._at(key, "features", ""), self._at(key, FACTS)
+        """Return what changes when any object of a group or array does; what is beside a volume is not of it."""
+        beside, described = (self._at(key, "features", ""), self._at(key, CANDIDATES, "")), self._at(key, FACTS)
         found = {meta["path"]: (meta["e_tag"], meta["last_modified"]) for meta in self._list(key)}
         if described not in found:
             raise FileNotFoundError(described)
-        return {path: version for path, version in found.items() if not path.startswith(features)}
+        return {path: version for path, version in found.items() if not path.startswith(beside)}
 
     def commit_volume(self, uid: str, objects: Objects) -> None:
         """Put the group of a series in place of an older one and its features.
@@ -234,7 +234,14 @@ class BucketPlace:
 
     def commit_features(self, uid: str, feature_id: str, objects: Objects) -> None:
         """Put features of a series in place of older ones."""
-        key = f"{SERIES}/{uid}/features/{feature_id}"
+        self._commit_part(uid, f"features/{feature_id}", objects)
+
+    def commit_candidates(self, uid: str, objects: Objects) -> None:
+        """Put candidates of a series in place of older ones."""
+        self._commit_part(uid, CANDIDATES, objects)
+
+    def _commit_part(self, uid: str, name: str, objects: Objects) -> None:
+        key = f"{SERIES}/{uid}/{name}"
         with self._reading(f"{SERIES}/{uid}"):
             self._bucket.delete(self._at(key, FACTS))
             self._put_all(key, objects)

@@ -16,7 +16,7 @@ from lidcflow.errors import ResourceError, StoreError
 from lidcflow.files import write_new
 from lidcflow.store.commit import committed, read_whole, remove, replace_file, require_space, sweep, sweep_file
 from lidcflow.store.parallel import AtOnce
-from lidcflow.store.place import FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
+from lidcflow.store.place import CANDIDATES, FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
 
 _GUARD_DRAFT = re.compile(rf"\.{re.escape(GUARD)}\.[0-9a-f]{{8}}")
 
@@ -172,6 +172,10 @@ class FolderPlace:
     def commit_features(self, uid: str, feature_id: str, objects: Objects) -> None:
         """Put features of a series in place of older ones."""
         self._commit(self._root / SERIES / uid / "features" / feature_id, objects)
+
+    def commit_candidates(self, uid: str, objects: Objects) -> None:
+        """Put candidates of a series in place of older ones."""
+        self._commit(self._root / SERIES / uid / CANDIDATES, objects)
 
     def _commit(self, target: Path, objects: Objects) -> None:
         with committed(target, self._aside) as draft:

@@ -14,6 +14,7 @@ Objects = Mapping[str, bytes]
 
 GUARD = "lidcflow.json"
 SERIES = "series"
+CANDIDATES = "candidates"
 FACTS = "zarr.json"
 """Zarr's own description of a group or an array, the last of its objects to be written."""
 
@@ -117,6 +118,9 @@ class StorePlace(Protocol):
 
     def commit_features(self, uid: str, feature_id: str, objects: Objects) -> None:
         """Put features of a series in place of older ones."""
+
+    def commit_candidates(self, uid: str, objects: Objects) -> None:
+        """Put candidates of a series in place of older ones."""
 
     def remove(self, key: str) -> None:
         """Take a group or array out of sight, then delete it; what is gone already is gone."""

@@ -78,6 +78,8 @@ class VolumeRecord:
         older versions and of sources that tell no versions.
     noticed : PixelFaults
         What the pixels show to be wrong; nothing in volumes of older versions, which did not look.
+    candidates : int
+        Schema version of the nodule candidates beside the volume; 0 where there are none.
     """
 
     series_instance_uid: str
@@ -104,6 +106,7 @@ class VolumeRecord:
     axes: PatientAxes | None = None
     source_states: tuple[str, ...] = ()
     noticed: PixelFaults = NOTHING
+    candidates: int = 0
 
     def voxel_point_mm(self, slice_index: int, row: float, column: float, size: int) -> Vector:
         """Return where in the patient the centre of a voxel is (LPS: x to the left, y to the back, z to the head).
@@ -180,7 +183,12 @@ def voxel_digest(hu: NDArray[np.int16], edges_mm: NDArray[np.float64]) -> str:
 
 
 def attributes_of(
-    series: Series, volume: Volume, config: PreprocessConfig, known_states: Sequence[str] = ()
+    series: Series,
+    volume: Volume,
+    config: PreprocessConfig,
+    known_states: Sequence[str] = (),
+    *,
+    candidates: int = 0,
 ) -> dict[str, Any]:
     """Describe a volume as JSON: who, from what, how.
 
@@ -194,6 +202,8 @@ def attributes_of(
         What it was made with.
     known_states : sequence of str
         Other states of the source whose pixels gave the same volume.
+    candidates : int
+        Schema version of the candidates beside the volume; 0 where there are none.
     """
     states = states_with(series.state, known_states)
     return {
@@ -216,6 +226,7 @@ def attributes_of(
             "acquisition": asdict(series.acquisition),
             **({"attribution": asdict(series.attribution)} if series.attribution else {}),
             **({"source_states": states} if states else {}),
+            **({"candidates": candidates} if candidates else {}),
             "rows": series.rows,
             "columns": series.columns,
             **({"axes": asdict(series.axes)} if series.axes else {}),
@@ -242,6 +253,13 @@ def with_state(description: bytes, state: str) -> bytes:
     facts = described["attributes"]["lidcflow"]
     tail = {name: facts.pop(name) for name in ("source_slices", "slab_sources")}  # the long rest comes last
     described["attributes"]["lidcflow"] = {**facts, "source_states": [state], **tail}
+    return json.dumps(described, indent=2).encode()
+
+
+def without_candidates(description: bytes) -> bytes:
+    """Return the description of a volume's group that has no candidates any more, written as Zarr writes it."""
+    described = json.loads(description)
+    described["attributes"]["lidcflow"].pop("candidates", None)
     return json.dumps(described, indent=2).encode()
 
 

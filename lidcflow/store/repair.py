@@ -30,7 +30,7 @@ class Repaired:
     damaged : tuple of str
         SeriesInstanceUIDs of the others.
     features_removed : int
-        Features of another volume, or that can't be read.
+        Features and candidates of another volume, or that can't be read.
     swept : Swept
         Unfinished work.
     """
@@ -120,11 +120,13 @@ def is_sound(store: VolumeStore, record: VolumeRecord) -> bool:
 
 
 def _mend(store: VolumeStore, uid: str, record: VolumeRecord | None) -> int:
-    """Remove a damaged volume, or features that are not of the volume; return the number of these."""
+    """Remove a damaged volume, or features and candidates that are not of the volume; return the number of these."""
     if record is None:
         store.delete(uid)
         return 0
+    if lost := bool(record.candidates) and store.read_candidates(uid) is None:
+        store.delete_candidates(uid)
     stray = [feature_id for feature_id in store.feature_ids(uid) if store.read_features(uid, feature_id) is None]
     for feature_id in stray:
         store.delete_features(uid, feature_id)
-    return len(stray)
+    return len(stray) + lost

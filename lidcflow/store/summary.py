@@ -33,10 +33,11 @@ class VolumeSummary:
     column_spacing_mm: float
     source_states: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    candidates: int = 0
 
 
 _TUPLES = ("source_states", "flags")
-_NAMES = [name for name in VolumeSummary.__slots__ if name not in ("edges_mm", *_TUPLES)]
+_NAMES = [name for name in VolumeSummary.__slots__ if name not in ("edges_mm", "candidates", *_TUPLES)]
 
 
 def summary_of(description: bytes) -> VolumeSummary:
@@ -51,7 +52,8 @@ def summary_of(description: bytes) -> VolumeSummary:
     """
     facts = _head(description) or json.loads(description)["attributes"]["lidcflow"]
     values = {name: facts[name] for name in _NAMES} | {name: tuple(facts.get(name, ())) for name in _TUPLES}
-    return VolumeSummary(edges_mm=np.array(facts["edges_mm"]), **values)
+    edges_mm, candidates = np.array(facts["edges_mm"]), int(facts.get("candidates", 0))
+    return VolumeSummary(edges_mm=edges_mm, candidates=candidates, **values)
 
 
 def _head(description: bytes) -> dict[str, Any] | None:

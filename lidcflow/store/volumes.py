@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.dicom.records import Series
-from lidcflow.store.arrays import encode_image, read_level
-from lidcflow.store.place import FACTS, Held, Result, Swept
+from lidcflow.store.arrays import CandidateArrays, encode_candidates, encode_image, read_level
+from lidcflow.store.place import CANDIDATES, FACTS, Held, Result, Swept
 from lidcflow.store.record import VolumeRecord, attributes_of, hash_volume, with_state
 from lidcflow.store.sameness import is_of_pacs
 from lidcflow.store.shards import ShardLayout, read_slices, shard_layout
-from lidcflow.store.stored_features import StoredFeatures
+from lidcflow.store.stored_candidates import StoredCandidates
 from lidcflow.store.summary import VolumeSummary
 from lidcflow.volume.reduce import Volume
 
 __all__ = ["VolumeRecord", "VolumeStore", "VolumeSummary"]
 
 
-class VolumeStore(StoredFeatures):
-    """Volumes and features of series under one folder, or one prefix of a bucket.
+class VolumeStore(StoredCandidates):
+    """Volumes, features and nodule candidates of series under one folder, or one prefix of a bucket.
 
     Parameters
     ----------
@@ -61,11 +61,12 @@ class VolumeStore(StoredFeatures):
         """
         self._place.require_writable()
 
-    def write(self, series: Series, volume: Volume) -> str:
-        """Commit a volume, in place of an older one of the series and its features.
+    def write(self, series: Series, volume: Volume, candidates: CandidateArrays | None = None) -> str:
+        """Commit a volume with its nodule candidates, in place of an older one of the series and its features.
 
         The same volume again changes nothing: Dask may run a series twice. The same volume of a source in another
-        state, such as a copy of the archive, keeps voxels and features: the state is noted.
+        state, such as a copy of the archive, keeps voxels and features: the state is noted. A volume that has no
+        candidates yet keeps its voxels and features and gets them.
 
         Returns
         -------
@@ -80,15 +81,21 @@ class VolumeStore(StoredFeatures):
         uid, digest = self._checked(series.series_instance_uid), hash_volume(volume)
         current = self._same_headers(series)
         same = current if current and current.volume_digest == digest else None
-        if same and self.is_of(same, series):
+        has = same.candidates if same else 0
+        schema = int(candidates.attributes["schema"]) if candidates else has
+        if same and self.is_of(same, series) and has == schema:
             return digest
-        self._place.require_room(2 * volume.hu.nbytes)
-        attributes = attributes_of(series, volume, self.config, same.source_states if same else ())
+        self._place.require_room(2 * volume.hu.nbytes + (candidates.patches.nbytes if candidates else 0))
+        states = same.source_states if same else ()
+        attributes = attributes_of(series, volume, self.config, states, candidates=schema)
         objects = encode_image(volume.hu, _cell_mm(series, volume), attributes, _corner_mm(series))
+        part = encode_candidates(candidates, digest) if candidates else {}
         if same:
+            if part:
+                self._place.commit_candidates(uid, part)
             self._place.describe(uid, objects[FACTS])
         else:
-            self._place.commit_volume(uid, objects)
+            self._place.commit_volume(uid, {**{f"{CANDIDATES}/{key}": part[key] for key in part}, **objects})
         return digest
 
     def note_state(self, found: VolumeSummary, series: Series) -> None:

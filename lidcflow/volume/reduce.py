@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -66,7 +67,13 @@ class Volume:
     noticed: PixelFaults = NOTHING
 
 
-def reduce_series(series: Series, config: PreprocessConfig, access: Access = LOCAL) -> Volume:
+OnSlice = Callable[[int, NDArray[np.int16]], None]
+"""Takes the number of a source slice, and its HU, in memory that the next slice overwrites."""
+
+
+def reduce_series(
+    series: Series, config: PreprocessConfig, access: Access = LOCAL, on_slice: OnSlice | None = None
+) -> Volume:
     """Reduce a series to the grid that the configuration asks for.
 
     Parameters
@@ -77,6 +84,8 @@ def reduce_series(series: Series, config: PreprocessConfig, access: Access = LOC
         Grid and range.
     access : Access
         How buckets are reached, for slices that are objects.
+    on_slice : callable, optional
+        Takes each source slice once, from the top, when it is read.
 
     Returns
     -------
@@ -90,7 +99,7 @@ def reduce_series(series: Series, config: PreprocessConfig, access: Access = LOC
     ResourceError
         If the storage of objects does not answer.
     """
-    volume = _reduced(series, config, access)
+    volume = _reduced(series, config, _Reading(access, on_slice))
     noticed = replace(volume.noticed, implausible=lacking(volume.hu[0], volume.noticed.blank_slabs))
     return replace(volume, noticed=noticed, flags=(*volume.flags, *noticed.flags))
 
@@ -126,45 +135,53 @@ def require_content(series: Series, volume: Volume) -> None:
         )
 
 
-def _reduced(series: Series, config: PreprocessConfig, access: Access) -> Volume:
+class _Reading(NamedTuple):
+    """How the slices are read, and who else takes them."""
+
+    access: Access
+    on_slice: OnSlice | None
+
+
+def _reduced(series: Series, config: PreprocessConfig, reading: _Reading) -> Volume:
     h_mm = series.slice_spacing_mm / 2
     scan_mm = slab_edges_mm(series.slices[0].z_mm, series.slices[-1].z_mm, h_mm, config.slices)
     if config.z_range == "lung":
-        return _over_lungs(series, config, scan_mm, access)
+        return _over_lungs(series, config, scan_mm, reading)
     if config.z_range == "centre":
         centre_mm = centre_edges_mm(scan_mm, config.slices)
         if centre_mm is None:
-            return _over(series, config, scan_mm, access, flags=("centre-outside-scan",))
-        return _over(series, config, centre_mm, access)
-    return _over(series, config, scan_mm, access)
+            return _over(series, config, scan_mm, reading, flags=("centre-outside-scan",))
+        return _over(series, config, centre_mm, reading)
+    return _over(series, config, scan_mm, reading)
 
 
-def _over_lungs(series: Series, config: PreprocessConfig, scan_mm: NDArray[np.float64], access: Access) -> Volume:
-    """Reduce the whole scan, look for the lungs there, and reduce their extent."""
+def _over_lungs(series: Series, config: PreprocessConfig, scan_mm: NDArray[np.float64], reading: _Reading) -> Volume:
+    """Reduce the whole scan, look for the lungs there, and reduce their extent, which reads them again."""
     from lidcflow.volume.lungs import lung_extent_mm  # SciPy takes 0.2 s, which workers on whole scans do without
 
     coarse = config.model_copy(update={"size": min(config.size, SEARCH_SIZE)})
     slabs = max(config.slices, math.ceil((scan_mm[0] - scan_mm[-1]) / SEARCH_SLAB_MM))
-    scan = _over(series, coarse, np.linspace(scan_mm[0], scan_mm[-1], slabs + 1), access)
+    scan = _over(series, coarse, np.linspace(scan_mm[0], scan_mm[-1], slabs + 1), reading)
     row_mm = series.rows * series.row_spacing_mm / coarse.size
     column_mm = series.columns * series.column_spacing_mm / coarse.size
     lung_z_mm = lung_extent_mm(scan.hu[0], scan.edges_mm, row_mm * column_mm)
+    again = _Reading(reading.access, None)
     if lung_z_mm is not None:
-        return _over(series, config, np.linspace(*lung_z_mm, config.slices + 1), access, lung_z_mm=lung_z_mm)
+        return _over(series, config, np.linspace(*lung_z_mm, config.slices + 1), again, lung_z_mm=lung_z_mm)
     if LONG_SCAN in series.flags:
         raise SeriesRefused(
             VerdictReason.WHOLE_BODY,
             f"series {series.series_instance_uid}: a scan of {scan_mm[0] - scan_mm[-1]:.0f} mm must show lungs, "
             "got none; choose the series that shows the chest",
         )
-    return _over(series, config, scan_mm, access, flags=("lung-not-found",))
+    return _over(series, config, scan_mm, again, flags=("lung-not-found",))
 
 
 def _over(
     series: Series,
     config: PreprocessConfig,
     edges_mm: NDArray[np.float64],
-    access: Access,
+    reading: _Reading,
     *,
     flags: tuple[str, ...] = (),
     lung_z_mm: tuple[float, float] | None = None,
@@ -173,8 +190,8 @@ def _over(
     weights = slab_weights(z_mm, series.slice_spacing_mm / 2, edges_mm, via_mm=config.via_mm)
     sources = tuple(_slab_sources(series.slices, row) for row in weights)
     used = [source for source, shares in zip(series.slices, weights.T, strict=True) if shares.any()]
-    with slice_opener(used, access) as opened:
-        hu, watch = _accumulate(series.slices, weights, config.size, opened)
+    with slice_opener(used, reading.access) as opened:
+        hu, watch = _accumulate(series.slices, weights, config.size, opened, reading.on_slice)
     return Volume(hu, edges_mm, sources, (*series.flags, *flags), lung_z_mm, watch.noticed(weights))
 
 
@@ -187,7 +204,11 @@ def _slab_sources(slices: tuple[SourceSlice, ...], weights: NDArray[np.float64])
 
 
 def _accumulate(
-    slices: tuple[SourceSlice, ...], weights: NDArray[np.float64], size: int, opened: Opener
+    slices: tuple[SourceSlice, ...],
+    weights: NDArray[np.float64],
+    size: int,
+    opened: Opener,
+    on_slice: OnSlice | None,
 ) -> tuple[NDArray[np.int16], SliceWatch]:
     """Add each slice to its slabs, and close a slab after the last slice in it: few are open at a time."""
     watch = SliceWatch()
@@ -199,7 +220,10 @@ def _accumulate(
         slabs = np.flatnonzero(weights[:, i]).tolist()
         if not slabs:
             continue
-        mean, peak = reduce_plane(hounsfield_slice(source, scratch, opened), size)
+        plane = hounsfield_slice(source, scratch, opened)
+        if on_slice is not None:
+            on_slice(i, plane)
+        mean, peak = reduce_plane(plane, size)
         watch.look(i, peak, mean)
         for k in slabs:
             share = mean * np.float32(weights[k, i])

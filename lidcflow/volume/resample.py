@@ -193,7 +193,7 @@ def reduce_plane(hu: NDArray[np.int16], size: int) -> tuple[NDArray[np.float32],
     rows, columns = hu.shape
     if rows % size == 0 and columns % size == 0:
         return _block_mean(hu, size), _blocks(hu, size, np.maximum, np.int16)
-    mean = _window_mean(np.ascontiguousarray(_window_mean(hu, size).T), size)
+    mean = window_mean(np.ascontiguousarray(window_mean(hu, size).T), size)
     peak = _window_peak(np.ascontiguousarray(_window_peak(hu, size).T), size)
     return mean.T, peak.T
 
@@ -225,7 +225,7 @@ def _blocks(hu: NDArray[np.int16], size: int, combine: np.ufunc, kind: type[Inte
     return folded
 
 
-def _window_mean(plane: NDArray[np.int16] | NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def window_mean(plane: NDArray[np.int16] | NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """Average over rows with the weights of their overlap; measured twice as fast as a matrix product."""
     indices, weights = _windows(len(plane), size)
     mean: NDArray[np.float32] = plane[indices[0]] * weights[0]

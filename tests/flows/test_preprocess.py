@@ -6,7 +6,7 @@ from prefect.client.orchestration import get_client
 
 from flows.preprocess import preprocess
 from lidcflow.catalog.series import Catalog, State
-from lidcflow.config import ClusterConfig, Config, PreprocessConfig
+from lidcflow.config import ClusterConfig, Config, NodulesConfig, PreprocessConfig
 from lidcflow.errors import SourceError, StoreMismatch
 from lidcflow.store.volumes import VolumeStore
 
@@ -56,6 +56,21 @@ def test_a_second_run_reuses_all_and_works_on_what_is_new(source, config, ct_ser
     report = preprocess(str(source), config)
 
     assert (report.done, report.reused) == (1, 3)
+
+
+def test_a_store_without_candidates_is_completed_once_and_its_volumes_stay(source, config):
+    preprocess(str(source), config.model_copy(update={"nodules": NodulesConfig(candidates=False)}))
+    store = VolumeStore.of(config)
+    digests = {uid: store.summary(uid).volume_digest for uid in store.series_uids()}
+    before = [store.summary(uid).candidates for uid in digests]
+
+    completing, again = preprocess(str(source), config), preprocess(str(source), config)
+
+    assert before == [0, 0, 0]
+    assert (completing.done, completing.reused, completing.completed, completing.verified) == (0, 3, 3, 0)
+    assert (again.done, again.reused, again.completed) == (0, 3, 0)
+    assert {uid: store.summary(uid).volume_digest for uid in store.series_uids()} == digests
+    assert all(store.read_candidates(uid) is not None for uid in digests)
 
 
 def test_a_lost_catalog_is_filled_again_by_a_run_that_has_nothing_else_to_do(source, config):

@@ -1,0 +1,138 @@
+"""Candidates as they are stored beside their volume, and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidcflow.dicom.records import Series
+from lidcflow.nodules.candidates import Candidates, candidates_of, none_for
+from lidcflow.nodules.gather import ScanGatherer
+from lidcflow.nodules.patches import PATCH_PIXEL_MM, PATCH_PIXELS, PLANES, cut_patches
+from lidcflow.nodules.table import CANDIDATE, CHANNELS
+from lidcflow.store.arrays import CandidateArrays
+from lidcflow.store.volumes import VolumeStore
+
+SCHEMA = 1
+
+FAILED = "candidates-failed"
+TOO_FEW_SLICES = "too-few-slices"
+
+
+@dataclass(frozen=True, eq=False)
+class StoredCandidates:
+    """The candidates of a stored series, best first.
+
+    Parameters
+    ----------
+    table : (n,) array of CANDIDATE
+        A row for each.
+    patches : (n, 2, 3, 48, 48) array of int16
+        HU around each, see `lidcflow.nodules.patches.cut_patches`.
+    sop_instance_uids : tuple of str
+        The source image that each is nearest to.
+    flags : tuple of str
+        ``no-lungs``, ``candidates-cut``, ``candidates-failed``, ``too-few-slices``.
+    """
+
+    table: NDArray[np.void]
+    patches: NDArray[np.int16]
+    sop_instance_uids: tuple[str, ...]
+    flags: tuple[str, ...]
+
+
+def found_in(gathered: ScanGatherer, series: Series, edges_mm: NDArray[np.float64]) -> CandidateArrays:
+    """Find the candidates of a series whose slices were gathered.
+
+    What no scan should do, it may: arithmetic that fails leaves a flag, and the series goes on without candidates.
+
+    Parameters
+    ----------
+    gathered : ScanGatherer
+        With the slices.
+    series : Series
+        The source.
+    edges_mm : (slices + 1,) array of float64
+        z of the slab edges of its volume, descending.
+    """
+    scan = gathered.scan()
+    if scan is None:
+        return _arrays(none_for(TOO_FEW_SLICES), cut_none(), series, edges_mm)
+    try:
+        found = candidates_of(scan)
+        patches = cut_patches(scan, found.places)
+    except (ValueError, IndexError, ArithmeticError, np.linalg.LinAlgError):
+        found, patches = none_for(FAILED), cut_none()
+    return _arrays(found, patches, series, edges_mm)
+
+
+def cut_none() -> NDArray[np.int16]:
+    """Return the patches of no candidates."""
+    return np.empty((0, len(PATCH_PIXEL_MM), len(PLANES), PATCH_PIXELS, PATCH_PIXELS), np.int16)
+
+
+def _arrays(
+    found: Candidates, patches: NDArray[np.int16], series: Series, edges_mm: NDArray[np.float64]
+) -> CandidateArrays:
+    table = found.table
+    table["slice"] = slab_numbers(table["z_mm"].astype(np.float64), edges_mm)
+    attributes = {
+        "schema": SCHEMA,
+        "flags": list(found.flags),
+        "columns": list(CANDIDATE.names or ()),
+        "channels": list(CHANNELS),
+        "planes": list(PLANES),
+        "patch_pixel_mm": list(PATCH_PIXEL_MM),
+        "sop_instance_uids": [series.slices[source].sop_instance_uid for source in table["source"].tolist()],
+    }
+    return CandidateArrays(attributes, _as_numbers(table), patches)
+
+
+def slab_numbers(z_mm: NDArray[np.float64], edges_mm: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the slices that heights are in, from 1 at the top; 0 for those outside of the volume.
+
+    Examples
+    --------
+    >>> slab_numbers(np.array([9.0, 5.0, 0.0, 11.0]), np.array([10.0, 6.0, 2.0]))
+    array([1, 2, 0, 0])
+    """
+    number = np.searchsorted(-edges_mm, -z_mm, side="right")
+    return np.where(number < len(edges_mm), number, 0)
+
+
+def _as_numbers(table: NDArray[np.void]) -> NDArray[np.float32]:
+    return np.stack([table[name].astype(np.float32) for name in CANDIDATE.names or ()], axis=1)
+
+
+def read_candidates(store: VolumeStore, series_instance_uid: str) -> StoredCandidates | None:
+    """Read the candidates of a stored series.
+
+    Parameters
+    ----------
+    store : VolumeStore
+        The store.
+    series_instance_uid : str
+        A committed series.
+
+    Returns
+    -------
+    StoredCandidates, or None
+        None when there are none, damaged ones, or those of another schema.
+    """
+    stored = store.read_candidates(series_instance_uid)
+    if stored is None or stored.attributes.get("schema") != SCHEMA:
+        return None
+    facts: dict[str, Any] = dict(stored.attributes)
+    table = _as_rows(stored.table, facts["columns"])
+    return StoredCandidates(table, stored.patches, tuple(facts["sop_instance_uids"]), tuple(facts["flags"]))
+
+
+def _as_rows(numbers: NDArray[np.float32], columns: Sequence[str]) -> NDArray[np.void]:
+    table = np.zeros(len(numbers), CANDIDATE)
+    for name, values in zip(columns, numbers.T, strict=True):
+        table[name] = values
+    return table
