@@ -30,6 +30,7 @@ FLOORS = """
     lidcflow.store
     lidcflow.catalog
     lidcflow.labels
+    lidcflow.nodules
     lidcflow.phantom
     lidcflow.stats
     lidcflow.learn
