@@ -33,8 +33,8 @@ FLOORS = """
     lidcflow.labels
     lidcflow.phantom
     lidcflow.stats
-    lidcflow.learn
     lidcflow.nodules
+    lidcflow.learn
     lidcflow.release
     lidcflow.report
     lidcflow.documents

@@ -28,6 +28,13 @@ Feedback = Annotated[
     bool, typer.Option("--feedback", help="Also summarise radiologists' marks on the release's reports.")
 ]
 
+Patches = Annotated[
+    Path | None,
+    typer.Option(
+        "--patches", metavar="FILE", help="Instead, score a file of labelled patches with the nodule detector."
+    ),
+]
+
 FROC_SHOWN = ("froc_at_1/4", "froc_at_1")
 
 
@@ -36,11 +43,17 @@ def evaluate(
     split: Split = "test",
     out: Out = None,
     feedback: Feedback = False,
+    patches: Patches = None,
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a release on the held-out patients of its own snapshot, beside baselines, and write a report."""
+    """Measure a release on the held-out patients of its own snapshot, beside baselines, and write a report.
+
+    With --patches, score a file of labelled patches with the nodule detector of the package instead.
+    """
+    if patches is not None:
+        return _evaluate_patches(patches, as_json)
     config = configured(config_file, workspace)
     lazy.load_release(Tracking.of(config), release)
     with flow_session(config):
@@ -49,6 +62,22 @@ def evaluate(
         print_json(report)
     else:
         print_evaluation(report)
+    return None
+
+
+def _evaluate_patches(file: Path, as_json: bool) -> None:
+    """Score patches with the detector in the package."""
+    found = lazy.evaluate_patches(file, lazy.embedded_detector())
+    if as_json:
+        print_json({**found.model_dump(), "notice": NOTICE})
+        return
+    figures, left_out = found.figures, found.train_left_out
+    beside = f" {left_out} patches of the split train were left out." if left_out else ""
+    print_line(
+        f"{figures.patches} patches of {found.file}, {figures.nodules} of them with a nodule, from {figures.series} "
+        f"series, by the nodule detector {found.detector_sha256[:12]}: AUROC {figures.auroc}, sensitivity at a "
+        f"specificity of {figures.specificity:.0%} {figures.sensitivity} (95% intervals over series).{beside} {NOTICE}"
+    )
 
 
 def print_evaluation(report: EvaluateReport) -> None:

@@ -38,13 +38,19 @@ if TYPE_CHECKING:
     from lidcflow.erase.subject import Subject as Subject
     from lidcflow.erase.tombstones import tombstones_in as tombstones_in
     from lidcflow.evaluate import tables as tables
+    from lidcflow.evaluate.patches import evaluate_patches as evaluate_patches
     from lidcflow.labels.lidc import nodules_of as nodules_of
     from lidcflow.labels.slices import StoredLabelRow as StoredLabelRow
     from lidcflow.labels.slices import all_label_rows as all_label_rows
     from lidcflow.labels.slices import label_string as label_string
     from lidcflow.labels.slices import write_label_table as write_label_table
+    from lidcflow.learn.nodule_detector import pretrain_nodules as pretrain_nodules
+    from lidcflow.learn.nodule_detector import recalibrate as recalibrate
+    from lidcflow.learn.nodule_sets import require_sets as require_sets
+    from lidcflow.learn.nodule_training import NoduleTraining as NoduleTraining
     from lidcflow.learn.pretrain import PretrainSettings as PretrainSettings
     from lidcflow.learn.pretrain import pretrain as pretrain
+    from lidcflow.nodules.detector import embedded_detector as embedded_detector
     from lidcflow.phantom.scans import choose_scans as choose_scans
     from lidcflow.store.volumes import VolumeStore as VolumeStore
     from tasks.labels import label_readable as label_readable
@@ -68,6 +74,7 @@ _PLACES = {
     "Markdown": "rich.markdown:Markdown",
     "Catalog": "lidcflow.catalog.series:Catalog",
     "Level": "flows.service.machine_checks:Level",
+    "NoduleTraining": "lidcflow.learn.nodule_training:NoduleTraining",
     "PretrainSettings": "lidcflow.learn.pretrain:PretrainSettings",
     "StoredLabelRow": "lidcflow.labels.slices:StoredLabelRow",
     "Subject": "lidcflow.erase.subject:Subject",
@@ -79,12 +86,15 @@ _PLACES = {
     "deploy": "flows.service.deploy:deploy",
     "doctor": "flows.service.doctor",
     "drift": "flows.drift:drift",
+    "embedded_detector": "lidcflow.nodules.detector:embedded_detector",
     "erase": "flows.erase:erase",
+    "evaluate_patches": "lidcflow.evaluate.patches:evaluate_patches",
     "evaluate": "flows.evaluate:evaluate",
     "experiment": "flows.experiment:experiment",
     "export_facts": "tasks.release_folder:export_facts",
     "fetch_files": "tasks.source:fetch_files",
     "find_series": "tasks.source:find_series",
+    "recalibrate": "lidcflow.learn.nodule_detector:recalibrate",
     "release_facts_folder": "tasks.release_folder:release_facts_folder",
     "inbox": "flows.inbox:inbox",
     "infer": "flows.infer:infer",
@@ -101,9 +111,11 @@ _PLACES = {
     "plan_files": "tasks.source:plan_files",
     "preprocess": "flows.preprocess:preprocess",
     "pretrain": "lidcflow.learn.pretrain:pretrain",
+    "pretrain_nodules": "lidcflow.learn.nodule_detector:pretrain_nodules",
     "promote": "tasks.promote:promote",
     "release_in_force": "tasks.tracking.in_force:release_in_force",
     "repair": "flows.repair:repair",
+    "require_sets": "lidcflow.learn.nodule_sets:require_sets",
     "require_patient_key": "flows.erase:require_patient_key",
     "retrain": "flows.retrain:retrain",
     "rollback": "tasks.promote:rollback",

@@ -1,4 +1,4 @@
-"""The command that trains the backbone in the package."""
+"""The command that trains what ships in the package: the backbone, and the nodule detector."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,18 +14,67 @@ from flows.cli.options import AsJson
 from flows.cli.output import NOTICE, print_json, print_line
 from tasks.progress import Stage, stage
 
+Out = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="FILE",
+        help="Weight file to write, compact.npz by default; with --nodules, a folder, nodule-detector by default.",
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="Folder of real images for --nodules: nodule-patches, nodule-slices, LIDC-IDRI and others."
+    ),
+]
+Nodules = Annotated[bool, typer.Option("--nodules", help="Train the nodule detector on the real images of --data.")]
+Recalibrate = Annotated[
+    bool,
+    typer.Option("--recalibrate", help="Keep the networks of the folder FILE; fit their calibration and figures anew."),
+]
+PatchesOnly = Annotated[bool, typer.Option("--patches-only", help="Train the detector on nodule-patches alone.")]
+
 
 def pretrain(
-    out: Annotated[Path, typer.Argument(metavar="FILE", help="Weight file to write, .npz.")] = Path("compact.npz"),
+    out: Out = None,
     volumes: Annotated[int | None, typer.Option(min=4, help="Number of generated chests to train on.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Number of optimizer steps.")] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the generated chests, the initial weights and the order of batches.")
     ] = 0,
     processes: Annotated[int | None, typer.Option(min=1, help="Number of processes that generate chests.")] = None,
+    nodules: Nodules = False,
+    data: Data = None,
+    patches_only: PatchesOnly = False,
+    recalibrate: Recalibrate = False,
     as_json: AsJson = False,
 ) -> None:
-    """Pretrain the compact backbone on generated CT; the default options reproduce the weights in the package."""
+    """Pretrain the compact backbone on generated CT; the default options reproduce the weights in the package.
+
+    With --nodules, train the nodule detector on real images instead; docs/detector.md lists them.
+    """
+    if not nodules:
+        _refuse({"--data": data, "--patches-only": patches_only, "--recalibrate": recalibrate}, "need --nodules")
+        return _pretrain_backbone(out or Path("compact.npz"), volumes, steps, seed, processes, as_json)
+    _refuse({"--volumes": volumes, "--processes": processes}, "are of the backbone; leave them out with --nodules")
+    if data is None:
+        raise typer.BadParameter("--nodules needs --data, the folder with nodule-patches; docs/detector.md lists it")
+    out = out or Path("nodule-detector")
+    if recalibrate:
+        _refuse({"--patches-only": patches_only, "--steps": steps}, "train networks, which --recalibrate keeps")
+        lazy.require_sets(data)
+        return _print_detector(lazy.recalibrate(data, out, out), as_json)
+    return _pretrain_nodules(out, data, steps, seed, patches_only, as_json)
+
+
+def _refuse(options: dict[str, Any], why: str) -> None:
+    if given := [name for name, value in options.items() if value]:
+        raise typer.BadParameter(f"{', '.join(given)} {why}")
+
+
+def _pretrain_backbone(
+    out: Path, volumes: int | None, steps: int | None, seed: int, processes: int | None, as_json: bool
+) -> None:
     asked: dict[str, Any] = {"volumes": volumes, "steps": steps, "processes": processes}
     settings = lazy.PretrainSettings(seed=seed, **{key: value for key, value in asked.items() if value is not None})
     with shown_progress("starting Keras"), reported_stages() as report:
@@ -37,6 +86,36 @@ def pretrain(
             f"{made.file} in {made.wall_s / 60:.0f} min, SHA-256 {made.sha256}. On held-out chests: slice AUROC of "
             f"nodule or not {made.nodule_auroc:.3f}, of malignant or benign {made.malignant_auroc:.3f}. {NOTICE}"
         )
+
+
+def _pretrain_nodules(out: Path, data: Path, steps: int | None, seed: int, patches_only: bool, as_json: bool) -> None:
+    lazy.require_sets(data, patches_only=patches_only)
+    asked = {} if steps is None else {"steps": steps, "more_steps": max(1, steps // 3)}
+    settings = lazy.NoduleTraining(seed=seed, **asked)
+    with shown_progress("reading the images and starting Keras"), reported_stages() as report:
+        made = lazy.pretrain_nodules(data, out, settings, patches_only=patches_only, on_progress=report)
+    _print_detector(made, as_json)
+
+
+def _print_detector(made: Any, as_json: bool) -> None:
+    if as_json:
+        print_json({**asdict(made), "folder": str(made.folder), "notice": NOTICE})
+        return
+    print_line(f"{made.folder} in {made.wall_s / 60:.0f} min, SHA-256 {made.sha256}.")
+    for part, figures in made.card["patches"].items():
+        print_line(
+            f"Patches, {part}: AUROC {_interval(figures['auroc'])}, sensitivity at a specificity of "
+            f"{figures['specificity']:.0%} {_interval(figures['sensitivity'])}, {figures['nodules']} of "
+            f"{figures['patches']} with a nodule."
+        )
+    print_line(NOTICE)
+
+
+def _interval(figure: dict[str, float | None]) -> str:
+    value, low, high = figure["value"], figure["low"], figure["high"]
+    if value is None:
+        return "not defined"
+    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 @contextmanager

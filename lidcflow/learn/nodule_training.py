@@ -1,0 +1,31 @@
+"""How the nodule detector is trained."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class NoduleTraining:
+    """How the detector is trained; the defaults made the weights in this package.
+
+    Attributes
+    ----------
+    steps, more_steps, batch_size : int
+        Steps of the optimizer for the first network, further ones for the second, and patches in each.
+    learning_rate, lower_rate : float
+        Highest rates of both; a rate rises for a twentieth of the steps and falls along a cosine.
+    weight_decay : float
+        Decay of the weights, times the rate.
+    average : float
+        Momentum of the mean of weights that is kept in the end.
+    seed : int
+        Seed of initial weights, order and variations.
+    """
+
+    steps: int = 2000
+    more_steps: int = 600
+    batch_size: int = 64
+    learning_rate: float = 1.5e-3
+    lower_rate: float = 7e-4
+    weight_decay: float = 0.03
+    average: float = 0.997
+    seed: int = 0

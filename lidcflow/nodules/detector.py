@@ -1,0 +1,225 @@
+"""The embedded detector: P(nodule) of patches and of candidates, without TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidcflow.errors import WeightsError
+from lidcflow.files import whole_file, write_together
+from lidcflow.nodules.detector_network import STAGES, DetectorNetwork, Floats
+from lidcflow.nodules.window import windowed
+
+WEIGHTS = Path(__file__).parent / "weights"
+"""Folder of the detector that ships in the package."""
+
+WEIGHT_FILE, CARD_FILE = "detector.npz", "detector.json"
+
+LEAST_SCORE = 1e-3
+"""Scores of the filter below count as this one: their logarithm goes into P."""
+
+PARTS = ("first", "second", "shortcut")
+
+LAYERS = ["stem", "logit", *(f"stage{stage}_{part}" for stage in range(1, STAGES + 1) for part in PARTS)]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a candidate's logit and the filter's score become P(nodule): a logistic model.
+
+    Attributes
+    ----------
+    intercept, logit, log_score : float
+        P is the sigmoid of their sum, times 1, the mean logit of three planes and the logarithm of the filter's score.
+    threshold : float
+        P from which a candidate is a finding.
+    """
+
+    intercept: float
+    logit: float
+    log_score: float
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Networks and the calibration of their candidates.
+
+    Attributes
+    ----------
+    networks : tuple of DetectorNetwork
+        Their logits are averaged.
+    calibration : Calibration
+    card : mapping
+        What the detector was trained on and what it reaches; see docs/detector.md.
+    sha256 : str
+        Digest of the weight file.
+    """
+
+    networks: tuple[DetectorNetwork, ...]
+    calibration: Calibration
+    card: Mapping[str, Any]
+    sha256: str
+
+    def patch_logits(self, grey: NDArray[np.uint8]) -> Floats:
+        """Return the logits of 8-bit patches: the mean over networks and over the patch and its mirror images.
+
+        Parameters
+        ----------
+        grey : (n, 48, 48) array of uint8
+            In the detector's window, see `lidcflow.nodules.window`.
+
+        Returns
+        -------
+        (n,) array of float32
+        """
+        views = (grey, grey[:, ::-1], grey[:, :, ::-1], grey.transpose(0, 2, 1))
+        logits = [network(view) for network in self.networks for view in views]
+        return np.asarray(np.mean(logits, axis=0), np.float32)
+
+    def candidate_logits(self, patches: NDArray[np.integer]) -> Floats:
+        """Return the logits of candidates: the mean over networks and three planes.
+
+        Parameters
+        ----------
+        patches : (n, 2, 3, 48, 48) array of int
+            HU, from `lidcflow.nodules.patches.cut_patches`; the narrow ones are looked at.
+
+        Returns
+        -------
+        (n,) array of float32
+        """
+        n, _, planes, rows, columns = patches.shape
+        grey = windowed(patches[:, 0]).reshape(n * planes, rows, columns)
+        logits = np.mean([network(grey) for network in self.networks], axis=0)
+        return np.asarray(logits.reshape(n, planes).mean(axis=1), np.float32)
+
+    def probabilities(self, patches: NDArray[np.integer], score: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return P(nodule) of candidates.
+
+        Parameters
+        ----------
+        patches : (n, 2, 3, 48, 48) array of int
+            HU, from `lidcflow.nodules.patches.cut_patches`.
+        score : (n,) array
+            The filter's score of each.
+
+        Returns
+        -------
+        (n,) array of float64
+        """
+        return calibrated(self.candidate_logits(patches), score, self.calibration)
+
+
+def calibrated(
+    logits: NDArray[np.floating], score: NDArray[np.floating], calibration: Calibration
+) -> NDArray[np.float64]:
+    """Turn logits and scores into probabilities.
+
+    Examples
+    --------
+    >>> calibrated(np.array([2.0]), np.array([1.0]), Calibration(-2.0, 1.0, 0.5, 0.5))
+    array([0.5])
+    """
+    log_score = np.log(np.maximum(np.asarray(score, np.float64), LEAST_SCORE))
+    total = calibration.intercept + calibration.logit * logits + calibration.log_score * log_score
+    return np.asarray(1 / (1 + np.exp(-total)))
+
+
+@cache
+def embedded_detector() -> Detector:
+    """Read the detector that ships in the package, once in a process.
+
+    Raises
+    ------
+    WeightsError
+        If its files are missing or damaged.
+    """
+    return read_detector(WEIGHTS)
+
+
+def read_detector(folder: Path) -> Detector:
+    """Read a detector: weights and card.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``detector.npz`` and ``detector.json``, as `write_detector` leaves them.
+
+    Raises
+    ------
+    WeightsError
+        If a file is missing, or is not the one that the card speaks of.
+    """
+    try:
+        content = (folder / WEIGHT_FILE).read_bytes()
+        card = json.loads((folder / CARD_FILE).read_text("utf-8"))
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != card["sha256"]:
+            raise ValueError(f"weights of digest {digest[:12]} and a card of {card['sha256'][:12]}")
+        return Detector(_networks(content), Calibration(**card["calibration"]), card, digest)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"nodule detector: must be {WEIGHT_FILE} with its card {CARD_FILE}, got {_first_line(error)}; "
+            "install lidcflow again, or make it with `lidcflow pretrain --nodules`"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return type(error).__name__ if isinstance(error, OSError) else (str(error).splitlines() or [""])[0][:200]
+
+
+def _networks(content: bytes) -> tuple[DetectorNetwork, ...]:
+    """Part the arrays of a file into networks; their names begin with the number of the network."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        networks: dict[str, dict[str, Floats]] = {}
+        for name in arrays.files:
+            number, _, layer = name.partition("/")
+            networks.setdefault(number, {})[layer] = arrays[name].astype(np.float32)
+    for weights in networks.values():
+        _check(weights)
+    return tuple(DetectorNetwork(networks[number]) for number in sorted(networks))
+
+
+def _check(weights: Mapping[str, Floats]) -> None:
+    expected = {f"{layer}/{part}" for layer in LAYERS if layer != "stage1_shortcut" for part in ("kernel", "bias")}
+    if weights.keys() != expected:
+        raise ValueError(f"layers {', '.join(sorted(weights.keys() ^ expected))} amiss")
+    if not all(np.isfinite(array).all() for array in weights.values()):
+        raise ValueError("weights that are no numbers")
+
+
+def write_detector(folder: Path, networks: list[Mapping[str, Floats]], card: Mapping[str, Any]) -> str:
+    """Write a detector as float16: same weights, same bytes.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist.
+    networks : list of mappings
+        Weights of each network, as `DetectorNetwork` takes them.
+    card : mapping
+        With ``calibration``; the digest is put in here.
+
+    Returns
+    -------
+    str
+        SHA-256 of the weight file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {f"{i}/{name}": array.astype(np.float16) for i, one in enumerate(networks) for name, array in one.items()}
+    with whole_file(folder / WEIGHT_FILE) as draft, draft.open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
+    digest = hashlib.sha256((folder / WEIGHT_FILE).read_bytes()).hexdigest()
+    text = json.dumps({**card, "sha256": digest}, indent=1, ensure_ascii=False)
+    write_together({CARD_FILE: text + "\n"}, folder)
+    return digest

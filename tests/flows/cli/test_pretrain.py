@@ -1,0 +1,39 @@
+import json
+
+import pytest
+
+from lidcflow.errors import TrainingError
+from tests.learn.real_sets import write_patches
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--nodules"], "--nodules needs --data"),
+        (["--data", "."], "--data need --nodules"),
+        (["--nodules", "--data", ".", "--volumes", 9], "--volumes are of the backbone"),
+    ],
+)
+def test_options_of_the_other_training_are_refused(lidcflow, arguments, sentence):
+    done = lidcflow("pretrain", *arguments)
+
+    assert done.exit_code == 2
+    assert sentence in " ".join(done.output.replace("│", " ").split())
+
+
+def test_missing_images_are_named_before_anything_starts(lidcflow, tmp_path):
+    done = lidcflow("pretrain", "--nodules", "--data", tmp_path)
+
+    assert isinstance(done.exception, TrainingError)
+    assert "nodule-patches/patches.npz" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_detector_trained_on_patches_alone_is_printed_with_its_figures(lidcflow, tmp_path):
+    write_patches(tmp_path)
+
+    done = lidcflow("pretrain", "--nodules", "--data", tmp_path, "--patches-only", "--steps", 1, "--json")
+
+    made = json.loads(done.stdout)
+    assert made["card"]["patches"]["validation"]["patches"] == 4
+    assert (tmp_path / made["folder"] / "detector.npz").is_file()
