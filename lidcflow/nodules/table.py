@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-CHANNELS = ("solid", "ground-glass", "mass")
+from lidcflow.nodules.finding import Channel
+
+CHANNELS: tuple[Channel, ...] = ("solid", "ground-glass", "mass")
 """By number in the column ``channel``."""
 
 SOLID, GROUND_GLASS, MASS = range(len(CHANNELS))

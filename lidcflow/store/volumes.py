@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from lidcflow.dicom.records import Series
 from lidcflow.store.arrays import CandidateArrays, encode_candidates, encode_image, read_level
+from lidcflow.store.candidate_store import CandidateStore
 from lidcflow.store.place import CANDIDATES, FACTS, Held, Result, Swept
 from lidcflow.store.record import VolumeRecord, attributes_of, hash_volume, with_state
 from lidcflow.store.sameness import is_of_pacs
 from lidcflow.store.shards import ShardLayout, read_slices, shard_layout
-from lidcflow.store.stored_candidates import StoredCandidates
 from lidcflow.store.summary import VolumeSummary
 from lidcflow.volume.reduce import Volume
 
 __all__ = ["VolumeRecord", "VolumeStore", "VolumeSummary"]
 
 
-class VolumeStore(StoredCandidates):
+class VolumeStore(CandidateStore):
     """Volumes, features and nodule candidates of series under one folder, or one prefix of a bucket.
 
     Parameters

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lidcflow.dicom.orientation import PatientAxes
-from lidcflow.nodules.candidates import CANDIDATE
 from lidcflow.nodules.select import MOST_FINDINGS, select_findings
+from lidcflow.nodules.table import CANDIDATE, GROUND_GLASS, MASS, SOLID
 from lidcflow.store.record import StoredSlice, VolumeRecord
 
 
@@ -66,6 +66,26 @@ def test_edges_belong_to_the_slice_below_and_the_last_one_to_the_last(record, z_
     (one,) = select_findings(table, np.array([0.9]), record, threshold=0.5)
 
     assert one.slice_number == number
+
+
+def test_a_finding_names_the_filter_that_found_it(record):
+    table = candidates(35.0, 25.0, 15.0)
+    table["channel"] = SOLID, GROUND_GLASS, MASS
+
+    found = select_findings(table, np.array([0.9, 0.8, 0.7]), record, threshold=0.5)
+
+    assert [one.channel for one in found] == ["solid", "ground-glass", "mass"]
+
+
+def test_a_candidate_without_a_size_is_still_a_finding(record):
+    table = candidates(35.0)
+    table["diameter_mm"] = 0
+
+    assert select_findings(table, np.array([0.9]), record, threshold=0.5)[0].diameter_mm == 0.1
+
+
+def test_a_series_without_candidates_has_no_findings(record):
+    assert select_findings(candidates(), np.empty(0), record, threshold=0.5) == ()
 
 
 def test_candidates_beyond_the_slices_are_no_findings(record):

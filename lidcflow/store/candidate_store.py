@@ -9,7 +9,7 @@ from lidcflow.store.record import without_candidates
 from lidcflow.store.stored_features import StoredFeatures
 
 
-class StoredCandidates(StoredFeatures):
+class CandidateStore(StoredFeatures):
     """A store with the nodule candidates of its volumes, see `StoredFeatures`."""
 
     def read_candidates(self, series_instance_uid: str) -> CandidateArrays | None:
