@@ -17,6 +17,7 @@ from lidcflow.config import Config
 from lidcflow.dicom.values import is_uid
 from lidcflow.erase.refusals import erased_uids
 from lidcflow.errors import SeriesRefused
+from lidcflow.release.embedded import NAME
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.rank import not_evaluated
@@ -54,6 +55,8 @@ class InferReport(BaseModel):
         Series that are passed over without an answer, by modality: X-rays, plans, reports, localizers.
     kept_out : int
         Series of what was erased: they get no answer, which would be kept.
+    embedded_release : bool
+        Whether the release is the one that ships with lidcflow.
     """
 
     release: str
@@ -63,6 +66,7 @@ class InferReport(BaseModel):
     refused: int
     others: dict[str, int] = {}
     kept_out: int = 0
+    embedded_release: bool = False
     seconds: float
     undocumented: int = 0
     notice: str = "Research use only."
@@ -153,6 +157,7 @@ def publish_results(
         undocumented=sum(reading.undocumented is not None for reading in readings),
         others=index.others,
         kept_out=len(erased_uids(index)),
+        embedded_release=release.name == NAME,
         seconds=round(seconds, 3),
     )
 

@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ValidationError
 
 from lidcflow.config import Config
-from lidcflow.drift.measures import mean_features, measure_series
-from lidcflow.drift.outlying import NO_PROFILE, warnings_of
+from lidcflow.drift.outlying import NO_PROFILE
 from lidcflow.errors import LidcflowError, ReleaseError, SeriesRefused, StoreMismatch
 from lidcflow.learn.backbones import describe_backbone
-from lidcflow.learn.engines import load_engine, require_engine
-from lidcflow.learn.features import volume_features
-from lidcflow.learn.predict import release_probabilities
+from lidcflow.learn.engines import require_engine
 from lidcflow.nodules.finding import Finding
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.folder import UNKNOWN_STUDY
 from lidcflow.report.page import DATA, PAGE, write_report
-from lidcflow.report.pixel_warnings import pixel_warnings
 from lidcflow.report.ranges import is_selected_as
 from lidcflow.report.rank import recommend
-from lidcflow.report.recommendation import GeneratedBy, Recommendation, SeriesWarning, SliceRange, Verdict
+from lidcflow.report.recommendation import GeneratedBy, Recommendation, SliceRange, Verdict
 from lidcflow.store.address import inbox_store
-from lidcflow.store.volumes import VolumeRecord, VolumeStore, VolumeSummary
+from lidcflow.store.volumes import VolumeSummary
 from tasks.cluster.open import map_series
-from tasks.features import keep_features
+from tasks.findings import could_have_candidates_now, detector_of, join_candidates
 from tasks.profile import release_limits
 from tasks.progress import stage
+from tasks.sector_scores import score_slices
 from tasks.tracking.connection import Tracking
-from tasks.tracking.models import load_model
 
 
 class RecommendedRange(BaseModel):
@@ -87,9 +82,10 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
     Raises
     ------
     ReleaseError
-        If the store holds volumes of another preprocessing, or the backbone at hand is not the release's.
+        If the store holds volumes of another preprocessing, or the backbone or the detector at hand is not the
+        release's.
     WeightsError
-        If the backbone's weight file is missing.
+        If the weight file of the backbone or of the detector is missing.
     EngineError
         If the engine that the release's features are computed with is not installed.
     """
@@ -101,6 +97,8 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
     if release.sectors:
         _check_backbone(release, reading)
         require_engine(reading.train.engine)
+    if release.nodules:
+        detector_of(release.nodules)
     return reading
 
 
@@ -139,12 +137,9 @@ def infer_series(uid: str, release: ReleaseRecord, config: Config, folder: Path)
     """Read one stored volume and write its report."""
     store = inbox_store(config).open()
     record, hu = store.record(uid), store.read_hu(uid)
-    features = _features(store, record, hu, config)
-    sectors = list(zip([pin.slices for pin in release.sectors], _models(release, Tracking.of(config)), strict=True))
-    probabilities = release_probabilities(sectors, features[None])[0]
-    warnings = _warnings(release, record, hu, features, Tracking.of(config))
-    said = recommend(probabilities, record, release.facts(), config.infer, warnings)
-    page = write_report(said, hu, page_folder(folder, record.study_instance_uid, uid))
+    read = join_candidates(release, store, record, score_slices(release, store, record, hu, config))
+    said = recommend(read.probabilities, record, release.facts(), config.infer, read.warnings, read.findings)
+    page = write_report(said, hu, page_folder(folder, record.study_instance_uid, uid), read.planes)
     return result_of(said, page, reused=False)
 
 
@@ -194,7 +189,9 @@ def _range_of(found: SliceRange) -> RecommendedRange:
 def _known_reading(volume: VolumeSummary, release: ReleaseFacts, config: Config, folder: Path) -> SeriesResult | None:
     place = page_folder(folder, volume.study_instance_uid, volume.series_instance_uid)
     said = _stored(place)
-    if said is None or said.volume is None or _can_be_compared_now(said, Tracking.of(config)):
+    if said is None or said.volume is None or could_have_candidates_now(said, volume):
+        return None
+    if _can_be_compared_now(said, Tracking.of(config)):
         return None
     same = (said.release, said.volume.volume_digest, said.generated_by)
     wanted = (release, volume.volume_digest, GeneratedBy())
@@ -217,40 +214,6 @@ def _stored(place: Path) -> Recommendation | None:
         return Recommendation.model_validate_json((place / DATA).read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-def _features(store: VolumeStore, record: VolumeRecord, hu: Any, config: Config) -> Any:
-    """Return the volume's features, computing them when the store lacks them, and keeping all but maps."""
-    feature_id = describe_backbone(config.train, config.preprocess.size).id
-    features = store.read_features(record.series_instance_uid, feature_id)
-    if features is None:
-        engine = load_engine(config.train, config.preprocess.size)
-        (features,) = volume_features(engine, [hu])
-        if features.ndim == 2:  # maps take more room than the volume, and a series is read once by a release
-            keep_features(store, record, features, engine, feature_id=feature_id)
-    return features
-
-
-def _warnings(
-    release: ReleaseRecord, record: VolumeRecord, hu: Any, features: Any, tracking: Tracking
-) -> tuple[SeriesWarning, ...]:
-    """Return what looks wrong in the pixels of a series, and in what it is unlike those of training."""
-    known = release_limits(release.version, tracking)
-    if known is None:
-        return (*pixel_warnings(record), NO_PROFILE)
-    return (*pixel_warnings(record), *warnings_of(measure_series(record, hu[0]), mean_features(features), known))
-
-
-@functools.lru_cache(maxsize=2)
-def _load_models(digests: tuple[tuple[str, str], ...], tracking: Tracking) -> dict[str, Any]:
-    """Load models by their URIs, each checked against its SHA-256."""
-    return {uri: load_model(tracking, uri, sha256, plain=True) for uri, sha256 in dict.fromkeys(digests)}
-
-
-def _models(release: ReleaseRecord, tracking: Tracking) -> Iterator[Any]:
-    """Yield the model of each sector, loaded once in a process."""
-    loaded = _load_models(tuple((pin.uri, pin.sha256) for pin in release.sectors), tracking)
-    return (loaded[pin.uri] for pin in release.sectors)
 
 
 def _check_store(release: ReleaseRecord, config: Config) -> None:

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 Release = Annotated[
     str | None,
-    typer.Option("--release", help="Alias or version; default: infer.release, which is champion unless set."),
+    typer.Option(
+        "--release",
+        help=(
+            "Alias or version, or embedded for the release that ships with lidcflow; default: infer.release, which is "
+            "champion unless set. Until a release is trained, the embedded one stands in for the champion."
+        ),
+    ),
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", help="Output folder for the reports; default: reports/ in the workspace.")
@@ -38,6 +44,11 @@ Documents = Annotated[
         ),
     ),
 ]
+
+EMBEDDED_LINE = (
+    "This release ships with lidcflow: nothing was trained in this workspace for it. `lidcflow releases embedded` "
+    "shows its card; `lidcflow train` makes a release from your own data."
+)
 
 
 def infer(
@@ -85,6 +96,8 @@ def print_results(report: InferReport) -> None:
     if beside_ct := others_line(report.others):
         print_line(f"\n{beside_ct}")
     print_line(f"\n{_in_short(report)}")
+    if report.embedded_release:
+        print_line(EMBEDDED_LINE)
 
 
 def _finding_lines(reading: SeriesResult) -> Iterator[str]:

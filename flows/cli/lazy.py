@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from lidcflow.learn.pretrain import pretrain as pretrain
     from lidcflow.nodules.detector import embedded_detector as embedded_detector
     from lidcflow.phantom.scans import choose_scans as choose_scans
+    from lidcflow.release.embedded import embedded_release as embedded_release
+    from lidcflow.release.embedded_card import embedded_card as embedded_card
     from lidcflow.store.volumes import VolumeStore as VolumeStore
     from tasks.labels import label_readable as label_readable
     from tasks.labels import no_labels as no_labels
@@ -86,7 +88,9 @@ _PLACES = {
     "deploy": "flows.service.deploy:deploy",
     "doctor": "flows.service.doctor",
     "drift": "flows.drift:drift",
+    "embedded_card": "lidcflow.release.embedded_card:embedded_card",
     "embedded_detector": "lidcflow.nodules.detector:embedded_detector",
+    "embedded_release": "lidcflow.release.embedded:embedded_release",
     "erase": "flows.erase:erase",
     "evaluate_patches": "lidcflow.evaluate.patches:evaluate_patches",
     "evaluate": "flows.evaluate:evaluate",

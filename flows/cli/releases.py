@@ -11,14 +11,20 @@ from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, console, print_json, print_line, print_table
 from lidcflow.release.card import release_card
+from lidcflow.release.record import EMBEDDED
 from tasks.tracking.place import Tracking
 from tasks.tracking.releases import list_releases
 
 if TYPE_CHECKING:
+    from lidcflow.config import Config
     from tasks.tracking.record import Listed
 
 OneRelease = Annotated[
-    str | None, typer.Argument(metavar="[RELEASE]", help="Alias or version; default: list all releases.")
+    str | None,
+    typer.Argument(
+        metavar="[RELEASE]",
+        help="Alias or version, or embedded for the release that ships with lidcflow; default: list all releases.",
+    ),
 ]
 Pin = Annotated[
     bool,
@@ -60,6 +66,9 @@ def releases(
     tracking = Tracking.of(config := configured(config_file, workspace))
     if pin and (release is None or export is not None):
         raise typer.BadParameter("give the version or alias of one release before --pin, and no --export")
+    if release == EMBEDDED:
+        show_embedded(config, as_json=as_json, only=not (pin or export))
+        return
     if pin and release is not None:
         pin_one(tracking, release, config.reports_path, as_json=as_json)
     elif release is not None:
@@ -127,6 +136,17 @@ def show_release(tracking: Tracking, reference: str, folder: Path | None, *, as_
         print_line(f"{record.name} version {record.version}, {len(files)} files. {NOTICE}")
     else:
         print_card(release_card(record))
+
+
+def show_embedded(config: Config, *, as_json: bool, only: bool) -> None:
+    """Print the card of the release that ships with lidcflow, or its record as JSON."""
+    if not only:
+        raise typer.BadParameter("--pin and --export are for trained releases; the embedded one is in the package")
+    record = lazy.embedded_release(config.preprocess)
+    if as_json:
+        print_json(record)
+    elif record.nodules:
+        print_card(lazy.embedded_card(record, record.nodules, lazy.embedded_detector().card))
 
 
 def pin_one(tracking: Tracking, reference: str, reports: Path, *, as_json: bool) -> None:

@@ -78,7 +78,8 @@ def study(request: Request) -> Response:
         said = requested_recommendation(request)
     except StoreError as error:
         return HTMLResponse(render_unreadable(key, str(error)), 500)
-    return HTMLResponse(render_study(said, site_of(request).read_hu(said)))
+    site = site_of(request)
+    return HTMLResponse(render_study(said, site.read_hu(said), site.read_planes(said)))
 
 
 def voxels(request: Request) -> Response:

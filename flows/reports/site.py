@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError
+from lidcflow.nodules.planes import finding_planes
+from lidcflow.nodules.stored import read_candidates
 from lidcflow.report.folder import ReportKey, report_folder
 from lidcflow.report.index import ReportIndex
 from lidcflow.report.marks import Mark, MarkKind, add_mark
 from lidcflow.report.marks_table import FeedbackTable
-from lidcflow.report.page import PAGE, as_usual
+from lidcflow.report.page import PAGE, Patches, as_usual
 from lidcflow.report.recommendation import Recommendation
 from lidcflow.store.volumes import VolumeStore
 
@@ -54,6 +56,17 @@ class Site:
         except LidcflowError as error:
             log.warning("%s", error)
             return None
+
+    def read_planes(self, said: Recommendation) -> Patches:
+        """Return the planes through the findings of a recommendation by their ranks; none where they are gone."""
+        if not said.findings:
+            return {}
+        try:
+            store = VolumeStore.found(self.config.inbox_store_root, self.config.access)
+            return finding_planes(said.findings, store and read_candidates(store, said.series_instance_uid))
+        except LidcflowError as error:
+            log.warning("%s", error)
+            return {}
 
     def keep(self, key: ReportKey, said: Recommendation, saying: MarkKind) -> tuple[Mark, ...]:
         """Keep a mark beside the report and in the catalog, and return the whole history.

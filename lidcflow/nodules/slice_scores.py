@@ -8,48 +8,13 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from lidcflow.labels.slices import LEAST_OVERLAP_MM
-from lidcflow.stats.estimate import Record
-
-LEAST, MOST = 1e-4, 1 - 1e-4
-"""Probabilities beyond these count as these, so that their logits stay finite."""
+from lidcflow.nodules.join_weights import LEAST, MOST, JoinWeights
 
 NOTHING_FOUND = 0.01
 """What counts as the best candidate of a slice without any."""
 
 DEVIATIONS = np.array([1.0, 0.5, 0.5])
 """Of the normal prior of bias and weights; a few validation patients overrule it."""
-
-
-class JoinWeights(Record):
-    """How two probabilities of a nodule are joined: a sum of their logits.
-
-    Parameters
-    ----------
-    bias : float
-        Added to the sum.
-    slices, candidates : float
-        Weights of the slice's own probability and of its best candidate's; not negative.
-    """
-
-    bias: float
-    slices: float
-    candidates: float
-
-    @classmethod
-    def independent(cls, share: float) -> JoinWeights:
-        """Return the weights by Bayes' rule for two independent observations of slices.
-
-        Parameters
-        ----------
-        share : float
-            Share of slices with a nodule, where both probabilities were calibrated.
-
-        Examples
-        --------
-        >>> JoinWeights.independent(0.5)
-        JoinWeights(bias=0.0, slices=1.0, candidates=1.0)
-        """
-        return cls(bias=float(logit(1 - np.clip(share, LEAST, MOST))), slices=1.0, candidates=1.0)
 
 
 def best_in_slices(

@@ -7,14 +7,12 @@ from importlib.metadata import version
 
 from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.nodules.chest_height import embedded_chest_height
-from lidcflow.nodules.slice_scores import JoinWeights
-from lidcflow.release.record import BackbonePin, Gate, NodulePin, ReleaseRecord
-
-EMBEDDED = "embedded"
-"""Names the release where others are named by alias or version."""
+from lidcflow.nodules.detector import embedded_detector
+from lidcflow.nodules.join_weights import JoinWeights
+from lidcflow.release.record import EMBEDDED, BackbonePin, Gate, NodulePin, ReleaseRecord
 
 NAME, VERSION = "lidcflow-embedded", 202611
-"""Year and month of its weights; no number that a registry gives."""
+"""Year and month of its weights: registries count from 1."""
 
 LIDC_SHARE = 0.0943
 """Share of the slices of LIDC-IDRI with a nodule: 6,236 of 66,170."""
@@ -30,7 +28,13 @@ def embedded_release(preprocess: PreprocessConfig) -> ReleaseRecord:
     ----------
     preprocess : PreprocessConfig
         Volumes of any preprocessing will do.
+
+    Raises
+    ------
+    WeightsError
+        If the files of its detector are missing or damaged.
     """
+    detector = embedded_detector()
     height = embedded_chest_height(preprocess.slices)
     joined = JoinWeights.independent(LIDC_SHARE)
     return ReleaseRecord(
@@ -55,8 +59,8 @@ def embedded_release(preprocess: PreprocessConfig) -> ReleaseRecord:
         nodules=NodulePin(
             detector=EMBEDDED,
             version=VERSION,
-            sha256="",
-            threshold=0.5,
+            sha256=detector.sha256,
+            threshold=detector.calibration.threshold,
             with_sectors=joined,
             with_height=joined,
             chest_height=tuple((float(none), float(benign), float(malignant)) for none, benign, malignant in height),

@@ -13,11 +13,14 @@ from pydantic import Field
 from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.config.science import portable
 from lidcflow.errors import ReleaseError
-from lidcflow.nodules.slice_scores import JoinWeights
+from lidcflow.nodules.join_weights import JoinWeights
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.stats.estimate import ClassCounts, Estimate, Record, SplitFigures
 
 SCHEMA_VERSION: Literal["lidcflow.release/1"] = "lidcflow.release/1"
+EMBEDDED = "embedded"
+"""Name of the release, and of the detector, that ship with the package: others have an alias or a version."""
+
 TRAINING_VERSION = 1
 """Raised when the same inputs would train another release."""
 

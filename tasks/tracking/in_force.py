@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lidcflow.config import Config
-from lidcflow.release.embedded import EMBEDDED, embedded_release
-from lidcflow.release.record import ReleaseRecord
+from lidcflow.release.embedded import embedded_release
+from lidcflow.release.record import EMBEDDED, ReleaseRecord
 from tasks.tracking.place import Tracking
 from tasks.tracking.record import CHAMPION
 from tasks.tracking.releases import list_releases, load_release
@@ -19,6 +19,8 @@ def configured_release(config: Config) -> ReleaseRecord:
         If there is no such release, or it is incomplete, or its record can't be read or has changed.
     TrackingUnavailable
         If the MLflow server does not answer.
+    WeightsError
+        If the files of the embedded detector are missing or damaged.
     """
     if config.infer.release == EMBEDDED:
         return embedded_release(config.preprocess)
@@ -32,7 +34,7 @@ def release_in_force(config: Config) -> ReleaseRecord:
 
     Raises
     ------
-    ReleaseError, TrackingUnavailable
+    ReleaseError, TrackingUnavailable, WeightsError
         As `configured_release`.
     """
     if config.infer.release == CHAMPION and not list_releases(Tracking.of(config)):

@@ -19,7 +19,7 @@ from prefect.client.schemas.objects import StateType
 from flows.service.password import known_password
 from lidcflow.inbox.delivery import Step
 from lidcflow.inbox.ledger import Ledger
-from tasks.infer import _load_models
+from tasks.sector_scores import _load_models
 from tests.cluster.test_up import Up
 from tests.orthanc import is_installed, orthanc
 

@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from lidcflow.nodules.detector import LAYERS
+from lidcflow.nodules.detector import LAYERS, Detector, embedded_detector, write_detector
+
+CARD = {
+    "name": "lidcflow.nodules.detector",
+    "data": ["patches of a test"],
+    "attribution": ["nobody"],
+    "licence": "none",
+    "split": "by nothing",
+    "calibration": {"intercept": -1.0, "logit": 1.0, "log_score": 0.5, "threshold": 0.4},
+    "patches": {
+        "validation": {
+            "patches": 60,
+            "nodules": 12,
+            "series": 5,
+            "auroc": {"value": 0.995, "low": 0.99, "high": 0.999},
+            "sensitivity": {"value": 0.97, "low": None, "high": None},
+            "specificity": 0.95,
+        }
+    },
+}
+
+
+@pytest.fixture
+def small_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Detector]:
+    """Put a detector with random weights in the place of the one in the package; return it."""
+    write_detector(tmp_path / "detector", [random_weights(0)], CARD)
+    monkeypatch.setattr("lidcflow.nodules.detector.WEIGHTS", tmp_path / "detector")
+    embedded_detector.cache_clear()
+    yield embedded_detector()
+    embedded_detector.cache_clear()
 
 
 def random_weights(seed: int, filters: int = 2) -> dict[str, NDArray[np.float32]]:

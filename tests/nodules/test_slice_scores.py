@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from lidcflow.nodules.slice_scores import NOTHING_FOUND, JoinWeights, best_in_slices, fit_join, join_slices
+from lidcflow.nodules.join_weights import JoinWeights
+from lidcflow.nodules.slice_scores import NOTHING_FOUND, best_in_slices, fit_join, join_slices
 from lidcflow.stats.metrics import slice_auroc
 
 EDGES_MM = np.array([40.0, 30, 20, 10, 0])

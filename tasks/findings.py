@@ -1,0 +1,201 @@
+"""Read the nodule candidates of a series with a release, and join them with what is known of its slices."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidcflow.errors import ReleaseError
+from lidcflow.nodules.candidates import NO_LUNGS
+from lidcflow.nodules.detector import Detector, embedded_detector
+from lidcflow.nodules.finding import Finding
+from lidcflow.nodules.join_weights import JoinWeights
+from lidcflow.nodules.planes import finding_planes
+from lidcflow.nodules.select import select_findings
+from lidcflow.nodules.slice_scores import best_in_slices, join_slices
+from lidcflow.nodules.stored import FAILED, SCHEMA, TOO_FEW_SLICES, StoredCandidates, read_candidates
+from lidcflow.release.record import EMBEDDED, NodulePin, ReleaseRecord
+from lidcflow.report.page import Patches
+from lidcflow.report.recommendation import Recommendation, SeriesWarning
+from lidcflow.store.record import VolumeRecord
+from lidcflow.store.summary import VolumeSummary
+from lidcflow.store.volumes import VolumeStore
+
+UNLIKE = ("unlike-training-hu", "unlike-training-features")
+"""Warnings about images on which the probabilities of sector models mean nothing."""
+
+NO_SECTORS = SeriesWarning(
+    code="no-sector-models",
+    sentence="This release has no sector models: slices are ranked by the nodule candidates in them, and by how often "
+    "nodules occur at that height of the chest.",
+)
+
+SECTORS_LEFT_OUT = SeriesWarning(
+    code="sector-models-left-out",
+    sentence="The sector models were trained on other images than these, and were not used: slices are ranked by the "
+    "nodule candidates in them, and by how often nodules occur at that height of the chest.",
+)
+
+NO_CANDIDATES = SeriesWarning(
+    code="no-candidates",
+    sentence="Nodule candidates were not looked for in this series, so there are no findings; `lidcflow preprocess` or "
+    "the next `lidcflow infer` finds them, unless nodules.candidates is false.",
+)
+
+WITHOUT_CANDIDATES = {
+    NO_LUNGS: SeriesWarning(
+        code=NO_LUNGS,
+        sentence="No lungs were found in this series, so nodule candidates were not looked for and there are no "
+        "findings.",
+    ),
+    TOO_FEW_SLICES: SeriesWarning(
+        code="no-candidates-in-few-slices",
+        sentence="Too few slices were read to look for nodule candidates, so there are no findings.",
+    ),
+    FAILED: SeriesWarning(
+        code=FAILED,
+        sentence="The search for nodule candidates failed in this series, so there are no findings; report this.",
+    ),
+}
+"""Why a series has no candidates, by the flag that is stored with it."""
+
+
+class SliceScores(NamedTuple):
+    """Probabilities of the slices of a series, and what to be warned of.
+
+    Parameters
+    ----------
+    probabilities : (slices, 3) array, optional
+        P(non-nodule), P(benign), P(malignant) by the sector models; None where a release has none.
+    warnings : tuple of SeriesWarning
+        Warnings so far.
+    """
+
+    probabilities: NDArray[np.floating] | None
+    warnings: tuple[SeriesWarning, ...]
+
+
+class Joined(NamedTuple):
+    """What a release says of a series: its slices, its findings with the planes through them, and warnings."""
+
+    probabilities: NDArray[np.floating]
+    warnings: tuple[SeriesWarning, ...]
+    findings: tuple[Finding, ...]
+    planes: Patches
+
+
+def join_candidates(release: ReleaseRecord, store: VolumeStore, record: VolumeRecord, slices: SliceScores) -> Joined:
+    """Join the scores of a series' slices with its stored nodule candidates.
+
+    Parameters
+    ----------
+    release : ReleaseRecord
+        A release without a detector leaves the scores of its sector models as they are.
+    store : VolumeStore
+        The store of the series.
+    record : VolumeRecord
+        Its volume.
+    slices : SliceScores
+        By the sector models.
+
+    Raises
+    ------
+    ReleaseError
+        If the release has neither sector models nor a detector, or its detector is not in this package.
+    WeightsError
+        If the files of the detector are missing or damaged.
+    """
+    pin, own = release.nodules, slices.probabilities
+    if pin is None:
+        if own is None:
+            raise ReleaseError(
+                f"release {release.name} version {release.version}: must have models, got none of any kind"
+            )
+        return Joined(own, slices.warnings, (), {})
+    base = _base(pin, slices)
+    stored = read_candidates(store, record.series_instance_uid)
+    reason = _why_none(stored)
+    if stored is None or reason is not None:
+        return Joined(base.probabilities, (*base.warnings, *([reason] if reason else [])), (), {})
+    return _with_candidates(pin, record, stored, base)
+
+
+class _Base(NamedTuple):
+    """What candidates are joined with, and how."""
+
+    probabilities: NDArray[np.floating]
+    weights: JoinWeights
+    warnings: tuple[SeriesWarning, ...]
+
+
+def _base(pin: NodulePin, slices: SliceScores) -> _Base:
+    """Choose the sector models, or the height in the chest where they have no say."""
+    own, warnings = slices
+    if own is not None and not is_unlike(warnings):
+        return _Base(own, pin.with_sectors, warnings)
+    why = NO_SECTORS if own is None else SECTORS_LEFT_OUT
+    return _Base(np.array(pin.chest_height), pin.with_height, (*warnings, why))
+
+
+def is_unlike(warnings: Collection[SeriesWarning]) -> bool:
+    """Return whether the images of a series are unlike all that the sector models were trained on.
+
+    Examples
+    --------
+    >>> is_unlike([SeriesWarning(code="unlike-training-kernel", sentence="")])
+    False
+    """
+    return any(one.code in UNLIKE for one in warnings)
+
+
+def _why_none(stored: StoredCandidates | None) -> SeriesWarning | None:
+    """Return why a series was not searched for candidates; None where it was."""
+    if stored is None:
+        return NO_CANDIDATES
+    return next((WITHOUT_CANDIDATES[flag] for flag in stored.flags if flag in WITHOUT_CANDIDATES), None)
+
+
+def _with_candidates(pin: NodulePin, record: VolumeRecord, stored: StoredCandidates, base: _Base) -> Joined:
+    table = stored.table
+    probability = detector_of(pin).probabilities(stored.patches, table["score"])
+    best = best_in_slices(
+        record.edges_mm, table["z_mm"].astype(np.float64), table["diameter_mm"].astype(np.float64), probability
+    )
+    findings = select_findings(table, probability, record, threshold=pin.threshold)
+    joined = join_slices(base.probabilities, best, base.weights)
+    return Joined(joined, base.warnings, findings, finding_planes(findings, stored))
+
+
+def detector_of(pin: NodulePin) -> Detector:
+    """Return the detector that a release pins.
+
+    Raises
+    ------
+    ReleaseError
+        If it is not the one that is in this package.
+    WeightsError
+        If the files of the package's detector are missing or damaged.
+    """
+    if pin.detector != EMBEDDED:
+        raise ReleaseError(
+            f"detector {pin.detector}: must be {EMBEDDED}, got another; use the lidcflow that trained it"
+        )
+    detector = embedded_detector()
+    if detector.sha256 != pin.sha256:
+        raise ReleaseError(
+            f"detector {pin.detector} version {pin.version}: its weights must have the digest {pin.sha256[:12]}, got "
+            f"{detector.sha256[:12]}; use the version of lidcflow that made the release"
+        )
+    return detector
+
+
+def could_have_candidates_now(said: Recommendation, volume: VolumeSummary) -> bool:
+    """Return whether candidates were found since a reading that had none."""
+    return _was_without(said.warnings) and volume.candidates == SCHEMA
+
+
+def _was_without(warnings: Sequence[SeriesWarning]) -> bool:
+    return any(one.code == NO_CANDIDATES.code for one in warnings)

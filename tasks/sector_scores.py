@@ -1,0 +1,70 @@
+"""Score the slices of a series with the sector models of a release, and compare the series with the training data."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from lidcflow.config import Config
+from lidcflow.drift.measures import mean_features, measure_series
+from lidcflow.drift.outlying import NO_PROFILE, warnings_of
+from lidcflow.learn.backbones import describe_backbone
+from lidcflow.learn.engines import load_engine
+from lidcflow.learn.features import volume_features
+from lidcflow.learn.predict import release_probabilities
+from lidcflow.release.record import ReleaseRecord
+from lidcflow.report.pixel_warnings import pixel_warnings
+from lidcflow.report.recommendation import SeriesWarning
+from lidcflow.store.volumes import VolumeRecord, VolumeStore
+from tasks.features import keep_features
+from tasks.findings import SliceScores
+from tasks.profile import release_limits
+from tasks.tracking.connection import Tracking
+from tasks.tracking.models import load_model
+
+
+def score_slices(
+    release: ReleaseRecord, store: VolumeStore, record: VolumeRecord, hu: Any, config: Config
+) -> SliceScores:
+    """Return what the sector models say of each slice; a release without them needs no features."""
+    if not release.sectors:
+        return SliceScores(None, pixel_warnings(record))
+    features, tracking = _features(store, record, hu, config), Tracking.of(config)
+    sectors = list(zip([pin.slices for pin in release.sectors], _models(release, tracking), strict=True))
+    probabilities = release_probabilities(sectors, features[None])[0]
+    return SliceScores(probabilities, _warnings(release, record, hu, features, tracking))
+
+
+def _features(store: VolumeStore, record: VolumeRecord, hu: Any, config: Config) -> Any:
+    """Return the volume's features, computing them when the store lacks them, and keeping all but maps."""
+    feature_id = describe_backbone(config.train, config.preprocess.size).id
+    features = store.read_features(record.series_instance_uid, feature_id)
+    if features is None:
+        engine = load_engine(config.train, config.preprocess.size)
+        (features,) = volume_features(engine, [hu])
+        if features.ndim == 2:  # maps take more room than the volume, and a series is read once by a release
+            keep_features(store, record, features, engine, feature_id=feature_id)
+    return features
+
+
+def _warnings(
+    release: ReleaseRecord, record: VolumeRecord, hu: Any, features: Any, tracking: Tracking
+) -> tuple[SeriesWarning, ...]:
+    """Return what looks wrong in the pixels of a series, and in what it is unlike those of training."""
+    known = release_limits(release.version, tracking)
+    if known is None:
+        return (*pixel_warnings(record), NO_PROFILE)
+    return (*pixel_warnings(record), *warnings_of(measure_series(record, hu[0]), mean_features(features), known))
+
+
+@functools.lru_cache(maxsize=2)
+def _load_models(digests: tuple[tuple[str, str], ...], tracking: Tracking) -> dict[str, Any]:
+    """Load models by their URIs, each checked against its SHA-256."""
+    return {uri: load_model(tracking, uri, sha256, plain=True) for uri, sha256 in dict.fromkeys(digests)}
+
+
+def _models(release: ReleaseRecord, tracking: Tracking) -> Iterator[Any]:
+    """Yield the model of each sector, loaded once in a process."""
+    loaded = _load_models(tuple((pin.uri, pin.sha256) for pin in release.sectors), tracking)
+    return (loaded[pin.uri] for pin in release.sectors)
