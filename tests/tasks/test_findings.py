@@ -99,9 +99,7 @@ def test_sector_models_and_candidates_are_joined_slice_by_slice(release):
 
 @pytest.mark.usefixtures("sure")
 def test_findings_are_the_candidates_above_the_threshold_with_their_planes(release):
-    read = join_candidates(
-        release, stored((25.0, 0.75), (5.0, 0.25), (15.0, 0.5)), small_record(), SliceScores(OWN, ())
-    )
+    read = joined(release, stored((25.0, 0.75), (5.0, 0.25), (15.0, 0.5)), OWN, ())
 
     assert [(one.z_mm, one.probability) for one in read.findings] == [(25.0, 0.75), (15.0, 0.5)]
     assert {rank: int(planes[0, 0, 0]) for rank, planes in read.planes.items()} == {1: 0, 2: 2}
@@ -165,9 +163,7 @@ def test_lungs_without_any_candidate_make_every_slice_less_likely(release):
 
 @pytest.mark.usefixtures("sure")
 def test_more_candidates_than_are_kept_are_no_reason_to_warn(release):
-    read = join_candidates(
-        release, stored((25.0, 0.75), flags=("candidates-cut",)), small_record(), SliceScores(OWN, ())
-    )
+    read = joined(release, stored((25.0, 0.75), flags=("candidates-cut",)), OWN, ())
 
     assert (len(read.findings), read.warnings) == (1, ())
 
