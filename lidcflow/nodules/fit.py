@@ -16,7 +16,7 @@ from lidcflow.nodules.lungs import AIR_BELOW_HU, CLOSED_OVER_MM, Lungs, close_ov
 from lidcflow.nodules.score import DEPTH, Trees
 from lidcflow.nodules.table import feature_matrix
 
-GRIDS_MM = ((2.5, 1.4), (1.25, 1.3), (2.5, 1.56), (3.0, 1.25))
+GRIDS_MM = ((2.5, 1.4), (1.25, 1.3), (3.0, 1.56))
 """Distances of slices and of pixels that every cube is seen at."""
 
 MOST_INSIDE, MOST_ABOUT = 4, 60

@@ -1,6 +1,6 @@
 """Score candidates by their shape: a small ensemble of trees, fitted on real nodules, run as plain NumPy.
 
-The weights lie beside this module; `lidcflow.nodules.fit` makes them again from the same data.
+The weights lie beside this module; `lidcflow.nodules.fit` fits such trees on the same data.
 """
 
 from __future__ import annotations
