@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NoduleTraining:
-    """How the detector is trained; the defaults made the weights in this package.
+    """How the detector is trained; the card in the package says how its weights were.
 
     Attributes
     ----------
