@@ -58,8 +58,8 @@ def test_a_candidate_has_the_mean_logit_of_its_three_narrow_planes(detector):
     assert detector.candidate_logits(patches)[1] == pytest.approx(np.mean(planes), rel=1e-4)
 
 
-def test_a_probability_rises_with_the_score_of_the_filter(detector):
-    low, high = detector.probabilities(patches_of(1).repeat(2, axis=0), np.array([0.5, 2.0]))
+def test_a_probability_rises_with_the_score_of_the_filter():
+    low, high = calibrated(np.zeros(2), np.array([0.5, 2.0]), Calibration(-1.0, 1.0, 0.5, 0.4))
 
     assert 0 <= low < high <= 1
 
