@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from lidcflow.learn.nodule_training import NoduleTraining as NoduleTraining
     from lidcflow.learn.pretrain import PretrainSettings as PretrainSettings
     from lidcflow.learn.pretrain import pretrain as pretrain
+    from lidcflow.nodules.detector import WEIGHTS as WEIGHTS
     from lidcflow.nodules.detector import embedded_detector as embedded_detector
     from lidcflow.phantom.scans import choose_scans as choose_scans
     from lidcflow.release.embedded import embedded_release as embedded_release
@@ -81,6 +82,7 @@ _PLACES = {
     "StoredLabelRow": "lidcflow.labels.slices:StoredLabelRow",
     "Subject": "lidcflow.erase.subject:Subject",
     "VolumeStore": "lidcflow.store.volumes:VolumeStore",
+    "WEIGHTS": "lidcflow.nodules.detector:WEIGHTS",
     "all_label_rows": "lidcflow.labels.slices:all_label_rows",
     "check_holds_ct": "tasks.source:check_holds_ct",
     "choose_scans": "lidcflow.phantom.scans:choose_scans",

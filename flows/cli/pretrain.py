@@ -30,7 +30,7 @@ Data = Annotated[
 Nodules = Annotated[bool, typer.Option("--nodules", help="Train the nodule detector on the real images of --data.")]
 Recalibrate = Annotated[
     bool,
-    typer.Option("--recalibrate", help="Keep the networks of the folder FILE; fit their calibration and figures anew."),
+    typer.Option("--recalibrate", help="Keep the networks in the package; fit their calibration and figures anew."),
 ]
 PatchesOnly = Annotated[bool, typer.Option("--patches-only", help="Train the detector on nodule-patches alone.")]
 
@@ -63,7 +63,7 @@ def pretrain(
     if recalibrate:
         _refuse({"--patches-only": patches_only, "--steps": steps}, "train networks, which --recalibrate keeps")
         lazy.require_sets(data)
-        return _print_detector(lazy.recalibrate(data, out, out), as_json)
+        return _print_detector(lazy.recalibrate(data, lazy.WEIGHTS, out), as_json)
     return _pretrain_nodules(out, data, steps, seed, patches_only, as_json)
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NoduleTraining:
-    """How the detector is trained; the defaults made the weights in this package.
+    """How the detector is trained; the card in the package says how its weights were.
 
     Attributes
     ----------
     steps, more_steps, batch_size : int
-        Steps of the optimizer for the first network, further ones for the second, and patches in each.
+        Steps of the optimizer for the base network, further ones for those that go on from it, and patches in each.
     learning_rate, lower_rate : float
         Highest rates of both; a rate rises for a twentieth of the steps and falls along a cosine.
     weight_decay : float
@@ -21,11 +21,11 @@ class NoduleTraining:
         Seed of initial weights, order and variations.
     """
 
-    steps: int = 2000
-    more_steps: int = 600
+    steps: int = 1200
+    more_steps: int = 900
     batch_size: int = 64
     learning_rate: float = 1.5e-3
-    lower_rate: float = 7e-4
+    lower_rate: float = 1.2e-3
     weight_decay: float = 0.03
     average: float = 0.997
     seed: int = 0

@@ -132,7 +132,7 @@ def calibrated(
     """
     log_score = np.log(np.maximum(np.asarray(score, np.float64), LEAST_SCORE))
     total = calibration.intercept + calibration.logit * logits + calibration.log_score * log_score
-    return np.asarray(1 / (1 + np.exp(-total)))
+    return np.asarray(np.exp(-np.logaddexp(0, -total)))
 
 
 @cache

@@ -1,9 +1,11 @@
+import json
 from pathlib import Path
 
 from flows.cli.evaluate import print_evaluation
 from flows.evaluate import EvaluateReport
-from lidcflow.errors import ReleaseError
+from lidcflow.errors import LabelError, ReleaseError
 from tests.evaluations import answers, evaluation, truth  # noqa: F401
+from tests.learn.real_sets import write_patches
 
 
 def test_evaluating_without_a_release_names_the_way_out_before_anything_starts(lidcflow, tmp_path):
@@ -22,3 +24,29 @@ def test_an_evaluation_is_printed_with_baselines_sectors_and_the_page_to_open(ev
         assert expected in printed
     assert "releases/report.html" in printed
     assert "All images are synthetic: these figures say nothing about patients. Research use only." in printed
+
+
+def test_patches_are_scored_without_a_workspace(lidcflow, tmp_path):
+    file = write_patches(tmp_path / "data", n=60)
+
+    done = lidcflow("evaluate", "--patches", file, "--json")
+
+    found = json.loads(done.stdout)
+    assert found["figures"]["patches"] + found["train_left_out"] == 60
+    assert found["figures"]["auroc"]["value"] > 0.9
+    assert [entry.name for entry in tmp_path.iterdir()] == ["data"]
+
+
+def test_the_figures_of_patches_are_one_sentence_for_people(lidcflow, tmp_path):
+    done = lidcflow("evaluate", "--patches", write_patches(tmp_path, n=60))
+
+    assert "AUROC" in done.stdout
+    assert "sensitivity at a specificity of 95%" in done.stdout
+    assert "patches of the split train were left out" in done.stdout
+
+
+def test_a_file_that_holds_no_patches_is_refused(lidcflow, tmp_path):
+    done = lidcflow("evaluate", "--patches", tmp_path / "absent.npz")
+
+    assert isinstance(done.exception, LabelError)
+    assert "absent.npz: must be an .npz file" in str(done.exception)
