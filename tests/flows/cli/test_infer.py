@@ -1,13 +1,15 @@
+import pytest
+
 from flows.cli.infer import print_results
 from flows.infer import InferReport
 from lidcflow.errors import ReleaseError
 from tasks.infer import RecommendedFinding, RecommendedRange, SeriesResult
 
 
-def test_reading_without_a_release_names_the_way_out_before_anything_starts(lidcflow, tmp_path):
+def test_reading_with_a_release_that_is_not_there_names_the_way_out_before_anything_starts(lidcflow, tmp_path):
     (tmp_path / "inbox").mkdir()
 
-    done = lidcflow("infer", "inbox")
+    done = lidcflow("infer", "inbox", "--release", 1)
 
     assert isinstance(done.exception, ReleaseError)
     assert "run `lidcflow train` first" in str(done.exception)
@@ -41,6 +43,20 @@ def test_readings_are_printed_with_source_images_and_the_page_to_open(tmp_path, 
     for expected in ("3 to 5", "40 to 52", "-10.0 to -22.5", "0.62", str(page), "needs 8 slices, got 3"):
         assert expected in printed
     assert "2 series read with lidcflow version 1, 2 of them unchanged and reused, 1 not evaluated." in printed
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+def test_a_reading_by_the_embedded_release_says_that_nothing_was_trained_here(embedded, capsys):
+    name = "lidcflow-embedded version 202611" if embedded else "lidcflow version 1"
+    report = InferReport(
+        release=name, synthetic_release=False, readings=[], reused=0, refused=0, seconds=1.0, embedded_release=embedded
+    )
+
+    print_results(report)
+
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"0 series read with {name}" in printed
+    assert ("nothing was trained in this workspace for it" in printed) == embedded
 
 
 def test_warnings_come_first_then_findings_in_plain_words(tmp_path, capsys):

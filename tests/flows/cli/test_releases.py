@@ -25,6 +25,25 @@ def test_one_release_is_shown_as_its_card_or_its_record(lidcflow, figured):
     assert record["gate"] == {"passed": True, "reason": "better", "compared_with": "sector prior", "checks": []}
 
 
+def test_the_embedded_release_is_shown_in_an_empty_workspace_as_its_card_or_its_record(lidcflow, tmp_path):
+    card = lidcflow("releases", "embedded")
+    record = json.loads(lidcflow("releases", "embedded", "--json").stdout)
+
+    assert (card.exit_code, card.stdout[:27]) == (0, "# lidcflow-embedded version")
+    for expected in ("LIDC-IDRI", "CC BY 3.0", "| validation |", "not a medical device"):
+        assert expected in card.stdout
+    assert (record["name"], record["nodules"]["detector"], record["sectors"]) == ("lidcflow-embedded", "embedded", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_embedded_release_has_no_files_to_export_or_to_pin(lidcflow):
+    for options in (["--export", "out"], ["--pin"]):
+        done = lidcflow("releases", "embedded", *options)
+
+        assert done.exit_code == 2
+        assert "are for trained releases" in " ".join(done.stderr.split())
+
+
 def test_exporting_no_release_is_wrong_usage(lidcflow):
     done = lidcflow("releases", "--export", "out")
 
