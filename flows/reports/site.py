@@ -63,7 +63,8 @@ class Site:
             return {}
         try:
             store = VolumeStore.found(self.config.inbox_store_root, self.config.access)
-            return finding_planes(said.findings, store and read_candidates(store, said.series_instance_uid))
+            stored = None if store is None else read_candidates(store, said.series_instance_uid)
+            return finding_planes(said.findings, stored)
         except LidcflowError as error:
             log.warning("%s", error)
             return {}
