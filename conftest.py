@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from absl import logging as absl_logging
 
 from flows.environment import prepare
 from lidcflow.config import Config
@@ -25,6 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(home.cleanup)
     os.environ.setdefault(PLACE, home.name)  # xdist's workers inherit the folder of the process that starts them
     prepare(Config(workspace=Path(home.name)))
+    # Keras' import makes absl's handler, and Prefect's import closes all handlers. This one closes its stream with it,
+    # the one that pytest captures with, unless it is that of the process.
+    absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
