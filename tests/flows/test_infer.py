@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.infer import infer
 from flows.train import train
-from lidcflow.config import PreprocessConfig
+from lidcflow.config import ClusterConfig, Config, PreprocessConfig
 from lidcflow.errors import EmptySource, EngineError, ReleaseError
 from lidcflow.learn.backbones import backbone_id
+from lidcflow.release.embedded import NAME, VERSION
 from lidcflow.store.volumes import VolumeStore
 from tasks.infer import config_for
 from tasks.promote import promote
@@ -114,6 +115,33 @@ def test_a_release_whose_engine_is_not_installed_is_refused(config, trained, mon
 
     with pytest.raises(EngineError, match="engine openvino: must be installed"):
         config_for(release, config)
+
+
+def test_an_empty_workspace_reads_with_the_embedded_release_and_without_keras(source, tmp_path):
+    config = Config(
+        workspace=tmp_path / "workspace",
+        patient_key="public",
+        preprocess=PreprocessConfig(slices=SLICES, size=SIZE),
+        cluster=ClusterConfig(workers=1),
+    )
+
+    report, again = infer(str(source), config), infer(str(source), config)
+
+    assert (report.release, report.embedded_release) == (f"{NAME} version {VERSION}", True)
+    assert sorted(reading.verdict for reading in report.readings)[1:] == ["nothing-above-threshold"] * 2
+    warned = [reading.warnings for reading in report.readings if reading.verdict != "not-evaluated"]
+    assert all("no sector models" in first and "No lungs were found" in second for first, second in warned)
+    assert (
+        again.reused,
+        list(VolumeStore(config.inbox_store_root, config.preprocess).feature_ids(uid_of(report))),
+    ) == (
+        3,
+        [],
+    )
+
+
+def uid_of(report):
+    return next(reading.series_instance_uid for reading in report.readings if reading.verdict != "not-evaluated")
 
 
 def test_a_release_in_force_is_what_inference_takes(config, trained, read, source):
