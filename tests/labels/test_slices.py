@@ -25,7 +25,8 @@ from lidcflow.labels.slices import (
     slab_labels,
     write_label_table,
 )
-from lidcflow.nodules.chest_height import FILE, chest_height_table, table_text
+from lidcflow.nodules.chest_height import FILE
+from lidcflow.nodules.chest_height_table import chest_height_table, table_text
 
 EDGES_MM = np.array([40.0, 30.0, 20.0, 10.0, 0.0])
 """Four slabs of 10 mm."""
