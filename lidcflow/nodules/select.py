@@ -22,6 +22,9 @@ MOST_CERTAIN = 0.999
 
 LEAST_DIAMETER_MM = 0.1
 
+COVERED = 0.65
+"""A candidate nearer to a better one than this share of that one's diameter is a part of the same finding."""
+
 
 def select_findings(
     table: NDArray[np.void], probability: NDArray[np.floating], record: VolumeRecord, *, threshold: float
@@ -42,12 +45,25 @@ def select_findings(
     Returns
     -------
     tuple of Finding
-        At most `MOST_FINDINGS`. A candidate above or below the slices of the volume is not a finding.
+        At most `MOST_FINDINGS`. A candidate that a better one covers is not a finding, nor one above or below the
+        slices of the volume.
     """
     order = np.argsort(-np.asarray(probability), kind="stable")
-    chosen = order[np.asarray(probability)[order] >= threshold]
+    chosen = _uncovered(order[np.asarray(probability)[order] >= threshold], table, record)
     placed = islice(_placed(table[chosen], np.asarray(probability)[chosen], record), MOST_FINDINGS)
     return tuple(Finding(rank=rank, **fields) for rank, fields in enumerate(placed, start=1))
+
+
+def _uncovered(order: NDArray[np.intp], table: NDArray[np.void], record: VolumeRecord) -> NDArray[np.intp]:
+    """Leave out candidates that a better one covers."""
+    scale_mm = {"z_mm": 1.0, "row": record.row_spacing_mm, "column": record.column_spacing_mm}
+    places_mm = np.stack([table[name].astype(np.float64) * mm for name, mm in scale_mm.items()], axis=1)
+    kept: list[int] = []
+    for i in order.tolist():
+        far_mm = np.linalg.norm(places_mm[kept] - places_mm[i], axis=1)
+        if (far_mm >= COVERED * table["diameter_mm"][kept]).all():
+            kept.append(i)
+    return np.array(kept, dtype=np.intp)
 
 
 def _placed(

@@ -60,6 +60,15 @@ def test_a_candidate_without_a_size_is_still_a_finding(record):
     assert select_findings(table, np.array([0.9]), record, threshold=0.5)[0].diameter_mm == 0.1
 
 
+def test_a_candidate_that_a_better_one_covers_is_a_part_of_its_finding(record):
+    table = candidates(25.0, 25.0, 25.0)
+    table["diameter_mm"], table["row"] = (20, 6, 6), (20, 40, 60)  # 10 and 20 mm from the first
+
+    found = select_findings(table, np.array([0.9, 0.8, 0.7]), record, threshold=0.5)
+
+    assert [(one.rank, one.row) for one in found] == [(1, 20.0), (2, 60.0)]
+
+
 def test_a_series_without_candidates_has_no_findings(record):
     assert select_findings(candidates(), np.empty(0), record, threshold=0.5) == ()
 
@@ -72,7 +81,10 @@ def test_candidates_beyond_the_slices_are_no_findings(record):
 
 
 def test_no_finding_is_certain_and_there_are_at_most_ten(record):
-    found = select_findings(candidates(*[25.0] * 12), np.ones(12), record, threshold=0.5)
+    table = candidates(*[25.0] * 12)
+    table["column"] = 20 * np.arange(12)
+
+    found = select_findings(table, np.ones(12), record, threshold=0.5)
 
     assert len(found) == MOST_FINDINGS == 10
     assert {one.probability for one in found} == {0.999}
