@@ -117,7 +117,7 @@ def write_series(dataset: Dataset, folder: Path, slices: int) -> None:
 
 
 def decoder_alone(syntax: str, path: Path) -> Callable[[], Any]:
-    """Give a call of what the decoder does with one frame in memory."""
+    """Return a call of what the decoder does with one frame in memory."""
     if syntax == uid.DeflatedExplicitVRLittleEndian:
         with open(path, "rb") as file:
             read_syntax(file)

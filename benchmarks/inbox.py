@@ -90,7 +90,7 @@ def clocked(spent: dict[str, Times], name: str) -> Iterator[None]:
 
 
 def ways(folder: Path, config: Config, scratch: Path) -> tuple[Callable[..., None], dict[str, Callable[[], Any]]]:
-    """Give what reads a study as the flow does, and preprocessing and the backbone alone; the network is loaded."""
+    """Return what reads a study as the flow does, and preprocessing and the backbone alone; the network is loaded."""
     from lidcflow.learn.backbones import describe_backbone
     from lidcflow.learn.engines import load_engine
     from lidcflow.learn.features import volume_features
@@ -145,7 +145,7 @@ def ways(folder: Path, config: Config, scratch: Path) -> tuple[Callable[..., Non
 
 
 def untrained_sectors(features: NDArray[np.float16]) -> list[tuple[range, Any]]:
-    """Give a calibrated head for each sector, loaded as the heads of a release are."""
+    """Return a calibrated head for each sector, loaded as the heads of a release are."""
     from lidcflow.learn.arithmetic import numpy_head
     from lidcflow.learn.heads import build_head, calibrated_model
     from lidcflow.stats.calibration import Calibration
@@ -158,7 +158,7 @@ def untrained_sectors(features: NDArray[np.float16]) -> list[tuple[range, Any]]:
 
 
 def many_models(scratch: Path) -> Callable[[], None]:
-    """Give what loads a full network for each sector and asks it for its slices."""
+    """Return what loads a full network for each sector and asks it for its slices."""
     import keras
 
     file, per = scratch / "model.keras", 65 // SECTORS

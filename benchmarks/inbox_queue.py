@@ -122,7 +122,7 @@ def documents_in(server: Orthanc) -> list[str]:
 
 @contextmanager
 def serving(scratch: Path) -> Iterator[tuple[Config, Orthanc]]:
-    """Give a release, a cluster, and a PACS that is inbox and target."""
+    """Yield a release, a cluster, and a PACS that is inbox and target."""
     from prefect.settings import PREFECT_API_URL
     from prefect.testing.utilities import prefect_test_harness
 

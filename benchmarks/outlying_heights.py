@@ -63,7 +63,7 @@ def kinds_of(hu: Hu) -> dict[str, NDArray[np.float64]]:
 
 
 def part_of(hu: Hu, top: float, bottom: float) -> Hu:
-    """Give a part of the height as many slices as the whole has."""
+    """Resample a part of the height to as many slices as the whole has."""
     edges = np.linspace(top * len(hu), bottom * len(hu), len(hu) + 1)
     return hu[np.clip((edges[:-1] + edges[1:]) / 2, 0, len(hu) - 1).astype(int)]
 

@@ -29,7 +29,7 @@ needs_chromium = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Give a browser that keeps what pages say and ask for."""
+    """Yield a browser that keeps what pages say and ask for."""
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
     for switch in [*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:

@@ -84,7 +84,7 @@ def objects_server() -> Iterator[ObjectStorage]:
 
 @pytest.fixture
 def objects(objects_server: ObjectStorage) -> ObjectStorage:
-    """Give the S3-like server with an empty bucket, ``s3://bucket``, and ``objects.access`` to reach it."""
+    """Return the S3-like server with an empty bucket, ``s3://bucket``, and ``objects.access`` to reach it."""
     bucket = bucket_of("s3://bucket", objects_server.access)
     bucket.delete([found["path"] for found in bucket.list().collect()])
     objects_server.requests.clear()
@@ -102,14 +102,14 @@ def orthanc_server() -> Iterator[Orthanc]:
 
 @pytest.fixture
 def pacs(orthanc_server: Orthanc) -> Orthanc:
-    """Give a real PACS that holds nothing."""
+    """Return a real PACS that holds nothing."""
     orthanc_server.clear()
     return orthanc_server
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Give the folder of the real CT; tests that ask for it are skipped where it is absent."""
+    """Return the folder of the real CT; tests that ask for it are skipped where it is absent."""
     root = Path(os.environ.get("LIDCFLOW_REAL_DATA", Path(__file__).parents[2] / "shared" / "real"))
     if not root.is_dir():
         pytest.skip("the real CT of ../shared/real is not here (LIDCFLOW_REAL_DATA may name its folder)")
@@ -118,7 +118,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def release_record() -> ReleaseRecord:
-    """Give the record of a release of two sectors of four slices each; the second one is a fallback."""
+    """Return the record of a release of two sectors of four slices each; the second one is a fallback."""
     own = SectorPin(sector=1, first_slice=1, last_slice=4, model_name="m", version=1, training=COUNTS)
     stand_in = {"sector": 2, "first_slice": 5, "last_slice": 8, "fallback": True}
     preprocess = PreprocessConfig(slices=8, size=32)
@@ -147,7 +147,7 @@ def release_record() -> ReleaseRecord:
 
 @pytest.fixture(scope="session")
 def ct_series() -> CtSeries:
-    """Give a writer of tiny CT series.
+    """Return a writer of tiny CT series.
 
     ``ct_series(folder, n=10, size=32, spacing_mm=2.5, patient_id="P1", series_uid=None, hu=None, **overrides)``
     writes ``folder/000001.dcm`` (top of the chest) and so on, and returns the folder. `hu` is a value, an

@@ -15,7 +15,7 @@ UNMIGRATED = "DROP TABLE lidcflow_migrations"
 
 @pytest.fixture
 def catalog_url(tmp_path: Path) -> str:
-    """Give the URL of a catalog that is not there yet."""
+    """Return the URL of a catalog that is not there yet."""
     if not (url := os.environ.get(SERVER)):
         return f"sqlite:///{tmp_path}/new/catalog.db"
     execute(url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")

@@ -35,13 +35,13 @@ Encode = Callable[..., Path]
 
 @pytest.fixture(params=ENCODED.values(), ids=ENCODED)
 def lossless_syntax(request: pytest.FixtureRequest) -> str:
-    """Give one lossless transfer syntax after another."""
+    """Return one lossless transfer syntax after another."""
     return request.param
 
 
 @pytest.fixture(scope="session")
 def encode() -> Encode:
-    """Give a function that encodes all slices of a folder in place: ``encode(folder, syntax, **options)``."""
+    """Return a function that encodes all slices of a folder in place: ``encode(folder, syntax, **options)``."""
     return encode_folder
 
 

@@ -22,7 +22,7 @@ Archive = Callable[..., str]
 
 @pytest.fixture
 def upload(objects: ObjectStorage) -> Upload:
-    """Give a function that puts the files of a folder into the bucket and returns their URL: ``upload(folder)``."""
+    """Return a function that puts the files of a folder into the bucket and returns their URL: ``upload(folder)``."""
     return lambda folder, prefix="archive": put(objects, folder, prefix)
 
 
@@ -36,7 +36,7 @@ def put(objects: ObjectStorage, folder: Path, prefix: str) -> str:
 
 @pytest.fixture
 def archive(objects: ObjectStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
-    """Give a function that publishes a series as the Imaging Data Commons does.
+    """Yield a function that publishes a series as the Imaging Data Commons does.
 
     ``archive(folder, **row)`` puts it under ``<crdc_series_uuid>/<instance_uuid>.dcm``, adds it to the index that
     `lidcflow.source.idc` reads, with the columns in `row` changed, and returns the prefix.

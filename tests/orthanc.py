@@ -65,7 +65,7 @@ class Orthanc:
         return Pacs(PacsService("main", self.config.model_copy(update=settings)))
 
     def send(self, folder: Path) -> str:
-        """Give it the files of a folder, and return the StudyInstanceUID of the last one."""
+        """Store the files of a folder, and return the StudyInstanceUID of the last one."""
         for path in sorted(folder.rglob("*.dcm")):
             answer = self.ask("POST", "/instances", content=path.read_bytes())
         return self.ask("GET", f"/studies/{answer['ParentStudy']}")["MainDicomTags"]["StudyInstanceUID"]
@@ -100,7 +100,7 @@ class Orthanc:
 
 
 def is_installed() -> bool:
-    """Tell whether there is an Orthanc with DICOMweb on this machine."""
+    """Return whether there is an Orthanc with DICOMweb on this machine."""
     return shutil.which("Orthanc") is not None and PLUGIN.exists()
 
 

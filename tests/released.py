@@ -15,14 +15,14 @@ from tests.trained import copy_workspace, training_config
 
 @pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory, training_folder: Path, training_cluster: str) -> Config:
-    """Give what `release_in` gives, in a copy of the workspace that was trained for all tests."""
+    """Return what `release_in` gives, in a copy of the workspace that was trained for all tests."""
     workspace = copy_workspace(training_folder, tmp_path_factory.mktemp("released") / "workspace")
     return _in_force(training_config(workspace, training_cluster))
 
 
 @contextmanager
 def release_in(workspace: Path) -> Iterator[Config]:
-    """Give the configuration of a workspace whose champion reads 8 slices of 32 x 32, and a worker.
+    """Yield the configuration of a workspace whose champion reads 8 slices of 32 x 32, and a worker.
 
     With another workspace it stays the champion: the tracking server is named.
     """

@@ -153,7 +153,7 @@ def group_of(config: Config) -> dict[str, bytes]:
 
 
 def _own(content: bytes, number: int) -> bytes:
-    """Give a description of the first group the names of another series."""
+    """Put the names of another series into the first group of a description."""
     uid = uid_of(number).encode()
     for there, here in (
         (uid_of(0).encode(), uid),

@@ -78,7 +78,7 @@ def source_slices_of(record: VolumeRecord) -> Images:
 
 
 def match_readings(readings: Iterable[Reading], images: Images) -> tuple[list[Reading], list[Problem]]:
-    """Give every mark the position of its image, and find what does not fit.
+    """Set the position of every mark to that of its image, and find what does not fit.
 
     Parameters
     ----------

@@ -27,25 +27,7 @@ LISTED_FROM = 500
 class VolumeFacts:
     """A store that is opened, and what is known of its volumes without their voxels.
 
-    Parameters
-    ----------
-    root : str or Path
-        Folder of the store, or ``s3://bucket/prefix``.
-    config : PreprocessConfig
-        What its volumes are made with.
-    create : bool
-        Whether to make the store when it is not there.
-    access : Access
-        How buckets are reached.
-
-    Raises
-    ------
-    StoreMismatch
-        If the store was written with another configuration.
-    StoreError
-        If there is no store and `create` is false, or the place holds something else.
-    ResourceError
-        If the bucket can't be reached.
+    Parameters and errors are those of `lidcflow.store.volumes.VolumeStore`, which is what callers open.
     """
 
     def __init__(

@@ -49,7 +49,7 @@ def slab_edges_mm(z_top_mm: float, z_bottom_mm: float, h_mm: float, slices: int)
 
 
 def centre_edges_mm(edges_mm: NDArray[np.float64], slices: int) -> NDArray[np.float64] | None:
-    """Give slabs of 1 mm about the middle of a scan; None when the scan is shorter.
+    """Return slabs of 1 mm about the middle of a scan; None when the scan is shorter.
 
     Parameters
     ----------

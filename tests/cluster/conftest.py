@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def fault_table(request: pytest.FixtureRequest) -> Iterator[FaultTable]:
-    """Give the table that tests of faults fill in."""
+    """Yield the table that tests of faults fill in."""
     table = FaultTable()
     yield table
     if request.config.getoption("--write-table"):
@@ -49,13 +49,13 @@ def servers() -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def deployed_flows(servers: Stack) -> Deployed:
-    """Give the deployments, with a worker that runs them."""
+    """Return the deployments, with a worker that runs them."""
     return deployed(servers)
 
 
 @pytest.fixture(scope="session")
 def trained(deployed_flows: Deployed) -> Deployed:
-    """Give the deployments after they have preprocessed the archive, trained on it and read the inbox, once."""
+    """Return the deployments after they have preprocessed the archive, trained on it and read the inbox, once."""
     for name in ("preprocess/preprocess", "retrain/retrain", "inbox/infer"):
         run = deployed_flows.run(name)
         assert run["state_type"] == "COMPLETED", run["state"]

@@ -87,7 +87,7 @@ class Postgres:
         return f"postgresql+{driver}://{name}:{name}-password@{self.host}:{self.port}/{name}"
 
     def answers(self) -> bool:
-        """Tell whether it takes connections."""
+        """Return whether it takes connections."""
         where = ["-h", self.host, "-p", str(self.port), "-t", "1"]
         return subprocess.run([_program("pg_isready"), *where], capture_output=True, check=False).returncode == 0
 
@@ -99,7 +99,7 @@ class Postgres:
 
 
 def is_installed() -> bool:
-    """Tell whether there is a PostgreSQL on this machine, and a user to run it as."""
+    """Return whether there is a PostgreSQL on this machine, and a user to run it as."""
     return bool(BINARIES) and (os.geteuid() != 0 or OWNER in {user.pw_name for user in pwd.getpwall()})
 
 

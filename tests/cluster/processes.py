@@ -80,7 +80,7 @@ class Server:
         wait_for(self.answers, STARTS_WITHIN_S, lambda: f"{self.name} must answer; {self.tail()}", self.is_running)
 
     def is_running(self) -> bool:
-        """Tell whether its first process is there."""
+        """Return whether its first process is there."""
         return self.process is not None and self.process.poll() is None
 
     def family(self) -> list[psutil.Process]:
@@ -173,7 +173,7 @@ def free_port(host: str) -> int:
 
 
 def listens(host: str, port: int) -> bool:
-    """Tell whether somebody takes connections there."""
+    """Return whether somebody takes connections there."""
     try:
         with socket.create_connection((host, port), timeout=2):
             return True

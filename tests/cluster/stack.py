@@ -201,7 +201,7 @@ class Stack:
         )
 
     def is_checked(self, host: str) -> bool:
-        """Tell whether the file says how to find out whether a service is healthy, and its program is here."""
+        """Return whether the file says how to find out whether a service is healthy, and its program is here."""
         return host != "storage" and bool(services()[_service_of(host)].health)
 
     def health(self, host: str) -> tuple[int, str]:

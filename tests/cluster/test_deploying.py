@@ -19,7 +19,7 @@ RUNS_WITHIN_S = 180.0
 
 @pytest.fixture
 def site(tmp_path, ct_series, prefect_server):
-    """Give a folder with an archive and a configuration, and a function that runs commands there."""
+    """Return a folder with an archive and a configuration, and a function that runs commands there."""
     ct_series(tmp_path / "ct" / "1", series_uid="1.2.1")
     (tmp_path / "lidcflow.toml").write_text(
         'workspace = "workspace"\narchive = "ct"\npatient_key = "public"\n'

@@ -117,7 +117,7 @@ class RunningJob:
 
 @pytest.fixture
 def job(servers, ct_series, tmp_path_factory, request):
-    """Give a job of its own to each test, at the pace of a busy storage."""
+    """Yield a job of its own to each test, at the pace of a busy storage."""
     number = 1 + [item for item in request.session.items if item.path == request.path].index(request.node)
     folder = servers.folder / "faults" / str(number)
     for series in range(1, SERIES + 1):

@@ -181,7 +181,7 @@ def mount(folder, size):
 
 @pytest.fixture
 def small_disk():
-    """Give a function that puts a small disk at a folder."""
+    """Yield a function that puts a small disk at a folder."""
     mounted = []
 
     def small(folder, size):

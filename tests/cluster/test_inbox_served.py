@@ -85,7 +85,7 @@ class Served(Up):
             return [row.study_instance_uid for row in ledger.rows([Step.DELIVERED])]
 
     def is_idle(self):
-        """Tell whether every call of the PACS has had its round: an event during one starts none.
+        """Return whether every call of the PACS has had its round: an event during one starts none.
 
         A study is stable twice: when it has come, and when its answer has.
         """
@@ -96,7 +96,7 @@ class Served(Up):
         return 2 * len(self.delivered()) <= stable <= ended == len(rounds)
 
     def answer(self, folder):
-        """Give the PACS a study while nothing is under way, and wait until it has its answer."""
+        """Store a study in the PACS while nothing is under way, and wait until it has its answer."""
         self.wait_for(self.is_idle, ANSWER_LIMIT_S)
         study = self.pacs.send(folder)
         self.wait_for(lambda: study in self.delivered(), ANSWER_LIMIT_S)

@@ -100,7 +100,7 @@ def server(tmp_path):
 
 @pytest.fixture
 def settings(server, tmp_path):
-    """Give a configuration with a store of volumes to train on."""
+    """Return a configuration with a store of volumes to train on."""
     file = tmp_path / "lidcflow.toml"
     file.write_text(SETTINGS.format(folder=tmp_path, port=server.port, sectors=SECTORS, wait_s=1))
     store, rng = VolumeStore.of(load_config(file), create=True), np.random.default_rng(0)
@@ -111,7 +111,7 @@ def settings(server, tmp_path):
 
 @pytest.fixture
 def training(settings):
-    """Give a starter of `lidcflow train` whose processes are gone at the end."""
+    """Yield a starter of `lidcflow train` whose processes are gone at the end."""
     started = []
 
     def train():

@@ -32,14 +32,14 @@ QUIET = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "2"}
 
 @pytest.fixture
 def place(tmp_path):
-    """Give a scheduler of somebody else."""
+    """Yield a scheduler of somebody else."""
     with dask_processes.scheduler(tmp_path, settings=QUIET) as address:
         yield address
 
 
 @pytest.fixture
 def stored(tmp_path):
-    """Give a configuration whose store is there."""
+    """Return a configuration whose store is there."""
     config = Config(workspace=tmp_path / "workspace", preprocess=PreprocessConfig(slices=8, size=16))
     VolumeStore.of(config, create=True)
     return config
@@ -96,7 +96,7 @@ def test_two_sectors_take_turns_on_one_gpu_and_train_at_once_on_two(place, tmp_p
 
     @task
     def sector(mine, other):
-        """Tell whether the other one was at work at the same time."""
+        """Return whether the other one was at work at the same time."""
         mine.touch()
         for _ in range(150):
             if other.exists():
@@ -299,7 +299,7 @@ def test_a_queue_starts_workers_by_job_scripts(tmp_path, monkeypatch):
 
 @contextmanager
 def encrypted_place(folder):
-    """Give a scheduler and a worker that take encrypted connections alone, with the files of their certificates."""
+    """Yield a scheduler and a worker that take encrypted connections alone, with the files of their certificates."""
     files = certificates(folder)
     options = [part for name in ("ca-file", "cert", "key") for part in (f"--tls-{name}", str(files[name]))]
     with (

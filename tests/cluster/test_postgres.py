@@ -42,7 +42,7 @@ def server():
 
 @pytest.fixture
 def url(server):
-    """Give the URL of an empty database."""
+    """Return the URL of an empty database."""
     execute(server.url("lidcflow"), "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
     return server.url("lidcflow")
 

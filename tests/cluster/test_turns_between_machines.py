@@ -31,7 +31,7 @@ with at_work(Path(sys.argv[1]), "train", alone=True, catalog=sys.argv[2]):
 
 @pytest.fixture(scope="module")
 def catalog():
-    """Give the URL of a database of a PostgreSQL that runs for these tests."""
+    """Yield the URL of a database of a PostgreSQL that runs for these tests."""
     if not BINARIES:
         pytest.skip("PostgreSQL is not here (Debian package postgresql)")
     with tempfile.TemporaryDirectory() as folder, postgres(Path(folder)) as url:

@@ -121,7 +121,7 @@ def settings(tmp_path, ct_series):
 
 @pytest.fixture
 def start(settings):
-    """Give a starter of `lidcflow up` whose processes are gone at the end."""
+    """Yield a starter of `lidcflow up` whose processes are gone at the end."""
     started = []
 
     def up():

@@ -42,7 +42,7 @@ def hu_of(folder):
 
 @pytest.fixture
 def pair(ct_series, tmp_path):
-    """Give a function that writes a series twice: its volume as classic images, and the folder to be converted."""
+    """Return a function that writes a series twice: its volume as classic images, and the folder to be converted."""
 
     def write(**overrides):
         overrides = {"ConvolutionKernel": "STANDARD", "KVP": 120, **overrides}

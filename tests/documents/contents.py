@@ -35,5 +35,5 @@ def meaning(item):
 
 
 def text_of(document, name):
-    """Give the first text of a name."""
+    """Return the first text of a name."""
     return next(item.TextValue for item in items(document, "TEXT") if meaning(item) == name)

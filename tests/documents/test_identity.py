@@ -26,7 +26,7 @@ NAMES = {
 
 
 def stored(path, tag):
-    """Give a value as it lies in the file, without padding."""
+    """Return a value as it lies in the file, without padding."""
     element = pydicom.dcmread(path, stop_before_pixels=True).get_item(tag)
     value = element.value if element is not None else None
     return value.rstrip(b" \0") if isinstance(value, bytes) else value

@@ -19,7 +19,7 @@ PLANTED = {"PatientName": "CANARY1^NAME", "PatientID": "CANARY2ID", "AccessionNu
 
 @pytest.fixture
 def config_of(tmp_path, address):
-    """Give the configuration of a workspace by its name, which reaches a PACS."""
+    """Return the configuration of a workspace by its name, which reaches a PACS."""
     return lambda name, access: Config(
         workspace=tmp_path / name,
         patient_key="public",

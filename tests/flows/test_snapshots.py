@@ -49,7 +49,7 @@ def trained(config, prefect_server):
 
 @pytest.fixture
 def elsewhere(config, trained, tmp_path):
-    """Give a copy of store and snapshots, with an empty registry."""
+    """Return a copy of store and snapshots, with an empty registry."""
     for folder in ("store", "snapshots"):
         shutil.copytree(config.workspace / folder, tmp_path / folder)
     return config.model_copy(update={"workspace": tmp_path})

@@ -17,7 +17,7 @@ from tests.object_storage import every
 
 @pytest.fixture
 def config_of(tmp_path, address, objects):
-    """Give the configuration of a workspace by its name."""
+    """Return the configuration of a workspace by its name."""
     return lambda name: Config(
         workspace=tmp_path / name,
         patient_key="public",

@@ -56,7 +56,7 @@ def run(folder, *arguments):
 
 @pytest.fixture
 def run_here(monkeypatch, capsys):
-    """Give a function like `run` that spares a process its seconds of imports: it calls what the process would call."""
+    """Return a function like `run` without the seconds of imports of a process: it calls what the process would."""
 
     def run(folder, *arguments):
         monkeypatch.chdir(folder)

@@ -54,7 +54,7 @@ class Service:
 
     @property
     def is_ours(self) -> bool:
-        """Tell whether its image is made by infra/Dockerfile."""
+        """Return whether its image is made by infra/Dockerfile."""
         return "build" in self.document
 
     def here(self, secrets: Path, places: Mapping[str, str] | None = None) -> Service:

@@ -56,7 +56,7 @@ class Databases:
 
 
 def is_installed() -> bool:
-    """Tell whether there is a PostgreSQL on this machine that reads its environment, and a user to run it as."""
+    """Return whether there is a PostgreSQL on this machine that reads its environment, and a user to run it as."""
     known = bool(BINARIES) and int(BINARIES[-1].parent.name) >= 15
     return known and (os.geteuid() != 0 or OWNER in {user.pw_name for user in pwd.getpwall()})
 

@@ -121,7 +121,7 @@ def config_maps(manifests: tuple[Manifest, ...]) -> dict[str, dict[str, str]]:
 
 
 def pods(manifests: tuple[Manifest, ...]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, str]]]:
-    """Give every pod's specification with the labels of its pods."""
+    """Yield every pod's specification with the labels of its pods."""
     for manifest in manifests:
         spec = manifest.get("spec", {})
         if "template" in spec:

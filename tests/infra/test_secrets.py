@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl
 
 @pytest.fixture
 def folder(secrets, tmp_path):
-    """Give a copy that a test may change."""
+    """Return a copy that a test may change."""
     return shutil.copytree(secrets, tmp_path / "secrets")
 
 

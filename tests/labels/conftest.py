@@ -22,13 +22,13 @@ SLICES = PreprocessConfig(slices=10, size=16)
 
 @pytest.fixture(scope="session")
 def ct_folder(ct_series, tmp_path_factory) -> Path:
-    """Give a folder with the images of series 1.2.3: z = 50 to 27.5 mm, 2.5 mm apart, 32 rows and columns."""
+    """Return a folder with the images of series 1.2.3: z = 50 to 27.5 mm, 2.5 mm apart, 32 rows and columns."""
     return ct_series(tmp_path_factory.mktemp("readings") / "ct", series_uid="1.2.3", patient_id="Lovelace")
 
 
 @pytest.fixture(scope="session")
 def record(ct_folder) -> VolumeRecord:
-    """Give the record of series 1.2.3."""
+    """Return the record of series 1.2.3."""
     store = VolumeStore(ct_folder.parent / "store", SLICES)
     for series in index_folder(ct_folder, secret=PUBLIC_KEY).usable:
         store.write(series, reduce_series(series, SLICES))
@@ -37,19 +37,19 @@ def record(ct_folder) -> VolumeRecord:
 
 @pytest.fixture(scope="session")
 def images(record) -> list[str]:
-    """Give the SOPInstanceUIDs, top of the chest first."""
+    """Return the SOPInstanceUIDs, top of the chest first."""
     return [source.sop_instance_uid for source in record.source_slices]
 
 
 @pytest.fixture
 def collected(record, tmp_path) -> Callable[..., Collected]:
-    """Give a function that reads sources for the stored series; by default all that the test has written."""
+    """Return a function that reads sources for the stored series; by default all that the test has written."""
     return lambda *sources: collect_nodules([record], [str(source) for source in sources or [tmp_path]])
 
 
 @pytest.fixture
 def labels(record, tmp_path) -> Callable[..., str | None]:
-    """Give a function that labels the stored series from sources; None when it is left out."""
+    """Return a function that labels the stored series from sources; None when it is left out."""
 
     def read(*sources: Path, **config) -> str | None:
         paths = tuple(str(source) for source in sources or [tmp_path])

@@ -59,7 +59,7 @@ def write_segmentation(file: Path, images: Sequence[Dataset], *masks: NDArray[np
 
 
 def rated(value: object) -> dict[str, object]:
-    """Give a malignancy as a measurement, where it is a number, else as a coded evaluation."""
+    """Return a malignancy as a measurement, where it is a number, else as a coded evaluation."""
     if isinstance(value, int | float):
         unit = Code("1", "UCUM", "no units")
         return {"measurements": [sr.Measurement(name=MALIGNANCY, value=value, unit=unit)]}

@@ -17,7 +17,7 @@ def tiny_server() -> Iterator[DicomwebServer]:
 
 @pytest.fixture
 def tiny(tiny_server: DicomwebServer) -> DicomwebServer:
-    """Give a tiny PACS that holds nothing, and a clean page."""
+    """Return a tiny PACS that holds nothing, and a clean page."""
     tiny_server.instances.clear()
     tiny_server.requests.clear()
     tiny_server.authorizations.clear()

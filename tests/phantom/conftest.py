@@ -8,7 +8,7 @@ from lidcflow.phantom.patient import build_phantom
 
 @pytest.fixture(scope="session")
 def scan():
-    """Give the series of LIDC-IDRI-0001: one large nodule, four readers."""
+    """Return the series of LIDC-IDRI-0001: one large nodule, four readers."""
     return lidc_scans()[0]
 
 

@@ -16,7 +16,7 @@ from lidcflow.series.find import index_folder
 
 @pytest.fixture(scope="module")
 def short_scan(scan):
-    """Give ten slices about the nodule, so that a whole series is written in a moment."""
+    """Return ten slices about the nodule, so that a whole series is written in a moment."""
     middle = nodules_of(scan)[0].readings[0].contours[2].z_mm
     index = int(np.flatnonzero(scan.slice_z_mm == middle)[0])
     return replace(scan, slice_z_mm=scan.slice_z_mm[index - 5 : index + 5])

@@ -135,7 +135,7 @@ def findings(finding) -> list[Finding]:
 
 @pytest.fixture
 def frames(make_record) -> tuple[tuple[SlabSource, ...], ...]:
-    """Give the sources of eight slices, as frames of one multi-frame instance."""
+    """Return the sources of eight slices, as frames of one multi-frame instance."""
     return tuple(
         tuple(
             source._replace(sop_instance_uid="1.2.9", instance_number=1, frame_number=source.instance_number)

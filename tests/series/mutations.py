@@ -47,7 +47,7 @@ def without_bytes(draw: Any, content: bytes) -> bytes:
 
 
 def with_garbled_element(draw: Any, content: bytes) -> bytes:
-    """Give an element of an explicit header another VR or an absurd length."""
+    """Replace the VR or the length of an element of an explicit header."""
     starts = _element_offsets(content)
     if not starts:
         return content

@@ -16,38 +16,38 @@ from tests.store.examples import SMALL, URL
 
 @pytest.fixture(scope="session")
 def series(ct_series, tmp_path_factory):
-    """Give a usable series, 1.2.3."""
+    """Return a usable series, 1.2.3."""
     folder = ct_series(tmp_path_factory.mktemp("source"), series_uid="1.2.3", patient_id="Lovelace", n=12, size=32)
     return index_folder(folder, secret=PUBLIC_KEY).usable[0]
 
 
 @pytest.fixture(scope="session")
 def volume(series):
-    """Give its volume."""
+    """Return its volume."""
     return reduce_series(series, SMALL)
 
 
 @pytest.fixture
 def folder_store(tmp_path):
-    """Give an empty store in a folder."""
+    """Return an empty store in a folder."""
     return VolumeStore(str(tmp_path / "store"), SMALL)
 
 
 @pytest.fixture
 def bucket_store(objects):
-    """Give an empty store in a bucket."""
+    """Return an empty store in a bucket."""
     return VolumeStore(URL, SMALL, access=objects.access)
 
 
 @pytest.fixture(params=["folder", "bucket"])
 def store(request):
-    """Give an empty store, of each kind in turn."""
+    """Return an empty store, of each kind in turn."""
     return request.getfixturevalue(f"{request.param}_store")
 
 
 @pytest.fixture
 def contents(objects):
-    """Give a function that returns what a store consists of, by key."""
+    """Return a function that returns what a store consists of, by key."""
     return lambda store: _objects(objects) if store.root == URL else _files(Path(store.root))
 
 

@@ -15,7 +15,7 @@ from tests.store.examples import FEATURES
 
 @pytest.fixture
 def address(store, series, volume, objects, monkeypatch):
-    """Give the address of a volume with features, of each kind of store in turn; s3fs finds its way by itself."""
+    """Return the address of a volume with features, of each kind of store in turn; s3fs finds its way by itself."""
     for name, value in {"ENDPOINT_URL": objects.endpoint, "ACCESS_KEY_ID": "any", "SECRET_ACCESS_KEY": "any"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     store.write_features("1.2.3", "compact-1", FEATURES, store.write(series, volume))

@@ -14,7 +14,7 @@ VOXELS = "0/c/0/0/0/0"
 
 @pytest.fixture
 def two(store, series, volume):
-    """Give a store with the series 1.2.3 and 1.2.4, the first one with features."""
+    """Return a store with the series 1.2.3 and 1.2.4, the first one with features."""
     store.write_features("1.2.3", "compact-1", FEATURES, store.write(series, volume))
     store.write(replace(series, series_instance_uid="1.2.4"), volume)
     return store
@@ -22,7 +22,7 @@ def two(store, series, volume):
 
 @pytest.fixture
 def overwrite(objects):
-    """Give a function that spoils an object of a store; a function of its content makes the new one."""
+    """Return a function that spoils an object of a store; a function of its content makes the new one."""
 
     def write(store, key, change):
         if store.root == URL:

@@ -88,7 +88,7 @@ def test_what_was_written_within_the_hour_may_have_a_living_writer(bucket_store,
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Give a disk of 256 KiB."""
+    """Yield a disk of 256 KiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounting = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]

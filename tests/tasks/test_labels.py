@@ -15,7 +15,7 @@ from tests.labelled_volumes import annotated_series, volume_of
 
 @pytest.fixture
 def told(monkeypatch):
-    """Give the events that are sent; every stored series counts as labelled."""
+    """Return the events that are sent; every stored series counts as labelled."""
     events = []
     monkeypatch.setattr(labels, "emit_event", lambda event, **facts: events.append((event, facts["payload"])))
     monkeypatch.setattr(labels, "_labelled", lambda uids, _: len(uids))

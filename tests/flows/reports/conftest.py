@@ -42,7 +42,7 @@ NODULE[RANGES][[5, 6, 20, 21, 22, 50]] = [0.6, 0.7, 0.8, 0.95, 0.8, 0.55]
 
 @pytest.fixture(scope="session")
 def read_workspace(tmp_path_factory):
-    """Give a workspace with the three readings; tests get copies."""
+    """Return a workspace with the three readings; tests get copies."""
     config = Config(workspace=tmp_path_factory.mktemp("read") / "workspace", patient_key="public")
     store = VolumeStore(config.inbox_store_root, PREPROCESS)
     for key, p in NODULE.items():
@@ -58,7 +58,7 @@ def read_workspace(tmp_path_factory):
 
 @pytest.fixture
 def config(read_workspace, tmp_path):
-    """Give the configuration of a workspace with the three readings."""
+    """Return the configuration of a workspace with the three readings."""
     return Config(workspace=shutil.copytree(read_workspace, tmp_path / "workspace"), patient_key="public")
 
 

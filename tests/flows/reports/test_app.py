@@ -17,7 +17,7 @@ from tests.flows.reports.conftest import HOSTILE, NOTHING, RANGES, REFUSED, SIZE
 
 @contextmanager
 def asking(config):
-    """Give a client of a server; what it sends comes from the server's own pages."""
+    """Yield a client of a server; what it sends comes from the server's own pages."""
     with serving(config) as address, httpx.Client(base_url=address, headers={"Origin": address}) as client:
         yield client
 
@@ -30,13 +30,13 @@ def client(config):
 
 @pytest.fixture(scope="module")
 def looked(read_workspace):
-    """Give the configuration for tests that change nothing."""
+    """Return the configuration for tests that change nothing."""
     return Config(workspace=read_workspace)
 
 
 @pytest.fixture(scope="module")
 def looking(looked):
-    """Give a client for tests that change nothing."""
+    """Yield a client for tests that change nothing."""
     with asking(looked) as client:
         yield client
 

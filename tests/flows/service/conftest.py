@@ -10,7 +10,7 @@ from flows.service.processes import ServiceProcess
 
 @pytest.fixture
 def service(tmp_path):
-    """Give a maker of services that run a line of Python."""
+    """Return a maker of services that run a line of Python."""
 
     def make(program, **settings):
         environment = dict(os.environ)
@@ -22,6 +22,6 @@ def service(tmp_path):
 
 @pytest.fixture
 def taken_port():
-    """Give a port on which something listens."""
+    """Yield a port on which something listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]

@@ -82,7 +82,7 @@ def each_minute(prefect_server, tmp_path_factory):
 
 @pytest.fixture
 def hourly(client, each_minute):
-    """Give a deployment whose schedule was due within the last minute, as if it had been made an hour ago."""
+    """Return a deployment whose schedule was due within the last minute, as if it had been made an hour ago."""
     deployment = each_minute
     known = client.read_deployment_by_name("retrain/retrain")
     for run in runs_of(client, known):

@@ -14,7 +14,7 @@ from lidcflow.store.volumes import VolumeStore
 
 @pytest.fixture
 def site(tmp_path):
-    """Give a maker of configurations with an inbox and a target that are there."""
+    """Return a maker of configurations with an inbox and a target that are there."""
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()
 
