@@ -21,8 +21,8 @@ class NoduleTraining:
         Seed of initial weights, order and variations.
     """
 
-    steps: int = 1200
-    more_steps: int = 900
+    steps: int = 5000
+    more_steps: int = 2000
     batch_size: int = 64
     learning_rate: float = 1.5e-3
     lower_rate: float = 1.2e-3
