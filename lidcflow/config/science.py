@@ -103,6 +103,14 @@ class NodulesConfig(Settings):
     """What is looked for in a series beside its volume."""
 
     candidates: bool = Field(True, description="find nodule candidates while a series is read for its volume")
+    train: bool | Literal["auto"] = Field(
+        "auto",
+        description="train a nodule detector with the sector models: auto, where the store has enough nodules for it; "
+        "true: without enough, the training fails; false: the detector in the package is used",
+    )
+    steps: int = Field(
+        300, ge=1, le=100_000, description="steps of the training of a nodule detector, of 32 candidates each"
+    )
 
 
 class LabelConfig(Settings):

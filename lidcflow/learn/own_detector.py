@@ -21,9 +21,7 @@ from lidcflow.learn.candidate_rows import CandidateRows
 from lidcflow.learn.own_choice import Choice, JudgedSeries, choose, fit_calibration
 from lidcflow.learn.own_examples import Examples, choose_rows, read_examples, validation_series
 from lidcflow.nodules.detector import (
-    CARD_FILE,
     NARROW,
-    WEIGHT_FILE,
     WIDE,
     Calibration,
     Detector,
@@ -280,6 +278,3 @@ def _read(folder: Path) -> OwnDetector:
         columns = (kept["kind"].tolist(), kept["hu"], kept["probability"].tolist())
     return OwnDetector(read_detector(folder), facts, tuple(Example(*one) for one in zip(*columns, strict=True)))
 
-
-MODEL_FILES = (WEIGHT_FILE, CARD_FILE)
-"""What of a kept detector becomes the registered model."""

@@ -32,7 +32,7 @@ AVERAGED = 0.1
 
 LEAST_STEPS = 10
 
-START_BATCHES, NORM_BATCHES = 6, 20
+START_BATCHES, NORM_BATCHES = 3, 20
 """Batches whose statistics batch normalisation starts from, and those of the averaged weights."""
 
 VARIATION = Variation(least_zoom=0.85)
