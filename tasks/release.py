@@ -191,6 +191,8 @@ def _record(
         lidcflow_version=installed_version("lidcflow"),
         threshold=evaluation.threshold,
         data=data_of(plan),
+        nodules=evaluation.nodules,
+        findings=evaluation.findings,
     )
 
 

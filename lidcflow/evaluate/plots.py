@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lidcflow.evaluate.froc import FALSE_RANGES, froc_key
 from lidcflow.evaluate.record import Bin, Contestant, ReleaseEvaluation, SectorFigures, SliceFigures
 from lidcflow.evaluate.review import REVIEWED
 from lidcflow.stats.estimate import Estimate
+from lidcflow.stats.froc import FALSE_MARKS, froc_key
 from lidcflow.stats.plots import BLUE, CLASSES, GREY, ORANGE, draw_confusion, draw_reliability
 
 COLOURS = {
@@ -37,13 +37,13 @@ def froc_curves(evaluation: ReleaseEvaluation) -> Figure:
     figure, axis = _canvas("nodules found by the peak of a range")
     for one in evaluation.contestants:
         if one.curve:
-            inside = [(max(rate, FALSE_RANGES[0] / 2), reached) for rate, reached in one.curve]
+            inside = [(max(rate, FALSE_MARKS[0] / 2), reached) for rate, reached in one.curve]
             rates, reached = zip(*inside, strict=True)
-            axis.step([*rates, FALSE_RANGES[-1]], [*reached, reached[-1]], where="post", **_style(one))
-    _bars(axis, list(FALSE_RANGES), [evaluation.own.nodules[froc_key(rate)] for rate in FALSE_RANGES])
+            axis.step([*rates, FALSE_MARKS[-1]], [*reached, reached[-1]], where="post", **_style(one))
+    _bars(axis, list(FALSE_MARKS), [evaluation.own.nodules[froc_key(rate)] for rate in FALSE_MARKS])
     axis.set_xscale("log", base=2)
-    axis.set_xticks(FALSE_RANGES, [froc_key(rate).removeprefix("froc_at_") for rate in FALSE_RANGES])
-    axis.set(xlim=(FALSE_RANGES[0] / 1.3, FALSE_RANGES[-1] * 1.1), ylim=(0, 1.03))
+    axis.set_xticks(FALSE_MARKS, [froc_key(rate).removeprefix("froc_at_") for rate in FALSE_MARKS])
+    axis.set(xlim=(FALSE_MARKS[0] / 1.3, FALSE_MARKS[-1] * 1.1), ylim=(0, 1.03))
     axis.set(xlabel="false ranges a study", ylabel="nodule sensitivity")
     if evaluation.own.curve:
         axis.legend(frameon=False, fontsize=8)

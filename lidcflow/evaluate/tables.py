@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lidcflow.evaluate.froc import FALSE_RANGES, froc_key
 from lidcflow.evaluate.reader_marks import FeedbackFigures
 from lidcflow.evaluate.record import Contestant, ReleaseEvaluation, SliceFigures, Subgroup
 from lidcflow.evaluate.review import REVIEWED
 from lidcflow.stats.estimate import Estimate
+from lidcflow.stats.froc import FALSE_MARKS, froc_key
 
 SLICE_NAMES = {
     "auroc_nodule": "AUROC, nodule or not",
@@ -31,7 +31,7 @@ REVIEW_NAMES = {
 }
 FROC_NAMES = {
     froc_key(rate): f"at {froc_key(rate).removeprefix('froc_at_')} false range{'s' * (rate > 1)} a study"
-    for rate in FALSE_RANGES
+    for rate in FALSE_MARKS
 }
 OPERATING_NAMES = {
     "nodules_shown": "nodules that a range shows",
