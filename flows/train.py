@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from prefect import flow
@@ -21,6 +21,7 @@ from tasks.candidate_scores import CandidateEvidence, evidence_for, held_out_lab
 from tasks.cluster.map import what_ended
 from tasks.cluster.open import cluster_for
 from tasks.cluster.runner import task_runner
+from tasks.detector import DetectorResult, detector_outcome, judge_candidates_of, train_detector, with_detector
 from tasks.evaluate import Evaluation, champions_of, evaluate_release
 from tasks.features import features_of_plan
 from tasks.profile import keep_profile
@@ -64,6 +65,13 @@ class TrainReport(BaseModel):
     left_out: int
     wrong_pixels: int = 0
     notice: str = "Research use only."
+
+
+class Trained(NamedTuple):
+    """What was trained on the cluster: a result for each sector, and one for the nodule detector."""
+
+    sectors: list[SectorResult]
+    detector: DetectorResult
 
 
 @flow(name="train")
@@ -128,9 +136,10 @@ def train_release(plan: TrainingPlan, *, again: bool) -> tuple[ReleaseRecord, bo
     ):
         run_id = run_if_reachable(plan)
         features_of_plan(plan, cluster.address)
-        on_cluster = task_runner(cluster.address)
-        results = train_sectors.with_options(task_runner=on_cluster)(plan, run_id)  # type: ignore[arg-type]
-        finish = partial(finish_release, plan, results, cluster.address, again=again)
+        without_detector = judge_candidates_of(plan)
+        on_cluster = train_sectors.with_options(task_runner=task_runner(cluster.address))  # type: ignore[arg-type]
+        trained = on_cluster(plan, run_id, without_detector)
+        finish = partial(finish_release, plan, trained, cluster.address, again=again)
         release, reused = call_until_available(finish, config.tracking.wait_s, kept=in_short(plan))
     forget(plan)
     publish_table("release", sector_table(release), f"{release.name} version {release.version}, research use only")
@@ -146,21 +155,22 @@ def run_if_reachable(plan: TrainingPlan) -> str | None:
 
 
 @flow(name="train-sectors")
-def train_sectors(plan: TrainingPlan, run_id: str | None) -> list[SectorResult]:
-    """Train all sectors at once, each as a task on the cluster."""
+def train_sectors(plan: TrainingPlan, run_id: str | None, without_detector: str) -> Trained:
+    """Train all sectors at once, and the nodule detector unless there is a reason not to; each is a task."""
     jobs = jobs_of(plan.config.train.sector_num)
-    with stage("train", total=len(jobs)) as progress:
+    with stage("train", total=len(jobs) + (not without_detector)) as progress:
+        coming = None if without_detector else train_detector.submit(plan, run_id)
         futures = {job: train_sector.submit(job, plan, run_id) for job in jobs}
         results = []
         for job, future in futures.items():
             results.append(outcome(job, future))
             progress.advance()
-    return results
+        detector = detector_outcome(coming, plan) if coming else DetectorResult(reason=without_detector)
+        progress.advance(coming is not None)
+    return Trained(results, detector)
 
 
-def finish_release(
-    plan: TrainingPlan, results: list[SectorResult], address: str, *, again: bool
-) -> tuple[ReleaseRecord, bool]:
+def finish_release(plan: TrainingPlan, trained: Trained, address: str, *, again: bool) -> tuple[ReleaseRecord, bool]:
     """Log what waits for MLflow, measure the models together and publish the release; done again, it adds nothing."""
     tracking = Tracking.of(plan.config)
     with tracking_connection(tracking):
@@ -170,8 +180,7 @@ def finish_release(
         release = registry.find_release(tracking, plan.inputs_digest, run_id=run.run_id)
         if release is None:
             on_cluster = measure_sectors.with_options(task_runner=task_runner(address))  # type: ignore[arg-type]
-            logged, evaluation, backbone = on_cluster(plan, results, run.run_id, address)
-            pinned = plan.model_copy(update={"backbone": backbone})
+            logged, evaluation, pinned = on_cluster(plan, trained, run.run_id, address)
             release = publish_release(pinned, run.run_id, logged, evaluation)
         elif release.gate.passed:
             registry.set_champion(tracking, release.version, release.gate.reason)
@@ -183,10 +192,14 @@ def finish_release(
 
 @flow(name="measure-sectors")
 def measure_sectors(
-    plan: TrainingPlan, results: list[SectorResult], run_id: str, address: str
-) -> tuple[list[SectorResult], Evaluation, BackbonePin]:
-    """Log the sectors that waited, and measure all models together, with the findings where there are candidates."""
-    config = plan.config
+    plan: TrainingPlan, trained: Trained, run_id: str, address: str
+) -> tuple[list[SectorResult], Evaluation, TrainingPlan]:
+    """Log what waited, and measure all models together, with the findings where there are candidates.
+
+    The plan that is returned names the detector and the backbone that the release pins.
+    """
+    config, results = plan.config, trained.sectors
+    plan = with_detector(plan, trained.detector, run_id)
     waiting = {result.job: log_sector.submit(result.job, plan, run_id) for result in results if result.waiting}
     logged = [waiting[result.job].result() if result.waiting else result for result in results]
     models = choose_models(logged, config.preprocess.slices, config.train.sector_num)
@@ -195,7 +208,7 @@ def measure_sectors(
     with stage("evaluate", total=1) as progress:
         evaluation = evaluate_release.submit(plan, models, champions, run_id, plan.detector, evidence).result()
         progress.advance()
-    return logged, evaluation, pinned_backbone(plan, run_id)
+    return logged, evaluation, plan.model_copy(update={"backbone": pinned_backbone(plan, run_id)})
 
 
 def held_out_evidence(

@@ -26,6 +26,7 @@ from tasks.cluster.open import map_series
 from tasks.findings import detector_of
 from tasks.labels import nodules_of_records
 from tasks.progress import stage
+from tasks.tracking.place import Tracking
 
 BATCH = 8
 """Series of one task on the cluster: a detector takes up to a second for each."""
@@ -85,7 +86,7 @@ def score_stored(pin: DetectorPin, uids: Sequence[str], config: Config, address:
 
 def score_batch(uids: Uids, pin: DetectorPin, config: Config) -> Scored:
     """Score the candidates of some series, one after the other: patches of one take 8 MB."""
-    store, detector = VolumeStore.of(config), detector_of(pin)
+    store, detector = VolumeStore.of(config), detector_of(pin, Tracking.of(config))
     found = ((uid, read_candidates(store, uid)) for uid in uids)
     return {uid: score_candidates(one, detector) for uid, one in found if one is not None and one.searched}
 
@@ -118,7 +119,7 @@ def evidence_for(
     evidence: dict[str, CandidateEvidence] = {}
     for pin in {pin.sha256: pin for pin in pins}.values():
         try:
-            detector_of(pin)
+            detector_of(pin, Tracking.of(config))
         except (ReleaseError, WeightsError):
             continue
         evidence[pin.sha256] = evidence_of(score_stored.fn(pin, uids, config, address), readings, config)

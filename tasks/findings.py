@@ -23,6 +23,7 @@ from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.store.record import VolumeRecord
 from lidcflow.store.summary import VolumeSummary
 from lidcflow.store.volumes import VolumeStore
+from tasks.tracking.place import Tracking
 
 UNLIKE = ("unlike-training-hu", "unlike-training-features")
 """Warnings about images on which the probabilities of sector models mean nothing."""
@@ -87,7 +88,13 @@ class Joined(NamedTuple):
     planes: Patches
 
 
-def join_candidates(release: ReleaseRecord, store: VolumeStore, record: VolumeRecord, slices: SliceScores) -> Joined:
+def join_candidates(
+    release: ReleaseRecord,
+    store: VolumeStore,
+    record: VolumeRecord,
+    slices: SliceScores,
+    tracking: Tracking | None = None,
+) -> Joined:
     """Join the scores of a series' slices with its stored nodule candidates.
 
     Parameters
@@ -100,11 +107,14 @@ def join_candidates(release: ReleaseRecord, store: VolumeStore, record: VolumeRe
         Its volume.
     slices : SliceScores
         By the sector models.
+    tracking : Tracking, optional
+        Where the registry is that a detector of one's own comes from.
 
     Raises
     ------
     ReleaseError
-        If the release has neither sector models nor a detector, or its detector is not in this package.
+        If the release has neither sector models nor a detector, or its detector is neither in this package nor in the
+        registry.
     WeightsError
         If the files of the detector are missing or damaged.
     """
@@ -120,7 +130,7 @@ def join_candidates(release: ReleaseRecord, store: VolumeStore, record: VolumeRe
     stored = read_candidates(store, record.series_instance_uid)
     if stored is None or not stored.searched:
         return Joined(answer_for_series(pin, own, None, unlike=unlike), (*warnings, _why_none(stored)), (), {})
-    scored = score_candidates(stored, detector_of(pin))
+    scored = score_candidates(stored, detector_of(pin, tracking))
     findings = select_findings(stored.table, scored.probability, record, threshold=pin.threshold)
     joined = answer_for_series(pin, own, scored.best_in(record.edges_mm), unlike=unlike)
     return Joined(joined, warnings, findings, finding_planes(findings, stored))
@@ -151,20 +161,25 @@ def _why_none(stored: StoredCandidates | None) -> SeriesWarning:
     return next(WITHOUT_CANDIDATES[flag] for flag in stored.flags if flag in WITHOUT_CANDIDATES)
 
 
-def detector_of(pin: DetectorPin) -> Detector:
-    """Return the detector that a release pins.
+def detector_of(pin: DetectorPin, tracking: Tracking | None = None) -> Detector:
+    """Return the detector that a release pins; a registered one is read once in a process.
+
+    Parameters
+    ----------
+    pin : DetectorPin
+        What the release says of it.
+    tracking : Tracking, optional
+        Where the registry is.
 
     Raises
     ------
     ReleaseError
-        If it is not the one that is in this package.
+        If it is neither the one that is in this package nor in the registry, or has changed.
     WeightsError
         If the files of the package's detector are missing or damaged.
     """
     if pin.detector != EMBEDDED:
-        raise ReleaseError(
-            f"detector {pin.detector}: must be {EMBEDDED}, got another; use the lidcflow that trained it"
-        )
+        return _registered(pin, tracking)
     detector = embedded_detector()
     if detector.sha256 != pin.sha256:
         raise ReleaseError(
@@ -172,6 +187,24 @@ def detector_of(pin: DetectorPin) -> Detector:
             f"{detector.sha256[:12]}; use the version of lidcflow that made the release"
         )
     return detector
+
+
+def _registered(pin: DetectorPin, tracking: Tracking | None) -> Detector:
+    if tracking is None:
+        raise ReleaseError(
+            f"detector {pin.detector}: must be {EMBEDDED} where there is no registry, got another; use the lidcflow "
+            "that trained it"
+        )
+    # MLflow is for detectors of one's own: a process that reads by the one in the package does without.
+    from tasks.tracking.detectors import load_detector
+
+    key = (tracking, pin.detector, pin.version, pin.sha256)
+    if key not in _loaded:
+        _loaded[key] = load_detector(*key)
+    return _loaded[key]
+
+
+_loaded: dict[tuple[Tracking, str, int, str], Detector] = {}
 
 
 def could_have_candidates_now(said: Recommendation, volume: VolumeSummary) -> bool:

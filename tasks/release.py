@@ -193,6 +193,7 @@ def _record(
         data=data_of(plan),
         nodules=evaluation.nodules,
         findings=evaluation.findings,
+        detector_reason=plan.detector_reason,
     )
 
 

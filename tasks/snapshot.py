@@ -56,6 +56,8 @@ class TrainingPlan(BaseModel):
     detector : DetectorPin, optional
         What reads the nodule candidates; None where the release has no findings, and for arms of an experiment, which
         compares sector models.
+    detector_reason : str
+        Why it is this one.
     inputs_digest : str
         Of all that decides the training, see `lidcflow.release.record.inputs_digest`.
     """
@@ -74,6 +76,7 @@ class TrainingPlan(BaseModel):
     synthetic: bool
     backbone: BackbonePin
     detector: DetectorPin | None = None
+    detector_reason: str = ""
     inputs_digest: str
 
     @property

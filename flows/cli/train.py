@@ -14,6 +14,7 @@ from lidcflow.config import LIDC
 from lidcflow.config.file import load_config
 from lidcflow.release.card import gate_sentence
 from lidcflow.release.gate_rows import check_rows
+from lidcflow.release.record import EMBEDDED
 
 if TYPE_CHECKING:
     from flows.train import TrainReport
@@ -63,7 +64,17 @@ def _print_training(report: TrainReport) -> None:
     left_out = f", {report.left_out} more without labels{why}" if report.left_out else ""
     left_out += f", {report.wrong_pixels} left out because their pixels look wrong" if report.wrong_pixels else ""
     snapshot = report.release.snapshot_id[:12]
+    if report.release.detector_reason:
+        print_line(f"Findings by {_detector_of(report.release)}: {report.release.detector_reason}.")
     print_line(f"Trained on {report.series} series of {report.patients} patients{left_out}, snapshot {snapshot}.")
+
+
+def _detector_of(record: ReleaseRecord) -> str:
+    """Name the detector of a release for people."""
+    pin = record.nodules
+    if pin is None or pin.detector == EMBEDDED:
+        return "the embedded detector"
+    return f"{pin.detector} version {pin.version}"
 
 
 def print_release(record: ReleaseRecord, *, champion: bool, remark: str = "") -> None:

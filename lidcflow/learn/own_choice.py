@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 
 from lidcflow.nodules.detector import LEAST_SCORE, Calibration, calibrated
+from lidcflow.nodules.finding_figures import MISSED, FindingDraws, SeriesMarks
 from lidcflow.nodules.truth import Kind
 from lidcflow.stats.bootstrap import RESAMPLES, draw_patients, estimate, ratio, sums_by_patient
 from lidcflow.stats.estimate import Estimate, Record
+from lidcflow.stats.froc import Froc
 from lidcflow.stats.metrics import auroc
 
 Floats = NDArray[np.float64]
@@ -25,12 +28,11 @@ WITHIN = 0.95
 LEAST_THRESHOLD = 0.05
 """Below, 19 of 20 findings would be false, however few candidates a series has."""
 
-RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
-"""False positives a series at which CPM takes the sensitivity."""
-
 FOLDS = 5
 
 LEAST_P = 1e-6
+
+CURVES = {"": "own detector", "_embedded": "embedded detector", "_filter": "filter"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +74,14 @@ class Choice(Record):
     figures : dict of str to Estimate
         ``log_loss``, ``cpm`` and ``auroc`` of candidates for the own detector, with ``_embedded`` and ``_filter`` for
         the others, and ``log_loss_difference``, ``cpm_difference``: own less embedded, by paired bootstrap.
+    curves : dict of str to tuple
+        FROC of each: false positives a scan, and the share of nodules found.
     """
 
     own: bool
     reason: str
     figures: dict[str, Estimate]
+    curves: dict[str, tuple[tuple[float, float], ...]] = Field(default_factory=dict)
 
 
 def fit_calibration(series: Sequence[JudgedSeries]) -> Calibration:
@@ -168,17 +173,19 @@ def choose(series: Sequence[JudgedSeries], *, seed: int) -> Choice:
     _, patients = np.unique([one.patient_key for one in series], return_inverse=True)
     draws = draw_patients(int(patients.max()) + 1, seed=seed, resamples=RESAMPLES)
     contestants = {"": own, "_embedded": [one.embedded for one in series], "_filter": [one.score for one in series]}
-    cpm = {name: cpm_draws(series, score, patients, draws) for name, score in contestants.items()}
+    froc = {name: froc_draws(series, score, patients, draws) for name, score in contestants.items()}
+    cpm = {name: one.cpm() for name, one in froc.items()}
     loss = {name: _loss_draws(series, contestants[name], patients, draws) for name in ("", "_embedded")}
     figures = {f"cpm{name}": estimate(values) for name, values in cpm.items()}
     figures |= {f"log_loss{name}": estimate(values) for name, values in loss.items()}
     figures |= {f"auroc{name}": Estimate(value=_auroc(series, score)) for name, score in contestants.items()}
     figures["cpm_difference"] = estimate(cpm[""] - cpm["_embedded"])
     figures["log_loss_difference"] = estimate(loss[""] - loss["_embedded"])
-    return _chosen(figures, draws.shape[1])
+    curves = {CURVES[name]: tuple((float(x), float(y)) for x, y in one.curve()) for name, one in froc.items()}
+    return _chosen(figures, curves, draws.shape[1])
 
 
-def _chosen(figures: dict[str, Estimate], patients: int) -> Choice:
+def _chosen(figures: dict[str, Estimate], curves: dict[str, tuple[tuple[float, float], ...]], patients: int) -> Choice:
     cpm, loss = figures["cpm_difference"], figures["log_loss_difference"]
     higher, lower = (cpm.low or 0.0) > 0, (loss.high is not None and loss.high < 0)
     own = (higher and (loss.value or 0.0) <= 0) or (lower and (cpm.value or 0.0) >= 0)
@@ -188,7 +195,7 @@ def _chosen(figures: dict[str, Estimate], patients: int) -> Choice:
         f"against {figures['cpm_embedded']}, difference {cpm}; log loss {figures['log_loss']} against "
         f"{figures['log_loss_embedded']}, difference {loss}"
     )
-    return Choice(own=own, reason=reason, figures=figures)
+    return Choice(own=own, reason=reason, figures=figures, curves=curves)
 
 
 def _loss_draws(
@@ -211,13 +218,12 @@ def _auroc(series: Sequence[JudgedSeries], scores: Sequence[Floats]) -> float:
     return float(auroc(np.concatenate(list(scores))[used], nodule[used]))
 
 
-def cpm_draws(
+def froc_draws(
     series: Sequence[JudgedSeries], scores: Sequence[Floats], patients: NDArray[np.integer], draws: Floats
-) -> Floats:
-    """Return CPM in each draw of patients: the mean sensitivity at `RATES` false positives a series.
+) -> Froc:
+    """Return the FROC curve of each draw of patients.
 
-    Of several candidates in a nodule the best counts, and the others neither way, as do those that are excluded; of
-    equal scores, false positives come first.
+    Of several candidates in a nodule the best counts, and the others neither way, as do those that are excluded.
 
     Parameters
     ----------
@@ -228,31 +234,13 @@ def cpm_draws(
         Patient of each, from 0.
     draws : (draws, patients) array
         From `lidcflow.stats.bootstrap.draw_patients`.
-
-    References
-    ----------
-    Setio et al. 2017, doi:10.1016/j.media.2017.06.015, section 4.
     """
-    of_series = [list(_events(one, score)) for one, score in zip(series, scores, strict=True)]
-    events = np.array([(*event, patient) for found, patient in zip(of_series, patients, strict=True) for event in found])
-    events = events.reshape(-1, 3)[np.lexsort((events.reshape(-1, 3)[:, 1], -events.reshape(-1, 3)[:, 0]))]
-    hit, patient = events[:, 1].astype(bool), events[:, 2].astype(np.intp)
-    counts = np.array([(one.nodules, 1) for one in series])
-    nodules, scans = (draws @ sums_by_patient(counts, patients, draws.shape[1])).T
-    found = np.stack([_found(draw[patient], hit, n) for draw, n in zip(draws, scans.tolist(), strict=True)])
-    return ratio(found.mean(axis=1), nodules)
+    marks = [_marks(one, score) for one, score in zip(series, scores, strict=True)]
+    return FindingDraws(marks, patients, draws).froc
 
 
-def _events(one: JudgedSeries, score: Floats) -> Iterator[tuple[float, bool]]:
-    """Yield score and whether it is a hit: every false positive, and the best candidate of each nodule."""
-    yield from ((float(value), False) for value in score[one.kind == Kind.NEGATIVE])
-    nodule = one.kind == Kind.NODULE
-    for number in np.unique(one.nodule[nodule]):
-        yield float(score[nodule & (one.nodule == number)].max()), True
-
-
-def _found(weight: Floats, hit: NDArray[np.bool_], scans: float) -> Floats:
-    """Return how many nodules are found at each of `RATES` false positives a scan."""
-    false, found = np.cumsum(weight * ~hit), np.cumsum(weight * hit)
-    last = np.searchsorted(false, np.array(RATES) * scans, side="right") - 1
-    return np.asarray(np.where(last >= 0, found[last], 0.0), np.float64)
+def _marks(one: JudgedSeries, score: Floats) -> SeriesMarks:
+    nodule, found = one.kind == Kind.NODULE, np.full(one.nodules, MISSED)
+    best = [score[nodule & (one.nodule == number)].max() for number in np.unique(one.nodule[nodule])]
+    found[: len(best)] = best
+    return SeriesMarks(score[one.kind == Kind.NEGATIVE], found, np.arange(one.nodules) < len(best))

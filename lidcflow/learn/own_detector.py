@@ -145,9 +145,7 @@ def fit_own_detector(
     # Keras is for the workers that train: those that find a kept detector, and the flow's process, stay small.
     from lidcflow.learn.own_training import train_multi_view
 
-    chosen = read_examples(
-        choose_rows(rows, seed=seed), store, lambda done, total: on_progress("patches", done, total)
-    )
+    chosen = read_examples(choose_rows(rows, seed=seed), store, lambda done, total: on_progress("patches", done, total))
     trained = train_multi_view(
         chosen,
         embedded_detector().networks[0].weights,
@@ -277,4 +275,3 @@ def _read(folder: Path) -> OwnDetector:
     with np.load(folder / TILE_FILE, allow_pickle=False) as kept:
         columns = (kept["kind"].tolist(), kept["hu"], kept["probability"].tolist())
     return OwnDetector(read_detector(folder), facts, tuple(Example(*one) for one in zip(*columns, strict=True)))
-

@@ -82,7 +82,7 @@ class DetectorPin(Record):
     version : int
         Its version.
     sha256 : str
-        Digest of its weights.
+        Digest of the weights of the one in the package; of a registered one, that of all its files.
     threshold : float
         P(nodule) from which a candidate is a finding.
     """
@@ -91,6 +91,11 @@ class DetectorPin(Record):
     version: int
     sha256: str
     threshold: float
+
+    @property
+    def uri(self) -> str:
+        """Where the registry keeps it; for the one in the package, a name alone."""
+        return f"models:/{self.detector}/{self.version}"
 
 
 class NodulePin(DetectorPin):
@@ -201,7 +206,8 @@ class ReleaseRecord(Record):
     """Everything that a release pins, kept as JSON beside its version in the registry.
 
     `snapshot_digest` is that of the slices, labels and splits, which trainings with other settings share;
-    `snapshot_id` that of the file which fixes this training. Fields with a default came later: a record made
+    `snapshot_id` that of the file which fixes this training. `detector_reason` says why the detector of `nodules` is
+    the one that it is. Fields with a default came later: a record made
     before them is read all the same.
     """
 
@@ -229,6 +235,7 @@ class ReleaseRecord(Record):
     data: DataFacts | None = None
     nodules: NodulePin | None = None
     findings: dict[str, FindingFigures] = Field(default_factory=dict)
+    detector_reason: str = ""
 
     @property
     def pinned(self) -> bool:

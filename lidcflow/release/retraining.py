@@ -8,7 +8,7 @@ import pandas as pd
 
 from lidcflow.config import Config, RetrainConfig
 from lidcflow.config.science import portable
-from lidcflow.release.record import DetectorPin, ReleaseRecord
+from lidcflow.release.record import EMBEDDED, DetectorPin, ReleaseRecord
 from lidcflow.stats.estimate import Record
 
 RETRY_AFTER_H = 24.0
@@ -134,13 +134,17 @@ def changed_settings(
         for key in type(ours).model_fields
         if key not in _NOT_DECISIVE and getattr(theirs, key) != getattr(ours, key)
     ]
-    named += [] if _detects(record.nodules) == _detects(detector) else ["the detector of nodules"]
+    named += [] if _same_detector(record.nodules, detector) else ["the detector of nodules"]
     same_backbone = backbone_id == record.backbone.id or any(name.startswith("train.backbone") for name in named)
     return tuple(named if same_backbone else [*named, "the backbone's weights or engine"])
 
 
-def _detects(pin: DetectorPin | None) -> tuple[str, float] | None:
-    return None if pin is None else (pin.sha256, pin.threshold)
+def _same_detector(pinned: DetectorPin | None, at_hand: DetectorPin | None) -> bool:
+    """Return whether the same would read candidates; a detector of one's own is trained from the one at hand."""
+    if pinned is None or at_hand is None:
+        return pinned is at_hand
+    own = pinned.detector != EMBEDDED
+    return own or (pinned.sha256, pinned.threshold) == (at_hand.sha256, at_hand.threshold)
 
 
 def decide(config: RetrainConfig, newest: Newest | None, failed: Failed | None, *, force: bool = False) -> Decision:
