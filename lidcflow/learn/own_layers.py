@@ -1,4 +1,4 @@
-"""The multi-view network of a detector of one's own in Keras: three planes at two widths, one network for each width."""
+"""The multi-view network of a detector of one's own in Keras: three planes at two widths, a network for each width."""
 
 from __future__ import annotations
 

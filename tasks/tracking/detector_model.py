@@ -5,7 +5,6 @@ lies beside a model.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mlflow.models import set_model
@@ -21,7 +20,8 @@ class DetectorModel(PythonModel):
         """Read weights and card."""
         self.detector = read_detector(Path(context.artifacts["detector"]))
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002  MLflow's own names
+    # MLflow would take hints for a schema of its own.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
         """Return P(nodule) of candidates.
 
         Parameters

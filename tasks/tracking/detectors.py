@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,7 +60,8 @@ def log_detector_model(run: Run, tracking: Tracking, folder: Path) -> LoggedMode
     """
     # A logged model lands in the experiment that is set for the process, whatever the run's own is.
     mlflow.set_experiment(experiment_id=run.client.get_run(run.run_id).info.experiment_id)
-    with TemporaryDirectory() as scratch:
+    with TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of hints and examples: the signature says what goes in
         info = Model.log(
             artifact_path=None,
             name=NAME,
