@@ -49,7 +49,7 @@ def patches(nodules, n, rng):
 
 
 def store_volumes_with_candidates(config, scans=None):
-    """Store volumes of scans, by default of as many as a training needs, with candidates; the same scans, same bytes."""
+    """Store volumes of scans, by default of as many as a training needs, with candidates."""
     store, rng = VolumeStore.of(config, create=True), np.random.default_rng(0)
     for scan in scans or scans_with_nodules():
         volume = volume_of(scan, rng)

@@ -111,7 +111,8 @@ def fit_calibration(series: Sequence[JudgedSeries]) -> Calibration:
 
 def _features(one: JudgedSeries) -> Floats:
     used = one.kind != Kind.EXCLUDED
-    return np.stack([one.logits, np.log(np.maximum(one.score, LEAST_SCORE))], axis=1)[used]
+    columns = np.stack([one.logits, np.log(np.maximum(one.score, LEAST_SCORE))], axis=1)
+    return np.asarray(columns[used], np.float64)
 
 
 def _labels(one: JudgedSeries) -> tuple[NDArray[np.bool_], Floats]:

@@ -238,14 +238,14 @@ def _examples(
 
 def _keep(
     folder: Path,
-    networks: list[Mapping[str, NDArray[np.float32]]],
+    networks: Sequence[Mapping[str, NDArray[np.float32]]],
     card: Mapping[str, Any],
     facts: OwnFacts,
     examples: Sequence[Example],
 ) -> None:
     """Write a detector into a folder, whole or not at all; no pickle."""
     with whole_folder(folder) as draft:
-        write_detector(draft, networks, card)
+        write_detector(draft, list(networks), card)
         (draft / FACTS).write_text(facts.model_dump_json(), encoding="utf-8")
         np.savez(
             draft / TILE_FILE,

@@ -123,7 +123,7 @@ def draw_batches(examples: Examples, seed: int) -> Iterator[Batch]:
     kinds = [np.flatnonzero(examples.nodule), np.flatnonzero(~examples.nodule)]
     shares = [examples.share[kind] / examples.share[kind].sum() for kind in kinds]
     counts = (POSITIVES, BATCH - POSITIVES)
-    targets = np.repeat(np.float32([SURE, 1 - SURE]), counts)[:, None]
+    targets = np.repeat(np.array([SURE, 1 - SURE], np.float32), counts)[:, None]
     pixel_mm = np.full(BATCH * VIEWS, PIXEL_MM, np.float32)
     while True:
         drawn = [rng.choice(kind, n, p=share) for kind, n, share in zip(kinds, counts, shares, strict=True)]

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import mlflow
 import numpy as np
 from mlflow.models import Model, ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, Schema, TensorSpec
 
 from lidcflow.errors import ReleaseError, WeightsError
 from lidcflow.files import digest_of_file
@@ -91,7 +91,10 @@ def _copied(folder: Path, place: Path) -> Path:
 
 def _signature() -> ModelSignature:
     patches = (-1, len(PATCH_PIXEL_MM), len(PLANES), PATCH_PIXELS, PATCH_PIXELS)
-    inputs = [TensorSpec(np.dtype("int16"), patches, "patches"), TensorSpec(np.dtype("float32"), (-1,), "score")]
+    inputs: list[ColSpec | TensorSpec] = [
+        TensorSpec(np.dtype("int16"), patches, "patches"),
+        TensorSpec(np.dtype("float32"), (-1,), "score"),
+    ]
     return ModelSignature(Schema(inputs), Schema([TensorSpec(np.dtype("float64"), (-1,))]))
 
 
