@@ -83,7 +83,7 @@ def test_a_detector_that_is_asked_for_in_any_case_is_refused_where_it_cannot_be_
     config = config_of(tmp_path, train=True)
     store_volumes(config)
 
-    with pytest.raises(TrainingError, match="add series, or set nodules.train to auto"):
+    with pytest.raises(TrainingError, match="add series, or set nodules"):
         judge_candidates_of(planned(config))
 
 
