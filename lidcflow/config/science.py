@@ -100,7 +100,7 @@ class PreprocessConfig(Settings):
 
 
 class NodulesConfig(Settings):
-    """What is looked for in a series beside its volume."""
+    """Nodule candidates of a series, and the detector that is trained on them."""
 
     candidates: bool = Field(True, description="find nodule candidates while a series is read for its volume")
     train: bool | Literal["auto"] = Field(
