@@ -18,12 +18,13 @@ from lidcflow.errors import LabelError, TrackingUnavailable, TrainingError
 from lidcflow.files import write_whole
 from lidcflow.labels.collect import collect_nodules
 from lidcflow.learn.candidate_rows import CandidateRows, judge_stored
-from lidcflow.learn.own_detector import Example, OwnDetector, fit_own_detector, why_not_trained
+from lidcflow.learn.own_detector import Example, OwnDetector, why_not_trained
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.record import DetectorPin
 from lidcflow.stats.plots import Tile, froc_plot, montage
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.map import what_ended
+from tasks.fit import fit_detector
 from tasks.progress import stage
 from tasks.retries import is_worth_a_retry
 from tasks.sector import training_folder
@@ -192,11 +193,7 @@ def _folder(plan: TrainingPlan) -> Path:
 
 def _kept(plan: TrainingPlan) -> OwnDetector:
     """Return the trained detector, from an earlier attempt if one came so far."""
-    rows = CandidateRows.load(training_folder(plan) / CANDIDATES)
-    config = plan.config
-    return fit_own_detector(
-        rows, VolumeStore.of(config), _folder(plan), steps=config.nodules.steps, seed=config.train.seed
-    )
+    return fit_detector(CandidateRows.load(training_folder(plan) / CANDIDATES), plan.config, _folder(plan))
 
 
 def _logged(plan: TrainingPlan, run_id: str, kept: OwnDetector) -> DetectorResult:

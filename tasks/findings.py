@@ -23,6 +23,7 @@ from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.store.record import VolumeRecord
 from lidcflow.store.summary import VolumeSummary
 from lidcflow.store.volumes import VolumeStore
+from tasks.tracking.detectors import load_detector
 from tasks.tracking.place import Tracking
 
 UNLIKE = ("unlike-training-hu", "unlike-training-features")
@@ -195,9 +196,6 @@ def _registered(pin: DetectorPin, tracking: Tracking | None) -> Detector:
             f"detector {pin.detector}: must be {EMBEDDED} where there is no registry, got another; use the lidcflow "
             "that trained it"
         )
-    # MLflow is for detectors of one's own: a process that reads by the one in the package does without.
-    from tasks.tracking.detectors import load_detector
-
     key = (tracking, pin.detector, pin.version, pin.sha256)
     if key not in _loaded:
         _loaded[key] = load_detector(*key)

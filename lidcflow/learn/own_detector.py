@@ -1,6 +1,6 @@
 """A detector of one's own: trained on the store's candidates, judged against the embedded one, kept as files.
 
-Importing this module imports no Keras; training does.
+Importing this module imports no Keras: what trains is an argument.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,23 @@ from lidcflow.stats.estimate import Record
 from lidcflow.store.volumes import VolumeStore
 
 Progress = Callable[[str, int, int], None]
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+class OwnWeights(Protocol):
+    """What a training came to, see `lidcflow.learn.own_training.OwnWeights`."""
+
+    @property
+    def networks(self) -> Sequence[Weights]:
+        """Weights for narrow and for wide patches."""
+
+    @property
+    def loss(self) -> list[float]:
+        """Of each step."""
+
+
+TrainNetworks = Callable[..., OwnWeights]
 
 LEAST_POSITIVES, LEAST_VALIDATION = 10, 5
 """Candidates in nodules that a training and its validation need; with fewer the embedded detector is used."""
@@ -113,6 +130,7 @@ def fit_own_detector(
     rows: CandidateRows,
     store: VolumeStore,
     folder: Path,
+    train: TrainNetworks,
     *,
     steps: int,
     seed: int,
@@ -128,6 +146,8 @@ def fit_own_detector(
         Where the patches are.
     folder : Path
         Where the detector is kept.
+    train : callable
+        `lidcflow.learn.own_training.train_multi_view`.
     steps, seed : int
         Length and seed of the training.
     on_progress : callable, optional
@@ -142,11 +162,8 @@ def fit_own_detector(
     """
     if found := find_own(folder):
         return found
-    # Keras is for the workers that train: those that find a kept detector, and the flow's process, stay small.
-    from lidcflow.learn.own_training import train_multi_view
-
     chosen = read_examples(choose_rows(rows, seed=seed), store, lambda done, total: on_progress("patches", done, total))
-    trained = train_multi_view(
+    trained = train(
         chosen,
         embedded_detector().networks[0].weights,
         steps=steps,
@@ -163,7 +180,7 @@ def fit_own_detector(
     return _read(folder)
 
 
-def _draft_of(networks: Sequence[Mapping[str, NDArray[np.float32]]]) -> Detector:
+def _draft_of(networks: Sequence[Weights]) -> Detector:
     """Return a detector of weights as they will be read from a file; its calibration is to come."""
     rounded = [{name: array.astype(np.float16).astype(np.float32) for name, array in one.items()} for one in networks]
     parts = tuple(DetectorNetwork(one) for one in rounded)
@@ -238,7 +255,7 @@ def _examples(
 
 def _keep(
     folder: Path,
-    networks: Sequence[Mapping[str, NDArray[np.float32]]],
+    networks: Sequence[Weights],
     card: Mapping[str, Any],
     facts: OwnFacts,
     examples: Sequence[Example],

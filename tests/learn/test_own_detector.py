@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lidcflow.learn import own_training
 from lidcflow.learn.candidate_rows import COLUMNS, CandidateRows
 from lidcflow.learn.own_detector import (
     DIGEST,
@@ -59,22 +58,21 @@ def rows():
 
 
 @pytest.fixture
-def without_network(monkeypatch):
-    """Put random weights in the place of a training; return how often it was asked for."""
-    asked = []
+def training():
+    """Return what returns random weights in the place of a training, and notes the nodules that it is given."""
 
     def train(examples, _start, *, steps, **_options):
-        asked.append(int(examples.nodule.sum()))
+        train.given.append(int(examples.nodule.sum()))
         return SimpleNamespace(networks=[random_weights(0), random_weights(1)], loss=[0.5] * steps)
 
-    monkeypatch.setattr(own_training, "train_multi_view", train)
-    return asked
+    train.given = []
+    return train
 
 
-def test_a_detector_is_trained_judged_and_kept_once(rows, tmp_path, without_network):
-    first, again = (fit_own_detector(rows, Shelf(), tmp_path / "own", steps=3, seed=0) for _ in range(2))
+def test_a_detector_is_trained_judged_and_kept_once(rows, tmp_path, training):
+    first, again = (fit_own_detector(rows, Shelf(), tmp_path / "own", training, steps=3, seed=0) for _ in range(2))
 
-    assert without_network == [12]
+    assert training.given == [12]
     assert again.facts == first.facts
     assert first.facts.loss == [0.5] * 3
     assert first.facts.counts["validation_nodules"] == 12
@@ -82,8 +80,8 @@ def test_a_detector_is_trained_judged_and_kept_once(rows, tmp_path, without_netw
     assert first.detector.card["figures"].keys() == first.facts.choice.figures.keys()
 
 
-def test_examples_to_look_at_are_of_validation_patients_few_of_each_kind(rows, tmp_path, without_network):
-    kept = fit_own_detector(rows, Shelf(), tmp_path / "own", steps=1, seed=0)
+def test_examples_to_look_at_are_of_validation_patients_few_of_each_kind(rows, tmp_path, training):
+    kept = fit_own_detector(rows, Shelf(), tmp_path / "own", training, steps=1, seed=0)
 
     kinds = [one.kind for one in kept.examples]
     assert max(kinds.count(kind) for kind in set(kinds)) <= TILES
@@ -91,14 +89,14 @@ def test_examples_to_look_at_are_of_validation_patients_few_of_each_kind(rows, t
 
 
 @pytest.mark.parametrize("name", [WEIGHT_FILE, DIGEST, "own.json"])
-def test_a_kept_detector_that_was_damaged_is_trained_again(rows, tmp_path, without_network, name):
-    fit_own_detector(rows, Shelf(), tmp_path / "own", steps=1, seed=0)
+def test_a_kept_detector_that_was_damaged_is_trained_again(rows, tmp_path, training, name):
+    fit_own_detector(rows, Shelf(), tmp_path / "own", training, steps=1, seed=0)
     (tmp_path / "own" / name).write_bytes(b"damaged")
 
     assert find_own(tmp_path / "own") is None
 
-    fit_own_detector(rows, Shelf(), tmp_path / "own", steps=1, seed=0)
-    assert len(without_network) == 2
+    fit_own_detector(rows, Shelf(), tmp_path / "own", training, steps=1, seed=0)
+    assert len(training.given) == 2
 
 
 def test_there_is_nothing_where_nothing_was_kept(tmp_path):
