@@ -239,6 +239,8 @@ def log_evaluation(run: Run, evaluation: ReleaseEvaluation, folder: Path) -> Non
         figures = one.nodules | (one.slices.natural if one.slices else {})
         compared = figures if one is evaluation.own else {key: figures[key] for key in COMPARED if key in figures}
         run.metrics(_named(compared, of_one))
+    if evaluation.findings:
+        run.metrics(_named(evaluation.findings.figures, f"{group}-of-findings"))
     run.metrics(_named(evaluation.operating_point, f"{group}-at-threshold"))
     if evaluation.own.slices:
         run.metrics(_named(evaluation.own.slices.balanced, f"{group}-balanced"))
