@@ -27,9 +27,9 @@ FROC = (
 )
 FINDINGS = (
     "Findings, by the rule of LUNA16: a candidate finds a nodule if it is inside its consensus outline or nearer to "
-    "its centre than its radius; nodules of 3 mm and more that three readers marked count, others are neither found nor "
-    "missed; further candidates in one nodule do not count. CPM: the mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 "
-    "false positives a scan."
+    "its centre than its radius; nodules of 3 mm and more that three readers marked count, others are neither found "
+    "nor missed; further candidates in one nodule do not count. CPM: the mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 "
+    "and 8 false positives a scan."
 )
 
 
