@@ -24,7 +24,7 @@ from tasks.cluster.open import map_series
 from tasks.features import feature_reader, feature_source
 from tasks.fit import fit_sector
 from tasks.progress import stage
-from tasks.release import ALL_SECTORS
+from tasks.sector import ALL_SECTORS
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.models import SectorModel, load_sectors, sectors_of

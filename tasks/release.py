@@ -25,16 +25,13 @@ from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices
 from tasks.evaluate import Evaluation
 from tasks.release_folder import keep_card, release_facts_folder, write_facts
-from tasks.sector import SectorJob, SectorResult
+from tasks.sector import ALL_SECTORS, SectorJob, SectorResult
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import browse, registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.models import SectorModel, log_model
 from tasks.tracking.registry import RECORD_FOLDER
 from tasks.tracking.runs import Run, run_of
-
-ALL_SECTORS = SectorJob(sector_num=1, sector=1)
-
 
 COMPARED = ("auroc_nodule", "auprc_nodule", "sensitivity_at_5", "sensitivity_at_10", "spared_at_95", "froc_at_1")
 
