@@ -129,8 +129,8 @@ def _threshold(record: ReleaseRecord) -> str:
 def _findings(found: FindingFigures) -> str:
     figures = found.figures
     return (
-        f"Findings on test, {found.nodules} nodules that count in {found.series} series: {figures['sensitivity']} found "
-        f"with {figures['false_findings']} false ones a scan; at 1 a scan {figures['froc_at_1']}, at 4 "
+        f"Findings on test, {found.nodules} nodules that count in {found.series} series: {figures['sensitivity']} "
+        f"found with {figures['false_findings']} false ones a scan; at 1 a scan {figures['froc_at_1']}, at 4 "
         f"{figures['froc_at_4']}; CPM {figures['cpm']}."
     )
 
