@@ -80,7 +80,7 @@ def answer_in_parts(
     own, pin = _on_cluster(address, work, batches, "predict"), release.nodules
     if pin is None:
         return ReleaseAnswers(own, own, None, {})
-    scored = score_stored.fn(pin, uids, config, address)
+    scored = score_stored(pin, uids, config, address)
     best = best_by_series(scored, uids, config)
     return ReleaseAnswers(answers(pin, own, best, unlike), own, findings_alone(pin, best), scored)
 
