@@ -9,8 +9,6 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Config
 from lidcflow.errors import LabelError, ReleaseError, WeightsError
@@ -69,7 +67,6 @@ Readings = Mapping[str, Sequence[Nodule]]
 """Nodules of series that were read, by SeriesInstanceUID."""
 
 
-@task(name="score-candidates", cache_policy=NO_CACHE)
 def score_stored(pin: DetectorPin, uids: Sequence[str], config: Config, address: str) -> Scored:
     """Let a detector score the candidates of stored series on the cluster; series that were not searched are absent."""
     work = functools.partial(score_batch, pin=pin, config=config)
@@ -122,7 +119,7 @@ def evidence_for(
             detector_of(pin, Tracking.of(config))
         except (ReleaseError, WeightsError):
             continue
-        evidence[pin.sha256] = evidence_of(score_stored.fn(pin, uids, config, address), readings, config)
+        evidence[pin.sha256] = evidence_of(score_stored(pin, uids, config, address), readings, config)
     return evidence
 
 

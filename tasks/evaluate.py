@@ -34,7 +34,7 @@ from lidcflow.stats.metrics import confusion
 from lidcflow.stats.paired import Sample
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices
-from tasks.candidate_scores import NO_EVIDENCE, CandidateEvidence, Evidence
+from tasks.candidate_scores import NO_EVIDENCE, Evidence
 from tasks.features import feature_reader
 from tasks.profile import limits_of, measure_stored, unlike_series
 from tasks.retries import is_worth_a_retry
@@ -186,10 +186,7 @@ def evaluate_release(
     snapshot = fixed.snapshot
     prior = prior_of(snapshot, plan.config.preprocess.slices)
     splits: dict[str, _Split] = {name: _read_split(snapshot.rows(name), fixed.nodules, plan) for name in HELD_OUT}
-    loaded = load_sectors(models, Tracking.of(plan.config))
-    own = {name: _probabilities(loaded, split) for name, split in splits.items()}
-    pin = _fitted(detector, own["validation"], splits["validation"], evidence, snapshot) if detector else None
-    probabilities = {name: _joined(pin, own[name], split, evidence) for name, split in splits.items()}
+    pin, probabilities = _answers(splits, models, plan, _Found(detector, evidence, height_of(snapshot, len(prior))))
     for name, split in splits.items():
         _draw(run_of(Tracking.of(plan.config), run_id), name, probabilities[name], split.truth.labels)
     findings = {name: _findings(pin, split, evidence) for name, split in splits.items()} if pin else {}
@@ -210,16 +207,27 @@ def evaluate_release(
     )
 
 
-def _fitted(
-    detector: DetectorPin, own: NDArray[np.float64], split: _Split, evidence: Evidence, snapshot: Snapshot
-) -> NodulePin | None:
-    """Fit on validation how the detector joins the sector models, and the height of the training patients' nodules."""
-    best = evidence.get(detector.sha256, CandidateEvidence()).best_of(split.uids)
-    return fit_pin(detector, own, best, split.truth.labels, height_of(snapshot, own.shape[1]))
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What is known of nodules beside the sector models: detector, its evidence, and the heights of nodules."""
+
+    detector: DetectorPin | None
+    evidence: Evidence
+    heights: NDArray[np.float64]
 
 
-def _joined(pin: NodulePin | None, own: NDArray[np.float64], split: _Split, evidence: Evidence) -> NDArray[np.float64]:
-    return own if pin is None else answers(pin, own, evidence[pin.sha256].best_of(split.uids))
+def _answers(
+    splits: dict[str, _Split], models: Sequence[SectorModel], plan: TrainingPlan, found: _Found
+) -> tuple[NodulePin | None, dict[str, NDArray[np.float64]]]:
+    """Let the sector models answer, fit on validation how the detector joins them, and join both splits."""
+    loaded = load_sectors(models, Tracking.of(plan.config))
+    own = {name: _probabilities(loaded, split) for name, split in splits.items()}
+    if found.detector is None or found.detector.sha256 not in found.evidence:
+        return None, own
+    evidence, held_out = found.evidence[found.detector.sha256], splits["validation"]
+    best = evidence.best_of(held_out.uids)
+    pin = fit_pin(found.detector, own["validation"], best, held_out.truth.labels, found.heights)
+    return pin, {name: answers(pin, own[name], evidence.best_of(split.uids)) for name, split in splits.items()}
 
 
 def _findings(pin: DetectorPin, split: _Split, evidence: Evidence) -> FindingDraws:

@@ -24,7 +24,7 @@ from tasks.cluster.open import map_series
 from tasks.features import feature_reader, feature_source
 from tasks.fit import fit_sector
 from tasks.progress import stage
-from tasks.release import ALL_SECTORS
+from tasks.sector import ALL_SECTORS
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.models import SectorModel, load_sectors, sectors_of
@@ -80,7 +80,7 @@ def answer_in_parts(
     own, pin = _on_cluster(address, work, batches, "predict"), release.nodules
     if pin is None:
         return ReleaseAnswers(own, own, None, {})
-    scored = score_stored.fn(pin, uids, config, address)
+    scored = score_stored(pin, uids, config, address)
     best = best_by_series(scored, uids, config)
     return ReleaseAnswers(answers(pin, own, best, unlike), own, findings_alone(pin, best), scored)
 
