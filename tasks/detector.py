@@ -1,6 +1,7 @@
 """The detector of a training: judge the stored candidates, train on them beside the sectors, register what is better.
 
-``<workspace>/trainings/<inputs>/`` holds the judged candidates, the trained detector, and what of it has been logged.
+``<workspace>/trainings/<inputs>/detector/`` holds the judged candidates, the trained detector, and what of it has been
+logged; all of it names series or shows images of theirs, so that an erasure deletes the folder.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lidcflow.erase.workspace_files import CANDIDATE_ROWS
 from lidcflow.errors import LabelError, TrackingUnavailable, TrainingError
 from lidcflow.files import write_whole
 from lidcflow.labels.collect import collect_nodules
@@ -35,7 +37,7 @@ from tasks.tracking.detectors import detector_model_name, log_detector_model
 from tasks.tracking.runs import Run, open_run, run_of
 from tasks.train import named_figures
 
-CANDIDATES, FOLDER, LOGGED = "candidates.parquet", "detector", "detector.json"
+FOLDER, CANDIDATES, MODEL, LOGGED = "detector", CANDIDATE_ROWS, "model", "logged.json"
 
 TITLE = "nodule detector"
 
@@ -98,16 +100,24 @@ def _why_not(plan: TrainingPlan) -> str:
         return SWITCHED_OFF
     if plan.detector is None:
         return "the validation series have no nodule candidates"
-    file = training_folder(plan) / CANDIDATES
     try:
-        rows = CandidateRows.load(file)
+        CandidateRows.load(detector_folder(plan) / CANDIDATES)
     except TrainingError:
-        try:
-            rows = _judged(plan)
-        except LabelError as error:
-            return str(error)
-        rows.save(file)
-    return why_not_trained(rows)
+        return _judge(plan)
+    return ""
+
+
+def _judge(plan: TrainingPlan) -> str:
+    """Judge the candidates, and keep the rows where they are enough; return why they are not."""
+    try:
+        rows = _judged(plan)
+    except LabelError as error:
+        return str(error)
+    if reason := why_not_trained(rows):
+        return reason
+    detector_folder(plan).mkdir(parents=True, exist_ok=True)
+    rows.save(detector_folder(plan) / CANDIDATES)
+    return ""
 
 
 def _judged(plan: TrainingPlan) -> CandidateRows:
@@ -187,13 +197,15 @@ def with_detector(plan: TrainingPlan, result: DetectorResult, run_id: str) -> Tr
     return plan.model_copy(update={"detector": detector, "detector_reason": result.reason if plan.detector else ""})
 
 
-def _folder(plan: TrainingPlan) -> Path:
+def detector_folder(plan: TrainingPlan) -> Path:
+    """Return where the detector of a training is kept, with the candidates that it learns from."""
     return training_folder(plan) / FOLDER
 
 
 def _kept(plan: TrainingPlan) -> OwnDetector:
     """Return the trained detector, from an earlier attempt if one came so far."""
-    return fit_detector(CandidateRows.load(training_folder(plan) / CANDIDATES), plan.config, _folder(plan))
+    folder = detector_folder(plan)
+    return fit_detector(CandidateRows.load(folder / CANDIDATES), plan.config, folder / MODEL)
 
 
 def _logged(plan: TrainingPlan, run_id: str, kept: OwnDetector) -> DetectorResult:
@@ -202,13 +214,13 @@ def _logged(plan: TrainingPlan, run_id: str, kept: OwnDetector) -> DetectorResul
         return found
     with _detector_run(plan, run_id) as run:
         result = _log_all(plan, run, kept)
-    write_whole(training_folder(plan) / LOGGED, _Logged(run_id=run_id, result=result).model_dump_json())
+    write_whole(detector_folder(plan) / LOGGED, _Logged(run_id=run_id, result=result).model_dump_json())
     return result
 
 
 def _find_logged(plan: TrainingPlan, run_id: str) -> DetectorResult | None:
     try:
-        found = _Logged.model_validate_json((training_folder(plan) / LOGGED).read_bytes())
+        found = _Logged.model_validate_json((detector_folder(plan) / LOGGED).read_bytes())
     except (OSError, ValidationError):
         return None
     return found.result if found.run_id == run_id else None
@@ -235,7 +247,7 @@ def _log_all(plan: TrainingPlan, run: Run, kept: OwnDetector) -> DetectorResult:
     on_validation = f"{TITLE}: candidates of validation patients"
     run.figure(froc_plot(choice.curves, on_validation), "froc.png")
     run.figure(montage(_tiles(kept.examples), on_validation), "candidates.png")
-    logged = log_detector_model(run, Tracking.of(plan.config), _folder(plan))
+    logged = log_detector_model(run, Tracking.of(plan.config), detector_folder(plan) / MODEL)
     return DetectorResult(
         own=choice.own,
         reason=choice.reason,

@@ -3,6 +3,7 @@
 import pytest
 
 from lidcflow.config import Config, NodulesConfig, PreprocessConfig, SplitConfig
+from lidcflow.erase.workspace_files import kept_trainings
 from lidcflow.errors import TrainingError
 from lidcflow.learn.candidate_rows import CandidateRows
 from lidcflow.learn.snapshot import Snapshot
@@ -12,6 +13,7 @@ from tasks.detector import (
     CANDIDATES,
     SWITCHED_OFF,
     DetectorResult,
+    detector_folder,
     detector_outcome,
     judge_candidates_of,
     with_detector,
@@ -50,7 +52,7 @@ def test_a_store_with_enough_nodules_trains_a_detector_and_keeps_the_judged_cand
 
     assert judge_candidates_of(plan) == ""
 
-    rows = CandidateRows.load(training_folder(plan) / CANDIDATES)
+    rows = CandidateRows.load(detector_folder(plan) / CANDIDATES)
     assert rows.positives("train") >= 10
     assert set(rows.table["split"]) == {"train", "validation"}
 
@@ -61,6 +63,15 @@ def test_candidates_that_were_judged_are_not_judged_again(workspace, monkeypatch
     monkeypatch.setattr(module, "_judged", None)
 
     assert judge_candidates_of(plan) == ""
+
+
+def test_an_erasure_finds_what_is_kept_of_an_unfinished_training(workspace):
+    plan = planned(config_of(workspace))
+    judge_candidates_of(plan)
+    learned = CandidateRows.load(detector_folder(plan) / CANDIDATES).table["series_instance_uid"].iloc[0]
+
+    assert kept_trainings(training_folder(plan).parent, [learned]) == [detector_folder(plan)]
+    assert kept_trainings(training_folder(plan).parent, ["1.2.3"]) == []
 
 
 def test_a_store_without_candidates_trains_none_and_says_why(tmp_path):
@@ -77,6 +88,7 @@ def test_a_store_without_enough_nodules_trains_none_and_says_what_is_lacking(tmp
         store.delete_candidates(uid)
 
     assert "the store has 0 and" in judge_candidates_of(plan)
+    assert not detector_folder(plan).exists()
 
 
 def test_a_detector_that_is_asked_for_in_any_case_is_refused_where_it_cannot_be_trained(tmp_path):
