@@ -55,11 +55,12 @@ def fit_sector(
         If a class is absent from the training slices.
     """
     _, learn = _learning()
-    if folder and (found := learn.find_sector(folder)):
-        return found
+    kept: TrainedSector | None = learn.find_sector(folder) if folder else None
+    if kept:
+        return kept
     seed = config.train.seed + job.sector
     slices = slices_of(job, config.preprocess.slices)
-    trained = learn.train_sector(snapshot, slices, source, config.train, seed, watch_test=watch_test)
+    trained: TrainedSector = learn.train_sector(snapshot, slices, source, config.train, seed, watch_test=watch_test)
     if folder:
         learn.keep_sector(trained, folder)
     return trained

@@ -25,8 +25,8 @@ MOST_FINDINGS = 8
 
 WITHIN = 0.95
 
-LEAST_THRESHOLD = 0.05
-"""Below, 19 of 20 findings would be false, however few candidates a series has."""
+LEAST_THRESHOLD = 0.02
+"""Below, 49 of 50 findings would be false, however few candidates a series has."""
 
 FOLDS = 5
 
@@ -193,10 +193,17 @@ def _chosen(figures: dict[str, Estimate], curves: dict[str, tuple[tuple[float, f
     verdict = "better than the embedded one" if own else "not surely better than the embedded one, which is kept"
     reason = (
         f"the detector trained on this store was {verdict}, on {patients} validation patients: CPM {figures['cpm']} "
-        f"against {figures['cpm_embedded']}, difference {cpm}; log loss {figures['log_loss']} against "
-        f"{figures['log_loss_embedded']}, difference {loss}"
+        f"against {figures['cpm_embedded']}, difference {cpm}; log loss {_small(figures['log_loss'])} against "
+        f"{_small(figures['log_loss_embedded'])}, difference {_small(loss)}"
     )
     return Choice(own=own, reason=reason, figures=figures, curves=curves)
+
+
+def _small(figure: Estimate) -> str:
+    """Write a figure of hundredths: most candidates are surely none."""
+    if figure.value is None or figure.low is None or figure.high is None:
+        return "-" if figure.value is None else f"{figure.value:.4f}"
+    return f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})"
 
 
 def _loss_draws(
