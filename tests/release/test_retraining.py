@@ -103,3 +103,13 @@ def test_candidates_that_came_or_went_and_another_detector_are_a_change(release_
     assert changed_settings(with_findings, config, backbone, None) == ("the detector of nodules",)
     assert changed_settings(with_findings, config, backbone, detector) == ("the detector of nodules",)
     assert changed_settings(with_findings, config, backbone, DetectorPin(**PIN.model_dump(include=FACTS))) == ()
+
+
+def test_a_detector_of_ones_own_is_no_change_while_candidates_are_there(release_record):
+    config = Config(preprocess=release_record.preprocess, train=release_record.train)
+    own = PIN.model_copy(update={"detector": "lidcflow.nodules.detector", "sha256": "ef"})
+    with_own = release_record.model_copy(update={"nodules": own})
+    backbone = release_record.backbone.id
+
+    assert changed_settings(with_own, config, backbone, PIN) == ()
+    assert changed_settings(with_own, config, backbone, None) == ("the detector of nodules",)

@@ -6,13 +6,15 @@ import pytest
 
 from lidcflow.errors import ReleaseError
 from lidcflow.nodules.detector import read_detector, write_detector
-from lidcflow.release.record import DetectorPin
+from lidcflow.release.record import DetectorPin, NodulePin
 from tasks.findings import detector_of
 from tasks.tracking import registry
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.detectors import FOLDER, detector_model_name, load_detector, log_detector_model
+from tasks.tracking.model_files import check_models
 from tasks.tracking.runs import open_run
 from tests.nodules.detectors import CARD, random_weights
+from tests.nodules.pins import PIN
 
 
 @pytest.fixture
@@ -79,3 +81,14 @@ def test_a_detector_that_is_gone_is_refused(tracking, pin):
 def test_without_a_registry_an_own_detector_is_refused(pin):
     with pytest.raises(ReleaseError, match="must be embedded where there is no registry"):
         detector_of(pin)
+
+
+def test_a_release_that_pins_it_is_checked_with_it(tracking, pin, release_record):
+    pinned = NodulePin(**{**PIN.model_dump(), **pin.model_dump()})
+    release = release_record.model_copy(update={"sectors": (), "nodules": pinned})
+
+    check_models(tracking, release)
+
+    other = release.model_copy(update={"nodules": pinned.model_copy(update={"sha256": "0" * 64})})
+    with pytest.raises(ReleaseError, match="which its release pins"):
+        check_models(tracking, other)
