@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 def config(training_folder, training_cluster, tmp_path_factory):
     """A workspace with a release of before: the volumes got candidates since."""
     workspace = copy_workspace(training_folder, tmp_path_factory.mktemp("findings") / "workspace")
-    config = training_config(workspace, training_cluster)
+    config = training_config(workspace, training_cluster).with_settings({"nodules.train": False})
     store_volumes(config, candidates=True)
     return config
 
