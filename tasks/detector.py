@@ -125,7 +125,7 @@ def _judged(plan: TrainingPlan) -> CandidateRows:
     uids = plan.series_uids
     with stage("readings") as reading:
         collected = collect_nodules(store.summaries(uids), config.labels.sources, reading.reach, full=store.records)
-    with stage("judge candidates", total=len(uids)) as progress:
+    with stage("judge", total=len(uids)) as progress:
         return judge_stored(Snapshot.load(plan.snapshot_path), store, collected.nodules, progress.advance)
 
 
