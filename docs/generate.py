@@ -34,7 +34,8 @@ MADE = "<!-- Written by `python -m docs.generate` from {source}; edit that. -->"
 SECTIONS = {
     "": "Keys at the top of the file, before any `[section]`.",
     "preprocess": "Settings that change the stored voxels. A store and a release belong to one set of these values.",
-    "nodules": "What is looked for in a series beside its volume: see [nodule candidates](../nodules.md).",
+    "nodules": "[Nodule candidates](../nodules.md), which are found beside a volume, and the "
+    "[detector](../detector.md) that is trained on them.",
     "labels": "How annotations become the label of a slice: see [labels](../labels.md).",
     "split": "Shares of patients that are held out. A hash of the patient's pseudonym decides, so new patients never "
     "move old ones.",

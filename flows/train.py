@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
+import numpy as np
 from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
@@ -15,9 +17,11 @@ from lidcflow.errors import TrackingUnavailable
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.record import BackbonePin, ReleaseRecord
 from lidcflow.store.address import training_store
+from tasks.candidate_scores import CandidateEvidence, evidence_for, held_out_labels, readings_of
 from tasks.cluster.map import what_ended
 from tasks.cluster.open import cluster_for
 from tasks.cluster.runner import task_runner
+from tasks.detector import DetectorResult, detector_outcome, judge_candidates_of, train_detector, with_detector
 from tasks.evaluate import Evaluation, champions_of, evaluate_release
 from tasks.features import features_of_plan
 from tasks.profile import keep_profile
@@ -61,6 +65,13 @@ class TrainReport(BaseModel):
     left_out: int
     wrong_pixels: int = 0
     notice: str = "Research use only."
+
+
+class Trained(NamedTuple):
+    """What was trained on the cluster: a result for each sector, and one for the nodule detector."""
+
+    sectors: list[SectorResult]
+    detector: DetectorResult
 
 
 @flow(name="train")
@@ -125,9 +136,10 @@ def train_release(plan: TrainingPlan, *, again: bool) -> tuple[ReleaseRecord, bo
     ):
         run_id = run_if_reachable(plan)
         features_of_plan(plan, cluster.address)
-        on_cluster = task_runner(cluster.address)
-        results = train_sectors.with_options(task_runner=on_cluster)(plan, run_id)  # type: ignore[arg-type]
-        finish = partial(finish_release, plan, results, cluster.address, again=again)
+        without_detector = judge_candidates_of(plan)
+        on_cluster = train_sectors.with_options(task_runner=task_runner(cluster.address))  # type: ignore[arg-type]
+        trained = on_cluster(plan, run_id, without_detector)
+        finish = partial(finish_release, plan, trained, cluster.address, again=again)
         release, reused = call_until_available(finish, config.tracking.wait_s, kept=in_short(plan))
     forget(plan)
     publish_table("release", sector_table(release), f"{release.name} version {release.version}, research use only")
@@ -143,21 +155,22 @@ def run_if_reachable(plan: TrainingPlan) -> str | None:
 
 
 @flow(name="train-sectors")
-def train_sectors(plan: TrainingPlan, run_id: str | None) -> list[SectorResult]:
-    """Train all sectors at once, each as a task on the cluster."""
+def train_sectors(plan: TrainingPlan, run_id: str | None, without_detector: str) -> Trained:
+    """Train all sectors at once, and the nodule detector unless there is a reason not to; each is a task."""
     jobs = jobs_of(plan.config.train.sector_num)
-    with stage("train", total=len(jobs)) as progress:
+    with stage("train", total=len(jobs) + (not without_detector)) as progress:
+        coming = None if without_detector else train_detector.submit(plan, run_id)
         futures = {job: train_sector.submit(job, plan, run_id) for job in jobs}
         results = []
         for job, future in futures.items():
             results.append(outcome(job, future))
             progress.advance()
-    return results
+        detector = detector_outcome(coming, plan) if coming else DetectorResult(reason=without_detector)
+        progress.advance(coming is not None)
+    return Trained(results, detector)
 
 
-def finish_release(
-    plan: TrainingPlan, results: list[SectorResult], address: str, *, again: bool
-) -> tuple[ReleaseRecord, bool]:
+def finish_release(plan: TrainingPlan, trained: Trained, address: str, *, again: bool) -> tuple[ReleaseRecord, bool]:
     """Log what waits for MLflow, measure the models together and publish the release; done again, it adds nothing."""
     tracking = Tracking.of(plan.config)
     with tracking_connection(tracking):
@@ -167,8 +180,7 @@ def finish_release(
         release = registry.find_release(tracking, plan.inputs_digest, run_id=run.run_id)
         if release is None:
             on_cluster = measure_sectors.with_options(task_runner=task_runner(address))  # type: ignore[arg-type]
-            logged, evaluation, backbone = on_cluster(plan, results, run.run_id)
-            pinned = plan.model_copy(update={"backbone": backbone})
+            logged, evaluation, pinned = on_cluster(plan, trained, run.run_id, address)
             release = publish_release(pinned, run.run_id, logged, evaluation)
         elif release.gate.passed:
             registry.set_champion(tracking, release.version, release.gate.reason)
@@ -180,17 +192,35 @@ def finish_release(
 
 @flow(name="measure-sectors")
 def measure_sectors(
-    plan: TrainingPlan, results: list[SectorResult], run_id: str
-) -> tuple[list[SectorResult], Evaluation, BackbonePin]:
-    """Log the sectors that waited, and measure all models together."""
-    config = plan.config
+    plan: TrainingPlan, trained: Trained, run_id: str, address: str
+) -> tuple[list[SectorResult], Evaluation, TrainingPlan]:
+    """Log what waited, and measure all models together, with the findings where there are candidates.
+
+    The plan that is returned names the detector and the backbone that the release pins.
+    """
+    config, results = plan.config, trained.sectors
+    plan = with_detector(plan, trained.detector, run_id)
     waiting = {result.job: log_sector.submit(result.job, plan, run_id) for result in results if result.waiting}
     logged = [waiting[result.job].result() if result.waiting else result for result in results]
     models = choose_models(logged, config.preprocess.slices, config.train.sector_num)
+    champions = champions_of(plan)
+    evidence = held_out_evidence(plan, champions, address)
     with stage("evaluate", total=1) as progress:
-        evaluation = evaluate_release.submit(plan, models, champions_of(plan), run_id).result()
+        evaluation = evaluate_release.submit(plan, models, champions, run_id, plan.detector, evidence).result()
         progress.advance()
-    return logged, evaluation, pinned_backbone(plan, run_id)
+    return logged, evaluation, plan.model_copy(update={"backbone": pinned_backbone(plan, run_id)})
+
+
+def held_out_evidence(
+    plan: TrainingPlan, champions: Sequence[ReleaseRecord], address: str
+) -> dict[str, CandidateEvidence]:
+    """Ask the detectors of the release and of its champions about the held-out series; none of them, no question."""
+    pins = [pin for pin in (plan.detector, *(champion.nodules for champion in champions)) if pin]
+    if not pins:
+        return {}
+    held_out = held_out_labels(Snapshot.load(plan.snapshot_path))
+    readings = readings_of(list(held_out), np.stack(list(held_out.values())), plan.config)
+    return evidence_for(pins, list(held_out), readings, plan.config, address)
 
 
 def pinned_backbone(plan: TrainingPlan, run_id: str) -> BackbonePin:

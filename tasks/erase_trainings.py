@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lidcflow.erase.found import Found
 from lidcflow.learn.redact import Share, redact, share_of, snapshot_files
-from lidcflow.release.record import ReleaseRecord
+from lidcflow.release.record import EMBEDDED, ReleaseRecord
 from tasks.tracking import erasure, registry
 from tasks.tracking.connection import Tracking
 
@@ -123,16 +123,22 @@ def _own(found: Iterable[erasure.Kept], tracking: Tracking) -> list[erasure.Kept
 
 
 def _models(releases: Iterable[ReleaseRecord]) -> list[str]:
-    """Name what releases pin in the registry: sector models, and a backbone that was trained for one."""
+    """Name what releases pin in the registry: sector models, and a backbone or a detector that was trained for one."""
     pins = {
         pin
         for record in releases
         for pin in [
             *((sector.model_name, sector.version) for sector in record.sectors),
             (record.backbone.model_name, record.backbone.version),
+            *_own_detector(record),
         ]
     }
     return [f"{name} version {version}" for name, version in sorted(pin for pin in pins if pin[0])]
+
+
+def _own_detector(record: ReleaseRecord) -> list[tuple[str, int]]:
+    pin = record.nodules
+    return [(pin.detector, pin.version)] if pin and pin.detector != EMBEDDED else []
 
 
 def _share(file: Path | None, copies: list[erasure.Kept], uids: Collection[str], tracking: Tracking) -> Share:

@@ -1,13 +1,16 @@
-"""Fit the model of a sector, in the process of a worker: the one place of the tasks that imports what trains."""
+"""Fit a sector model or a detector, in the process of a worker: the one place of the tasks that imports what trains."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lidcflow.config import Config
+from lidcflow.learn.candidate_rows import CandidateRows
 from lidcflow.learn.features import FeatureSource
+from lidcflow.learn.own_detector import OwnDetector, fit_own_detector
 from lidcflow.learn.snapshot import Snapshot
+from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices
 from tasks.sector import SectorJob
 
@@ -51,14 +54,42 @@ def fit_sector(
     TrainingError
         If a class is absent from the training slices.
     """
-    # Keras is for the workers: the flow's process, which imports this module too, stays small.
-    from lidcflow.learn.train import find_sector, keep_sector, train_sector
-
-    if folder and (found := find_sector(folder)):
-        return found
+    _, learn = _learning()
+    kept: TrainedSector | None = learn.find_sector(folder) if folder else None
+    if kept:
+        return kept
     seed = config.train.seed + job.sector
     slices = slices_of(job, config.preprocess.slices)
-    trained = train_sector(snapshot, slices, source, config.train, seed, watch_test=watch_test)
+    trained: TrainedSector = learn.train_sector(snapshot, slices, source, config.train, seed, watch_test=watch_test)
     if folder:
-        keep_sector(trained, folder)
+        learn.keep_sector(trained, folder)
     return trained
+
+
+def fit_detector(rows: CandidateRows, config: Config, folder: Path) -> OwnDetector:
+    """Train the detector of a training, or return the one that an earlier attempt has kept.
+
+    Parameters
+    ----------
+    rows : CandidateRows
+        Candidates with what readers say of them; enough of both kinds.
+    config : Config
+        Where the patches are, and how to train.
+    folder : Path
+        Where the detector is kept.
+
+    Raises
+    ------
+    TrainingError
+        If the candidates of a series have changed since they were judged.
+    """
+    own, _ = _learning()
+    store, settings = VolumeStore.of(config), config.nodules
+    return fit_own_detector(rows, store, folder, own.train_multi_view, steps=settings.steps, seed=config.train.seed)
+
+
+def _learning() -> tuple[Any, Any]:
+    # Keras is for the workers: the flow's process, which imports this module too, stays small.
+    from lidcflow.learn import own_training, train
+
+    return own_training, train

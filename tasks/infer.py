@@ -98,7 +98,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
         _check_backbone(release, reading)
         require_engine(reading.train.engine)
     if release.nodules:
-        detector_of(release.nodules)
+        detector_of(release.nodules, Tracking.of(config))
     return reading
 
 
@@ -137,7 +137,8 @@ def infer_series(uid: str, release: ReleaseRecord, config: Config, folder: Path)
     """Read one stored volume and write its report."""
     store = inbox_store(config).open()
     record, hu = store.record(uid), store.read_hu(uid)
-    read = join_candidates(release, store, record, score_slices(release, store, record, hu, config))
+    scores = score_slices(release, store, record, hu, config)
+    read = join_candidates(release, store, record, scores, Tracking.of(config))
     said = recommend(read.probabilities, record, release.facts(), config.infer, read.warnings, read.findings)
     page = write_report(said, hu, page_folder(folder, record.study_instance_uid, uid), read.planes)
     return result_of(said, page, reused=False)

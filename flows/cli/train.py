@@ -14,10 +14,12 @@ from lidcflow.config import LIDC
 from lidcflow.config.file import load_config
 from lidcflow.release.card import gate_sentence
 from lidcflow.release.gate_rows import check_rows
+from lidcflow.release.record import EMBEDDED
 
 if TYPE_CHECKING:
     from flows.train import TrainReport
     from lidcflow.release.record import ReleaseRecord
+    from lidcflow.stats.estimate import FindingFigures
 
 Sectors = Annotated[
     int | None, typer.Option("--sectors", min=1, help="Number of sectors of the chest; overrides train.sector_num.")
@@ -63,7 +65,17 @@ def _print_training(report: TrainReport) -> None:
     left_out = f", {report.left_out} more without labels{why}" if report.left_out else ""
     left_out += f", {report.wrong_pixels} left out because their pixels look wrong" if report.wrong_pixels else ""
     snapshot = report.release.snapshot_id[:12]
+    if report.release.detector_reason:
+        print_line(f"Findings by {_detector_of(report.release)}: {report.release.detector_reason}.")
     print_line(f"Trained on {report.series} series of {report.patients} patients{left_out}, snapshot {snapshot}.")
+
+
+def _detector_of(record: ReleaseRecord) -> str:
+    """Name the detector of a release for people."""
+    pin = record.nodules
+    if pin is None or pin.detector == EMBEDDED:
+        return "the embedded detector"
+    return f"{pin.detector} version {pin.version}"
 
 
 def print_release(record: ReleaseRecord, *, champion: bool, remark: str = "") -> None:
@@ -73,6 +85,8 @@ def print_release(record: ReleaseRecord, *, champion: bool, remark: str = "") ->
     print_table(title, columns, _sector_rows(record))
     print_line(_on_test(record))
     print_line(_threshold(record))
+    if found := record.findings.get("test"):
+        print_line(_findings(found))
     print_gate(record)
     print_line(_standing(record, champion))
 
@@ -120,6 +134,15 @@ def _threshold(record: ReleaseRecord) -> str:
         f"Threshold P(nodule) {found.value:.3f}, {target}. Sensitivity there {found.validation.sensitivity} with "
         f"{found.validation.slices_above} of all slices above it; on test {found.test.sensitivity} with "
         f"{found.test.slices_above}."
+    )
+
+
+def _findings(found: FindingFigures) -> str:
+    figures = found.figures
+    return (
+        f"Findings on test, {found.nodules} nodules that count in {found.series} series: {figures['sensitivity']} "
+        f"found with {figures['false_findings']} false ones a scan; at 1 a scan {figures['froc_at_1']}, at 4 "
+        f"{figures['froc_at_4']}; CPM {figures['cpm']}."
     )
 
 

@@ -100,9 +100,17 @@ class PreprocessConfig(Settings):
 
 
 class NodulesConfig(Settings):
-    """What is looked for in a series beside its volume."""
+    """Nodule candidates of a series, and the detector that is trained on them."""
 
     candidates: bool = Field(True, description="find nodule candidates while a series is read for its volume")
+    train: bool | Literal["auto"] = Field(
+        "auto",
+        description="train a nodule detector with the sector models: auto, where the store has enough nodules for it; "
+        "true: without enough, the training fails; false: the detector in the package is used",
+    )
+    steps: int = Field(
+        300, ge=1, le=100_000, description="steps of the training of a nodule detector, of 32 candidates each"
+    )
 
 
 class LabelConfig(Settings):
@@ -222,6 +230,12 @@ class GateConfig(Settings):
     sector_auroc: float = Field(0.55, ge=0, le=1, description="lowest slice AUROC inside a sector")
     sector_margin: float = Field(
         0.05, ge=0, le=1, description="largest loss in slice AUROC inside a sector against the champion"
+    )
+    findings_sensitivity: float = Field(
+        0.5, ge=0, le=1, description="lowest sensitivity of findings at 4 false positives a scan, on validation"
+    )
+    findings_margin: float = Field(
+        0.05, ge=0, le=1, description="largest loss in CPM of findings against a champion that has findings"
     )
     patients: int = Field(
         10, ge=2, description="fewest patients with a nodule (in the sector) for a lower limit to be judged"

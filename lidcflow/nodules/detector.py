@@ -1,4 +1,4 @@
-"""The embedded detector: P(nodule) of patches and of candidates, without TensorFlow."""
+"""A detector, embedded or own: P(nodule) of patches and of candidates, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ WEIGHT_FILE, CARD_FILE = "detector.npz", "detector.json"
 
 LEAST_SCORE = 1e-3
 """Scores of the filter below count as this one: their logarithm goes into P."""
+
+NARROW, WIDE = 0, 1
+"""Widths of a candidate's patches, by their place along that axis."""
 
 PARTS = ("first", "second", "shortcut")
 
@@ -57,7 +60,7 @@ class Detector:
     Attributes
     ----------
     networks : tuple of DetectorNetwork
-        Their logits are averaged.
+        Each for one of the `widths`.
     calibration : Calibration
     card : mapping
         What the detector was trained on and what it reaches; see docs/detector.md.
@@ -70,8 +73,13 @@ class Detector:
     card: Mapping[str, Any]
     sha256: str
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Width of the patches that each network looks at; `NARROW` where the card names none."""
+        return tuple(self.card.get("widths", (NARROW,) * len(self.networks)))
+
     def patch_logits(self, grey: NDArray[np.uint8]) -> Floats:
-        """Return the logits of 8-bit patches: the mean over networks and over the patch and its mirror images.
+        """Return the logits of narrow 8-bit patches: the mean over networks, and over the patch and its mirror images.
 
         Parameters
         ----------
@@ -83,25 +91,32 @@ class Detector:
         (n,) array of float32
         """
         views = (grey, grey[:, ::-1], grey[:, :, ::-1], grey.transpose(0, 2, 1))
-        logits = [network(view) for network in self.networks for view in views]
+        logits = [network(view) for network in self._networks_of(NARROW) for view in views]
         return np.asarray(np.mean(logits, axis=0), np.float32)
 
     def candidate_logits(self, patches: NDArray[np.integer]) -> Floats:
-        """Return the logits of candidates: the mean over networks and three planes.
+        """Return the logits of candidates: of each width the mean over networks and three planes, added up.
 
         Parameters
         ----------
         patches : (n, 2, 3, 48, 48) array of int
-            HU, from `lidcflow.nodules.patches.cut_patches`; the narrow ones are looked at.
+            HU, from `lidcflow.nodules.patches.cut_patches`.
 
         Returns
         -------
         (n,) array of float32
         """
-        n, _, planes, rows, columns = patches.shape
-        grey = windowed(patches[:, 0]).reshape(n * planes, rows, columns)
-        logits = np.mean([network(grey) for network in self.networks], axis=0)
-        return np.asarray(logits.reshape(n, planes).mean(axis=1), np.float32)
+        of_widths = [self._width_logits(windowed(patches[:, width]), width) for width in sorted(set(self.widths))]
+        return np.asarray(np.sum(of_widths, axis=0), np.float32)
+
+    def _width_logits(self, grey: NDArray[np.uint8], width: int) -> NDArray[np.floating]:
+        n, planes, rows, columns = grey.shape
+        flat = grey.reshape(n * planes, rows, columns)
+        logits = np.mean([network(flat) for network in self._networks_of(width)], axis=0)
+        return np.asarray(logits.reshape(n, planes).mean(axis=1))
+
+    def _networks_of(self, width: int) -> tuple[DetectorNetwork, ...]:
+        return tuple(one for one, of_width in zip(self.networks, self.widths, strict=True) if of_width == width)
 
     def probabilities(self, patches: NDArray[np.integer], score: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return P(nodule) of candidates.
@@ -166,7 +181,10 @@ def read_detector(folder: Path) -> Detector:
         digest = hashlib.sha256(content).hexdigest()
         if digest != card["sha256"]:
             raise ValueError(f"weights of digest {digest[:12]} and a card of {card['sha256'][:12]}")
-        return Detector(_networks(content), Calibration(**card["calibration"]), card, digest)
+        detector = Detector(_networks(content), Calibration(**card["calibration"]), card, digest)
+        if len(detector.widths) != len(detector.networks) or not {NARROW} <= {*detector.widths} <= {NARROW, WIDE}:
+            raise ValueError(f"{len(detector.networks)} networks for widths {detector.widths}")
+        return detector
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"nodule detector: must be {WEIGHT_FILE} with its card {CARD_FILE}, got {_first_line(error)}; "

@@ -125,6 +125,25 @@ def draw_reliability(axis: Axes, bins: Sequence[Comparable]) -> None:
     axis.set(xlim=(-0.02 * top, top), ylim=(-0.02 * top, top))
 
 
+def froc_plot(curves: Mapping[str, Sequence[tuple[float, float]]], title: str) -> Figure:
+    """Draw FROC curves: the share of nodules found against the false marks a scan.
+
+    Parameters
+    ----------
+    curves : mapping of str to sequence of two floats
+        Points by the name of what scored, from `lidcflow.stats.froc.Froc.curve`.
+    title : str
+        Above the figure.
+    """
+    figure, (axis,) = _canvas(title, columns=1)
+    for (name, points), colour in zip(curves.items(), (BLUE, ORANGE, GREY), strict=False):
+        rate, sensitivity = np.array([(0.0, 0.0), *points]).T
+        axis.step(rate, sensitivity, where="post", color=colour, label=name)
+    axis.set(xlabel="false positives a scan", ylabel="nodules found", xlim=(0, 8), ylim=(0, 1))
+    axis.legend(frameon=False)
+    return figure
+
+
 def montage(rows: Mapping[str, Sequence[Tile]], title: str) -> Figure:
     """Lay slices out in named rows, in the lung window.
 

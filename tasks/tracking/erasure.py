@@ -21,8 +21,8 @@ from tasks.tracking.registry import ERASED_TAG
 
 SNAPSHOT_FOLDER = "snapshot"
 PROFILE_FOLDER = "profile"
-PICTURES = ("slices.png",)
-"""Artifacts of a sector's run that show slices of its validation patients."""
+PICTURES = ("slices.png", "candidates.png")
+"""Artifacts of the run of a sector or a detector that show images of its validation patients."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lidcflow.errors import ReleaseError
 from lidcflow.files import digest_of_folder
-from lidcflow.release.record import ReleaseRecord
+from lidcflow.release.record import EMBEDDED, ReleaseRecord
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
 
@@ -58,7 +58,10 @@ def check_models(tracking: Tracking, release: ReleaseRecord) -> None:
     ReleaseError
         If the files of one are gone or have changed.
     """
-    for uri, sha256 in {pin.uri: pin.sha256 for pin in release.sectors}.items():
+    digests = {pin.uri: pin.sha256 for pin in release.sectors}
+    if release.nodules and release.nodules.detector != EMBEDDED:
+        digests[release.nodules.uri] = release.nodules.sha256
+    for uri, sha256 in digests.items():
         with private_copy(tracking, uri, f"model {uri}") as folder:
             if sha256:
                 require_digest(folder, sha256, uri)

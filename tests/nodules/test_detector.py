@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,27 @@ def test_a_candidate_has_the_mean_logit_of_its_three_narrow_planes(detector):
     planes = [network(windowed(patches[1, 0])).mean() for network in detector.networks]
 
     assert detector.candidate_logits(patches)[1] == pytest.approx(np.mean(planes), rel=1e-4)
+
+
+def test_the_logits_of_narrow_and_of_wide_planes_are_added_up():
+    networks = tuple(DetectorNetwork(random_weights(seed)) for seed in (0, 1))
+    detector = Detector(networks, Calibration(-1.0, 1.0, 0.5, 0.4), {"widths": [0, 1]}, "")
+    patches = patches_of(2)
+
+    expected = sum(network(windowed(patches[1, width])).mean() for width, network in enumerate(networks))
+    assert detector.candidate_logits(patches)[1] == pytest.approx(expected, rel=1e-4)
+    grey = windowed(patches[:, 0, 0])
+    np.testing.assert_allclose(
+        detector.patch_logits(grey), replace(detector, networks=networks[:1], card={}).patch_logits(grey)
+    )
+
+
+@pytest.mark.parametrize("widths", [[0], [0, 1, 1], [0, 2], [1, 1]])
+def test_a_card_that_names_other_widths_than_there_are_networks_is_refused(tmp_path, widths):
+    write_detector(tmp_path, [random_weights(0), random_weights(1)], {**CARD, "widths": widths})
+
+    with pytest.raises(WeightsError, match="2 networks for widths"):
+        read_detector(tmp_path)
 
 
 def test_a_probability_rises_with_the_score_of_the_filter():

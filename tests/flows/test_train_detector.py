@@ -1,0 +1,73 @@
+"""A training on a store with candidates fits a detector beside the sectors, and its release pins what is better."""
+
+import mlflow
+import pytest
+
+from flows.train import train
+from lidcflow.config import NodulesConfig
+from lidcflow.release.record import EMBEDDED
+from tasks.findings import detector_of
+from tasks.sector import training_folder
+from tasks.snapshot import plan_training
+from tasks.tracking.connection import Tracking
+from tasks.tracking.detectors import detector_model_name
+from tests.labelled_candidates import store_volumes_with_candidates
+from tests.trained import training_config
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, training_cluster):
+    """Return the settings of a workspace whose volumes have candidates."""
+    workspace = tmp_path_factory.mktemp("detected") / "workspace"
+    config = training_config(workspace, training_cluster).model_copy(update={"nodules": NodulesConfig(steps=2)})
+    store_volumes_with_candidates(config)
+    return config
+
+
+@pytest.fixture(scope="module")
+def trained(config):
+    return train(config)
+
+
+@pytest.fixture(scope="module")
+def run(config, trained):
+    """Return the MLflow run of the detector."""
+    mlflow.set_tracking_uri(Tracking.of(config).uri)
+    (run,) = mlflow.search_runs(
+        experiment_names=["lidcflow"], filter_string="tags.model = 'detector'", output_format="list"
+    )
+    return run
+
+
+def test_a_release_pins_the_better_detector_and_keeps_the_reason(config, trained):
+    record = trained.release
+    pin = record.nodules
+
+    own = "was better than the embedded one" in record.detector_reason
+    assert pin.detector == (detector_model_name("lidcflow") if own else EMBEDDED)
+    assert "validation patients: CPM" in record.detector_reason
+    assert detector_of(pin, Tracking.of(config)).widths == ((0, 1) if own else (0,))
+
+
+def test_the_run_of_the_detector_holds_figures_curve_and_montage(run):
+    assert {"validation/cpm", "validation/cpm_embedded", "validation/auroc_filter"} <= run.data.metrics.keys()
+    assert run.data.params["steps"] == "2"
+    assert int(run.data.params["training_nodule_candidates"]) >= 10
+    names = {one.path for one in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
+    assert {"froc.png", "candidates.png"} <= names
+    assert run.data.tags["pinned"] in ("own", "embedded")
+
+
+def test_the_same_inputs_find_the_release_and_train_no_detector_again(config, trained):
+    again = train(config)
+
+    assert (again.reused, again.release) == (True, trained.release)
+    assert not training_folder(plan_training.fn(config)).exists()
+
+
+def test_other_settings_of_the_detector_are_another_training(config, trained):
+    other = config.model_copy(update={"nodules": NodulesConfig(steps=3)})
+
+    assert plan_training.fn(other).inputs_digest != plan_training.fn(config).inputs_digest

@@ -1,0 +1,57 @@
+"""Candidates beside the tiny volumes of LIDC's first patients: made-up patches where the readers saw nodules."""
+
+import numpy as np
+
+from lidcflow.labels.lidc_readings import images_of_scan
+from lidcflow.labels.slices import nodules_of_volume
+from lidcflow.nodules.patches import PATCH_PIXEL_MM, PATCH_PIXELS, PLANES
+from lidcflow.nodules.stored import SCHEMA
+from lidcflow.nodules.table import CANDIDATE
+from lidcflow.nodules.truth import consensus
+from lidcflow.store.arrays import CandidateArrays
+from lidcflow.store.volumes import VolumeStore
+from tests.labelled_volumes import annotated_series, scans_with_nodules, volume_of
+
+PIXEL_MM = (0.7, 0.7)
+OTHERS, EACH = 12, 3
+"""Candidates of a series in other tissue, and in each nodule."""
+
+
+def made_up_candidates(scan, volume, rng):
+    """Return candidates in a scan's nodules and in a corner of the image; those in nodules have a bright middle."""
+    nodules = nodules_of_volume(scan.series_instance_uid, volume.edges_mm)
+    agreed = [consensus(nodule, images_of_scan(scan), PIXEL_MM) for nodule in nodules]
+    centres = [one.centre_mm for one in agreed if one is not None and one.counts] * EACH
+    places = [(z_mm, down / PIXEL_MM[0], across / PIXEL_MM[1]) for z_mm, down, across in centres]
+    places += [(float(scan.slice_z_mm[i]), 2.0, 2.0) for i in range(OTHERS)]
+    table = np.zeros(len(places), CANDIDATE)
+    for name, values in zip(("z_mm", "row", "column"), np.array(places).T, strict=True):
+        table[name] = values
+    table["diameter_mm"], table["slice"], table["score"] = 6, 1, rng.uniform(0.1, 1, len(places))
+    return CandidateArrays(attributes(scan, len(places)), numbers(table), patches(len(centres), len(places), rng))
+
+
+def numbers(table):
+    return np.stack([table[name].astype(np.float32) for name in CANDIDATE.names], axis=1)
+
+
+def attributes(scan, n):
+    uid = f"{scan.series_instance_uid}.1"
+    return {"schema": SCHEMA, "flags": [], "columns": list(CANDIDATE.names), "sop_instance_uids": [uid] * n}
+
+
+def patches(nodules, n, rng):
+    """Return noise like lung, the first ones with a nodule in the middle."""
+    hu = rng.integers(-900, -800, (n, len(PATCH_PIXEL_MM), len(PLANES), PATCH_PIXELS, PATCH_PIXELS), dtype=np.int16)
+    hu[:nodules, 0, :, 18:30, 18:30] = 40
+    hu[:nodules, 1, :, 21:27, 21:27] = 40
+    return hu
+
+
+def store_volumes_with_candidates(config, scans=None):
+    """Store volumes of scans, by default of as many as a training needs, with candidates."""
+    store, rng = VolumeStore.of(config, create=True), np.random.default_rng(0)
+    for scan in scans or scans_with_nodules():
+        volume = volume_of(scan, rng)
+        store.write(annotated_series(scan), volume, made_up_candidates(scan, volume, rng))
+    return store

@@ -1,0 +1,84 @@
+import pytest
+
+from lidcflow.config import Config, PreprocessConfig, SplitConfig
+from lidcflow.errors import TrainingError
+from lidcflow.labels.collect import collect_nodules
+from lidcflow.labels.slices import slab_labels
+from lidcflow.learn.candidate_rows import CandidateRows, judge_stored
+from lidcflow.learn.snapshot import build_snapshot
+from lidcflow.nodules.truth import Kind
+from tests.labelled_candidates import EACH, OTHERS, store_volumes_with_candidates
+from tests.labelled_volumes import SIZE, SLICES
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """Return a snapshot, its store, the nodules in it, and its candidates as they were judged."""
+    config = Config(
+        workspace=tmp_path_factory.mktemp("workspace"),
+        patient_key="public",
+        preprocess=PreprocessConfig(slices=SLICES, size=SIZE),
+        split=SplitConfig(validation=0.3, test=0.2),
+    )
+    store = store_volumes_with_candidates(config)
+    volumes = list(store.summaries(store.series_uids()))
+    nodules = collect_nodules(volumes, ("lidc",)).nodules
+    labels = {
+        one.series_instance_uid: slab_labels(
+            one.edges_mm, nodules[one.series_instance_uid], one.slice_spacing_mm / 2, config.labels
+        )
+        for one in volumes
+    }
+    snapshot = build_snapshot(volumes, labels, config.split)
+    return snapshot, store, nodules, judge_stored(snapshot, store, nodules)
+
+
+def test_patients_of_the_test_split_have_no_row(judged):
+    snapshot, _, _, rows = judged
+
+    split_of = dict(zip(snapshot.table["patient_key"], snapshot.table["split"], strict=True))
+    assert set(rows.table["patient_key"].map(split_of)) == {"train", "validation"}
+    assert (rows.table["patient_key"].map(split_of) == rows.table["split"]).all()
+
+
+def test_candidates_in_nodules_of_three_readers_are_positives_and_far_ones_are_none(judged):
+    *_, rows = judged
+
+    found = sum(rows.nodules.values())
+    assert found > 0
+    assert (rows.table["kind"] == Kind.NODULE).sum() == EACH * found
+    assert (rows.table["kind"] == Kind.NEGATIVE).sum() == OTHERS * len(rows.nodules)
+
+
+def test_a_series_that_nobody_read_and_one_without_candidates_are_left_out(judged):
+    snapshot, store, nodules, rows = judged
+    unread, without = sorted(rows.nodules)[:2]
+    store.delete_candidates(without)
+
+    fewer = judge_stored(snapshot, store, {uid: found for uid, found in nodules.items() if uid != unread})
+
+    assert rows.nodules.keys() - fewer.nodules.keys() == {unread, without}
+    assert set(fewer.table["series_instance_uid"]) == set(fewer.nodules)
+
+
+def test_rows_are_read_back_as_they_were(judged, tmp_path):
+    *_, rows = judged
+
+    rows.save(tmp_path / "rows.parquet")
+
+    found = CandidateRows.load(tmp_path / "rows.parquet")
+    assert found.table.equals(rows.table)
+    assert found.nodules == rows.nodules
+
+
+def test_a_store_without_candidates_has_no_rows(judged):
+    snapshot, store, _, _ = judged
+
+    assert judge_stored(snapshot, store, {}).table.empty
+
+
+def test_a_file_that_holds_no_rows_is_refused(tmp_path):
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1")
+
+    with pytest.raises(TrainingError, match="Parquet file of judged candidates"):
+        CandidateRows.load(tmp_path / "rows.parquet")
