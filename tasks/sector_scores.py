@@ -6,9 +6,6 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lidcflow.config import Config
 from lidcflow.drift.measures import mean_features, measure_series
 from lidcflow.drift.outlying import NO_PROFILE, distance_ratio, warnings_of
@@ -66,10 +63,10 @@ def widen_scores(release: ReleaseRecord, scores: SliceScores, ratio: float) -> S
     return SliceScores(probabilities, (*scores.warnings, _widened(ratio)))
 
 
-def _natural_shares(release: ReleaseRecord) -> NDArray[np.float64]:
+def _natural_shares(release: ReleaseRecord) -> list[float]:
     """Return the shares of the classes, each class with one slice more, so that none is impossible."""
     counts = release.metrics["validation"].slices
-    return np.array([counts.non_nodule + 1, counts.benign + 1, counts.malignant + 1]) / (counts.total + 3)
+    return [(n + 1) / (counts.total + 3) for n in (counts.non_nodule, counts.benign, counts.malignant)]
 
 
 def _widened(ratio: float) -> SeriesWarning:
