@@ -17,6 +17,7 @@ from lidcflow.nodules.planes import finding_planes
 from lidcflow.nodules.select import select_findings
 from lidcflow.nodules.slice_scores import best_in_slices, join_slices
 from lidcflow.nodules.stored import FAILED, SCHEMA, TOO_FEW_SLICES, StoredCandidates, read_candidates
+from lidcflow.nodules.whole_lungs import INCOMPLETE_LUNGS
 from lidcflow.release.record import EMBEDDED, NodulePin, ReleaseRecord
 from lidcflow.report.page import Patches
 from lidcflow.report.recommendation import Recommendation, SeriesWarning
@@ -61,6 +62,13 @@ WITHOUT_CANDIDATES = {
     ),
 }
 """Why a series has no candidates, by the flag that is stored with it."""
+
+IN_PART = SeriesWarning(
+    code=INCOMPLETE_LUNGS,
+    sentence="Less lung was found in this series than a whole chest has: the scan may be cut, a lung collapsed or the "
+    "patient a child. Nodules outside of the lungs that were found have no candidates, and how often nodules occur at "
+    "a height of the chest means little here.",
+)
 
 
 class SliceScores(NamedTuple):
@@ -166,7 +174,8 @@ def _with_candidates(pin: NodulePin, record: VolumeRecord, stored: StoredCandida
     )
     findings = select_findings(table, probability, record, threshold=pin.threshold)
     joined = join_slices(base.probabilities, best, base.weights)
-    return Joined(joined, base.warnings, findings, finding_planes(findings, stored))
+    warnings = (*base.warnings, IN_PART) if INCOMPLETE_LUNGS in stored.flags else base.warnings
+    return Joined(joined, warnings, findings, finding_planes(findings, stored))
 
 
 def detector_of(pin: NodulePin) -> Detector:
