@@ -3,9 +3,9 @@
     python benchmarks/blobs_on_real.py [--real ../shared/real]
 
 Every detector gets the same working grid, and scikit-image's the box of the lungs that lidcflow finds, with what is
-outside of the lungs at the HU of lung: without them they rank ribs and vessels of the mediastinum first. Blobs are ordered by their normalised Laplacian. A nodule of
-3 mm and more that at least three readers marked counts as found by LUNA16's rule. scikit-image is left out where it is
-not installed.
+outside of the lungs at the HU of lung: without them they rank ribs and vessels of the mediastinum first. Blobs are
+ordered by their normalised Laplacian. A nodule of 3 mm and more that at least three readers marked counts as found by
+LUNA16's rule. scikit-image is left out where it is not installed.
 """
 
 from __future__ import annotations
