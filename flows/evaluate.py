@@ -20,12 +20,14 @@ from lidcflow.evaluate.record import ReleaseEvaluation
 from lidcflow.learn.snapshot import Snapshot, class_counts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.address import training_store
+from tasks.candidate_scores import evidence_of
 from tasks.cluster.open import cluster_for
 from tasks.evaluate import height_of, prior_of
 from tasks.features import compute_features
 from tasks.feedback import feedback_on
 from tasks.held_out import HeldOutSplit, config_of_release, lacking_features, load_snapshot, read_split
-from tasks.predict import predict_globally, predict_release
+from tasks.predict import answer_in_parts, predict_globally
+from tasks.profile import unlike_training
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact
 from tasks.release import log_evaluation
@@ -103,10 +105,20 @@ def score_held_out(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutS
     ):
         if lacking:
             compute_features(lacking, record.backbone.id, config, cluster.address)
-        own = predict_release(record, held_out.uids, config, cluster.address)
+        unlike = unlike_training(record, held_out.uids, config, cluster.address)
+        own = answer_in_parts(record, held_out.uids, config, cluster.address, unlike)
         everywhere = predict_globally(record, held_out.uids, snapshot, config, cluster.address)
     slices, counts = record.preprocess.slices, np.array(class_counts(snapshot.rows("train")), dtype=np.float64)
-    return Answers(own, everywhere, prior_of(snapshot, slices), height_of(snapshot, slices), counts / counts.sum())
+    return Answers(
+        release=own.release,
+        everywhere=everywhere,
+        prior=prior_of(snapshot, slices),
+        height=height_of(snapshot, slices),
+        shares=counts / counts.sum(),
+        sectors=own.sectors,
+        findings=own.findings,
+        marks=evidence_of(own.scored, held_out.readings, config).marks_of(held_out.uids) if record.nodules else (),
+    )
 
 
 def keep_on_run(tracking: Tracking, run_id: str, evaluation: ReleaseEvaluation, folder: Path) -> None:

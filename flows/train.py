@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
+import numpy as np
 from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
@@ -15,6 +17,7 @@ from lidcflow.errors import TrackingUnavailable
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.record import BackbonePin, ReleaseRecord
 from lidcflow.store.address import training_store
+from tasks.candidate_scores import CandidateEvidence, evidence_for, held_out_labels, readings_of
 from tasks.cluster.map import what_ended
 from tasks.cluster.open import cluster_for
 from tasks.cluster.runner import task_runner
@@ -167,7 +170,7 @@ def finish_release(
         release = registry.find_release(tracking, plan.inputs_digest, run_id=run.run_id)
         if release is None:
             on_cluster = measure_sectors.with_options(task_runner=task_runner(address))  # type: ignore[arg-type]
-            logged, evaluation, backbone = on_cluster(plan, results, run.run_id)
+            logged, evaluation, backbone = on_cluster(plan, results, run.run_id, address)
             pinned = plan.model_copy(update={"backbone": backbone})
             release = publish_release(pinned, run.run_id, logged, evaluation)
         elif release.gate.passed:
@@ -180,17 +183,31 @@ def finish_release(
 
 @flow(name="measure-sectors")
 def measure_sectors(
-    plan: TrainingPlan, results: list[SectorResult], run_id: str
+    plan: TrainingPlan, results: list[SectorResult], run_id: str, address: str
 ) -> tuple[list[SectorResult], Evaluation, BackbonePin]:
-    """Log the sectors that waited, and measure all models together."""
+    """Log the sectors that waited, and measure all models together, with the findings where there are candidates."""
     config = plan.config
     waiting = {result.job: log_sector.submit(result.job, plan, run_id) for result in results if result.waiting}
     logged = [waiting[result.job].result() if result.waiting else result for result in results]
     models = choose_models(logged, config.preprocess.slices, config.train.sector_num)
+    champions = champions_of(plan)
+    evidence = held_out_evidence(plan, champions, address)
     with stage("evaluate", total=1) as progress:
-        evaluation = evaluate_release.submit(plan, models, champions_of(plan), run_id).result()
+        evaluation = evaluate_release.submit(plan, models, champions, run_id, plan.detector, evidence).result()
         progress.advance()
     return logged, evaluation, pinned_backbone(plan, run_id)
+
+
+def held_out_evidence(
+    plan: TrainingPlan, champions: Sequence[ReleaseRecord], address: str
+) -> dict[str, CandidateEvidence]:
+    """Ask the detectors of the release and of its champions about the held-out series; none of them, no question."""
+    pins = [pin for pin in (plan.detector, *(champion.nodules for champion in champions)) if pin]
+    if not pins:
+        return {}
+    held_out = held_out_labels(Snapshot.load(plan.snapshot_path))
+    readings = readings_of(list(held_out), np.stack(list(held_out.values())), plan.config)
+    return evidence_for(pins, list(held_out), readings, plan.config, address)
 
 
 def pinned_backbone(plan: TrainingPlan, run_id: str) -> BackbonePin:

@@ -4,40 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from pydantic import Field
 
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.features import FeatureReader
 from lidcflow.learn.predict import release_probabilities, series_probabilities
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.learn.training_set import Nodules, TrainingSet
+from lidcflow.nodules.finding_figures import FindingDraws
+from lidcflow.release.answer import answers, fit_pin
 from lidcflow.release.gate import judge_release, why_not_comparable
-from lidcflow.release.record import Gate, ReleaseRecord, Threshold
+from lidcflow.release.record import DetectorPin, Gate, NodulePin, ReleaseRecord, Threshold
 from lidcflow.release.rules import Candidate, Champion
 from lidcflow.release.threshold import operating_point, threshold_for
 from lidcflow.stats import plots
 from lidcflow.stats.bootstrap import RESAMPLES
-from lidcflow.stats.estimate import Estimate, Record, SplitFigures
+from lidcflow.stats.estimate import Estimate, FindingFigures, Record, SplitFigures
 from lidcflow.stats.height_prior import height_prior
 from lidcflow.stats.held_out import HeldOut, held_out_figures, sector_figures, sector_prior
 from lidcflow.stats.metrics import confusion
 from lidcflow.stats.paired import Sample
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices
+from tasks.candidate_scores import NO_EVIDENCE, Evidence
 from tasks.features import feature_reader
+from tasks.profile import limits_of, measure_stored, unlike_series
 from tasks.retries import is_worth_a_retry
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.models import SectorModel, load_sectors, sectors_of
 from tasks.tracking.runs import Run, run_of
+
+HELD_OUT: tuple[Literal["validation"], Literal["test"]] = ("validation", "test")
 
 PRIOR_SECTORS = 13
 """Of the baseline, however many sectors the release has: one figure to beat for all of them."""
@@ -54,9 +61,28 @@ def champions_of(plan: TrainingPlan) -> tuple[ReleaseRecord, ...]:
     return (in_force, *sorted(earlier, key=_auroc)[-1:])
 
 
-def score_champion(record: ReleaseRecord, plan: TrainingPlan, uids: Sequence[str]) -> Champion:
-    """Let a champion answer for the validation series; with the same split, it was trained on none of them."""
+def score_champion(
+    record: ReleaseRecord, plan: TrainingPlan, uids: Sequence[str], evidence: Evidence = NO_EVIDENCE
+) -> Champion:
+    """Let a champion answer for the validation series; with the same split, it was trained on none of them.
+
+    Parameters
+    ----------
+    record : ReleaseRecord
+        The champion.
+    plan : TrainingPlan
+        Of the new release.
+    uids : sequence of str
+        The validation series.
+    evidence : Evidence
+        What detectors say of them, that of the champion among them.
+    """
     why_not = why_not_comparable(record, plan.config, plan.snapshot_digest, plan.backbone.id, plan.synthetic)
+    if not why_not and record.nodules and record.nodules.sha256 not in evidence:
+        why_not = (
+            f"the detector of version {record.version}, {record.nodules.sha256[:12]}, must be at hand to compare with "
+            "it, but is not; judge it by hand, then `lidcflow promote VERSION --force --reason ...`"
+        )
     store = VolumeStore.of(plan.config)
     features = [] if why_not else [store.read_features(uid, record.backbone.id) for uid in uids]
     found = [one for one in features if one is not None]
@@ -68,7 +94,20 @@ def score_champion(record: ReleaseRecord, plan: TrainingPlan, uids: Sequence[str
     if why_not:
         return Champion(version=record.version, probabilities=None, why_not=why_not)
     models = load_sectors(sectors_of(record), Tracking.of(plan.config))
-    return Champion(version=record.version, probabilities=release_probabilities(models, np.stack(found)))
+    own = release_probabilities(models, np.stack(found))
+    return Champion(version=record.version, probabilities=_champion_answers(record, own, uids, plan, evidence))
+
+
+def _champion_answers(
+    record: ReleaseRecord, own: NDArray[np.float64], uids: Sequence[str], plan: TrainingPlan, evidence: Evidence
+) -> NDArray[np.float64]:
+    """Join a champion's sector models with its findings, as inference with it does."""
+    pin = record.nodules
+    if pin is None:
+        return own
+    limits = limits_of(record, Tracking.of(plan.config))
+    unlike = unlike_series(measure_stored(tuple(uids), record.backbone.id, plan.config), limits) if limits else None
+    return answers(pin, own, evidence[pin.sha256].best_of(uids), unlike)
 
 
 def _comparable(plan: TrainingPlan, in_force: int) -> list[ReleaseRecord]:
@@ -90,12 +129,17 @@ def _auroc(record: ReleaseRecord) -> tuple[float, int]:
 
 
 class Evaluation(Record):
-    """Figures of a release and of each sector in it, its threshold, and what the gate says of it."""
+    """Figures of a release and of each sector in it, its threshold, and what the gate says of it.
+
+    Where it reads candidates, `nodules` is how they join, and `findings` what they reach by split.
+    """
 
     metrics: dict[str, SplitFigures]
     sectors: tuple[dict[str, dict[str, Estimate]], ...]
     threshold: Threshold
     gate: Gate
+    nodules: NodulePin | None = None
+    findings: dict[str, FindingFigures] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,19 +158,40 @@ class _Split:
     cache_policy=NO_CACHE,
 )
 def evaluate_release(
-    plan: TrainingPlan, models: Sequence[SectorModel], champions: Sequence[ReleaseRecord], run_id: str
+    plan: TrainingPlan,
+    models: Sequence[SectorModel],
+    champions: Sequence[ReleaseRecord],
+    run_id: str,
+    detector: DetectorPin | None = None,
+    evidence: Evidence = NO_EVIDENCE,
 ) -> Evaluation:
-    """Measure the models together on validation and test, judge them, and draw it on the training's run."""
+    """Measure the models together on validation and test, judge them, and draw it on the training's run.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        What was trained.
+    models : sequence of SectorModel
+        The sector models.
+    champions : sequence of ReleaseRecord
+        What it must not fall behind.
+    run_id : str
+        Of the training.
+    detector : DetectorPin, optional
+        What reads the candidates; None for a release without findings.
+    evidence : Evidence
+        What detectors say of the held-out series: that of the release and those of the champions.
+    """
     fixed = TrainingSet.load(plan.snapshot_path)
     snapshot = fixed.snapshot
     prior = prior_of(snapshot, plan.config.preprocess.slices)
-    splits = {name: _read_split(snapshot.rows(name), fixed.nodules, plan) for name in ("validation", "test")}
-    loaded = load_sectors(models, Tracking.of(plan.config))
-    probabilities = {name: _probabilities(loaded, split) for name, split in splits.items()}
+    splits: dict[str, _Split] = {name: _read_split(snapshot.rows(name), fixed.nodules, plan) for name in HELD_OUT}
+    pin, probabilities = _answers(splits, models, plan, _Found(detector, evidence, height_of(snapshot, len(prior))))
     for name, split in splits.items():
         _draw(run_of(Tracking.of(plan.config), run_id), name, probabilities[name], split.truth.labels)
-    candidate = _candidate(splits, probabilities, prior, models)
-    asked = [score_champion(champion, plan, splits["validation"].uids) for champion in champions]
+    findings = {name: _findings(pin, split, evidence) for name, split in splits.items()} if pin else {}
+    candidate = _candidate(splits, probabilities, prior, models, findings.get("validation"))
+    asked = [_champion(champion, plan, splits["validation"], evidence) for champion in champions]
     return Evaluation(
         metrics={
             name: held_out_figures(
@@ -137,7 +202,44 @@ def evaluate_release(
         sectors=tuple(_sector_figures(model.slices, splits, probabilities) for model in models),
         threshold=_threshold(candidate, plan.config.train.target_sensitivity),
         gate=judge_release(candidate, asked, plan.config.gate),
+        nodules=pin,
+        findings={name: found.figures(pin.threshold) for name, found in findings.items() if pin},
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What is known of nodules beside the sector models: detector, its evidence, and the heights of nodules."""
+
+    detector: DetectorPin | None
+    evidence: Evidence
+    heights: NDArray[np.float64]
+
+
+def _answers(
+    splits: dict[str, _Split], models: Sequence[SectorModel], plan: TrainingPlan, found: _Found
+) -> tuple[NodulePin | None, dict[str, NDArray[np.float64]]]:
+    """Let the sector models answer, fit on validation how the detector joins them, and join both splits."""
+    loaded = load_sectors(models, Tracking.of(plan.config))
+    own = {name: _probabilities(loaded, split) for name, split in splits.items()}
+    if found.detector is None or found.detector.sha256 not in found.evidence:
+        return None, own
+    evidence, held_out = found.evidence[found.detector.sha256], splits["validation"]
+    best = evidence.best_of(held_out.uids)
+    pin = fit_pin(found.detector, own["validation"], best, held_out.truth.labels, found.heights)
+    return pin, {name: answers(pin, own[name], evidence.best_of(split.uids)) for name, split in splits.items()}
+
+
+def _findings(pin: DetectorPin, split: _Split, evidence: Evidence) -> FindingDraws:
+    return FindingDraws(evidence[pin.sha256].marks_of(split.uids), split.sample.patients, split.sample.draws)
+
+
+def _champion(record: ReleaseRecord, plan: TrainingPlan, split: _Split, evidence: Evidence) -> Champion:
+    """Let a champion answer, and add its findings where its detector is at hand."""
+    champion = score_champion(record, plan, split.uids, evidence)
+    if record.nodules is None or champion.probabilities is None:
+        return champion
+    return replace(champion, findings=_findings(record.nodules, split, evidence))
 
 
 def _read_split(rows: pd.DataFrame, nodules: Nodules, plan: TrainingPlan) -> _Split:
@@ -176,6 +278,7 @@ def _candidate(
     probabilities: dict[str, NDArray[np.float64]],
     prior: NDArray[np.float64],
     models: Sequence[SectorModel],
+    findings: FindingDraws | None,
 ) -> Candidate:
     return Candidate(
         validation=splits["validation"].sample,
@@ -184,6 +287,7 @@ def _candidate(
         on_test=probabilities["test"],
         prior=prior,
         sectors={number: model.slices for number, model in enumerate(models, start=1) if model.own},
+        findings=findings,
     )
 
 

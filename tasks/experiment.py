@@ -22,9 +22,8 @@ from lidcflow.release.record import inputs_digest, training_settings
 from lidcflow.volume.sectors import sector_slices
 from tasks.features import feature_source
 from tasks.fit import fit_sector, slices_of
-from tasks.release import ALL_SECTORS
 from tasks.retries import is_worth_a_retry
-from tasks.sector import SectorJob
+from tasks.sector import ALL_SECTORS, SectorJob
 from tasks.snapshot import TrainingPlan, pin_backbone, plan_slices
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import Run, open_run

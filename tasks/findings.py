@@ -12,13 +12,13 @@ from lidcflow.errors import ReleaseError
 from lidcflow.nodules.candidates import NO_LUNGS
 from lidcflow.nodules.detector import Detector, embedded_detector
 from lidcflow.nodules.finding import Finding
-from lidcflow.nodules.join_weights import JoinWeights
 from lidcflow.nodules.planes import finding_planes
+from lidcflow.nodules.scored import score_candidates
 from lidcflow.nodules.select import select_findings
-from lidcflow.nodules.slice_scores import best_in_slices, join_slices
 from lidcflow.nodules.stored import FAILED, SCHEMA, TOO_FEW_SLICES, StoredCandidates, read_candidates
 from lidcflow.nodules.whole_lungs import INCOMPLETE_LUNGS
-from lidcflow.release.record import EMBEDDED, NodulePin, ReleaseRecord
+from lidcflow.release.answer import answer_for_series
+from lidcflow.release.record import EMBEDDED, DetectorPin, ReleaseRecord
 from lidcflow.report.page import Patches
 from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.store.record import VolumeRecord
@@ -123,29 +123,23 @@ def join_candidates(release: ReleaseRecord, store: VolumeStore, record: VolumeRe
                 f"release {release.name} version {release.version}: must have models, got none of any kind"
             )
         return Joined(own, slices.warnings, (), {})
-    base = _base(pin, slices)
+    unlike = is_unlike(slices.warnings)
+    warnings = (*slices.warnings, *_left_out(own, unlike=unlike))
     stored = read_candidates(store, record.series_instance_uid)
-    reason = _why_none(stored)
-    if stored is None or reason is not None:
-        return Joined(base.probabilities, (*base.warnings, *([reason] if reason else [])), (), {})
-    return _with_candidates(pin, record, stored, base)
+    if stored is None or not stored.searched:
+        return Joined(answer_for_series(pin, own, None, unlike=unlike), (*warnings, _why_none(stored)), (), {})
+    scored = score_candidates(stored, detector_of(pin))
+    findings = select_findings(stored.table, scored.probability, record, threshold=pin.threshold)
+    joined = answer_for_series(pin, own, scored.best_in(record.edges_mm), unlike=unlike)
+    warnings = (*warnings, IN_PART) if INCOMPLETE_LUNGS in stored.flags else warnings
+    return Joined(joined, warnings, findings, finding_planes(findings, stored))
 
 
-class _Base(NamedTuple):
-    """What candidates are joined with, and how."""
-
-    probabilities: NDArray[np.floating]
-    weights: JoinWeights
-    warnings: tuple[SeriesWarning, ...]
-
-
-def _base(pin: NodulePin, slices: SliceScores) -> _Base:
-    """Choose the sector models, or the height in the chest where they have no say."""
-    own, warnings = slices
-    if own is not None and not is_unlike(warnings):
-        return _Base(own, pin.with_sectors, warnings)
-    why = NO_SECTORS if own is None else SECTORS_LEFT_OUT
-    return _Base(np.array(pin.chest_height), pin.with_height, (*warnings, why))
+def _left_out(own: NDArray[np.floating] | None, *, unlike: bool) -> tuple[SeriesWarning, ...]:
+    """Return the warning that sector models have no say, where they have none."""
+    if own is None:
+        return (NO_SECTORS,)
+    return (SECTORS_LEFT_OUT,) if unlike else ()
 
 
 def is_unlike(warnings: Collection[SeriesWarning]) -> bool:
@@ -159,26 +153,14 @@ def is_unlike(warnings: Collection[SeriesWarning]) -> bool:
     return any(one.code in UNLIKE for one in warnings)
 
 
-def _why_none(stored: StoredCandidates | None) -> SeriesWarning | None:
-    """Return why a series was not searched for candidates; None where it was."""
+def _why_none(stored: StoredCandidates | None) -> SeriesWarning:
+    """Return why a series was not searched for candidates."""
     if stored is None:
         return NO_CANDIDATES
-    return next((WITHOUT_CANDIDATES[flag] for flag in stored.flags if flag in WITHOUT_CANDIDATES), None)
+    return next(WITHOUT_CANDIDATES[flag] for flag in stored.flags if flag in WITHOUT_CANDIDATES)
 
 
-def _with_candidates(pin: NodulePin, record: VolumeRecord, stored: StoredCandidates, base: _Base) -> Joined:
-    table = stored.table
-    probability = detector_of(pin).probabilities(stored.patches, table["score"])
-    best = best_in_slices(
-        record.edges_mm, table["z_mm"].astype(np.float64), table["diameter_mm"].astype(np.float64), probability
-    )
-    findings = select_findings(table, probability, record, threshold=pin.threshold)
-    joined = join_slices(base.probabilities, best, base.weights)
-    warnings = (*base.warnings, IN_PART) if INCOMPLETE_LUNGS in stored.flags else base.warnings
-    return Joined(joined, warnings, findings, finding_planes(findings, stored))
-
-
-def detector_of(pin: NodulePin) -> Detector:
+def detector_of(pin: DetectorPin) -> Detector:
     """Return the detector that a release pins.
 
     Raises

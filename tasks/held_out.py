@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lidcflow.config import Config
+from lidcflow.config import Config, LabelConfig
 from lidcflow.errors import ReleaseError, StoreError, StoreMismatch
 from lidcflow.evaluate.truth import HeldOutStudies, findings_of
 from lidcflow.labels.collect import collect_nodules
+from lidcflow.labels.readings import Nodule
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.learn.splits import Split
@@ -27,10 +28,11 @@ from tasks.tracking.runs import run_of
 
 @dataclass(frozen=True, eq=False)
 class HeldOutSplit:
-    """A split of a release's snapshot: its series in order, and what is true of them."""
+    """A split of a release's snapshot: its series in order, what is true of them, and what readers marked in them."""
 
     uids: tuple[str, ...]
     truth: HeldOutStudies
+    readings: Mapping[str, Sequence[Nodule]]
 
 
 def config_of_release(release: ReleaseRecord, config: Config) -> Config:
@@ -94,7 +96,10 @@ def read_split(release: ReleaseRecord, snapshot: Snapshot, split: Split, config:
     uids = tuple(str(uid) for uid, _ in series)
     records = _records(release, uids, series["volume_digest"].first(), VolumeStore.of(config))
     labels = np.stack([of_series["label"].to_numpy() for _, of_series in series])
-    return HeldOutSplit(uids, _truth(records, labels, config))
+    with stage("readings") as reading:
+        full = VolumeStore.of(config).records
+        nodules = collect_nodules(records, config.labels.sources, reading.reach, full=full).nodules
+    return HeldOutSplit(uids, _truth(records, labels, nodules, config.labels), nodules)
 
 
 def lacking_features(release: ReleaseRecord, uids: Sequence[str], config: Config) -> list[str]:
@@ -146,12 +151,14 @@ def _records(
     return records
 
 
-def _truth(records: Sequence[VolumeSummary], labels: NDArray[np.int8], config: Config) -> HeldOutStudies:
-    full = VolumeStore.of(config).records
-    with stage("readings") as reading:
-        nodules = collect_nodules(records, config.labels.sources, reading.reach, full=full).nodules
+def _truth(
+    records: Sequence[VolumeSummary],
+    labels: NDArray[np.int8],
+    nodules: Mapping[str, Sequence[Nodule]],
+    config: LabelConfig,
+) -> HeldOutStudies:
     findings = [
-        findings_of(record, nodules.get(record.series_instance_uid, []), config.labels, expected=expected)
+        findings_of(record, nodules.get(record.series_instance_uid, []), config, expected=expected)
         for record, expected in zip(records, labels, strict=True)
     ]
     _, patients = np.unique([record.patient_key for record in records], return_inverse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lidcflow.release.record import ReleaseRecord, sector_model_name
 from tasks.profile import FILE as PROFILE
-from tasks.release import ALL_SECTORS
+from tasks.sector import ALL_SECTORS
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.model_files import check_models, digest_of_model

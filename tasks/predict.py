@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,16 @@ from lidcflow.config import Config
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.predict import series_probabilities
 from lidcflow.learn.snapshot import Snapshot
+from lidcflow.nodules.scored import ScoredCandidates
+from lidcflow.release.answer import answers, findings_alone
 from lidcflow.release.record import ReleaseRecord, sector_model_name
 from lidcflow.store.volumes import VolumeStore
+from tasks.candidate_scores import best_by_series, score_stored
 from tasks.cluster.open import map_series
 from tasks.features import feature_reader, feature_source
 from tasks.fit import fit_sector
 from tasks.progress import stage
-from tasks.release import ALL_SECTORS
+from tasks.sector import ALL_SECTORS
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.models import SectorModel, load_sectors, sectors_of
@@ -32,12 +36,59 @@ Probabilities = NDArray[np.float64]
 Uids = tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class ReleaseAnswers:
+    """What a release says of stored series, together and in its parts.
+
+    Parameters
+    ----------
+    release, sectors : (series, slices, 3) arrays
+        Of the release, and of its sector models alone.
+    findings : (series, slices, 3) array, optional
+        Of its findings and the height in the chest alone; None for a release without findings.
+    scored : dict of str to ScoredCandidates
+        The candidates of the series that were searched, by SeriesInstanceUID.
+    """
+
+    release: Probabilities
+    sectors: Probabilities
+    findings: Probabilities | None
+    scored: Mapping[str, ScoredCandidates]
+
+
+@task(name="predict", cache_policy=NO_CACHE)
+def answer_in_parts(
+    release: ReleaseRecord, uids: Uids, config: Config, address: str, unlike: NDArray[np.bool_] | None = None
+) -> ReleaseAnswers:
+    """Let the release answer for every series, in their order.
+
+    Parameters
+    ----------
+    release : ReleaseRecord
+        With sector models, and a detector or none.
+    uids : tuple of str
+        Stored series.
+    config : Config
+        Where they are.
+    address : str
+        Of the cluster.
+    unlike : (series,) array of bool, optional
+        On which its sector models have no say; by default on none.
+    """
+    work = functools.partial(predict_series, models=sectors_of(release), config=config, feature_id=release.backbone.id)
+    batches = [uids[start : start + BATCH] for start in range(0, len(uids), BATCH)]
+    own, pin = _on_cluster(address, work, batches, "predict"), release.nodules
+    if pin is None:
+        return ReleaseAnswers(own, own, None, {})
+    scored = score_stored(pin, uids, config, address)
+    best = best_by_series(scored, uids, config)
+    return ReleaseAnswers(answers(pin, own, best, unlike), own, findings_alone(pin, best), scored)
+
+
 @task(name="predict", cache_policy=NO_CACHE)
 def predict_release(release: ReleaseRecord, uids: Uids, config: Config, address: str) -> Probabilities:
     """Let the release answer for every series: (studies, slices, 3), in their order."""
-    work = functools.partial(predict_series, models=sectors_of(release), config=config, feature_id=release.backbone.id)
-    batches = [uids[start : start + BATCH] for start in range(0, len(uids), BATCH)]
-    return _on_cluster(address, work, batches, "predict")
+    return answer_in_parts.fn(release, uids, config, address).release
 
 
 @task(name="predict-globally", cache_policy=NO_CACHE)
@@ -46,7 +97,7 @@ def predict_globally(
 ) -> Probabilities:
     """Let one model of the whole chest answer: the one of the release's own training, else one fitted now."""
     if release.sector_num == 1:
-        return predict_release.fn(release, uids, config, address)
+        return answer_in_parts.fn(release.model_copy(update={"nodules": None}), uids, config, address).sectors
     slices, name = (
         release.preprocess.slices,
         sector_model_name(release.name, ALL_SECTORS.sector_num, ALL_SECTORS.sector),

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from lidcflow.config import Config
 from lidcflow.drift.measures import Measured, mean_features, measure_series
-from lidcflow.drift.outlying import ReferenceLimits, reference_limits
+from lidcflow.drift.outlying import ReferenceLimits, reference_limits, warnings_of
 from lidcflow.drift.profile import MOST_PATIENTS, Profile, profile_of
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.snapshot import Snapshot
@@ -25,6 +25,7 @@ from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import map_series
 from tasks.features import feature_reader
+from tasks.findings import is_unlike
 from tasks.predict import predict_release
 from tasks.progress import stage
 from tasks.tracking import registry
@@ -84,6 +85,27 @@ def release_limits(version: int, tracking: Tracking) -> ReferenceLimits | None:
     """Return what a release was trained on, fetched once in a process."""
     profile = find_profile(version, tracking)
     return None if profile is None else reference_limits(profile)
+
+
+def limits_of(release: ReleaseRecord, tracking: Tracking) -> ReferenceLimits | None:
+    """Return what a release was trained on, as the registry keeps it now."""
+    return release_limits.__wrapped__(release.version, tracking)
+
+
+def unlike_series(facts: Sequence[Facts], known: ReferenceLimits) -> NDArray[np.bool_]:
+    """Return which series are unlike those of training, so that sector models have no say on them."""
+    return np.array([is_unlike(warnings_of(measured, features, known)) for measured, features in facts], dtype=bool)
+
+
+def unlike_training(
+    release: ReleaseRecord, uids: Sequence[str], config: Config, address: str
+) -> NDArray[np.bool_] | None:
+    """Return which stored series are unlike those of training; None where nothing depends on it or nobody can tell."""
+    known = limits_of(release, Tracking.of(config)) if release.nodules else None
+    if known is None:
+        return None
+    facts = _measured(tuple(uids), release.backbone.id, config, address)
+    return unlike_series([facts[uid] for uid in uids], known)
 
 
 def check_volumes(release: ReleaseRecord, snapshot: Snapshot, uids: Sequence[str], store: VolumeStore) -> None:

@@ -25,16 +25,13 @@ from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices
 from tasks.evaluate import Evaluation
 from tasks.release_folder import keep_card, release_facts_folder, write_facts
-from tasks.sector import SectorJob, SectorResult
+from tasks.sector import ALL_SECTORS, SectorJob, SectorResult
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import browse, registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.models import SectorModel, log_model
 from tasks.tracking.registry import RECORD_FOLDER
 from tasks.tracking.runs import Run, run_of
-
-ALL_SECTORS = SectorJob(sector_num=1, sector=1)
-
 
 COMPARED = ("auroc_nodule", "auprc_nodule", "sensitivity_at_5", "sensitivity_at_10", "spared_at_95", "froc_at_1")
 
@@ -191,6 +188,8 @@ def _record(
         lidcflow_version=installed_version("lidcflow"),
         threshold=evaluation.threshold,
         data=data_of(plan),
+        nodules=evaluation.nodules,
+        findings=evaluation.findings,
     )
 
 
@@ -237,6 +236,8 @@ def log_evaluation(run: Run, evaluation: ReleaseEvaluation, folder: Path) -> Non
         figures = one.nodules | (one.slices.natural if one.slices else {})
         compared = figures if one is evaluation.own else {key: figures[key] for key in COMPARED if key in figures}
         run.metrics(_named(compared, of_one))
+    if evaluation.findings:
+        run.metrics(_named(evaluation.findings.figures, f"{group}-of-findings"))
     run.metrics(_named(evaluation.operating_point, f"{group}-at-threshold"))
     if evaluation.own.slices:
         run.metrics(_named(evaluation.own.slices.balanced, f"{group}-balanced"))

@@ -16,12 +16,15 @@ from lidcflow.config import Config
 from lidcflow.errors import TrainingError
 from lidcflow.learn.backbones import backbone_id
 from lidcflow.learn.snapshot import Snapshot, build_snapshot, read_table
+from lidcflow.learn.training_set import CandidateFacts
 from lidcflow.release.last_check import RetrainingCheck, last_retraining_check
-from lidcflow.release.record import ReleaseRecord, inputs_digest
+from lidcflow.release.record import DetectorPin, ReleaseRecord
 from lidcflow.release.retraining import Changes, Decision, Failed, Newest, changed_settings, changes_between, decide
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.labels import fit_for_learning, label_readable
+from tasks.snapshot import detector_for, training_digest
+from tasks.snapshot_files import candidates_of
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import run_of
@@ -47,18 +50,18 @@ def assess_changes(config: Config, *, force: bool = False) -> Stock:
     if not is_store(config.store_root, config.access):
         return _not_now("no volume is stored yet")
     try:
-        snapshot = snapshot_now(config)
+        snapshot, candidates = snapshot_now(config)
     except TrainingError as error:
         return _not_now(str(error))
-    return _weigh(snapshot, config, force=force)
+    return _weigh(snapshot, candidates, config, force=force)
 
 
 def _in_the_way(config: Config) -> list[str]:
     return [name for stage, name in IN_THE_WAY if is_at_work(config.workspace, stage, config.catalog)]
 
 
-def snapshot_now(config: Config) -> Snapshot:
-    """Label what is stored, as a training would, and keep no file of it.
+def snapshot_now(config: Config) -> tuple[Snapshot, CandidateFacts | None]:
+    """Label what is stored, as a training would, and keep no file of it; return which candidates there are, too.
 
     Raises
     ------
@@ -67,13 +70,14 @@ def snapshot_now(config: Config) -> Snapshot:
     """
     store = VolumeStore.of(config)
     volumes = fit_for_learning(store.summaries(store.series_uids()))
-    return build_snapshot(volumes, label_readable(volumes, config.labels, store.records).labels, config.split)
+    snapshot = build_snapshot(volumes, label_readable(volumes, config.labels, store.records).labels, config.split)
+    return snapshot, candidates_of(snapshot, volumes, config.nodules)
 
 
-def _weigh(snapshot: Snapshot, config: Config, *, force: bool) -> Stock:
+def _weigh(snapshot: Snapshot, candidates: CandidateFacts | None, config: Config, *, force: bool) -> Stock:
     backbone = backbone_id(config.train, config.preprocess.size)
-    inputs = inputs_digest(snapshot.digest, backbone, config.preprocess.digest, config.train, config.labels)
-    newest = _newest(snapshot, config, backbone)
+    inputs = training_digest(config, snapshot, backbone, candidates)
+    newest = _newest(snapshot, config, backbone, detector_for(candidates))
     failed = _failed(last_retraining_check(config.workspace), inputs)
     decision = decide(config.retrain, newest, failed, force=force)
     return Stock(decision, newest.changes if newest else Changes(), inputs)
@@ -83,13 +87,13 @@ def _not_now(why: str) -> Stock:
     return Stock(Decision(due=False, why=why), Changes())
 
 
-def _newest(snapshot: Snapshot, config: Config, backbone: str) -> Newest | None:
+def _newest(snapshot: Snapshot, config: Config, backbone: str, detector: DetectorPin | None) -> Newest | None:
     tracking = Tracking.of(config)
     listed = next((one for one in registry.list_releases(tracking) if one.record), None)
     if listed is None or listed.record is None:
         return None
     changes = _changes(snapshot, _table(listed.record, config), listed.record)
-    settings = changed_settings(listed.record, config, backbone)
+    settings = changed_settings(listed.record, config, backbone, detector)
     age = datetime.now(UTC) - listed.record.created
     return Newest(
         version=listed.version,

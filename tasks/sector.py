@@ -41,6 +41,9 @@ class SectorJob(BaseModel):
         return self.title.replace(" ", "-")
 
 
+ALL_SECTORS = SectorJob(sector_num=1, sector=1)
+
+
 class SectorResult(BaseModel):
     """What became of a sector: a logged model, one that waits to be logged, or the reason why there is none."""
 

@@ -18,13 +18,21 @@ from lidcflow.errors import LabelError
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import require_engine
 from lidcflow.learn.snapshot import Snapshot, build_snapshot
-from lidcflow.learn.training_set import Nodules, TrainingSet, TrainingSettings, fix_training_set
-from lidcflow.release.record import BackbonePin, inputs_digest
+from lidcflow.learn.training_set import CandidateFacts, Nodules, TrainingSet, TrainingSettings, fix_training_set
+from lidcflow.release.embedded import embedded_detector_pin
+from lidcflow.release.record import BackbonePin, DetectorPin, deciding_nodules, inputs_digest
 from lidcflow.stats.estimate import ClassCounts
 from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore, VolumeSummary
 from tasks.labels import Labelled, fit_for_learning, label_volumes, nodules_of_records
-from tasks.snapshot_files import config_of_snapshot, find_snapshot, require_volumes, snapshots_folder
+from tasks.snapshot_files import (
+    candidates_of,
+    config_of_snapshot,
+    find_snapshot,
+    require_candidates,
+    require_volumes,
+    snapshots_folder,
+)
 from tasks.tracking.connection import Tracking
 
 
@@ -45,6 +53,9 @@ class TrainingPlan(BaseModel):
         Stored volumes without labels.
     wrong_pixels : int
         Stored volumes whose pixels look wrong; they are left out too.
+    detector : DetectorPin, optional
+        What reads the nodule candidates; None where the release has no findings, and for arms of an experiment, which
+        compares sector models.
     inputs_digest : str
         Of all that decides the training, see `lidcflow.release.record.inputs_digest`.
     """
@@ -62,6 +73,7 @@ class TrainingPlan(BaseModel):
     wrong_pixels: int = 0
     synthetic: bool
     backbone: BackbonePin
+    detector: DetectorPin | None = None
     inputs_digest: str
 
     @property
@@ -93,6 +105,7 @@ def _plan_anew(config: Config) -> TrainingPlan:
     backbone = pin_backbone(config)
     records, labelled, wrong_pixels = _labelled(config)
     snapshot = build_snapshot(records, labelled.labels, config.split)
+    candidates = candidates_of(snapshot, records, config.nodules)
     settings = TrainingSettings(
         created=datetime.now(UTC),
         lidcflow_version=installed_version("lidcflow"),
@@ -103,6 +116,7 @@ def _plan_anew(config: Config) -> TrainingPlan:
         train=config.train,
         backbone_id=backbone.id,
         synthetic=_is_synthetic(records, labelled),
+        candidates=candidates,
     )
     fixed = fix_training_set(snapshot, settings, _held_out_nodules(snapshot, records, labelled, config.labels))
     plan = _plan_fixed(config, fixed, backbone)
@@ -115,6 +129,7 @@ def _plan_again(config: Config, name: str) -> TrainingPlan:
     config = config_of_snapshot(fixed, config)
     backbone = pin_backbone(config)
     require_volumes(fixed, training_store(config), backbone.id)
+    require_candidates(fixed, training_store(config))
     fixed.require_same_weights()
     return _plan_fixed(config, fixed, backbone)
 
@@ -124,7 +139,10 @@ def _plan_fixed(config: Config, fixed: TrainingSet, backbone: BackbonePin) -> Tr
     if not file.exists():
         fixed.save(file)
     plan = _plan(config, fixed.snapshot, file, backbone, synthetic=fixed.settings.synthetic)
-    return plan.model_copy(update={"snapshot_id": fixed.digest})
+    candidates = fixed.settings.candidates
+    detector = detector_for(candidates)
+    digest = training_digest(config, fixed.snapshot, backbone.id, candidates)
+    return plan.model_copy(update={"snapshot_id": fixed.digest, "detector": detector, "inputs_digest": digest})
 
 
 def _plan(config: Config, snapshot: Snapshot, file: Path, backbone: BackbonePin, *, synthetic: bool) -> TrainingPlan:
@@ -139,10 +157,25 @@ def _plan(config: Config, snapshot: Snapshot, file: Path, backbone: BackbonePin,
         left_out=0,
         synthetic=synthetic,
         backbone=backbone,
-        inputs_digest=inputs_digest(
-            snapshot.digest, backbone.id, config.preprocess.digest, config.train, config.labels
-        ),
+        inputs_digest=training_digest(config, snapshot, backbone.id, None),
     )
+
+
+def training_digest(config: Config, snapshot: Snapshot, backbone_id: str, candidates: CandidateFacts | None) -> str:
+    """Hash what decides a training, see `lidcflow.release.record.inputs_digest`."""
+    nodules = deciding_nodules(candidates.digest, detector_for(candidates), config.nodules) if candidates else None
+    return inputs_digest(snapshot.digest, backbone_id, config.preprocess.digest, config.train, config.labels, nodules)
+
+
+def detector_for(candidates: CandidateFacts | None) -> DetectorPin | None:
+    """Return the detector that reads the candidates of a training; none where there are none.
+
+    Raises
+    ------
+    WeightsError
+        If its files are missing or damaged.
+    """
+    return embedded_detector_pin() if candidates else None
 
 
 def pin_backbone(config: Config) -> BackbonePin:

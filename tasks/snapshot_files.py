@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
-from lidcflow.config import Config
+from lidcflow.config import Config, NodulesConfig
 from lidcflow.errors import StoreMismatch, TrainingError
-from lidcflow.learn.training_set import ID_LENGTH, TrainingSet, TrainingSettings, read_settings
+from lidcflow.learn.snapshot import Snapshot
+from lidcflow.learn.splits import Split
+from lidcflow.learn.training_set import ID_LENGTH, CandidateFacts, TrainingSet, TrainingSettings, read_settings
+from lidcflow.nodules.stored import SCHEMA
 from lidcflow.stats.estimate import ClassCounts, Record
 from lidcflow.store.address import StoreAddress
-from lidcflow.store.volumes import VolumeStore
+from lidcflow.store.volumes import VolumeStore, VolumeSummary
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, is_there
 from tasks.tracking.runs import runs_tagged
@@ -84,6 +88,7 @@ def config_of_snapshot(fixed: TrainingSet, config: Config) -> Config:
             "split": settings.split,
             "labels": settings.labels.model_copy(update={"source": config.labels.source}),
             "train": settings.train.model_copy(update=local if same_kind else {}),
+            "nodules": config.nodules.model_copy(update={"candidates": settings.candidates is not None}),
         }
     )
 
@@ -111,6 +116,51 @@ def require_volumes(fixed: TrainingSet, address: StoreAddress, backbone_id: str)
         raise TrainingError(
             f"snapshot {fixed.id}: the volumes of its {len(digests)} series must be unchanged, got {len(changed)} that "
             f"are not, the first {changed[0]}; preprocess the images that it was taken of, or train without --snapshot"
+        )
+
+
+def candidates_of(
+    snapshot: Snapshot, volumes: Iterable[VolumeSummary], settings: NodulesConfig
+) -> CandidateFacts | None:
+    """Return which series of a snapshot have nodule candidates.
+
+    Returns
+    -------
+    CandidateFacts, or None
+        None where candidates are switched off, or no validation series has some: there is nothing to join them by.
+    """
+    named = set(snapshot.table["series_instance_uid"].unique())
+    found = sorted(one.series_instance_uid for one in volumes if one.candidates == SCHEMA)
+    found = [uid for uid in found if uid in named]
+    if not settings.candidates or named_in(snapshot, "validation").isdisjoint(found):
+        return None
+    digest = hashlib.sha256("\n".join([str(SCHEMA), *found]).encode()).hexdigest()
+    return CandidateFacts(version=SCHEMA, series=len(found), digest=digest)
+
+
+def named_in(snapshot: Snapshot, split: Split) -> set[str]:
+    """Return the series of a split."""
+    return set(snapshot.rows(split)["series_instance_uid"].unique())
+
+
+def require_candidates(fixed: TrainingSet, address: StoreAddress) -> None:
+    """Make sure that the series which had nodule candidates have them now, and no others.
+
+    Raises
+    ------
+    TrainingError
+        If they are others.
+    """
+    wanted = fixed.settings.candidates
+    if wanted is None:
+        return
+    uids = fixed.snapshot.table["series_instance_uid"].unique().tolist()
+    now = candidates_of(fixed.snapshot, address.open().summaries(uids), NodulesConfig())
+    if now != wanted:
+        raise TrainingError(
+            f"snapshot {fixed.id}: nodule candidates must be those of its {wanted.series} series, version "
+            f"{wanted.version}, got {f'{now.series} series, version {now.version}' if now else 'none'}; run "
+            "`lidcflow preprocess` again, or train without --snapshot"
         )
 
 

@@ -85,6 +85,8 @@ def log_release(run: Run, record: ReleaseRecord) -> None:
         for name, baseline in (("sector-prior", figures.sector_prior), ("even-steps", figures.uniform)):
             compared = {key: value for key, value in baseline.items() if key in COMPARED}
             run.metrics(named_figures(compared, f"{split}-{name}"))
+    for split, found in record.findings.items():
+        run.metrics(named_figures(found.figures, f"{split}-findings"))
     run.metrics({_gate_name(check): check.value.value for check in record.gate.checks if check.sector is None})
     for pin in record.sectors:
         run.metrics(named_figures(pin.validation, "validation-by-sector"), step=pin.sector)

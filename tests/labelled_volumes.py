@@ -9,7 +9,10 @@ from lidcflow.config import LabelConfig
 from lidcflow.dicom.records import Acquisition, PixelFormat, Series, SourceSlice
 from lidcflow.labels.lidc import lidc_scans, nodules_of
 from lidcflow.labels.slices import nodules_of_volume, slab_labels
+from lidcflow.nodules.stored import SCHEMA
+from lidcflow.nodules.table import CANDIDATE, CHANNELS
 from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
+from lidcflow.store.arrays import CandidateArrays
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import SlabSource, Volume
 
@@ -67,9 +70,41 @@ def scans_with_nodules(n=PATIENTS):
     return list(islice((scan for scan in lidc_scans() if nodules_of(scan)), n))
 
 
-def store_volumes(config, scans=None):
+def store_volumes(config, scans=None, *, candidates=False):
     """Store volumes of scans, by default of as many as a training needs; the same scans, the same voxels."""
     store, rng = VolumeStore.of(config, create=True), np.random.default_rng(0)
     for scan in scans or scans_with_nodules():
-        store.write(annotated_series(scan), volume_of(scan, rng))
+        store.write(annotated_series(scan), volume_of(scan, rng), candidates_in(scan) if candidates else None)
     return store
+
+
+def candidates_in(scan):
+    """A candidate in each nodule of a scan, a bright ball in air, and one in lung like noise at either end."""
+    readings = [nodule.readings[0] for nodule in nodules_of(scan)]
+    places = [
+        (np.mean([contour.z_mm for contour in one.contours]), *one.contours[0].points.mean(axis=0), 8.0, 0.9)
+        for one in readings
+    ]
+    places += [(scan.slice_z_mm[k], 20.0, 20.0, 5.0, 0.01) for k in (2, -3)]
+    table = np.zeros(len(places), CANDIDATE)
+    for name, values in zip(("z_mm", "row", "column", "diameter_mm", "score"), zip(*places, strict=True), strict=True):
+        table[name] = values
+    attributes = {
+        "schema": SCHEMA,
+        "columns": list(CANDIDATE.names),
+        "channels": list(CHANNELS),
+        "sop_instance_uids": [f"{scan.series_instance_uid}.1"] * len(table),
+        "flags": [],
+    }
+    numbers = np.stack([table[name].astype(np.float32) for name in CANDIDATE.names], axis=1)
+    patches = np.where((table["score"] > 0.5)[:, None, None, None, None], _ball(), _lung())
+    return CandidateArrays(attributes, numbers, np.broadcast_to(patches, (len(table), 2, 3, 48, 48)).astype(np.int16))
+
+
+def _ball():
+    down, across = np.indices((48, 48)) - 23.5
+    return np.where(down**2 + across**2 < 36, 60, -850)
+
+
+def _lung():
+    return np.random.default_rng(0).normal(-850, 30, (48, 48)).astype(np.int64)

@@ -89,6 +89,9 @@ def print_evaluation(report: EvaluateReport) -> None:
     columns = ("sector", "slices", "none/benign/malignant", "AUROC nodule", "balanced", "AUROC malignant", "ECE")
     print_table("Sectors", columns, _sector_rows(found))
     print_line(_operating(found))
+    if found.findings:
+        title = f"Findings in {found.findings.series} series with {found.findings.nodules} nodules that count"
+        print_table(title, ("figure", "release"), lazy.tables.finding_rows(found.findings))
     if found.feedback:
         print_feedback(found.feedback)
     synthetic = " All images are synthetic: these figures say nothing about patients." if found.synthetic else ""

@@ -18,6 +18,7 @@ from lidcflow.release.gate_rows import check_rows
 if TYPE_CHECKING:
     from flows.train import TrainReport
     from lidcflow.release.record import ReleaseRecord
+    from lidcflow.stats.estimate import FindingFigures
 
 Sectors = Annotated[
     int | None, typer.Option("--sectors", min=1, help="Number of sectors of the chest; overrides train.sector_num.")
@@ -73,6 +74,8 @@ def print_release(record: ReleaseRecord, *, champion: bool, remark: str = "") ->
     print_table(title, columns, _sector_rows(record))
     print_line(_on_test(record))
     print_line(_threshold(record))
+    if found := record.findings.get("test"):
+        print_line(_findings(found))
     print_gate(record)
     print_line(_standing(record, champion))
 
@@ -120,6 +123,15 @@ def _threshold(record: ReleaseRecord) -> str:
         f"Threshold P(nodule) {found.value:.3f}, {target}. Sensitivity there {found.validation.sensitivity} with "
         f"{found.validation.slices_above} of all slices above it; on test {found.test.sensitivity} with "
         f"{found.test.slices_above}."
+    )
+
+
+def _findings(found: FindingFigures) -> str:
+    figures = found.figures
+    return (
+        f"Findings on test, {found.nodules} nodules that count in {found.series} series: {figures['sensitivity']} "
+        f"found with {figures['false_findings']} false ones a scan; at 1 a scan {figures['froc_at_1']}, at 4 "
+        f"{figures['froc_at_4']}; CPM {figures['cpm']}."
     )
 
 

@@ -223,6 +223,12 @@ class GateConfig(Settings):
     sector_margin: float = Field(
         0.05, ge=0, le=1, description="largest loss in slice AUROC inside a sector against the champion"
     )
+    findings_sensitivity: float = Field(
+        0.5, ge=0, le=1, description="lowest sensitivity of findings at 4 false positives a scan, on validation"
+    )
+    findings_margin: float = Field(
+        0.05, ge=0, le=1, description="largest loss in CPM of findings against a champion that has findings"
+    )
     patients: int = Field(
         10, ge=2, description="fewest patients with a nodule (in the sector) for a lower limit to be judged"
     )

@@ -17,16 +17,11 @@ from lidcflow.evaluate.truth import Finding, HeldOutStudies
 from lidcflow.report.ranges import ranges_above
 from lidcflow.stats.bootstrap import Floats, estimate, ratio, sums_by_patient
 from lidcflow.stats.estimate import Estimate
-
-FALSE_RANGES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
-"""Of the LUNA16 challenge: false marks a study at which sensitivity is read off."""
-
-THRESHOLDS = 400
-"""Most thresholds of a curve; they lie closer where few slices are above."""
+from lidcflow.stats.froc import Marks, froc_of, froc_thresholds
 
 
 @dataclass(frozen=True, eq=False)
-class Froc:
+class RangeFroc:
     """Figures by false ranges a study, and the curve of the sample.
 
     Parameters
@@ -41,18 +36,7 @@ class Froc:
     curve: Floats
 
 
-def froc_key(rate: float) -> str:
-    """Name a figure.
-
-    Examples
-    --------
-    >>> froc_key(0.125), froc_key(2)
-    ('froc_at_1/8', 'froc_at_2')
-    """
-    return f"froc_at_1/{1 / rate:.0f}" if rate < 1 else f"froc_at_{rate:g}"
-
-
-def froc(scores: Floats, truth: HeldOutStudies, draws: Floats) -> Froc:
+def froc(scores: Floats, truth: HeldOutStudies, draws: Floats) -> RangeFroc:
     """Measure ranges at all thresholds.
 
     Parameters
@@ -64,14 +48,12 @@ def froc(scores: Floats, truth: HeldOutStudies, draws: Floats) -> Froc:
     draws : (1 + resamples, patients) array
         From `draw_patients`.
     """
-    thresholds = _thresholds(scores)
+    thresholds = froc_thresholds(scores)
     counts = [_counts(p, nodules, thresholds) for p, nodules in zip(scores, truth.findings, strict=True)]
-    false, found = (draws @ _of_patients(np.stack(part), truth) for part in zip(*counts, strict=True))
-    rate = false / (draws @ _of_patients(np.ones(len(scores)), truth))[:, None]
-    nodules = draws @ _of_patients(np.array([len(one) for one in truth.findings]), truth)
-    sensitivity = ratio(found, nodules[:, None] * np.ones(found.shape[1]))
-    figures = {froc_key(at): estimate(_best(rate, sensitivity, at)) for at in FALSE_RANGES}
-    return Froc(figures, _curve(rate[0], sensitivity[0]))
+    false, found = (np.stack(part) for part in zip(*counts, strict=True))
+    nodules = np.array([len(one) for one in truth.findings])
+    found_by_draw = froc_of(Marks(false, found, nodules, np.ones(len(scores)), truth.patients), draws)
+    return RangeFroc(found_by_draw.figures(), found_by_draw.curve())
 
 
 def range_figures(scores: Floats, threshold: float, truth: HeldOutStudies, draws: Floats) -> dict[str, Estimate]:
@@ -90,12 +72,6 @@ def range_figures(scores: Floats, threshold: float, truth: HeldOutStudies, draws
         "false_ranges": estimate(false / studies),
         "slices_in_ranges": estimate(slices / (studies * scores.shape[1])),
     }
-
-
-def _thresholds(scores: Floats) -> Floats:
-    values = np.unique(scores)[::-1]
-    chosen = np.unique(np.geomspace(1, len(values), min(THRESHOLDS, len(values))).round().astype(np.int64))
-    return np.concatenate(([np.inf], values if len(values) <= THRESHOLDS else values[chosen - 1]))
 
 
 def _counts(p: Floats, nodules: Sequence[Finding], thresholds: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -118,21 +94,6 @@ def _shown(p: Floats, threshold: float, nodules: Sequence[Finding]) -> tuple[int
     true = {k for one in nodules for k in one.slices}
     shown = sum(not one.slices.isdisjoint(inside) for one in nodules)
     return shown, len(nodules), sum(true.isdisjoint(one) for one in ranges), len(inside)
-
-
-def _best(rate: Floats, sensitivity: Floats, at: float) -> Floats:
-    allowed = np.where(rate <= at, sensitivity, -np.inf).max(axis=1)
-    return np.where(np.isfinite(allowed), allowed, np.nan)
-
-
-def _curve(rate: Floats, sensitivity: Floats) -> Floats:
-    """Keep the points that reach more than any with fewer false ranges; without nodules there are none."""
-    if np.isnan(sensitivity).any():
-        return np.empty((0, 2))
-    order = np.lexsort((-sensitivity, rate))
-    reached = np.maximum.accumulate(sensitivity[order])
-    rises = np.concatenate(([True], np.diff(reached) > 0))
-    return np.column_stack([rate[order][rises], reached[rises]])
 
 
 def _of_patients(values: NDArray[np.generic], truth: HeldOutStudies) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,10 +14,11 @@ from lidcflow.evaluate.review import found_at_even_steps, found_by_rank, patient
 from lidcflow.evaluate.slice_metrics import Rows, at_equal_shares, slice_figures
 from lidcflow.evaluate.subgroups import subgroups
 from lidcflow.evaluate.truth import HeldOutStudies
+from lidcflow.nodules.finding_figures import FindingDraws, SeriesMarks
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.stats.bootstrap import RESAMPLES, Floats, draw_patients
 from lidcflow.stats.calibration import reliability
-from lidcflow.stats.estimate import ClassCounts
+from lidcflow.stats.estimate import ClassCounts, FindingFigures
 from lidcflow.stats.metrics import confusion
 
 ORACLE = (
@@ -68,6 +69,11 @@ class Answers:
         From `lidcflow.stats.height_prior.height_prior`.
     shares : (3,) array
         Class shares of the training patients.
+    sectors, findings : (studies, slices, 3) arrays, optional
+        Of the release's sector models alone, and of its findings joined with the height in the chest alone; None for a
+        release without findings.
+    marks : (studies,) sequence, optional
+        What its candidates come to by the readings, None for a study without candidates.
     """
 
     release: Floats
@@ -75,6 +81,9 @@ class Answers:
     prior: Floats
     height: Floats
     shares: Floats
+    sectors: Floats | None = None
+    findings: Floats | None = None
+    marks: Sequence[SeriesMarks | None] = ()
 
 
 def entries_of(answers: Answers, truth: HeldOutStudies, *, seed: int) -> list[Contender]:
@@ -93,7 +102,7 @@ def entries_of(answers: Answers, truth: HeldOutStudies, *, seed: int) -> list[Co
     shuffled = np.random.default_rng(seed).random(truth.labels.shape)
     everywhere = "the same patients, features and settings, without sectors"
     return [
-        Contender("release", "release", "the sector models of this release together", answers.release),
+        *_of_release(answers),
         Contender("global", "one global model", everywhere, answers.everywhere),
         Contender("sector_prior", "sector prior", "how often each of 13 sectors held what, in training", prior),
         Contender(
@@ -102,6 +111,18 @@ def entries_of(answers: Answers, truth: HeldOutStudies, *, seed: int) -> list[Co
         Contender("uniform", "even steps", "N slices at even distances, without a look at the images"),
         Contender("random", "random", "slices in a random order", score=shuffled),
         Contender("size_oracle", "size-only oracle", ORACLE, score=size_scores(truth)),
+    ]
+
+
+def _of_release(answers: Answers) -> list[Contender]:
+    """List the release first, then its parts where it has more than sector models."""
+    sectors = "the sector models of this release together"
+    if answers.sectors is None or answers.findings is None:
+        return [Contender("release", "release", sectors, answers.release)]
+    return [
+        Contender("release", "release", "sector models and findings, joined", answers.release),
+        Contender("sector_models", "sector models alone", sectors, answers.sectors),
+        Contender("findings", "findings alone", "its findings and the height in the chest, joined", answers.findings),
     ]
 
 
@@ -155,8 +176,16 @@ def measure(
         contestants=tuple(_contestant(entry, truth, answers.shares, draws) for entry in entries),
         operating_point=range_figures(p_nodule, release.threshold_nodule, truth, draws),
         sectors=_sectors(release, truth, answers, draws),
+        findings=_findings(release, truth, answers, draws),
         subgroups=subgroups(truth, answers.release, sector_num=release.sector_num, seed=SEED, resamples=resamples),
     )
+
+
+def _findings(release: ReleaseRecord, truth: HeldOutStudies, answers: Answers, draws: Floats) -> FindingFigures | None:
+    """Measure the findings of a release that has some."""
+    if release.nodules is None or not answers.marks:
+        return None
+    return FindingDraws(answers.marks, truth.patients, draws).figures(release.nodules.threshold)
 
 
 def _contestant(entry: Contender, truth: HeldOutStudies, shares: Floats, draws: Floats) -> Contestant:

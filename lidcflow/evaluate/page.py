@@ -51,7 +51,8 @@ def _figures(evaluation: ReleaseEvaluation) -> dict[str, Figure]:
     own = evaluation.own.slices
     if own is None:
         raise ValueError("evaluation: the first contestant must be the release, with figures of slices")
-    return {
+    found = {"findings": plots.finding_curve(evaluation.findings)} if evaluation.findings else {}
+    return found | {
         "review": plots.review_curves(evaluation),
         "froc": plots.froc_curves(evaluation),
         "reliability": plots.release_reliability(own.reliability),

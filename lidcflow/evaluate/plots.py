@@ -11,14 +11,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lidcflow.evaluate.froc import FALSE_RANGES, froc_key
 from lidcflow.evaluate.record import Bin, Contestant, ReleaseEvaluation, SectorFigures, SliceFigures
 from lidcflow.evaluate.review import REVIEWED
-from lidcflow.stats.estimate import Estimate
+from lidcflow.stats.estimate import Estimate, FindingFigures
+from lidcflow.stats.froc import FALSE_MARKS, froc_key
 from lidcflow.stats.plots import BLUE, CLASSES, GREY, ORANGE, draw_confusion, draw_reliability
 
 COLOURS = {
     "release": BLUE,
+    "sector_models": "#7fb2e5",
+    "findings": "#c0504d",
     "global": ORANGE,
     "sector_prior": "#5b8c3e",
     "height_prior": "#1a8f8a",
@@ -37,17 +39,34 @@ def froc_curves(evaluation: ReleaseEvaluation) -> Figure:
     figure, axis = _canvas("nodules found by the peak of a range")
     for one in evaluation.contestants:
         if one.curve:
-            inside = [(max(rate, FALSE_RANGES[0] / 2), reached) for rate, reached in one.curve]
+            inside = [(max(rate, FALSE_MARKS[0] / 2), reached) for rate, reached in one.curve]
             rates, reached = zip(*inside, strict=True)
-            axis.step([*rates, FALSE_RANGES[-1]], [*reached, reached[-1]], where="post", **_style(one))
-    _bars(axis, list(FALSE_RANGES), [evaluation.own.nodules[froc_key(rate)] for rate in FALSE_RANGES])
-    axis.set_xscale("log", base=2)
-    axis.set_xticks(FALSE_RANGES, [froc_key(rate).removeprefix("froc_at_") for rate in FALSE_RANGES])
-    axis.set(xlim=(FALSE_RANGES[0] / 1.3, FALSE_RANGES[-1] * 1.1), ylim=(0, 1.03))
+            axis.step([*rates, FALSE_MARKS[-1]], [*reached, reached[-1]], where="post", **_style(one))
+    _bars(axis, list(FALSE_MARKS), [evaluation.own.nodules[froc_key(rate)] for rate in FALSE_MARKS])
+    _false_marks(axis)
     axis.set(xlabel="false ranges a study", ylabel="nodule sensitivity")
     if evaluation.own.curve:
         axis.legend(frameon=False, fontsize=8)
     return figure
+
+
+def finding_curve(found: FindingFigures) -> Figure:
+    """Draw the share of nodules that findings find against false findings a scan, with intervals."""
+    figure, axis = _canvas("nodules found by findings")
+    if found.curve:
+        inside = [(max(rate, FALSE_MARKS[0] / 2), reached) for rate, reached in found.curve]
+        rates, reached = zip(*inside, strict=True)
+        axis.step([*rates, FALSE_MARKS[-1]], [*reached, reached[-1]], where="post", color=BLUE)
+    _bars(axis, list(FALSE_MARKS), [found.figures[froc_key(rate)] for rate in FALSE_MARKS])
+    _false_marks(axis)
+    axis.set(xlabel="false findings a scan", ylabel="nodule sensitivity")
+    return figure
+
+
+def _false_marks(axis: Axes) -> None:
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(FALSE_MARKS, [froc_key(rate).removeprefix("froc_at_") for rate in FALSE_MARKS])
+    axis.set(xlim=(FALSE_MARKS[0] / 1.3, FALSE_MARKS[-1] * 1.1), ylim=(0, 1.03))
 
 
 def review_curves(evaluation: ReleaseEvaluation) -> Figure:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from lidcflow.evaluate.reader_marks import FeedbackFigures
 from lidcflow.notice import STATEMENT
-from lidcflow.stats.estimate import ClassCounts, Estimate, Record
+from lidcflow.stats.estimate import ClassCounts, Estimate, FindingFigures, Record
 
 SCHEMA_VERSION: Literal["lidcflow.evaluation/1"] = "lidcflow.evaluation/1"
 
@@ -24,6 +24,12 @@ SPARED = (
 FROC = (
     "FROC: at every threshold neighbouring slices join into ranges as in a recommendation; a range finds the nodules "
     "in its peak slice, and is false when there is none."
+)
+FINDINGS = (
+    "Findings, by the rule of LUNA16: a candidate finds a nodule if it is inside its consensus outline or nearer to "
+    "its centre than its radius; nodules of 3 mm and more that three readers marked count, others are neither found "
+    "nor missed; further candidates in one nodule do not count. CPM: the mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 "
+    "and 8 false positives a scan."
 )
 
 
@@ -91,7 +97,7 @@ class Subgroup(Record):
 
 
 class ReleaseEvaluation(Record):
-    """A release on the held-out patients of its own snapshot, beside the baselines."""
+    """A release on the held-out patients of its own snapshot, beside the baselines; `findings` where it has some."""
 
     schema_version: Literal["lidcflow.evaluation/1"] = SCHEMA_VERSION
     statement: Literal["Research use only, not for diagnosis."] = STATEMENT
@@ -110,11 +116,12 @@ class ReleaseEvaluation(Record):
     series: int
     nodules: int
     slices_per_study: int
-    methods: tuple[str, ...] = (INTERVALS, BALANCED, CALIBRATION, SPARED, FROC)
+    methods: tuple[str, ...] = (INTERVALS, BALANCED, CALIBRATION, SPARED, FROC, FINDINGS)
     contestants: tuple[Contestant, ...]
     operating_point: dict[str, Estimate]
     sectors: tuple[SectorFigures, ...]
     subgroups: tuple[Subgroup, ...]
+    findings: FindingFigures | None = None
     feedback: FeedbackFigures | None = None
 
     @property

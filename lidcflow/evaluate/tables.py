@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lidcflow.evaluate.froc import FALSE_RANGES, froc_key
 from lidcflow.evaluate.reader_marks import FeedbackFigures
 from lidcflow.evaluate.record import Contestant, ReleaseEvaluation, SliceFigures, Subgroup
 from lidcflow.evaluate.review import REVIEWED
-from lidcflow.stats.estimate import Estimate
+from lidcflow.stats.estimate import Estimate, FindingFigures
+from lidcflow.stats.froc import FALSE_MARKS, froc_key
 
 SLICE_NAMES = {
     "auroc_nodule": "AUROC, nodule or not",
@@ -31,7 +31,19 @@ REVIEW_NAMES = {
 }
 FROC_NAMES = {
     froc_key(rate): f"at {froc_key(rate).removeprefix('froc_at_')} false range{'s' * (rate > 1)} a study"
-    for rate in FALSE_RANGES
+    for rate in FALSE_MARKS
+}
+FINDING_NAMES = {
+    "candidate_sensitivity": "nodules that any candidate is in",
+    "sensitivity": "nodules found at the detector's threshold",
+    "false_findings": "false findings a scan at that threshold",
+    **{
+        froc_key(
+            rate
+        ): f"nodules found at {froc_key(rate).removeprefix('froc_at_')} false finding{'s' * (rate > 1)} a scan"
+        for rate in FALSE_MARKS
+    },
+    "cpm": "CPM, the mean of these",
 }
 OPERATING_NAMES = {
     "nodules_shown": "nodules that a range shows",
@@ -74,6 +86,11 @@ def nodule_rows(contestants: Iterable[Contestant], names: dict[str, str]) -> lis
         for key, name in names.items()
         if any(key in of for of in found)
     ]
+
+
+def finding_rows(found: FindingFigures) -> list[Row]:
+    """Lay out the figures of findings: name, figure."""
+    return [(name, interval(found.figures.get(key))) for key, name in FINDING_NAMES.items()]
 
 
 def sector_figure_rows(evaluation: ReleaseEvaluation, prevalence: str) -> list[Row]:

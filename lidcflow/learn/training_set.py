@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.config.science import portable
@@ -61,6 +61,28 @@ def class_weights(labels: NDArray[np.integer]) -> NDArray[np.float64]:
     return np.asarray(weights * counts.sum() / (weights * counts).sum())
 
 
+class CandidateFacts(Record):
+    """Which nodule candidates a training found beside its volumes.
+
+    Parameters
+    ----------
+    version : int
+        Schema version of the candidates.
+    series : int
+        Series that have some.
+    digest : str
+        SHA-256 of the version and of the SeriesInstanceUIDs of these series; volumes and version decide the rest.
+    """
+
+    version: int
+    series: int
+    digest: str
+
+
+def _is_absent(value: object) -> bool:
+    return value is None
+
+
 class TrainingSettings(Record):
     """What a training is made with besides its slices; nothing in it holds on one machine only."""
 
@@ -74,6 +96,7 @@ class TrainingSettings(Record):
     train: TrainConfig
     backbone_id: str
     synthetic: bool
+    candidates: CandidateFacts | None = Field(None, exclude_if=_is_absent)
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,14 +49,25 @@ def select_findings(
         slices of the volume.
     """
     order = np.argsort(-np.asarray(probability), kind="stable")
-    chosen = _uncovered(order[np.asarray(probability)[order] >= threshold], table, record)
+    above = order[np.asarray(probability)[order] >= threshold]
+    chosen = uncovered(above, table, (record.row_spacing_mm, record.column_spacing_mm))
     placed = islice(_placed(table[chosen], np.asarray(probability)[chosen], record), MOST_FINDINGS)
     return tuple(Finding(rank=rank, **fields) for rank, fields in enumerate(placed, start=1))
 
 
-def _uncovered(order: NDArray[np.intp], table: NDArray[np.void], record: VolumeRecord) -> NDArray[np.intp]:
-    """Leave out candidates that a better one covers."""
-    scale_mm = {"z_mm": 1.0, "row": record.row_spacing_mm, "column": record.column_spacing_mm}
+def uncovered(order: NDArray[np.intp], table: NDArray[np.void], pixel_mm: tuple[float, float]) -> NDArray[np.intp]:
+    """Leave out candidates that a better one covers.
+
+    Parameters
+    ----------
+    order : (n,) array of int
+        Rows of the table, best first.
+    table : (candidates,) structured array
+        With ``z_mm``, ``row``, ``column`` and ``diameter_mm``.
+    pixel_mm : tuple of 2 floats
+        Distance of rows and of columns.
+    """
+    scale_mm = {"z_mm": 1.0, "row": pixel_mm[0], "column": pixel_mm[1]}
     places_mm = np.stack([table[name].astype(np.float64) * mm for name, mm in scale_mm.items()], axis=1)
     kept: list[int] = []
     for i in order.tolist():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.dicom.records import Series
-from lidcflow.nodules.candidates import Candidates, candidates_of, none_for
+from lidcflow.nodules.candidates import NO_LUNGS, Candidates, candidates_of, none_for
 from lidcflow.nodules.gather import ScanGatherer
 from lidcflow.nodules.patches import PATCH_PIXEL_MM, PATCH_PIXELS, PLANES, cut_patches
 from lidcflow.nodules.table import CANDIDATE, CHANNELS
@@ -21,6 +21,9 @@ SCHEMA = 1
 
 FAILED = "candidates-failed"
 TOO_FEW_SLICES = "too-few-slices"
+
+NOT_SEARCHED = frozenset({NO_LUNGS, TOO_FEW_SLICES, FAILED})
+"""Flags of series that could not be searched: that they have no candidates tells nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,11 @@ class StoredCandidates:
     patches: NDArray[np.int16]
     sop_instance_uids: tuple[str, ...]
     flags: tuple[str, ...]
+
+    @property
+    def searched(self) -> bool:
+        """Whether the series was searched for candidates."""
+        return NOT_SEARCHED.isdisjoint(self.flags)
 
 
 def found_in(gathered: ScanGatherer, series: Series, edges_mm: NDArray[np.float64]) -> CandidateArrays:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from lidcflow.config import LIDC
 from lidcflow.notice import STATEMENT
 from lidcflow.release.gate_rows import check_rows
-from lidcflow.release.record import DataFacts, Gate, ReleaseRecord, SectorPin, Threshold
+from lidcflow.release.record import DataFacts, Gate, NodulePin, ReleaseRecord, SectorPin, Threshold
 from lidcflow.stats.estimate import Estimate
 
 SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#"})
@@ -23,6 +23,15 @@ NAMES = {
     "balanced_accuracy": "balanced accuracy",
     "sensitivity_at_5": "nodules found in 5 slices",
     "sensitivity_at_10": "nodules found in 10 slices",
+}
+
+FINDING_NAMES = {
+    "candidate_sensitivity": "nodules that any candidate is in",
+    "sensitivity": "nodules found at the detector's threshold",
+    "false_findings": "false findings a scan at that threshold",
+    "froc_at_1": "nodules found at 1 false finding a scan",
+    "froc_at_4": "nodules found at 4 false findings a scan",
+    "cpm": "CPM: mean from 1/8 to 8 false findings a scan",
 }
 
 FEW_PATIENTS = 30
@@ -60,6 +69,27 @@ def figures_table(record: ReleaseRecord) -> str:
     columns = (validation.release, test.release, test.sector_prior, test.uniform)
     rows = [[name, *(_of(column, key) for column in columns)] for key, name in NAMES.items() if key in test.release]
     return table(["figure", "validation", "test", "test, sector prior", "test, even steps"], rows)
+
+
+def findings_table(record: ReleaseRecord) -> str:
+    """Lay out what findings reach on validation and test."""
+    validation, test = (record.findings[split] for split in ("validation", "test"))
+    rows = [[name, _of(validation.figures, key), _of(test.figures, key)] for key, name in FINDING_NAMES.items()]
+    return table(["findings", "validation", "test"], rows)
+
+
+def detector_sentence(pin: NodulePin) -> str:
+    """Describe what reads the candidates of a series, and how it joins what is known of its slices."""
+    weights = {"sector models": pin.with_sectors, "the height in the chest": pin.with_height}
+    joined = "; ".join(
+        f"with {name}, bias {one.bias:.2f}, weight {one.slices:.2f} of the slice and {one.candidates:.2f} of its best "
+        "candidate"
+        for name, one in weights.items()
+    )
+    return (
+        f"Nodule candidates are read by the detector {pin.detector} version {pin.version}, `{pin.sha256[:12]}`; one is "
+        f"a finding from P(nodule) {pin.threshold:.3f}. Logits are joined on validation patients: {joined}."
+    )
 
 
 def sectors_table(record: ReleaseRecord) -> str:
@@ -143,6 +173,7 @@ def release_card(record: ReleaseRecord) -> str:
         "Data": _data(record),
         "How it was trained": _training(record),
         "Figures, with 95% intervals over patients": _figures(record),
+        "Findings": _findings(record),
         "Threshold": _threshold(record),
         "Sectors": sectors_table(record),
         "Gate": _gate(record),
@@ -214,6 +245,20 @@ def _figures(record: ReleaseRecord) -> str:
         f"{figures_table(record)}\n\nThe calibration error is of P(nodule), in 10 bins of equal numbers of "
         "slices; on validation, where the calibration was fitted, it is too good. `lidcflow evaluate "
         f"{record.version}` measures more and leaves a page beside this card."
+    )
+
+
+def _findings(record: ReleaseRecord) -> str:
+    """Describe detector, joining and figures of a release that reads candidates."""
+    if record.nodules is None:
+        return ""
+    text = detector_sentence(record.nodules)
+    if not record.findings:
+        return text
+    nodules = ", ".join(f"{found.nodules} in {found.series} {name} series" for name, found in record.findings.items())
+    return (
+        f"{text}\n\n{findings_table(record)}\n\nNodules that count, of 3 mm and more by three readers or more: "
+        f"{nodules}. On series unlike those of training, the height in the chest stands in for the sector models."
     )
 
 

@@ -32,12 +32,23 @@ def release_description(record: ReleaseRecord, links: Mapping[str, str]) -> str:
             _line(links),
             "### Figures, with 95% intervals over patients",
             tables.figures_table(record),
+            *_findings(record),
             "### Sectors",
             tables.sectors_table(record),
             *(["### Gate", tables.checks_table(record.gate)] if record.gate.checks else []),
             pins_sentence(record),
         ]
     )
+
+
+def _findings(record: ReleaseRecord) -> list[str]:
+    if record.nodules is None:
+        return []
+    return [
+        "### Findings",
+        tables.detector_sentence(record.nodules),
+        *([tables.findings_table(record)] if record.findings else []),
+    ]
 
 
 def sector_description(record: ReleaseRecord, pin: SectorPin, links: Mapping[str, str]) -> str:

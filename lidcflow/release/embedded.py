@@ -9,13 +9,27 @@ from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainCon
 from lidcflow.nodules.chest_height import embedded_chest_height
 from lidcflow.nodules.detector import embedded_detector
 from lidcflow.nodules.join_weights import JoinWeights
-from lidcflow.release.record import EMBEDDED, BackbonePin, Gate, NodulePin, ReleaseRecord
+from lidcflow.release.record import EMBEDDED, BackbonePin, DetectorPin, Gate, NodulePin, ReleaseRecord
 
 NAME, VERSION = "lidcflow-embedded", 202611
 """Year and month of its weights: registries count from 1."""
 
 LIDC_SHARE = 0.0943
 """Share of the slices of LIDC-IDRI with a nodule: 6,236 of 66,170."""
+
+
+def embedded_detector_pin() -> DetectorPin:
+    """Return what a release pins of the detector that ships with the package.
+
+    Raises
+    ------
+    WeightsError
+        If the files of the detector are missing or damaged.
+    """
+    detector = embedded_detector()
+    return DetectorPin(
+        detector=EMBEDDED, version=VERSION, sha256=detector.sha256, threshold=detector.calibration.threshold
+    )
 
 
 def embedded_release(preprocess: PreprocessConfig) -> ReleaseRecord:
@@ -34,7 +48,6 @@ def embedded_release(preprocess: PreprocessConfig) -> ReleaseRecord:
     WeightsError
         If the files of its detector are missing or damaged.
     """
-    detector = embedded_detector()
     height = embedded_chest_height(preprocess.slices)
     joined = JoinWeights.independent(LIDC_SHARE)
     return ReleaseRecord(
@@ -57,10 +70,7 @@ def embedded_release(preprocess: PreprocessConfig) -> ReleaseRecord:
         synthetic=False,
         lidcflow_version=version("lidcflow"),
         nodules=NodulePin(
-            detector=EMBEDDED,
-            version=VERSION,
-            sha256=detector.sha256,
-            threshold=detector.calibration.threshold,
+            **embedded_detector_pin().model_dump(),
             with_sectors=joined,
             with_height=joined,
             chest_height=tuple((float(none), float(benign), float(malignant)) for none, benign, malignant in height),

@@ -19,6 +19,9 @@ second opponent, on the same patients and by the same rule.
 **Floors.** A floor refuses only what is clearly beyond it: the whole interval, not the figure alone, so that one
 unlucky sector of thirteen does not stop a release. Where too few patients have a nodule, a floor is not judged, and
 the check says so.
+
+**Findings.** They have a floor of their own, and are compared with the findings of the release in force where both have
+some. Slices are compared as each release answers for them, findings included.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ from lidcflow.release.rules import (
     Champion,
     better_than_prior,
     calibrated,
+    findings_floor,
+    findings_kept,
     no_worse,
     sector_floors,
     sectors_kept,
@@ -61,7 +66,9 @@ def judge_release(candidate: Candidate, champions: Sequence[Champion], settings:
     for champion in champions:
         checks += no_worse(candidate, champion, settings)
     checks += [calibrated(candidate, settings), *sector_floors(candidate, settings)]
+    checks += findings_floor(candidate, settings)
     checks += sectors_kept(candidate, champions[0], settings) if champions else []
+    checks += findings_kept(candidate, champions[0], settings) if champions else []
     broken = [_broken(check) for check in checks if check.passed is False]
     compared = " and ".join(champion.name for champion in champions) or PRIOR
     reason = "; ".join(broken) or _kept(checks, candidate.validation.patient_count, compared)

@@ -11,11 +11,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
-from lidcflow.config.science import portable
+from lidcflow.config.science import NodulesConfig, portable
 from lidcflow.errors import ReleaseError
 from lidcflow.nodules.join_weights import JoinWeights
 from lidcflow.release.facts import ReleaseFacts
-from lidcflow.stats.estimate import ClassCounts, Estimate, Record, SplitFigures
+from lidcflow.stats.estimate import ClassCounts, Estimate, FindingFigures, Record, SplitFigures
 
 SCHEMA_VERSION: Literal["lidcflow.release/1"] = "lidcflow.release/1"
 EMBEDDED = "embedded"
@@ -72,8 +72,8 @@ class BackbonePin(Record):
     model_sha256: str = ""
 
 
-class NodulePin(Record):
-    """What answers for the candidates of a series, and how its answer joins those of the slices.
+class DetectorPin(Record):
+    """What tells a nodule from other tissue among the candidates of a series.
 
     Parameters
     ----------
@@ -85,16 +85,25 @@ class NodulePin(Record):
         Digest of its weights.
     threshold : float
         P(nodule) from which a candidate is a finding.
-    with_sectors, with_height : JoinWeights
-        How the best candidate of a slice joins the sector models' probability, and that of the chest height alone.
-    chest_height : tuple, three numbers a slice
-        P(non-nodule), P(benign), P(malignant) of a slice by its height, top first.
     """
 
     detector: str
     version: int
     sha256: str
     threshold: float
+
+
+class NodulePin(DetectorPin):
+    """What answers for the candidates of a series, and how its answer joins those of the slices.
+
+    Parameters
+    ----------
+    with_sectors, with_height : JoinWeights
+        How the best candidate of a slice joins the sector models' probability, and that of the chest height alone.
+    chest_height : tuple, three numbers a slice
+        P(non-nodule), P(benign), P(malignant) of a slice by its height, top first.
+    """
+
     with_sectors: JoinWeights
     with_height: JoinWeights
     chest_height: tuple[tuple[float, float, float], ...]
@@ -108,7 +117,8 @@ class GateCheck(Record):
     rule : str
         For people: what is measured and what it must be.
     figure : str
-        For programs: ``auroc``, ``log_loss``, ``calibration_error``, ``sector_auroc``, ``comparable``.
+        For programs: ``auroc``, ``log_loss``, ``calibration_error``, ``sector_auroc``, ``findings``, ``cpm``,
+        ``comparable``.
     against : str
         What it is compared with, such as ``version 3``; empty for a floor.
     sector : int, optional
@@ -218,6 +228,7 @@ class ReleaseRecord(Record):
     threshold: Threshold | None = None
     data: DataFacts | None = None
     nodules: NodulePin | None = None
+    findings: dict[str, FindingFigures] = Field(default_factory=dict)
 
     @property
     def pinned(self) -> bool:
@@ -273,9 +284,26 @@ class ReleaseRecord(Record):
 
 
 def inputs_digest(
-    snapshot_digest: str, backbone_id: str, preprocess_digest: str, train: TrainConfig, labels: LabelConfig
+    snapshot_digest: str,
+    backbone_id: str,
+    preprocess_digest: str,
+    train: TrainConfig,
+    labels: LabelConfig,
+    nodules: Mapping[str, Any] | None = None,
 ) -> str:
     """Hash what decides a training, so that the same inputs find the release they made.
+
+    Parameters
+    ----------
+    snapshot_digest, backbone_id, preprocess_digest : str
+        What names slices, backbone and volumes.
+    train : TrainConfig
+        How sector models are trained.
+    labels : LabelConfig
+        How slices are labelled.
+    nodules : mapping, optional
+        What decides the findings, from `deciding_nodules`; None for a release without, whose digest is that of the
+        versions before there were findings.
 
     Returns
     -------
@@ -290,8 +318,19 @@ def inputs_digest(
         "preprocess": preprocess_digest,
         "train": _deciding(train),
         "labels": labels.model_dump(mode="json", exclude={"source"}),
+        **({"nodules": dict(nodules)} if nodules else {}),
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def deciding_nodules(
+    candidates_digest: str, detector: DetectorPin | None, settings: NodulesConfig
+) -> dict[str, Any] | None:
+    """Return what decides the findings of a release; None where nothing reads candidates."""
+    if detector is None:
+        return None
+    pinned = detector.model_dump(mode="json", include={"detector", "sha256", "threshold"})
+    return {"candidates": candidates_digest, "detector": pinned, "settings": settings.model_dump(mode="json")}
 
 
 def _deciding(train: TrainConfig) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lidcflow.config import Config, RetrainConfig
 from lidcflow.config.science import portable
-from lidcflow.release.record import ReleaseRecord
+from lidcflow.release.record import DetectorPin, ReleaseRecord
 from lidcflow.stats.estimate import Record
 
 RETRY_AFTER_H = 24.0
@@ -106,7 +106,9 @@ def changes_between(before: pd.DataFrame, now: pd.DataFrame) -> Changes:
     )
 
 
-def changed_settings(record: ReleaseRecord, config: Config, backbone_id: str) -> tuple[str, ...]:
+def changed_settings(
+    record: ReleaseRecord, config: Config, backbone_id: str, detector: DetectorPin | None = None
+) -> tuple[str, ...]:
     """Name the settings that are not those of a release.
 
     Parameters
@@ -117,6 +119,8 @@ def changed_settings(record: ReleaseRecord, config: Config, backbone_id: str) ->
         In force now.
     backbone_id : str
         Of the backbone at hand: it names weights, input, size and engine.
+    detector : DetectorPin, optional
+        What would read the candidates that are stored; None where there are none.
     """
     pairs = {
         "preprocess": (record.preprocess, config.preprocess),
@@ -130,8 +134,13 @@ def changed_settings(record: ReleaseRecord, config: Config, backbone_id: str) ->
         for key in type(ours).model_fields
         if key not in _NOT_DECISIVE and getattr(theirs, key) != getattr(ours, key)
     ]
+    named += [] if _detects(record.nodules) == _detects(detector) else ["the detector of nodules"]
     same_backbone = backbone_id == record.backbone.id or any(name.startswith("train.backbone") for name in named)
     return tuple(named if same_backbone else [*named, "the backbone's weights or engine"])
+
+
+def _detects(pin: DetectorPin | None) -> tuple[str, float] | None:
+    return None if pin is None else (pin.sha256, pin.threshold)
 
 
 def decide(config: RetrainConfig, newest: Newest | None, failed: Failed | None, *, force: bool = False) -> Decision:

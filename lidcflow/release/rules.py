@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lidcflow.config import GateConfig
+from lidcflow.nodules.finding_figures import FLOOR_RATE, FindingDraws
 from lidcflow.release.record import GateCheck
 from lidcflow.stats.bootstrap import Floats, estimate
 from lidcflow.stats.estimate import Estimate
@@ -24,11 +25,14 @@ class Champion:
         Its own for the validation studies of the new release; None where it can't be asked about them.
     why_not : str
         Why it can't.
+    findings : FindingDraws, optional
+        Its findings in the validation studies; None for a release without.
     """
 
     version: int
     probabilities: Floats | None
     why_not: str = ""
+    findings: FindingDraws | None = None
 
     @property
     def name(self) -> str:
@@ -50,6 +54,8 @@ class Candidate:
         From `lidcflow.stats.held_out.sector_prior`.
     sectors : dict of int to range
         Sectors with a model of their own, slices from 0.
+    findings : FindingDraws, optional
+        Its findings in the validation studies, where they have readings with outlines; None for a release without.
     """
 
     validation: Sample
@@ -58,6 +64,7 @@ class Candidate:
     on_test: Floats
     prior: Floats
     sectors: dict[int, range]
+    findings: FindingDraws | None = None
 
     def inside(self, sector: int) -> slice:
         """Return the slices of a sector."""
@@ -161,6 +168,41 @@ def sectors_kept(candidate: Candidate, champion: Champion, settings: GateConfig)
         )
         for sector, difference in differences.items()
     ]
+
+
+def findings_floor(candidate: Candidate, settings: GateConfig) -> list[GateCheck]:
+    """Check that findings do not clearly miss too many nodules; a release without findings has no such check."""
+    found, floor = candidate.findings, settings.findings_sensitivity
+    if found is None:
+        return []
+    sensitivity = estimate(found.froc.at(FLOOR_RATE))
+    check = GateCheck(
+        rule=f"findings' sensitivity at {FLOOR_RATE} false positives a scan must not be clearly below {floor:g}",
+        figure="findings",
+        patients=found.nodule_patients,
+        value=sensitivity,
+        limit=floor,
+        passed=not _beyond(sensitivity, low=floor, high=None),
+    )
+    return [_if_enough(check, settings.patients)]
+
+
+def findings_kept(candidate: Candidate, champion: Champion, settings: GateConfig) -> list[GateCheck]:
+    """Check that findings are not clearly worse than the champion's, where both have some."""
+    ours, theirs, margin = candidate.findings, champion.findings, settings.findings_margin
+    if ours is None or theirs is None:
+        return []
+    difference = estimate(ours.froc.cpm() - theirs.froc.cpm())
+    check = GateCheck(
+        rule=f"findings' CPM must not be below {champion.name}'s by clearly more than {margin:g}",
+        figure="cpm",
+        against=champion.name,
+        patients=ours.nodule_patients,
+        value=difference,
+        limit=-margin,
+        passed=not _beyond(difference, low=-margin, high=None),
+    )
+    return [_if_enough(check, settings.patients)]
 
 
 def _differences(candidate: Candidate, theirs: Floats) -> tuple[Estimate, Estimate]:

@@ -55,3 +55,26 @@ class SplitFigures(Record):
     release: dict[str, Estimate]
     sector_prior: dict[str, Estimate]
     uniform: dict[str, Estimate]
+
+
+class FindingFigures(Record):
+    """What findings reach on one split, see `lidcflow.nodules.finding_figures`.
+
+    Parameters
+    ----------
+    patients, series : int
+        Those with candidates and readings.
+    nodules : int
+        Nodules that count: three readers or more, and 3 mm or more.
+    figures : dict of str to Estimate
+        ``candidate_sensitivity``; at the detector's threshold, ``sensitivity`` and ``false_findings`` (a scan);
+        ``froc_at_1/8`` to ``froc_at_8`` and their mean, ``cpm``.
+    curve : tuple of (false findings a scan, sensitivity)
+        The FROC curve.
+    """
+
+    patients: int
+    series: int
+    nodules: int
+    figures: dict[str, Estimate]
+    curve: tuple[tuple[float, float], ...] = ()

@@ -1,8 +1,14 @@
 """A whole evaluation: contestants, sectors, subgroups."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from lidcflow.evaluate.measure import entries_of, measure, size_scores
+from lidcflow.evaluate.record import ReleaseEvaluation
+from lidcflow.nodules.finding_figures import MISSED, SeriesMarks
+from tests.nodules.pins import PIN
 
 
 def test_the_release_stands_beside_the_baselines_on_the_same_patients(evaluation):
@@ -77,3 +83,32 @@ def test_nodules_of_a_sector_or_of_so_many_readers_have_a_sensitivity(evaluation
     assert groups["sector of the nodule", "sector 01"].nodules == 3
     assert groups["readers", "4 readers"].nodules == 2
     assert set(groups["readers", "1 reader"].figures) == {"sensitivity_at_5", "spared_at_95"}
+
+
+@pytest.fixture
+def with_findings(release_record, truth, answers):
+    """The evaluation of a release whose findings find one of one nodule, and none of another."""
+    marks = [SeriesMarks(np.array([0.3]), np.array(found), np.array(found) > MISSED) for found in ([0.9], [MISSED])]
+    parts = {
+        "sectors": answers.everywhere,
+        "findings": answers.release[:, ::-1],
+        "marks": [*marks, None, None, None, None],
+    }
+    release = release_record.model_copy(update={"nodules": PIN})
+    return measure(release, "test", truth, replace(answers, **parts), resamples=50)
+
+
+def test_sector_models_and_findings_alone_stand_beside_the_release_that_joins_them(with_findings):
+    found = {one.key: one for one in with_findings.contestants}
+
+    assert list(found)[:4] == ["release", "sector_models", "findings", "global"]
+    assert found["sector_models"].slices.natural == found["global"].slices.natural
+    assert found["findings"].slices.natural != found["release"].slices.natural
+
+
+def test_findings_are_measured_on_the_studies_that_have_candidates(with_findings, evaluation):
+    found = with_findings.findings
+
+    assert (found.series, found.nodules, found.figures["cpm"].value) == (2, 2, 0.5)
+    assert evaluation.findings is None
+    assert ReleaseEvaluation.model_validate_json(with_findings.model_dump_json()) == with_findings

@@ -9,6 +9,7 @@ from lidcflow.evaluate.record import ReleaseEvaluation
 from lidcflow.evaluate.truth import HeldOutStudies
 from tests.browser import chromium, needs_chromium, open_file, requests_of  # noqa: F401
 from tests.evaluations import HOSTILE
+from tests.nodules.pins import FOUND
 
 
 def test_the_page_says_what_it_is_and_whose_figures_it_shows(evaluation):
@@ -58,3 +59,12 @@ def test_text_from_headers_does_not_run(evaluation, chromium, tmp_path):  # noqa
 
     assert chromium.title == "Synthetic · lidcflow version 3 on test patients"
     assert HOSTILE in chromium.find_element("css selector", "body").text
+
+
+def test_the_page_shows_what_findings_reach(evaluation):
+    page = render_evaluation(evaluation.model_copy(update={"findings": FOUND}))
+
+    assert "Candidates of 2 series of 2 patients, which hold 3 nodules that count" in page
+    assert "CPM, the mean of these" in page
+    assert "0.625 (0.50 to 0.75)" in page
+    assert "<h2>Findings</h2>" not in render_evaluation(evaluation)

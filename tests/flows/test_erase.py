@@ -32,6 +32,7 @@ from lidcflow.report.rank import not_evaluated
 from lidcflow.series.find import Verdict, VerdictReason
 from lidcflow.source.places import parse_source
 from lidcflow.store.address import inbox_store, training_store
+from lidcflow.store.arrays import CandidateArrays
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
 from tasks.held_out import load_snapshot
@@ -85,10 +86,22 @@ def archive_folder(ct_series, tmp_path_factory):
     return folder
 
 
+def with_candidates(series):
+    """A volume of a series, and one nodule candidate with its patches."""
+    attributes = {
+        "schema": 1,
+        "columns": ["z_mm"],
+        "sop_instance_uids": [series.slices[0].sop_instance_uid],
+        "flags": [],
+    }
+    patches = np.full((1, 2, 3, 48, 48), -850, np.int16)
+    return reduce_series(series, SMALL), CandidateArrays(attributes, np.zeros((1, 1), np.float32), patches)
+
+
 def fill(config, archive_folder, release, where=training_store):
     """Leave what the whole job leaves of every series: volume, features, row, headers, and an answer."""
     index, store = find_series(parse_source(str(archive_folder)), config), where(config).open(create=True)
-    digests = {series.series_instance_uid: store.write(series, reduce_series(series, SMALL)) for series in index.usable}
+    digests = {one.series_instance_uid: store.write(one, *with_candidates(one)) for one in index.usable}
     for uid, digest in digests.items():
         store.write_features(uid, "compact", np.zeros((8, 4), dtype=np.float16), digest)
     with Catalog(config.catalog) as catalog:
@@ -229,6 +242,14 @@ def test_after_an_erasure_no_file_names_the_patient_but_tombstone_and_log(config
     assert kept_in(config.workspace, key_of("Ada")) <= {"catalog.db", "catalog.db-wal", "erasures.jsonl"}
     assert {"catalog.db", "headers.db", "b.json"} <= kept_in(config.workspace, *SERIES["Grace"])
     assert VolumeStore.of(config).read_features("1.2.35", "compact") is not None
+
+
+def test_the_candidates_and_patches_of_a_patient_go_and_those_of_others_stay(config, erased):
+    store = training_store(config).open()
+
+    assert [store.read_candidates(uid) for uid in SERIES["Ada"]] == [None, None]
+    assert not [uid for uid in SERIES["Ada"] if list(config.workspace.rglob(f"{uid}/candidates"))]
+    assert all(store.read_candidates(uid) is not None for uid in SERIES["Barbara"])
 
 
 def test_an_erasure_is_logged_once_with_date_counts_and_releases(config, erased):

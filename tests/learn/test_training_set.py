@@ -12,7 +12,14 @@ from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainCon
 from lidcflow.errors import TrainingError
 from lidcflow.labels.slices import NoduleSlices
 from lidcflow.learn.snapshot import Snapshot, build_snapshot, sector_rows
-from lidcflow.learn.training_set import TrainingSet, TrainingSettings, class_weights, fix_training_set, read_settings
+from lidcflow.learn.training_set import (
+    CandidateFacts,
+    TrainingSet,
+    TrainingSettings,
+    class_weights,
+    fix_training_set,
+    read_settings,
+)
 
 SLICES = 6
 LABELS = np.array([0, 0, 0, 1, 2, 0], dtype=np.int8)
@@ -142,3 +149,16 @@ def test_weights_that_this_version_would_not_give_are_refused(fixed):
 
     with pytest.raises(TrainingError, match=r"other weights; train with lidcflow 0\.1\.0, or without --snapshot"):
         fixed.require_same_weights()
+
+
+def test_the_candidates_of_a_training_are_named_and_decide_and_without_them_the_digest_is_that_of_before(
+    snapshot, fixed, tmp_path
+):
+    facts = CandidateFacts(version=1, series=3, digest="ab")
+    found = fix_training_set(snapshot, settings().model_copy(update={"candidates": facts}), NODULES)
+
+    found.save(tmp_path / "snapshot.parquet")
+
+    assert found.digest != fixed.digest
+    assert TrainingSet.load(tmp_path / "snapshot.parquet").settings.candidates == facts
+    assert "candidates" not in fixed.settings.model_dump()

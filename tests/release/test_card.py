@@ -5,6 +5,7 @@ import pytest
 from lidcflow.release.card import release_card
 from lidcflow.release.record import DataFacts, GateCheck, OperatingPoint, Threshold
 from lidcflow.stats.estimate import ClassCounts, Estimate
+from tests.nodules.pins import FOUND, PIN
 
 COUNTS = ClassCounts(non_nodule=5, benign=2, malignant=1)
 
@@ -96,3 +97,18 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head(full):
     assert len(tables) == 6
     for table in tables:
         assert len({line.replace(r"\|", "").count("|") for line in table.splitlines()}) == 1
+
+
+def test_the_card_names_detector_join_weights_and_figures_of_findings(full):
+    card = release_card(full.model_copy(update={"nodules": PIN, "findings": {"validation": FOUND, "test": FOUND}}))
+
+    titles = [line.removeprefix("## ") for line in card.splitlines() if line.startswith("## ")]
+    assert titles[4:6] == ["Findings", "Threshold"]
+    for expected in (
+        "detector embedded version 202611, `abababababab`; one is a finding from P(nodule) 0.500",
+        "with sector models, bias 0.50, weight 1.00 of the slice and 0.75 of its best candidate",
+        "| nodules found at 4 false findings a scan | 0.700 | 0.700 |",
+        "| CPM: mean from 1/8 to 8 false findings a scan | 0.625 (0.50 to 0.75) | 0.625 (0.50 to 0.75) |",
+        "3 in 2 validation series, 3 in 2 test series",
+    ):
+        assert expected in card

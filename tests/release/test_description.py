@@ -1,6 +1,7 @@
 """What the registry's pages say."""
 
 from lidcflow.release.description import paged, release_description
+from tests.nodules.pins import FOUND, PIN
 
 
 def test_a_description_starts_with_a_sentence_then_leads_to_other_pages_then_has_tables(release_record):
@@ -21,3 +22,12 @@ def test_cells_and_headings_are_kept_apart_as_the_page_draws_no_space_between():
     page = paged(["A sentence.", "### Head", "| a | b |\n| --- | --- |\n| 1 | 2 |"])
 
     assert page == "A sentence.\n\n&nbsp;\n\n### Head\n\n| a&emsp; | b |\n| --- | --- |\n| 1&emsp; | 2 |"
+
+
+def test_a_description_shows_what_findings_reach(release_record):
+    found = {"validation": FOUND, "test": FOUND}
+    page = release_description(release_record.model_copy(update={"nodules": PIN, "findings": found}), {"a": "#"})
+
+    assert "### Findings" in page
+    assert "detector embedded version 202611" in page
+    assert "CPM" in page

@@ -1,12 +1,16 @@
 """The gate before the champion."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lidcflow.config import Config, GateConfig, LabelConfig, PreprocessConfig, SplitConfig
+from lidcflow.nodules.finding_figures import MISSED, FindingDraws, SeriesMarks
 from lidcflow.release.gate import judge_release, why_not_comparable
 from lidcflow.release.gate_rows import check_rows
 from lidcflow.release.rules import Candidate, Champion
+from lidcflow.stats.bootstrap import draw_patients
 from lidcflow.stats.paired import Sample
 
 SLICES = 8
@@ -290,3 +294,50 @@ def test_a_release_of_synthetic_series_does_not_replace_one_of_patients(release_
 
     assert sentence.startswith("a release must have series of patients, not synthetic ones, as the champion's to be ")
     assert not why_not_comparable(release_record, config, "new", champion.backbone.id, synthetic=False)
+
+
+def findings(patients, found, resamples=200):
+    """Of one nodule a patient, found in so many of them, with one false finding each."""
+    marks = [
+        SeriesMarks(np.array([0.3]), np.array([0.9 if k < found else MISSED]), np.array([True]))
+        for k in range(patients)
+    ]
+    return FindingDraws(marks, np.arange(patients), draw_patients(patients, seed=0, resamples=resamples))
+
+
+@pytest.mark.parametrize(("found", "passed"), [(20, True), (9, True), (2, False)])
+def test_findings_that_clearly_miss_too_many_nodules_are_refused(found, passed):
+    release = replace(candidate(), findings=findings(20, found))
+
+    gate = judge_release(release, [], GateConfig())
+
+    assert outcomes(gate, "findings") == [passed]
+    assert gate.passed is passed
+
+
+def test_findings_are_not_judged_where_few_patients_have_a_nodule():
+    release = replace(candidate(patients=9), findings=findings(9, 0))
+
+    gate = judge_release(release, [], GateConfig())
+
+    assert outcomes(gate, "findings") == [None]
+    assert gate.passed
+
+
+@pytest.mark.parametrize(("found", "passed"), [(20, True), (17, True), (12, False)])
+def test_findings_must_not_be_clearly_worse_than_the_champions(found, passed):
+    release = replace(candidate(), findings=findings(20, found))
+    before = replace(champion(release, missed=0), findings=findings(20, 20))
+
+    gate = judge_release(release, [before], GateConfig())
+
+    assert outcomes(gate, "cpm") == [passed]
+
+
+def test_a_champion_without_findings_is_compared_by_slices_alone():
+    release = replace(candidate(), findings=findings(20, 20))
+
+    gate = judge_release(release, [champion(release, missed=0)], GateConfig())
+
+    assert outcomes(gate, "cpm") == []
+    assert gate.passed

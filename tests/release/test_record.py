@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from lidcflow.config import LabelConfig, TrainConfig
+from lidcflow.config import LabelConfig, NodulesConfig, TrainConfig
 from lidcflow.errors import ReleaseError
-from lidcflow.release.record import ReleaseRecord, inputs_digest, sector_model_name, training_settings
+from lidcflow.release.record import (
+    DetectorPin,
+    ReleaseRecord,
+    deciding_nodules,
+    inputs_digest,
+    sector_model_name,
+    training_settings,
+)
 from lidcflow.stats.estimate import ClassCounts
 
 
@@ -95,3 +102,36 @@ def test_settings_of_finetuning_decide_a_finetuned_release_alone():
 def test_the_settings_of_a_training_name_those_of_finetuning_only_where_they_count():
     assert not [name for name in training_settings(TrainConfig()) if name.startswith("finetune")]
     assert training_settings(TrainConfig(mode="finetune"))["finetune_from_block"] == "stage3"
+
+
+DETECTOR = DetectorPin(detector="embedded", version=1, sha256="ab", threshold=0.5)
+
+
+def digest_with(candidates="c", detector=DETECTOR, candidates_on=True):
+    nodules = deciding_nodules(candidates, detector, NodulesConfig(candidates=candidates_on))
+    return inputs_digest("snap", "a", "pre", TrainConfig(), LabelConfig(), nodules)
+
+
+def test_a_training_without_nodules_has_the_digest_of_before_there_were_any():
+    assert digest_with(detector=None) == inputs_digest("snap", "a", "pre", TrainConfig(), LabelConfig())
+
+
+def test_candidates_detector_and_settings_of_nodules_make_another_training():
+    others = [
+        digest_with(detector=None),
+        digest_with(),
+        digest_with(candidates="d"),
+        digest_with(detector=DETECTOR.model_copy(update={"sha256": "cd"})),
+        digest_with(detector=DETECTOR.model_copy(update={"threshold": 0.6})),
+        digest_with(candidates_on=False),
+    ]
+
+    assert len(set(others)) == len(others)
+    assert digest_with() == digest_with(detector=DETECTOR.model_copy(update={"version": 2}))
+
+
+def test_a_record_from_before_findings_is_read_all_the_same(release_record):
+    old = release_record.model_dump(mode="json")
+    del old["nodules"], old["findings"]
+
+    assert ReleaseRecord.model_validate(old) == release_record

@@ -4,8 +4,11 @@ import pandas as pd
 import pytest
 
 from lidcflow.config import Config, LabelConfig, RetrainConfig, SplitConfig, TrainConfig
+from lidcflow.release.record import DetectorPin
 from lidcflow.release.retraining import Changes, Failed, Newest, changed_settings, changes_between, decide
+from tests.nodules.pins import PIN
 
+FACTS = set(DetectorPin.model_fields)
 RULES = RetrainConfig(new_series=3, at_least_every_days=7)
 
 
@@ -88,3 +91,15 @@ def test_settings_that_are_not_the_releases_are_named_and_those_of_one_machine_d
         "the backbone's weights or engine",
     )
     assert changed_settings(record, same, record.backbone.id) == ("labels.source",)
+
+
+def test_candidates_that_came_or_went_and_another_detector_are_a_change(release_record):
+    config = Config(preprocess=release_record.preprocess, train=TrainConfig(sector_num=2))
+    config = config.model_copy(update={"labels": release_record.labels})
+    backbone, detector = release_record.backbone.id, PIN.model_copy(update={"sha256": "cd"})
+    with_findings = release_record.model_copy(update={"nodules": PIN})
+
+    assert changed_settings(release_record, config, backbone, PIN) == ("the detector of nodules",)
+    assert changed_settings(with_findings, config, backbone, None) == ("the detector of nodules",)
+    assert changed_settings(with_findings, config, backbone, detector) == ("the detector of nodules",)
+    assert changed_settings(with_findings, config, backbone, DetectorPin(**PIN.model_dump(include=FACTS))) == ()

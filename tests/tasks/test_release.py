@@ -3,8 +3,8 @@
 import pytest
 
 from lidcflow.errors import ReleaseError
-from tasks.release import ALL_SECTORS, choose_models, jobs_of
-from tasks.sector import SectorJob, SectorResult
+from tasks.release import choose_models, jobs_of
+from tasks.sector import ALL_SECTORS, SectorJob, SectorResult
 
 
 def result(sector, uri=None, reason=""):

@@ -1,0 +1,151 @@
+"""What detectors say of the candidates of stored series, on the cluster, and what that is worth by their readings."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidcflow.config import Config
+from lidcflow.errors import LabelError, ReleaseError, WeightsError
+from lidcflow.labels.collect import collect_nodules
+from lidcflow.labels.readings import Nodule
+from lidcflow.learn.snapshot import Snapshot
+from lidcflow.nodules.finding_figures import SeriesMarks, marks_of
+from lidcflow.nodules.scored import ScoredCandidates, score_candidates
+from lidcflow.nodules.stored import read_candidates
+from lidcflow.release.record import DetectorPin
+from lidcflow.store.volumes import VolumeStore
+from tasks.cluster.open import map_series
+from tasks.findings import detector_of
+from tasks.labels import nodules_of_records
+from tasks.progress import stage
+
+BATCH = 8
+"""Series of one task on the cluster: a detector takes up to a second for each."""
+
+Uids = tuple[str, ...]
+Scored = dict[str, ScoredCandidates]
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateEvidence:
+    """What a detector says of series, in short.
+
+    Parameters
+    ----------
+    best : dict of str to (slices,) array
+        P(nodule) of the best candidate in each slice, by SeriesInstanceUID; a series that was not searched is absent.
+    marks : dict of str to SeriesMarks
+        What the candidates come to by the readings, for series with candidates and readings.
+    """
+
+    best: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    marks: Mapping[str, SeriesMarks] = field(default_factory=dict)
+
+    def best_of(self, uids: Iterable[str]) -> list[NDArray[np.floating] | None]:
+        """Return the best candidates of series in their order; None for one that was not searched."""
+        return [self.best.get(uid) for uid in uids]
+
+    def marks_of(self, uids: Iterable[str]) -> list[SeriesMarks | None]:
+        """Return the marks of series in their order; None for one without."""
+        return [self.marks.get(uid) for uid in uids]
+
+
+Evidence = Mapping[str, CandidateEvidence]
+"""By the SHA-256 of the detector."""
+
+NO_EVIDENCE: Evidence = MappingProxyType({})
+"""Where nobody looked for nodules."""
+
+Readings = Mapping[str, Sequence[Nodule]]
+"""Nodules of series that were read, by SeriesInstanceUID."""
+
+
+def score_stored(pin: DetectorPin, uids: Sequence[str], config: Config, address: str) -> Scored:
+    """Let a detector score the candidates of stored series on the cluster; series that were not searched are absent."""
+    work = functools.partial(score_batch, pin=pin, config=config)
+    batches = [tuple(uids[start : start + BATCH]) for start in range(0, len(uids), BATCH)]
+    scored: Scored = {}
+    with stage("candidates", total=len(uids)) as progress:
+        for batch, outcome in map_series(address, work, batches, window=2):
+            if isinstance(outcome, Exception):
+                raise outcome
+            scored |= outcome
+            progress.advance(len(batch))
+    return scored
+
+
+def score_batch(uids: Uids, pin: DetectorPin, config: Config) -> Scored:
+    """Score the candidates of some series, one after the other: patches of one take 8 MB."""
+    store, detector = VolumeStore.of(config), detector_of(pin)
+    found = ((uid, read_candidates(store, uid)) for uid in uids)
+    return {uid: score_candidates(one, detector) for uid, one in found if one is not None and one.searched}
+
+
+def best_by_series(
+    scored: Mapping[str, ScoredCandidates], uids: Sequence[str], config: Config
+) -> list[NDArray[np.floating] | None]:
+    """Return the best candidate in each slice of stored series, in their order; None for one that was not searched."""
+    found = [uid for uid in uids if uid in scored]
+    edges_mm = {one.series_instance_uid: one.edges_mm for one in VolumeStore.of(config).summaries(found)}
+    return [scored[uid].best_in(edges_mm[uid]) if uid in edges_mm else None for uid in uids]
+
+
+def evidence_of(scored: Mapping[str, ScoredCandidates], readings: Readings, config: Config) -> CandidateEvidence:
+    """Sum up what a detector says of series, and judge it where they have readings."""
+    store = VolumeStore.of(config)
+    best, marks = {}, {}
+    for record in store.records(sorted(scored)):
+        uid = record.series_instance_uid
+        best[uid] = scored[uid].best_in(record.edges_mm)
+        if uid in readings:
+            marks[uid] = marks_of(scored[uid], readings[uid], record)
+    return CandidateEvidence(best, marks)
+
+
+def evidence_for(
+    pins: Iterable[DetectorPin], uids: Sequence[str], readings: Readings, config: Config, address: str
+) -> dict[str, CandidateEvidence]:
+    """Ask several detectors about the same series, each once; one that is not at hand any more is left out."""
+    evidence: dict[str, CandidateEvidence] = {}
+    for pin in {pin.sha256: pin for pin in pins}.values():
+        try:
+            detector_of(pin)
+        except (ReleaseError, WeightsError):
+            continue
+        evidence[pin.sha256] = evidence_of(score_stored(pin, uids, config, address), readings, config)
+    return evidence
+
+
+def held_out_labels(snapshot: Snapshot) -> dict[str, NDArray[np.integer]]:
+    """Return the labels of the slices of each series that no model is trained on."""
+    rows = snapshot.table[snapshot.table["split"] != "train"]
+    return {str(uid): of["label"].to_numpy() for uid, of in rows.groupby("series_instance_uid", sort=True)}
+
+
+def readings_of(uids: Sequence[str], labels: NDArray[np.integer], config: Config) -> Readings:
+    """Collect what readers marked in stored series; nothing where it is no longer what they were labelled with.
+
+    Parameters
+    ----------
+    uids : sequence of str
+        Series of a snapshot.
+    labels : (series, slices) array of int
+        What the snapshot says of their slices.
+    config : Config
+        Where the readings are.
+    """
+    store = VolumeStore.of(config)
+    records = list(store.summaries(uids))
+    try:
+        with stage("readings") as reading:
+            collected = collect_nodules(records, config.labels.sources, reading.reach, full=store.records)
+        nodules_of_records(records, collected, config.labels, expected=labels)
+    except LabelError:
+        return {}
+    return collected.nodules

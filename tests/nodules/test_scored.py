@@ -1,0 +1,40 @@
+"""Candidates with P(nodule), without their patches."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from lidcflow.nodules.candidates import NO_LUNGS
+from lidcflow.nodules.scored import score_candidates
+from lidcflow.nodules.slice_scores import NOTHING_FOUND
+from lidcflow.nodules.stored import FAILED, TOO_FEW_SLICES, StoredCandidates, cut_none
+from lidcflow.nodules.table import CANDIDATE
+
+
+def stored(*flags):
+    table = np.zeros(1, CANDIDATE)
+    table["z_mm"], table["row"], table["column"], table["diameter_mm"], table["score"] = 15, 3, 4, 6, 0.75
+    return StoredCandidates(table, cut_none(), ("1.2.3",), flags)
+
+
+DETECTOR = SimpleNamespace(probabilities=lambda _, score: np.asarray(score, np.float64))
+
+
+def test_places_and_probabilities_are_kept():
+    scored = score_candidates(stored(), DETECTOR)
+
+    assert scored.places.tolist() == [(15.0, 3.0, 4.0, 6.0)]
+    assert scored.probability.tolist() == [0.75]
+
+
+def test_the_best_candidate_of_each_slice_is_known():
+    scored = score_candidates(stored(), DETECTOR)
+
+    assert scored.best_in(np.array([30.0, 20, 10, 0])).tolist() == [NOTHING_FOUND, 0.75, NOTHING_FOUND]
+
+
+@pytest.mark.parametrize("flag", [NO_LUNGS, TOO_FEW_SLICES, FAILED])
+def test_a_series_that_could_not_be_searched_says_so(flag):
+    assert not stored(flag).searched
+    assert stored("candidates-cut").searched
