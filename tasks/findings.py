@@ -16,6 +16,7 @@ from lidcflow.nodules.planes import finding_planes
 from lidcflow.nodules.scored import score_candidates
 from lidcflow.nodules.select import select_findings
 from lidcflow.nodules.stored import FAILED, SCHEMA, TOO_FEW_SLICES, StoredCandidates, read_candidates
+from lidcflow.nodules.whole_lungs import INCOMPLETE_LUNGS
 from lidcflow.release.answer import answer_for_series
 from lidcflow.release.record import EMBEDDED, DetectorPin, ReleaseRecord
 from lidcflow.report.page import Patches
@@ -63,6 +64,13 @@ WITHOUT_CANDIDATES = {
     ),
 }
 """Why a series has no candidates, by the flag that is stored with it."""
+
+IN_PART = SeriesWarning(
+    code=INCOMPLETE_LUNGS,
+    sentence="Less lung was found in this series than a whole chest has: the scan may be cut, a lung collapsed or the "
+    "patient a child. Nodules outside of the lungs that were found have no candidates, and how often nodules occur at "
+    "a height of the chest means little here.",
+)
 
 
 class SliceScores(NamedTuple):
@@ -134,6 +142,7 @@ def join_candidates(
     scored = score_candidates(stored, detector_of(pin, tracking))
     findings = select_findings(stored.table, scored.probability, record, threshold=pin.threshold)
     joined = answer_for_series(pin, own, scored.best_in(record.edges_mm), unlike=unlike)
+    warnings = (*warnings, IN_PART) if INCOMPLETE_LUNGS in stored.flags else warnings
     return Joined(joined, warnings, findings, finding_planes(findings, stored))
 
 

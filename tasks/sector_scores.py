@@ -8,7 +8,7 @@ from typing import Any
 
 from lidcflow.config import Config
 from lidcflow.drift.measures import mean_features, measure_series
-from lidcflow.drift.outlying import NO_PROFILE, warnings_of
+from lidcflow.drift.outlying import NO_PROFILE, distance_ratio, warnings_of
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import load_engine
 from lidcflow.learn.features import volume_features
@@ -16,6 +16,7 @@ from lidcflow.learn.predict import release_probabilities
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.pixel_warnings import pixel_warnings
 from lidcflow.report.recommendation import SeriesWarning
+from lidcflow.stats.widening import widen
 from lidcflow.store.volumes import VolumeRecord, VolumeStore
 from tasks.features import keep_features
 from tasks.findings import SliceScores
@@ -33,7 +34,48 @@ def score_slices(
     features, tracking = _features(store, record, hu, config), Tracking.of(config)
     sectors = list(zip([pin.slices for pin in release.sectors], _models(release, tracking), strict=True))
     probabilities = release_probabilities(sectors, features[None])[0]
-    return SliceScores(probabilities, _warnings(release, record, hu, features, tracking))
+    known = release_limits(release.version, tracking)
+    if known is None:
+        return SliceScores(probabilities, (*pixel_warnings(record), NO_PROFILE))
+    facts = measure_series(record, hu[0]), mean_features(features)
+    warnings = (*pixel_warnings(record), *warnings_of(*facts, known))
+    return widen_scores(release, SliceScores(probabilities, warnings), distance_ratio(*facts, known))
+
+
+def widen_scores(release: ReleaseRecord, scores: SliceScores, ratio: float) -> SliceScores:
+    """Draw the probabilities of a series that is unlike training towards the natural shares of the classes.
+
+    Heads are about linear, so that far from training their logits grow with the distance: they are divided by it.
+
+    Parameters
+    ----------
+    release : ReleaseRecord
+        Its validation patients have the natural shares. One that reads candidates has no use for such probabilities
+        (see `tasks.findings`): they stay as they are.
+    scores : SliceScores
+        By the sector models.
+    ratio : float
+        How many times as far from training as a series may be, see `lidcflow.drift.outlying.distance_ratio`.
+    """
+    if release.nodules or ratio <= 1 or scores.probabilities is None:
+        return scores
+    probabilities = widen(scores.probabilities, _natural_shares(release), ratio)
+    return SliceScores(probabilities, (*scores.warnings, _widened(ratio)))
+
+
+def _natural_shares(release: ReleaseRecord) -> list[float]:
+    """Return the shares of the classes, each class with one slice more, so that none is impossible."""
+    counts = release.metrics["validation"].slices
+    return [(n + 1) / (counts.total + 3) for n in (counts.non_nodule, counts.benign, counts.malignant)]
+
+
+def _widened(ratio: float) -> SeriesWarning:
+    return SeriesWarning(
+        code="probabilities-widened",
+        sentence=f"It is {ratio:.1f} times as far from the training series as such a series may be, so the "
+        "probabilities were drawn towards the share of slices with a nodule in training: the release knows little of "
+        "these images, and a slice below its threshold may hold a nodule.",
+    )
 
 
 def _features(store: VolumeStore, record: VolumeRecord, hu: Any, config: Config) -> Any:
@@ -46,16 +88,6 @@ def _features(store: VolumeStore, record: VolumeRecord, hu: Any, config: Config)
         if features.ndim == 2:  # maps take more room than the volume, and a series is read once by a release
             keep_features(store, record, features, engine, feature_id=feature_id)
     return features
-
-
-def _warnings(
-    release: ReleaseRecord, record: VolumeRecord, hu: Any, features: Any, tracking: Tracking
-) -> tuple[SeriesWarning, ...]:
-    """Return what looks wrong in the pixels of a series, and in what it is unlike those of training."""
-    known = release_limits(release.version, tracking)
-    if known is None:
-        return (*pixel_warnings(record), NO_PROFILE)
-    return (*pixel_warnings(record), *warnings_of(measure_series(record, hu[0]), mean_features(features), known))
 
 
 @functools.lru_cache(maxsize=2)

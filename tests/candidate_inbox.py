@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from lidcflow.config import Access, Config, PreprocessConfig
 from lidcflow.dicom.records import Series
@@ -43,14 +46,28 @@ class CandidateInbox:
         return self.series.series_instance_uid
 
 
+SPACING_MM = 4.0
+VOXEL_MM = (SPACING_MM, 2.8, 2.8)
+BALL = ((20, 50, 32), 8, 40)
+
+
+def small_chest() -> NDArray[np.int16]:
+    """Return HU of a chest with a ball in a lung."""
+    return chest([BALL], shape=(40, 120, 120), voxel_mm=VOXEL_MM)[0]
+
+
+def inbox_of(folder: Path, ct_series: Any, hu: NDArray[np.integer], voxel_mm: tuple[float, ...]) -> CandidateInbox:
+    """Return an inbox for a series of these square images; its store is empty."""
+    made = {"n": len(hu), "size": hu.shape[1], "spacing_mm": voxel_mm[0], "hu": hu}
+    source = ct_series(folder / "source", series_uid="1.2.3", PixelSpacing=list(voxel_mm[1:]), **made)
+    config = Config(workspace=folder / "workspace", patient_key="public", preprocess=PREPROCESS)
+    release = embedded_release(PREPROCESS)
+    every = release.nodules.model_copy(update={"threshold": 0.0})
+    series = index_folder(source, secret=PUBLIC_KEY).usable[0]
+    return CandidateInbox(config, series, release.model_copy(update={"nodules": every}))
+
+
 @pytest.fixture
 def candidate_inbox(tmp_path: Path, ct_series, small_detector) -> CandidateInbox:  # noqa: F811
     """Give the inbox; its store is empty."""
-    hu, _, (row_mm, _) = chest([((20, 50, 32), 8, 40)], shape=(40, 120, 120), voxel_mm=(4.0, 2.8, 2.8))
-    made = {"n": 40, "size": 120, "spacing_mm": 4.0, "hu": hu, "PixelSpacing": [row_mm] * 2}
-    folder = ct_series(tmp_path / "source", series_uid="1.2.3", **made)
-    config = Config(workspace=tmp_path / "workspace", patient_key="public", preprocess=PREPROCESS)
-    release = embedded_release(PREPROCESS)
-    every = release.nodules.model_copy(update={"threshold": 0.0})
-    series = index_folder(folder, secret=PUBLIC_KEY).usable[0]
-    return CandidateInbox(config, series, release.model_copy(update={"nodules": every}))
+    return inbox_of(tmp_path, ct_series, small_chest(), VOXEL_MM)

@@ -131,6 +131,26 @@ def warnings_of(
     )
 
 
+def distance_ratio(measured: Measured, mean_features: NDArray[np.floating], known: ReferenceLimits) -> float:
+    """Return how many times as far as a series may be from those of training this one is.
+
+    It is above 1 exactly where `warnings_of` warns of its HU or its features.
+
+    Parameters
+    ----------
+    measured, mean_features, known
+        As of `warnings_of`.
+
+    Returns
+    -------
+    float
+        The larger ratio of the distances of its HU and of its features to their limits; 0 where neither has a limit.
+    """
+    return max(
+        _from_training(measured, known) / known.hu_limit, _from_nearest(mean_features, known) / known.feature_limit
+    )
+
+
 def _unlike_numbers(measured: Measured, known: ReferenceLimits) -> Iterator[SeriesWarning]:
     for key, (low, high) in known.ranges.items():
         value = measured.numbers[key]
@@ -154,14 +174,14 @@ def _unseen_words(measured: Measured, known: ReferenceLimits) -> Iterator[Series
 
 
 def _far(measured: Measured, mean_features: NDArray[np.floating], known: ReferenceLimits) -> Iterator[SeriesWarning]:
-    hu = _from_mean(coordinates(measured.hu[None], centres(HU_EDGES))[0], known.hu)
+    hu = _from_training(measured, known)
     if hu > known.hu_limit:
         yield SeriesWarning(
             code="unlike-training-hu",
             sentence=f"Its radiodensities are {hu:.0f} HU from those of training on average, where series of training "
             f"keep within {known.hu_limit:.0f} HU: another part of the body, rescaled values or metal may be why.",
         )
-    features = _nearest(np.asarray(mean_features, dtype=np.float64), known.features, known.scale)
+    features = _from_nearest(mean_features, known)
     if features > known.feature_limit:
         yield SeriesWarning(
             code="unlike-training-features",
@@ -203,6 +223,16 @@ def _share_above(values: list[float], limit: float) -> float:
 def _range(values: tuple[float | None, ...]) -> tuple[float, float] | None:
     told = [value for value in values if value is not None]
     return (min(told), max(told)) if told else None
+
+
+def _from_training(measured: Measured, known: ReferenceLimits) -> float:
+    """Return the distance in HU of a series from training."""
+    return _from_mean(coordinates(measured.hu[None], centres(HU_EDGES))[0], known.hu)
+
+
+def _from_nearest(mean_features: NDArray[np.floating], known: ReferenceLimits) -> float:
+    """Return the distance of a series' features from the nearest of training."""
+    return _nearest(np.asarray(mean_features, dtype=np.float64), known.features, known.scale)
 
 
 def _from_mean(one: NDArray[np.float64], others: NDArray[np.float64]) -> float:

@@ -15,6 +15,7 @@ from lidcflow.nodules.lungs import Lungs, find_lungs
 from lidcflow.nodules.rays import look_around, share_in
 from lidcflow.nodules.score import nodule_score
 from lidcflow.nodules.table import CANDIDATE, RAW_FEATURES
+from lidcflow.nodules.whole_lungs import incomplete_lungs
 
 MOST_CANDIDATES = 300
 
@@ -39,7 +40,7 @@ class Candidates:
     places : (n, 3) array of float64
         Slice, row and column in the scan.
     flags : tuple of str
-        ``no-lungs``, ``candidates-cut``.
+        ``no-lungs``, ``incomplete-lungs``, ``candidates-cut``.
     """
 
     table: NDArray[np.void]
@@ -86,14 +87,15 @@ def candidates_of(scan: Scan) -> Candidates:
     lungs = find_lungs(grid)
     if lungs is None:
         return none_for(NO_LUNGS)
+    incomplete = incomplete_lungs(grid, lungs)
     near, within, start = _cropped(grid, lungs)
     del grid, lungs  # the rest of the scan would take as much memory as all that follows
     table, index = blobs_in_lungs(near, within)
     table["score"] = nodule_score(table)
     kept = _without_covered(index * near.voxel_mm, table["sigma_mm"] * BALL, table["score"])
-    flags = (CANDIDATES_CUT,) if len(kept) > MOST_CANDIDATES else ()
+    cut = (CANDIDATES_CUT,) if len(kept) > MOST_CANDIDATES else ()
     best = kept[:MOST_CANDIDATES]
-    return Candidates(*_placed(scan, near, table[best], index[best] + start), flags)
+    return Candidates(*_placed(scan, near, table[best], index[best] + start), (*incomplete, *cut))
 
 
 def _cropped(grid: WorkGrid, lungs: Lungs) -> tuple[WorkGrid, Lungs, NDArray[np.float64]]:

@@ -11,6 +11,9 @@ from scipy import ndimage
 from lidcflow.nodules.grid import WorkGrid
 
 AIR_BELOW_HU = -500
+ROOM_BELOW_HU = -940
+"""Air around a patient is near -1000 HU, aerated lung above -950 even with emphysema."""
+
 MIN_LUNG_ML = 150.0
 """Less air than this in one piece inside the body is no lung: a collapsed one, bowel, the trachea alone."""
 
@@ -103,7 +106,10 @@ def _coarse(hu: NDArray[np.float32], factor: tuple[int, ...]) -> NDArray[np.floa
 
 
 def _lung_air(hu: NDArray[np.float32], voxel_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Mark large pieces of air that do not reach the rim of the images; where all do, all but the largest."""
+    """Mark large pieces of air that do not reach the rim of the images.
+
+    Where all do, as in a narrow field of view, those that are denser than room air, and else all but the largest.
+    """
     pieces, count = ndimage.label(hu < AIR_BELOW_HU)
     size_ml = np.bincount(pieces.ravel(), minlength=count + 1) * voxel_mm.prod() / 1000
     size_ml[0] = 0
@@ -112,6 +118,8 @@ def _lung_air(hu: NDArray[np.float32], voxel_mm: NDArray[np.float64]) -> NDArray
         at_rim[rim] = True
     large = size_ml > MIN_LUNG_ML
     inside = large & ~at_rim
+    if large.any() and not inside.any():
+        inside = large & (ndimage.mean(hu, pieces, np.arange(count + 1)) > ROOM_BELOW_HU)
     if large.any() and not inside.any():
         inside = large
         inside[np.argmax(size_ml * at_rim)] = False

@@ -39,7 +39,7 @@ class StoredCandidates:
     sop_instance_uids : tuple of str
         The source image that each is nearest to.
     flags : tuple of str
-        ``no-lungs``, ``candidates-cut``, ``candidates-failed``, ``too-few-slices``.
+        ``no-lungs``, ``incomplete-lungs``, ``candidates-cut``, ``candidates-failed``, ``too-few-slices``.
     """
 
     table: NDArray[np.void]

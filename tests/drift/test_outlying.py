@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lidcflow.drift.measures import HU_EDGES, hu_histogram, measure_series
-from lidcflow.drift.outlying import reference_limits, warnings_of
+from lidcflow.drift.outlying import distance_ratio, reference_limits, warnings_of
 from tests.drift.profiles import measured, profile
 from tests.report.conftest import make_record  # noqa: F401
 
@@ -80,6 +80,23 @@ def test_features_far_from_all_of_training_are_told(known, ordinary):
     series, features = ordinary
 
     assert list(sentences(warnings_of(series, features + 8, known))) == ["unlike-training-features"]
+
+
+def test_how_far_a_series_is_from_training_grows_with_its_distance(known, ordinary):
+    series, features = ordinary
+    water = replace(series, hu=hu_histogram(np.zeros((2, 4, 4), dtype=np.int16)))
+
+    near, far, further = (distance_ratio(series, features + offset, known) for offset in (0, 8, 80))
+
+    assert near <= 1 < far < further
+    assert further == pytest.approx(10 * far, rel=0.1)
+    assert distance_ratio(water, features, known) > 1
+
+
+def test_a_handful_of_training_series_sets_no_measure_of_distance(release_record, ordinary):
+    few = reference_limits(profile(release_record, np.random.default_rng(0), patients=7))
+
+    assert distance_ratio(ordinary[0], ordinary[1] + 100, few) == 0
 
 
 def test_a_series_that_is_upside_down_is_told(known, ordinary):

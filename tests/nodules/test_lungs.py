@@ -56,3 +56,12 @@ def test_masks_are_as_large_as_the_grid_where_it_is_odd():
 
     assert lungs.air.shape == lungs.closed.shape == lungs.hull.shape == grid.hu.shape
     assert np.count_nonzero(lungs.air) > 1000
+
+
+def test_lungs_cut_by_all_sides_of_a_narrow_field_of_view_are_found_both():
+    hu, z_mm, pixel_mm = chest()
+    narrow = np.ascontiguousarray(hu[:, 24:76, 20:100])
+
+    found = find_lungs(work_grid(Scan(narrow, z_mm, pixel_mm)))
+
+    assert found.air[35, 25, [10, 70]].all()
