@@ -54,7 +54,7 @@ def champions_of(plan: TrainingPlan) -> tuple[ReleaseRecord, ...]:
 
 
 def score_champion(record: ReleaseRecord, plan: TrainingPlan, uids: Sequence[str]) -> Champion:
-    """Let a champion answer for the validation series; with the same split, it was trained on none of them."""
+    """Predict the validation series with a champion; with the same split, it was trained on none of them."""
     why_not = why_not_comparable(record, plan.config, plan.snapshot_digest, plan.backbone.id, plan.synthetic)
     store = VolumeStore.of(plan.config)
     features = [] if why_not else [store.read_features(uid, record.backbone.id) for uid in uids]

@@ -34,7 +34,7 @@ Uids = tuple[str, ...]
 
 @task(name="predict", cache_policy=NO_CACHE)
 def predict_release(release: ReleaseRecord, uids: Uids, config: Config, address: str) -> Probabilities:
-    """Let the release answer for every series: (studies, slices, 3), in their order."""
+    """Predict every series with the release: (studies, slices, 3), in their order."""
     work = functools.partial(predict_series, models=sectors_of(release), config=config, feature_id=release.backbone.id)
     batches = [uids[start : start + BATCH] for start in range(0, len(uids), BATCH)]
     return _on_cluster(address, work, batches, "predict")
@@ -44,7 +44,7 @@ def predict_release(release: ReleaseRecord, uids: Uids, config: Config, address:
 def predict_globally(
     release: ReleaseRecord, uids: Uids, snapshot: Snapshot, config: Config, address: str
 ) -> Probabilities:
-    """Let one model of the whole chest answer: the one of the release's own training, else one fitted now."""
+    """Predict with one model of the whole chest: the one of the release's own training, else one fitted now."""
     if release.sector_num == 1:
         return predict_release.fn(release, uids, config, address)
     slices, name = (
