@@ -166,7 +166,7 @@ def sum_up(found: Found, left: Collection[str] = ()) -> Erased:
 
 
 def lift(key: str, config: Config) -> list[LiftReport]:
-    """Let patients, studies and series in again whose erasure is done; nothing that was deleted comes back by itself.
+    """Admit patients, studies and series again whose erasure is done; nothing that was deleted comes back by itself.
 
     Raises
     ------

@@ -97,7 +97,7 @@ def evaluate(
 
 
 def score_held_out(record: ReleaseRecord, snapshot: Snapshot, held_out: HeldOutSplit, config: Config) -> Answers:
-    """Let the release and the model of the whole chest answer for the held-out series, on a cluster with Keras."""
+    """Predict the held-out series with the release and the model of the whole chest, on a cluster with Keras."""
     lacking = lacking_features(record, held_out.uids, config)
     with (
         listening(ProgressArtifact()),

@@ -104,7 +104,7 @@ def preprocess(
 
 
 def check_source_and_store(source: ImageSource, store: StoreAddress) -> None:
-    """Tell of a wrong source or store before anything starts or is written.
+    """Raise for a wrong source or store before anything starts or is written.
 
     Raises
     ------

@@ -92,7 +92,7 @@ def trained_and_judged(stock: Stock, config: Config) -> RetrainReport:
 
 
 def judged(trained: TrainReport, stock: Stock, config: Config) -> RetrainReport:
-    """Say what a training came to."""
+    """Return the outcome of a training."""
     version, gate, champion = trained.release.version, trained.release.gate, champion_in_force(config)
     outcome: Outcome = "reused" if trained.reused else "promoted" if trained.champion else "refused"
     made = f"Version {version} was trained because {stock.decision.why}"
@@ -116,7 +116,7 @@ def evaluated(report: RetrainReport, config: Config) -> RetrainReport:
 
 
 def not_due(stock: Stock, config: Config) -> RetrainReport:
-    """Say why nothing is trained."""
+    """Return why nothing is trained."""
     why = f"Nothing was trained: {stock.decision.why}."
     return RetrainReport(outcome="not-due", why=why, changes=stock.changes, champion=champion_in_force(config))
 

@@ -100,7 +100,7 @@ def _client(bucket: str, config: ObjectsConfig) -> S3Store:
 
 @contextmanager
 def storage_errors(place: str) -> Iterator[None]:
-    """Say in one sentence that storage can't be reached; an object that is not there stays a `FileNotFoundError`.
+    """Raise an error of one sentence if storage can't be reached; a missing object stays a `FileNotFoundError`.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ from tasks.progress import stage
 
 
 def check_documents(source: ImageSource, folder: Path | None, *, key: str = "infer.documents") -> None:
-    """Tell of a wrong folder before anything starts.
+    """Raise for a wrong folder before anything starts.
 
     Raises
     ------

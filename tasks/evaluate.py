@@ -64,7 +64,7 @@ def champions_of(plan: TrainingPlan) -> tuple[ReleaseRecord, ...]:
 def score_champion(
     record: ReleaseRecord, plan: TrainingPlan, uids: Sequence[str], evidence: Evidence = NO_EVIDENCE
 ) -> Champion:
-    """Let a champion answer for the validation series; with the same split, it was trained on none of them.
+    """Predict the validation series with a champion; with the same split, it was trained on none of them.
 
     Parameters
     ----------

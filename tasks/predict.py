@@ -87,7 +87,7 @@ def answer_in_parts(
 
 @task(name="predict", cache_policy=NO_CACHE)
 def predict_release(release: ReleaseRecord, uids: Uids, config: Config, address: str) -> Probabilities:
-    """Let the release answer for every series: (studies, slices, 3), in their order."""
+    """Predict every series with the release: (studies, slices, 3), in their order."""
     return answer_in_parts.fn(release, uids, config, address).release
 
 
@@ -95,7 +95,7 @@ def predict_release(release: ReleaseRecord, uids: Uids, config: Config, address:
 def predict_globally(
     release: ReleaseRecord, uids: Uids, snapshot: Snapshot, config: Config, address: str
 ) -> Probabilities:
-    """Let one model of the whole chest answer: the one of the release's own training, else one fitted now."""
+    """Predict with one model of the whole chest: the one of the release's own training, else one fitted now."""
     if release.sector_num == 1:
         return answer_in_parts.fn(release.model_copy(update={"nodules": None}), uids, config, address).sectors
     slices, name = (

@@ -75,7 +75,7 @@ def stage(name: str, total: int | None = None) -> Iterator[Stage]:
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Tell `listener` of every stage of this process while the block runs."""
+    """Notify `listener` of every stage of this process while the block runs."""
     with _lock:
         _listeners.append(listener)
     try:

@@ -106,7 +106,7 @@ def publish_text(key: str, markdown: str, description: str) -> None:
 
 
 def emit_series_event(what: str, series_instance_uid: str, **facts: Any) -> None:
-    """Tell Prefect that something happened to a series; it is queued and sent beside the work (0.15 ms)."""
+    """Notify Prefect that something happened to a series; it is queued and sent beside the work (0.15 ms)."""
     emit_event(
         f"lidcflow.series.{what}",
         resource={"prefect.resource.id": f"lidcflow.series.{series_instance_uid}"},

@@ -38,7 +38,7 @@ def begin_training(plan: TrainingPlan) -> Run:
 
 @contextmanager
 def failing_with_its_run(plan: TrainingPlan) -> Iterator[None]:
-    """Let the run of a training end as failed when the block does; one that MLflow is away for stays open."""
+    """End the run of a training as failed if the block raises; while MLflow is unavailable, the run stays open."""
     try:
         yield
     except BaseException as error:

@@ -33,6 +33,7 @@ from tests.object_storage import ObjectStorage, object_storage
 from tests.orthanc import Orthanc, is_installed, orthanc
 from tests.released import released  # noqa: F401, a fixture for all tests
 from tests.templates import copied_mlflow_databases, copy_prefect_database
+from tests.tiny_pacs import short_delays, tiny, tiny_server  # noqa: F401, fixtures for all tests
 from tests.trained import training_cluster, training_folder  # noqa: F401, fixtures for all tests
 from tests.validators import dciodvfy, dsrdump  # noqa: F401, fixtures for all tests
 

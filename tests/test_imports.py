@@ -72,6 +72,7 @@ INSIDE_FUNCTIONS = 20
 
 WITHOUT = {
     "lidcflow.config": "keras mlflow prefect distributed highdicom sqlalchemy pyarrow scipy pydicom zarr",
+    "flows.service.doctor": "httpx keras prefect mlflow scipy pydicom pyarrow zarr",
     "lidcflow.source.idc, lidcflow.volume.reduce": "pyarrow scipy",
     "lidcflow.documents.write, lidcflow.labels.sources, lidcflow.learn.engines, lidcflow.learn.predict": (
         "keras openvino highdicom"

@@ -126,7 +126,7 @@ def print_tombstones(catalog: str, *, as_json: bool) -> None:
 
 
 def print_lifted(key: str, config: Config, *, as_json: bool) -> None:
-    """Let in again what was erased, and say so."""
+    """Admit again what was erased, and print what that was."""
     lifted = lazy.lift(key, config)
     if as_json:
         print_json([one.model_dump() for one in lifted])

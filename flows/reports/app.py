@@ -94,7 +94,7 @@ def voxels(request: Request) -> Response:
 
 
 def feedback(request: Request) -> Response:
-    """Tell which marks count."""
+    """Return which marks count."""
     said = requested_recommendation(request)
     folder = report_folder(site_of(request).root, key_of(request))
     return marks_response(said, read_feedback(folder) if folder else ())

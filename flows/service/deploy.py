@@ -1,4 +1,4 @@
-"""Tell a Prefect server what runs when: ``python -P -m flows.service.deploy < config.json``.
+"""Register with a Prefect server what runs when: ``python -P -m flows.service.deploy < config.json``.
 
 A process of its own, started with ``PREFECT_API_URL``, so that `lidcflow up` need not keep Prefect and the
 flows' imports in memory for months.

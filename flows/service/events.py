@@ -14,7 +14,7 @@ STUDY_ARRIVED = "lidcflow.study.arrived"
 
 
 def send_event(api_url: str, event: str, password: str | None) -> None:
-    """Tell Prefect's server that something happened; which study it was is for the flow to find out.
+    """Notify Prefect's server that something happened; the flow finds out which study it was.
 
     Raises
     ------

@@ -32,9 +32,8 @@ from lidcflow.labels.lidc import count_lidc_scans
 from lidcflow.learn.backbones import RESNET50_FILE, describe_backbone
 from lidcflow.learn.engines import require_engine
 from lidcflow.pacs.address import PacsService
-from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.feed import check_feed
 from lidcflow.privacy import KEY_FILE, SECRET_VARIABLE
+from lidcflow.source.places import check_pacs_answers
 
 LIDC_SERIES = 1018
 DISK_WARN_BYTES, DISK_FAIL_BYTES = 10 * 2**30, 2**30
@@ -62,17 +61,17 @@ class Result(NamedTuple):
 
 
 def ok(found: str) -> Result:
-    """Say that all is well."""
+    """Return that all is well."""
     return Result(Level.OK, found)
 
 
 def warn(found: str, way_out: str) -> Result:
-    """Say that something may get in the way."""
+    """Return that something may get in the way."""
     return Result(Level.WARN, found, way_out)
 
 
 def fail(found: str, way_out: str) -> Result:
-    """Say that lidcflow won't work like this."""
+    """Return that lidcflow won't work like this."""
     return Result(Level.FAIL, found, way_out)
 
 
@@ -208,9 +207,7 @@ def serving(config: Config) -> Result:
 def pacs(services: Mapping[str, PacsConfig]) -> Result:
     """Every PACS of the configuration answers, its feed of changes too; a `PacsError` or `SourceError` otherwise."""
     for name, reached in services.items():
-        with Pacs(PacsService(name, reached)) as connection:
-            connection.check_answers()
-            check_feed(connection)
+        check_pacs_answers(PacsService(name, reached))
     names = ", ".join(services)
     return ok(f"answers: {names}" if names else "none configured; needed only for sources as pacs:main")
 

@@ -104,7 +104,7 @@ class Supervisor:
         self._running.clear()
 
     def kill(self) -> None:
-        """Let a stop that is under way end without grace."""
+        """End a stop that is under way at once, without grace."""
         for running in self._running:
             running.kill()
 

@@ -141,7 +141,7 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Give its connections back."""
+        """Close the connections."""
         self._engine.dispose()
 
     @contextmanager
@@ -197,7 +197,7 @@ class Tables:
         self.close()
 
     def close(self) -> None:
-        """Give the database back."""
+        """Close the database."""
         self._database.close()
 
 
@@ -273,18 +273,18 @@ def _cause(error: SQLAlchemyError) -> str:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """Let readers read while the flow writes, let a second writer wait its turn, overwrite what is deleted."""
+    """Set up a connection: readers read while a flow writes, a second writer waits, deleted rows are overwritten."""
     connection.isolation_level = None  # the driver's own BEGIN comes after the first reads, see _begin_sqlite
     for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """Let a writer take the lock first: two flows that read before they write would otherwise fail, not wait."""
+    """Take the lock of writers first: two flows that read before they write would otherwise fail, not wait."""
     connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reads_only") else "BEGIN IMMEDIATE")
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    """Let writers take turns, as with SQLite: two flows that tell of the same series would both add its row."""
+    """Make writers take turns, as with SQLite: two flows that record the same series would both add its row."""
     if not connection.get_execution_options().get("reads_only"):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")

@@ -22,7 +22,7 @@ HIGHEST_SERIES_NUMBER = 999_999
 
 
 def making_of(said: Recommendation, source: Source, kind: Kind) -> dict[str, Any]:
-    """Say who makes a document and which series it makes, as highdicom's keyword arguments."""
+    """Return who makes a document and which series it makes, as highdicom's keyword arguments."""
     return {
         "series_instance_uid": series_uid(said, kind),
         "series_number": _series_number(source, kind),

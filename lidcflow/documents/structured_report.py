@@ -117,7 +117,7 @@ def _groups(said: Recommendation, source: Source) -> Iterator[Any]:
 
 
 def _series_group(said: Recommendation, source: Source) -> Any:
-    """Say in words and in a code what became of the series."""
+    """Return in words and in a code what became of the series."""
     outcome = getattr(codes.DCM, OUTCOMES[said.verdict])
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(said, "series"),

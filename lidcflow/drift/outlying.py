@@ -1,4 +1,4 @@
-"""Tell a series that is unlike those its release was trained on; the answer stays, with a warning to it.
+"""Find a series that is unlike those its release was trained on; the answer stays, with a warning to it.
 
 Limits come from the training series themselves, each measured against those of other patients. Few of them tell
 little of what the next one may be like: ranges have a margin, and limits of distances are prediction limits.
@@ -191,7 +191,7 @@ def _far(measured: Measured, mean_features: NDArray[np.floating], known: Referen
 
 
 def _elsewhere(measured: Measured, known: ReferenceLimits) -> Iterator[SeriesWarning]:
-    """Tell a series whose lungs and bones lie elsewhere along its height, or as in one that is turned upside down."""
+    """Yield a warning if lungs and bones lie elsewhere along the height, or as in a series turned upside down."""
     if known.heights is None or np.isinf(known.heights_limit):
         return
     turned_is_like = known.heights.distance(measured.heights[:, ::-1]) <= known.heights_limit

@@ -103,7 +103,7 @@ class Tombstones(Tables):
 
     @retry_while_unavailable
     def lift(self, subject: Subject) -> Tombstone | None:
-        """Let a subject in again; None where it has no tombstone.
+        """Remove the tombstone of a subject, so that it is read again; return None where there is none.
 
         Raises
         ------

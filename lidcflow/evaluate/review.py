@@ -23,7 +23,7 @@ Found = NDArray[np.bool_]
 
 
 def found_by_rank(scores: Floats, findings: Sequence[Sequence[Finding]]) -> Found:
-    """Tell for every nodule after how many slices it has been seen, slices taken from the highest score down.
+    """Count for every nodule after how many slices it has been seen, slices taken from the highest score down.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def found_by_rank(scores: Floats, findings: Sequence[Sequence[Finding]]) -> Foun
 
 
 def found_at_even_steps(n_slices: int, findings: Sequence[Sequence[Finding]]) -> Found:
-    """Tell the same for slices at even steps; what is seen in n of them is not always seen in n + 1."""
+    """Count the same for slices at even steps; what is seen in n of them is not always seen in n + 1."""
     reviewed = [set(uniform_every_k(n_slices, n).tolist()) for n in range(1, n_slices + 1)]
     found = [[not one.slices.isdisjoint(slices) for slices in reviewed] for nodules in findings for one in nodules]
     return np.array(found, dtype=bool).reshape(-1, n_slices)

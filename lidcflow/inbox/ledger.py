@@ -97,7 +97,7 @@ class Ledger(Tables):
 
     @retry_while_unavailable
     def settle(self, source: str, quiet_s: float, *, now: datetime | None = None) -> int:
-        """Let studies go on in which nothing new was seen for `quiet_s`; return how many series that are."""
+        """Release studies in which nothing new was seen for `quiet_s`; return how many series that are."""
         at = now or utc_now()
         with self._database.session() as session:
             rows = in_steps(session, [Step.SEEN], DeliveryRow.source == source)
@@ -158,7 +158,7 @@ class Ledger(Tables):
 
     @retry_while_unavailable
     def refuse(self, delivery: Delivery, reason: str, sentence: str) -> None:
-        """Say that a series was answered with a refusal, or passed over where nobody waits for an answer."""
+        """Record that a series was answered with a refusal, or passed over where nobody waits for an answer."""
         with self._database.session() as session:
             row = row_of(session, delivery)
             move(row, Step.PASSED_OVER if reason in PASSED_OVER else Step.REFUSED, utc_now())
@@ -192,7 +192,7 @@ class Ledger(Tables):
     def fail(
         self, delivery: Delivery, reason: str, sentence: str, patience: RetryPolicy, *, now: datetime | None = None
     ) -> Step:
-        """Say that a step failed: it is tried again after a delay, or the delivery is dead; an answer stays one."""
+        """Record that a step failed: it is tried again after a delay, or the delivery is dead; an answer stays one."""
         at = now or utc_now()
         with self._database.session() as session:
             row = row_of(session, delivery)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from lidcflow.config import Access
 from lidcflow.documents.write import write_documents
-from lidcflow.errors import ConfigError, PacsError, ResourceError
+from lidcflow.errors import ConfigError, ResourceError
 from lidcflow.pacs.address import PacsService
-from lidcflow.pacs.client import Pacs
 from lidcflow.source.places import PacsSource, parse_source
 
 
@@ -125,7 +124,9 @@ class PacsTarget:
         PacsError
             If the PACS is away, or refuses a document.
         """
-        _send(made, self.service)
+        from lidcflow.pacs.send import store_all  # HTTP and pydicom, which those who only check targets do without
+
+        store_all(self.service, made.values())
 
 
 DeliveryTarget = FolderTarget | PacsTarget
@@ -174,17 +175,4 @@ def _check_still_there(folder: Path) -> None:
     if not folder.is_dir():
         raise ResourceError(
             f"delivery.to: the folder {folder} must be there to be delivered to, got nothing; mount or make it"
-        )
-
-
-def _send(made: Mapping[str, bytes], service: PacsService) -> None:
-    from lidcflow.pacs.send import store  # pydicom, which those who only check targets do without
-
-    with Pacs(service) as pacs:
-        sent = store(pacs, made.values())
-    if sent.failed or sent.untold:
-        codes = ", ".join("none" if code is None else f"0x{code:04X}" for code in sent.failed.values()) or "none"
-        raise PacsError(
-            f"{service.title}: must store {len(made)} documents, got {len(sent.stored)} stored and refusals with the "
-            f"failure reasons {codes}; look at its log"
         )

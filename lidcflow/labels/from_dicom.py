@@ -77,7 +77,7 @@ def _report(file: Path, uid: str, segments: dict[tuple[str, int], Segment], book
 
 
 def _unreadable(kind: str, uid: str, error: Exception) -> Problem:
-    """Tell of a file by the kind of error alone: its text may repeat values of the header."""
+    """Describe a file by the kind of error alone: its text may repeat values of the header."""
     what = "a DICOM Segmentation" if kind == "seg" else "a Structured Report"
     sentence = f"must be {what} that can be read, got {type(error).__name__}; export it again"
     return Problem(Origin(kind, uid), UnusedReason.MALFORMED, sentence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +50,7 @@ def read_segments(file: Path) -> list[Segment]:
     ----------
     DICOM PS3.3 A.51, Segmentation IOD.
     """
-    with quiet():
-        segmentation = highdicom.seg.segread(file, lazy_frame_retrieval=True)
+    with quiet(), _opened(file) as segmentation:
         frames: dict[int, dict[int, MarkedSlice]] = {int(number): {} for number in segmentation.segment_numbers}
         for index, group in enumerate(segmentation.PerFrameFunctionalGroupsSequence):
             stored: NDArray[np.unsignedinteger] = segmentation.get_stored_frame(index + 1)
@@ -61,6 +61,14 @@ def read_segments(file: Path) -> list[Segment]:
         anatomy = {int(item.SegmentNumber) for item in segmentation.SegmentSequence if _is_anatomy(item)}
     uid = str(segmentation.SOPInstanceUID)
     return [Segment(uid, number, series_uid, number in anatomy, marks) for number, marks in sorted(frames.items())]
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[highdicom.seg.Segmentation]:
+    """Open a segmentation, and close the SQLite database in memory in which highdicom indexes its frames."""
+    segmentation = highdicom.seg.segread(file, lazy_frame_retrieval=True)
+    with closing(segmentation._db_con):  # highdicom has no way to close it, and Python 3.13 warns of an open one
+        yield segmentation
 
 
 def _masks(

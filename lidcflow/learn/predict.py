@@ -22,7 +22,7 @@ MAPS_AT_ONCE = 4 * 2**20
 
 
 def release_probabilities(sectors: Sequence[tuple[range, Any]], features: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Let the model of each sector answer for its own slices.
+    """Predict the slices of each sector with its own model.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def release_probabilities(sectors: Sequence[tuple[range, Any]], features: NDArra
 def series_probabilities(
     sectors: Sequence[tuple[range, Any]], uids: Iterable[str], features_of: FeatureReader
 ) -> NDArray[np.float64]:
-    """Let the models answer for stored series, as many at a time as memory is given for.
+    """Predict stored series, as many at a time as memory is given for.
 
     Parameters
     ----------

@@ -254,7 +254,7 @@ def deleted_refusal(url: str) -> SeriesRefused:
 
 @contextmanager
 def _of_one_series(pacs: Pacs, url: str) -> Iterator[None]:
-    """Tell one series that is not given from a service that is away."""
+    """Raise one error for a series that is not sent, and another one for a service that is unavailable."""
     try:
         yield
     except NotFound:

@@ -73,7 +73,7 @@ class FailureCount:
 
 
 def unavailable_error(service: PacsService, found: str) -> PacsUnavailable:
-    """Say that a service did not answer as it must."""
+    """Return the error of a service that did not answer as it must."""
     return PacsUnavailable(
         f"{service.title}: the PACS must answer, got {found}; check the network and the service, and run again: "
         "what is finished is kept"

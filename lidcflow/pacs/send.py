@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pydicom
@@ -12,6 +12,7 @@ from pydicom.errors import InvalidDicomError
 
 from lidcflow.dicom.values import is_uid
 from lidcflow.errors import PacsError
+from lidcflow.pacs.address import PacsService
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.query import Item, number_in, text_in, values_of
 
@@ -77,6 +78,33 @@ def store(pacs: Pacs, contents: Iterable[bytes]) -> Stored:
         stored |= held & uids
         failed |= {uid: reason for uid, reason in refused.items() if uid in uids - held}
     return Stored(frozenset(stored), failed, frozenset(sent - stored - failed.keys()))
+
+
+def store_all(service: PacsService, documents: Collection[bytes]) -> None:
+    """Send documents to a PACS, and raise unless it holds all of them afterwards.
+
+    Parameters
+    ----------
+    service : PacsService
+        The PACS.
+    documents : collection of bytes
+        Instances as files (PS3.10).
+
+    Raises
+    ------
+    PacsError
+        As `store`, and if the PACS refuses a document.
+    SourceError
+        As `store`.
+    """
+    with Pacs(service) as pacs:
+        sent = store(pacs, documents)
+    if sent.failed or sent.untold:
+        codes = ", ".join("none" if code is None else f"0x{code:04X}" for code in sent.failed.values()) or "none"
+        raise PacsError(
+            f"{service.title}: must store {len(documents)} documents, got {len(sent.stored)} stored and refusals with "
+            f"the failure reasons {codes}; look at its log"
+        )
 
 
 def _uid_of(content: bytes) -> str:

@@ -107,7 +107,7 @@ class Chest:
         return bent_x, bent_y, sz
 
     def bump_mm(self, x: FieldLike, y: FieldLike, depth_mm: FieldLike) -> FieldLike:
-        """Tell how far the lung is pushed outwards at scan positions, in mm."""
+        """Return how far the lung is pushed outwards at scan positions, in mm."""
         push: FieldLike = 0.0
         for bump_x, bump_y, bump_depth, height, reach in self.bumps:
             if np.all(np.abs(np.asarray(depth_mm) - bump_depth) > 3 * reach):

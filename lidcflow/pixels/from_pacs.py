@@ -145,7 +145,7 @@ def arriving(slices: Sequence[SourceSlice], access: Access) -> Iterator[Callable
 
 
 def _located(source: SourceSlice, header: Header, content: bytes) -> SourceSlice:
-    """Say where the pixels of a slice lie, once its instance is there and is what the index took it for."""
+    """Return where the pixels of a slice lie, once its instance is there and is what the index took it for."""
     found = header.frames[source.frame_number - 1 : source.frame_number] if source.frame_number else (header,)
     if not found or not _as_indexed(source, found[0]):
         raise SeriesRefused(

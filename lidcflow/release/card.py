@@ -279,7 +279,7 @@ def _gate(record: ReleaseRecord) -> str:
 
 
 def _limits(record: ReleaseRecord) -> Iterator[str]:
-    """Say in plain words what the figures do not tell."""
+    """Return in plain words what the figures do not show."""
     test = record.metrics["test"]
     if record.synthetic:
         yield "Some or all images are synthetic: the figures say nothing about patients."

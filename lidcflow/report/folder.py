@@ -87,7 +87,7 @@ def read_plain(file: Path) -> bytes | None:
 
 
 def unreadable(key: ReportKey, found: str) -> StoreError:
-    """Say that a report can't be shown, and the way out."""
+    """Return the error of a report that can't be shown, with the way out."""
     return StoreError(
         f"series {key.series}: {DATA} must be a whole recommendation of this series, got {found}; "
         "delete its folder and run lidcflow infer on its source again"

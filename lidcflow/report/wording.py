@@ -37,7 +37,7 @@ def chance(probability: float) -> str:
 
 
 def mm(value_mm: float, digits: int = 1) -> str:
-    """Say a length or position in mm, with a true minus sign and a blank that does not break.
+    """Return a length or position in mm as text, with a true minus sign and a blank that does not break.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def image_word(images: Iterable[Image]) -> str:
 
 
 def facts(acquisition: Mapping[str, Fact]) -> list[tuple[str, str]]:
-    """Say what is known of an acquisition as labels and values, units beside the values.
+    """Return what is known of an acquisition as labels and values, units beside the values.
 
     Examples
     --------

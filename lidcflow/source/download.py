@@ -216,7 +216,7 @@ def _check_room(folder: Path, needed_bytes: int) -> None:
 
 @contextmanager
 def _telling_of_the_disk(folder: Path) -> Iterator[None]:
-    """Say in one sentence that the folder does not take files."""
+    """Raise an error of one sentence if the folder does not take files."""
     try:
         yield
     except OSError as error:

@@ -6,51 +6,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import ClassVar
 
 from lidcflow.config import Access
 from lidcflow.dicom.records import Collection
 from lidcflow.errors import EmptySource, SourceError
 from lidcflow.objects import S3, split_url
-from lidcflow.pacs.address import PacsPlace, PacsService, is_pacs, parse_address, series_url
-from lidcflow.pacs.client import Pacs
-from lidcflow.pacs.query import query_series
+from lidcflow.pacs.address import PacsPlace, PacsService, is_pacs, parse_address
 from lidcflow.source import idc
 from lidcflow.source.bucket import list_bucket
-from lidcflow.source.files import Listing, PacsSeries, merge_listings
+from lidcflow.source.files import Listing, merge_listings
 from lidcflow.source.folder import check_listable, list_folder, list_one_file
 
 LONGEST_LIST_BYTES = 256 * 2**20
 """A million paths take about 100 MB."""
 
 OnSeries = Callable[[int, int], None]
-
-
-def list_pacs(source: str, access: Access) -> Listing:
-    """List the series that a PACS says it holds; what they consist of is found when their headers are read.
-
-    Parameters
-    ----------
-    source : str
-        ``pacs:NAME`` or the address of a DICOMweb service, or of a study or series in it.
-    access : Access
-        How it is reached.
-
-    Raises
-    ------
-    SourceError
-        If it is no DICOMweb service, or not in the configuration.
-    PacsError
-        If it is away, or refuses access.
-    """
-    place = parse_address(source, access)
-    with Pacs(place.service) as pacs:
-        found = query_series(pacs, place)
-    series = [
-        PacsSeries(series_url(place.service, one.study_instance_uid, one.series_instance_uid), one.n_instances)
-        for one in found
-    ]
-    return Listing(source, (), series=tuple(series), of_pacs=True)
 
 
 @dataclass(frozen=True)
@@ -232,7 +204,8 @@ class PacsSource(ImageSource):
         parse_address(self.text, self.access)
 
     def _listed(self, _: OnSeries | None, /) -> Listing:
-        return list_pacs(self.text, self.access)
+        listing: Listing = _over_http().list_series(self.text, self.place)
+        return listing
 
     @property
     def place(self) -> PacsPlace:
@@ -287,6 +260,26 @@ def checked_source(text: str, access: Access | None = None) -> ImageSource:
     source = parse_source(text, access)
     source.check()
     return source
+
+
+def check_pacs_answers(service: PacsService) -> None:
+    """Raise unless a PACS answers, its feed of changes too.
+
+    Raises
+    ------
+    SourceError
+        If it is no DICOMweb service.
+    PacsError
+        If it is away, or refuses access.
+    """
+    _over_http().check_answers(service)
+
+
+def _over_http() -> ModuleType:
+    """Return the module that asks a PACS, imported when one is asked."""
+    from lidcflow.source import dicomweb  # httpx and httpcore take 0.3 s of CPU, which other sources do without
+
+    return dicomweb
 
 
 def _remote(text: str, access: Access) -> ImageSource | None:

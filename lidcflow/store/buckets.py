@@ -25,7 +25,18 @@ from lidcflow.errors import ResourceError, StoreError
 from lidcflow.objects import bucket_of, split_url, storage_errors
 from lidcflow.store.commit import read_whole
 from lidcflow.store.parallel import AtOnce
-from lidcflow.store.place import CANDIDATES, FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
+from lidcflow.store.place import (
+    CANDIDATES,
+    FACTS,
+    GUARD,
+    SERIES,
+    Held,
+    Objects,
+    Result,
+    Swept,
+    checked_length,
+    open_for_zarr,
+)
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -83,9 +94,7 @@ class BucketPlace:
     @cached_property
     def _zarr(self) -> Any:
         """The bucket as Zarr reads it."""
-        from lidcflow.store.present import in_bucket  # Zarr takes 0.3 s of CPU, which a list of series need not spend
-
-        return in_bucket(self._bucket)
+        return open_for_zarr(self._bucket)
 
     @property
     def name(self) -> str:

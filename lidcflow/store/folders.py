@@ -16,7 +16,18 @@ from lidcflow.errors import ResourceError, StoreError
 from lidcflow.files import write_new
 from lidcflow.store.commit import committed, read_whole, remove, replace_file, require_space, sweep, sweep_file
 from lidcflow.store.parallel import AtOnce
-from lidcflow.store.place import CANDIDATES, FACTS, GUARD, SERIES, Held, Objects, Result, Swept, checked_length
+from lidcflow.store.place import (
+    CANDIDATES,
+    FACTS,
+    GUARD,
+    SERIES,
+    Held,
+    Objects,
+    Result,
+    Swept,
+    checked_length,
+    open_for_zarr,
+)
 
 _GUARD_DRAFT = re.compile(rf"\.{re.escape(GUARD)}\.[0-9a-f]{{8}}")
 
@@ -62,9 +73,7 @@ class FolderPlace:
     @cached_property
     def _zarr(self) -> Any:
         """The folder as Zarr reads it."""
-        from lidcflow.store.present import in_folder  # Zarr takes 0.3 s of CPU, which a list of series need not spend
-
-        return in_folder(self._root)
+        return open_for_zarr(self._root)
 
     @property
     def name(self) -> str:

@@ -25,11 +25,7 @@ class Present(WrapperStore):  # type: ignore[misc]
         return found
 
 
-def in_folder(root: Path) -> StorePath:
-    """Return a folder as a place for Zarr to read."""
-    return StorePath(Present(LocalStore(root, read_only=True)))
-
-
-def in_bucket(bucket: Any) -> StorePath:
-    """Return a bucket as a place for Zarr to read."""
-    return StorePath(Present(ObjectStore(bucket, read_only=True)))
+def open_place(where: Any) -> StorePath:
+    """Return a folder or a bucket as a place for Zarr to read."""
+    storage = LocalStore if isinstance(where, Path) else ObjectStore
+    return StorePath(Present(storage(where, read_only=True)))

@@ -136,7 +136,7 @@ def _started(config: ClusterConfig, pool: Pool, purpose: Purpose, files: Files) 
 
 @contextmanager
 def _taking_part(address: str, place: str, purpose: Purpose, files: Files, gpus: int) -> Iterator[Cluster]:
-    """Let those workers of a scheduler take part that can, as long as the block runs."""
+    """Use those workers of a scheduler that can take part, as long as the block runs."""
     with connected(address) as client:
         wait_for_a_worker(client, place, QUEUED_WITHIN_S if is_class(place) else WORKERS_WITHIN_S)
         if sentence := unfit_setting(client, place, purpose):
@@ -150,7 +150,7 @@ def _taking_part(address: str, place: str, purpose: Purpose, files: Files, gpus:
 
 @contextmanager
 def requiring_resources(resources: dict[str, float]) -> Iterator[None]:
-    """Let all that is submitted in the block ask for resources of a worker, and for nothing that was asked before."""
+    """Request resources of a worker for all that is submitted in the block, instead of those requested before."""
     with dask.annotate(resources=resources):
         yield
 

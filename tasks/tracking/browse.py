@@ -72,6 +72,6 @@ def _link_sector(client: MlflowClient, record: ReleaseRecord, pin: SectorPin, re
 
 
 def _describe(client: MlflowClient, name: str, text: str) -> None:
-    """Say what a registered model is, unless somebody has said so already."""
+    """Describe a registered model, unless somebody has described it already."""
     if not client.get_registered_model(name).description:
         client.update_registered_model(name, text)

@@ -118,7 +118,7 @@ def delete(tracking: Tracking, kept: Kept) -> bool:
 
 
 def mark_release(tracking: Tracking, version: int, erasure: str, sentence: str) -> None:
-    """Say on a release that data which it was made from were erased; saying it again changes nothing."""
+    """Mark a release as made from data that were erased since; to mark it again changes nothing."""
     client, name = connect(tracking), tracking.registry_name
     client.set_model_version_tag(name, str(version), f"{ERASED_TAG}.{erasure}", sentence)
     description = client.get_model_version(name, str(version)).description or ""

@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from lidcflow.config import DeliveryConfig
 from lidcflow.inbox.delivery import Step
-from lidcflow.pacs import retry
-from tests.dicomweb_server import Answer, dicomweb_server, raw_server
+from tests.dicomweb_server import Answer, raw_server
 from tests.flows.test_inbox import config_file, documents_in, go_round, rows_in, with_delivery
 from tests.inbox_round import watch
 
@@ -20,16 +19,7 @@ TIMEOUT_S = 0.5
 SCORED, SENDING = 4, 6
 """Numbers of the steps seen, settled, preprocessed, scored, owed, delivery, receipt, delivered."""
 
-
-@pytest.fixture(autouse=True)
-def short_delays(monkeypatch):
-    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
-
-
-@pytest.fixture
-def tiny():
-    with dicomweb_server() as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("short_delays")
 
 
 @pytest.fixture

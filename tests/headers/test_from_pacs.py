@@ -14,25 +14,16 @@ from lidcflow.erase.refusals import without_erased
 from lidcflow.erase.subject import Subject
 from lidcflow.errors import EmptySource, PacsError, SeriesRefused
 from lidcflow.headers.reader import HeaderReader
-from lidcflow.pacs import retry
 from lidcflow.pixels import from_pacs
 from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from lidcflow.series.find import index_files, index_folder
 from lidcflow.source.places import parse_source
 from lidcflow.volume.reduce import reduce_series
-from tests.dicomweb_server import Answer, cut, dicomweb_server, every, first
+from tests.dicomweb_server import Answer, cut, every, first
 from tests.encoded import ENCODED, encode_folder
 from tests.enhanced import to_enhanced
 
 CONFIG = PreprocessConfig(slices=8, size=16)
-
-
-@pytest.fixture
-def tiny(monkeypatch):
-    """A tiny PACS with faults to order, and short delays."""
-    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
-    with dicomweb_server() as server:
-        yield server
 
 
 def index(source, server):

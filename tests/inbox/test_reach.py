@@ -11,6 +11,8 @@ from lidcflow.inbox.targets import FolderTarget, parse_target
 from lidcflow.source.places import parse_source
 from tests.dicomweb_server import every, raw_server
 
+pytestmark = pytest.mark.usefixtures("short_delays")
+
 
 def test_a_service_that_hangs_is_found_out_once(tiny):
     connections = []

@@ -55,6 +55,7 @@ def write_segmentation(file: Path, images: Sequence[Dataset], *masks: NDArray[np
         omit_empty_frames=changes.get("omit_empty_frames", True),
     )
     written.save_as(file)
+    written._db_con.close()  # highdicom indexes the frames in it; Python 3.13 warns of an open one
     return written
 
 

@@ -12,6 +12,8 @@ from lidcflow.pacs.client import NotFound
 from tests.dicomweb_server import Answer, cut, every, first, hanging
 from tests.pacs.asking import redirect, series_of
 
+pytestmark = pytest.mark.usefixtures("short_delays")
+
 
 @pytest.mark.parametrize(
     "fault",

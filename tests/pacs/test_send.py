@@ -4,7 +4,7 @@ import pydicom
 import pytest
 
 from lidcflow.errors import PacsError
-from lidcflow.pacs import retry, send
+from lidcflow.pacs import send
 from lidcflow.pacs.query import instance_uids
 from lidcflow.pacs.send import store
 from tests.dicomweb_server import Answer, every, first
@@ -112,8 +112,7 @@ def test_what_is_too_much_for_one_request_is_sent_in_several(ct_series, tmp_path
     assert (done.stored, len(tiny.requests)) == (uids_of(folder), 3)
 
 
-def test_a_delivery_that_fails_is_sent_again(ct_series, tmp_path, tiny, monkeypatch):
-    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
+def test_a_delivery_that_fails_is_sent_again(ct_series, tmp_path, tiny):
     folder = ct_series(tmp_path / "ct", n=2)
 
     with tiny.faulty(first(2, every(1, 503))), tiny.connect() as connection:

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_of_a_record_that_is_gone_or_a_link_mlflows_way_says_what_is_wrong(track
 
 
 def test_a_database_of_another_schema_is_left_to_mlflow(tracking, monkeypatch):
-    with database_of(tracking) as database:
+    with closing(database_of(tracking)) as database, database:
         database.execute("UPDATE alembic_version SET version_num = 'other'")
     monkeypatch.setattr(releases, "_registry", lambda: registry)
     monkeypatch.setattr(registry, "list_releases", lambda _: ["asked"])

@@ -1,4 +1,6 @@
-"""A tiny PACS with faults to order."""
+"""A tiny PACS with faults to order, and short delays before it is asked again."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 
@@ -16,7 +18,7 @@ def tiny_server() -> Iterator[DicomwebServer]:
 
 
 @pytest.fixture
-def tiny(tiny_server: DicomwebServer) -> DicomwebServer:
+def tiny(tiny_server: DicomwebServer, short_delays: None) -> DicomwebServer:
     """Return a tiny PACS that holds nothing, and a clean page."""
     tiny_server.instances.clear()
     tiny_server.requests.clear()
@@ -26,6 +28,7 @@ def tiny(tiny_server: DicomwebServer) -> DicomwebServer:
     return tiny_server
 
 
-@pytest.fixture(autouse=True)
-def short_delays(monkeypatch):
+@pytest.fixture
+def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for milliseconds before a PACS is asked again."""
     monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
