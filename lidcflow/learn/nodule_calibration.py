@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from lidcflow.learn.nodule_candidates import OTHER, READERS, CandidateImages
 from lidcflow.nodules.detector import LEAST_SCORE, Calibration, calibrated
 from lidcflow.nodules.detector_network import DetectorNetwork
+from lidcflow.nodules.select import uncovered
 from lidcflow.nodules.window import middle
 
 MOST_FINDINGS = 8
@@ -60,16 +61,26 @@ def fit_calibration(series: Sequence[ScoredSeries]) -> Calibration:
     Returns
     -------
     Calibration
-        The threshold is the lowest that leaves every series with at most `MOST_FINDINGS` candidates.
+        The threshold is the lowest that leaves every series with at most `MOST_FINDINGS` findings.
     """
     features, label, weight = (np.concatenate(part) for part in zip(*map(_examples, series), strict=True))
     model = LogisticRegression(C=1.0, max_iter=1000).fit(features, label, sample_weight=weight)
     logit, log_score = model.coef_[0].tolist()
     fitted = Calibration(float(model.intercept_[0]), logit, log_score, 0.5)
-    ninth = [
-        np.sort(probabilities(one, fitted))[::-1][MOST_FINDINGS] for one in series if len(one.score) > MOST_FINDINGS
-    ]
+    ninth = [best[MOST_FINDINGS] for one in series if len(best := _of_findings(one, fitted)) > MOST_FINDINGS]
     return Calibration(fitted.intercept, logit, log_score, float(np.nextafter(max(ninth, default=0.5), 1)))
+
+
+def _of_findings(one: ScoredSeries, calibration: Calibration) -> NDArray[np.float64]:
+    """Return P(nodule) of what would be findings at a threshold of 0, best first."""
+    probability = probabilities(one, calibration)
+    return probability[finding_order(one.found, probability)]
+
+
+def finding_order(found: CandidateImages, score: Floats) -> NDArray[np.intp]:
+    """Return the candidates by their score, best first, without those that a better one covers."""
+    order = np.argsort(-np.asarray(score), kind="stable")
+    return uncovered(order, found.candidates.table, found.pixel_mm)
 
 
 def _examples(one: ScoredSeries) -> tuple[Floats, NDArray[np.bool_], Floats]:
@@ -100,13 +111,13 @@ CONTESTANTS: dict[str, Callable[[ScoredSeries], Floats]] = {
 
 
 def nodule_ranks(found: CandidateImages, score: Floats) -> list[tuple[int, int | None]]:
-    """Return, for each nodule of a series, its readers and the rank of its best candidate, 1 the highest.
+    """Return, for each nodule of a series, its readers and the rank of its best finding, 1 the highest.
 
-    Further candidates in a nodule that has its rank already are not counted; None where there is no candidate in it.
+    Further findings in a nodule that has its rank already are not counted; None where there is none in it.
     """
     ranks: dict[int, int] = {}
     passed = 0
-    for i in np.argsort(-np.asarray(score), kind="stable").tolist():
+    for i in finding_order(found, score).tolist():
         nodule = int(found.nodule[i])
         if nodule in ranks:
             continue

@@ -69,6 +69,8 @@ class CandidateImages:
         Readers who marked each nodule.
     images : (n, 6, 72, 72) array of uint8
         `PLANES` through each, in the detector's window.
+    pixel_mm : two floats
+        Distance of the series' rows and columns.
     """
 
     series_instance_uid: str
@@ -76,6 +78,7 @@ class CandidateImages:
     nodule: NDArray[np.int8]
     nodule_readers: NDArray[np.int8]
     images: NDArray[np.uint8]
+    pixel_mm: tuple[float, float]
 
     @property
     def readers(self) -> NDArray[np.int8]:
@@ -104,7 +107,8 @@ def _images_of(series: Series) -> CandidateImages:
     nodules = nodules_in(series, scan)
     nodule = nodules_at(found.places, nodules, scan)
     readers = np.array([ball.readers for ball in nodules], np.int8)
-    return CandidateImages(series.series_instance_uid, found, nodule, readers, plane_images(scan, found.places))
+    images = plane_images(scan, found.places)
+    return CandidateImages(series.series_instance_uid, found, nodule, readers, images, scan.pixel_mm)
 
 
 def read_scan(series: Series) -> Scan:

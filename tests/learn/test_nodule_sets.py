@@ -15,7 +15,7 @@ EARLY, LATE = f"{LIDC}30", f"{LIDC}7"
 def candidates(uid, nodule):
     nothing = Candidates(np.empty(0), np.empty((0, 3)))
     images = np.zeros((len(nodule), 6, 72, 72), np.uint8)
-    return CandidateImages(uid, nothing, np.array(nodule, np.int8), np.array([4, 1], np.int8), images)
+    return CandidateImages(uid, nothing, np.array(nodule, np.int8), np.array([4, 1], np.int8), images, (0.7, 0.7))
 
 
 @pytest.fixture
