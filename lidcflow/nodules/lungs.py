@@ -119,7 +119,7 @@ def _lung_air(hu: NDArray[np.float32], voxel_mm: NDArray[np.float64]) -> NDArray
     large = size_ml > MIN_LUNG_ML
     inside = large & ~at_rim
     if large.any() and not inside.any():
-        inside = large & (ndimage.mean(hu, pieces, np.arange(count + 1)) > ROOM_BELOW_HU)
+        inside[1:] = large[1:] & (ndimage.mean(hu, pieces, np.arange(1, count + 1)) > ROOM_BELOW_HU)
     if large.any() and not inside.any():
         inside = large
         inside[np.argmax(size_ml * at_rim)] = False

@@ -19,7 +19,9 @@ def found(nodule, readers, score=None):
     table = np.zeros(n, CANDIDATE)
     table["score"] = np.linspace(2, 0.1, n) if score is None else score
     images = np.zeros((n, 6, 72, 72), np.uint8)
-    return CandidateImages("1.2", Candidates(table, np.zeros((n, 3))), np.array(nodule), np.array(readers), images, (0.7, 0.7))
+    return CandidateImages(
+        "1.2", Candidates(table, np.zeros((n, 3))), np.array(nodule), np.array(readers), images, (0.7, 0.7)
+    )
 
 
 def series(seed=0, n=40):

@@ -9,7 +9,7 @@ from lidcflow.nodules.candidates import Candidates
 from tests.learn.real_sets import write_patches, write_slices
 
 LIDC = "1.3.6.1.4.1.14519.5.2.1.6279.6001."
-EARLY, LATE = f"{LIDC}30", f"{LIDC}7"
+EARLY, WITHIN, LATE = f"{LIDC}30", f"{LIDC}41", f"{LIDC}7"
 
 
 def candidates(uid, nodule):
@@ -21,7 +21,7 @@ def candidates(uid, nodule):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     write_patches(tmp_path)
-    write_slices(tmp_path, [(EARLY, 6.0, 4), (EARLY, 20.0, 2), (EARLY, 6.0, 1), (LATE, 6.0, 4)])
+    write_slices(tmp_path, [(EARLY, 6.0, 4), (EARLY, 20.0, 2), (EARLY, 6.0, 1), (WITHIN, 6.0, 4), (LATE, 6.0, 4)])
     for name in nodule_sets.SERIES:
         (tmp_path / name).mkdir()
     found = {"LIDC-IDRI": [candidates("a", [0, 1, -1, -2])], "LIDC-IDRI-more": [candidates("b", [-1])]}
@@ -52,8 +52,8 @@ def test_the_validation_is_never_trained_on(folder):
 def test_slices_of_the_series_of_the_validation_are_not_trained_on(folder):
     counts = read_sets(folder, seed=0, choose_from=400_000).counts
 
-    assert counts["nodule slices"] == 2
-    assert counts["tissue beside nodules"] == 2
+    assert counts["nodule slices"] == 3
+    assert counts["tissue beside nodules"] == 3
 
 
 def test_candidates_of_one_reader_or_close_to_a_nodule_are_not_trained_on(folder):
@@ -66,7 +66,7 @@ def test_candidates_of_one_reader_or_close_to_a_nodule_are_not_trained_on(folder
 def test_what_is_of_a_series_or_may_be_is_left_out(folder, monkeypatch):
     monkeypatch.setattr(nodule_sets, "PATCH_ROWS", {"a": (0, 200_000)})
 
-    counts = read_sets(folder, seed=0, choose_from=400_000).without(["a", EARLY]).counts
+    counts = read_sets(folder, seed=0, choose_from=400_000).without(["a", EARLY, LATE]).counts
 
     assert counts["planes of other candidates"] == 6
     assert "nodule slices" not in counts
