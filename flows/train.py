@@ -15,6 +15,7 @@ from flows.config import ParameterHelp, Settings, resolve_config
 from lidcflow.catalog.locks import at_work
 from lidcflow.errors import TrackingUnavailable
 from lidcflow.learn.snapshot import Snapshot
+from lidcflow.release.embedded import embedded_detector_pin
 from lidcflow.release.record import BackbonePin, ReleaseRecord
 from lidcflow.store.address import training_store
 from tasks.candidate_scores import CandidateEvidence, evidence_for, held_out_labels, readings_of
@@ -214,10 +215,14 @@ def measure_sectors(
 def held_out_evidence(
     plan: TrainingPlan, champions: Sequence[ReleaseRecord], address: str
 ) -> dict[str, CandidateEvidence]:
-    """Ask the detectors of the release and of its champions about the held-out series; none of them, no question."""
+    """Ask the detectors of the release and of its champions about the held-out series; none of them, no question.
+
+    The embedded one is asked too: it answers for series that are unlike those of a champion's training.
+    """
     pins = [pin for pin in (plan.detector, *(champion.nodules for champion in champions)) if pin]
     if not pins:
         return {}
+    pins.append(embedded_detector_pin())
     held_out = held_out_labels(Snapshot.load(plan.snapshot_path))
     readings = readings_of(list(held_out), np.stack(list(held_out.values())), plan.config)
     return evidence_for(pins, list(held_out), readings, plan.config, address)

@@ -18,6 +18,8 @@ from lidcflow.learn.snapshot import Snapshot
 from lidcflow.nodules.finding_figures import SeriesMarks, marks_of
 from lidcflow.nodules.scored import ScoredCandidates, score_candidates
 from lidcflow.nodules.stored import read_candidates
+from lidcflow.release.answer import UnlikeTraining
+from lidcflow.release.embedded import embedded_pin
 from lidcflow.release.record import DetectorPin
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import map_series
@@ -95,6 +97,34 @@ def best_by_series(
     found = [uid for uid in uids if uid in scored]
     edges_mm = {one.series_instance_uid: one.edges_mm for one in VolumeStore.of(config).summaries(found)}
     return [scored[uid].best_in(edges_mm[uid]) if uid in edges_mm else None for uid in uids]
+
+
+def unlike_training_scores(
+    unlike: NDArray[np.bool_] | None, uids: Sequence[str], config: Config, address: str
+) -> UnlikeTraining | None:
+    """Let the embedded release's detector score the series that are unlike those of training.
+
+    Parameters
+    ----------
+    unlike : (series,) array of bool, optional
+        Which they are; None where nobody can say.
+    uids : sequence of str
+        All series.
+    config : Config
+        Where they are.
+    address : str
+        Of the cluster.
+
+    Returns
+    -------
+    UnlikeTraining, or None
+        None where no series is unlike those of training.
+    """
+    if unlike is None or not unlike.any():
+        return None
+    pin = embedded_pin(config.preprocess.slices)
+    scored = score_stored(pin, [uid for uid, is_unlike in zip(uids, unlike, strict=True) if is_unlike], config, address)
+    return UnlikeTraining(unlike, pin, best_by_series(scored, uids, config))
 
 
 def evidence_of(scored: Mapping[str, ScoredCandidates], readings: Readings, config: Config) -> CandidateEvidence:

@@ -20,7 +20,8 @@ from lidcflow.learn.predict import release_probabilities, series_probabilities
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.learn.training_set import Nodules, TrainingSet
 from lidcflow.nodules.finding_figures import FindingDraws
-from lidcflow.release.answer import answers, fit_pin
+from lidcflow.release.answer import UnlikeTraining, answers, fit_pin
+from lidcflow.release.embedded import embedded_pin
 from lidcflow.release.gate import judge_release, why_not_comparable
 from lidcflow.release.record import DetectorPin, Gate, NodulePin, ReleaseRecord, Threshold
 from lidcflow.release.rules import Candidate, Champion
@@ -107,7 +108,11 @@ def _champion_answers(
         return own
     limits = limits_of(record, Tracking.of(plan.config))
     unlike = unlike_series(measure_stored(tuple(uids), record.backbone.id, plan.config), limits) if limits else None
-    return answers(pin, own, evidence[pin.sha256].best_of(uids), unlike)
+    others = None
+    if unlike is not None and unlike.any():
+        embedded = embedded_pin(own.shape[1])
+        others = UnlikeTraining(unlike, embedded, evidence[embedded.sha256].best_of(uids))
+    return answers(pin, own, evidence[pin.sha256].best_of(uids), others)
 
 
 def _comparable(plan: TrainingPlan, in_force: int) -> list[ReleaseRecord]:

@@ -18,7 +18,8 @@ from lidcflow.nodules.select import select_findings
 from lidcflow.nodules.stored import FAILED, SCHEMA, TOO_FEW_SLICES, StoredCandidates, read_candidates
 from lidcflow.nodules.whole_lungs import INCOMPLETE_LUNGS
 from lidcflow.release.answer import answer_for_series
-from lidcflow.release.record import EMBEDDED, DetectorPin, ReleaseRecord
+from lidcflow.release.embedded import embedded_pin
+from lidcflow.release.record import EMBEDDED, DetectorPin, NodulePin, ReleaseRecord
 from lidcflow.report.page import Patches
 from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.store.record import VolumeRecord
@@ -38,7 +39,8 @@ NO_SECTORS = SeriesWarning(
 
 SECTORS_LEFT_OUT = SeriesWarning(
     code="sector-models-left-out",
-    sentence="The sector models were trained on other images than these, and were not used: slices are ranked by the "
+    sentence="The models of this release were trained on other images than these, and were not used: the release that "
+    "ships with lidcflow read the series, which ranks slices by the "
     "nodule candidates in them, and by how often nodules occur at that height of the chest.",
 )
 
@@ -127,30 +129,39 @@ def join_candidates(
     WeightsError
         If the files of the detector are missing or damaged.
     """
-    pin, own = release.nodules, slices.probabilities
-    if pin is None:
-        if own is None:
+    if release.nodules is None:
+        if slices.probabilities is None:
             raise ReleaseError(
                 f"release {release.name} version {release.version}: must have models, got none of any kind"
             )
-        return Joined(own, slices.warnings, (), {})
-    unlike = is_unlike(slices.warnings)
-    warnings = (*slices.warnings, *_left_out(own, unlike=unlike))
+        return Joined(slices.probabilities, slices.warnings, (), {})
+    pin, own, warnings = _reader(release.nodules, slices)
     stored = read_candidates(store, record.series_instance_uid)
     if stored is None or not stored.searched:
-        return Joined(answer_for_series(pin, own, None, unlike=unlike), (*warnings, _why_none(stored)), (), {})
+        return Joined(answer_for_series(pin, own, None), (*warnings, _why_none(stored)), (), {})
     scored = score_candidates(stored, detector_of(pin, tracking))
     findings = select_findings(stored.table, scored.probability, record, threshold=pin.threshold)
-    joined = answer_for_series(pin, own, scored.best_in(record.edges_mm), unlike=unlike)
+    joined = answer_for_series(pin, own, scored.best_in(record.edges_mm))
     warnings = (*warnings, IN_PART) if INCOMPLETE_LUNGS in stored.flags else warnings
     return Joined(joined, warnings, findings, finding_planes(findings, stored))
 
 
-def _left_out(own: NDArray[np.floating] | None, *, unlike: bool) -> tuple[SeriesWarning, ...]:
-    """Return the warning that sector models have no say, where they have none."""
+class _Reader(NamedTuple):
+    """What answers for a series."""
+
+    pin: NodulePin
+    sectors: NDArray[np.floating] | None
+    warnings: tuple[SeriesWarning, ...]
+
+
+def _reader(pin: NodulePin, slices: SliceScores) -> _Reader:
+    """Choose what answers: on images unlike those of training, what ships with the package."""
+    own, warnings = slices
     if own is None:
-        return (NO_SECTORS,)
-    return (SECTORS_LEFT_OUT,) if unlike else ()
+        return _Reader(pin, None, (*warnings, NO_SECTORS))
+    if is_unlike(warnings):
+        return _Reader(embedded_pin(len(own)), None, (*warnings, SECTORS_LEFT_OUT))
+    return _Reader(pin, own, warnings)
 
 
 def is_unlike(warnings: Collection[SeriesWarning]) -> bool:

@@ -19,7 +19,7 @@ from lidcflow.nodules.scored import ScoredCandidates
 from lidcflow.release.answer import answers, findings_alone
 from lidcflow.release.record import ReleaseRecord, sector_model_name
 from lidcflow.store.volumes import VolumeStore
-from tasks.candidate_scores import best_by_series, score_stored
+from tasks.candidate_scores import best_by_series, score_stored, unlike_training_scores
 from tasks.cluster.open import map_series
 from tasks.features import feature_reader, feature_source
 from tasks.fit import fit_sector
@@ -73,7 +73,7 @@ def answer_in_parts(
     address : str
         Of the cluster.
     unlike : (series,) array of bool, optional
-        On which its sector models have no say; by default on none.
+        Which are unlike those of training, so that the embedded release answers; by default none.
     """
     work = functools.partial(predict_series, models=sectors_of(release), config=config, feature_id=release.backbone.id)
     batches = [uids[start : start + BATCH] for start in range(0, len(uids), BATCH)]
@@ -82,7 +82,8 @@ def answer_in_parts(
         return ReleaseAnswers(own, own, None, {})
     scored = score_stored(pin, uids, config, address)
     best = best_by_series(scored, uids, config)
-    return ReleaseAnswers(answers(pin, own, best, unlike), own, findings_alone(pin, best), scored)
+    others = unlike_training_scores(unlike, uids, config, address)
+    return ReleaseAnswers(answers(pin, own, best, others), own, findings_alone(pin, best), scored)
 
 
 @task(name="predict", cache_policy=NO_CACHE)

@@ -93,7 +93,7 @@ def limits_of(release: ReleaseRecord, tracking: Tracking) -> ReferenceLimits | N
 
 
 def unlike_series(facts: Sequence[Facts], known: ReferenceLimits) -> NDArray[np.bool_]:
-    """Return which series are unlike those of training, so that sector models have no say on them."""
+    """Return which series are unlike those of training, so that the release's own models have no say on them."""
     return np.array([is_unlike(warnings_of(measured, features, known)) for measured, features in facts], dtype=bool)
 
 

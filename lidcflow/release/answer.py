@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,6 @@ def answer_for_series(
     pin: NodulePin | None,
     sectors: NDArray[np.floating] | None,
     best: NDArray[np.floating] | None,
-    *,
-    unlike: bool = False,
 ) -> NDArray[np.floating]:
     """Return the probabilities of a series' slices.
 
@@ -26,13 +25,11 @@ def answer_for_series(
     pin : NodulePin, optional
         What the release pins for candidates; None leaves the sector models' probabilities as they are.
     sectors : (slices, 3) array, optional
-        P(non-nodule), P(benign), P(malignant) by the sector models; None without them, where `pin` is needed.
+        P(non-nodule), P(benign), P(malignant) by the sector models; without them `pin` is needed, and the height in the
+        chest stands in for them.
     best : (slices,) array, optional
         P(nodule) of the best candidate in each slice; None where the series was not searched for candidates: what is
         known of its slices otherwise stands.
-    unlike : bool
-        Whether the series is unlike those that the sector models were trained on. They have no say then: the height in
-        the chest stands in for them.
 
     Returns
     -------
@@ -47,17 +44,33 @@ def answer_for_series(
         if sectors is None:
             raise ValueError("answer: a release must have sector models or pin a detector, got neither")
         return sectors
-    by_sectors = sectors is not None and not unlike
-    own = sectors if sectors is not None and by_sectors else np.array(pin.chest_height)
-    weights = pin.with_sectors if by_sectors else pin.with_height
+    own, weights = (np.array(pin.chest_height), pin.with_height) if sectors is None else (sectors, pin.with_sectors)
     return own if best is None else join_slices(own, best, weights)
+
+
+class UnlikeTraining(NamedTuple):
+    """Series that are unlike those that a release was trained on: the embedded release answers for them.
+
+    Parameters
+    ----------
+    series : (series,) array of bool
+        Which of several series they are.
+    pin : NodulePin
+        Of the embedded release.
+    best : (series,) sequence
+        By its detector, as for `answer_for_series`; those of other series are not read.
+    """
+
+    series: NDArray[np.bool_]
+    pin: NodulePin
+    best: Sequence[NDArray[np.floating] | None]
 
 
 def answers(
     pin: NodulePin | None,
     sectors: Floats,
     best: Sequence[NDArray[np.floating] | None],
-    unlike: NDArray[np.bool_] | None = None,
+    unlike: UnlikeTraining | None = None,
 ) -> Floats:
     """Return the probabilities of the slices of several series.
 
@@ -69,16 +82,18 @@ def answers(
         By the sector models.
     best : (series,) sequence
         As for `answer_for_series`.
-    unlike : (series,) array of bool, optional
-        Which series are unlike those of training; by default none.
+    unlike : UnlikeTraining, optional
+        Series that are unlike those of training; by default none.
 
     Returns
     -------
     (series, slices, 3) array
     """
-    strange = np.zeros(len(sectors), bool) if unlike is None else unlike
-    each = zip(sectors, best, strange.tolist(), strict=True)
-    return np.stack([answer_for_series(pin, own, found, unlike=other) for own, found, other in each])
+    answered = np.stack([answer_for_series(pin, own, found) for own, found in zip(sectors, best, strict=True)])
+    if unlike is not None:
+        for i in np.flatnonzero(unlike.series).tolist():
+            answered[i] = answer_for_series(unlike.pin, None, unlike.best[i])
+    return answered
 
 
 def findings_alone(pin: NodulePin, best: Sequence[NDArray[np.floating] | None]) -> Floats:

@@ -32,6 +32,29 @@ def embedded_detector_pin() -> DetectorPin:
     )
 
 
+def embedded_pin(slices: int) -> NodulePin:
+    """Return what the embedded release pins: its detector, and the heights of LIDC-IDRI's nodules in the chest.
+
+    Parameters
+    ----------
+    slices : int
+        Slices of a volume.
+
+    Raises
+    ------
+    WeightsError
+        If the files of the detector are missing or damaged.
+    """
+    joined = JoinWeights.independent(LIDC_SHARE)
+    height = embedded_chest_height(slices)
+    return NodulePin(
+        **embedded_detector_pin().model_dump(),
+        with_sectors=joined,
+        with_height=joined,
+        chest_height=tuple((float(none), float(benign), float(malignant)) for none, benign, malignant in height),
+    )
+
+
 def embedded_release(preprocess: PreprocessConfig) -> ReleaseRecord:
     """Return the record of the embedded release.
 
@@ -48,8 +71,6 @@ def embedded_release(preprocess: PreprocessConfig) -> ReleaseRecord:
     WeightsError
         If the files of its detector are missing or damaged.
     """
-    height = embedded_chest_height(preprocess.slices)
-    joined = JoinWeights.independent(LIDC_SHARE)
     return ReleaseRecord(
         name=NAME,
         version=VERSION,
@@ -69,10 +90,5 @@ def embedded_release(preprocess: PreprocessConfig) -> ReleaseRecord:
         gate=Gate(passed=True, reason="ships with the package", compared_with=""),
         synthetic=False,
         lidcflow_version=version("lidcflow"),
-        nodules=NodulePin(
-            **embedded_detector_pin().model_dump(),
-            with_sectors=joined,
-            with_height=joined,
-            chest_height=tuple((float(none), float(benign), float(malignant)) for none, benign, malignant in height),
-        ),
+        nodules=embedded_pin(preprocess.slices),
     )

@@ -5,7 +5,7 @@ import pytest
 
 from lidcflow.nodules.join_weights import JoinWeights
 from lidcflow.nodules.slice_scores import join_slices
-from lidcflow.release.answer import answer_for_series, answers, findings_alone, fit_pin
+from lidcflow.release.answer import UnlikeTraining, answer_for_series, answers, findings_alone, fit_pin
 from lidcflow.release.record import DetectorPin, NodulePin
 
 OWN = np.array([[0.9, 0.05, 0.05], [0.5, 0.25, 0.25]])
@@ -24,30 +24,32 @@ def test_sector_models_are_joined_with_the_best_candidates():
     np.testing.assert_allclose(answer_for_series(PIN, OWN, BEST), join_slices(OWN, BEST, PIN.with_sectors))
 
 
-def test_the_height_stands_in_on_series_unlike_training_and_where_there_are_no_sector_models():
+def test_the_height_stands_in_where_there_are_no_sector_models():
     by_height = join_slices(np.array(HEIGHTS), BEST, PIN.with_height)
 
-    np.testing.assert_allclose(answer_for_series(PIN, OWN, BEST, unlike=True), by_height)
     np.testing.assert_allclose(answer_for_series(PIN, None, BEST), by_height)
 
 
 def test_the_slices_own_scores_stand_where_nobody_searched_for_candidates():
     np.testing.assert_array_equal(answer_for_series(PIN, OWN, None), OWN)
-    np.testing.assert_array_equal(answer_for_series(PIN, OWN, None, unlike=True), HEIGHTS)
+    np.testing.assert_array_equal(answer_for_series(PIN, None, None), HEIGHTS)
 
 
 def test_a_release_without_a_detector_answers_by_its_sector_models_alone():
-    np.testing.assert_array_equal(answer_for_series(None, OWN, BEST, unlike=True), OWN)
+    np.testing.assert_array_equal(answer_for_series(None, OWN, BEST), OWN)
     with pytest.raises(ValueError, match="must have sector models or pin a detector"):
         answer_for_series(None, None, BEST)
 
 
 def test_several_series_are_answered_one_by_one():
-    found = answers(PIN, np.stack([OWN, OWN, OWN]), [BEST, None, BEST], np.array([False, False, True]))
+    embedded = PIN.model_copy(update={"with_height": JoinWeights(bias=2, slices=1, candidates=2)})
+    others = UnlikeTraining(np.array([False, False, True]), embedded, [None, None, BEST / 2])
+
+    found = answers(PIN, np.stack([OWN, OWN, OWN]), [BEST, None, BEST], others)
 
     np.testing.assert_allclose(found[0], answer_for_series(PIN, OWN, BEST))
     np.testing.assert_allclose(found[1], OWN)
-    np.testing.assert_allclose(found[2], answer_for_series(PIN, None, BEST))
+    np.testing.assert_allclose(found[2], answer_for_series(embedded, None, BEST / 2))
     np.testing.assert_allclose(findings_alone(PIN, [BEST, None])[1], HEIGHTS)
 
 

@@ -10,6 +10,7 @@ from lidcflow.nodules.join_weights import JoinWeights
 from lidcflow.nodules.slice_scores import best_in_slices, join_slices
 from lidcflow.nodules.stored import SCHEMA
 from lidcflow.nodules.table import CANDIDATE, CHANNELS
+from lidcflow.release.embedded import embedded_pin
 from lidcflow.release.record import EMBEDDED, NodulePin
 from lidcflow.report.recommendation import SeriesWarning
 from lidcflow.store.arrays import CandidateArrays
@@ -51,7 +52,7 @@ def release(release_record, pin):
 def sure(monkeypatch):
     """A detector whose P is the filter's score."""
     detector = SimpleNamespace(probabilities=lambda _, score: np.asarray(score, np.float64))
-    monkeypatch.setattr(module, "detector_of", lambda _: detector)
+    monkeypatch.setattr(module, "detector_of", lambda *_: detector)
 
 
 def stored(*candidates, flags=()):
@@ -107,10 +108,14 @@ def test_findings_are_the_candidates_above_the_threshold_with_their_planes(relea
 
 @pytest.mark.usefixtures("sure")
 @pytest.mark.parametrize("warning", [HU, FEATURES])
-def test_sector_models_have_no_say_on_images_unlike_all_that_they_know(release, warning):
+def test_the_embedded_release_reads_images_unlike_all_that_the_models_of_a_release_know(release, warning):
+    embedded = embedded_pin(len(OWN))
+
     read = joined(release, stored((25.0, 0.75)), OWN, (warning,))
 
-    np.testing.assert_allclose(read.probabilities, join_slices(np.array(HEIGHTS), best((25.0, 0.75)), WITH_HEIGHT))
+    height = np.array(embedded.chest_height)
+    np.testing.assert_allclose(read.probabilities, join_slices(height, best((25.0, 0.75)), embedded.with_height))
+    assert np.abs(read.probabilities - join_slices(np.array(HEIGHTS), best((25.0, 0.75)), WITH_HEIGHT)).max() > 0.01
     assert codes(read) == [warning.code, "sector-models-left-out"]
     assert "were not used" in read.warnings[-1].sentence
 
