@@ -11,12 +11,14 @@ from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, print_json, print_line, print_table, span
 from flows.cli.session import flow_session
+from lidcflow.config import Config
 from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:
     from flows.evaluate import EvaluateReport
     from lidcflow.evaluate.reader_marks import FeedbackFigures
     from lidcflow.evaluate.record import ReleaseEvaluation
+    from lidcflow.nodules.detector import Detector
 
 Release = Annotated[str, typer.Argument(metavar="RELEASE", help="Alias or version, as `lidcflow releases` lists it.")]
 Split = Annotated[Literal["test", "validation"], typer.Option("--split", help="Held-out patients to evaluate on.")]
@@ -31,7 +33,9 @@ Feedback = Annotated[
 Patches = Annotated[
     Path | None,
     typer.Option(
-        "--patches", metavar="FILE", help="Instead, score a file of labelled patches with the nodule detector."
+        "--patches",
+        metavar="FILE",
+        help="Instead, score a file of labelled patches with the nodule detector of the release.",
     ),
 ]
 
@@ -50,11 +54,12 @@ def evaluate(
 ) -> None:
     """Measure a release on the held-out patients of its own snapshot, beside baselines, and write a report.
 
-    With --patches, score a file of labelled patches with the nodule detector of the package instead.
+    With --patches, score a file of labelled patches with the nodule detector of the release instead: that of the
+    package where no release was trained, or where the release pins no other.
     """
-    if patches is not None:
-        return _evaluate_patches(patches, as_json)
     config = configured(config_file, workspace)
+    if patches is not None:
+        return _evaluate_patches(patches, detector_of_release(release, config), as_json)
     lazy.load_release(Tracking.of(config), release)
     with flow_session(config):
         report = lazy.evaluate(config, release, split, out, feedback)
@@ -65,9 +70,21 @@ def evaluate(
     return None
 
 
-def _evaluate_patches(file: Path, as_json: bool) -> None:
-    """Score patches with the detector in the package."""
-    found = lazy.evaluate_patches(file, lazy.embedded_detector())
+def detector_of_release(release: str, config: Config) -> Detector:
+    """Return the detector that a release pins; that of the package where it pins none, or where there is no release.
+
+    Raises
+    ------
+    ReleaseError
+        If there are releases but not this one, or its detector is neither in the registry nor in the package.
+    """
+    infer = config.infer.model_copy(update={"release": release})
+    record = lazy.release_in_force(config.model_copy(update={"infer": infer}))
+    return lazy.detector_of(record.nodules, Tracking.of(config)) if record.nodules else lazy.embedded_detector()
+
+
+def _evaluate_patches(file: Path, detector: Detector, as_json: bool) -> None:
+    found = lazy.evaluate_patches(file, detector)
     if as_json:
         print_json({**found.model_dump(), "notice": NOTICE})
         return

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from lidcflow.release.embedded import embedded_release as embedded_release
     from lidcflow.release.embedded_card import embedded_card as embedded_card
     from lidcflow.store.volumes import VolumeStore as VolumeStore
+    from tasks.findings import detector_of as detector_of
     from tasks.labels import label_readable as label_readable
     from tasks.labels import no_labels as no_labels
     from tasks.pin import pin_release as pin_release
@@ -91,6 +92,7 @@ _PLACES = {
     "doctor": "flows.service.doctor",
     "drift": "flows.drift:drift",
     "embedded_card": "lidcflow.release.embedded_card:embedded_card",
+    "detector_of": "tasks.findings:detector_of",
     "embedded_detector": "lidcflow.nodules.detector:embedded_detector",
     "embedded_release": "lidcflow.release.embedded:embedded_release",
     "erase": "flows.erase:erase",

@@ -1,9 +1,14 @@
 import json
 from pathlib import Path
 
-from flows.cli.evaluate import print_evaluation
+from flows.cli import lazy
+from flows.cli.evaluate import detector_of_release, print_evaluation
 from flows.evaluate import EvaluateReport
+from lidcflow.config import Config
 from lidcflow.errors import LabelError, ReleaseError
+from lidcflow.nodules.detector import embedded_detector
+from lidcflow.release.embedded import embedded_pin
+from lidcflow.release.record import NodulePin
 from tests.evaluations import answers, evaluation, truth  # noqa: F401
 from tests.learn.real_sets import write_patches
 
@@ -43,6 +48,24 @@ def test_the_figures_of_patches_are_one_sentence_for_people(lidcflow, tmp_path):
     assert "AUROC" in done.stdout
     assert "sensitivity at a specificity of 95%" in done.stdout
     assert "patches of the split train were left out" in done.stdout
+
+
+def test_the_detector_that_scores_patches_is_the_one_that_the_release_pins(monkeypatch, release_record):
+    pin = NodulePin(**embedded_pin(65).model_dump() | {"detector": "lidcflow.nodules.detector", "version": 3})
+    of_ones_own, asked = object(), []
+    monkeypatch.setattr(lazy, "release_in_force", lambda _: release_record.model_copy(update={"nodules": pin}))
+    monkeypatch.setattr(lazy, "detector_of", lambda pin, _: asked.append(pin.version) or of_ones_own)
+
+    assert detector_of_release("champion", Config()) is of_ones_own
+    assert asked == [3]
+
+
+def test_a_release_without_a_detector_lends_that_of_the_package(monkeypatch, release_record):
+    asked = []
+    monkeypatch.setattr(lazy, "release_in_force", lambda config: asked.append(config.infer.release) or release_record)
+
+    assert detector_of_release("7", Config()) is embedded_detector()
+    assert asked == ["7"]
 
 
 def test_a_file_that_holds_no_patches_is_refused(lidcflow, tmp_path):
