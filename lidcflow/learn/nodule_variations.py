@@ -179,8 +179,8 @@ def slab_matrix(pixels: float, first: float, size: int = SIZE) -> Floats:
 
     Examples
     --------
-    >>> slab_matrix(2.0, 0.5, size=4).round(2).tolist()[0]
-    [0.5, 0.5, 0.0, 0.0]
+    >>> slab_matrix(2.0, 0.5, size=4)[1].tolist()
+    [0.375, 0.375, 0.125, 0.125]
     """
     middles = np.arange(first - (first // pixels + 2) * pixels, size + 2 * pixels, pixels)
     rows = np.arange(size)
