@@ -15,11 +15,12 @@ from lidcflow.learn.backbones import backbone_id
 from lidcflow.release.embedded import NAME, VERSION
 from lidcflow.store.volumes import VolumeStore
 from tasks.infer import config_for
+from tasks.profile import FILE as PROFILE
 from tasks.promote import promote
 from tasks.tracking.connection import Tracking
 from tasks.tracking.registry import list_releases
 from tests.labelled_volumes import PATIENTS, SIZE, SLICES
-from tests.trained import config_file, with_release
+from tests.trained import config_file, copy_workspace, training_config, with_release
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -74,15 +75,25 @@ def test_an_inbox_that_may_be_empty_is_read_without_an_error(config, trained, tm
         infer(str(tmp_path), reading)
 
 
-def test_a_review_budget_of_one_slice_is_kept_and_the_next_one_reads_again(config, source, tmp_path, monkeypatch):
-    # As with a release from before profiles: else the tiny scans, unlike those of training, reach no threshold.
-    monkeypatch.setattr("tasks.sector_scores.release_limits", lambda *_: None)
+@pytest.fixture
+def without_profile(training_folder, training_cluster, tmp_path):
+    """Return the settings of a workspace with a release from before profiles: nobody can tell what is unlike it."""
+    config = training_config(copy_workspace(training_folder, tmp_path / "workspace"), training_cluster)
+    (profile,) = config.workspace.rglob(PROFILE)
+    profile.unlink()
+    return config
+
+
+def test_a_review_budget_of_one_slice_is_kept_and_the_next_one_reads_again(without_profile, source, tmp_path):
+    config = without_profile
     one = config.infer.model_copy(update={"release": "1", "slices": 1})
 
     few = infer(str(source), config.model_copy(update={"infer": one}), tmp_path / "few")
     more = infer(str(source), with_release(config, 1), tmp_path / "few")
 
-    assert [reading.ranges[0].first_slice == reading.ranges[0].last_slice for reading in few.readings if reading.ranges]
+    ranges = [reading.ranges[0] for reading in few.readings if reading.ranges]
+    assert ranges
+    assert all(one.first_slice == one.last_slice for one in ranges)
     assert all(len(reading.ranges) <= 1 for reading in few.readings)
     cut = [reading for reading in few.readings if reading.slices_left_out]
     assert (more.reused, [reading.verdict for reading in more.readings]) == (
