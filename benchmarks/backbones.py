@@ -148,7 +148,7 @@ def onnx_network(config: TrainConfig, size: int) -> Callable[[np.ndarray], np.nd
 
 
 def images_a_second(networks: Networks, size: int, rounds: int) -> dict[str, float]:
-    """Let the engines take turns and return the median rate of each; the first round warms up and is dropped."""
+    """Run the engines in turns and return the median rate of each; the first round warms up and is dropped."""
     images = np.random.default_rng(0).uniform(0, 255, (BATCH, size, size, 3)).astype(np.float32)
     times_s: dict[str, list[float]] = {name: [] for name in networks}
     for _ in range(rounds + 1):

@@ -225,7 +225,7 @@ def middle(runs: list[Run]) -> Run:
 
 
 def predicted_s(found: Run, alone: Run, count: int, workers: int) -> float:
-    """Let the model predict a run from what a series costs with one worker, and what the machine gave meanwhile."""
+    """Predict a run with the model from what a series costs with one worker, and what the machine gave meanwhile."""
     wait_s = max(0.0, alone.series_s - alone.series_cpu_s / alone.one)
     costs = Costs(
         commit_cpu_s=0.0,

@@ -70,7 +70,7 @@ Readings = Mapping[str, Sequence[Nodule]]
 
 
 def score_stored(pin: DetectorPin, uids: Sequence[str], config: Config, address: str) -> Scored:
-    """Let a detector score the candidates of stored series on the cluster; series that were not searched are absent."""
+    """Score candidates of stored series with a detector, on the cluster; series that were not searched are absent."""
     work = functools.partial(score_batch, pin=pin, config=config)
     batches = [tuple(uids[start : start + BATCH]) for start in range(0, len(uids), BATCH)]
     scored: Scored = {}
@@ -102,7 +102,7 @@ def best_by_series(
 def unlike_training_scores(
     unlike: NDArray[np.bool_] | None, uids: Sequence[str], config: Config, address: str
 ) -> UnlikeTraining | None:
-    """Let the embedded release's detector score the series that are unlike those of training.
+    """Score the series that are unlike those of training with the embedded release's detector.
 
     Parameters
     ----------

@@ -224,7 +224,7 @@ class _Found:
 def _answers(
     splits: dict[str, _Split], models: Sequence[SectorModel], plan: TrainingPlan, found: _Found
 ) -> tuple[NodulePin | None, dict[str, NDArray[np.float64]]]:
-    """Let the sector models answer, fit on validation how the detector joins them, and join both splits."""
+    """Predict with the sector models, fit on validation how the detector joins them, and join both splits."""
     loaded = load_sectors(models, Tracking.of(plan.config))
     own = {name: _probabilities(loaded, split) for name, split in splits.items()}
     if found.detector is None or found.detector.sha256 not in found.evidence:
@@ -240,7 +240,7 @@ def _findings(pin: DetectorPin, split: _Split, evidence: Evidence) -> FindingDra
 
 
 def _champion(record: ReleaseRecord, plan: TrainingPlan, split: _Split, evidence: Evidence) -> Champion:
-    """Let a champion answer, and add its findings where its detector is at hand."""
+    """Predict with a champion, and add its findings where its detector is at hand."""
     champion = score_champion(record, plan, split.uids, evidence)
     if record.nodules is None or champion.probabilities is None:
         return champion

@@ -60,7 +60,7 @@ class ReleaseAnswers:
 def answer_in_parts(
     release: ReleaseRecord, uids: Uids, config: Config, address: str, unlike: NDArray[np.bool_] | None = None
 ) -> ReleaseAnswers:
-    """Let the release answer for every series, in their order.
+    """Predict every series with the release, in their order.
 
     Parameters
     ----------

@@ -69,5 +69,5 @@ def inbox_of(folder: Path, ct_series: Any, hu: NDArray[np.integer], voxel_mm: tu
 
 @pytest.fixture
 def candidate_inbox(tmp_path: Path, ct_series, small_detector) -> CandidateInbox:  # noqa: F811
-    """Give the inbox; its store is empty."""
+    """Return the inbox; its store is empty."""
     return inbox_of(tmp_path, ct_series, small_chest(), VOXEL_MM)

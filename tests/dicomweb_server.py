@@ -251,7 +251,7 @@ def dicomweb_server(tls: ssl.SSLContext | None = None) -> Iterator[DicomwebServe
         protocol_version = "HTTP/1.1"
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
         def do_GET(self) -> None:
             self._answer()

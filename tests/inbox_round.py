@@ -24,7 +24,7 @@ STEPS = ("see", "settle", "advance", "refuse", "fail", "defer")
 
 
 def watch(before: Callable[[], None], patch: Callable[[Any, str, Any], None] = setattr) -> None:
-    """Let a function be called before each step.
+    """Have a function called before each step.
 
     Parameters
     ----------

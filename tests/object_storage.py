@@ -88,7 +88,7 @@ def serving(storage: ObjectStorage, host: str, port: int) -> Any:
 
     class Quiet(WSGIRequestHandler):
         def log(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     moto = DomainDispatcherApplication(create_backend_app)
 

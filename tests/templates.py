@@ -64,7 +64,7 @@ def _make_prefect_database(folder: Path) -> None:
 
 @contextmanager
 def copied_mlflow_databases() -> Iterator[None]:
-    """Let MLflow copy its tables into every new SQLite file, as long as the block runs."""
+    """Make MLflow copy its tables into every new SQLite file, as long as the block runs."""
     from mlflow.store.db import utils
 
     migrate = utils._initialize_tables

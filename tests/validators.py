@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def dsrdump() -> Callable[[Path], str]:
-    """Say a document as dcmtk reads it."""
+    """Return the text of a document as dcmtk reads it."""
     return _tool("dsrdump", "+Pn", "+Pl")
 
 

@@ -37,7 +37,7 @@ class Clock:
         return self._shared[-1]
 
     def run(self) -> float:
-        """Let everything happen, and return when the last thing did."""
+        """Make everything happen, and return when the last thing did."""
         while True:
             ends = [(shared.next_end_s(), shared) for shared in self._shared if shared.jobs]
             first_s, first = min(ends, key=lambda end: end[0], default=(float("inf"), None))

@@ -56,7 +56,7 @@ class FaultTable:
 
 
 def machine() -> str:
-    """Say what kind of machine this is.
+    """Return what kind of machine this is.
 
     Examples
     --------

@@ -90,7 +90,7 @@ class Network:
 
 
 def why_not() -> str | None:
-    """Say what is lacking here for a network of one's own; None where nothing is."""
+    """Return what is lacking here for a network of one's own; None where nothing is."""
     if os.geteuid() or shutil.which("ip") is None:
         return "a network of namespaces needs root and the Debian package iproute2"
     probe = f"{PREFIX}-{os.getpid()}-probe"

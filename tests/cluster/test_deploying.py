@@ -65,7 +65,7 @@ def test_prefects_own_command_takes_the_file_and_a_worker_runs_what_it_made(site
 
 
 def state_of(client, run_id, site, knowing):
-    """Let a worker work until a run has ended, and return how."""
+    """Run a worker until a run has ended, and return how."""
     worker = [
         sys.executable,
         "-P",

@@ -95,7 +95,7 @@ def test_two_looks_at_one_source_at_once_find_each_series_once(url):
 
 
 def slow_down(url, uid):
-    """Let the server take its time when it writes one series."""
+    """Slow the server down when it writes one series."""
     execute(
         url,
         f"""CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

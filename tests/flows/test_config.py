@@ -16,7 +16,7 @@ from lidcflow.errors import ConfigError
 
 @pytest.fixture
 def deployed(monkeypatch):
-    """Let what is called count as a deployment's run."""
+    """Make what is called count as a deployment's run."""
     monkeypatch.setattr(module, "is_of_a_deployment", lambda: True)
 
 

@@ -9,7 +9,7 @@ from lidcflow.errors import ResourceError
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch):
-    """Let `prepare` write to a copy of the environment without what the tests themselves were started with."""
+    """Point `prepare` to a copy of the environment without what the tests themselves were started with."""
     known = variables(Config().prefect_home)
     monkeypatch.setattr(os, "environ", {name: value for name, value in os.environ.items() if name not in known})
 

@@ -95,7 +95,7 @@ def test_a_run_that_lost_its_pacs_is_resumed(source, config_of, monkeypatch):
 
 
 def after(happening):
-    """Let something happen between the index and the volumes."""
+    """Make something happen between the index and the volumes."""
     from flows.missing import preprocess_series_in_batches
 
     def delayed(*arguments):

@@ -201,7 +201,7 @@ def test_a_training_that_is_cut_short_between_two_steps_of_its_release_goes_on_w
 
 
 def away_after(calls, function, monkeypatch):
-    """Let MLflow go away after some calls of a function of the registry; return the names it was called with."""
+    """Make MLflow go away after some calls of a function of the registry; return the names it was called with."""
     names = []
 
     def away(tracking, *args, **kwargs):

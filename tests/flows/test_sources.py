@@ -99,7 +99,7 @@ def test_an_object_that_is_gone_since_the_index_refuses_its_series_alone(
 
 
 def after(happening):
-    """Let something happen between the index and the volumes."""
+    """Make something happen between the index and the volumes."""
     from flows.missing import preprocess_series_in_batches
 
     def delayed(*arguments):

@@ -24,7 +24,7 @@ CONFIG = PreprocessConfig(slices=8, size=16)
 
 @pytest.fixture(scope="module")
 def series(ct_series, tmp_path_factory):
-    """Give a chest of 40 slices with a ball in a lung."""
+    """Return a chest of 40 slices with a ball in a lung."""
     hu, _, (row_mm, _) = chest([((20, 50, 32), 8, 40)], shape=(40, 120, 120), voxel_mm=(4.0, 2.8, 2.8))
     folder = ct_series(
         tmp_path_factory.mktemp("source"),
@@ -40,7 +40,7 @@ def series(ct_series, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(series):
-    """Give its volume and its candidates."""
+    """Return its volume and its candidates."""
     gatherer = ScanGatherer(series)
     volume = reduce_series(series, CONFIG, on_slice=gatherer.add)
     return volume, found_in(gatherer, series, volume.edges_mm)

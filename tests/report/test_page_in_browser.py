@@ -172,7 +172,7 @@ def planes():
 
 
 def rings_of(driver, place):
-    """Give rank, centre and width on the screen of each circle on the first picture of a place."""
+    """Return rank, centre and width on the screen of each circle on the first picture of a place."""
     script = """
         const svg = document.querySelector(arguments[0] + " .rings");
         if (!svg) return [];

@@ -392,7 +392,7 @@ def found(reports):
 
 
 def rings_of(driver):
-    """Give rank and centre of each circle on the first view, as shares of its canvas."""
+    """Return rank and centre of each circle on the first view, as shares of its canvas."""
     return driver.execute_script(
         """
         const view = [...document.querySelectorAll(".view")].find((one) => one.offsetParent);
