@@ -18,7 +18,7 @@ for _name, _container in containers(build("base")).items():
 
 
 def click_takes(command, words):
-    """Parse all words with click of a command line, down to the last subcommand, and run nothing."""
+    """Parse all words of a command line with click, down to the last subcommand, and run nothing."""
     context = command.make_context("program", list(words))
     while hasattr(context.command, "resolve_command"):
         name, found, rest = context.command.resolve_command(context, [*context._protected_args, *context.args])
