@@ -10,7 +10,8 @@ from flows.train import train
 from lidcflow.errors import TrainingError
 from lidcflow.learn.training_set import TrainingSet
 from lidcflow.nodules.stored import SCHEMA
-from lidcflow.release.embedded import embedded_detector_pin
+from lidcflow.release.answer import findings_alone
+from lidcflow.release.embedded import embedded_detector_pin, embedded_pin
 from lidcflow.stats.height_prior import height_prior
 from lidcflow.store.volumes import VolumeStore
 from tasks.candidate_scores import best_by_series, evidence_for, held_out_labels, readings_of
@@ -115,7 +116,7 @@ def test_a_release_answers_with_its_sector_models_and_findings_joined(config, re
     assert set(parts.scored) == set(held_out)
     assert all(one.shape == (SLICES,) for one in best)
     assert not np.allclose(parts.release, parts.sectors)
-    np.testing.assert_allclose(strange.release, parts.findings)
+    np.testing.assert_allclose(strange.release, findings_alone(embedded_pin(SLICES), best))
     np.testing.assert_allclose(predict_release.fn(record, held_out, config, config.cluster.place), parts.release)
 
 
