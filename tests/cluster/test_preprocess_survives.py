@@ -33,9 +33,9 @@ series_within_s = {within_s}
 HARM = '''
 """Loaded by every worker: some series do harm."""
 import os, re, signal, time
-import tasks.worker
+import tasks.candidates
 
-reduce_series = tasks.worker.reduce_series
+reduce_series = tasks.candidates.reduce_series
 
 HARM = {
     "1.2.1": lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -48,7 +48,7 @@ def harmed(series, *arguments, **options):
     return reduce_series(series, *arguments, **options)
 
 def dask_setup(worker):
-    tasks.worker.reduce_series = harmed
+    tasks.candidates.reduce_series = harmed
 '''
 
 
@@ -197,7 +197,7 @@ def test_a_server_that_goes_away_stops_no_series_and_ends_in_one_sentence(place)
 def small_disk(tmp_path):
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = ["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(folder)]
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=900m", "tmpfs", str(folder)]
     if os.geteuid() or subprocess.run(mounted, check=False, capture_output=True).returncode:
         pytest.skip("a small disk needs the right to mount one")
     yield folder
