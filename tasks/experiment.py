@@ -18,7 +18,7 @@ from lidcflow.experiment.comparison import Compared, Comparison, Figures, compar
 from lidcflow.labels.slices import CLASS_NAMES
 from lidcflow.learn.predict import series_probabilities
 from lidcflow.learn.snapshot import Snapshot, lacking_classes
-from lidcflow.release.record import inputs_digest, training_settings
+from lidcflow.release.training_inputs import inputs_digest, training_settings
 from lidcflow.volume.sectors import sector_slices
 from tasks.features import feature_source
 from tasks.fit import fit_sector, slices_of

@@ -20,7 +20,8 @@ from lidcflow.learn.engines import require_engine
 from lidcflow.learn.snapshot import Snapshot, build_snapshot
 from lidcflow.learn.training_set import CandidateFacts, Nodules, TrainingSet, TrainingSettings, fix_training_set
 from lidcflow.release.embedded import embedded_detector_pin
-from lidcflow.release.record import BackbonePin, DetectorPin, deciding_nodules, inputs_digest
+from lidcflow.release.record import BackbonePin, DetectorPin
+from lidcflow.release.training_inputs import deciding_nodules, inputs_digest
 from lidcflow.stats.estimate import ClassCounts
 from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore, VolumeSummary
@@ -59,7 +60,7 @@ class TrainingPlan(BaseModel):
     detector_reason : str
         Why it is this one.
     inputs_digest : str
-        Of all that decides the training, see `lidcflow.release.record.inputs_digest`.
+        Of all that decides the training, see `lidcflow.release.training_inputs.inputs_digest`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -165,7 +166,7 @@ def _plan(config: Config, snapshot: Snapshot, file: Path, backbone: BackbonePin,
 
 
 def training_digest(config: Config, snapshot: Snapshot, backbone_id: str, candidates: CandidateFacts | None) -> str:
-    """Hash what decides a training, see `lidcflow.release.record.inputs_digest`."""
+    """Hash what decides a training, see `lidcflow.release.training_inputs.inputs_digest`."""
     nodules = deciding_nodules(candidates.digest, detector_for(candidates), config.nodules) if candidates else None
     return inputs_digest(snapshot.digest, backbone_id, config.preprocess.digest, config.train, config.labels, nodules)
 

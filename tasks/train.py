@@ -14,7 +14,7 @@ from lidcflow.errors import TrackingUnavailable
 from lidcflow.labels.slices import CLASS_NAMES
 from lidcflow.learn.snapshot import lacking_classes
 from lidcflow.learn.training_set import TrainingSet
-from lidcflow.release.record import training_settings
+from lidcflow.release.training_inputs import training_settings
 from lidcflow.stats.estimate import Estimate
 from lidcflow.stats.plots import Tile, confusion_plot, curves, example_rows, montage, reliability_plot
 from lidcflow.store.volumes import VolumeStore

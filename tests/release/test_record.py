@@ -5,14 +5,8 @@ import pytest
 
 from lidcflow.config import LabelConfig, NodulesConfig, TrainConfig
 from lidcflow.errors import ReleaseError
-from lidcflow.release.record import (
-    DetectorPin,
-    ReleaseRecord,
-    deciding_nodules,
-    inputs_digest,
-    sector_model_name,
-    training_settings,
-)
+from lidcflow.release.record import DetectorPin, ReleaseRecord, sector_model_name
+from lidcflow.release.training_inputs import deciding_nodules, inputs_digest, training_settings
 from lidcflow.stats.estimate import ClassCounts
 
 
