@@ -131,3 +131,23 @@ def unpinned_sentence(record: ReleaseRecord) -> str:
 
 def _first_line(error: Any) -> str:
     return str(error).splitlines()[0]
+
+
+def missing_release(reference: str, *, any_release: bool) -> str:
+    """Return the sentence for a release that is not there.
+
+    Parameters
+    ----------
+    reference : str
+        Version or alias.
+    any_release : bool
+        Whether there is another one.
+    """
+    if not any_release:
+        return f"release {reference}: there must be a release, got none; run `lidcflow train` first"
+    if reference == CHAMPION:
+        return (
+            "release champion: a release must have been promoted, got none that passed the gate; "
+            "see `lidcflow releases`, then `lidcflow promote VERSION --force --reason ...`"
+        )
+    return f"release {reference}: must be a version or alias of the registry; choose one of `lidcflow releases`"

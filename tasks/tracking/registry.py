@@ -29,6 +29,7 @@ from tasks.tracking.record import (
     checked_record,
     erased_data,
     listed,
+    missing_release,
     warn_if_unpinned,
 )
 from tasks.tracking.record import ERASED_TAG as ERASED_TAG
@@ -168,7 +169,7 @@ def load_release(tracking: Tracking, reference: str, *, warn: bool = True) -> Re
 
 def _load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
     if not is_there(tracking):
-        raise ReleaseError(_missing(reference, any_release=False))
+        raise ReleaseError(missing_release(reference, any_release=False))
     client, name = connect(tracking), tracking.registry_name
     try:
         if reference.isdecimal():
@@ -177,7 +178,7 @@ def _load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
     except MlflowException as error:
         if not _is_absent(tracking, error):
             raise
-        raise ReleaseError(_missing(reference, any_release=bool(_versions(tracking)))) from None
+        raise ReleaseError(missing_release(reference, any_release=bool(_versions(tracking)))) from None
 
 
 def _is_absent(tracking: Tracking, error: MlflowException) -> bool:
@@ -284,14 +285,3 @@ def _facts(record: ReleaseRecord) -> Mapping[str, str]:
 
 def _text(figure: Estimate | None) -> str:
     return "-" if figure is None or figure.value is None else f"{figure.value:.3f}"
-
-
-def _missing(reference: str, *, any_release: bool) -> str:
-    if not any_release:
-        return f"release {reference}: there must be a release, got none; run `lidcflow train` first"
-    if reference == CHAMPION:
-        return (
-            "release champion: a release must have been promoted, got none that passed the gate; "
-            "see `lidcflow releases`, then `lidcflow promote VERSION --force --reason ...`"
-        )
-    return f"release {reference}: must be a version or alias of the registry; choose one of `lidcflow releases`"

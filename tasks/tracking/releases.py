@@ -18,6 +18,7 @@ from types import ModuleType
 from urllib.parse import quote
 
 from lidcflow.catalog.locks import relocate_tracking
+from lidcflow.errors import ReleaseError
 from lidcflow.release.record import ReleaseRecord
 from tasks.tracking.place import Tracking, is_there, local_path
 from tasks.tracking.record import (
@@ -27,6 +28,7 @@ from tasks.tracking.record import (
     Listed,
     checked_record,
     listed,
+    missing_release,
     warn_if_unpinned,
 )
 
@@ -90,6 +92,8 @@ def load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
     TrackingAway
         If the MLflow server does not answer.
     """
+    if not is_there(tracking):
+        raise ReleaseError(missing_release(reference, any_release=False))
     _settle(tracking)
     try:
         versions, champion = _read_database(tracking)
@@ -104,6 +108,8 @@ def load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
 
 def champion_version(tracking: Tracking) -> int | None:
     """Return the version in force, if there is one."""
+    if not is_there(tracking):
+        return None
     try:
         return _read_database(tracking)[1]
     except NOT_READ:

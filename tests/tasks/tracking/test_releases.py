@@ -39,6 +39,15 @@ def without_mlflow(monkeypatch):
     monkeypatch.setattr(releases, "_registry", asked)
 
 
+@pytest.mark.usefixtures("without_mlflow")
+def test_that_there_is_no_release_is_told_without_mlflow(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    nothing = Tracking.of(Config())
+    assert releases.champion_version(nothing) is None
+    with pytest.raises(ReleaseError, match="release champion: there must be a release, got none; run `lidcflow train`"):
+        releases.load_release(nothing, "champion")
+
+
 def database_of(tracking):
     return sqlite3.connect(tracking.uri.removeprefix("sqlite:///"))
 
