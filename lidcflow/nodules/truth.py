@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.labels.match import Images
-from lidcflow.labels.readings import MarkedSlice, Nodule, Reading
+from lidcflow.labels.readings import Nodule, Reading
+from lidcflow.nodules.outline_points import enclosed
 
 MIN_READERS = 3
 """Of four: a nodule that fewer marked is neither hit nor miss (LUNA16)."""
@@ -167,18 +168,5 @@ def _inside(places: NDArray[np.float64], reading: Reading, images: Images) -> ND
     nearest_mm = images.z_mm[np.abs(images.z_mm - places[:, :1]).argmin(axis=1)] if len(places) else np.empty(0)
     at = [np.zeros(len(places), bool), np.zeros(len(places), bool)]
     for mark in reading.marks:
-        at[mark.inclusion] |= np.isclose(nearest_mm, mark.z_mm or 0.0) & _enclosed(places[:, 1:], mark)
+        at[mark.inclusion] |= np.isclose(nearest_mm, mark.z_mm or 0.0) & enclosed(places[:, 1:], mark.points)
     return (at[True] & ~at[False]).astype(np.intp)
-
-
-def _enclosed(pixels: NDArray[np.float64], mark: MarkedSlice) -> NDArray[np.bool_]:
-    """Return which (row, column) an outline encloses: from there to the right, it is crossed an odd number of times."""
-    if mark.points is None:
-        return np.zeros(len(pixels), bool)
-    y, x = mark.points.T.astype(np.float64)
-    y_next, x_next = np.roll(y, -1), np.roll(x, -1)
-    down, across = pixels[:, :1], pixels[:, 1:]
-    straddles = (y > down) != (y_next > down)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        crossing = x + (down - y) / (y_next - y) * (x_next - x)
-    return np.asarray((straddles & (across < crossing)).sum(axis=1) % 2 == 1)
