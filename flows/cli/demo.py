@@ -17,19 +17,27 @@ from flows.cli.output import NOTICE, print_json, print_line
 from flows.cli.session import flow_session
 from flows.cli.train import print_release
 from flows.service.servers import addresses
-from lidcflow.config import Config
+from lidcflow.config import Config, LabelConfig, SplitConfig
 from lidcflow.config.file import load_config
+from lidcflow.learn.splits import SPLITS, split_of
+from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from tasks.progress import Stage, listening
 from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from flows.pipeline import PipelineReport
-    from lidcflow.labels.lidc import LidcScan
+    from lidcflow.labels.lidc import LidcNodule, LidcScan
 
 MAX_SLICES = 150
 """Longer scans would make the demo long and teach nothing more."""
 
 NEW_STUDIES = 2
+
+MOST_SEEDS = 1000
+
+SPLIT = "split.seed = {seed}  # by which each part of so few patients has nodules\n"
 
 
 def demo(
@@ -44,10 +52,10 @@ def demo(
 ) -> None:
     """Run everything on synthetic CT: generate it, preprocess, train, make a release, infer two new studies."""
     started_s = time.monotonic()
-    config = demo_config(folder)
+    archive, new = choose_studies(series, seed)
+    config = demo_config(folder, split_seed(archive))
     watch = Stopwatch()
     with flow_session(config), listening(watch):
-        archive, new = choose_studies(series, seed)
         made = lazy.write_phantoms(archive, folder / "archive", seed=seed, workers=config.cluster.workers)
         made += lazy.write_phantoms(new, folder / "inbox", seed=seed, workers=config.cluster.workers)
         report = lazy.pipeline(str(folder / "archive"), config, str(folder / "inbox"))
@@ -80,8 +88,16 @@ class Stopwatch:
         self.seconds[stage.name] = self.seconds.get(stage.name, 0.0) + took_s
 
 
-def demo_config(folder: Path) -> Config:
-    """Write the demo's configuration on its first run, so that every other command can work on what it leaves."""
+def demo_config(folder: Path, seed: int = 0) -> Config:
+    """Write the demo's configuration on its first run, so that every other command can work on what it leaves.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the demo.
+    seed : int
+        Of the split of patients, from `split_seed`.
+    """
     file = folder / "lidcflow.toml"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +105,7 @@ def demo_config(folder: Path) -> Config:
             f'workspace = "{folder / "workspace"}"\n'
             f'archive = "{folder / "archive"}"\n'
             f'inbox = "{folder / "inbox"}"\n'
-            'patient_key = "public"\n'
+            'patient_key = "public"\n' + (SPLIT.format(seed=seed) if seed else "")
         )
     return load_config(file)
 
@@ -101,6 +117,30 @@ def choose_studies(series: int, seed: int) -> tuple[list[LidcScan], list[LidcSca
     more = lazy.choose_scans(series + 4 * NEW_STUDIES, seed, max_slices=MAX_SLICES)
     new = [scan for scan in more if scan.patient_id not in patients and lazy.nodules_of(scan)]
     return archive, new[:NEW_STUDIES]
+
+
+def split_seed(scans: Sequence[LidcScan]) -> int:
+    """Return the first seed by which a few patients can be trained on and measured.
+
+    Training patients must have benign and malignant nodules, and validation and test patients nodules. What is learned
+    has no say in it. Enough patients are split so by seed 0.
+
+    Parameters
+    ----------
+    scans : sequence of LidcScan
+        What the demo trains on.
+    """
+    found = {scan: lazy.nodules_of(scan) for scan in scans}
+    return next((seed for seed in range(MOST_SEEDS) if _is_split(found, SplitConfig(seed=seed))), 0)
+
+
+def _is_split(found: Mapping[LidcScan, Sequence[LidcNodule]], split: SplitConfig) -> bool:
+    ratings: dict[str, list[float]] = {part: [] for part in SPLITS}
+    for scan, nodules in found.items():
+        part = split_of(hash_patient_id(scan.patient_id, PUBLIC_KEY), split)
+        ratings[part] += [nodule.malignancy for nodule in nodules]
+    benign = [rating < LabelConfig().malignant_at for rating in ratings["train"]]
+    return all(ratings.values()) and any(benign) and not all(benign)
 
 
 def print_demo(report: PipelineReport, made: int, folder: Path) -> None:

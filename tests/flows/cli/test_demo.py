@@ -1,9 +1,14 @@
-"""What the demo says at its end."""
+"""What the demo writes before its work, and says at its end."""
 
 import sys
 from pathlib import Path
 
-from flows.cli.demo import demo_config, print_commands
+import pytest
+
+from flows.cli.demo import choose_studies, demo_config, print_commands, split_seed
+from lidcflow.labels.lidc import nodules_of
+from lidcflow.learn.splits import SPLITS, split_of
+from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 
 
 def test_its_servers_are_those_that_close_their_doors(tmp_path, capsys):
@@ -16,3 +21,22 @@ def test_its_servers_are_those_that_close_their_doors(tmp_path, capsys):
     assert f"  {Path(sys.executable).with_name('lidcflow')} up --config '{folder / 'lidcflow.toml'}'\n" in printed
     assert "http://127.0.0.1:5000/#/models/lidcflow?workflowType=machine_learning" in printed
     assert not [open_door for open_door in ("mlflow server", "prefect server") if open_door in printed]
+
+
+@pytest.mark.parametrize("series", [12, 20, 32])
+def test_each_part_of_a_small_demo_has_patients_with_nodules(tmp_path, series):
+    archive, _ = choose_studies(series, seed=0)
+
+    config = demo_config(tmp_path, split_seed(archive))
+
+    parts = [
+        split_of(hash_patient_id(scan.patient_id, PUBLIC_KEY), config.split) for scan in archive if nodules_of(scan)
+    ]
+    assert set(parts) == set(SPLITS)
+
+
+def test_a_demo_of_the_usual_size_is_split_as_everything_else(tmp_path):
+    archive, _ = choose_studies(32, seed=0)
+
+    assert split_seed(archive) == 0
+    assert "split" not in demo_config(tmp_path).model_fields_set
