@@ -8,6 +8,7 @@ import json
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -209,11 +210,21 @@ def to_prefect(deployment: Deployment, flow: Flow[..., Any], *, paused: bool) ->
 
 
 def _apply(client: SyncPrefectClient, deployment: Deployment) -> bool:
-    flow: Flow[..., Any] = load_flow_from_entrypoint(deployment.entrypoint, use_placeholder_flow=False)
+    flow = load_flow(deployment.entrypoint)
     paused = _stays_paused(client, flow, deployment)
     drop_moved(client, deployment.name, flow.name)
     to_prefect(deployment, flow, paused=paused).apply()
     return paused
+
+
+def load_flow(entrypoint: str) -> Flow[..., Any]:
+    """Load a flow of this package.
+
+    Prefect puts the working folder first on the path while it imports, where a user may have a `tasks.py` of his own:
+    what has been imported before is not looked for there.
+    """
+    import_module(entrypoint.rpartition(".")[0])
+    return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
 
 
 def drop_moved(client: SyncPrefectClient, deployment: str, flow: str) -> None:

@@ -144,7 +144,10 @@ def missing_release(reference: str, *, any_release: bool) -> str:
         Whether there is another one.
     """
     if not any_release:
-        return f"release {reference}: there must be a release, got none; run `lidcflow train` first"
+        return (
+            f"release {reference}: there must be a release, got none; run `lidcflow train` first, or set infer.release "
+            "to embedded"
+        )
     if reference == CHAMPION:
         return (
             "release champion: a release must have been promoted, got none that passed the gate; "

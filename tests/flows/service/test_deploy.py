@@ -1,6 +1,8 @@
 """What a Prefect server is told, and what is left over from the last time."""
 
 import asyncio
+import subprocess
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -238,3 +240,16 @@ def test_labelled_series_and_drift_start_a_look_at_retraining(client, tmp_path):
     (automation,) = client.read_resource_related_automations(f"prefect.deployment.{retrain.id}")
 
     assert automation.trigger.expect == {LABELLED, ALERT}
+
+
+def test_flows_load_where_the_user_has_modules_of_the_same_names(tmp_path):
+    (tmp_path / "tasks.py").write_text("raise SystemExit('the tasks of the user')")
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "__init__.py").write_text("raise SystemExit('the flows of the user')")
+    program = "from flows.service.deploy import load_flow; print(load_flow('flows.clean.clean').name)"
+
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert loaded.stdout.split() == ["clean"], loaded.stderr
