@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from lidcflow.config import Config
 from lidcflow.drift.outlying import NO_PROFILE
@@ -31,6 +31,14 @@ from tasks.profile import release_limits
 from tasks.progress import stage
 from tasks.sector_scores import score_slices
 from tasks.tracking.connection import Tracking
+
+
+def _is_absent(value: object) -> bool:
+    return value is None
+
+
+def _is_empty(value: tuple[object, ...]) -> bool:
+    return not value
 
 
 class RecommendedRange(BaseModel):
@@ -56,6 +64,13 @@ class RecommendedFinding(BaseModel):
     z_mm: float
     diameter_mm: float
     probability: float
+    long_axis_mm: float | None = Field(None, exclude_if=_is_absent)
+    short_axis_mm: float | None = Field(None, exclude_if=_is_absent)
+    volume_mm3: float | None = Field(None, exclude_if=_is_absent)
+    malignant: float | None = Field(None, exclude_if=_is_absent)
+    malignancy: str | None = Field(None, exclude_if=_is_absent)
+    outside: tuple[str, ...] = Field((), exclude_if=_is_empty)
+    circle: str | None = Field(None, exclude_if=_is_absent)
 
 
 class SeriesResult(BaseModel):
