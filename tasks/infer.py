@@ -16,6 +16,7 @@ from lidcflow.errors import LidcflowError, ReleaseError, SeriesRefused, StoreMis
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import require_engine
 from lidcflow.nodules.finding import Finding
+from lidcflow.nodules.systems import finding_systems
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.folder import UNKNOWN_STUDY
@@ -100,7 +101,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
         If the store holds volumes of another preprocessing, or the backbone or the detector at hand is not the
         release's.
     WeightsError
-        If the weight file of the backbone or of the detector is missing.
+        If the weight file of the backbone, of the detector or of a system that says what findings are is missing.
     EngineError
         If the engine that the release's features are computed with is not installed.
     """
@@ -114,6 +115,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
         require_engine(reading.train.engine)
     if release.nodules:
         detector_of(release.nodules, Tracking.of(config))
+        finding_systems()
     return reading
 
 

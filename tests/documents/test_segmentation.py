@@ -8,6 +8,7 @@ from highdicom.sr import srread
 
 from lidcflow.documents.encode import made_documents
 from lidcflow.documents.write import KEY_OBJECTS, SEGMENTATION, STRUCTURED_REPORT, write_documents
+from lidcflow.inbox.targets import parse_target
 from lidcflow.nodules.mask import mask_of
 from tests.documents.small_study import CREATED_NS, answer, finding_at, header_of, record_in, series_in
 from tests.nodules.test_outline import ellipsoid
@@ -130,3 +131,14 @@ def test_findings_without_outlines_have_no_segmentation(ct_series, tmp_path):
     said = answer(series, "ranges", findings=[finding_at(record_in(series), 1, 4, 14.0, 16.0)])
 
     assert made_documents(said, header_of(series), created_ns=CREATED_NS, kinds=("seg",)) == {}
+
+
+def test_a_pacs_takes_the_segmentation_with_the_other_documents(made, pacs, tmp_path):
+    documents = {file.name: file.read_bytes() for file in made[0].iterdir()}
+
+    for _ in range(2):
+        parse_target("pacs:main", pacs.access).bring(documents, tmp_path, created_ns=CREATED_NS)
+
+    instances = pacs.ask("GET", "/instances")
+    modalities = [pacs.ask("GET", f"/instances/{one}/simplified-tags")["Modality"] for one in instances]
+    assert sorted(modalities) == ["KO", "SEG", "SR"]
