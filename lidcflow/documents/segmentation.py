@@ -36,9 +36,11 @@ def segmentation(said: Recommendation, source: Source, created: datetime) -> Dat
     ----------
     DICOM PS3.3 A.51 and C.8.20, Segmentation IOD and modules.
     """
-    outlined = [found for found in said.findings if found.mask is not None]
     planes = planes_in(source, said)
-    if not outlined or said.volume is None or planes is None or any(found.frame_number for found in outlined):
+    if said.volume is None or planes is None or any(found.frame_number for found in said.findings):
+        return None
+    outlined = _outlined(said, said.volume)
+    if not outlined:
         return None
     images, masks = _covered(outlined, images_of(said), said.volume)
     document = Segmentation(
@@ -62,6 +64,12 @@ def _name_dimensions(document: Dataset, uid: str) -> None:
         item.DimensionOrganizationUID = uid
 
 
+def _outlined(said: Recommendation, volume: VolumeFacts) -> list[Finding]:
+    """Return the findings whose masks cover a pixel at least."""
+    images = images_of(said)
+    return [found for found in said.findings if any(_on_image(found, image, volume) is not None for image in images)]
+
+
 def _covered(
     outlined: Sequence[Finding], images: Sequence[SourceImage], volume: VolumeFacts
 ) -> tuple[list[SourceImage], NDArray[np.uint8]]:
@@ -80,11 +88,14 @@ def _on_image(found: Finding, image: SourceImage, volume: VolumeFacts) -> NDArra
     """Return a mask on an image; its middle image shows it even where it is thinner than the slices are apart."""
     if found.mask is None:
         return None
-    rows_mm = np.array([(row - found.row) * volume.row_spacing_mm for row in range(volume.rows)])
-    columns_mm = np.array([(column - found.column) * volume.column_spacing_mm for column in range(volume.columns)])
+    first_mm, last_mm = found.mask.down_mm
     down_mm = found.z_mm - image.z_mm
     if image.sop_instance_uid == found.sop_instance_uid:
-        down_mm = float(np.clip(down_mm, *found.mask.down_mm))
+        down_mm = min(max(down_mm, first_mm), last_mm)
+    if not first_mm <= down_mm + found.mask.voxel_mm / 2 <= last_mm + found.mask.voxel_mm:
+        return None
+    rows_mm = np.array([(row - found.row) * volume.row_spacing_mm for row in range(volume.rows)])
+    columns_mm = np.array([(column - found.column) * volume.column_spacing_mm for column in range(volume.columns)])
     plane = found.mask.plane(down_mm, rows_mm, columns_mm)
     return plane if plane.any() else None
 
