@@ -12,6 +12,7 @@ from prefect.utilities.annotations import quote
 from flows.room import check_room
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
+from lidcflow.nodules.table import SCHEMA
 from lidcflow.pixels.noticed import NOT_LEARNED_FROM
 from lidcflow.series.find import Index, Series
 from lidcflow.store.address import StoreAddress
@@ -95,7 +96,7 @@ def divided(usable: list[Series], address: StoreAddress) -> Split:
     known = store.look_up([series.series_instance_uid for series in usable])
     for series, (uid, found) in zip(usable, known, strict=True):
         if found and store.is_of(found, series):
-            if found.candidates or not address.candidates:
+            if found.candidates >= SCHEMA or not address.candidates:
                 store.note_state(found, series)
                 current[uid] = found
                 continue

@@ -8,8 +8,8 @@ from lidcflow.disk import nearest_folder
 from lidcflow.errors import ResourceError
 from lidcflow.store.address import StoreAddress
 
-CANDIDATES_BYTES = 8 * 2**20
-"""Size of 300 candidates of a series before compression, nearly all of it patches."""
+CANDIDATES_BYTES = 17 * 2**20
+"""Size of 300 candidates of a series before compression, nearly all of it patches and cubes."""
 
 SPARE_BYTES = 256 * 2**20
 """Room for the catalog, Prefect's and MLflow's databases beside the volumes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lidcflow.config import Access, PreprocessConfig
 from lidcflow.nodules.gather import ScanGatherer
 from lidcflow.nodules.stored import found_in
+from lidcflow.nodules.table import SCHEMA
 from lidcflow.series.find import Series
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series, require_content
@@ -13,7 +14,7 @@ from lidcflow.volume.reduce import reduce_series, require_content
 def preprocess_with_candidates(series: Series, *, store_root: str, config: PreprocessConfig, access: Access) -> str:
     """Reduce one series, find its candidates in the same reading, and commit both; what is there is left as it is.
 
-    A volume without candidates gets them, and is the same.
+    A volume without candidates, or with those of an older schema, gets them, and is the same.
 
     Returns
     -------
@@ -28,7 +29,7 @@ def preprocess_with_candidates(series: Series, *, store_root: str, config: Prepr
         If the storage of its files does not answer.
     """
     store = VolumeStore(store_root, config, create=False, access=access)
-    if (current := store.current_summary(series)) and current.candidates:
+    if (current := store.current_summary(series)) and current.candidates >= SCHEMA:
         return current.volume_digest
     gathered = ScanGatherer(series)
     volume = reduce_series(series, config, access, gathered.add)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Access, Config
+from lidcflow.config.service import DOCUMENTS, DocumentKind
 from lidcflow.documents.source_header import check_one_subject, source_header
 from lidcflow.documents.write import are_written, gets_documents, write_documents
 from lidcflow.errors import ConfigError, DocumentError, LidcflowError, ResourceError
@@ -92,7 +93,9 @@ def _written(data: Path, file: SourceFile | None, place: Path, access: Access) -
     return True
 
 
-def documents_of(data: Path, file: SourceFile | None, access: Access) -> dict[str, bytes] | None:
+def documents_of(
+    data: Path, file: SourceFile | None, access: Access, kinds: Collection[DocumentKind] = DOCUMENTS
+) -> dict[str, bytes] | None:
     """Make the documents of the recommendation in a file; None for a series that gets none.
 
     Raises
@@ -108,7 +111,7 @@ def documents_of(data: Path, file: SourceFile | None, access: Access) -> dict[st
     check_one_subject(said)
     from lidcflow.documents.encode import made_documents  # highdicom takes a second, and most flows make no documents
 
-    return made_documents(said, source_header(file, access), created_ns=data.stat().st_mtime_ns)
+    return made_documents(said, source_header(file, access), created_ns=data.stat().st_mtime_ns, kinds=kinds)
 
 
 def make(reading: SeriesResult, file: SourceFile | None, config: Config) -> dict[str, bytes]:
@@ -127,7 +130,8 @@ def make(reading: SeriesResult, file: SourceFile | None, config: Config) -> dict
         return {}
     with _one_sentence(reading):
         try:
-            return documents_of(reading.page.with_name(DATA), file, config.access) or {}
+            kinds = config.delivery.documents
+            return documents_of(reading.page.with_name(DATA), file, config.access, kinds) or {}
         except DocumentError:
             if reading.verdict != "not-evaluated":
                 raise

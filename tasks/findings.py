@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 from lidcflow.errors import ReleaseError
 from lidcflow.nodules.candidates import NO_LUNGS
+from lidcflow.nodules.describe import describe_findings
 from lidcflow.nodules.detector import Detector, embedded_detector
 from lidcflow.nodules.finding import Finding
+from lidcflow.nodules.malignant_slices import with_malignancy
 from lidcflow.nodules.planes import finding_planes
 from lidcflow.nodules.scored import score_candidates
 from lidcflow.nodules.select import select_findings
-from lidcflow.nodules.stored import FAILED, SCHEMA, TOO_FEW_SLICES, StoredCandidates, read_candidates
+from lidcflow.nodules.stored import FAILED, TOO_FEW_SLICES, StoredCandidates, read_candidates
+from lidcflow.nodules.systems import finding_systems
+from lidcflow.nodules.table import SCHEMA
 from lidcflow.nodules.whole_lungs import INCOMPLETE_LUNGS
 from lidcflow.release.answer import answer_for_series
 from lidcflow.release.embedded import embedded_pin
@@ -136,14 +140,16 @@ def join_candidates(
             )
         return Joined(slices.probabilities, slices.warnings, (), {})
     pin, own, warnings = _reader(release.nodules, slices)
-    stored = read_candidates(store, record.series_instance_uid)
+    stored = read_candidates(store, record.series_instance_uid, cubes=True)
     if stored is None or not stored.searched:
         return Joined(answer_for_series(pin, own, None), (*warnings, _why_none(stored)), (), {})
     scored = score_candidates(stored, detector_of(pin, tracking))
-    findings = select_findings(stored.table, scored.probability, record, threshold=pin.threshold)
+    found = select_findings(stored.table, scored.probability, record, threshold=pin.threshold)
+    findings = describe_findings(found, stored, record, finding_systems())
     joined = answer_for_series(pin, own, scored.best_in(record.edges_mm))
+    joined = with_malignancy(joined, findings, record.edges_mm, sectors=own is not None)
     warnings = (*warnings, IN_PART) if INCOMPLETE_LUNGS in stored.flags else warnings
-    return Joined(joined, warnings, findings, finding_planes(findings, stored))
+    return Joined(joined, warnings, findings, finding_planes(found, stored))
 
 
 class _Reader(NamedTuple):
@@ -226,8 +232,12 @@ _loaded: dict[tuple[Tracking, str, int, str], Detector] = {}
 
 
 def could_have_candidates_now(said: Recommendation, volume: VolumeSummary) -> bool:
-    """Return whether candidates were found since a reading that had none."""
-    return _was_without(said.warnings) and volume.candidates == SCHEMA
+    """Return whether candidates, or their cubes, were stored since a reading that had none."""
+    return volume.candidates == SCHEMA and (_was_without(said.warnings) or _was_without_cubes(said.findings))
+
+
+def _was_without_cubes(findings: Sequence[Finding]) -> bool:
+    return any(found.outline is None and found.circle is None for found in findings)
 
 
 def _was_without(warnings: Sequence[SeriesWarning]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from lidcflow.config import Config
 from lidcflow.drift.outlying import NO_PROFILE
@@ -16,6 +16,7 @@ from lidcflow.errors import LidcflowError, ReleaseError, SeriesRefused, StoreMis
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import require_engine
 from lidcflow.nodules.finding import Finding
+from lidcflow.nodules.systems import finding_systems
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.folder import UNKNOWN_STUDY
@@ -31,6 +32,14 @@ from tasks.profile import release_limits
 from tasks.progress import stage
 from tasks.sector_scores import score_slices
 from tasks.tracking.connection import Tracking
+
+
+def _is_absent(value: object) -> bool:
+    return value is None
+
+
+def _is_empty(value: tuple[object, ...]) -> bool:
+    return not value
 
 
 class RecommendedRange(BaseModel):
@@ -56,6 +65,13 @@ class RecommendedFinding(BaseModel):
     z_mm: float
     diameter_mm: float
     probability: float
+    long_axis_mm: float | None = Field(None, exclude_if=_is_absent)
+    short_axis_mm: float | None = Field(None, exclude_if=_is_absent)
+    volume_mm3: float | None = Field(None, exclude_if=_is_absent)
+    malignant: float | None = Field(None, exclude_if=_is_absent)
+    malignancy: str | None = Field(None, exclude_if=_is_absent)
+    outside: tuple[str, ...] = Field((), exclude_if=_is_empty)
+    circle: str | None = Field(None, exclude_if=_is_absent)
 
 
 class SeriesResult(BaseModel):
@@ -85,7 +101,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
         If the store holds volumes of another preprocessing, or the backbone or the detector at hand is not the
         release's.
     WeightsError
-        If the weight file of the backbone or of the detector is missing.
+        If the weight file of the backbone, of the detector or of a system that says what findings are is missing.
     EngineError
         If the engine that the release's features are computed with is not installed.
     """
@@ -99,6 +115,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
         require_engine(reading.train.engine)
     if release.nodules:
         detector_of(release.nodules, Tracking.of(config))
+        finding_systems()
     return reading
 
 

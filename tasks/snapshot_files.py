@@ -15,7 +15,7 @@ from lidcflow.errors import StoreMismatch, TrainingError
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.learn.splits import Split
 from lidcflow.learn.training_set import ID_LENGTH, CandidateFacts, TrainingSet, TrainingSettings, read_settings
-from lidcflow.nodules.stored import SCHEMA
+from lidcflow.nodules.table import READABLE, TABLE_SCHEMA
 from lidcflow.stats.estimate import ClassCounts, Record
 from lidcflow.store.address import StoreAddress
 from lidcflow.store.volumes import VolumeStore, VolumeSummary
@@ -130,12 +130,12 @@ def candidates_of(
         None where candidates are switched off, or no validation series has some: there is nothing to join them by.
     """
     named = set(snapshot.table["series_instance_uid"].unique())
-    found = sorted(one.series_instance_uid for one in volumes if one.candidates == SCHEMA)
+    found = sorted(one.series_instance_uid for one in volumes if one.candidates in READABLE)
     found = [uid for uid in found if uid in named]
     if not settings.candidates or named_in(snapshot, "validation").isdisjoint(found):
         return None
-    digest = hashlib.sha256("\n".join([str(SCHEMA), *found]).encode()).hexdigest()
-    return CandidateFacts(version=SCHEMA, series=len(found), digest=digest)
+    digest = hashlib.sha256("\n".join([str(TABLE_SCHEMA), *found]).encode()).hexdigest()
+    return CandidateFacts(version=TABLE_SCHEMA, series=len(found), digest=digest)
 
 
 def named_in(snapshot: Snapshot, split: Split) -> set[str]:

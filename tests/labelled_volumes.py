@@ -9,8 +9,7 @@ from lidcflow.config import LabelConfig
 from lidcflow.dicom.records import Acquisition, PixelFormat, Series, SourceSlice
 from lidcflow.labels.lidc import lidc_scans, nodules_of
 from lidcflow.labels.slices import nodules_of_volume, slab_labels
-from lidcflow.nodules.stored import SCHEMA
-from lidcflow.nodules.table import CANDIDATE, CHANNELS
+from lidcflow.nodules.table import CANDIDATE, CHANNELS, SCHEMA
 from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from lidcflow.store.arrays import CandidateArrays
 from lidcflow.store.volumes import VolumeStore

@@ -14,12 +14,12 @@ from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print
 from flows.cli.session import flow_session
 from flows.cli.source_lines import others_line
 from lidcflow.config.file import load_config
-from lidcflow.report.wording import chance
+from lidcflow.report.wording import chance, cubic_mm, malignancy, size
 from lidcflow.source.places import checked_source
 
 if TYPE_CHECKING:
     from flows.infer import InferReport
-    from tasks.infer import SeriesResult
+    from tasks.infer import RecommendedFinding, SeriesResult
 
 Release = Annotated[
     str | None,
@@ -110,7 +110,19 @@ def _finding_lines(reading: SeriesResult) -> Iterator[str]:
     for found in reading.findings:
         image = "an image without a number" if found.image is None else f"image {found.image}"
         place = f"{image}, row {found.row:.0f}, column {found.column:.0f}, slice {found.slice_number}"
-        yield f"{found.rank}. {place}: {found.diameter_mm:.1f} mm, P(nodule) {chance(found.probability)}"
+        yield f"{found.rank}. {place}: {_size(found)}, P(nodule) {chance(found.probability)}{_malignant(found)}"
+
+
+def _size(found: RecommendedFinding) -> str:
+    volume = f" ({cubic_mm(found.volume_mm3)})" if found.volume_mm3 else ""
+    why = f" (a circle: {found.circle})" if found.circle else ""
+    return f"{size(found)}{volume}{why}".replace("\xa0", " ")
+
+
+def _malignant(found: RecommendedFinding) -> str:
+    if found.malignant is None:
+        return ""
+    return f", P(malignant) {chance(found.malignant)} by {malignancy(found)}"
 
 
 def _range_rows(reading: SeriesResult) -> list[tuple[Any, ...]]:

@@ -124,11 +124,22 @@ class RetrainConfig(Settings):
     at_least_every_days: float = Field(7, gt=0, description="days after which any change starts a training")
 
 
+DocumentKind = Literal["kos", "sr", "seg"]
+DOCUMENTS: tuple[DocumentKind, ...] = ("kos", "sr")
+"""What is made unless it is set otherwise."""
+
+
 class DeliveryConfig(Settings):
     """How the answers on what comes into the inbox are delivered, and how patiently."""
 
     to: tuple[str, ...] = Field(
         (), description="targets of DICOM documents: pacs:NAME, or folders outside the workspace; empty: only reports"
+    )
+    documents: tuple[DocumentKind, ...] = Field(
+        DOCUMENTS,
+        min_length=1,
+        description="what is delivered: kos (key objects), sr (structured report), seg (segmentation of the findings "
+        "that have an outline)",
     )
     settle_s: float = Field(
         60, ge=0, description="time without new images after which a study counts as complete, in seconds"

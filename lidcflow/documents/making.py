@@ -1,4 +1,4 @@
-"""What both documents have in common: equipment, observer, UIDs, times, and the patient and study of the source."""
+"""What documents have in common: equipment, observer, UIDs, times, and the patient and study of the source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lidcflow.documents.uids import Kind, device_uid, instance_uid, series_uid
 from lidcflow.report.recommendation import Recommendation
 
 PRODUCT = "lidcflow"
-SERIES_NUMBERS: dict[Kind, int] = {"key-objects": 1, "structured-report": 2}
+SERIES_NUMBERS: dict[Kind, int] = {"key-objects": 1, "structured-report": 2, "segmentation": 3}
 HIGHEST_SERIES_NUMBER = 999_999
 """Of a source whose documents are numbered after it: a thousand times that is an integer string still."""
 

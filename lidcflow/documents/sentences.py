@@ -11,7 +11,7 @@ from lidcflow.report.recommendation import Image, Recommendation, SliceRange, Sl
 LONGEST_DESCRIPTION = 64
 """Characters of Series Description, VR LO (PS3.5 section 6.2)."""
 
-_ASCII = str.maketrans({"–": "-", "−": "-", "\xa0": " "})
+_ASCII = str.maketrans({"–": "-", "−": "-", "\xa0": " ", "×": "x", "³": "3"})
 _TITLES = {
     "ranges": "slices to look at",
     "nothing-above-threshold": "none above threshold",
@@ -46,7 +46,7 @@ def description(said: Recommendation) -> str:
 def finding_words(one: Finding, volume: VolumeFacts) -> str:
     """Describe where a finding is, in the numbers of the source and of the volume."""
     place = f"slice {one.slice_number} of {volume.slices}, z {wording.mm(one.z_mm)}"
-    return ascii_of(f"{_images([one]).capitalize()}, {_pixel(one)}; {place}")
+    return ascii_of("\n".join([f"{_images([one]).capitalize()}, {_pixel(one)}; {place}", *_told(one)]))
 
 
 def range_words(one: SliceRange, volume: VolumeFacts) -> str:
@@ -115,12 +115,20 @@ def _highest_lines(said: Recommendation) -> Iterable[str]:
         yield f"{one.rank}. {_images(one.source_images)}: {odds}"
 
 
+def _told(one: Finding) -> Iterable[str]:
+    """Describe what stands for an outline, and what gave P(malignant)."""
+    if one.circle:
+        yield f"The filter's circle stands for an outline: {one.circle}."
+    if one.malignancy:
+        yield f"P(malignant) by {wording.malignancy(one)}."
+
+
 def _pixel(one: Finding) -> str:
     return f"row {wording.number(one.row, 0)}, column {wording.number(one.column, 0)}"
 
 
 def _size(one: Finding) -> str:
-    return wording.mm(one.diameter_mm)
+    return wording.size(one)
 
 
 def _odds(nodule: float, malignant: float | None) -> str:

@@ -34,6 +34,7 @@ from lidcflow.documents.making import PRODUCT, completed, making_of, observer_of
 from lidcflow.documents.region import region_of
 from lidcflow.documents.sentences import description, finding_words, range_words, slice_words
 from lidcflow.documents.source_header import Source
+from lidcflow.documents.tracking import finding_identifier, finding_uid
 from lidcflow.documents.uids import tracking_uid
 from lidcflow.nodules.finding import Finding
 from lidcflow.report.recommendation import Image, Recommendation, SliceRange, SliceReading, VolumeFacts
@@ -45,6 +46,7 @@ MALIGNANT = Code("P-MALIGNANT", SCHEME, "Probability of a nodule rated malignant
 Finding speaks of a finding that is there."""
 
 MILLIMETRE = Code("mm", "UCUM", "millimeter")
+CUBIC_MILLIMETRE = Code("mm3", "UCUM", "cubic millimeter")
 PERCENT = Code("%", "UCUM", "percent")
 CHEST_CT = Code("169069000", "SCT", "CT of chest")
 OUTCOMES = {
@@ -131,22 +133,34 @@ def _series_group(said: Recommendation, source: Source) -> Any:
 def _finding_group(found: Finding, said: Recommendation, source: Source, volume: VolumeFacts) -> Any:
     frames = None if found.frame_number is None else [found.frame_number]
     image = SourceImageForRegion(source.sop_class_uid, found.sop_instance_uid, frames)
-    place = f"finding at {found.z_mm:.1f}, {found.row:.0f}, {found.column:.0f}"
     group = PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(said, f"finding {found.rank}", place),
+        tracking_identifier=TrackingIdentifier(uid=finding_uid(said, found), identifier=finding_identifier(found)),
         referenced_region=ImageRegion(*region_of(found, volume), image),
         finding_type=codes.SCT.Nodule,
         finding_sites=[FindingSite(codes.SCT.Lung)],
         algorithm_id=_algorithm(said),
-        measurements=_finding_measurements(found),
+        measurements=_finding_measurements(found, said),
     )
     return _commented(group, f"{finding_words(found, volume)}\n{said.statement}")
 
 
-def _finding_measurements(found: Finding) -> list[Any]:
-    size = Measurement(name=codes.SCT.Diameter, value=round(found.diameter_mm, 2), unit=MILLIMETRE)
-    odds = {NODULE: found.probability, MALIGNANT: found.malignant}
-    return [size, *(_measured(name, value) for name, value in odds.items() if value is not None)]
+def _finding_measurements(found: Finding, said: Recommendation) -> list[Any]:
+    measured = [*_sizes(found), _measured(NODULE, found.probability)]
+    if found.malignant is None:
+        return measured
+    system = f"{PRODUCT} {found.malignancy}" if found.malignancy else PRODUCT
+    by = AlgorithmIdentification(name=system, version=_version(said))
+    return [*measured, Measurement(MALIGNANT, _percentage(found.malignant), PERCENT, algorithm_id=by)]
+
+
+def _sizes(found: Finding) -> list[Any]:
+    """Return the axes and the volume of an outline, or the diameter of the circle that stands for one."""
+    if found.long_axis_mm is None:
+        return [Measurement(name=codes.SCT.Diameter, value=round(found.diameter_mm, 2), unit=MILLIMETRE)]
+    axes = {codes.SCT.LongAxis: found.long_axis_mm, codes.SCT.ShortAxis: found.short_axis_mm}
+    sizes = [Measurement(name, value, MILLIMETRE) for name, value in axes.items() if value is not None]
+    volume = [] if found.volume_mm3 is None else [Measurement(codes.SCT.Volume, found.volume_mm3, CUBIC_MILLIMETRE)]
+    return [*sizes, *volume]
 
 
 def _range_group(found: SliceRange, said: Recommendation, source: Source, volume: VolumeFacts) -> Any:
@@ -188,8 +202,11 @@ def _tracking(said: Recommendation, name: str, what: str | None = None) -> Any:
 
 
 def _algorithm(said: Recommendation, settings: list[str] | None = None) -> Any:
-    version = f"{said.generated_by.version}, {release_words(said)}"
-    return AlgorithmIdentification(name=PRODUCT, version=version, parameters=settings)
+    return AlgorithmIdentification(name=PRODUCT, version=_version(said), parameters=settings)
+
+
+def _version(said: Recommendation) -> str:
+    return f"{said.generated_by.version}, {release_words(said)}"
 
 
 def _settings(said: Recommendation) -> list[str]:

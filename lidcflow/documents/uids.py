@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from lidcflow.report.recommendation import Recommendation
 
-Kind = Literal["key-objects", "structured-report"]
+Kind = Literal["key-objects", "structured-report", "segmentation"]
 NAMESPACE = UUID("08f0297e-c286-55c6-9b82-07f8213d0cf2")
 """Of lidcflow's own UUIDs; another one would rename every document."""
 
@@ -25,7 +25,7 @@ def instance_uid(said: Recommendation, kind: Kind) -> str:
     said : Recommendation
         Series, images, their content and release decide: a release that reads the series anew adds documents of its
         own, and so do images that were repaired under their UIDs, since a PACS keeps the first document of a UID.
-    kind : "key-objects" or "structured-report"
+    kind : "key-objects", "structured-report" or "segmentation"
         Which document.
     """
     return _uid(kind, "instance", *_subject(said))
@@ -34,6 +34,11 @@ def instance_uid(said: Recommendation, kind: Kind) -> str:
 def tracking_uid(said: Recommendation, what: str) -> str:
     """Return the Tracking Unique Identifier of a range or slice, such as ``slices 23-27``."""
     return _uid("tracking", what, *_subject(said))
+
+
+def dimension_uid(said: Recommendation) -> str:
+    """Return the Dimension Organization UID of a segmentation."""
+    return _uid("dimensions", *_subject(said))
 
 
 def device_uid(said: Recommendation) -> str:

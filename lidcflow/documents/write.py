@@ -9,7 +9,7 @@ from lidcflow.dicom.records import PASSED_OVER
 from lidcflow.files import write_together
 from lidcflow.report.recommendation import Recommendation
 
-KEY_OBJECTS, STRUCTURED_REPORT = "key-objects.dcm", "structured-report.dcm"
+KEY_OBJECTS, STRUCTURED_REPORT, SEGMENTATION = "key-objects.dcm", "structured-report.dcm", "segmentation.dcm"
 
 
 def gets_documents(said: Recommendation) -> bool:

@@ -26,8 +26,11 @@ _AXES = ((1, 2), (0, 2), (0, 1))
 _SAMPLES = PATCH_PIXELS * 2
 """Points along a side: a pixel of a narrow patch is the point in its middle, a pixel of a wide one of 2 x 2."""
 
+_OFFSETS_MM = np.asarray((np.arange(_SAMPLES) - (_SAMPLES - 1) / 2) * PATCH_PIXEL_MM[0], np.float64)
+"""Of the points from a place, `PATCH_PIXEL_MM` apart."""
 
-class _Points(NamedTuple):
+
+class Points(NamedTuple):
     """The two voxels about each point along an axis, and their weights; 0 for what is not in the scan."""
 
     voxels: tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -54,37 +57,48 @@ def cut_patches(scan: Scan, places: NDArray[np.float64]) -> NDArray[np.int16]:
     """
     patches = np.empty((len(places), len(PATCH_PIXEL_MM), len(PLANES), PATCH_PIXELS, PATCH_PIXELS), np.int16)
     for patch, place in zip(patches, places, strict=True):
-        along = [_points(scan, axis, float(index)) for axis, index in enumerate(place)]
+        along = [points_along(scan, axis, float(index), _OFFSETS_MM) for axis, index in enumerate(place)]
         middle = [_middle(scan, axis, float(index)) for axis, index in enumerate(place)]
         for plane, axes in enumerate(_AXES):
             patch[:, plane] = _two_widths(_plane(scan.hu, axes, along, middle))
     return patches
 
 
-def _points(scan: Scan, axis: int, index: float) -> _Points:
-    """Spread the points of a patch about a place, `PATCH_PIXEL_MM` apart."""
-    offsets_mm = (np.arange(_SAMPLES) - (_SAMPLES - 1) / 2) * PATCH_PIXEL_MM[0]
+def points_along(scan: Scan, axis: int, index: float, offsets_mm: NDArray[np.float64]) -> Points:
+    """Spread points about a place.
+
+    Parameters
+    ----------
+    scan : Scan
+        At its own resolution; its slices may be unevenly apart.
+    axis : int
+        0 along slices, downwards; 1 along rows, 2 along columns.
+    index : float
+        Of the place on that axis.
+    offsets_mm : (points,) array of float64
+        Of each point from the place.
+    """
     if axis:
         return _between(np.asarray(index + offsets_mm / scan.voxel_mm[axis], np.float64), scan.hu.shape[axis])
     return _between(scan.slice_index(scan.z_at(index) - offsets_mm), scan.hu.shape[axis])
 
 
-def _middle(scan: Scan, axis: int, index: float) -> _Points:
+def _middle(scan: Scan, axis: int, index: float) -> Points:
     return _between(np.array([index]), scan.hu.shape[axis])
 
 
-def _between(index: NDArray[np.float64], n: int) -> _Points:
+def _between(index: NDArray[np.float64], n: int) -> Points:
     below = np.floor(index).astype(np.intp)
     share = (index - below).astype(np.float32)
     voxels, weights = (below, below + 1), (1 - share, share)
     inside = [(one >= 0) & (one < n) for one in voxels]
-    return _Points(
+    return Points(
         (voxels[0].clip(0, n - 1), voxels[1].clip(0, n - 1)), (weights[0] * inside[0], weights[1] * inside[1])
     )
 
 
 def _plane(
-    hu: NDArray[np.int16], axes: tuple[int, int], along: Sequence[_Points], middle: Sequence[_Points]
+    hu: NDArray[np.int16], axes: tuple[int, int], along: Sequence[Points], middle: Sequence[Points]
 ) -> NDArray[np.float32]:
     """Interpolate one plane, HU above air: across it first, then its rows, then its columns."""
     down, right = (along[axis] for axis in axes)
@@ -94,15 +108,16 @@ def _plane(
     for voxel, weight in zip(middle[across].voxels, middle[across].weights, strict=True):
         box[across] = slice(int(voxel[0]), int(voxel[0]) + 1)
         plane = plane + (hu[tuple(box)].squeeze(across).astype(np.float32) - AIR_HU) * weight
-    rows = _interpolated(plane, down)
-    return _interpolated(rows.T, right).T
+    rows = interpolated(plane, down)
+    return interpolated(rows.T, right).T
 
 
-def _interpolated(plane: NDArray[np.float32], points: _Points) -> NDArray[np.float32]:
+def interpolated(plane: NDArray[np.float32], points: Points) -> NDArray[np.float32]:
+    """Interpolate along the first axis of a plane, whose first row is the first voxel of the points."""
     first = points.voxels[0][0]
     near, far = (plane[voxels - first] for voxels in points.voxels)
-    interpolated: NDArray[np.float32] = near * points.weights[0][:, None] + far * points.weights[1][:, None]
-    return interpolated
+    between: NDArray[np.float32] = near * points.weights[0][:, None] + far * points.weights[1][:, None]
+    return between
 
 
 def _two_widths(points: NDArray[np.float32]) -> NDArray[np.int16]:

@@ -8,13 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.nodules.finding import Finding
-from lidcflow.nodules.patches import PATCH_PIXEL_MM, PATCH_PIXELS
+from lidcflow.nodules.plane_width import width_of
 from lidcflow.nodules.stored import StoredCandidates
-
-NARROW, WIDE = range(len(PATCH_PIXEL_MM))
-
-WIDE_FROM_MM = 0.7 * PATCH_PIXELS * PATCH_PIXEL_MM[NARROW]
-"""Diameter from which a finding fills too much of a narrow patch."""
 
 NEAR_MM, NEAR_PIXELS = 0.001, 0.01
 """Findings round the place of their candidate to less than this."""
@@ -37,13 +32,16 @@ def finding_planes(findings: Sequence[Finding], stored: StoredCandidates | None)
     """
     if stored is None:
         return {}
-    indices = {found.rank: _candidate_of(found, stored.table) for found in findings}
-    widths = {found.rank: WIDE if found.diameter_mm >= WIDE_FROM_MM else NARROW for found in findings}
-    return {rank: stored.patches[index, widths[rank]] for rank, index in indices.items() if index is not None}
+    indices = {found.rank: candidate_of(found, stored.table) for found in findings}
+    return {
+        found.rank: stored.patches[index, width_of(found)]
+        for found in findings
+        if (index := indices[found.rank]) is not None
+    }
 
 
-def _candidate_of(found: Finding, table: NDArray[np.void]) -> int | None:
-    """Return the number of the candidate at the place of a finding."""
+def candidate_of(found: Finding, table: NDArray[np.void]) -> int | None:
+    """Return the number of the candidate at the place of a finding; None where it is not in the table."""
     near = np.abs(table["z_mm"] - found.z_mm) < NEAR_MM
     for name in ("row", "column"):
         near &= np.abs(table[name] - getattr(found, name)) < NEAR_PIXELS

@@ -22,6 +22,8 @@ def best_in_slices(
     z_mm: NDArray[np.floating],
     diameter_mm: NDArray[np.floating],
     probability: NDArray[np.floating],
+    *,
+    nothing: float = NOTHING_FOUND,
 ) -> NDArray[np.float64]:
     """Return the probability of the best candidate in each slice.
 
@@ -31,11 +33,12 @@ def best_in_slices(
         Edges of the slices, falling: top of the chest first.
     z_mm, diameter_mm, probability : (candidates,) arrays
         Centre, extent and P(nodule) of each candidate.
+    nothing : float
+        What counts in slices without a better candidate.
 
     Returns
     -------
     (slices,) array of float64
-        `NOTHING_FOUND` in slices without a better candidate.
 
     Examples
     --------
@@ -46,7 +49,7 @@ def best_in_slices(
     above = np.minimum.outer(edges_mm[:-1], z_mm + radius_mm)
     below = np.maximum.outer(edges_mm[1:], z_mm - radius_mm)
     inside = above - below > LEAST_OVERLAP_MM
-    best: NDArray[np.float64] = np.where(inside, probability, 0.0).max(axis=1, initial=NOTHING_FOUND)
+    best: NDArray[np.float64] = np.where(inside, probability, 0.0).max(axis=1, initial=nothing)
     return best
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.dicom.records import Series
 from lidcflow.nodules.candidates import NO_LUNGS, Candidates, candidates_of, none_for
+from lidcflow.nodules.cubes import NO_CUBES, Cubes, cut_cubes
+from lidcflow.nodules.detector import embedded_detector
 from lidcflow.nodules.gather import ScanGatherer
+from lidcflow.nodules.grid import Scan
 from lidcflow.nodules.patches import PATCH_PIXEL_MM, PATCH_PIXELS, PLANES, cut_patches
-from lidcflow.nodules.table import CANDIDATE, CHANNELS
+from lidcflow.nodules.table import CANDIDATE, CHANNELS, READABLE, SCHEMA
 from lidcflow.store.arrays import CandidateArrays
 from lidcflow.store.volumes import VolumeStore
-
-SCHEMA = 1
 
 FAILED = "candidates-failed"
 TOO_FEW_SLICES = "too-few-slices"
@@ -40,12 +41,18 @@ class StoredCandidates:
         The source image that each is nearest to.
     flags : tuple of str
         ``no-lungs``, ``incomplete-lungs``, ``candidates-cut``, ``candidates-failed``, ``too-few-slices``.
+    cubes : Cubes, optional
+        Around those that the embedded detector rates highest; None in schema 1, and where they were not asked for.
+    scored : mapping, optional
+        ``probability`` of each by the detector of the digest ``sha256``, which chose whose cubes are stored.
     """
 
     table: NDArray[np.void]
     patches: NDArray[np.int16]
     sop_instance_uids: tuple[str, ...]
     flags: tuple[str, ...]
+    cubes: Cubes | None = None
+    scored: Mapping[str, Any] | None = None
 
     @property
     def searched(self) -> bool:
@@ -66,16 +73,41 @@ def found_in(gathered: ScanGatherer, series: Series, edges_mm: NDArray[np.float6
         The source.
     edges_mm : (slices + 1,) array of float64
         z of the slab edges of its volume, descending.
+
+    Raises
+    ------
+    WeightsError
+        If the files of the detector that chooses whose cubes are stored are missing or damaged.
     """
     scan = gathered.scan()
     if scan is None:
-        return _arrays(none_for(TOO_FEW_SLICES), cut_none(), series, edges_mm)
+        return _arrays(_none(TOO_FEW_SLICES), series, edges_mm)
     try:
-        found = candidates_of(scan)
-        patches = cut_patches(scan, found.places)
+        return _arrays(_cut(scan), series, edges_mm)
     except (ValueError, IndexError, ArithmeticError, np.linalg.LinAlgError):
-        found, patches = none_for(FAILED), cut_none()
-    return _arrays(found, patches, series, edges_mm)
+        return _arrays(_none(FAILED), series, edges_mm)
+
+
+class _Cut(NamedTuple):
+    """Candidates, and what is cut around them."""
+
+    found: Candidates
+    patches: NDArray[np.int16]
+    cubes: Cubes
+    detector: Mapping[str, Any] | None = None
+
+
+def _cut(scan: Scan) -> _Cut:
+    found = candidates_of(scan)
+    patches = cut_patches(scan, found.places)
+    detector = embedded_detector()
+    probability = detector.probabilities(patches, found.table["score"]) if len(patches) else np.empty(0)
+    cubes = cut_cubes(scan, found.places, found.table["diameter_mm"], probability)
+    return _Cut(found, patches, cubes, {"sha256": detector.sha256, "probability": probability.tolist()})
+
+
+def _none(flag: str) -> _Cut:
+    return _Cut(none_for(flag), cut_none(), NO_CUBES)
 
 
 def cut_none() -> NDArray[np.int16]:
@@ -83,21 +115,22 @@ def cut_none() -> NDArray[np.int16]:
     return np.empty((0, len(PATCH_PIXEL_MM), len(PLANES), PATCH_PIXELS, PATCH_PIXELS), np.int16)
 
 
-def _arrays(
-    found: Candidates, patches: NDArray[np.int16], series: Series, edges_mm: NDArray[np.float64]
-) -> CandidateArrays:
-    table = found.table
+def _arrays(cut: _Cut, series: Series, edges_mm: NDArray[np.float64]) -> CandidateArrays:
+    table = cut.found.table
     table["slice"] = slab_numbers(table["z_mm"].astype(np.float64), edges_mm)
     attributes = {
         "schema": SCHEMA,
-        "flags": list(found.flags),
+        "flags": list(cut.found.flags),
         "columns": list(CANDIDATE.names or ()),
         "channels": list(CHANNELS),
         "planes": list(PLANES),
         "patch_pixel_mm": list(PATCH_PIXEL_MM),
         "sop_instance_uids": [series.slices[source].sop_instance_uid for source in table["source"].tolist()],
+        "cube_candidates": cut.cubes.candidates.tolist(),
+        "cube_voxel_mm": cut.cubes.voxel_mm.tolist(),
+        **({"detector": cut.detector} if cut.detector else {}),
     }
-    return CandidateArrays(attributes, _as_numbers(table), patches)
+    return CandidateArrays(attributes, _as_numbers(table), cut.patches, cut.cubes.hu)
 
 
 def slab_numbers(z_mm: NDArray[np.float64], edges_mm: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -116,7 +149,7 @@ def _as_numbers(table: NDArray[np.void]) -> NDArray[np.float32]:
     return np.stack([table[name].astype(np.float32) for name in CANDIDATE.names or ()], axis=1)
 
 
-def read_candidates(store: VolumeStore, series_instance_uid: str) -> StoredCandidates | None:
+def read_candidates(store: VolumeStore, series_instance_uid: str, *, cubes: bool = False) -> StoredCandidates | None:
     """Read the candidates of a stored series.
 
     Parameters
@@ -125,18 +158,34 @@ def read_candidates(store: VolumeStore, series_instance_uid: str) -> StoredCandi
         The store.
     series_instance_uid : str
         A committed series.
+    cubes : bool
+        Whether to read their cubes too, which few need.
 
     Returns
     -------
     StoredCandidates, or None
         None when there are none, damaged ones, or those of another schema.
     """
-    stored = store.read_candidates(series_instance_uid)
-    if stored is None or stored.attributes.get("schema") != SCHEMA:
+    stored = store.read_candidates(series_instance_uid, cubes=cubes)
+    if stored is None or stored.attributes.get("schema") not in READABLE:
         return None
     facts: dict[str, Any] = dict(stored.attributes)
     table = _as_rows(stored.table, facts["columns"])
-    return StoredCandidates(table, stored.patches, tuple(facts["sop_instance_uids"]), tuple(facts["flags"]))
+    return StoredCandidates(
+        table,
+        stored.patches,
+        tuple(facts["sop_instance_uids"]),
+        tuple(facts["flags"]),
+        _cubes(stored),
+        facts.get("detector"),
+    )
+
+
+def _cubes(stored: CandidateArrays) -> Cubes | None:
+    if stored.cubes is None:
+        return None
+    numbers, voxel_mm = (stored.attributes[name] for name in ("cube_candidates", "cube_voxel_mm"))
+    return Cubes(stored.cubes, np.array(numbers, np.intp), np.array(voxel_mm, np.float64))
 
 
 def _as_rows(numbers: NDArray[np.float32], columns: Sequence[str]) -> NDArray[np.void]:

@@ -7,6 +7,15 @@ from numpy.typing import NDArray
 
 from lidcflow.nodules.finding import Channel
 
+SCHEMA = 2
+"""Schema of candidates that are stored today: with cubes."""
+
+READABLE = (1, SCHEMA)
+"""Schemas that are read; table and patches are the same in both."""
+
+TABLE_SCHEMA = 1
+"""Schema of table and patches, which trainings are made of: cubes change nothing of those."""
+
 CHANNELS: tuple[Channel, ...] = ("solid", "ground-glass", "mass")
 """By number in the column ``channel``."""
 

@@ -18,6 +18,7 @@ from lidcflow.disk import naming_disk_faults
 from lidcflow.files import write_together
 from lidcflow.report import wording
 from lidcflow.report.curve import WIDTH, curve_of
+from lidcflow.report.outlines import on_planes
 from lidcflow.report.pictures import Pictures, pictures_of, plane_pictures
 from lidcflow.report.recommendation import Recommendation, VolumeFacts
 from lidcflow.report.rings import rings_by_slice, rings_of, size_mm
@@ -29,6 +30,8 @@ Patches = Mapping[int, NDArray[np.int16]]
 PAGE = "report.html"
 DATA = "recommendations.json"
 
+NO_RINGS: Mapping[str, Any] = {"rings": (), "rings_on": {}, "outlines": {}}
+
 FILTERS = (
     wording.percent,
     wording.mm,
@@ -39,6 +42,9 @@ FILTERS = (
     wording.image_word,
     wording.facts,
     wording.findings,
+    wording.size,
+    wording.cubic_mm,
+    wording.malignancy,
 )
 """Functions that the templates use as filters, by their own names."""
 
@@ -116,7 +122,7 @@ def page_layout(recommendation: Recommendation, coronal: str | None) -> dict[str
     """Return what the parts of a page need: the curve on the chest from the front, proportions, first slices."""
     volume = recommendation.volume
     if volume is None:
-        return {"volume": None, "curve": None, "coronal": None, "shown": (), "rings": (), "rings_on": {}}
+        return {"volume": None, "curve": None, "coronal": None, "shown": (), **NO_RINGS}
     rings = rings_of(recommendation, volume)
     return {
         "volume": volume,
@@ -125,6 +131,7 @@ def page_layout(recommendation: Recommendation, coronal: str | None) -> dict[str
         "shown": _shown(recommendation),
         "rings": rings,
         "rings_on": rings_by_slice(rings, volume.slices),
+        "outlines": on_planes(recommendation),
         "extent_mm": size_mm(volume)[::-1],
         "width": WIDTH,
         "proportion": _proportion(volume),

@@ -1,4 +1,4 @@
-"""Circles around findings on the pictures of slices, in mm from the upper left corner of a picture as it is shown."""
+"""Circles around findings, or their outlines, on pictures of slices: in mm from the upper left corner as shown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lidcflow.dicom.orientation import is_transposed, usual_point
 from lidcflow.nodules.finding import Finding
+from lidcflow.report.outlines import on_slice
 from lidcflow.report.recommendation import Recommendation, VolumeFacts
 
 WIDER = 0.65
@@ -27,6 +28,8 @@ class Ring:
         On a picture, from its upper left corner.
     across, down : float
         The centre as shares of the width of a picture and of the height of the volume.
+    outline_mm : tuple of (float, float)
+        Corners of the outline that is drawn instead of the circle; none for a finding without one.
     slice_number, first_slice, last_slice : int
         The slice of its centre, and the first and the last one that it reaches into.
     """
@@ -40,6 +43,12 @@ class Ring:
     slice_number: int
     first_slice: int
     last_slice: int
+    outline_mm: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def points(self) -> str:
+        """The corners of the outline as SVG writes them."""
+        return " ".join(f"{x_mm:.2f},{y_mm:.2f}" for x_mm, y_mm in self.outline_mm)
 
 
 def size_mm(volume: VolumeFacts) -> tuple[float, float]:
@@ -83,6 +92,7 @@ def _ring(found: Finding, said: Recommendation, volume: VolumeFacts) -> Ring:
         slice_number=found.slice_number,
         first_slice=first,
         last_slice=last,
+        outline_mm=tuple((round(x * width_mm, 2), round(y * height_mm, 2)) for x, y in on_slice(found, volume)),
     )
 
 

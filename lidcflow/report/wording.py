@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from lidcflow.report.recommendation import Image, SliceRange
 
 Fact = str | int | float | bool | None
 WITH_UNIT = {"kvp": ("tube voltage", "kV"), "slice_thickness_mm": ("slice thickness", "mm")}
+
+
+class Measured(Protocol):
+    """What has a size."""
+
+    @property
+    def diameter_mm(self) -> float:
+        """Of the filter's circle."""
+
+    @property
+    def long_axis_mm(self) -> float | None:
+        """Longest diameter of its outline."""
+
+    @property
+    def short_axis_mm(self) -> float | None:
+        """Longest diameter perpendicular to that."""
+
+
+class Judged(Protocol):
+    """What has a P(malignant)."""
+
+    @property
+    def malignancy(self) -> str | None:
+        """The system that gave it."""
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """In what it is unlike what that system was trained on."""
 
 
 def percent(probability: float) -> str:
@@ -50,6 +79,30 @@ def mm(value_mm: float, digits: int = 1) -> str:
 def number(value: float, digits: int = 1) -> str:
     """Format a number with a fixed count of decimals and a true minus sign."""
     return f"{value:z.{digits}f}".replace("-", "−")
+
+
+def size(one: Measured) -> str:
+    """Describe how large a finding is: the axes of its outline, or the diameter of the filter's circle."""
+    if one.long_axis_mm is None or one.short_axis_mm is None:
+        return mm(one.diameter_mm)
+    return f"{number(one.long_axis_mm)}\xa0×\xa0{mm(one.short_axis_mm)}"
+
+
+def cubic_mm(volume_mm3: float) -> str:
+    """Return a volume in mm³ as text.
+
+    Examples
+    --------
+    >>> cubic_mm(523.6)
+    '524\xa0mm³'
+    """
+    return f"{number(volume_mm3, 0)}\xa0mm³"
+
+
+def malignancy(one: Judged) -> str:
+    """Name the system that gave a finding's P(malignant), and in what the finding is unlike what it was trained on."""
+    unlike = f"; unlike its training in {join_words(one.outside)}" if one.outside else ""
+    return f"{one.malignancy}{unlike}"
 
 
 def slices(one: SliceRange) -> str:

@@ -113,6 +113,9 @@ def encode_features(
     return _contents(stored)
 
 
+CUBES = "cubes"
+
+
 class CandidateArrays(NamedTuple):
     """What is stored of the nodule candidates of a series.
 
@@ -124,15 +127,23 @@ class CandidateArrays(NamedTuple):
         A row for each, best first.
     patches : (n, widths, planes, rows, columns) array of int16
         HU around each.
+    cubes : (m, slices, rows, columns) array of int16, optional
+        HU around some of them, which the attributes name; from schema 2.
     """
 
     attributes: Mapping[str, Any]
     table: NDArray[np.float32]
     patches: NDArray[np.int16]
+    cubes: NDArray[np.int16] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays before compression."""
+        return sum(array.nbytes for array in (self.table, self.patches, self.cubes) if array is not None)
 
 
 def encode_candidates(candidates: CandidateArrays, volume_digest: str) -> dict[str, bytes]:
-    """Turn candidates into the objects of a Zarr v3 group with two arrays of one chunk each.
+    """Turn candidates into the objects of a Zarr v3 group with arrays of one chunk each.
 
     Parameters
     ----------
@@ -152,6 +163,8 @@ def encode_candidates(candidates: CandidateArrays, volume_digest: str) -> dict[s
     names = ["candidate", "width", "plane", "row", "column"]
     _whole_array(group, "table", candidates.table, ["candidate", "column"])
     _whole_array(group, "patches", candidates.patches, names)
+    if candidates.cubes is not None:
+        _whole_array(group, CUBES, candidates.cubes, ["cube", "slice", "row", "column"])
     return _contents(stored)
 
 
@@ -169,13 +182,15 @@ def _whole_array(group: zarr.Group, name: str, array: NDArray[Any], dimension_na
         made[:] = array
 
 
-def read_candidates(held: Held) -> CandidateArrays:
+def read_candidates(held: Held, *, cubes: bool = True) -> CandidateArrays:
     """Read candidates.
 
     Parameters
     ----------
     held : Held
         Their group.
+    cubes : bool
+        Whether to read the cubes too, where there are any.
 
     Raises
     ------
@@ -183,10 +198,9 @@ def read_candidates(held: Held) -> CandidateArrays:
         If they are not there.
     """
     attributes = json.loads(held.whole(FACTS))["attributes"]["lidcflow"]
-    table, patches = (
-        np.asarray(zarr.open_array(held.zarr / name, mode="r", zarr_format=3)[:]) for name in ("table", "patches")
-    )
-    return CandidateArrays(attributes, table, patches)
+    names = ["table", "patches", *([CUBES] if cubes and "cube_candidates" in attributes else [])]
+    arrays = [np.asarray(zarr.open_array(held.zarr / name, mode="r", zarr_format=3)[:]) for name in names]
+    return CandidateArrays(attributes, *arrays)
 
 
 def _feature_chunks(shape: tuple[int, ...]) -> dict[str, Any]:

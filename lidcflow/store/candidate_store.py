@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from lidcflow.errors import StoreError
 from lidcflow.store.arrays import CandidateArrays, read_candidates
 from lidcflow.store.place import CANDIDATES
@@ -12,8 +14,15 @@ from lidcflow.store.stored_features import StoredFeatures
 class CandidateStore(StoredFeatures):
     """A store with the nodule candidates of its volumes, see `StoredFeatures`."""
 
-    def read_candidates(self, series_instance_uid: str) -> CandidateArrays | None:
+    def read_candidates(self, series_instance_uid: str, *, cubes: bool = True) -> CandidateArrays | None:
         """Read the nodule candidates of the committed volume.
+
+        Parameters
+        ----------
+        series_instance_uid : str
+            The series.
+        cubes : bool
+            Whether to read their cubes too.
 
         Returns
         -------
@@ -21,7 +30,7 @@ class CandidateStore(StoredFeatures):
             None when there are none, or damaged ones, or those of another volume: the next preprocessing finds them.
         """
         try:
-            found = self._place.read(self._candidates(series_instance_uid), read_candidates)
+            found = self._place.read(self._candidates(series_instance_uid), partial(read_candidates, cubes=cubes))
             of_volume = self.summary(series_instance_uid)
         except (FileNotFoundError, StoreError, ValueError, KeyError, TypeError, RuntimeError):
             return None

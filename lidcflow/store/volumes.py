@@ -66,7 +66,7 @@ class VolumeStore(CandidateStore):
 
         The same volume again changes nothing: Dask may run a series twice. The same volume of a source in another
         state, such as a copy of the archive, keeps voxels and features: the state is noted. A volume that has no
-        candidates yet keeps its voxels and features and gets them.
+        candidates yet, or those of another schema, keeps its voxels and features and gets them.
 
         Returns
         -------
@@ -85,7 +85,7 @@ class VolumeStore(CandidateStore):
         schema = int(candidates.attributes["schema"]) if candidates else has
         if same and self.is_of(same, series) and has == schema:
             return digest
-        self._place.require_room(2 * volume.hu.nbytes + (candidates.patches.nbytes if candidates else 0))
+        self._place.require_room(2 * volume.hu.nbytes + (candidates.nbytes if candidates else 0))
         states = same.source_states if same else ()
         attributes = attributes_of(series, volume, self.config, states, candidates=schema)
         objects = encode_image(volume.hu, _cell_mm(series, volume), attributes, _corner_mm(series))

@@ -197,7 +197,7 @@ def test_a_server_that_goes_away_stops_no_series_and_ends_in_one_sentence(place)
 def small_disk(tmp_path):
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = ["mount", "-t", "tmpfs", "-o", "size=900m", "tmpfs", str(folder)]
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=1300m", "tmpfs", str(folder)]
     if os.geteuid() or subprocess.run(mounted, check=False, capture_output=True).returncode:
         pytest.skip("a small disk needs the right to mount one")
     yield folder

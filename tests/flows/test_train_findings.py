@@ -9,7 +9,7 @@ from flows.evaluate import evaluate
 from flows.train import train
 from lidcflow.errors import TrainingError
 from lidcflow.learn.training_set import TrainingSet
-from lidcflow.nodules.stored import SCHEMA
+from lidcflow.nodules.table import TABLE_SCHEMA
 from lidcflow.release.answer import findings_alone
 from lidcflow.release.embedded import embedded_detector_pin, embedded_pin
 from lidcflow.stats.height_prior import height_prior
@@ -95,7 +95,7 @@ def test_its_snapshot_names_the_candidates_and_trains_the_same_release_again(con
     plan = plan_training.fn(config, record.snapshot_id[:12])
     settings = TrainingSet.load(plan.snapshot_path).settings
 
-    assert (settings.candidates.version, settings.candidates.series) == (SCHEMA, PATIENTS)
+    assert (settings.candidates.version, settings.candidates.series) == (TABLE_SCHEMA, PATIENTS)
     assert plan.inputs_digest == record.inputs_digest
 
 

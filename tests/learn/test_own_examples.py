@@ -43,7 +43,7 @@ def rows():
 class Shelf:
     """Holds candidates of every series; the first ones have a bright middle."""
 
-    def read_candidates(self, _uid):
+    def read_candidates(self, _uid, **_):
         table = np.zeros(N, CANDIDATE)
         table["score"] = np.linspace(1, 0.1, N)
         facts = {"schema": 1, "columns": list(CANDIDATE.names), "sop_instance_uids": ["1"] * N, "flags": []}
@@ -109,4 +109,4 @@ def test_candidates_that_have_changed_since_they_were_judged_are_refused(rows):
     with pytest.raises(TrainingError, match="got others"):
         list(validation_series(CandidateRows(more, {}), Shelf()))
     with pytest.raises(TrainingError, match="got others"):
-        read_examples(rows.of_split("train"), SimpleNamespace(read_candidates=lambda _uid: None))
+        read_examples(rows.of_split("train"), SimpleNamespace(read_candidates=lambda _uid, **_: None))

@@ -1,5 +1,6 @@
 """Candidates with P(nodule), without their patches."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,3 +39,13 @@ def test_the_best_candidate_of_each_slice_is_known():
 def test_a_series_that_could_not_be_searched_says_so(flag):
     assert not stored(flag).searched
     assert stored("candidates-cut").searched
+
+
+def test_what_this_very_detector_said_before_is_taken_from_the_store():
+    scored = replace(stored(), scored={"sha256": "ab", "probability": [0.5]})
+
+    def detector(sha256):
+        return SimpleNamespace(sha256=sha256, probabilities=DETECTOR.probabilities)
+
+    assert score_candidates(scored, detector("ab")).probability.tolist() == [0.5]
+    assert score_candidates(scored, detector("cd")).probability.tolist() == [0.75]

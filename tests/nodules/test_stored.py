@@ -9,6 +9,7 @@ from lidcflow.nodules.gather import ScanGatherer
 from lidcflow.nodules.stored import found_in, read_candidates
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
+from lidcflow.store.arrays import CandidateArrays
 from lidcflow.store.folders import FolderPlace
 from lidcflow.store.repair import repair_store
 from lidcflow.store.volumes import VolumeStore
@@ -82,7 +83,7 @@ def test_the_volume_is_the_same_with_and_without_candidates(store, series, made)
     volume, candidates = made
 
     assert store.write(series, volume, candidates) == store.write(series, volume)
-    assert store.record("1.2.3").candidates == store.summary("1.2.3").candidates == 1
+    assert store.record("1.2.3").candidates == store.summary("1.2.3").candidates == 2
 
 
 def test_an_old_volume_is_completed_and_keeps_its_voxels_and_features(store, series, made):
@@ -204,3 +205,54 @@ def test_a_series_without_candidates_is_stored_as_such(store, series, made):
 
     assert len(found.table) == len(found.patches) == 0
     assert found.flags == ("too-few-slices",)
+
+
+def test_cubes_are_read_back_where_they_are_asked_for(store, series, made):
+    store.write(series, *made)
+
+    found = read_candidates(store, "1.2.3", cubes=True)
+
+    hu, voxel_mm = found.cubes.of(0)
+    assert hu.shape == (48, 48, 48)
+    assert voxel_mm == 1.5 if found.table["diameter_mm"][0] >= 22 else 0.75
+    assert abs(int(hu[23, 23, 23]) - int(found.patches[0, 0, 0, 23, 23])) < 20
+    assert read_candidates(store, "1.2.3").cubes is None
+
+
+def of_schema_1(candidates):
+    attributes = {name: value for name, value in candidates.attributes.items() if not name.startswith("cube")}
+    return CandidateArrays({**attributes, "schema": 1}, candidates.table, candidates.patches)
+
+
+def test_candidates_of_schema_1_are_read_without_cubes(store, series, made):
+    volume, candidates = made
+
+    store.write(series, volume, of_schema_1(candidates))
+
+    found = read_candidates(store, "1.2.3", cubes=True)
+    assert store.summary("1.2.3").candidates == 1
+    assert found.cubes is None
+    np.testing.assert_array_equal(found.patches, candidates.patches)
+
+
+def test_a_worker_completes_candidates_of_schema_1_with_cubes(tmp_path, series, made):
+    volume, candidates = made
+    store = VolumeStore(tmp_path / "store", CONFIG)
+    digest = store.write(series, volume, of_schema_1(candidates))
+
+    completed = preprocess_with_candidates(series, store_root=store.root, config=CONFIG, access=Access())
+
+    assert completed == digest
+    assert len(read_candidates(store, "1.2.3", cubes=True).cubes.hu)
+
+
+def test_damaged_cubes_are_removed_by_a_repair_that_verifies(tmp_path, series, made):
+    store = VolumeStore(str(tmp_path / "store"), CONFIG)
+    store.write(series, *made)
+    (chunk,) = (one for one in Path(store.root).glob("series/1.2.3/candidates/cubes/c/**/*") if one.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:-9] + b"damaged!!")
+
+    repaired = repair_store(store, verify=True)
+
+    assert (repaired.damaged, repaired.features_removed) == ((), 1)
+    assert store.summary("1.2.3").candidates == 0

@@ -207,6 +207,44 @@ def test_a_finding_is_circled_on_its_slices_and_named_beside_them(study, finding
     assert re.search(r'aria-label="Slice 7, z [^"]*, recommended, finding 1"', page)
 
 
+OUTLINED = {
+    "long_axis_mm": 12.34,
+    "short_axis_mm": 8.0,
+    "volume_mm3": 523.6,
+    "outline": ((120.0, 384.0), (128.0, 394.0), (136.0, 384.0), (120.0, 384.0)),
+    "malignant": 0.62,
+    "malignancy": "forest",
+    "outside": ("size", "texture"),
+}
+
+
+def test_an_outline_is_drawn_in_place_of_the_circle_and_on_the_axial_plane(study, finding, hu, planes):
+    page = render_recommendation(study(findings=[finding(1, 7, **OUTLINED)]), hu, {1: planes[1]})
+
+    slides = dict(re.findall(r'<figure class="slide[^"]*" id="slice-(\d)"(.*?)</figure>', page, re.DOTALL))
+    first = f"{384.5 * 0.7:.2f},{120.5 * 0.7:.2f}"
+    assert slides["7"].count(f'<polygon class="ring" points="{first} ') == 2
+    assert "<circle" not in slides["7"]
+    share = 0.5 - 8 * 0.7 / (48 * 0.73)
+    assert f'<polygon class="ring" points="0.5000,{share:.4f} ' in page
+    assert "Outlines and circles around findings" in page
+
+
+def test_a_card_says_axes_volume_and_malignancy_with_its_system(study, finding, hu):
+    page = render_recommendation(study(findings=[finding(1, 7, **OUTLINED)]), hu)
+
+    assert "<dt>long × short axis</dt><dd>12.3\xa0×\xa08.0\xa0mm, solid</dd>" in page
+    assert "<dt>volume</dt><dd>524\xa0mm³</dd>" in page
+    assert "<dt>malignancy by</dt><dd>forest; unlike its training in size and texture</dd>" in page
+
+
+def test_a_card_says_why_a_circle_stands_for_an_outline(study, finding, hu):
+    page = render_recommendation(study(findings=[finding(1, 7, circle="its mask reaches the edge of the scan")]), hu)
+
+    assert "<dd>none, its mask reaches the edge of the scan: the size is that of the filter's circle</dd>" in page
+    assert "<dt>diameter</dt><dd>6.0\xa0mm, solid</dd>" in page
+
+
 def test_planes_through_a_finding_are_shown_where_there_are_some(study, findings, hu, planes):
     with_planes = render_recommendation(study(findings=findings), hu, {1: planes[1]})
 

@@ -159,10 +159,17 @@ def test_text_from_headers_does_not_run(open_page, study, hu):
     assert driver.get_log("browser") == []
 
 
+OUTLINE = ((380.0, 500.0), (400.0, 509.0), (420.0, 500.0), (400.0, 491.0), (380.0, 500.0))
+
+
 @pytest.fixture
 def found_study(study, finding):
     """Sixty-five slices, findings in slices 30, 60 and 30 again, the first of them large."""
-    found = [finding(1, 30, 65, diameter_mm=24.0), finding(2, 60, 65), finding(3, 30, 65, row=400.0, column=500.0)]
+    found = [
+        finding(1, 30, 65, diameter_mm=24.0),
+        finding(2, 60, 65),
+        finding(3, 30, 65, row=400.0, column=500.0, outline=OUTLINE),
+    ]
     return study(*np.full(65, 0.1), findings=found)
 
 
@@ -172,13 +179,13 @@ def planes():
 
 
 def rings_of(driver, place):
-    """Return rank, centre and width on the screen of each circle on the first picture of a place."""
+    """Return rank, centre and width on the screen of each circle or outline on the first picture of a place."""
     script = """
         const svg = document.querySelector(arguments[0] + " .rings");
         if (!svg) return [];
         const ranks = [...svg.querySelectorAll("text")].map((one) => Number(one.textContent));
         const picture = svg.parentElement.querySelector("img").getBoundingClientRect();
-        return [...svg.querySelectorAll("circle")].map((one, k) => {
+        return [...svg.querySelectorAll("circle, polygon")].map((one, k) => {
           const box = one.getBoundingClientRect();
           return [ranks[k], (box.x + box.width / 2 - picture.x) / picture.width,
             (box.y + box.height / 2 - picture.y) / picture.height, box.width / box.height];

@@ -5,14 +5,14 @@ import json
 import pydicom
 import pytest
 
-from lidcflow.config import Access
+from lidcflow.config import Access, Config, DeliveryConfig
 from lidcflow.errors import ConfigError
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.report.page import write_report
 from lidcflow.report.rank import not_evaluated
 from lidcflow.series.find import index_folder
 from lidcflow.source.places import parse_source
-from tasks.documents import check_documents, document, example_files, write_all_documents
+from tasks.documents import check_documents, document, example_files, make, write_all_documents
 from tasks.infer import page_folder, result_of
 from tests.documents.small_study import RELEASE, answer
 
@@ -141,3 +141,21 @@ def test_documents_are_made_of_a_recommendation_of_version_1_that_lies_in_the_re
     done = document(readings[0], example_files(index), tmp_path / "out", Access())
 
     assert sorted(file.name for file in done["documents"].iterdir()) == [KEY_OBJECTS, "structured-report.dcm"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "names"),
+    [
+        (("kos", "sr"), ["key-objects.dcm", "structured-report.dcm"]),
+        (("sr", "seg"), ["structured-report.dcm"]),
+        (("kos",), ["key-objects.dcm"]),
+    ],
+)
+def test_only_the_documents_that_are_asked_for_are_delivered(readings, index, tmp_path, kinds, names):
+    delivery = DeliveryConfig(to=(str(tmp_path),), documents=kinds)
+    config = Config(workspace=tmp_path / "workspace", delivery=delivery)
+    (reading,) = [one for one in readings if one.verdict == "ranges"][:1]
+
+    made = make(reading, example_files(index)[reading.series_instance_uid], config)
+
+    assert sorted(made) == names

@@ -8,8 +8,7 @@ import pytest
 from lidcflow.errors import ReleaseError
 from lidcflow.nodules.join_weights import JoinWeights
 from lidcflow.nodules.slice_scores import best_in_slices, join_slices
-from lidcflow.nodules.stored import SCHEMA
-from lidcflow.nodules.table import CANDIDATE, CHANNELS
+from lidcflow.nodules.table import CANDIDATE, CHANNELS, SCHEMA
 from lidcflow.release.embedded import embedded_pin
 from lidcflow.release.record import EMBEDDED, NodulePin
 from lidcflow.report.recommendation import SeriesWarning
@@ -17,6 +16,7 @@ from lidcflow.store.arrays import CandidateArrays
 from tasks import findings as module
 from tasks.findings import SliceScores, could_have_candidates_now, detector_of, is_unlike, join_candidates
 from tests.nodules.detectors import small_detector  # noqa: F401
+from tests.nodules.examples import finding
 from tests.nodules.small_record import small_record
 
 HEIGHTS = ((0.8, 0.1, 0.1), (0.6, 0.2, 0.2), (0.7, 0.1, 0.2), (0.9, 0.05, 0.05))
@@ -69,10 +69,10 @@ def stored(*candidates, flags=()):
         "flags": list(flags),
     }
     patches = np.arange(len(table), dtype=np.int16)[:, None, None, None, None] * np.ones((1, 2, 3, 48, 48), np.int16)
-    return SimpleNamespace(read_candidates=lambda _: CandidateArrays(attributes, numbers, patches))
+    return SimpleNamespace(read_candidates=lambda _, **__: CandidateArrays(attributes, numbers, patches))
 
 
-NOT_LOOKED_FOR = SimpleNamespace(read_candidates=lambda _: None)
+NOT_LOOKED_FOR = SimpleNamespace(read_candidates=lambda _, **__: None)
 
 
 def joined(release, store, probabilities, warnings):
@@ -206,6 +206,15 @@ def test_another_detector_than_the_one_that_a_release_pins_is_refused(small_dete
     [("no-candidates", SCHEMA, True), ("no-candidates", 0, False), ("no-lungs", SCHEMA, False)],
 )
 def test_a_reading_without_candidates_is_made_again_when_they_are_there(code, candidates, now):
-    said = SimpleNamespace(warnings=(SeriesWarning(code=code, sentence=""),))
+    said = SimpleNamespace(warnings=(SeriesWarning(code=code, sentence=""),), findings=())
+
+    assert could_have_candidates_now(said, SimpleNamespace(candidates=candidates)) is now
+
+
+@pytest.mark.parametrize(
+    ("told", "candidates", "now"), [({}, SCHEMA, True), ({}, 1, False), ({"circle": "why"}, 2, False)]
+)
+def test_a_reading_without_cubes_is_made_again_when_they_are_there(told, candidates, now):
+    said = SimpleNamespace(warnings=(), findings=(finding(**told),))
 
     assert could_have_candidates_now(said, SimpleNamespace(candidates=candidates)) is now

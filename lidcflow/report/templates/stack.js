@@ -63,7 +63,9 @@
   const ring = (found, width) => {
     const left = found.across > 0.8;
     const kind = found.slice_number === current ? "ring" : "ring beside";
-    const circle = drawn("circle", { class: kind, cx: found.x_mm, cy: found.y_mm, r: found.radius_mm });
+    const circle = found.outline_mm.length
+      ? drawn("polygon", { class: kind, points: found.outline_mm.join(" ") })
+      : drawn("circle", { class: kind, cx: found.x_mm, cy: found.y_mm, r: found.radius_mm });
     const x = found.x_mm + (left ? -1.25 : 1.25) * found.radius_mm;
     const place = { class: left ? "left" : "", x, y: found.y_mm, dy: ".35em", "font-size": 0.05 * width };
     const name = drawn("text", place);

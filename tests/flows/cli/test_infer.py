@@ -1,6 +1,8 @@
+from types import SimpleNamespace
+
 import pytest
 
-from flows.cli.infer import print_results
+from flows.cli.infer import _finding_lines, print_results
 from flows.infer import InferReport
 from lidcflow.errors import ReleaseError
 from tasks.infer import RecommendedFinding, RecommendedRange, SeriesResult
@@ -57,6 +59,30 @@ def test_a_reading_by_the_embedded_release_says_that_nothing_was_trained_here(em
     printed = " ".join(capsys.readouterr().out.split())
     assert f"0 series read with {name}" in printed
     assert ("nothing was trained in this workspace for it" in printed) == embedded
+
+
+def test_a_finding_is_told_with_its_axes_volume_and_malignancy():
+    found = {"z_mm": -117.5, "row": 210.5, "column": 310.0, "slice_number": 23, "image": 45, "probability": 0.61}
+    outlined = RecommendedFinding(
+        rank=1,
+        diameter_mm=9.0,
+        long_axis_mm=12.3,
+        short_axis_mm=8.0,
+        volume_mm3=523.6,
+        malignant=0.62,
+        malignancy="forest",
+        outside=("size",),
+        **found,
+    )
+    circled = RecommendedFinding(rank=2, diameter_mm=9.0, circle="no cube of it is stored", **found)
+    reading = SimpleNamespace(findings=(outlined, circled))
+
+    _, first, second = _finding_lines(reading)
+
+    assert first.endswith(
+        "12.3 × 8.0 mm (524 mm³), P(nodule) 0.61, P(malignant) 0.62 by forest; unlike its training in size"
+    )
+    assert second.endswith("9.0 mm (a circle: no cube of it is stored), P(nodule) 0.61")
 
 
 def test_warnings_come_first_then_findings_in_plain_words(tmp_path, capsys):

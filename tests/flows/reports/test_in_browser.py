@@ -369,9 +369,13 @@ def test_everything_is_reached_by_tab_in_the_order_that_is_seen_and_shows_its_fo
     assert places == sorted(places)
 
 
+OUTLINE = ((380.0, 500.0), (400.0, 509.0), (420.0, 500.0), (400.0, 491.0), (380.0, 500.0))
+
+
 @pytest.fixture
 def found(reports):
-    """Put findings into the reading with ranges while a test runs: two in slice 23, one in slice 60."""
+    """Put findings into the reading with ranges while a test runs: two in slice 23, the second of them with an outline,
+    one in slice 60."""
     config = reports[0]
     folder = config.reports_path / RANGES.study / RANGES.series
     before = (folder / "recommendations.json").read_bytes()
@@ -382,6 +386,7 @@ def found(reports):
         for rank, (slice_number, row, column, mm) in enumerate(places, start=1)
         if (place := place_of(record, 1.25 - 5.0 * slice_number, row, column))
     ]
+    findings[2] = findings[2].model_copy(update={"outline": OUTLINE})
     p = NODULE[RANGES]
     warning = SeriesWarning(code="unlike-training-kernel", sentence="Its kernel is unlike those of training.")
     rows = np.stack([1 - p, 0.75 * p, 0.25 * p], axis=1)
@@ -392,13 +397,13 @@ def found(reports):
 
 
 def rings_of(driver):
-    """Return rank and centre of each circle on the first view, as shares of its canvas."""
+    """Return rank and centre of each circle or outline on the first view, as shares of its canvas."""
     return driver.execute_script(
         """
         const view = [...document.querySelectorAll(".view")].find((one) => one.offsetParent);
         const canvas = view.querySelector("canvas").getBoundingClientRect();
         const ranks = [...view.querySelectorAll(".rings text")].map((one) => Number(one.textContent));
-        return [...view.querySelectorAll(".rings circle")].map((one, k) => {
+        return [...view.querySelectorAll(".rings circle, .rings polygon")].map((one, k) => {
           const box = one.getBoundingClientRect();
           return [ranks[k], (box.x + box.width / 2 - canvas.x) / canvas.width,
             (box.y + box.height / 2 - canvas.y) / canvas.height];
@@ -415,6 +420,9 @@ def test_circles_lie_on_the_stack_where_the_findings_are(browse, found, width, v
 
     wanted = [[1, 384.5 / 512, 128.5 / 512], [3, 500.5 / 512, 400.5 / 512]]
     np.testing.assert_allclose(rings_of(driver), wanted, atol=0.01)
+    assert len(driver.find_elements(By.CSS_SELECTOR, ".rings polygon")) == len(
+        driver.find_elements(By.CSS_SELECTOR, ".view")
+    )
     assert driver.execute_script("return document.documentElement.scrollWidth") <= width
     assert driver.find_element(By.CSS_SELECTOR, "[data-show=finding]").text == "1, 3"
     press(driver, Keys.HOME)
