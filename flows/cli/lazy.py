@@ -38,12 +38,14 @@ if TYPE_CHECKING:
     from lidcflow.erase.subject import Subject as Subject
     from lidcflow.erase.tombstones import tombstones_in as tombstones_in
     from lidcflow.evaluate import tables as tables
+    from lidcflow.evaluate.nodule_slices import evaluate_nodule_slices as evaluate_nodule_slices
     from lidcflow.evaluate.patches import evaluate_patches as evaluate_patches
     from lidcflow.labels.lidc import nodules_of as nodules_of
     from lidcflow.labels.slices import StoredLabelRow as StoredLabelRow
     from lidcflow.labels.slices import all_label_rows as all_label_rows
     from lidcflow.labels.slices import label_string as label_string
     from lidcflow.labels.slices import write_label_table as write_label_table
+    from lidcflow.learn.malignancy_pretraining import pretrain_malignancy as pretrain_malignancy
     from lidcflow.learn.nodule_detector import pretrain_nodules as pretrain_nodules
     from lidcflow.learn.nodule_detector import recalibrate as recalibrate
     from lidcflow.learn.nodule_sets import require_sets as require_sets
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from lidcflow.learn.pretrain import pretrain as pretrain
     from lidcflow.nodules.detector import WEIGHTS as WEIGHTS
     from lidcflow.nodules.detector import embedded_detector as embedded_detector
+    from lidcflow.nodules.malignancy import embedded_malignancy as embedded_malignancy
     from lidcflow.phantom.scans import choose_scans as choose_scans
     from lidcflow.release.embedded import embedded_release as embedded_release
     from lidcflow.release.embedded_card import embedded_card as embedded_card
@@ -94,8 +97,10 @@ _PLACES = {
     "embedded_card": "lidcflow.release.embedded_card:embedded_card",
     "detector_of": "tasks.findings:detector_of",
     "embedded_detector": "lidcflow.nodules.detector:embedded_detector",
+    "embedded_malignancy": "lidcflow.nodules.malignancy:embedded_malignancy",
     "embedded_release": "lidcflow.release.embedded:embedded_release",
     "erase": "flows.erase:erase",
+    "evaluate_nodule_slices": "lidcflow.evaluate.nodule_slices:evaluate_nodule_slices",
     "evaluate_patches": "lidcflow.evaluate.patches:evaluate_patches",
     "evaluate": "flows.evaluate:evaluate",
     "experiment": "flows.experiment:experiment",
@@ -119,6 +124,7 @@ _PLACES = {
     "plan_files": "tasks.source:plan_files",
     "preprocess": "flows.preprocess:preprocess",
     "pretrain": "lidcflow.learn.pretrain:pretrain",
+    "pretrain_malignancy": "lidcflow.learn.malignancy_pretraining:pretrain_malignancy",
     "pretrain_nodules": "lidcflow.learn.nodule_detector:pretrain_nodules",
     "promote": "tasks.promote:promote",
     "release_in_force": "tasks.tracking.in_force:release_in_force",
