@@ -19,7 +19,7 @@ demo: setup
 # Modules are compiled once and not in each of the processes that tests start; the longest files begin first.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
-test test-pythons: export PYTHONDONTWRITEBYTECODE :=
+test test-pythons test-cluster test-faults: export PYTHONDONTWRITEBYTECODE :=
 
 test: setup
 	$(BIN)/pytest $(PARALLEL)

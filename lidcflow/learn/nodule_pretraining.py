@@ -105,6 +105,7 @@ def _compiled(settings: NoduleTraining) -> keras.Model:
         rate, weight_decay=settings.weight_decay, clipnorm=1.0, use_ema=True, ema_momentum=settings.average
     )
     model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+    optimizer.build(model.trainable_variables)  # TensorFlow traces a step twice if the first one makes them
     return model
 
 

@@ -99,6 +99,7 @@ def _compile(model: keras.Model, steps: int) -> None:
         rate, weight_decay=WEIGHT_DECAY, clipnorm=1.0, use_ema=True, ema_momentum=momentum
     )
     model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+    optimizer.build(model.trainable_variables)  # TensorFlow traces a step twice if the first one makes them
 
 
 def _averaged(network: MultiView, batches: Iterator[Batch]) -> list[dict[str, Floats]]:

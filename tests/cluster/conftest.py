@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,10 +16,26 @@ from tests.cluster.fault_table import FaultTable
 from tests.cluster.network import why_not
 from tests.cluster.stack import Stack, stack
 
+OF_ONE_STACK = ("test_guards", "test_pipeline", "test_faults", "test_training_faults")
+"""Files whose tests ask for `servers`: a second process of pytest would start them once more."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that keeps what the faults did."""
     parser.addoption("--write-table", action="store_true", help="write docs/faults.md from the faults of this run")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Return a scheduler that runs the tests of a file in one process, and all files that ask for `servers` in one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneStack(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            return "servers" if Path(file).stem in OF_ONE_STACK else file
+
+    return OneStack(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lidcflow.errors import TrainingError
-from lidcflow.learn import nodule_detector
+from lidcflow.learn import nodule_detector, nodule_pretraining
 from lidcflow.learn.nodule_detector import assemble, pretrain_nodules
 from lidcflow.learn.nodule_pretraining import TrainedDetector
 from lidcflow.learn.nodule_sets import read_sets
@@ -22,9 +22,11 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nodules")
     write_patches(folder)
     stages = []
-    report = pretrain_nodules(
-        folder, folder / "out", TINY, patches_only=True, on_progress=lambda *stage: stages.append(stage)
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nodule_pretraining, "NORM_BATCHES", 1)
+        report = pretrain_nodules(
+            folder, folder / "out", TINY, patches_only=True, on_progress=lambda *stage: stages.append(stage)
+        )
     return report, stages
 
 

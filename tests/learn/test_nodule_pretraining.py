@@ -1,5 +1,6 @@
 import numpy as np
 
+from lidcflow.learn import nodule_pretraining
 from lidcflow.learn.nodule_pretraining import draw_batches, train_detector
 from lidcflow.learn.nodule_sets import ImageSource
 from lidcflow.learn.nodule_training import NoduleTraining
@@ -34,7 +35,8 @@ def test_the_same_seed_draws_the_same_batches():
     np.testing.assert_array_equal(first[1], again[1])
 
 
-def test_a_training_reports_its_steps_and_leaves_weights():
+def test_a_training_reports_its_steps_and_leaves_weights(monkeypatch):
+    monkeypatch.setattr(nodule_pretraining, "NORM_BATCHES", 1)
     steps, checkpoints = [], []
 
     trained = train_detector(

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from lidcflow.nodules.fit import Examples, fit_trees
 from lidcflow.nodules.score import MASS_AIR, Trees, embedded_trees, nodule_score
@@ -49,6 +50,7 @@ def test_trees_that_are_fitted_tell_what_they_were_shown():
     features = rng.normal(size=(400, len(FEATURES) + 1)).astype(np.float32)
     is_nodule = (features[:, 0] > 0) & (features[:, 5] > 0)
 
-    trees = fit_trees(Examples(features, is_nodule, np.ones(400), np.arange(400)))
+    with threadpool_limits(1):  # more threads would wait for each other at every node
+        trees = fit_trees(Examples(features, is_nodule, np.ones(400), np.arange(400)))
 
     assert ((trees.log_odds(features) > 0) == is_nodule).mean() > 0.95
