@@ -50,7 +50,8 @@ def test_a_large_nodule_is_seen_beyond_the_middle():
     assert 2 * (found & (ball(20) > 0)).sum() / (found.sum() + (ball(20) > 0).sum()) > 0.95
 
 
-def test_a_cube_is_seen_from_several_sides():
+def test_a_cube_is_seen_from_several_sides(monkeypatch):
+    monkeypatch.setattr("lidcflow.nodules.segmenter.LARGE", np.inf)
     cube = np.random.default_rng(0).integers(-1000, 400, (48, 48, 48)).astype(np.int16)
     network = SegmenterNetwork(random_weights())
     grey = windowed(cube)[8:40, 8:40, 8:40]
