@@ -38,7 +38,7 @@ ATTRIBUTION = (
 )
 
 SHIFTS = (0.0, 0.5, 1.0)
-"""Added to the logits: that with the best mean Dice on the cubes trained on is kept. Views blur the masks, from which the
+"""Added to the logits: that with the best mean Dice on the cubes trained on is kept. Views blur the masks, so that the
 network learns to outline too little."""
 
 DEFAULT = SegmenterTraining()
@@ -141,7 +141,7 @@ def kept_apart(scan: NDArray[np.str_]) -> NDArray[np.bool_]:
     Examples
     --------
     >>> kept_apart(np.array(["11", "12", "120"]))
-    array([False, False, False])
+    array([ True,  True, False])
     """
     digests = [int(hashlib.sha256(str(one).encode()).hexdigest(), 16) for one in scan]
     return np.array([digest % QUARTER == 0 for digest in digests])
