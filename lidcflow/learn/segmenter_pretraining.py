@@ -28,7 +28,8 @@ QUARTER = 4
 
 SPLIT = (
     "by scan: kept apart are the scans whose index, as text, has a SHA-256 that is a multiple of 4; trained on the "
-    "others, and nothing was chosen by those kept apart"
+    "others. Those kept apart were measured on three times, after changes that were chosen on the others: a first "
+    "network of Dice .225 could not be applied to whole cubes, a second one of Dice .751 had learned too shortly"
 )
 
 DATA = ("LIDC-IDRI nodules as cubes with one reader's mask (repository franciscapessanha/Pulmonary-nodules-analysis)",)
@@ -142,7 +143,7 @@ def kept_apart(scan: NDArray[np.str_]) -> NDArray[np.bool_]:
     Examples
     --------
     >>> kept_apart(np.array(["11", "12", "120"]))
-    array([False, False, False])
+    array([ True,  True, False])
     """
     digests = [int(hashlib.sha256(str(one).encode()).hexdigest(), 16) for one in scan]
     return np.array([digest % QUARTER == 0 for digest in digests])

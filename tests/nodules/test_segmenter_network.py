@@ -7,7 +7,7 @@ from tests.nodules.outlined import random_weights
 
 
 def test_blocks_of_voxels_come_back_from_channels():
-    cube = np.random.default_rng(0).random((1, 8, 8, 8))
+    cube = np.random.default_rng(0).random((1, 8, 8, 8), np.float32)
 
     np.testing.assert_array_equal(unpacked(packed(cube)[0]), cube[0])
 
