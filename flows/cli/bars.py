@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tasks.progress import Stage, listening
+from tasks.progress import Stage, listening, stage
 
 LINE_EVERY_S = 5.0
 
@@ -55,6 +55,20 @@ def shown_progress(waiting_for: str = "starting") -> Iterator[None]:
     )
     with Progress(*columns, console=console) as progress, listening(Bars(progress, waiting_for)):
         yield
+
+
+@contextmanager
+def reported_stages() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function that takes reports of named stages and shows each stage."""
+    with ExitStack() as running:
+        stages: dict[str, Stage] = {}
+
+        def report(name: str, done: int, total: int) -> None:
+            if name not in stages:
+                stages[name] = running.enter_context(stage(name, total))
+            stages[name].reach(done, total)
+
+        yield report
 
 
 class Bars:

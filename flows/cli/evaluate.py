@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from flows.cli import lazy
+from flows.cli.evaluate_cubes import Cubes, print_cubes
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, print_json, print_line, print_table, span
 from flows.cli.session import flow_session
@@ -48,6 +49,7 @@ def evaluate(
     out: Out = None,
     feedback: Feedback = False,
     patches: Patches = None,
+    cubes: Cubes = None,
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
@@ -55,11 +57,14 @@ def evaluate(
     """Measure a release on the held-out patients of its own snapshot, beside baselines, and write a report.
 
     With --patches, score a file of labelled patches with the nodule detector of the release instead: that of the
-    package where no release was trained, or where the release pins no other.
+    package where no release was trained, or where the release pins no other. With --cubes, score a file of outlined
+    nodules with the segmenter of the package.
     """
     config = configured(config_file, workspace)
     if patches is not None:
         return _evaluate_patches(patches, detector_of_release(release, config), as_json)
+    if cubes is not None:
+        return print_cubes(cubes, as_json)
     lazy.load_release(Tracking.of(config), release)
     with flow_session(config):
         report = lazy.evaluate(config, release, split, out, feedback)

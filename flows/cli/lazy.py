@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lidcflow.erase.subject import Subject as Subject
     from lidcflow.erase.tombstones import tombstones_in as tombstones_in
     from lidcflow.evaluate import tables as tables
+    from lidcflow.evaluate.cubes import evaluate_cubes as evaluate_cubes
     from lidcflow.evaluate.patches import evaluate_patches as evaluate_patches
     from lidcflow.labels.lidc import nodules_of as nodules_of
     from lidcflow.labels.slices import StoredLabelRow as StoredLabelRow
@@ -50,8 +51,12 @@ if TYPE_CHECKING:
     from lidcflow.learn.nodule_training import NoduleTraining as NoduleTraining
     from lidcflow.learn.pretrain import PretrainSettings as PretrainSettings
     from lidcflow.learn.pretrain import pretrain as pretrain
+    from lidcflow.learn.segmenter_pretraining import pretrain_segmenter as pretrain_segmenter
+    from lidcflow.learn.segmenter_pretraining import require_cubes as require_cubes
+    from lidcflow.learn.segmenter_training import SegmenterTraining as SegmenterTraining
     from lidcflow.nodules.detector import WEIGHTS as WEIGHTS
     from lidcflow.nodules.detector import embedded_detector as embedded_detector
+    from lidcflow.nodules.segmenter import embedded_segmenter as embedded_segmenter
     from lidcflow.phantom.scans import choose_scans as choose_scans
     from lidcflow.release.embedded import embedded_release as embedded_release
     from lidcflow.release.embedded_card import embedded_card as embedded_card
@@ -80,6 +85,7 @@ _PLACES = {
     "Level": "flows.service.machine_checks:Level",
     "NoduleTraining": "lidcflow.learn.nodule_training:NoduleTraining",
     "PretrainSettings": "lidcflow.learn.pretrain:PretrainSettings",
+    "SegmenterTraining": "lidcflow.learn.segmenter_training:SegmenterTraining",
     "StoredLabelRow": "lidcflow.labels.slices:StoredLabelRow",
     "Subject": "lidcflow.erase.subject:Subject",
     "VolumeStore": "lidcflow.store.volumes:VolumeStore",
@@ -96,6 +102,8 @@ _PLACES = {
     "embedded_detector": "lidcflow.nodules.detector:embedded_detector",
     "embedded_release": "lidcflow.release.embedded:embedded_release",
     "erase": "flows.erase:erase",
+    "embedded_segmenter": "lidcflow.nodules.segmenter:embedded_segmenter",
+    "evaluate_cubes": "lidcflow.evaluate.cubes:evaluate_cubes",
     "evaluate_patches": "lidcflow.evaluate.patches:evaluate_patches",
     "evaluate": "flows.evaluate:evaluate",
     "experiment": "flows.experiment:experiment",
@@ -120,9 +128,11 @@ _PLACES = {
     "preprocess": "flows.preprocess:preprocess",
     "pretrain": "lidcflow.learn.pretrain:pretrain",
     "pretrain_nodules": "lidcflow.learn.nodule_detector:pretrain_nodules",
+    "pretrain_segmenter": "lidcflow.learn.segmenter_pretraining:pretrain_segmenter",
     "promote": "tasks.promote:promote",
     "release_in_force": "tasks.tracking.in_force:release_in_force",
     "repair": "flows.repair:repair",
+    "require_cubes": "lidcflow.learn.segmenter_pretraining:require_cubes",
     "require_sets": "lidcflow.learn.nodule_sets:require_sets",
     "require_patient_key": "flows.erase:require_patient_key",
     "retrain": "flows.retrain:retrain",

@@ -1,7 +1,5 @@
-"""The command that trains what ships in the package: the backbone, and the nodule detector."""
+"""The command that trains what ships in the package: the backbone, the nodule detector and the segmenter."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,25 +7,35 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli import lazy
-from flows.cli.bars import shown_progress
+from flows.cli.bars import reported_stages, shown_progress
 from flows.cli.options import AsJson
 from flows.cli.output import NOTICE, print_json, print_line
-from tasks.progress import Stage, stage
+from flows.cli.pretrain_segmenter import pretrain_segmenter
 
 Out = Annotated[
     Path | None,
     typer.Argument(
         metavar="FILE",
-        help="Weight file to write, compact.npz by default; with --nodules, a folder, nodule-detector by default.",
+        help=(
+            "Weight file to write, compact.npz by default; with --nodules, a folder, nodule-detector by default; with "
+            "--segmenter, a folder, segmenter by default."
+        ),
     ),
 ]
 Data = Annotated[
     Path | None,
     typer.Option(
-        "--data", help="Folder of real images for --nodules: nodule-patches, nodule-slices, LIDC-IDRI and others."
+        "--data",
+        help=(
+            "Folder of real images: nodule-patches, nodule-slices, LIDC-IDRI and others for --nodules, nodule-cubes "
+            "for --segmenter."
+        ),
     ),
 ]
 Nodules = Annotated[bool, typer.Option("--nodules", help="Train the nodule detector on the real images of --data.")]
+SegmenterOption = Annotated[
+    bool, typer.Option("--segmenter", help="Train the segmenter on the outlined nodules of --data.")
+]
 Recalibrate = Annotated[
     bool,
     typer.Option("--recalibrate", help="Keep the networks in the package; fit their calibration and figures anew."),
@@ -47,12 +55,18 @@ def pretrain(
     data: Data = None,
     patches_only: PatchesOnly = False,
     recalibrate: Recalibrate = False,
+    segmenter: SegmenterOption = False,
     as_json: AsJson = False,
 ) -> None:
     """Pretrain the compact backbone on generated CT; the default options reproduce the weights in the package.
 
-    With --nodules, train the nodule detector on real images instead; docs/detector.md lists them.
+    With --nodules, train the nodule detector on real images instead; docs/detector.md lists them. With --segmenter,
+    train the segmenter on outlined nodules; see docs/segmenter.md.
     """
+    if segmenter:
+        others = {"--nodules": nodules, "--volumes": volumes, "--processes": processes}
+        _refuse({**others, "--patches-only": patches_only, "--recalibrate": recalibrate}, "don't go with --segmenter")
+        return pretrain_segmenter(out or Path("segmenter"), data, steps, seed, as_json)
     if not nodules:
         _refuse({"--data": data, "--patches-only": patches_only, "--recalibrate": recalibrate}, "need --nodules")
         return _pretrain_backbone(out or Path("compact.npz"), volumes, steps, seed, processes, as_json)
@@ -116,17 +130,3 @@ def _interval(figure: dict[str, float | None]) -> str:
     if value is None:
         return "not defined"
     return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.3f} to {high:.3f})"
-
-
-@contextmanager
-def reported_stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function that takes reports of named stages and shows each stage."""
-    with ExitStack() as running:
-        stages: dict[str, Stage] = {}
-
-        def report(name: str, done: int, total: int) -> None:
-            if name not in stages:
-                stages[name] = running.enter_context(stage(name, total))
-            stages[name].reach(done, total)
-
-        yield report

@@ -11,6 +11,7 @@ from lidcflow.release.embedded import embedded_pin
 from lidcflow.release.record import NodulePin
 from tests.evaluations import answers, evaluation, truth  # noqa: F401
 from tests.learn.real_sets import write_patches
+from tests.nodules.outlined import write_cubes
 
 
 def test_evaluating_without_a_release_names_the_way_out_before_anything_starts(lidcflow, tmp_path):
@@ -73,3 +74,11 @@ def test_a_file_that_holds_no_patches_is_refused(lidcflow, tmp_path):
 
     assert isinstance(done.exception, LabelError)
     assert "absent.npz: must be an .npz file" in str(done.exception)
+
+
+def test_cubes_are_scored_without_a_workspace(lidcflow, tmp_path):
+    done = lidcflow("evaluate", "--cubes", write_cubes(tmp_path), "--json")
+
+    found = json.loads(done.stdout)
+    assert found["figures"]["cubes"] + found["trained_on_left_out"] == 4
+    assert "segmenter" in found["figures"]["ways"]

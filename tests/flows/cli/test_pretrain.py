@@ -12,6 +12,8 @@ from tests.learn.real_sets import write_patches
         (["--nodules"], "--nodules needs --data"),
         (["--data", "."], "--data need --nodules"),
         (["--nodules", "--data", ".", "--volumes", 9], "--volumes are of the backbone"),
+        (["--segmenter"], "--segmenter needs --data"),
+        (["--segmenter", "--data", ".", "--nodules"], "--nodules don't go with --segmenter"),
     ],
 )
 def test_options_of_the_other_training_are_refused(lidcflow, arguments, sentence):
@@ -37,3 +39,10 @@ def test_a_detector_trained_on_patches_alone_is_printed_with_its_figures(lidcflo
     made = json.loads(done.stdout)
     assert made["card"]["patches"]["validation"]["patches"] == 4
     assert (tmp_path / made["folder"] / "detector.npz").is_file()
+
+
+def test_missing_cubes_are_named_before_anything_starts(lidcflow, tmp_path):
+    done = lidcflow("pretrain", "--segmenter", "--data", tmp_path)
+
+    assert isinstance(done.exception, TrainingError)
+    assert "nodule-cubes/cubes.npz" in str(done.exception)

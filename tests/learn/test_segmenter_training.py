@@ -1,0 +1,40 @@
+import numpy as np
+
+from lidcflow.learn.segmenter_training import SegmenterTraining, draw_batches, overlap_loss, train_segmenter
+from lidcflow.nodules.segmenter import shapes
+from tests.learn.test_segmenter_variations import cube_of
+
+CUBES = [cube_of(radius) for radius in (4, 6, 8)]
+
+
+def test_every_cube_comes_once_before_any_comes_again():
+    batches = draw_batches([cube_of(4), OTHER], 2, seed=0)
+
+    volumes = [sorted(target.sum(axis=(1, 2, 3, 4)) > 2500) for _, target in (next(batches), next(batches))]
+
+    assert volumes == [[False, True]] * 2
+
+
+OTHER = cube_of(12)
+
+
+def test_the_loss_falls_with_the_overlap():
+    target = np.zeros((1, 2, 2, 2, 8), np.float32)
+    target[0, 0] = 1
+    right, wrong = 8 * target - 4, 4 - 8 * target
+
+    assert float(overlap_loss(target, right)[0]) < float(overlap_loss(target, wrong)[0])
+
+
+def test_the_same_seed_trains_the_same_weights():
+    settings = SegmenterTraining(steps=2, batch_size=2, seed=1)
+    seen = []
+
+    first, again = (
+        train_segmenter(CUBES, settings, on_progress=lambda done, total: seen.append((done, total))) for _ in range(2)
+    )
+
+    assert {name: array.shape for name, array in first.items()} == shapes()
+    assert all(np.isfinite(array).all() for array in first.values())
+    assert all(np.allclose(first[name], again[name], atol=1e-3) for name in first)
+    assert seen[:2] == [(1, 2), (2, 2)]
