@@ -40,6 +40,15 @@ Patches = Annotated[
     ),
 ]
 
+NoduleSlices = Annotated[
+    Path | None,
+    typer.Option(
+        "--nodule-slices",
+        metavar="FOLDER",
+        help="Instead, score nodules with malignancy ratings, one slice each, with the malignancy model in force.",
+    ),
+]
+
 FROC_SHOWN = ("froc_at_1/4", "froc_at_1")
 
 
@@ -50,6 +59,7 @@ def evaluate(
     feedback: Feedback = False,
     patches: Patches = None,
     cubes: Cubes = None,
+    nodule_slices: NoduleSlices = None,
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
@@ -58,8 +68,13 @@ def evaluate(
 
     With --patches, score a file of labelled patches with the nodule detector of the release instead: that of the
     package where no release was trained, or where the release pins no other. With --cubes, score a file of outlined
-    nodules with the segmenter of the package.
+    nodules with the segmenter of the package. With --nodule-slices, score nodules with readers' malignancy ratings; the
+    malignancy model of the package answers, whatever the release.
     """
+    if sum(one is not None for one in (patches, cubes, nodule_slices)) > 1:
+        raise typer.BadParameter("--patches, --cubes and --nodule-slices are evaluations; run one after the other")
+    if nodule_slices is not None:
+        return _evaluate_nodule_slices(nodule_slices, as_json)
     config = configured(config_file, workspace)
     if patches is not None:
         return _evaluate_patches(patches, detector_of_release(release, config), as_json)
@@ -100,6 +115,19 @@ def _evaluate_patches(file: Path, detector: Detector, as_json: bool) -> None:
         f"series, by the nodule detector {found.detector_sha256[:12]}: AUROC {figures.auroc}, sensitivity at a "
         f"specificity of {figures.specificity:.0%} {figures.sensitivity} (95% intervals over series).{beside} {NOTICE}"
     )
+
+
+def _evaluate_nodule_slices(folder: Path, as_json: bool) -> None:
+    found = lazy.evaluate_nodule_slices(folder, lazy.embedded_malignancy())
+    if as_json:
+        print_json({**found.model_dump(), "notice": NOTICE})
+        return
+    columns = ("figure", *(f"{one.design} ({one.benign}, {one.malignant})" for one in found.figures))
+    title = f"{found.nodules} nodules of {found.patients} patients in {found.folder}, 95% intervals over patients"
+    print_table(title, columns, [(name, *values) for name, values in found.rows])
+    for sentence in found.notes:
+        print_line(sentence)
+    print_line(NOTICE)
 
 
 def print_evaluation(report: EvaluateReport) -> None:

@@ -39,12 +39,14 @@ if TYPE_CHECKING:
     from lidcflow.erase.tombstones import tombstones_in as tombstones_in
     from lidcflow.evaluate import tables as tables
     from lidcflow.evaluate.cubes import evaluate_cubes as evaluate_cubes
+    from lidcflow.evaluate.nodule_slices import evaluate_nodule_slices as evaluate_nodule_slices
     from lidcflow.evaluate.patches import evaluate_patches as evaluate_patches
     from lidcflow.labels.lidc import nodules_of as nodules_of
     from lidcflow.labels.slices import StoredLabelRow as StoredLabelRow
     from lidcflow.labels.slices import all_label_rows as all_label_rows
     from lidcflow.labels.slices import label_string as label_string
     from lidcflow.labels.slices import write_label_table as write_label_table
+    from lidcflow.learn.malignancy_pretraining import pretrain_malignancy as pretrain_malignancy
     from lidcflow.learn.nodule_detector import pretrain_nodules as pretrain_nodules
     from lidcflow.learn.nodule_detector import recalibrate as recalibrate
     from lidcflow.learn.nodule_sets import require_sets as require_sets
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from lidcflow.learn.segmenter_training import SegmenterTraining as SegmenterTraining
     from lidcflow.nodules.detector import WEIGHTS as WEIGHTS
     from lidcflow.nodules.detector import embedded_detector as embedded_detector
+    from lidcflow.nodules.malignancy import embedded_malignancy as embedded_malignancy
     from lidcflow.nodules.segmenter import embedded_segmenter as embedded_segmenter
     from lidcflow.phantom.scans import choose_scans as choose_scans
     from lidcflow.release.embedded import embedded_release as embedded_release
@@ -100,10 +103,12 @@ _PLACES = {
     "embedded_card": "lidcflow.release.embedded_card:embedded_card",
     "detector_of": "tasks.findings:detector_of",
     "embedded_detector": "lidcflow.nodules.detector:embedded_detector",
+    "embedded_malignancy": "lidcflow.nodules.malignancy:embedded_malignancy",
     "embedded_release": "lidcflow.release.embedded:embedded_release",
     "erase": "flows.erase:erase",
     "embedded_segmenter": "lidcflow.nodules.segmenter:embedded_segmenter",
     "evaluate_cubes": "lidcflow.evaluate.cubes:evaluate_cubes",
+    "evaluate_nodule_slices": "lidcflow.evaluate.nodule_slices:evaluate_nodule_slices",
     "evaluate_patches": "lidcflow.evaluate.patches:evaluate_patches",
     "evaluate": "flows.evaluate:evaluate",
     "experiment": "flows.experiment:experiment",
@@ -127,6 +132,7 @@ _PLACES = {
     "plan_files": "tasks.source:plan_files",
     "preprocess": "flows.preprocess:preprocess",
     "pretrain": "lidcflow.learn.pretrain:pretrain",
+    "pretrain_malignancy": "lidcflow.learn.malignancy_pretraining:pretrain_malignancy",
     "pretrain_nodules": "lidcflow.learn.nodule_detector:pretrain_nodules",
     "pretrain_segmenter": "lidcflow.learn.segmenter_pretraining:pretrain_segmenter",
     "promote": "tasks.promote:promote",

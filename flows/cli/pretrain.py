@@ -1,4 +1,4 @@
-"""The command that trains what ships in the package: the backbone, the nodule detector and the segmenter."""
+"""The command that trains what ships in the package: backbone, nodule detector, segmenter and malignancy model."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -17,8 +17,8 @@ Out = Annotated[
     typer.Argument(
         metavar="FILE",
         help=(
-            "Weight file to write, compact.npz by default; with --nodules, a folder, nodule-detector by default; with "
-            "--segmenter, a folder, segmenter by default."
+            "Weight file to write, compact.npz by default; with --nodules, --segmenter or --malignancy, a folder, "
+            "nodule-detector, segmenter or malignancy by default."
         ),
     ),
 ]
@@ -40,6 +40,7 @@ Recalibrate = Annotated[
     bool,
     typer.Option("--recalibrate", help="Keep the networks in the package; fit their calibration and figures anew."),
 ]
+Malignancy = Annotated[bool, typer.Option("--malignancy", help="Fit the malignancy model on the nodules of --data.")]
 PatchesOnly = Annotated[bool, typer.Option("--patches-only", help="Train the detector on nodule-patches alone.")]
 
 
@@ -52,6 +53,7 @@ def pretrain(
     ] = 0,
     processes: Annotated[int | None, typer.Option(min=1, help="Number of processes that generate chests.")] = None,
     nodules: Nodules = False,
+    malignancy: Malignancy = False,
     data: Data = None,
     patches_only: PatchesOnly = False,
     recalibrate: Recalibrate = False,
@@ -61,8 +63,14 @@ def pretrain(
     """Pretrain the compact backbone on generated CT; the default options reproduce the weights in the package.
 
     With --nodules, train the nodule detector on real images instead; docs/detector.md lists them. With --segmenter,
-    train the segmenter on outlined nodules; see docs/segmenter.md.
+    train the segmenter on outlined nodules; see docs/segmenter.md. With --malignancy, fit the malignancy model;
+    docs/malignancy.md describes its data.
     """
+    if malignancy:
+        given = {"--nodules": nodules, "--segmenter": segmenter, "--volumes": volumes, "--steps": steps}
+        given |= {"--processes": processes, "--patches-only": patches_only, "--recalibrate": recalibrate}
+        _refuse(given, "do not go with --malignancy; leave them out")
+        return _pretrain_malignancy(out or Path("malignancy"), data, seed, as_json)
     if segmenter:
         others = {"--nodules": nodules, "--volumes": volumes, "--processes": processes}
         _refuse({**others, "--patches-only": patches_only, "--recalibrate": recalibrate}, "don't go with --segmenter")
@@ -109,6 +117,25 @@ def _pretrain_nodules(out: Path, data: Path, steps: int | None, seed: int, patch
     with shown_progress("reading the images and starting Keras"), reported_stages() as report:
         made = lazy.pretrain_nodules(data, out, settings, patches_only=patches_only, on_progress=report)
     _print_detector(made, as_json)
+
+
+def _pretrain_malignancy(out: Path, data: Path | None, seed: int, as_json: bool) -> None:
+    if data is None:
+        raise typer.BadParameter(
+            "--malignancy needs --data, the folder with nodule-slices; docs/malignancy.md lists it"
+        )
+    with shown_progress("reading the nodules"), reported_stages() as report:
+        made = lazy.pretrain_malignancy(data, out, seed=seed, on_progress=report)
+    if as_json:
+        return print_json({**asdict(made), "folder": str(made.folder), "notice": NOTICE})
+    print_line(f"{made.folder} in {made.wall_s / 60:.0f} min, SHA-256 {made.sha256}.")
+    for figures in made.card["figures"]:
+        print_line(
+            f"{figures['design']}, cross-validated by patient: AUROC {_interval(figures['auroc'])}, "
+            f"{figures['malignant']} of {figures['benign'] + figures['malignant']} nodules malignant."
+        )
+    print_line(NOTICE)
+    return None
 
 
 def _print_detector(made: Any, as_json: bool) -> None:

@@ -38,8 +38,8 @@ ATTRIBUTION = (
 )
 
 SHIFTS = (0.0, 0.5, 1.0)
-"""Added to the logits: that with the best mean Dice on the cubes trained on is kept. Views blur the masks, from which the
-network learns to outline too little."""
+"""Added to the logits: that with the best mean Dice on the cubes trained on is kept. Views blur the masks, from
+which the network learns to outline too little."""
 
 DEFAULT = SegmenterTraining()
 

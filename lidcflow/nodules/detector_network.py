@@ -5,7 +5,7 @@ It is trained in Keras (`lidcflow.learn.nodule_layers`) and applied here, so tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,14 +55,39 @@ class DetectorNetwork:
             parts = [self._logits(grey[start : start + BATCH]) for start in range(0, len(grey), BATCH)]
         return np.concatenate([np.empty(0, np.float32), *parts])
 
+    def stage_features(self, grey: NDArray[np.uint8]) -> Floats:
+        """Return what each stage finds in patches: mean, maximum and mean of the middle of its maps.
+
+        Parameters
+        ----------
+        grey : (n, 48, 48) array of uint8
+            Patches as `lidcflow.nodules.window.windowed` makes them.
+
+        Returns
+        -------
+        (n, features) array of float32
+            Three times the filters of each stage, the first stage first.
+        """
+        with threadpool_limits(1, "blas"):
+            parts = [
+                np.concatenate([pooled(maps) for maps in self._stages(grey[start : start + BATCH])], axis=1)
+                for start in range(0, len(grey), BATCH)
+            ]
+        return np.concatenate(parts)
+
     def _logits(self, grey: NDArray[np.uint8]) -> Floats:
+        *_, maps = self._stages(grey)
+        features = pooled(maps)
+        logits: Floats = (features @ self.weights["logit/kernel"] + self.weights["logit/bias"])[:, 0]
+        return logits
+
+    def _stages(self, grey: NDArray[np.uint8]) -> Iterator[Floats]:
+        """Yield the maps after each stage."""
         maps = (grey.astype(np.float32) * np.float32(GAIN / 255) + np.float32(OFFSET))[..., None]
         maps = np.maximum(self._convolved(maps, "stem", stride=2), 0)
         for stage in range(1, STAGES + 1):
             maps = self._block(maps, f"stage{stage}", stride=1 if stage == 1 else 2)
-        features = pooled(maps)
-        logits: Floats = (features @ self.weights["logit/kernel"] + self.weights["logit/bias"])[:, 0]
-        return logits
+            yield maps
 
     def _block(self, maps: Floats, name: str, stride: int) -> Floats:
         branch = np.maximum(self._convolved(maps, f"{name}_first", stride), 0)

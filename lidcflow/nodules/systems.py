@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lidcflow.nodules.malignancy import embedded_malignancy
 from lidcflow.nodules.outline import Outline
+from lidcflow.nodules.segmenter import embedded_segmenter
 
 
 class SegmenterLike(Protocol):
@@ -59,14 +60,4 @@ def finding_systems() -> FindingSystems:
     WeightsError
         If the files of one are missing or damaged.
     """
-    return FindingSystems(
-        _embedded("lidcflow.nodules.segmenter", "embedded_segmenter"),
-        _embedded("lidcflow.nodules.malignancy", "embedded_malignancy"),
-    )
-
-
-def _embedded(module: str, read: str):  # type: ignore[no-untyped-def]
-    try:
-        return getattr(import_module(module), read)()
-    except ModuleNotFoundError:
-        return None
+    return FindingSystems(embedded_segmenter(), embedded_malignancy())

@@ -10,7 +10,7 @@ from lidcflow.nodules.detector import embedded_detector
 from lidcflow.release.embedded import embedded_pin
 from lidcflow.release.record import NodulePin
 from tests.evaluations import answers, evaluation, truth  # noqa: F401
-from tests.learn.real_sets import write_patches
+from tests.learn.real_sets import write_patches, write_rated_slices
 from tests.nodules.outlined import write_cubes
 
 
@@ -82,3 +82,20 @@ def test_cubes_are_scored_without_a_workspace(lidcflow, tmp_path):
     found = json.loads(done.stdout)
     assert found["figures"]["cubes"] + found["trained_on_left_out"] == 4
     assert "segmenter" in found["figures"]["ways"]
+
+
+def test_nodule_slices_are_scored_without_a_workspace(lidcflow, tmp_path):
+    folder = write_rated_slices(tmp_path, per_kind=4)
+
+    done = lidcflow("evaluate", "--nodule-slices", folder, "--json")
+
+    found = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert found["nodules"] == 8
+    assert {one["design"] for one in found["figures"]} == {"S12 vs S45", "3 and more"}
+
+
+def test_patches_and_nodule_slices_are_two_evaluations(lidcflow, tmp_path):
+    done = lidcflow("evaluate", "--nodule-slices", tmp_path, "--patches", tmp_path)
+
+    assert done.exit_code == 2

@@ -1,0 +1,118 @@
+"""Measure the malignancy model on nodules with readers' ratings, one slice each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from lidcflow.errors import LabelError
+from lidcflow.nodules.malignancy import MalignancyModel
+from lidcflow.nodules.slice_file import AREA_COLUMN, read_nodule_slices
+from lidcflow.stats.estimate import Estimate, Record
+from lidcflow.stats.malignancy_figures import DesignFigures, malignancy_figures
+
+IMAGE = "image"
+"""Size by the image's own mask."""
+
+SIZE_NAMES = {IMAGE: "size alone, by the image", AREA_COLUMN: "size alone, by readers' outlines"}
+
+
+class NoduleSliceEvaluation(Record):
+    """What a malignancy model reaches on a set of nodules.
+
+    Attributes
+    ----------
+    folder : str
+        Name of the folder.
+    model, model_sha256 : str
+        The system that answered, and the digest of its weights.
+    nodules, patients : int
+        Those that were scored.
+    unrated : int
+        Nodules without a rating, which were left out.
+    trained_on : int
+        Patients whose nodules the model was trained on.
+    outside : int
+        Nodules whose texture is unlike those that it was trained on.
+    figures : tuple of DesignFigures
+        Of each design with both kinds of nodules.
+    """
+
+    folder: str
+    model: str
+    model_sha256: str
+    nodules: int
+    patients: int
+    unrated: int
+    trained_on: int
+    outside: int
+    figures: tuple[DesignFigures, ...]
+
+    @property
+    def rows(self) -> list[tuple[str, list[Estimate | None]]]:
+        """Figures by name, one value a design."""
+        names = {"auroc": "AUROC", "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
+        rows = [(title, [getattr(one, name) for one in self.figures]) for name, title in names.items()]
+        for name, title in SIZE_NAMES.items():
+            rows.append((f"AUROC of {title}", [one.size_auroc.get(name) for one in self.figures]))
+            rows.append((f"AUROC above {title}", [one.above_size.get(name) for one in self.figures]))
+        return [(title, values) for title, values in rows if any(value is not None for value in values)]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what was left out and what the figures do not show."""
+        return tuple(self._notes())
+
+    def _notes(self) -> Iterator[str]:
+        yield f"Scored by {self.model} {self.model_sha256[:12]}; a mean rating of 3 and more counts at P(malignant) .5."
+        if self.unrated:
+            yield f"{self.unrated} nodules without a malignancy rating were left out."
+        if self.trained_on:
+            yield (
+                f"{self.trained_on} of the {self.patients} patients are among those that the model was trained on: "
+                "their figures are too good; those cross-validated by patient are in its card."
+            )
+        if self.outside:
+            yield f"{self.outside} nodules have a texture unlike those that the model was trained on."
+
+
+def evaluate_nodule_slices(folder: Path, model: MalignancyModel, *, seed: int = 0) -> NoduleSliceEvaluation:
+    """Score a set of nodules.
+
+    Parameters
+    ----------
+    folder : Path
+        See `lidcflow.nodules.slice_file.read_nodule_slices`.
+    model : MalignancyModel
+        What scores them.
+    seed : int
+        Of the bootstrap.
+
+    Raises
+    ------
+    LabelError
+        If the folder holds no such set, or no design has both kinds of nodules.
+    """
+    sets = read_nodule_slices(folder)
+    probability, texture, diameter_mm = model.read(list(sets.hu), sets.pixel_mm)
+    sizes = {IMAGE: diameter_mm, AREA_COLUMN: sets.area_diameter_mm}
+    figures = malignancy_figures(probability, sets.rating, sets.patient, sizes, seed=seed)
+    if not figures:
+        raise LabelError(
+            f"nodule slices {folder.name}: must hold nodules with a mean rating of 3 and more and others below, got "
+            f"{len(sets.rating)} of one kind; docs/malignancy.md describes the designs"
+        )
+    patients = np.unique(sets.patient)
+    return NoduleSliceEvaluation(
+        folder=folder.name,
+        model=model.name,
+        model_sha256=model.sha256,
+        nodules=len(sets.rating),
+        patients=len(patients),
+        unrated=sets.unrated,
+        trained_on=int(np.isin(patients, model.card.get("patients", [])).sum()),
+        outside=int(texture.sum()),
+        figures=figures,
+    )

@@ -1,0 +1,100 @@
+"""Cross-validation by patient of systems that learn the mean malignancy rating of nodules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import GroupKFold
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+
+from lidcflow.nodules.slice_file import NoduleSliceSet
+
+Floats = NDArray[np.float64]
+
+FOLDS = 10
+
+PENALTIES = (1000.0, 3000.0, 10_000.0)
+"""Of the ridge regression; one is chosen inside of the training folds, by their own left-out nodules."""
+
+MALIGNANT = 3.0
+"""Mean rating from which a nodule counts as malignant, as everywhere in lidcflow."""
+
+
+class Regressor(Protocol):
+    """What scikit-learn's regressors have in common."""
+
+    def fit(self, features: Floats, rating: Floats, sample_weight: Floats) -> object:
+        """Learn ratings."""
+
+    def predict(self, features: Floats) -> Floats:
+        """Return ratings."""
+
+
+Make = Callable[[int], Regressor]
+
+
+def ridge(_seed: int) -> Regressor:
+    """Return a ridge regression that chooses its penalty."""
+    made: Regressor = RidgeCV(PENALTIES)
+    return made
+
+
+def support_vectors(_seed: int) -> Regressor:
+    """Return support vector regression with a radial kernel."""
+    made: Regressor = SVR(C=1.0, gamma=0.02)
+    return made
+
+
+def forest(seed: int) -> Regressor:
+    """Return a random forest."""
+    made: Regressor = RandomForestRegressor(200, min_samples_leaf=4, max_features=0.4, random_state=seed)
+    return made
+
+
+def cross_validated(features: Floats, sets: NoduleSliceSet, make: Make, *, seed: int = 0) -> Floats:
+    """Return the rating of each nodule by a system that saw none of its patient's.
+
+    Parameters
+    ----------
+    features : (nodules, features) array
+    sets : NoduleSliceSet
+        Ratings, number of readers (the weight of a nodule) and patients.
+    make : callable
+        Makes a regressor from a seed.
+    seed : int
+        Of the folds and the regressor.
+    """
+    rating = np.empty(len(features))
+    folds = GroupKFold(min(FOLDS, len(np.unique(sets.patient))), shuffle=True, random_state=seed)
+    for seen, left_out in folds.split(features, groups=sets.patient):
+        scaler = StandardScaler().fit(features[seen])
+        system = make(seed)
+        system.fit(scaler.transform(features[seen]), sets.rating[seen], sample_weight=sets.readers[seen].astype(float))
+        rating[left_out] = system.predict(scaler.transform(features[left_out]))
+    return rating
+
+
+def fit_linear(features: Floats, sets: NoduleSliceSet) -> tuple[Floats, float]:
+    """Fit the ridge regression on all nodules; return kernel and bias for features as they are."""
+    scaler = StandardScaler().fit(features)
+    fitted = RidgeCV(PENALTIES).fit(scaler.transform(features), sets.rating, sample_weight=sets.readers.astype(float))
+    kernel = np.asarray(fitted.coef_ / scaler.scale_, np.float32).astype(np.float64)
+    return kernel, float(fitted.intercept_ - scaler.mean_ @ kernel)
+
+
+def fit_calibration(rating: Floats, true_rating: Floats) -> dict[str, float]:
+    """Fit P(mean rating of 3 or more) on cross-validated ratings.
+
+    Returns
+    -------
+    dict of str to float
+        ``intercept`` and ``slope`` of the logistic model.
+    """
+    fitted = LogisticRegression(C=1e6).fit(rating[:, None], true_rating >= MALIGNANT)
+    return {"intercept": float(fitted.intercept_[0]), "slope": float(fitted.coef_[0, 0])}

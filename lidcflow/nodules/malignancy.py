@@ -1,0 +1,222 @@
+"""The embedded malignancy model: P(malignant) of a nodule from one plane, without TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidcflow.errors import WeightsError
+from lidcflow.files import whole_file, write_together
+from lidcflow.nodules.detector_network import DetectorNetwork
+from lidcflow.nodules.malignancy_features import network_features, quantitative_features
+from lidcflow.nodules.nodule_plane import plane_of
+from lidcflow.nodules.outline import Outline
+
+Floats = NDArray[np.float64]
+
+WEIGHTS = Path(__file__).parent / "weights"
+WEIGHT_FILE, CARD_FILE = "malignancy.npz", "malignancy.json"
+
+SIZE, TEXTURE = "size", "texture"
+"""Codes of what lies outside of the nodules that the model was trained on."""
+
+LEAST_FEATURES = 2
+
+
+@dataclass(frozen=True)
+class MalignancyAnswer:
+    """What the model says of a nodule.
+
+    Attributes
+    ----------
+    probability : float
+        P(malignant), calibrated: that readers' mean rating is 3 or more.
+    outside : tuple of str
+        ``size``, ``texture``: in what the nodule is unlike those that the model was trained on.
+    """
+
+    probability: float
+    outside: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class MalignancyModel:
+    """A linear model of network features and QIF, with its calibration.
+
+    Attributes
+    ----------
+    network : DetectorNetwork
+        Whose stages give the features.
+    kernel, bias : (features,) array of float64, float
+        Of the mean rating, 1 to 5.
+    card : mapping
+        Data, split, target, calibration, ranges and figures; see docs/malignancy.md.
+    sha256 : str
+        Digest of the weight file.
+    """
+
+    network: DetectorNetwork
+    kernel: Floats
+    bias: float
+    card: Mapping[str, Any]
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The system that answers."""
+        return str(self.card["name"])
+
+    def answer(
+        self, cube: NDArray[np.integer], voxel_mm: float, outline: Outline | None, diameter_mm: float
+    ) -> MalignancyAnswer:
+        """Return P(malignant) of the nodule in the middle of a cube.
+
+        Parameters
+        ----------
+        cube : (slices, rows, columns) array of int
+            HU.
+        voxel_mm : float
+            Edge of a voxel.
+        outline : Outline, optional
+            Names the slice to read; without it, the middle slice is read. The features' own mask is always that of
+            `lidcflow.nodules.nodule_plane.nodule_mask`, as in training.
+        diameter_mm : float
+            Of the nodule: it is held against the sizes trained on.
+        """
+        image = cube[len(cube) // 2 if outline is None else outline.middle]
+        probability, texture, _ = self.read([image], np.array([voxel_mm]))
+        least, most = self.card["ranges"][SIZE]
+        outside = [SIZE] if not least <= diameter_mm <= most else []
+        return MalignancyAnswer(float(probability[0]), (*outside, *([TEXTURE] if texture[0] else [])))
+
+    def read(
+        self, images: Sequence[NDArray[np.integer]], pixel_mm: NDArray[np.floating]
+    ) -> tuple[Floats, NDArray[np.bool_], Floats]:
+        """Return P(malignant) of the nodules in the middle of images.
+
+        Parameters
+        ----------
+        images : (n,) sequence of (rows, columns) arrays of int
+            HU; axial.
+        pixel_mm : (n,) array
+            Distances of their pixels.
+
+        Returns
+        -------
+        (n,) array of float64
+            P(malignant).
+        (n,) array of bool
+            Whether the texture lies outside of what the model was trained on.
+        (n,) array of float64
+            Diameter by the image's own mask, mm.
+        """
+        planes = np.stack([plane_of(image, float(mm)) for image, mm in zip(images, pixel_mm, strict=True)])
+        qif, diameter_mm = quantitative_features(planes)
+        features = np.column_stack([network_features(self.network, images, pixel_mm), qif])
+        rating = features @ self.kernel + self.bias
+        least, most = np.array(self.card["ranges"][TEXTURE]).T
+        texture = ((qif < least) | (qif > most)).sum(axis=1) >= LEAST_FEATURES
+        return calibrated(rating, self.card["calibration"]), texture, diameter_mm
+
+
+def calibrated(rating: Floats, calibration: Mapping[str, float]) -> Floats:
+    """Turn ratings into probabilities.
+
+    Examples
+    --------
+    >>> calibrated(np.array([3.0]), {"intercept": -6.0, "slope": 2.0})
+    array([0.5])
+    """
+    return np.asarray(np.exp(-np.logaddexp(0, -(calibration["intercept"] + calibration["slope"] * rating))))
+
+
+@cache
+def embedded_malignancy() -> MalignancyModel:
+    """Read the malignancy model that ships in the package, once in a process.
+
+    Raises
+    ------
+    WeightsError
+        If its files are missing or damaged.
+    """
+    return read_malignancy(WEIGHTS)
+
+
+def read_malignancy(folder: Path) -> MalignancyModel:
+    """Read a malignancy model: weights and card.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``malignancy.npz`` and ``malignancy.json``, as `write_malignancy` leaves them.
+
+    Raises
+    ------
+    WeightsError
+        If a file is missing, or is not the one that the card describes.
+    """
+    try:
+        content = (folder / WEIGHT_FILE).read_bytes()
+        card = json.loads((folder / CARD_FILE).read_text("utf-8"))
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != card["sha256"]:
+            raise ValueError(f"weights of digest {digest[:12]} and a card of {card['sha256'][:12]}")
+        return _model(content, card, digest)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = type(error).__name__ if isinstance(error, OSError) else (str(error).splitlines() or [""])[0][:200]
+        raise WeightsError(
+            f"malignancy model: must be {WEIGHT_FILE} with its card {CARD_FILE}, got {found}; "
+            "install lidcflow again, or make it with `lidcflow pretrain --malignancy`"
+        ) from None
+
+
+def _model(content: bytes, card: Mapping[str, Any], digest: str) -> MalignancyModel:
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError("weights that are no numbers")
+    kernel, bias = arrays.pop("kernel").astype(np.float64), float(arrays.pop("bias"))
+    if kernel.ndim != 1 or {SIZE, TEXTURE} - card["ranges"].keys() or not isinstance(card["name"], str):
+        raise ValueError(f"a kernel of shape {kernel.shape} and ranges of {sorted(card['ranges'])}")
+    float(calibrated(np.zeros(1), card["calibration"])[0])
+    network = DetectorNetwork({name: array.astype(np.float32) for name, array in arrays.items()})
+    return MalignancyModel(network, kernel, bias, card, digest)
+
+
+def write_malignancy(folder: Path, network: DetectorNetwork, kernel: Floats, bias: float, card: dict[str, Any]) -> str:
+    """Write a malignancy model, the network as float16: same weights, same bytes.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist.
+    network : DetectorNetwork
+        Whose stages give the features.
+    kernel, bias : (features,) array of float64, float
+        Of the mean rating.
+    card : dict
+        With ``name``, ``calibration`` and ``ranges``; the digest is put in here.
+
+    Returns
+    -------
+    str
+        SHA-256 of the weight file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, NDArray[Any]] = {name: array.astype(np.float16) for name, array in network.weights.items()}
+    arrays |= {"kernel": kernel.astype(np.float32), "bias": np.array(bias, np.float32)}
+    with whole_file(folder / WEIGHT_FILE) as draft, draft.open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
+    digest = hashlib.sha256((folder / WEIGHT_FILE).read_bytes()).hexdigest()
+    text = json.dumps({**card, "sha256": digest}, indent=1, ensure_ascii=False)
+    write_together({CARD_FILE: text + "\n"}, folder)
+    return digest
