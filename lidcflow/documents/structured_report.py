@@ -148,8 +148,7 @@ def _finding_measurements(found: Finding, said: Recommendation) -> list[Any]:
     measured = [*_sizes(found), _measured(NODULE, found.probability)]
     if found.malignant is None:
         return measured
-    system = f"{PRODUCT} {found.malignancy}" if found.malignancy else PRODUCT
-    by = AlgorithmIdentification(name=system, version=_version(said))
+    by = AlgorithmIdentification(name=found.malignancy or PRODUCT, version=_version(said))
     return [*measured, Measurement(MALIGNANT, _percentage(found.malignant), PERCENT, algorithm_id=by)]
 
 

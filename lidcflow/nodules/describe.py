@@ -89,6 +89,8 @@ def _why_circle(
 ) -> str | None:
     if outline is None:
         return NO_OUTLINE if segmented else NO_SEGMENTER
+    if outline.long_axis_mm < voxel_mm:
+        return NO_OUTLINE
     if outline.cut:
         return CUT_BY_CUBE
     return CUT_BY_SCAN if _reaches_edge(found, outline, voxel_mm, record) else None

@@ -77,6 +77,7 @@ def test_an_image_beyond_the_nodule_is_not_its_image():
     [
         (np.zeros((48,) * 3), NO_OUTLINE),
         (np.ones((48,) * 3), NO_OUTLINE),
+        (np.pad(np.full((1, 1, 1), 0.5), ((24, 23),) * 3), NO_OUTLINE),
         (ellipsoid((20.0,) * 3, centre_mm=(0.0, 0.0, 10.0)), CUT_BY_CUBE),
     ],
 )
