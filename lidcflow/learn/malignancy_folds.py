@@ -7,11 +7,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVR
 
 from lidcflow.nodules.slice_file import NoduleSliceSet
 
@@ -42,18 +40,6 @@ Make = Callable[[int], Regressor]
 def ridge(_seed: int) -> Regressor:
     """Return a ridge regression that chooses its penalty."""
     made: Regressor = RidgeCV(PENALTIES)
-    return made
-
-
-def support_vectors(_seed: int) -> Regressor:
-    """Return support vector regression with a radial kernel."""
-    made: Regressor = SVR(C=1.0, gamma=0.02)
-    return made
-
-
-def forest(seed: int) -> Regressor:
-    """Return a random forest."""
-    made: Regressor = RandomForestRegressor(200, min_samples_leaf=4, max_features=0.4, random_state=seed)
     return made
 
 
