@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import lazy
+from flows.cli.nodule_experiment import Data, Out, run_on_nodules
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table
 from flows.cli.session import flow_session
 from lidcflow.config import Config
 from lidcflow.experiment.builtin import arms_of, experiments_of
+from lidcflow.experiment.published import NODULE_EXPERIMENTS
 
 if TYPE_CHECKING:
     from flows.experiment import ExperimentReport
@@ -23,16 +25,25 @@ def experiment(
         str | None, typer.Argument(metavar="NAME", help="Name of the experiment, as --list shows it.")
     ] = None,
     show_list: Annotated[bool, typer.Option("--list", help="List the available experiments.")] = False,
+    data: Data = None,
+    out: Out = None,
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the configurations of an experiment and compare them on one page; no release is made."""
+    """Train the configurations of an experiment and compare them on one page; no release is made.
+
+    With --data, compare systems of malignancy on rated nodules instead: the experiments that --list shows as such.
+    """
     config = configured(config_file, workspace)
     if show_list:
         return _print_list(config, as_json)
     if name is None:
         raise typer.BadParameter("name an experiment, or ask for --list")
+    if name in NODULE_EXPERIMENTS and name not in config.experiments:
+        return run_on_nodules(name, data, out, config, as_json)
+    if data is not None or out is not None:
+        raise typer.BadParameter(f"--data and --out are for {', '.join(NODULE_EXPERIMENTS)}, got {name}")
     arms_of(name, config)  # a wrong name is told before anything starts
     with flow_session(config):
         report = lazy.experiment(name, config)
@@ -54,6 +65,11 @@ def _print_list(config: Config, as_json: bool) -> None:
             "arms": [arm.name for arm in arms_of(name, config)],
         }
         for name, one in experiments_of(config.experiments).items()
+    ]
+    listed += [
+        {"name": name, "question": one.question, "own": False, "arms": list(one.systems), "data": "nodule-slices"}
+        for name, one in NODULE_EXPERIMENTS.items()
+        if name not in config.experiments
     ]
     if as_json:
         print_json({"experiments": listed, "notice": NOTICE})

@@ -41,16 +41,23 @@ if TYPE_CHECKING:
     from lidcflow.evaluate.cubes import evaluate_cubes as evaluate_cubes
     from lidcflow.evaluate.nodule_slices import evaluate_nodule_slices as evaluate_nodule_slices
     from lidcflow.evaluate.patches import evaluate_patches as evaluate_patches
+    from lidcflow.experiment.nodule_figures import run_nodule_experiment as run_nodule_experiment
+    from lidcflow.experiment.nodule_page import columns_of as columns_of
+    from lidcflow.experiment.nodule_page import nodule_rows as nodule_rows
+    from lidcflow.experiment.nodule_page import rendered_nodules as rendered_nodules
+    from lidcflow.experiment.nodule_page import size_rows as size_rows
     from lidcflow.labels.lidc import nodules_of as nodules_of
     from lidcflow.labels.slices import StoredLabelRow as StoredLabelRow
     from lidcflow.labels.slices import all_label_rows as all_label_rows
     from lidcflow.labels.slices import label_string as label_string
     from lidcflow.labels.slices import write_label_table as write_label_table
+    from lidcflow.learn.classical import learn_classical as learn_classical
     from lidcflow.learn.malignancy_pretraining import pretrain_malignancy as pretrain_malignancy
     from lidcflow.learn.nodule_detector import pretrain_nodules as pretrain_nodules
     from lidcflow.learn.nodule_detector import recalibrate as recalibrate
     from lidcflow.learn.nodule_sets import require_sets as require_sets
     from lidcflow.learn.nodule_training import NoduleTraining as NoduleTraining
+    from lidcflow.learn.nodulex import learn_nodulex as learn_nodulex
     from lidcflow.learn.pretrain import PretrainSettings as PretrainSettings
     from lidcflow.learn.pretrain import pretrain as pretrain
     from lidcflow.learn.segmenter_pretraining import pretrain_segmenter as pretrain_segmenter
@@ -85,6 +92,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "Markdown": "rich.markdown:Markdown",
     "Catalog": "lidcflow.catalog.series:Catalog",
+    "EXPERIMENT_PAGE": "lidcflow.experiment.page:PAGE",
     "Level": "flows.service.machine_checks:Level",
     "NoduleTraining": "lidcflow.learn.nodule_training:NoduleTraining",
     "PretrainSettings": "lidcflow.learn.pretrain:PretrainSettings",
@@ -97,6 +105,7 @@ _PLACES = {
     "check_holds_ct": "tasks.source:check_holds_ct",
     "choose_scans": "lidcflow.phantom.scans:choose_scans",
     "clean_up": "flows.clean:clean_up",
+    "columns_of": "lidcflow.experiment.nodule_page:columns_of",
     "deploy": "flows.service.deploy:deploy",
     "doctor": "flows.service.doctor",
     "drift": "flows.drift:drift",
@@ -121,9 +130,12 @@ _PLACES = {
     "infer": "flows.infer:infer",
     "label_readable": "tasks.labels:label_readable",
     "label_string": "lidcflow.labels.slices:label_string",
+    "learn_classical": "lidcflow.learn.classical:learn_classical",
+    "learn_nodulex": "lidcflow.learn.nodulex:learn_nodulex",
     "lift": "flows.erase:lift",
     "list_snapshots": "tasks.snapshot_files:list_snapshots",
     "load_release": "tasks.tracking.registry:load_release",
+    "nodule_rows": "lidcflow.experiment.nodule_page:nodule_rows",
     "nodules_of": "lidcflow.labels.lidc:nodules_of",
     "no_labels": "tasks.labels:no_labels",
     "pages": "tasks.tracking.connection:pages",
@@ -137,19 +149,23 @@ _PLACES = {
     "pretrain_segmenter": "lidcflow.learn.segmenter_pretraining:pretrain_segmenter",
     "promote": "tasks.promote:promote",
     "release_in_force": "tasks.tracking.in_force:release_in_force",
+    "rendered_nodules": "lidcflow.experiment.nodule_page:rendered_nodules",
     "repair": "flows.repair:repair",
     "require_cubes": "lidcflow.learn.segmenter_pretraining:require_cubes",
     "require_sets": "lidcflow.learn.nodule_sets:require_sets",
     "require_patient_key": "flows.erase:require_patient_key",
     "retrain": "flows.retrain:retrain",
     "rollback": "tasks.promote:rollback",
+    "run_nodule_experiment": "lidcflow.experiment.nodule_figures:run_nodule_experiment",
     "server": "flows.reports.server",
+    "size_rows": "lidcflow.experiment.nodule_page:size_rows",
     "start_temporary_server": "flows.service.temporary_server:start_temporary_server",
     "status_of": "flows.service.status:status_of",
     "tombstones_in": "lidcflow.erase.tombstones:tombstones_in",
     "tables": "lidcflow.evaluate.tables",
     "train": "flows.train:train",
     "up": "flows.service.up",
+    "write_experiment": "lidcflow.experiment.page:write",
     "write_facts": "tasks.release_folder:write_facts",
     "write_label_table": "lidcflow.labels.slices:write_label_table",
     "write_phantoms": "flows.phantom:write_phantoms",

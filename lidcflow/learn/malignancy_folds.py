@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -57,13 +57,28 @@ def cross_validated(features: Floats, sets: NoduleSliceSet, make: Make, *, seed:
         Of the folds and the regressor.
     """
     rating = np.empty(len(features))
-    folds = GroupKFold(min(FOLDS, len(np.unique(sets.patient))), shuffle=True, random_state=seed)
-    for seen, left_out in folds.split(features, groups=sets.patient):
+    for seen, left_out in patient_folds(sets.patient, seed=seed):
         scaler = StandardScaler().fit(features[seen])
         system = make(seed)
         system.fit(scaler.transform(features[seen]), sets.rating[seen], sample_weight=sets.readers[seen].astype(float))
         rating[left_out] = system.predict(scaler.transform(features[left_out]))
     return rating
+
+
+def patient_folds(
+    patient: NDArray[np.str_], *, folds: int = FOLDS, seed: int = 0
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield which nodules a fold learns from and which it leaves out; no patient is in both.
+
+    Parameters
+    ----------
+    patient : (nodules,) array of str
+    folds : int
+        At most as many as there are patients.
+    seed : int
+    """
+    split = GroupKFold(min(folds, len(np.unique(patient))), shuffle=True, random_state=seed)
+    yield from split.split(patient, groups=patient)
 
 
 def fit_linear(features: Floats, sets: NoduleSliceSet) -> tuple[Floats, float]:

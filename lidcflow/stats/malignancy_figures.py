@@ -95,19 +95,35 @@ def malignancy_figures(
         chosen, malignant = chosen_for(design, rating)
         if 0 < (malignant & chosen).sum() < chosen.sum():
             part = {name: size[chosen] for name, size in known.items()}
-            found.append(_figures(design, score[chosen], malignant[chosen], patients[chosen], part, probability, seed))
+            of = malignant[chosen], patients[chosen], part
+            found.append(figures_in_design(design, score[chosen], *of, probability=probability, seed=seed))
     return tuple(found)
 
 
-def _figures(
+def figures_in_design(
     design: str,
     score: Floats,
     malignant: NDArray[np.bool_],
     patients: NDArray[np.str_],
     sizes: Mapping[str, Floats],
-    probability: bool,
-    seed: int,
+    *,
+    probability: bool = True,
+    seed: int = 0,
 ) -> DesignFigures:
+    """Return the figures of a score over the nodules of one design.
+
+    Parameters
+    ----------
+    design : str
+    score, malignant, patients : (nodules,) arrays
+        Of the nodules that the design takes, of both kinds.
+    sizes : mapping of str to (nodules,) array
+        Measures of size.
+    probability : bool
+        Whether the score is P(malignant).
+    seed : int
+        Of the bootstrap.
+    """
     names, number = np.unique(patients, return_inverse=True)
     draws = draw_patients(len(names), seed=seed, resamples=RESAMPLES)
     auroc = auroc_draws(score, malignant, number, draws)
@@ -139,6 +155,23 @@ def auroc_draws(score: Floats, malignant: NDArray[np.bool_], number: NDArray[np.
     labels = np.where(malignant, POSITIVE, 0)
     values = ranking_draws(score, labels, number, draws, np.ones((len(draws), 3)), positive=(1, POSITIVE))[0]
     return np.asarray(values, np.float64)
+
+
+def auroc_above(
+    score: Floats, other: Floats, malignant: NDArray[np.bool_], patients: NDArray[np.str_], *, seed: int = 0
+) -> Estimate:
+    """Return the AUROC of a score less that of another, paired over patients.
+
+    Parameters
+    ----------
+    score, other, malignant, patients : (nodules,) arrays
+        Of the nodules of one design, of both kinds.
+    seed : int
+        Of the bootstrap.
+    """
+    names, number = np.unique(patients, return_inverse=True)
+    draws = draw_patients(len(names), seed=seed, resamples=RESAMPLES)
+    return estimate(auroc_draws(score, malignant, number, draws) - auroc_draws(other, malignant, number, draws))
 
 
 def _at_threshold(

@@ -1,0 +1,63 @@
+"""`lidcflow experiment NAME --data FOLDER`: compare systems of malignancy on rated nodules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli import lazy
+from flows.cli.bars import reported_stages, shown_progress
+from flows.cli.output import NOTICE, print_json, print_line, print_table
+from lidcflow.config import Config
+
+if TYPE_CHECKING:
+    from lidcflow.experiment.nodule_figures import NoduleComparison
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="FOLDER", help="Folder with nodule-slices, for experiments on rated nodules."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="FOLDER", help="Output folder of these experiments; default: reports/ in the workspace."
+    ),
+]
+
+
+def run_on_nodules(name: str, data: Path | None, out: Path | None, config: Config, as_json: bool) -> None:
+    """Cross-validate the systems of an experiment, write its page and print its table."""
+    if data is None:
+        raise typer.BadParameter(f"{name} needs --data, the folder with nodule-slices; docs/malignancy.md lists it")
+    learn = getattr(lazy, f"learn_{name}")
+    with shown_progress("reading the nodules"), reported_stages() as report:
+        found = lazy.run_nodule_experiment(name, data, learn, on_progress=report)
+    folder = out or config.reports_path / "experiments" / name
+    lazy.write_experiment(lazy.rendered_nodules(found), folder)
+    if as_json:
+        return print_json(found)
+    return _print(found, folder)
+
+
+def _print(found: NoduleComparison, folder: Path) -> None:
+    rows = lazy.nodule_rows(found)
+    title = f"Experiment {found.experiment}: {found.nodules} nodules of {found.patients} patients in {found.data}"
+    print_table(title, list(lazy.columns_of(rows).values()), [list(row.values()) for row in rows])
+    sizes = lazy.size_rows(found)
+    print_table("Designs and size alone", list(sizes[0]), [list(row.values()) for row in sizes])
+    print_table(
+        "Published", ("publication", "figures"), [(one.source, _listed(one.figures)) for one in found.published]
+    )
+    for sentence in (*(f"Left out: {reason}." for reason in found.left_out), *found.differs):
+        print_line(sentence)
+    print_line(
+        f"Cross-validated by patient in {found.folds} folds, 95% intervals over patients, differences of the AUROC "
+        f"paired, in {found.seconds:.0f} s. {NOTICE}"
+    )
+    print_line(str(folder / lazy.EXPERIMENT_PAGE))
+
+
+def _listed(figures: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in figures.items())
