@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from lidcflow.learn.segmenter_pretraining import pretrain_segmenter as pretrain_segmenter
     from lidcflow.learn.segmenter_pretraining import require_cubes as require_cubes
     from lidcflow.learn.segmenter_training import SegmenterTraining as SegmenterTraining
+    from lidcflow.learn.triplanar import learn_triplanar as learn_triplanar
     from lidcflow.nodules.detector import WEIGHTS as WEIGHTS
     from lidcflow.nodules.detector import embedded_detector as embedded_detector
     from lidcflow.nodules.malignancy import embedded_malignancy as embedded_malignancy
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from tasks.source import plan_files as plan_files
     from tasks.tracking.connection import pages as pages
     from tasks.tracking.in_force import release_in_force as release_in_force
+    from tasks.tracking.nodule_comparison import log_nodule_comparison as log_nodule_comparison
     from tasks.tracking.registry import load_release as load_release
 
 _PLACES = {
@@ -132,9 +134,11 @@ _PLACES = {
     "label_string": "lidcflow.labels.slices:label_string",
     "learn_classical": "lidcflow.learn.classical:learn_classical",
     "learn_nodulex": "lidcflow.learn.nodulex:learn_nodulex",
+    "learn_triplanar": "lidcflow.learn.triplanar:learn_triplanar",
     "lift": "flows.erase:lift",
     "list_snapshots": "tasks.snapshot_files:list_snapshots",
     "load_release": "tasks.tracking.registry:load_release",
+    "log_nodule_comparison": "tasks.tracking.nodule_comparison:log_nodule_comparison",
     "nodule_rows": "lidcflow.experiment.nodule_page:nodule_rows",
     "nodules_of": "lidcflow.labels.lidc:nodules_of",
     "no_labels": "tasks.labels:no_labels",

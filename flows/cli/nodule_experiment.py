@@ -11,6 +11,7 @@ from flows.cli import lazy
 from flows.cli.bars import reported_stages, shown_progress
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from lidcflow.config import Config
+from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:
     from lidcflow.experiment.nodule_figures import NoduleComparison
@@ -22,23 +23,31 @@ Data = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", metavar="FOLDER", help="Output folder of these experiments; default: reports/ in the workspace."
+        "--out",
+        metavar="FOLDER",
+        help="Output folder of these experiments; default: reports/ of the workspace, and MLflow.",
     ),
 ]
 
 
 def run_on_nodules(name: str, data: Path | None, out: Path | None, config: Config, as_json: bool) -> None:
-    """Cross-validate the systems of an experiment, write its page and print its table."""
+    """Cross-validate the systems of an experiment, write its page and print its table.
+
+    A page in the workspace is logged to MLflow as well, in the end: what is written and printed does not wait for it.
+    """
     if data is None:
         raise typer.BadParameter(f"{name} needs --data, the folder with nodule-slices; docs/malignancy.md lists it")
     learn = getattr(lazy, f"learn_{name}")
     with shown_progress("reading the nodules"), reported_stages() as report:
         found = lazy.run_nodule_experiment(name, data, learn, on_progress=report)
     folder = out or config.reports_path / "experiments" / name
-    lazy.write_experiment(lazy.rendered_nodules(found), folder)
+    lazy.write_experiment(files := lazy.rendered_nodules(found), folder)
     if as_json:
-        return print_json(found)
-    return _print(found, folder)
+        print_json(found)
+    else:
+        _print(found, folder)
+    if out is None:
+        lazy.log_nodule_comparison(found, files, Tracking.of(config))
 
 
 def _print(found: NoduleComparison, folder: Path) -> None:

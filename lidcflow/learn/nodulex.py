@@ -50,7 +50,7 @@ def nodulex_images(hu: NDArray[np.integer]) -> NDArray[np.float32]:
     (n, 21, 21, 1) array of float32
         From 0 (air) to 1.
     """
-    return (middle(windowed(hu), SIDE).astype(np.float32) / 255)[..., None]
+    return np.asarray(middle(windowed(hu), SIDE)[..., None] / 255, np.float32)
 
 
 def nodulex_layers(*, seed: int) -> tuple[keras.Model, keras.Model]:

@@ -36,6 +36,8 @@ class NoduleSliceSet:
         Mean of its readers' malignancy ratings, 1 to 5.
     readers : (n,) array of int
         How many readers rated it.
+    spread : (n,) array of float64
+        Standard deviation of its ratings; 0 of a single one.
     area_diameter_mm : (n,) array of float64
         Diameter by the area of readers' outlines; NaN where the table gives none.
     unrated : int
@@ -47,6 +49,7 @@ class NoduleSliceSet:
     patient: NDArray[np.str_]
     rating: NDArray[np.float64]
     readers: NDArray[np.int64]
+    spread: NDArray[np.float64]
     area_diameter_mm: NDArray[np.float64]
     unrated: int
 
@@ -77,6 +80,7 @@ def read_nodule_slices(folder: Path) -> NoduleSliceSet:
         patient=np.array([_patient(folder, row) for row in rows])[rated],
         rating=np.array([np.mean(given) for given in ratings if given]),
         readers=np.array([len(given) for given in ratings if given]),
+        spread=np.array([np.std(given) for given in ratings if given]),
         area_diameter_mm=np.array([_number(row.get(AREA_COLUMN)) for row in rows])[rated],
         unrated=int((~rated).sum()),
     )
