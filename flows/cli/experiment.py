@@ -33,7 +33,7 @@ def experiment(
 ) -> None:
     """Train the configurations of an experiment and compare them on one page; no release is made.
 
-    With --data, compare systems of malignancy on rated nodules instead: the experiments that --list shows as such.
+    With --data, compare systems of malignancy on rated nodules instead: nodulex, triplanar or classical.
     """
     config = configured(config_file, workspace)
     if show_list:
