@@ -18,7 +18,7 @@ from lidcflow.nodules.planes import finding_planes
 from lidcflow.nodules.scored import score_candidates
 from lidcflow.nodules.select import select_findings
 from lidcflow.nodules.stored import FAILED, TOO_FEW_SLICES, StoredCandidates, read_candidates
-from lidcflow.nodules.systems import finding_systems
+from lidcflow.nodules.systems import FindingSystems, finding_digests, finding_systems
 from lidcflow.nodules.table import SCHEMA
 from lidcflow.nodules.whole_lungs import INCOMPLETE_LUNGS
 from lidcflow.release.answer import answer_for_series
@@ -145,9 +145,10 @@ def join_candidates(
         return Joined(answer_for_series(pin, own, None), (*warnings, _why_none(stored)), (), {})
     scored = score_candidates(stored, detector_of(pin, tracking))
     found = select_findings(stored.table, scored.probability, record, threshold=pin.threshold)
-    findings = describe_findings(found, stored, record, finding_systems())
+    findings = describe_findings(found, stored, record, systems_of(pin))
     joined = answer_for_series(pin, own, scored.best_in(record.edges_mm))
-    joined = with_malignancy(joined, findings, record.edges_mm, sectors=own is not None)
+    if own is None:  # an evaluation measures sector models without the findings' share, which may not change it then
+        joined = with_malignancy(joined, findings, record.edges_mm)
     warnings = (*warnings, IN_PART) if INCOMPLETE_LUNGS in stored.flags else warnings
     return Joined(joined, warnings, findings, finding_planes(found, stored))
 
@@ -214,6 +215,31 @@ def detector_of(pin: DetectorPin, tracking: Tracking | None = None) -> Detector:
             f"{detector.sha256[:12]}; use the version of lidcflow that made the release"
         )
     return detector
+
+
+def systems_of(pin: NodulePin) -> FindingSystems:
+    """Return the systems that say what findings are, if they are those that a release pins.
+
+    Parameters
+    ----------
+    pin : NodulePin
+        What the release says of them; nothing, if it is older than they are.
+
+    Raises
+    ------
+    ReleaseError
+        If the package holds others.
+    WeightsError
+        If the files of one are missing or damaged.
+    """
+    for name, digest in finding_digests().items():
+        wanted = str(getattr(pin, name))
+        if wanted not in ("", digest):
+            raise ReleaseError(
+                f"{name} of the release: its weights must have the digest {wanted[:12]}, got {digest[:12]}; use the "
+                "version of lidcflow that made the release"
+            )
+    return finding_systems()
 
 
 def _registered(pin: DetectorPin, tracking: Tracking | None) -> Detector:

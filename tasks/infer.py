@@ -16,7 +16,6 @@ from lidcflow.errors import LidcflowError, ReleaseError, SeriesRefused, StoreMis
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import require_engine
 from lidcflow.nodules.finding import Finding
-from lidcflow.nodules.systems import finding_systems
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.folder import UNKNOWN_STUDY
@@ -27,7 +26,7 @@ from lidcflow.report.recommendation import GeneratedBy, Recommendation, SliceRan
 from lidcflow.store.address import inbox_store
 from lidcflow.store.volumes import VolumeSummary
 from tasks.cluster.open import map_series
-from tasks.findings import could_have_candidates_now, detector_of, join_candidates
+from tasks.findings import could_have_candidates_now, detector_of, join_candidates, systems_of
 from tasks.profile import release_limits
 from tasks.progress import stage
 from tasks.sector_scores import score_slices
@@ -115,7 +114,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
         require_engine(reading.train.engine)
     if release.nodules:
         detector_of(release.nodules, Tracking.of(config))
-        finding_systems()
+        systems_of(release.nodules)
     return reading
 
 

@@ -14,7 +14,7 @@ from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print
 from flows.cli.session import flow_session
 from flows.cli.source_lines import others_line
 from lidcflow.config.file import load_config
-from lidcflow.report.wording import chance, cubic_mm, malignancy, size
+from lidcflow.report.wording import chance, cubic_mm, join_words, size
 from lidcflow.source.places import checked_source
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def _finding_lines(reading: SeriesResult) -> Iterator[str]:
         image = "an image without a number" if found.image is None else f"image {found.image}"
         place = f"{image}, row {found.row:.0f}, column {found.column:.0f}, slice {found.slice_number}"
         yield f"{found.rank}. {place}: {_size(found)}, P(nodule) {chance(found.probability)}{_malignant(found)}"
+    if systems := sorted({found.malignancy for found in reading.findings if found.malignancy}):
+        yield f"P(malignant) holds if the finding is a nodule; it is by the {join_words(systems)}."
 
 
 def _size(found: RecommendedFinding) -> str:
@@ -122,7 +124,8 @@ def _size(found: RecommendedFinding) -> str:
 def _malignant(found: RecommendedFinding) -> str:
     if found.malignant is None:
         return ""
-    return f", P(malignant) {chance(found.malignant)} by {malignancy(found)}"
+    unlike = f" (unlike its training in {join_words(found.outside)})" if found.outside else ""
+    return f", P(malignant) {chance(found.malignant)}{unlike}"
 
 
 def _range_rows(reading: SeriesResult) -> list[tuple[Any, ...]]:

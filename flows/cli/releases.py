@@ -146,7 +146,8 @@ def show_embedded(config: Config, *, as_json: bool, only: bool) -> None:
     if as_json:
         print_json(record)
     elif record.nodules:
-        print_card(lazy.embedded_card(record, record.nodules, lazy.embedded_detector().card))
+        models = (lazy.embedded_detector(), lazy.embedded_segmenter(), lazy.embedded_malignancy())
+        print_card(lazy.embedded_card(record, record.nodules, *(model.card for model in models)))
 
 
 def pin_one(tracking: Tracking, reference: str, reports: Path, *, as_json: bool) -> None:

@@ -39,7 +39,7 @@ LEAST_OF_A_CLASS = 30
 WITHIN = (0.5, 99.5)
 """Percentiles of the nodules trained on between which size and texture count as known."""
 
-NAME = "lidcflow.nodules.malignancy"
+NAME = "lidcflow malignancy model"
 
 ATTRIBUTION = (
     "Armato SG III et al. 2011, LIDC-IDRI, The Cancer Imaging Archive, doi:10.7937/K9/TCIA.2015.LO9QL9SX, CC BY 3.0",
@@ -50,7 +50,9 @@ ATTRIBUTION = (
 SPLIT = (
     f"figures are cross-validated by patient in {FOLDS} folds, of models that saw none of the patient's ratings; the "
     "model that ships was trained on all patients of the set. The network under it is the embedded detector's, which "
-    "learned what is a nodule, without malignancy, on most of these images too: its features are not held out"
+    "learned what is a nodule, without malignancy, on most of these images too (with a lower target for nodules of one "
+    "or two readers): its features are not held out. The range of penalties and the threshold of the mask were chosen "
+    "on the same nodules"
 )
 
 

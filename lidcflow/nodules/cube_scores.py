@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.nodules.cube_file import VOXEL_MM, CubeFile, around_nodule
-from lidcflow.nodules.outline import Outline, outline_of
-from lidcflow.nodules.segmenter import SIDE, Segmenter
+from lidcflow.nodules.cubes import CUBE_MM, WIDE_FROM_MM
+from lidcflow.nodules.outline import INSIDE, Outline, outline_of
+from lidcflow.nodules.segmenter import SIDE, Segmenter, resampled
 
 THRESHOLDS_HU = tuple(range(-700, 1, 100))
 """Densities that are tried as the threshold."""
@@ -44,7 +45,7 @@ def reader_outlines(cubes: CubeFile) -> list[Outline | None]:
 
 
 def segmenter_scores(segmenter: Segmenter, cubes: CubeFile, truth: list[Outline]) -> CubeScores:
-    """Score the segmenter's outlines.
+    """Score the segmenter's outlines, of cubes brought to the pitch at which those of candidates are stored.
 
     Parameters
     ----------
@@ -53,7 +54,16 @@ def segmenter_scores(segmenter: Segmenter, cubes: CubeFile, truth: list[Outline]
     truth : list of Outline
         Of their masks.
     """
-    return _scores((segmenter.probabilities(hu[None], [VOXEL_MM])[0] for hu in cubes.hu()), cubes, truth)
+    return _scores((_as_stored(segmenter, hu) for hu in cubes.hu()), cubes, truth)
+
+
+def _as_stored(segmenter: Segmenter, hu: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Return P(inside) of a cube's voxels, read at the pitch at which a candidate as large is stored."""
+    look = segmenter.probabilities(hu[None], [VOXEL_MM])[0]
+    diameter_mm = (6 * (look >= INSIDE).sum() / np.pi) ** (1 / 3) * VOXEL_MM
+    voxel_mm = CUBE_MM[0] if diameter_mm < WIDE_FROM_MM else CUBE_MM[1]
+    stored = np.rint(resampled(hu.astype(np.float32), voxel_mm / VOXEL_MM, SIDE)).astype(np.int16)
+    return resampled(segmenter.probabilities(stored[None], [voxel_mm])[0], VOXEL_MM / voxel_mm, SIDE)
 
 
 def threshold_scores(cubes: CubeFile, truth: list[Outline]) -> tuple[int, CubeScores]:

@@ -1,4 +1,4 @@
-"""P(malignant) of slices, joined from their sector model and the findings in them."""
+"""P(malignant) of slices that no sector model answers for: that of the findings in them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from lidcflow.nodules.finding import Finding
 from lidcflow.nodules.join_weights import LEAST, MOST
@@ -17,10 +16,8 @@ def with_malignancy(
     probabilities: NDArray[np.floating],
     findings: Sequence[Finding],
     edges_mm: NDArray[np.floating],
-    *,
-    sectors: bool,
 ) -> NDArray[np.floating]:
-    """Join the malignancy of findings into the slices that they reach into; P(nodule) of each slice stays.
+    """Return the probabilities of slices with P(malignant) of the findings in them; P(nodule) of each slice stays.
 
     Parameters
     ----------
@@ -30,9 +27,6 @@ def with_malignancy(
         Those with P(malignant) count; the most malignant one of a slice.
     edges_mm : (slices + 1,) array
         Edges of the slices, falling.
-    sectors : bool
-        Whether sector models say how malignant a slice is: their share of P(nodule) and the finding's are joined by
-        the mean of their logits. Without, the finding's stands.
 
     Returns
     -------
@@ -45,8 +39,7 @@ def with_malignancy(
     z_mm, diameter_mm, malignant = np.array([(f.z_mm, f.diameter_mm, f.malignant) for f in known], np.float64).T
     share = best_in_slices(edges_mm, z_mm, diameter_mm, malignant.clip(LEAST, MOST), nothing=0.0)
     nodule = np.asarray(probabilities[:, 1:].sum(axis=1), np.float64)
-    own = np.asarray(probabilities[:, 2], np.float64) / np.maximum(nodule, LEAST)
-    joined = expit((logit(own.clip(LEAST, MOST)) + logit(share.clip(LEAST, MOST))) / 2) if sectors else share
-    share = np.where(share > 0, joined, own)
+    prior = np.asarray(probabilities[:, 2], np.float64) / np.maximum(nodule, LEAST)
+    share = np.where(share > 0, share, prior)
     malignant_slices = nodule * share
     return np.stack([probabilities[:, 0], nodule - malignant_slices, malignant_slices], axis=1)

@@ -93,11 +93,11 @@ class Segmenter:
         field = (slice(first, first + FIELD),) * 3
         probability = np.zeros(grey.shape, np.float32)
         probability[field] = self._seen(grey[field], pitch_mm, VIEWS)
-        whole = _resampled(grey.astype(np.float32), WIDER, FIELD)
+        whole = resampled(grey.astype(np.float32), WIDER, FIELD)
         inside = self._seen(whole, pitch_mm * WIDER, VIEWS[:1]) >= INSIDE
         if _diameter(int(inside.sum())) * WIDER < LARGE:
             return probability
-        wide = _resampled(self._seen(whole, pitch_mm * WIDER, VIEWS), 1 / WIDER, SIDE)
+        wide = resampled(self._seen(whole, pitch_mm * WIDER, VIEWS), 1 / WIDER, SIDE)
         joined = wide.copy()
         joined[field] = (wide[field] + probability[field]) / 2
         return joined
@@ -108,8 +108,17 @@ class Segmenter:
         return np.asarray(np.mean([np.exp(-np.logaddexp(0, -one)) for one in logits], axis=0), np.float32)
 
 
-def _resampled(cube: Floats, step: float, side: int) -> Floats:
-    """Return a cube of another pitch with the same middle."""
+def resampled(cube: Floats, step: float, side: int) -> Floats:
+    """Return a cube of another pitch with the same middle.
+
+    Parameters
+    ----------
+    cube : (n, n, n) array of float32
+    step : float
+        Pitch of the result, in voxels of `cube`.
+    side : int
+        Voxels along each side of the result.
+    """
     offset = (len(cube) - 1) / 2 - step * (side - 1) / 2
     return np.asarray(
         ndimage.affine_transform(cube, [step] * 3, [offset] * 3, (side,) * 3, order=1, mode="nearest"), np.float32

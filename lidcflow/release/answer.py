@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.nodules.slice_scores import fit_join, join_slices
+from lidcflow.nodules.systems import finding_digests
 from lidcflow.release.record import DetectorPin, NodulePin
 from lidcflow.stats.bootstrap import Floats
 
@@ -138,4 +139,5 @@ def fit_pin(
         with_sectors=fit_join(sectors[searched].reshape(-1, 3), found, rows),
         with_height=fit_join(heights.reshape(-1, 3), found, rows),
         chest_height=tuple((float(none), float(benign), float(malignant)) for none, benign, malignant in chest_height),
+        **finding_digests(),
     )

@@ -9,6 +9,7 @@ from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainCon
 from lidcflow.nodules.chest_height import embedded_chest_height
 from lidcflow.nodules.detector import embedded_detector
 from lidcflow.nodules.join_weights import JoinWeights
+from lidcflow.nodules.systems import finding_digests
 from lidcflow.release.record import EMBEDDED, BackbonePin, DetectorPin, Gate, NodulePin, ReleaseRecord
 
 NAME, VERSION = "lidcflow-embedded", 202611
@@ -52,6 +53,7 @@ def embedded_pin(slices: int) -> NodulePin:
         with_sectors=joined,
         with_height=joined,
         chest_height=tuple((float(none), float(benign), float(malignant)) for none, benign, malignant in height),
+        **finding_digests(),
     )
 
 

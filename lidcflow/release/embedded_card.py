@@ -12,12 +12,16 @@ from lidcflow.release.record import NodulePin, ReleaseRecord
 _LIMITS = (
     "The detector was trained on few patients; other scanners, kernels and hospitals may differ.",
     "It has no sector models: between nodule candidates, slices are ranked by the height in the chest alone.",
-    "It does not estimate P(malignant) of a finding.",
+    "P(malignant) of a finding follows radiologists' ratings, not pathology, and holds if the finding is a nodule.",
+    "Outlines and P(malignant) come from models of nodules alone: of a finding that is none they mean nothing.",
     "A nodule is what radiologists marked; what they all overlooked counts as none.",
 )
 
 
-def embedded_card(record: ReleaseRecord, pin: NodulePin, detector: Mapping[str, Any]) -> str:
+Card = Mapping[str, Any]
+
+
+def embedded_card(record: ReleaseRecord, pin: NodulePin, detector: Card, segmenter: Card, malignancy: Card) -> str:
     """Describe the embedded release for people.
 
     Parameters
@@ -26,8 +30,8 @@ def embedded_card(record: ReleaseRecord, pin: NodulePin, detector: Mapping[str, 
         The release.
     pin : NodulePin
         Its detector.
-    detector : mapping
-        The card of the detector, see docs/detector.md.
+    detector, segmenter, malignancy : mapping
+        The cards of its models, see docs/detector.md, docs/segmenter.md and docs/malignancy.md.
 
     Returns
     -------
@@ -38,6 +42,12 @@ def embedded_card(record: ReleaseRecord, pin: NodulePin, detector: Mapping[str, 
         "What it is for": _purpose(record),
         "Data of the detector": _data(detector),
         "Figures of the detector on patches, with 95% intervals over series": _figures(detector),
+        "Data of the segmenter": _data(segmenter),
+        "Figures of the segmenter on cubes kept apart, with 95% intervals over scans": _outline_figures(segmenter),
+        "Data of the malignancy model": _data(malignancy),
+        "Figures of the malignancy model, cross-validated by patient, with 95% intervals": _malignancy_figures(
+            malignancy
+        ),
         "Thresholds": _thresholds(record, pin),
         "Limits": "\n".join(f"- {limit}" for limit in _LIMITS),
         "What it pins, and how to use it": _pins(pin),
@@ -55,13 +65,13 @@ def _purpose(record: ReleaseRecord) -> str:
     )
 
 
-def _data(detector: Mapping[str, Any]) -> str:
+def _data(detector: Card) -> str:
     lines = [*detector.get("data", ()), *detector.get("attribution", ())]
     facts = [f"{key.capitalize()}: {detector[key]}." for key in ("split", "licence") if key in detector]
     return "\n\n".join(["\n".join(f"- {line}" for line in lines), *facts] if lines else facts)
 
 
-def _figures(detector: Mapping[str, Any]) -> str:
+def _figures(detector: Card) -> str:
     rows = list(_figure_rows(detector.get("patches", {})))
     return table(["patches", "number", "of nodules", "AUROC", "sensitivity"], rows) if rows else ""
 
@@ -70,6 +80,25 @@ def _figure_rows(patches: Mapping[str, Any]) -> Iterator[list[str]]:
     for name, of in patches.items():
         figures = (_with_interval(of[key]) for key in ("auroc", "sensitivity"))
         yield [name, str(of["patches"]), str(of["nodules"]), *figures]
+
+
+def _outline_figures(segmenter: Card) -> str:
+    ways = segmenter.get("kept_apart", {}).get("ways", {})
+    rows = [[name, *(_with_interval(of[key]) for key in ("dice", "long_axis_error_mm"))] for name, of in ways.items()]
+    return table(["outline", "Dice", "error of the long axis, mm"], rows) if rows else ""
+
+
+def _malignancy_figures(malignancy: Card) -> str:
+    rows = [
+        [
+            one["design"],
+            f"{one['benign']}, {one['malignant']}",
+            _with_interval(one["auroc"]),
+            _with_interval(one["size_auroc"]["area_diameter_mm"]),
+        ]
+        for one in malignancy.get("figures", ())
+    ]
+    return table(["design", "benign, malignant", "AUROC", "AUROC of size by readers' outlines"], rows) if rows else ""
 
 
 def _with_interval(estimate: Mapping[str, float | None]) -> str:
@@ -88,6 +117,7 @@ def _thresholds(record: ReleaseRecord, pin: NodulePin) -> str:
 
 def _pins(pin: NodulePin) -> str:
     return (
-        f"Detector `{pin.sha256[:12]}`. It is used where no release was trained, and where it is named:\n\n"
+        f"Detector `{pin.sha256[:12]}`, segmenter `{pin.segmenter[:12]}`, malignancy model `{pin.malignancy[:12]}`. "
+        "They are used where no release was trained, and where this one is named:\n\n"
         "    lidcflow infer SRC --release embedded"
     )

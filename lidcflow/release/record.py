@@ -101,11 +101,16 @@ class NodulePin(DetectorPin):
         How the best candidate of a slice joins the sector models' probability, and that of the chest height alone.
     chest_height : tuple, three numbers a slice
         P(non-nodule), P(benign), P(malignant) of a slice by its height, top first.
+    segmenter, malignancy : str
+        SHA-256 of the weights of the package's models that outline a finding and give its P(malignant); empty in a
+        release from before there were any, whose findings are described by those of the package at hand.
     """
 
     with_sectors: JoinWeights
     with_height: JoinWeights
     chest_height: tuple[tuple[float, float, float], ...]
+    segmenter: str = ""
+    malignancy: str = ""
 
 
 class GateCheck(Record):

@@ -8,25 +8,17 @@ EDGES_MM = np.array([30.0, 20, 10, 0])
 OWN = np.array([[0.9, 0.08, 0.02], [0.5, 0.4, 0.1], [0.8, 0.1, 0.1]])
 
 
-def test_the_most_malignant_finding_of_a_slice_says_its_share_where_no_sector_model_does():
+def test_the_most_malignant_finding_of_a_slice_says_its_share():
     found = [finding(z_mm=15, malignant=0.9), finding(z_mm=14, malignant=0.3), finding(z_mm=25, malignant=None)]
 
-    joined = with_malignancy(OWN, found, EDGES_MM, sectors=False)
+    joined = with_malignancy(OWN, found, EDGES_MM)
 
     np.testing.assert_allclose(joined, [OWN[0], [0.5, 0.05, 0.45], OWN[2]])
 
 
-def test_a_sector_model_and_a_finding_are_joined_by_the_mean_of_their_logits():
-    joined = with_malignancy(OWN, [finding(z_mm=15, malignant=0.8)], EDGES_MM, sectors=True)
-
-    assert joined[1, 2] / 0.5 == pytest.approx(0.5)  # logits of 0.2 and 0.8 are opposite
-    np.testing.assert_allclose(joined[[0, 2]], OWN[[0, 2]])
-
-
-@pytest.mark.parametrize("sectors", [True, False])
 @pytest.mark.parametrize("malignant", [0.0, 0.4, 1.0])
-def test_probability_of_a_nodule_stays(sectors, malignant):
-    joined = with_malignancy(OWN, [finding(z_mm=15, malignant=malignant)], EDGES_MM, sectors=sectors)
+def test_probability_of_a_nodule_stays(malignant):
+    joined = with_malignancy(OWN, [finding(z_mm=15, malignant=malignant)], EDGES_MM)
 
     np.testing.assert_allclose(joined[:, 1:].sum(axis=1), OWN[:, 1:].sum(axis=1))
     np.testing.assert_allclose(joined.sum(axis=1), 1)
@@ -34,4 +26,4 @@ def test_probability_of_a_nodule_stays(sectors, malignant):
 
 
 def test_findings_without_malignancy_change_nothing():
-    assert with_malignancy(OWN, [finding(z_mm=15, malignant=None)], EDGES_MM, sectors=True) is OWN
+    assert with_malignancy(OWN, [finding(z_mm=15, malignant=None)], EDGES_MM) is OWN

@@ -8,6 +8,8 @@ import pytest
 from lidcflow.config import PreprocessConfig
 from lidcflow.errors import WeightsError
 from lidcflow.nodules.detector import embedded_detector
+from lidcflow.nodules.malignancy import embedded_malignancy
+from lidcflow.nodules.segmenter import embedded_segmenter
 from lidcflow.release.embedded import embedded_release
 from lidcflow.release.embedded_card import embedded_card
 from lidcflow.release.record import ReleaseRecord
@@ -53,13 +55,15 @@ def test_without_the_weights_of_the_detector_there_is_no_embedded_release(tmp_pa
 
 
 def test_its_card_says_what_it_was_trained_on_what_it_reaches_and_what_it_is_not_for(record):
-    card = embedded_card(record, record.nodules, CARD)
+    card = embedded_card(record, record.nodules, CARD, embedded_segmenter().card, embedded_malignancy().card)
 
     for expected in (
         "# lidcflow-embedded version",
         "not for diagnosis",
         "- patches of a test",
         "| validation | 60 | 12 | 0.995 (0.990 to 0.999) | 0.970 |",
+        "| segmenter |",
+        "| S12 vs S45 | 484, 259 | 0.967 (0.952 to 0.978) | 0.932 (0.900 to 0.957) |",
         "from P(nodule) 0.400",
         f"Detector `{record.nodules.sha256[:12]}`",
         "lidcflow infer SRC --release embedded",
@@ -68,4 +72,4 @@ def test_its_card_says_what_it_was_trained_on_what_it_reaches_and_what_it_is_not
 
 
 def test_a_card_of_a_detector_without_figures_leaves_them_out(record):
-    assert "Figures of the detector" not in embedded_card(record, record.nodules, {"calibration": {}})
+    assert "Figures of the detector" not in embedded_card(record, record.nodules, {"calibration": {}}, {}, {})

@@ -7,6 +7,8 @@ import pytest
 
 from lidcflow.errors import ReleaseError
 from lidcflow.nodules.join_weights import JoinWeights
+from lidcflow.nodules.malignancy import embedded_malignancy
+from lidcflow.nodules.segmenter import embedded_segmenter
 from lidcflow.nodules.slice_scores import best_in_slices, join_slices
 from lidcflow.nodules.table import CANDIDATE, CHANNELS, SCHEMA
 from lidcflow.release.embedded import embedded_pin
@@ -14,7 +16,14 @@ from lidcflow.release.record import EMBEDDED, NodulePin
 from lidcflow.report.recommendation import SeriesWarning
 from lidcflow.store.arrays import CandidateArrays
 from tasks import findings as module
-from tasks.findings import SliceScores, could_have_candidates_now, detector_of, is_unlike, join_candidates
+from tasks.findings import (
+    SliceScores,
+    could_have_candidates_now,
+    detector_of,
+    is_unlike,
+    join_candidates,
+    systems_of,
+)
 from tests.nodules.detectors import small_detector  # noqa: F401
 from tests.nodules.examples import finding
 from tests.nodules.small_record import small_record
@@ -218,3 +227,18 @@ def test_a_reading_without_cubes_is_made_again_when_they_are_there(told, candida
     said = SimpleNamespace(warnings=(), findings=(finding(**told),))
 
     assert could_have_candidates_now(said, SimpleNamespace(candidates=candidates)) is now
+
+
+@pytest.mark.parametrize("system", ["segmenter", "malignancy"])
+def test_a_release_that_pins_another_system_of_findings_is_not_read_with_this_one(system):
+    pinned = embedded_pin(65)
+
+    with pytest.raises(ReleaseError, match=f"{system} of the release: its weights must have the digest abababababab"):
+        systems_of(pinned.model_copy(update={system: "ab" * 32}))
+
+
+def test_findings_of_a_release_from_before_these_systems_are_described_by_those_of_the_package():
+    old = embedded_pin(65).model_copy(update={"segmenter": "", "malignancy": ""})
+
+    assert systems_of(old).segmenter is embedded_segmenter()
+    assert systems_of(embedded_pin(65)).malignancy is embedded_malignancy()

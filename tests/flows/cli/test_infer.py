@@ -77,12 +77,11 @@ def test_a_finding_is_told_with_its_axes_volume_and_malignancy():
     circled = RecommendedFinding(rank=2, diameter_mm=9.0, circle="no cube of it is stored", **found)
     reading = SimpleNamespace(findings=(outlined, circled))
 
-    _, first, second = _finding_lines(reading)
+    _, first, second, by = _finding_lines(reading)
 
-    assert first.endswith(
-        "12.3 × 8.0 mm (524 mm³), P(nodule) 0.61, P(malignant) 0.62 by forest; unlike its training in size"
-    )
+    assert first.endswith("12.3 × 8.0 mm (524 mm³), P(nodule) 0.61, P(malignant) 0.62 (unlike its training in size)")
     assert second.endswith("9.0 mm (a circle: no cube of it is stored), P(nodule) 0.61")
+    assert by == "P(malignant) holds if the finding is a nodule; it is by the forest."
 
 
 def test_warnings_come_first_then_findings_in_plain_words(tmp_path, capsys):
