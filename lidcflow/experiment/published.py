@@ -81,8 +81,8 @@ NODULE_EXPERIMENTS: dict[str, NoduleExperiment] = {
             DATA,
             SPLIT,
             TARGET,
-            "Network: 21 x 21 pixels of one slice instead of 21 x 21 x 5; two convolutions and a dense layer, built "
-            "after the paper's description, not from its code.",
+            "Network: 21 x 21 pixels of one slice instead of 21 x 21 x 5; two convolutions and a dense layer of "
+            "lidcflow's own choice, not the published layers.",
             QIF,
         ),
         folds=5,
