@@ -29,8 +29,8 @@ QUARTER = 4
 SPLIT = (
     "by scan: kept apart are the scans whose index, as text, has a SHA-256 that is a multiple of 4; trained on the "
     "others. Those kept apart were measured on four times, after changes that were chosen on the others: a first "
-    "network of Dice .225 could not be applied to whole cubes; two of Dice .751 and .761 had learned too shortly, and "
-    "were read at 1 mm, not at the pitch of stored cubes"
+    "network of Dice .225 could not be applied to whole cubes; a second one of Dice .751 had learned too shortly; the "
+    "third one, of Dice .761 at voxels of 1 mm, is this one, read at the pitch of stored cubes"
 )
 
 DATA = ("LIDC-IDRI nodules as cubes with one reader's mask (repository franciscapessanha/Pulmonary-nodules-analysis)",)

@@ -48,7 +48,7 @@ class SegmenterTraining:
         Of the first weights and the views.
     """
 
-    steps: int = 6500
+    steps: int = 3600
     batch_size: int = 4
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3

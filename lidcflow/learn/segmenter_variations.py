@@ -70,7 +70,7 @@ def varied_view(cube: OutlinedCube, rng: Generator) -> tuple[Floats, Floats, flo
         Pitch in mm.
     """
     pitch_mm = _pitch_mm(cube.diameter_mm, rng)
-    step = pitch_mm / cube.voxel_mm * rng.uniform(0.9, 1.12)
+    step = pitch_mm / cube.voxel_mm * rng.uniform(0.85, 1.2)
     matrix = step * _turn(rng)
     away_mm = rng.normal(0, 0.8 + 0.06 * cube.diameter_mm, 3).clip(-4, 4)
     offset = cube.centre + away_mm / cube.voxel_mm - matrix @ np.full(3, (SIDE - 1) / 2)
