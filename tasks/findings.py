@@ -13,12 +13,13 @@ from lidcflow.nodules.candidates import NO_LUNGS
 from lidcflow.nodules.describe import describe_findings
 from lidcflow.nodules.detector import Detector, embedded_detector
 from lidcflow.nodules.finding import Finding
+from lidcflow.nodules.finding_digests import finding_digests
 from lidcflow.nodules.malignant_slices import with_malignancy
 from lidcflow.nodules.planes import finding_planes
 from lidcflow.nodules.scored import score_candidates
 from lidcflow.nodules.select import select_findings
 from lidcflow.nodules.stored import FAILED, TOO_FEW_SLICES, StoredCandidates, read_candidates
-from lidcflow.nodules.systems import FindingSystems, finding_digests, finding_systems
+from lidcflow.nodules.systems import FindingSystems, finding_systems
 from lidcflow.nodules.table import SCHEMA
 from lidcflow.nodules.whole_lungs import INCOMPLETE_LUNGS
 from lidcflow.release.answer import answer_for_series

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from lidcflow.phantom.scans import choose_scans as choose_scans
     from lidcflow.release.embedded import embedded_release as embedded_release
     from lidcflow.release.embedded_card import embedded_card as embedded_card
+    from lidcflow.stats.cube_figures import OutlineFigures as OutlineFigures
     from lidcflow.store.volumes import VolumeStore as VolumeStore
     from tasks.findings import detector_of as detector_of
     from tasks.labels import label_readable as label_readable
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "Markdown": "rich.markdown:Markdown",
     "Catalog": "lidcflow.catalog.series:Catalog",
+    "OutlineFigures": "lidcflow.stats.cube_figures:OutlineFigures",
     "EXPERIMENT_PAGE": "lidcflow.experiment.page:PAGE",
     "Level": "flows.service.machine_checks:Level",
     "NoduleTraining": "lidcflow.learn.nodule_training:NoduleTraining",

@@ -12,7 +12,6 @@ import typer
 from flows.cli import lazy
 from flows.cli.bars import reported_stages, shown_progress
 from flows.cli.output import NOTICE, print_json, print_line, print_table
-from lidcflow.stats.cube_figures import OutlineFigures
 
 
 def pretrain_segmenter(out: Path, data: Path | None, steps: int | None, seed: int, as_json: bool) -> None:
@@ -39,7 +38,7 @@ def print_ways(figures: Mapping[str, Any]) -> None:
     figures : mapping
         A dumped `lidcflow.nodules.cube_figures.CubeFigures`.
     """
-    ways = {name: OutlineFigures.model_validate(one) for name, one in figures["ways"].items()}
+    ways = {name: lazy.OutlineFigures.model_validate(one) for name, one in figures["ways"].items()}
     rows = [
         ("Dice, mean", *(one.dice for one in ways.values())),
         ("error of the long axis, median, mm", *(one.long_axis_error_mm for one in ways.values())),

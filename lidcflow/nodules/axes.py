@@ -29,7 +29,8 @@ def axes_mm(contour_mm: NDArray[np.float64]) -> tuple[float, float]:
 
     Examples
     --------
-    >>> axes_mm(np.array([[0.0, 0.0], [1.5, 2.0], [0.0, 4.0], [-1.5, 2.0], [0.0, 0.0]]))
+    >>> long_mm, short_mm = axes_mm(np.array([[0.0, 0.0], [1.5, 2.0], [0.0, 4.0], [-1.5, 2.0], [0.0, 0.0]]))
+    >>> round(long_mm, 3), round(short_mm, 3)
     (4.0, 3.0)
     """
     apart = contour_mm[:, None] - contour_mm[None]

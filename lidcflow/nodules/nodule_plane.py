@@ -91,7 +91,7 @@ def mask_diameter_mm(mask: NDArray[np.bool_]) -> float:
     Examples
     --------
     >>> round(mask_diameter_mm(disc_mask(12.0)), 1)
-    12.1
+    12.2
     """
     return float(2 * PIXEL_MM * np.sqrt(mask.sum() / np.pi))
 

@@ -61,14 +61,3 @@ def finding_systems() -> FindingSystems:
         If the files of one are missing or damaged.
     """
     return FindingSystems(embedded_segmenter(), embedded_malignancy())
-
-
-def finding_digests() -> dict[str, str]:
-    """Return the SHA-256 of the weights of the systems that ship with the package, for a release to pin.
-
-    Raises
-    ------
-    WeightsError
-        If the files of one are missing or damaged.
-    """
-    return {"segmenter": embedded_segmenter().sha256, "malignancy": embedded_malignancy().sha256}

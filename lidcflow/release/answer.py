@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lidcflow.nodules.finding_digests import finding_digests
 from lidcflow.nodules.slice_scores import fit_join, join_slices
-from lidcflow.nodules.systems import finding_digests
 from lidcflow.release.record import DetectorPin, NodulePin
 from lidcflow.stats.bootstrap import Floats
 

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.nodules.chest_height import embedded_chest_height
 from lidcflow.nodules.detector import embedded_detector
+from lidcflow.nodules.finding_digests import finding_digests
 from lidcflow.nodules.join_weights import JoinWeights
-from lidcflow.nodules.systems import finding_digests
 from lidcflow.release.record import EMBEDDED, BackbonePin, DetectorPin, Gate, NodulePin, ReleaseRecord
 
 NAME, VERSION = "lidcflow-embedded", 202611
