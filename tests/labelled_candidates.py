@@ -4,7 +4,7 @@ import numpy as np
 
 from lidcflow.labels.lidc_readings import images_of_scan
 from lidcflow.labels.slices import nodules_of_volume
-from lidcflow.nodules.patches import PATCH_PIXEL_MM, PATCH_PIXELS, PLANES
+from lidcflow.nodules.patch_shape import PATCH_PIXEL_MM, PATCH_PIXELS, PLANES
 from lidcflow.nodules.table import CANDIDATE, SCHEMA
 from lidcflow.nodules.truth import consensus
 from lidcflow.store.arrays import CandidateArrays

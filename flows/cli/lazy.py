@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from lidcflow.experiment.nodule_page import nodule_rows as nodule_rows
     from lidcflow.experiment.nodule_page import rendered_nodules as rendered_nodules
     from lidcflow.experiment.nodule_page import size_rows as size_rows
+    from lidcflow.experiment.nodule_page import write_nodule_comparison as write_nodule_comparison
     from lidcflow.labels.lidc import nodules_of as nodules_of
     from lidcflow.labels.slices import StoredLabelRow as StoredLabelRow
     from lidcflow.labels.slices import all_label_rows as all_label_rows
@@ -96,7 +97,6 @@ _PLACES = {
     "Markdown": "rich.markdown:Markdown",
     "Catalog": "lidcflow.catalog.series:Catalog",
     "OutlineFigures": "lidcflow.stats.cube_figures:OutlineFigures",
-    "EXPERIMENT_PAGE": "lidcflow.experiment.page:PAGE",
     "Level": "flows.service.machine_checks:Level",
     "NoduleTraining": "lidcflow.learn.nodule_training:NoduleTraining",
     "PretrainSettings": "lidcflow.learn.pretrain:PretrainSettings",
@@ -171,7 +171,7 @@ _PLACES = {
     "tables": "lidcflow.evaluate.tables",
     "train": "flows.train:train",
     "up": "flows.service.up",
-    "write_experiment": "lidcflow.experiment.page:write",
+    "write_nodule_comparison": "lidcflow.experiment.nodule_page:write_nodule_comparison",
     "write_facts": "tasks.release_folder:write_facts",
     "write_label_table": "lidcflow.labels.slices:write_label_table",
     "write_phantoms": "flows.phantom:write_phantoms",

@@ -41,16 +41,16 @@ def run_on_nodules(name: str, data: Path | None, out: Path | None, config: Confi
     with shown_progress("reading the nodules"), reported_stages() as report:
         found = lazy.run_nodule_experiment(name, data, learn, on_progress=report)
     folder = out or config.reports_path / "experiments" / name
-    lazy.write_experiment(files := lazy.rendered_nodules(found), folder)
+    page = lazy.write_nodule_comparison(files := lazy.rendered_nodules(found), folder)
     if as_json:
         print_json(found)
     else:
-        _print(found, folder)
+        _print(found, page)
     if out is None:
         lazy.log_nodule_comparison(found, files, Tracking.of(config))
 
 
-def _print(found: NoduleComparison, folder: Path) -> None:
+def _print(found: NoduleComparison, page: Path) -> None:
     rows = lazy.nodule_rows(found)
     title = f"Experiment {found.experiment}: {found.nodules} nodules of {found.patients} patients in {found.data}"
     print_table(title, list(lazy.columns_of(rows).values()), [list(row.values()) for row in rows])
@@ -65,7 +65,7 @@ def _print(found: NoduleComparison, folder: Path) -> None:
         f"Cross-validated by patient in {found.folds} folds, 95% intervals over patients, differences of the AUROC "
         f"paired, in {found.seconds:.0f} s. {NOTICE}"
     )
-    print_line(str(folder / lazy.EXPERIMENT_PAGE))
+    print_line(str(page))
 
 
 def _listed(figures: dict[str, Any]) -> str:

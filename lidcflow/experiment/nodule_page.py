@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from lidcflow.experiment.nodule_figures import NoduleComparison
-from lidcflow.experiment.page import DATA, PAGE, TABLE
+from lidcflow.experiment.page import DATA, PAGE, TABLE, write
 from lidcflow.stats.estimate import Estimate
 from lidcflow.stats.malignancy_figures import DesignFigures
 from lidcflow.templates import templates_of
@@ -29,6 +31,12 @@ def rendered_nodules(comparison: NoduleComparison) -> dict[str, str]:
     page = templates_of("lidcflow.experiment").get_template("nodules.html")
     text = page.render(comparison=comparison, columns=columns_of(rows), rows=rows, sizes=size_rows(comparison))
     return {PAGE: text, DATA: comparison.model_dump_json(indent=2) + "\n", TABLE: _csv(rows)}
+
+
+def write_nodule_comparison(files: Mapping[str, str], folder: Path) -> Path:
+    """Write the files of a comparison, together or not at all; return the page."""
+    write(files, folder)
+    return folder / PAGE
 
 
 def columns_of(rows: list[dict[str, Any]]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lidcflow.errors import TrainingError
 from lidcflow.learn.candidate_rows import CandidateRows, series_of
-from lidcflow.nodules.patches import PATCH_PIXEL_MM, PLANES
+from lidcflow.nodules.patch_shape import PATCH_PIXEL_MM, PLANES
 from lidcflow.nodules.stored import StoredCandidates, read_candidates
 from lidcflow.nodules.truth import Kind
 from lidcflow.nodules.window import SIZE, windowed

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lidcflow.learn.nodule_layers import detector_layers, folded_weights, start_from
 from lidcflow.learn.own_examples import VIEWS
 from lidcflow.learn.runtime import keras
-from lidcflow.nodules.patches import PATCH_PIXEL_MM, PLANES
+from lidcflow.nodules.patch_shape import PATCH_PIXEL_MM, PLANES
 from lidcflow.nodules.window import SIZE
 
 Floats = NDArray[np.float32]

@@ -9,16 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.nodules.grid import Scan
+from lidcflow.nodules.patch_shape import PATCH_PIXEL_MM, PATCH_PIXELS, PLANES
 from lidcflow.pixels.decode import AIR_HU
-
-PATCH_PIXELS = 48
-"""Rows and columns of a patch."""
-
-PATCH_PIXEL_MM = (0.73, 1.46)
-"""Pixels of the narrow and of the wide patches, which are 35 and 70 mm wide."""
-
-PLANES = ("axial", "coronal", "sagittal")
-"""Axes down and across a patch: (row, column), (slice, column) and (slice, row)."""
 
 _AXES = ((1, 2), (0, 2), (0, 1))
 

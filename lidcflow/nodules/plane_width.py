@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lidcflow.nodules.finding import Finding
-from lidcflow.nodules.patches import PATCH_PIXEL_MM, PATCH_PIXELS
+from lidcflow.nodules.patch_shape import PATCH_PIXEL_MM, PATCH_PIXELS
 
 NARROW, WIDE = range(len(PATCH_PIXEL_MM))
 

@@ -15,7 +15,8 @@ from lidcflow.nodules.cubes import NO_CUBES, Cubes, cut_cubes
 from lidcflow.nodules.detector import embedded_detector
 from lidcflow.nodules.gather import ScanGatherer
 from lidcflow.nodules.grid import Scan
-from lidcflow.nodules.patches import PATCH_PIXEL_MM, PATCH_PIXELS, PLANES, cut_patches
+from lidcflow.nodules.patch_shape import PATCH_PIXEL_MM, PATCH_PIXELS, PLANES
+from lidcflow.nodules.patches import cut_patches
 from lidcflow.nodules.table import CANDIDATE, CHANNELS, READABLE, SCHEMA
 from lidcflow.store.arrays import CandidateArrays
 from lidcflow.store.volumes import VolumeStore

@@ -15,7 +15,7 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 from lidcflow.errors import ReleaseError, WeightsError
 from lidcflow.files import digest_of_file
 from lidcflow.nodules.detector import CARD_FILE, WEIGHT_FILE, Detector, read_detector
-from lidcflow.nodules.patches import PATCH_PIXEL_MM, PATCH_PIXELS, PLANES
+from lidcflow.nodules.patch_shape import PATCH_PIXEL_MM, PATCH_PIXELS, PLANES
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
 from tasks.tracking.model_files import hash_model_files, require_digest

@@ -1,7 +1,8 @@
 import numpy as np
 
 from lidcflow.nodules.grid import Scan
-from lidcflow.nodules.patches import PATCH_PIXELS, cut_patches
+from lidcflow.nodules.patch_shape import PATCH_PIXELS
+from lidcflow.nodules.patches import cut_patches
 
 MIDDLE = slice(PATCH_PIXELS // 2 - 1, PATCH_PIXELS // 2 + 1)
 
