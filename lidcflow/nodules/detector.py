@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,15 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.errors import WeightsError
-from lidcflow.files import whole_file, write_together
 from lidcflow.nodules.detector_network import STAGES, DetectorNetwork, Floats
+from lidcflow.nodules.weight_files import DETECTOR
 from lidcflow.nodules.window import windowed
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the detector that ships in the package."""
 
-WEIGHT_FILE, CARD_FILE = "detector.npz", "detector.json"
+WEIGHT_FILE, CARD_FILE = DETECTOR.weights, DETECTOR.card
 
 LEAST_SCORE = 1e-3
 """Scores of the filter below count as this one: their logarithm goes into P."""
@@ -175,25 +172,14 @@ def read_detector(folder: Path) -> Detector:
     WeightsError
         If a file is missing, or is not the one that the card speaks of.
     """
-    try:
-        content = (folder / WEIGHT_FILE).read_bytes()
-        card = json.loads((folder / CARD_FILE).read_text("utf-8"))
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != card["sha256"]:
-            raise ValueError(f"weights of digest {digest[:12]} and a card of {card['sha256'][:12]}")
-        detector = Detector(_networks(content), Calibration(**card["calibration"]), card, digest)
-        if len(detector.widths) != len(detector.networks) or not {NARROW} <= {*detector.widths} <= {NARROW, WIDE}:
-            raise ValueError(f"{len(detector.networks)} networks for widths {detector.widths}")
-        return detector
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(
-            f"nodule detector: must be {WEIGHT_FILE} with its card {CARD_FILE}, got {_first_line(error)}; "
-            "install lidcflow again, or make it with `lidcflow pretrain --nodules`"
-        ) from None
+    return DETECTOR.read(folder, _made)
 
 
-def _first_line(error: Exception) -> str:
-    return type(error).__name__ if isinstance(error, OSError) else (str(error).splitlines() or [""])[0][:200]
+def _made(content: bytes, card: dict[str, Any], digest: str) -> Detector:
+    detector = Detector(_networks(content), Calibration(**card["calibration"]), card, digest)
+    if len(detector.widths) != len(detector.networks) or not {NARROW} <= {*detector.widths} <= {NARROW, WIDE}:
+        raise ValueError(f"{len(detector.networks)} networks for widths {detector.widths}")
+    return detector
 
 
 def _networks(content: bytes) -> tuple[DetectorNetwork, ...]:
@@ -233,11 +219,5 @@ def write_detector(folder: Path, networks: list[Mapping[str, Floats]], card: Map
     str
         SHA-256 of the weight file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     arrays = {f"{i}/{name}": array.astype(np.float16) for i, one in enumerate(networks) for name, array in one.items()}
-    with whole_file(folder / WEIGHT_FILE) as draft, draft.open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
-    digest = hashlib.sha256((folder / WEIGHT_FILE).read_bytes()).hexdigest()
-    text = json.dumps({**card, "sha256": digest}, indent=1, ensure_ascii=False)
-    write_together({CARD_FILE: text + "\n"}, folder)
-    return digest
+    return DETECTOR.write(folder, arrays, card)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from functools import cache
 from pathlib import Path
 
-from lidcflow.errors import WeightsError
+from lidcflow.nodules.weight_files import MALIGNANCY, SEGMENTER
 
 WEIGHTS = Path(__file__).parent / "weights"
 
-SYSTEMS = ("segmenter", "malignancy")
+SYSTEMS = (SEGMENTER, MALIGNANCY)
 
 
 @cache
@@ -23,18 +21,4 @@ def finding_digests() -> dict[str, str]:
     WeightsError
         If the files of one are missing, or its weights are not those that its card speaks of.
     """
-    return {name: _digest(name) for name in SYSTEMS}
-
-
-def _digest(name: str) -> str:
-    try:
-        digest = hashlib.sha256((WEIGHTS / f"{name}.npz").read_bytes()).hexdigest()
-        spoken_of = str(json.loads((WEIGHTS / f"{name}.json").read_text("utf-8"))["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        digest, spoken_of = "", "none"
-    if digest != spoken_of:
-        raise WeightsError(
-            f"{name} model: must be {name}.npz with its card {name}.json, got weights of digest "
-            f"{digest[:12] or 'none'} and a card of {spoken_of[:12]}; install lidcflow again"
-        )
-    return digest
+    return {files.stem: files.read(WEIGHTS, lambda _content, _card, digest: digest) for files in SYSTEMS}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,17 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.errors import WeightsError
-from lidcflow.files import whole_file, write_together
 from lidcflow.nodules.detector_network import DetectorNetwork
 from lidcflow.nodules.malignancy_features import network_features, quantitative_features
 from lidcflow.nodules.nodule_plane import plane_of
 from lidcflow.nodules.outline import Outline
+from lidcflow.nodules.weight_files import MALIGNANCY
 
 Floats = NDArray[np.float64]
 
 WEIGHTS = Path(__file__).parent / "weights"
-WEIGHT_FILE, CARD_FILE = "malignancy.npz", "malignancy.json"
+WEIGHT_FILE, CARD_FILE = MALIGNANCY.weights, MALIGNANCY.card
 
 SIZE, TEXTURE = "size", "texture"
 """Codes of what lies outside of the nodules that the model was trained on."""
@@ -164,19 +161,7 @@ def read_malignancy(folder: Path) -> MalignancyModel:
     WeightsError
         If a file is missing, or is not the one that the card describes.
     """
-    try:
-        content = (folder / WEIGHT_FILE).read_bytes()
-        card = json.loads((folder / CARD_FILE).read_text("utf-8"))
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != card["sha256"]:
-            raise ValueError(f"weights of digest {digest[:12]} and a card of {card['sha256'][:12]}")
-        return _model(content, card, digest)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        found = type(error).__name__ if isinstance(error, OSError) else (str(error).splitlines() or [""])[0][:200]
-        raise WeightsError(
-            f"malignancy model: must be {WEIGHT_FILE} with its card {CARD_FILE}, got {found}; "
-            "install lidcflow again, or make it with `lidcflow pretrain --malignancy`"
-        ) from None
+    return MALIGNANCY.read(folder, _model)
 
 
 def _model(content: bytes, card: Mapping[str, Any], digest: str) -> MalignancyModel:
@@ -211,12 +196,6 @@ def write_malignancy(folder: Path, network: DetectorNetwork, kernel: Floats, bia
     str
         SHA-256 of the weight file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, NDArray[Any]] = {name: array.astype(np.float16) for name, array in network.weights.items()}
     arrays |= {"kernel": kernel.astype(np.float32), "bias": np.array(bias, np.float32)}
-    with whole_file(folder / WEIGHT_FILE) as draft, draft.open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
-    digest = hashlib.sha256((folder / WEIGHT_FILE).read_bytes()).hexdigest()
-    text = json.dumps({**card, "sha256": digest}, indent=1, ensure_ascii=False)
-    write_together({CARD_FILE: text + "\n"}, folder)
-    return digest
+    return MALIGNANCY.write(folder, arrays, card)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,16 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lidcflow.errors import WeightsError
-from lidcflow.files import whole_file, write_together
 from lidcflow.nodules.outline import INSIDE
 from lidcflow.nodules.segmenter_network import SHAPES, Floats, SegmenterNetwork
+from lidcflow.nodules.weight_files import SEGMENTER
 from lidcflow.nodules.window import windowed
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the segmenter that ships in the package."""
 
-WEIGHT_FILE, CARD_FILE = "segmenter.npz", "segmenter.json"
+WEIGHT_FILE, CARD_FILE = SEGMENTER.weights, SEGMENTER.card
 
 SIDE = 48
 """Voxels along each side of a cube."""
@@ -155,22 +152,11 @@ def read_segmenter(folder: Path) -> Segmenter:
     WeightsError
         If a file is missing or damaged, or the card is of other weights.
     """
-    try:
-        content = (folder / WEIGHT_FILE).read_bytes()
-        card = json.loads((folder / CARD_FILE).read_text("utf-8"))
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != card["sha256"]:
-            raise ValueError(f"weights of digest {digest[:12]} and a card of {card['sha256'][:12]}")
-        return Segmenter(SegmenterNetwork(_weights(content)), card, digest)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(
-            f"segmenter: must be {WEIGHT_FILE} with its card {CARD_FILE}, got {_first_line(error)}; "
-            "install lidcflow again, or make it with `lidcflow pretrain --segmenter`"
-        ) from None
+    return SEGMENTER.read(folder, _made)
 
 
-def _first_line(error: Exception) -> str:
-    return type(error).__name__ if isinstance(error, OSError) else (str(error).splitlines() or [""])[0][:200]
+def _made(content: bytes, card: dict[str, Any], digest: str) -> Segmenter:
+    return Segmenter(SegmenterNetwork(_weights(content)), card, digest)
 
 
 def _weights(content: bytes) -> dict[str, Floats]:
@@ -209,11 +195,5 @@ def write_segmenter(folder: Path, weights: Mapping[str, Floats], card: Mapping[s
     str
         SHA-256 of the weight file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     arrays = {name: array.astype(np.float16) for name, array in weights.items()}
-    with whole_file(folder / WEIGHT_FILE) as draft, draft.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-    digest = hashlib.sha256((folder / WEIGHT_FILE).read_bytes()).hexdigest()
-    text = json.dumps({**card, "sha256": digest}, indent=1, ensure_ascii=False)
-    write_together({CARD_FILE: text + "\n"}, folder)
-    return digest
+    return SEGMENTER.write(folder, arrays, card)
