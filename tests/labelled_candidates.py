@@ -2,14 +2,18 @@
 
 import numpy as np
 
+from lidcflow.config import Config, PreprocessConfig, SplitConfig
+from lidcflow.labels.collect import collect_nodules
 from lidcflow.labels.lidc_readings import images_of_scan
-from lidcflow.labels.slices import nodules_of_volume
+from lidcflow.labels.slices import nodules_of_volume, slab_labels
+from lidcflow.learn.snapshot import build_snapshot
+from lidcflow.nodules.cubes import CUBE_MM, CUBE_VOXELS
 from lidcflow.nodules.patch_shape import PATCH_PIXEL_MM, PATCH_PIXELS, PLANES
 from lidcflow.nodules.table import CANDIDATE, SCHEMA
 from lidcflow.nodules.truth import consensus
 from lidcflow.store.arrays import CandidateArrays
 from lidcflow.store.volumes import VolumeStore
-from tests.labelled_volumes import annotated_series, scans_with_nodules, volume_of
+from tests.labelled_volumes import SIZE, SLICES, annotated_series, scans_with_nodules, volume_of
 
 PIXEL_MM = (0.7, 0.7)
 OTHERS, EACH = 12, 3
@@ -27,7 +31,12 @@ def made_up_candidates(scan, volume, rng):
     for name, values in zip(("z_mm", "row", "column"), np.array(places).T, strict=True):
         table[name] = values
     table["diameter_mm"], table["slice"], table["score"] = 6, 1, rng.uniform(0.1, 1, len(places))
-    return CandidateArrays(attributes(scan, len(places)), numbers(table), patches(len(centres), len(places), rng))
+    diameters_mm = [one.diameter_mm for one in agreed if one is not None and one.counts] * EACH
+    known = attributes(scan, len(places)) | {
+        "cube_candidates": list(range(len(centres))),
+        "cube_voxel_mm": [CUBE_MM[0]] * len(centres),
+    }
+    return CandidateArrays(known, numbers(table), patches(len(centres), len(places), rng), cubes(diameters_mm, rng))
 
 
 def numbers(table):
@@ -47,6 +56,16 @@ def patches(nodules, n, rng):
     return hu
 
 
+def cubes(diameters_mm, rng):
+    """Return noise like lung with a bright ball in the middle of each."""
+    hu = rng.integers(-900, -800, (len(diameters_mm), *[CUBE_VOXELS] * 3), dtype=np.int16)
+    offsets_mm = (np.arange(CUBE_VOXELS) - (CUBE_VOXELS - 1) / 2) * CUBE_MM[0]
+    away_mm = np.sqrt(sum(axis**2 for axis in np.meshgrid(*[offsets_mm] * 3, indexing="ij", sparse=True)))
+    for cube, diameter_mm in zip(hu, diameters_mm, strict=True):
+        cube[away_mm <= diameter_mm / 2] = 40
+    return hu
+
+
 def store_volumes_with_candidates(config, scans=None):
     """Store volumes of scans, by default of as many as a training needs, with candidates."""
     store, rng = VolumeStore.of(config, create=True), np.random.default_rng(0)
@@ -54,3 +73,23 @@ def store_volumes_with_candidates(config, scans=None):
         volume = volume_of(scan, rng)
         store.write(annotated_series(scan), volume, made_up_candidates(scan, volume, rng))
     return store
+
+
+def labelled_candidates(workspace):
+    """Store volumes with candidates; return their snapshot, the store and the nodules in it."""
+    config = Config(
+        workspace=workspace,
+        patient_key="public",
+        preprocess=PreprocessConfig(slices=SLICES, size=SIZE),
+        split=SplitConfig(validation=0.3, test=0.2),
+    )
+    store = store_volumes_with_candidates(config)
+    volumes = list(store.summaries(store.series_uids()))
+    nodules = collect_nodules(volumes, ("lidc",)).nodules
+    labels = {
+        one.series_instance_uid: slab_labels(
+            one.edges_mm, nodules[one.series_instance_uid], one.slice_spacing_mm / 2, config.labels
+        )
+        for one in volumes
+    }
+    return build_snapshot(volumes, labels, config.split), store, nodules

@@ -49,7 +49,7 @@ of a ball as large as their outlines, ``counts`` whether enough readers marked i
 MASK = "mask"
 """Column of the file: the voxels that at least half of the readers outlined, a bit each; empty without a mask."""
 
-COUNTS = ("without_outline", "without_cube", "without_cubes")
+LEFT_OUT, COUNTS = "left_out", ("without_outline", "without_cube", "without_cubes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class NoduleRows:
         outlined = self.table["outlined"].tolist()
         bits = [mask.tobytes() if has else b"" for mask, has in zip(self.masks, outlined, strict=True)]
         table = self.table.assign(**{MASK: bits})
-        table.attrs = dict(self.left_out)
+        table.attrs = {LEFT_OUT: dict(self.left_out)}
         with whole_file(file) as draft:
             table.to_parquet(draft, index=False)
 
@@ -99,7 +99,7 @@ class NoduleRows:
         """
         try:
             table = pd.read_parquet(file)
-            left_out, table.attrs = {name: int(table.attrs[name]) for name in COUNTS}, {}
+            left_out, table.attrs = {name: int(table.attrs[LEFT_OUT][name]) for name in COUNTS}, {}
             masks = _unpacked(table.pop(MASK).tolist())
             return cls(table.astype(COLUMNS), masks, left_out)
         except (OSError, ValueError, KeyError, TypeError):

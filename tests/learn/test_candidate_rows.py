@@ -1,35 +1,15 @@
 import pytest
 
-from lidcflow.config import Config, PreprocessConfig, SplitConfig
 from lidcflow.errors import TrainingError
-from lidcflow.labels.collect import collect_nodules
-from lidcflow.labels.slices import slab_labels
 from lidcflow.learn.candidate_rows import CandidateRows, judge_stored
-from lidcflow.learn.snapshot import build_snapshot
 from lidcflow.nodules.truth import Kind
-from tests.labelled_candidates import EACH, OTHERS, store_volumes_with_candidates
-from tests.labelled_volumes import SIZE, SLICES
+from tests.labelled_candidates import EACH, OTHERS, labelled_candidates
 
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory):
     """Return a snapshot, its store, the nodules in it, and its candidates as they were judged."""
-    config = Config(
-        workspace=tmp_path_factory.mktemp("workspace"),
-        patient_key="public",
-        preprocess=PreprocessConfig(slices=SLICES, size=SIZE),
-        split=SplitConfig(validation=0.3, test=0.2),
-    )
-    store = store_volumes_with_candidates(config)
-    volumes = list(store.summaries(store.series_uids()))
-    nodules = collect_nodules(volumes, ("lidc",)).nodules
-    labels = {
-        one.series_instance_uid: slab_labels(
-            one.edges_mm, nodules[one.series_instance_uid], one.slice_spacing_mm / 2, config.labels
-        )
-        for one in volumes
-    }
-    snapshot = build_snapshot(volumes, labels, config.split)
+    snapshot, store, nodules = labelled_candidates(tmp_path_factory.mktemp("workspace"))
     return snapshot, store, nodules, judge_stored(snapshot, store, nodules)
 
 
