@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -32,6 +32,18 @@ class Regressor(Protocol):
 
     def predict(self, features: Floats) -> Floats:
         """Return ratings."""
+
+
+class Rated(Protocol):
+    """Nodules with ratings."""
+
+    @property
+    def rating(self) -> Floats:
+        """Mean rating of each."""
+
+    @property
+    def readers(self) -> NDArray[np.integer]:
+        """How many readers rated each: its weight."""
 
 
 Make = Callable[[int], Regressor]
@@ -81,10 +93,10 @@ def patient_folds(
     yield from split.split(patient, groups=patient)
 
 
-def fit_linear(features: Floats, sets: NoduleSliceSet) -> tuple[Floats, float]:
+def fit_linear(features: Floats, sets: Rated, penalties: Sequence[float] = PENALTIES) -> tuple[Floats, float]:
     """Fit the ridge regression on all nodules; return kernel and bias for features as they are."""
     scaler = StandardScaler().fit(features)
-    fitted = RidgeCV(PENALTIES).fit(scaler.transform(features), sets.rating, sample_weight=sets.readers.astype(float))
+    fitted = RidgeCV(penalties).fit(scaler.transform(features), sets.rating, sample_weight=sets.readers.astype(float))
     kernel = np.asarray(fitted.coef_ / scaler.scale_, np.float32).astype(np.float64)
     return kernel, float(fitted.intercept_ - scaler.mean_ @ kernel)
 

@@ -23,7 +23,8 @@ from lidcflow.learn.malignancy_folds import (
 )
 from lidcflow.nodules.detector import embedded_detector
 from lidcflow.nodules.detector_network import DetectorNetwork
-from lidcflow.nodules.malignancy import SIZE, TEXTURE, calibrated, write_malignancy
+from lidcflow.nodules.malignancy import write_malignancy
+from lidcflow.nodules.malignancy_answer import calibrated, ranges_of
 from lidcflow.nodules.malignancy_features import network_features, quantitative_features
 from lidcflow.nodules.nodule_plane import plane_of
 from lidcflow.nodules.slice_file import NoduleSliceSet, read_nodule_slices
@@ -35,9 +36,6 @@ Progress = Callable[[str, int, int], None]
 SLICES = "nodule-slices"
 
 LEAST_OF_A_CLASS = 30
-
-WITHIN = (0.5, 99.5)
-"""Percentiles of the nodules trained on between which size and texture count as known."""
 
 NAME = "lidcflow malignancy model"
 
@@ -161,10 +159,7 @@ def _card(sets: NoduleSliceSet, rating: Floats, qif: Floats, diameter_mm: Floats
         "nodules": len(sets.rating),
         "unrated": sets.unrated,
         "calibration": calibration,
-        "ranges": {
-            SIZE: np.percentile(size_mm, WITHIN).round(2).tolist(),
-            TEXTURE: np.percentile(qif, WITHIN, axis=0).T.round(4).tolist(),
-        },
+        "ranges": ranges_of(size_mm, qif),
         "figures": [one.model_dump() for one in figures],
         "patients": np.unique(sets.patient).tolist(),
     }

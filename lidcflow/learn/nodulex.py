@@ -15,6 +15,7 @@ from lidcflow.learn.classical import fit_and_answer, forest
 from lidcflow.learn.plane_training import PlaneTraining, answers_of, train_on_planes
 from lidcflow.learn.rated_nodules import Floats, Fold, RatedNodules
 from lidcflow.learn.runtime import keras
+from lidcflow.nodules.nodulex_network import CONVOLUTIONS, GAIN, OFFSET
 from lidcflow.nodules.window import middle, windowed
 
 SIDE = 21
@@ -53,26 +54,33 @@ def nodulex_images(hu: NDArray[np.integer]) -> NDArray[np.float32]:
     return np.asarray(middle(windowed(hu), SIDE)[..., None] / 255, np.float32)
 
 
-def nodulex_layers(*, seed: int) -> tuple[keras.Model, keras.Model]:
+def nodulex_layers(*, seed: int, slices: int = 1) -> tuple[keras.Model, keras.Model]:
     """Build the network with random weights.
+
+    Parameters
+    ----------
+    seed : int
+        Of weights and dropout.
+    slices : int
+        Slices that it sees at once, as channels.
 
     Returns
     -------
     keras.Model
-        (n, 21, 21, 1) images of 0 to 1 -> (n, 1) logits.
+        (n, 21, 21, slices) images of 0 to 1 -> (n, 1) logits.
     keras.Model
         The same without the last layer: -> (n, 64) features.
     """
-    images = keras.Input((SIDE, SIDE, 1), name="images")
-    maps = keras.layers.Rescaling(4.0, -2.0)(images)
-    for place, filters in enumerate((32, 64)):
-        convolution = keras.layers.Conv2D(
-            filters, 3, activation="relu", kernel_initializer=keras.initializers.HeNormal(seed + place)
-        )
+    images = keras.Input((SIDE, SIDE, slices), name="images")
+    maps = keras.layers.Rescaling(GAIN, OFFSET)(images)
+    for place, (name, filters) in enumerate(zip(CONVOLUTIONS, (32, 64), strict=True)):
+        start = keras.initializers.HeNormal(seed + place)
+        convolution = keras.layers.Conv2D(filters, 3, activation="relu", kernel_initializer=start, name=name)
         maps = keras.layers.MaxPooling2D(2)(convolution(maps))
     flat = keras.layers.Dropout(0.3, seed=seed)(keras.layers.Flatten()(maps))
-    dense = keras.layers.Dense(FEATURES, activation="relu", kernel_initializer=keras.initializers.HeNormal(seed + 2))
-    features = dense(flat)
+    start = keras.initializers.HeNormal(seed + 2)
+    features = keras.layers.Dense(FEATURES, activation="relu", kernel_initializer=start, name="features")(flat)
     spared = keras.layers.Dropout(0.3, seed=seed + 1)(features)
-    logit = keras.layers.Dense(1, kernel_initializer=keras.initializers.GlorotUniform(seed + 3))(spared)
+    start = keras.initializers.GlorotUniform(seed + 3)
+    logit = keras.layers.Dense(1, kernel_initializer=start, name="logit")(spared)
     return keras.Model(images, logit), keras.Model(images, features)

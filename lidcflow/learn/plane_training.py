@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,27 +43,38 @@ def train_on_planes(
     *,
     seed: int,
     easiness: NDArray[np.float64] | None = None,
-) -> None:
+    on_step: Callable[[int], None] = lambda _done: None,
+) -> list[float]:
     """Train a network.
 
     Parameters
     ----------
     model : keras.Model
-        (n, rows, columns, 1) images -> (n, 1) logits; rows and columns are equal.
-    images : (n, rows, columns, 1) array of float32
+        (n, rows, columns, channels) images -> (n, 1) logits; rows and columns are equal.
+    images : (n, rows, columns, channels) array of float32
     malignant : (n,) array of bool
     training : PlaneTraining
     seed : int
         Of the order and the mirroring.
     easiness : (n,) array, optional
         For a curriculum, which starts with the easiest.
+    on_step : callable, optional
+        Called with the steps done.
+
+    Returns
+    -------
+    list of float
+        Loss at the end of each step, as the mean of those so far.
     """
     rate = keras.optimizers.schedules.CosineDecay(training.learning_rate, training.steps, alpha=0.01)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=training.weight_decay, clipnorm=1.0)
     model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
     optimizer.build(model.trainable_variables)  # TensorFlow traces a step twice if the first one makes them
+    loss: list[float] = []
     for rows, turn in _batches(len(images), training, seed, easiness):
-        model.train_on_batch(_turned(images[rows], turn), malignant[rows, None].astype(np.float32))
+        loss.append(float(model.train_on_batch(_turned(images[rows], turn), malignant[rows, None].astype(np.float32))))
+        on_step(len(loss))
+    return loss
 
 
 def _batches(

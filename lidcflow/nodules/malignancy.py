@@ -1,4 +1,4 @@
-"""The embedded malignancy model: P(malignant) of a nodule from one plane, without TensorFlow."""
+"""The malignancy model that ships in the package: P(malignant) of a nodule from one plane, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.nodules.detector_network import DetectorNetwork
+from lidcflow.nodules.malignancy_answer import SIZE, TEXTURE, MalignancyAnswer, calibrated, unknown_texture
 from lidcflow.nodules.malignancy_features import network_features, quantitative_features
+from lidcflow.nodules.malignancy_system import KIND, MalignancySystem, made
 from lidcflow.nodules.nodule_plane import plane_of
+from lidcflow.nodules.nodule_views import NoduleViews
 from lidcflow.nodules.outline import Outline
 from lidcflow.nodules.weight_files import MALIGNANCY
 
@@ -22,27 +25,6 @@ Floats = NDArray[np.float64]
 
 WEIGHTS = Path(__file__).parent / "weights"
 WEIGHT_FILE, CARD_FILE = MALIGNANCY.weights, MALIGNANCY.card
-
-SIZE, TEXTURE = "size", "texture"
-"""Codes of what lies outside of the nodules that the model was trained on."""
-
-LEAST_FEATURES = 2
-
-
-@dataclass(frozen=True)
-class MalignancyAnswer:
-    """What the model says of a nodule.
-
-    Attributes
-    ----------
-    probability : float
-        P(malignant), calibrated: that readers' mean rating is 3 or more.
-    outside : tuple of str
-        ``size``, ``texture``: in what the nodule is unlike those that the model was trained on.
-    """
-
-    probability: float
-    outside: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +53,11 @@ class MalignancyModel:
     def name(self) -> str:
         """The system that answers."""
         return str(self.card["name"])
+
+    @property
+    def kind(self) -> str:
+        """Which of the kinds it is."""
+        return "ridge"
 
     def answer(
         self, cube: NDArray[np.integer], voxel_mm: float, outline: Outline | None, diameter_mm: float
@@ -120,20 +107,12 @@ class MalignancyModel:
         qif, diameter_mm = quantitative_features(planes)
         features = np.column_stack([network_features(self.network, images, pixel_mm), qif])
         rating = features @ self.kernel + self.bias
-        least, most = np.array(self.card["ranges"][TEXTURE]).T
-        texture = ((qif < least) | (qif > most)).sum(axis=1) >= LEAST_FEATURES
+        texture = unknown_texture(qif, self.card["ranges"])
         return calibrated(rating, self.card["calibration"]), texture, diameter_mm
 
-
-def calibrated(rating: Floats, calibration: Mapping[str, float]) -> Floats:
-    """Turn ratings into probabilities.
-
-    Examples
-    --------
-    >>> calibrated(np.array([3.0]), {"intercept": -6.0, "slope": 2.0})
-    array([0.5])
-    """
-    return np.asarray(np.exp(-np.logaddexp(0, -(calibration["intercept"] + calibration["slope"] * rating))))
+    def probabilities(self, views: NoduleViews) -> Floats:
+        """Return P(malignant) of nodules, (n,)."""
+        return self.read(list(views.image), views.voxel_mm)[0]
 
 
 @cache
@@ -145,23 +124,28 @@ def embedded_malignancy() -> MalignancyModel:
     WeightsError
         If its files are missing or damaged.
     """
-    return read_malignancy(WEIGHTS)
+    return MALIGNANCY.read(WEIGHTS, _model)
 
 
-def read_malignancy(folder: Path) -> MalignancyModel:
-    """Read a malignancy model: weights and card.
+def read_malignancy(folder: Path) -> MalignancyModel | MalignancySystem:
+    """Read a malignancy model of any kind: weights and card.
 
     Parameters
     ----------
     folder : Path
-        With ``malignancy.npz`` and ``malignancy.json``, as `write_malignancy` leaves them.
+        With ``malignancy.npz`` and ``malignancy.json``, as `write_malignancy` or
+        `lidcflow.nodules.malignancy_system.write_system` leaves them. A card without a kind is that of the package.
 
     Raises
     ------
     WeightsError
         If a file is missing, or is not the one that the card describes.
     """
-    return MALIGNANCY.read(folder, _model)
+    return MALIGNANCY.read(folder, _any_kind)
+
+
+def _any_kind(content: bytes, card: dict[str, Any], digest: str) -> MalignancyModel | MalignancySystem:
+    return made(content, card, digest) if KIND in card else _model(content, card, digest)
 
 
 def _model(content: bytes, card: Mapping[str, Any], digest: str) -> MalignancyModel:
