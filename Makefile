@@ -28,7 +28,7 @@ test-pythons:
 	$(PYTHON) tests/pythons.py $(PARALLEL)
 
 test-cluster: setup
-	$(BIN)/pytest tests/cluster -m "not faults"
+	$(BIN)/pytest tests/cluster -m "not faults" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup
 	$(BIN)/pytest tests/cluster -m faults --write-table

@@ -20,7 +20,7 @@ LABELS = np.array(
 HOSTILE = "<script>document.title='x'</script>"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def truth():
     findings = [
         [Finding(frozenset({1, 2}), 1, 5.0, 1)],
@@ -35,7 +35,7 @@ def truth():
     return HeldOutStudies(np.array([0, 1, 2, 3, 3, 4]), LABELS, findings, acquisitions)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def answers():
     noise = np.random.default_rng(0).dirichlet([8, 1, 1], LABELS.shape)
     release = 0.5 * noise + 0.5 * np.where(np.eye(3, dtype=bool)[LABELS], 0.8, 0.1)
@@ -43,6 +43,6 @@ def answers():
     return Answers(release, noise, prior=np.full((8, 3), shares), height=np.full((8, 3), shares), shares=shares)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def evaluation(release_record, truth, answers):
     return measure(release_record, "test", truth, answers, resamples=50)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,14 +83,23 @@ def start_from(model: keras.Model, weights: Mapping[str, NDArray[np.float32]], i
         Some batches of what it will learn from: batch normalisation starts from their statistics.
     """
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    norms = [model.get_layer(f"{layer.name}_norm") for layer in convolutions]
+    biases = [weights[f"{layer.name}/bias"] for layer in convolutions]
     model.get_layer("logit").set_weights([weights["logit/kernel"], weights["logit/bias"]])
-    for layer in convolutions:
+    for layer, norm, bias in zip(convolutions, norms, biases, strict=True):
         layer.set_weights([weights[f"{layer.name}/kernel"]])
-    for layer in convolutions:  # in the order of the data: the statistics of each depend on those before
-        maps = keras.Model(model.input, layer.output).predict(images, verbose=0)
+        norm.set_weights([np.ones_like(bias), bias, np.zeros_like(bias), np.full_like(bias, 1 - EPSILON)])
+    for norm, bias, maps in zip(norms, biases, _maps_of(model, convolutions, images), strict=True):
         mean, variance = maps.mean(axis=(0, 1, 2)), maps.var(axis=(0, 1, 2))
-        norm = model.get_layer(f"{layer.name}_norm")
-        norm.set_weights([np.sqrt(variance + EPSILON), weights[f"{layer.name}/bias"] + mean, mean, variance])
+        norm.set_weights([np.sqrt(variance + EPSILON), bias + mean, mean, variance])
+
+
+def _maps_of(
+    model: keras.Model, layers: Sequence[keras.layers.Layer], images: NDArray[np.float32]
+) -> list[NDArray[np.float32]]:
+    """Return the outputs of layers in one pass; a prediction for each would trace a network for each, in 0.2 s of CPU."""
+    outputs = keras.Model(model.input, [layer.output for layer in layers])(images, training=False)
+    return [keras.ops.convert_to_numpy(maps) for maps in outputs]
 
 
 def folded_weights(model: keras.Model) -> dict[str, NDArray[np.float32]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import logging
 import warnings
@@ -42,22 +43,30 @@ def connected(address: str) -> Iterator[Client]:
     """
     for logger in LOGGERS:
         logging.getLogger(logger).setLevel(logging.CRITICAL)
+    with _client_of(address) as client:
+        yield client
+
+
+def _client_of(address: str) -> Client:
+    why_not = ""
     try:
         with warnings.catch_warnings():  # tasks.cluster.workers says of a version that differs who has it
             warnings.simplefilter("ignore", VersionMismatchWarning)
-            client = Client(address, set_as_default=False, name="lidcflow", timeout=SCHEDULER_WITHIN_S)
+            return Client(address, set_as_default=False, name="lidcflow", timeout=SCHEDULER_WITHIN_S)
     except (TypeError, RuntimeError):
-        raise ResourceError(
-            f"Dask scheduler {address}: both sides must encrypt or neither, got an address that does not go with "
+        why_not = (
+            "both sides must encrypt or neither, got an address that does not go with "
             "cluster.tls; set ca, certificate and key for a tls:// address, and leave them out for tcp://"
-        ) from None
+        )
     except (OSError, ValueError):
-        raise ResourceError(
-            f"Dask scheduler {address}: must be running, got no answer within {SCHEDULER_WITHIN_S} s; start it, or "
+        why_not = (
+            f"must be running, got no answer within {SCHEDULER_WITHIN_S} s; start it, or "
             "leave cluster.place out of the configuration to work on this machine"
-        ) from None
-    with client:
-        yield client
+        )
+    # Dask leaves a client that could not connect to the garbage collector. It ends its thread when it is collected,
+    # and waits for ever where that happens in a thread that the next client starts.
+    gc.collect()
+    raise ResourceError(f"Dask scheduler {address}: {why_not}")
 
 
 def wait_for_a_worker(client: Client, place: str, within_s: float = WORKERS_WITHIN_S) -> None:

@@ -1,5 +1,6 @@
 """Nobody gets at Prefect, MLflow, Dask, the database or the PACS of infra/ without credentials."""
 
+import gc
 import ssl
 
 import httpx
@@ -81,6 +82,7 @@ def test_dask_takes_no_work_from_who_has_no_certificate(servers, protocol):
 
     with pytest.raises((OSError, TypeError, ssl.SSLError)):
         Client(address, timeout=10, security=stranger)
+    gc.collect()  # collected in a thread that the next client starts, this one would wait for itself
 
 
 def test_dask_takes_work_from_who_has_one(servers):

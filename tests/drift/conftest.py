@@ -9,14 +9,14 @@ from tests.drift.checks import HOSTILE, NOW
 from tests.drift.profiles import SLICES, profile, recent
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def check(release_record):
     """Check what was read lately against 60 training patients."""
     known = profile(release_record, np.random.default_rng(0))
     return lambda lately: check_drift(release_record, known, lately, DriftConfig(false_alarms=0.05), NOW)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def drifted(check):
     """Other slices from an unknown scanner, and higher scores in the second half of the chest."""
     scores = np.random.default_rng(2).beta(1, 12, (30, SLICES))

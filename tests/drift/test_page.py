@@ -1,17 +1,24 @@
 """The page of a check for drift."""
 
 import json
+import shutil
 
 import pytest
 
-from lidcflow.drift.page import PAGE, render_drift, write_drift
+from lidcflow.drift.page import PAGE, write_drift
 from lidcflow.drift.record import DATA, DriftCheck, last_drift_check
 from tests.browser import chromium, needs_chromium, open_file, requests_of  # noqa: F401
 from tests.drift.checks import HOSTILE, NOTHING
 
 
-def test_page_and_json_are_written_together_and_the_newest_is_found(drifted, check, tmp_path):
-    write_drift(drifted, tmp_path / "2026-01-01")
+@pytest.fixture(scope="module")
+def file(drifted, tmp_path_factory):
+    """Return the file of the page, for all tests that read it."""
+    return write_drift(drifted, tmp_path_factory.mktemp("drift") / "2026-01-01")
+
+
+def test_page_and_json_are_written_together_and_the_newest_is_found(file, drifted, check, tmp_path):
+    shutil.copytree(file.parent, tmp_path / "2026-01-01")
     page = write_drift(check(NOTHING), tmp_path / "2026-01-02")
     (tmp_path / "2026-01-03").mkdir()
     (tmp_path / "2026-01-03" / DATA).write_text("cut")
@@ -23,8 +30,8 @@ def test_page_and_json_are_written_together_and_the_newest_is_found(drifted, che
     assert last_drift_check(tmp_path / "none") is None
 
 
-def test_the_page_says_what_drifted_and_that_phantoms_are_no_patients(drifted):
-    page = render_drift(drifted)
+def test_the_page_says_what_drifted_and_that_phantoms_are_no_patients(file):
+    page = file.read_text("utf-8")
 
     assert "Something drifted" in page
     assert "SYNTHETIC" in page
@@ -33,8 +40,8 @@ def test_the_page_says_what_drifted_and_that_phantoms_are_no_patients(drifted):
 
 @needs_chromium
 @pytest.mark.parametrize("width", [390, 1400])
-def test_the_page_loads_nothing_runs_nothing_and_fits_the_screen(drifted, chromium, tmp_path, width):  # noqa: F811
-    open_file(chromium, write_drift(drifted, tmp_path), width=width)
+def test_the_page_loads_nothing_runs_nothing_and_fits_the_screen(file, chromium, width):  # noqa: F811
+    open_file(chromium, file, width=width)
 
     urls = requests_of(chromium)
     assert [url for url in urls if not url.startswith("data:")] == [chromium.current_url]

@@ -12,9 +12,18 @@ from tests.evaluations import HOSTILE
 from tests.nodules.pins import FOUND
 
 
-def test_the_page_says_what_it_is_and_whose_figures_it_shows(evaluation):
-    page = render_evaluation(evaluation)
+@pytest.fixture(scope="module")
+def file(evaluation, tmp_path_factory):
+    """Return the file of the page, for all tests that read it."""
+    return write_evaluation(evaluation, tmp_path_factory.mktemp("evaluation"))
 
+
+@pytest.fixture(scope="module")
+def page(file):
+    return file.read_text("utf-8")
+
+
+def test_the_page_says_what_it_is_and_whose_figures_it_shows(page):
     assert "Research use only" in page
     assert "SYNTHETIC" in page
     assert "lidcflow version 3 on 5 test patients" in page
@@ -26,8 +35,8 @@ def test_a_release_of_patients_is_not_called_synthetic(evaluation):
     assert "SYNTHETIC" not in render_evaluation(evaluation.model_copy(update={"synthetic": False}))
 
 
-def test_the_same_evaluation_makes_the_same_page(evaluation):
-    assert render_evaluation(evaluation) == render_evaluation(evaluation)
+def test_the_same_evaluation_makes_the_same_page(evaluation, page):
+    assert render_evaluation(evaluation) == page
 
 
 def test_patients_without_a_nodule_leave_a_page_of_dashes(release_record, answers):
@@ -42,8 +51,8 @@ def test_patients_without_a_nodule_leave_a_page_of_dashes(release_record, answer
 
 @needs_chromium
 @pytest.mark.parametrize("width", [390, 1400])
-def test_the_page_loads_nothing_but_itself_and_fits_the_screen(evaluation, chromium, tmp_path, width):  # noqa: F811
-    open_file(chromium, write_evaluation(evaluation, tmp_path), width=width)
+def test_the_page_loads_nothing_but_itself_and_fits_the_screen(file, chromium, width):  # noqa: F811
+    open_file(chromium, file, width=width)
 
     urls = requests_of(chromium)
     assert [url for url in urls if not url.startswith("data:")] == [chromium.current_url]
@@ -54,17 +63,17 @@ def test_the_page_loads_nothing_but_itself_and_fits_the_screen(evaluation, chrom
 
 
 @needs_chromium
-def test_text_from_headers_does_not_run(evaluation, chromium, tmp_path):  # noqa: F811
-    open_file(chromium, write_evaluation(evaluation, tmp_path), width=1400)
+def test_text_from_headers_does_not_run(file, chromium):  # noqa: F811
+    open_file(chromium, file, width=1400)
 
     assert chromium.title == "Synthetic · lidcflow version 3 on test patients"
     assert HOSTILE in chromium.find_element("css selector", "body").text
 
 
-def test_the_page_shows_what_findings_reach(evaluation):
-    page = render_evaluation(evaluation.model_copy(update={"findings": FOUND}))
+def test_the_page_shows_what_findings_reach(evaluation, page):
+    with_findings = render_evaluation(evaluation.model_copy(update={"findings": FOUND}))
 
-    assert "Candidates of 2 series of 2 patients, which hold 3 nodules that count" in page
-    assert "CPM, the mean of these" in page
-    assert "0.625 (0.50 to 0.75)" in page
-    assert "<h2>Findings</h2>" not in render_evaluation(evaluation)
+    assert "Candidates of 2 series of 2 patients, which hold 3 nodules that count" in with_findings
+    assert "CPM, the mean of these" in with_findings
+    assert "0.625 (0.50 to 0.75)" in with_findings
+    assert "<h2>Findings</h2>" not in page
