@@ -15,7 +15,7 @@ from flows.config import ParameterHelp, Settings, resolve_config
 from lidcflow.catalog.locks import at_work
 from lidcflow.errors import TrackingUnavailable
 from lidcflow.learn.snapshot import Snapshot
-from lidcflow.release.embedded import embedded_detector_pin
+from lidcflow.release.embedded import embedded_pin
 from lidcflow.release.record import BackbonePin, ReleaseRecord
 from lidcflow.store.address import training_store
 from tasks.candidate_scores import CandidateEvidence, evidence_for, held_out_labels, readings_of
@@ -25,12 +25,22 @@ from tasks.cluster.runner import task_runner
 from tasks.detector import DetectorResult, detector_outcome, judge_candidates_of, train_detector, with_detector
 from tasks.evaluate import Evaluation, champions_of, evaluate_release
 from tasks.features import features_of_plan
+from tasks.finding_systems import (
+    KINDS,
+    SystemResult,
+    find_nodules_of,
+    keep_views_of,
+    system_outcome,
+    train_system,
+    with_systems,
+)
 from tasks.profile import keep_profile
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact, publish_table
 from tasks.release import choose_models, is_in_the_package, jobs_of, publish_release, register_backbone, sector_table
 from tasks.sector import SectorJob, SectorResult, forget, in_short, kept_run, training_lock
 from tasks.snapshot import TrainingPlan, plan_training
+from tasks.system_checks import compare_systems
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, tracking_connection
 from tasks.tracking.retry import call_until_available
@@ -68,11 +78,19 @@ class TrainReport(BaseModel):
     notice: str = "Research use only."
 
 
+class Untrained(NamedTuple):
+    """Why the detector, and each kind of system of findings, is not trained; empty where it is."""
+
+    detector: str
+    systems: dict[str, str]
+
+
 class Trained(NamedTuple):
-    """What was trained on the cluster: a result for each sector, and one for the nodule detector."""
+    """What was trained on the cluster: a result for each sector, for the detector, and for each system of findings."""
 
     sectors: list[SectorResult]
     detector: DetectorResult
+    systems: dict[str, SystemResult]
 
 
 @flow(name="train")
@@ -137,9 +155,10 @@ def train_release(plan: TrainingPlan, *, again: bool) -> tuple[ReleaseRecord, bo
     ):
         run_id = run_if_reachable(plan)
         features_of_plan(plan, cluster.address)
-        without_detector = judge_candidates_of(plan)
+        untrained = Untrained(judge_candidates_of(plan), find_nodules_of(plan))
+        keep_views_of(plan, untrained.systems, cluster.address)
         on_cluster = train_sectors.with_options(task_runner=task_runner(cluster.address))  # type: ignore[arg-type]
-        trained = on_cluster(plan, run_id, without_detector)
+        trained = on_cluster(plan, run_id, untrained)
         finish = partial(finish_release, plan, trained, cluster.address, again=again)
         release, reused = call_until_available(finish, config.tracking.wait_s, kept=in_short(plan))
     forget(plan)
@@ -156,19 +175,24 @@ def run_if_reachable(plan: TrainingPlan) -> str | None:
 
 
 @flow(name="train-sectors")
-def train_sectors(plan: TrainingPlan, run_id: str | None, without_detector: str) -> Trained:
-    """Train all sectors at once, and the nodule detector unless there is a reason not to; each is a task."""
-    jobs = jobs_of(plan.config.train.sector_num)
-    with stage("train", total=len(jobs) + (not without_detector)) as progress:
-        coming = None if without_detector else train_detector.submit(plan, run_id)
+def train_sectors(plan: TrainingPlan, run_id: str | None, untrained: Untrained) -> Trained:
+    """Train all sectors at once, and what reads nodules unless there is a reason not to; each is a task."""
+    jobs, wanted = jobs_of(plan.config.train.sector_num), [kind for kind in KINDS if not untrained.systems[kind]]
+    with stage("train", total=len(jobs) + (not untrained.detector) + len(wanted)) as progress:
+        coming = None if untrained.detector else train_detector.submit(plan, run_id)
+        of_systems = {kind: train_system.submit(kind, plan, run_id) for kind in wanted}
         futures = {job: train_sector.submit(job, plan, run_id) for job in jobs}
         results = []
         for job, future in futures.items():
             results.append(outcome(job, future))
             progress.advance()
-        detector = detector_outcome(coming, plan) if coming else DetectorResult(reason=without_detector)
+        detector = detector_outcome(coming, plan) if coming else DetectorResult(reason=untrained.detector)
         progress.advance(coming is not None)
-    return Trained(results, detector)
+        systems = {kind: SystemResult(reason=reason) for kind, reason in untrained.systems.items()}
+        for kind, coming_system in of_systems.items():
+            systems[kind] = system_outcome(kind, coming_system)
+            progress.advance()
+    return Trained(results, detector, systems)
 
 
 def finish_release(plan: TrainingPlan, trained: Trained, address: str, *, again: bool) -> tuple[ReleaseRecord, bool]:
@@ -200,14 +224,16 @@ def measure_sectors(
     The plan that is returned names the detector and the backbone that the release pins.
     """
     config, results = plan.config, trained.sectors
-    plan = with_detector(plan, trained.detector, run_id)
+    plan = with_systems(with_detector(plan, trained.detector, run_id), trained.systems, run_id)
     waiting = {result.job: log_sector.submit(result.job, plan, run_id) for result in results if result.waiting}
     logged = [waiting[result.job].result() if result.waiting else result for result in results]
     models = choose_models(logged, config.preprocess.slices, config.train.sector_num)
     champions = champions_of(plan)
     evidence = held_out_evidence(plan, champions, address)
     with stage("evaluate", total=1) as progress:
-        evaluation = evaluate_release.submit(plan, models, champions, run_id, plan.detector, evidence).result()
+        of_systems = compare_systems.submit(plan, champions[0]) if champions else None
+        asked = (plan, models, champions, run_id, plan.reader, evidence)
+        evaluation = evaluate_release.submit(*asked, of_systems.result() if of_systems else ()).result()
         progress.advance()
     return logged, evaluation, plan.model_copy(update={"backbone": pinned_backbone(plan, run_id)})
 
@@ -219,10 +245,10 @@ def held_out_evidence(
 
     The embedded one is asked too: it answers for series that are unlike those of a champion's training.
     """
-    pins = [pin for pin in (plan.detector, *(champion.nodules for champion in champions)) if pin]
+    pins = [pin for pin in (plan.reader, *(champion.nodules for champion in champions)) if pin]
     if not pins:
         return {}
-    pins.append(embedded_detector_pin())
+    pins.append(embedded_pin(plan.config.preprocess.slices))
     held_out = held_out_labels(Snapshot.load(plan.snapshot_path))
     readings = readings_of(list(held_out), np.stack(list(held_out.values())), plan.config)
     return evidence_for(pins, list(held_out), readings, plan.config, address)

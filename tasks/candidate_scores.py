@@ -20,10 +20,10 @@ from lidcflow.nodules.scored import ScoredCandidates, score_candidates
 from lidcflow.nodules.stored import read_candidates
 from lidcflow.release.answer import UnlikeTraining
 from lidcflow.release.embedded import embedded_pin
-from lidcflow.release.record import DetectorPin
+from lidcflow.release.record import FindingPin
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import map_series
-from tasks.findings import detector_of
+from tasks.findings import detector_of, malignancy_of
 from tasks.labels import nodules_of_records
 from tasks.progress import stage
 from tasks.tracking.place import Tracking
@@ -41,8 +41,8 @@ class CandidateEvidence:
 
     Parameters
     ----------
-    best : dict of str to (slices,) array
-        P(nodule) of the best candidate in each slice, by SeriesInstanceUID; a series that was not searched is absent.
+    best : dict of str to (slices, 2) array
+        What the candidates say of each slice, by SeriesInstanceUID; a series that was not searched is absent.
     marks : dict of str to SeriesMarks
         What the candidates come to by the readings, for series with candidates and readings.
     """
@@ -60,7 +60,7 @@ class CandidateEvidence:
 
 
 Evidence = Mapping[str, CandidateEvidence]
-"""By the SHA-256 of the detector."""
+"""By the key of what reads candidates, see `lidcflow.release.record.FindingPin`."""
 
 NO_EVIDENCE: Evidence = MappingProxyType({})
 """Where nobody looked for nodules."""
@@ -69,7 +69,7 @@ Readings = Mapping[str, Sequence[Nodule]]
 """Nodules of series that were read, by SeriesInstanceUID."""
 
 
-def score_stored(pin: DetectorPin, uids: Sequence[str], config: Config, address: str) -> Scored:
+def score_stored(pin: FindingPin, uids: Sequence[str], config: Config, address: str) -> Scored:
     """Score candidates of stored series with a detector, on the cluster; series that were not searched are absent."""
     work = functools.partial(score_batch, pin=pin, config=config)
     batches = [tuple(uids[start : start + BATCH]) for start in range(0, len(uids), BATCH)]
@@ -83,11 +83,16 @@ def score_stored(pin: DetectorPin, uids: Sequence[str], config: Config, address:
     return scored
 
 
-def score_batch(uids: Uids, pin: DetectorPin, config: Config) -> Scored:
+def score_batch(uids: Uids, pin: FindingPin, config: Config) -> Scored:
     """Score the candidates of some series, one after the other: patches of one take 8 MB."""
-    store, detector = VolumeStore.of(config), detector_of(pin, Tracking.of(config))
-    found = ((uid, read_candidates(store, uid)) for uid in uids)
-    return {uid: score_candidates(one, detector) for uid, one in found if one is not None and one.searched}
+    store, tracking = VolumeStore.of(config), Tracking.of(config)
+    detector, malignancy = detector_of(pin, tracking), malignancy_of(pin, tracking)
+    found = ((uid, read_candidates(store, uid, cubes=malignancy is not None)) for uid in uids)
+    return {
+        uid: score_candidates(one, detector, malignancy, pin.threshold)
+        for uid, one in found
+        if one is not None and one.searched
+    }
 
 
 def best_by_series(
@@ -96,7 +101,7 @@ def best_by_series(
     """Return the best candidate in each slice of stored series, in their order; None for one that was not searched."""
     found = [uid for uid in uids if uid in scored]
     edges_mm = {one.series_instance_uid: one.edges_mm for one in VolumeStore.of(config).summaries(found)}
-    return [scored[uid].best_in(edges_mm[uid]) if uid in edges_mm else None for uid in uids]
+    return [scored[uid].in_slices(edges_mm[uid]) if uid in edges_mm else None for uid in uids]
 
 
 def unlike_training_scores(
@@ -133,23 +138,24 @@ def evidence_of(scored: Mapping[str, ScoredCandidates], readings: Readings, conf
     best, marks = {}, {}
     for record in store.records(sorted(scored)):
         uid = record.series_instance_uid
-        best[uid] = scored[uid].best_in(record.edges_mm)
+        best[uid] = scored[uid].in_slices(record.edges_mm)
         if uid in readings:
             marks[uid] = marks_of(scored[uid], readings[uid], record)
     return CandidateEvidence(best, marks)
 
 
 def evidence_for(
-    pins: Iterable[DetectorPin], uids: Sequence[str], readings: Readings, config: Config, address: str
+    pins: Iterable[FindingPin], uids: Sequence[str], readings: Readings, config: Config, address: str
 ) -> dict[str, CandidateEvidence]:
     """Ask several detectors about the same series, each once; one that is not at hand any more is left out."""
     evidence: dict[str, CandidateEvidence] = {}
-    for pin in {pin.sha256: pin for pin in pins}.values():
+    for pin in {pin.key: pin for pin in pins}.values():
         try:
             detector_of(pin, Tracking.of(config))
+            malignancy_of(pin, Tracking.of(config))
         except (ReleaseError, WeightsError):
             continue
-        evidence[pin.sha256] = evidence_of(score_stored(pin, uids, config, address), readings, config)
+        evidence[pin.key] = evidence_of(score_stored(pin, uids, config, address), readings, config)
     return evidence
 
 

@@ -1,23 +1,16 @@
-"""The detector of a training: judge the stored candidates, train on them beside the sectors, register what is better.
-
-``<workspace>/trainings/<inputs>/detector/`` holds the judged candidates, the trained detector, and what of it has been
-logged; all of it names series or shows images of theirs, so that an erasure deletes the folder.
-"""
+"""The detector of a training: judge the stored candidates, train on them beside the sectors, pin what is better."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lidcflow.erase.workspace_files import CANDIDATE_ROWS
-from lidcflow.errors import LabelError, TrackingUnavailable, TrainingError
-from lidcflow.files import write_whole
+from lidcflow.errors import LabelError, TrainingError
 from lidcflow.labels.collect import collect_nodules
 from lidcflow.learn.candidate_rows import CandidateRows, judge_stored
 from lidcflow.learn.own_detector import Example, OwnDetector, why_not_trained
@@ -27,51 +20,33 @@ from lidcflow.stats.plots import Tile, froc_plot, montage
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.map import what_ended
 from tasks.fit import fit_detector
+from tasks.nodule_model import MODEL, ModelResult, NoduleModel, facts_of
 from tasks.progress import stage
 from tasks.retries import is_worth_a_retry
-from tasks.sector import training_folder
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
-from tasks.tracking.detectors import detector_model_name, log_detector_model
-from tasks.tracking.runs import Run, open_run, run_of
+from tasks.tracking.detectors import DETECTORS, detector_model_name
+from tasks.tracking.runs import Run, run_of
 from tasks.train import named_figures
 
-FOLDER, CANDIDATES, MODEL, LOGGED = "detector", CANDIDATE_ROWS, "model", "logged.json"
+CANDIDATES = CANDIDATE_ROWS
 
 TITLE = "nodule detector"
 
 SWITCHED_OFF = "nodules.train is false"
 
 
-class DetectorResult(BaseModel):
-    """What became of the detector: a logged model, one that waits to be logged, or the reason why there is none.
+class DetectorResult(ModelResult):
+    """What became of the detector.
 
     Parameters
     ----------
-    own : bool
-        Whether the trained one is better than the embedded one.
-    reason : str
-        Why it is, why it is not, or why none was trained.
+    threshold : float
+        P(nodule) from which a candidate is a finding.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    own: bool = False
-    reason: str = ""
-    model_uri: str | None = None
-    model_id: str | None = None
-    model_sha256: str = ""
-    run_id: str | None = None
     threshold: float = 0.5
-    waiting: bool = False
-
-
-class _Logged(BaseModel):
-    """A detector that has been logged below a run."""
-
-    run_id: str
-    result: DetectorResult
 
 
 def judge_candidates_of(plan: TrainingPlan) -> str:
@@ -138,15 +113,7 @@ def _judged(plan: TrainingPlan) -> CandidateRows:
 )
 def train_detector(plan: TrainingPlan, run_id: str | None) -> DetectorResult:
     """Train the detector and keep it; log it below the run of the training where MLflow answers."""
-    try:
-        kept = _kept(plan)
-    except Exception as error:
-        _log_failure(plan, run_id, error)
-        raise
-    if run_id is not None:
-        with suppress(TrackingUnavailable):
-            return _logged(plan, run_id, kept)
-    return DetectorResult(waiting=True)
+    return DETECTOR.train(plan, run_id)
 
 
 @task(
@@ -158,7 +125,7 @@ def train_detector(plan: TrainingPlan, run_id: str | None) -> DetectorResult:
 )
 def log_detector(plan: TrainingPlan, run_id: str) -> DetectorResult:
     """Log a detector that waited for MLflow."""
-    return _logged(plan, run_id, _kept(plan))
+    return DETECTOR.log_once(plan, run_id, _kept(plan))
 
 
 @task(task_run_name="register nodule detector", cache_policy=NO_CACHE)
@@ -199,42 +166,13 @@ def with_detector(plan: TrainingPlan, result: DetectorResult, run_id: str) -> Tr
 
 def detector_folder(plan: TrainingPlan) -> Path:
     """Return where the detector of a training is kept, with the candidates that it learns from."""
-    return training_folder(plan) / FOLDER
+    return DETECTOR.folder(plan)
 
 
 def _kept(plan: TrainingPlan) -> OwnDetector:
     """Return the trained detector, from an earlier attempt if one came so far."""
     folder = detector_folder(plan)
     return fit_detector(CandidateRows.load(folder / CANDIDATES), plan.config, folder / MODEL)
-
-
-def _logged(plan: TrainingPlan, run_id: str, kept: OwnDetector) -> DetectorResult:
-    """Log a detector as a run of its own, unless an earlier attempt has."""
-    if found := _find_logged(plan, run_id):
-        return found
-    with _detector_run(plan, run_id) as run:
-        result = _log_all(plan, run, kept)
-    write_whole(detector_folder(plan) / LOGGED, _Logged(run_id=run_id, result=result).model_dump_json())
-    return result
-
-
-def _find_logged(plan: TrainingPlan, run_id: str) -> DetectorResult | None:
-    try:
-        found = _Logged.model_validate_json((detector_folder(plan) / LOGGED).read_bytes())
-    except (OSError, ValidationError):
-        return None
-    return found.result if found.run_id == run_id else None
-
-
-def _log_failure(plan: TrainingPlan, run_id: str | None, error: Exception) -> None:
-    """Leave a failed run that says why; a server that is away must not hide the reason from the flow."""
-    if run_id is not None:
-        with suppress(type(error), TrackingUnavailable), _detector_run(plan, run_id):
-            raise error
-
-
-def _detector_run(plan: TrainingPlan, run_id: str) -> AbstractContextManager[Run]:
-    return open_run(Tracking.of(plan.config), TITLE, parent_id=run_id, tags={"model": "detector"})
 
 
 def _log_all(plan: TrainingPlan, run: Run, kept: OwnDetector) -> DetectorResult:
@@ -247,16 +185,9 @@ def _log_all(plan: TrainingPlan, run: Run, kept: OwnDetector) -> DetectorResult:
     on_validation = f"{TITLE}: candidates of validation patients"
     run.figure(froc_plot(choice.curves, on_validation), "froc.png")
     run.figure(montage(_tiles(kept.examples), on_validation), "candidates.png")
-    logged = log_detector_model(run, Tracking.of(plan.config), detector_folder(plan) / MODEL)
-    return DetectorResult(
-        own=choice.own,
-        reason=choice.reason,
-        model_uri=logged.uri,
-        model_id=logged.model_id,
-        model_sha256=logged.sha256,
-        run_id=run.run_id,
-        threshold=kept.detector.calibration.threshold,
-    )
+    logged = DETECTORS.log(run, Tracking.of(plan.config), detector_folder(plan) / MODEL)
+    threshold = kept.detector.calibration.threshold
+    return DetectorResult(threshold=threshold, **facts_of(logged, own=choice.own, reason=choice.reason))
 
 
 def _tiles(examples: Sequence[Example]) -> Mapping[str, list[Tile]]:
@@ -264,3 +195,6 @@ def _tiles(examples: Sequence[Example]) -> Mapping[str, list[Tile]]:
     for one in examples:
         rows[one.kind].append(Tile(one.hu, f"P(nodule) {one.probability:.2f}"))
     return rows
+
+
+DETECTOR = NoduleModel("detector", "detector", TITLE, DetectorResult, _kept, _log_all)

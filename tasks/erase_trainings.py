@@ -123,22 +123,24 @@ def _own(found: Iterable[erasure.Kept], tracking: Tracking) -> list[erasure.Kept
 
 
 def _models(releases: Iterable[ReleaseRecord]) -> list[str]:
-    """Name what releases pin in the registry: sector models, and a backbone or a detector that was trained for one."""
+    """Name what releases pin in the registry: sector models, a backbone, and models of findings that were trained."""
     pins = {
         pin
         for record in releases
         for pin in [
             *((sector.model_name, sector.version) for sector in record.sectors),
             (record.backbone.model_name, record.backbone.version),
-            *_own_detector(record),
+            *_of_findings(record),
         ]
     }
     return [f"{name} version {version}" for name, version in sorted(pin for pin in pins if pin[0])]
 
 
-def _own_detector(record: ReleaseRecord) -> list[tuple[str, int]]:
+def _of_findings(record: ReleaseRecord) -> list[tuple[str, int]]:
+    """Name what was trained on the store's nodules, pinned or not."""
     pin = record.nodules
-    return [(pin.detector, pin.version)] if pin and pin.detector != EMBEDDED else []
+    detector = [(pin.detector, pin.version)] if pin and pin.detector != EMBEDDED else []
+    return detector + [(one.model.name, one.model.version) for one in record.systems if one.model]
 
 
 def _share(file: Path | None, copies: list[erasure.Kept], uids: Collection[str], tracking: Tracking) -> Share:

@@ -23,7 +23,7 @@ from lidcflow.nodules.finding_figures import FindingDraws
 from lidcflow.release.answer import UnlikeTraining, answers, fit_pin
 from lidcflow.release.embedded import embedded_pin
 from lidcflow.release.gate import judge_release, why_not_comparable
-from lidcflow.release.record import DetectorPin, Gate, NodulePin, ReleaseRecord, Threshold
+from lidcflow.release.record import FindingPin, Gate, GateCheck, NodulePin, ReleaseRecord, Threshold
 from lidcflow.release.rules import Candidate, Champion
 from lidcflow.release.threshold import operating_point, threshold_for
 from lidcflow.stats import plots
@@ -79,7 +79,7 @@ def score_champion(
         What detectors say of them, that of the champion among them.
     """
     why_not = why_not_comparable(record, plan.config, plan.snapshot_digest, plan.backbone.id, plan.synthetic)
-    if not why_not and record.nodules and record.nodules.sha256 not in evidence:
+    if not why_not and record.nodules and record.nodules.key not in evidence:
         why_not = (
             f"the detector of version {record.version}, {record.nodules.sha256[:12]}, must be at hand to compare with "
             "it, but is not; judge it by hand, then `lidcflow promote VERSION --force --reason ...`"
@@ -111,8 +111,8 @@ def _champion_answers(
     others = None
     if unlike is not None and unlike.any():
         embedded = embedded_pin(own.shape[1])
-        others = UnlikeTraining(unlike, embedded, evidence[embedded.sha256].best_of(uids))
-    return answers(pin, own, evidence[pin.sha256].best_of(uids), others)
+        others = UnlikeTraining(unlike, embedded, evidence[embedded.key].best_of(uids))
+    return answers(pin, own, evidence[pin.key].best_of(uids), others)
 
 
 def _comparable(plan: TrainingPlan, in_force: int) -> list[ReleaseRecord]:
@@ -167,8 +167,9 @@ def evaluate_release(
     models: Sequence[SectorModel],
     champions: Sequence[ReleaseRecord],
     run_id: str,
-    detector: DetectorPin | None = None,
+    detector: FindingPin | None = None,
     evidence: Evidence = NO_EVIDENCE,
+    of_systems: Sequence[GateCheck] = (),
 ) -> Evaluation:
     """Measure the models together on validation and test, judge them, and draw it on the training's run.
 
@@ -182,10 +183,12 @@ def evaluate_release(
         What it must not fall behind.
     run_id : str
         Of the training.
-    detector : DetectorPin, optional
+    detector : FindingPin, optional
         What reads the candidates; None for a release without findings.
     evidence : Evidence
         What detectors say of the held-out series: that of the release and those of the champions.
+    of_systems : sequence of GateCheck
+        How the systems that say what findings are compare with the champion's.
     """
     fixed = TrainingSet.load(plan.snapshot_path)
     snapshot = fixed.snapshot
@@ -194,7 +197,9 @@ def evaluate_release(
     pin, probabilities = _answers(splits, models, plan, _Found(detector, evidence, height_of(snapshot, len(prior))))
     for name, split in splits.items():
         _draw(run_of(Tracking.of(plan.config), run_id), name, probabilities[name], split.truth.labels)
-    findings = {name: _findings(pin, split, evidence) for name, split in splits.items()} if pin else {}
+    findings = (
+        {name: _findings(detector, split, evidence) for name, split in splits.items()} if pin and detector else {}
+    )
     candidate = _candidate(splits, probabilities, prior, models, findings.get("validation"))
     asked = [_champion(champion, plan, splits["validation"], evidence) for champion in champions]
     return Evaluation(
@@ -206,7 +211,7 @@ def evaluate_release(
         },
         sectors=tuple(_sector_figures(model.slices, splits, probabilities) for model in models),
         threshold=_threshold(candidate, plan.config.train.target_sensitivity),
-        gate=judge_release(candidate, asked, plan.config.gate),
+        gate=judge_release(candidate, asked, plan.config.gate, of_systems),
         nodules=pin,
         findings={name: found.figures(pin.threshold) for name, found in findings.items() if pin},
     )
@@ -216,7 +221,7 @@ def evaluate_release(
 class _Found:
     """What is known of nodules beside the sector models: detector, its evidence, and the heights of nodules."""
 
-    detector: DetectorPin | None
+    detector: FindingPin | None
     evidence: Evidence
     heights: NDArray[np.float64]
 
@@ -227,16 +232,16 @@ def _answers(
     """Predict with the sector models, fit on validation how the detector joins them, and join both splits."""
     loaded = load_sectors(models, Tracking.of(plan.config))
     own = {name: _probabilities(loaded, split) for name, split in splits.items()}
-    if found.detector is None or found.detector.sha256 not in found.evidence:
+    if found.detector is None or found.detector.key not in found.evidence:
         return None, own
-    evidence, held_out = found.evidence[found.detector.sha256], splits["validation"]
+    evidence, held_out = found.evidence[found.detector.key], splits["validation"]
     best = evidence.best_of(held_out.uids)
     pin = fit_pin(found.detector, own["validation"], best, held_out.truth.labels, found.heights)
     return pin, {name: answers(pin, own[name], evidence.best_of(split.uids)) for name, split in splits.items()}
 
 
-def _findings(pin: DetectorPin, split: _Split, evidence: Evidence) -> FindingDraws:
-    return FindingDraws(evidence[pin.sha256].marks_of(split.uids), split.sample.patients, split.sample.draws)
+def _findings(pin: FindingPin, split: _Split, evidence: Evidence) -> FindingDraws:
+    return FindingDraws(evidence[pin.key].marks_of(split.uids), split.sample.patients, split.sample.draws)
 
 
 def _champion(record: ReleaseRecord, plan: TrainingPlan, split: _Split, evidence: Evidence) -> Champion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,24 +14,27 @@ from lidcflow.nodules.describe import describe_findings
 from lidcflow.nodules.detector import Detector, embedded_detector
 from lidcflow.nodules.finding import Finding
 from lidcflow.nodules.finding_digests import finding_digests
-from lidcflow.nodules.malignant_slices import with_malignancy
 from lidcflow.nodules.planes import finding_planes
 from lidcflow.nodules.scored import score_candidates
 from lidcflow.nodules.select import select_findings
 from lidcflow.nodules.stored import FAILED, TOO_FEW_SLICES, StoredCandidates, read_candidates
-from lidcflow.nodules.systems import FindingSystems, finding_systems
+from lidcflow.nodules.systems import FindingSystems, MalignancyLike, finding_systems
 from lidcflow.nodules.table import SCHEMA
 from lidcflow.nodules.whole_lungs import INCOMPLETE_LUNGS
 from lidcflow.release.answer import answer_for_series
 from lidcflow.release.embedded import embedded_pin
-from lidcflow.release.record import EMBEDDED, DetectorPin, NodulePin, ReleaseRecord
+from lidcflow.release.record import EMBEDDED, DetectorPin, FindingPin, ModelPin, NodulePin, ReleaseRecord
 from lidcflow.report.page import Patches
 from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.store.record import VolumeRecord
 from lidcflow.store.summary import VolumeSummary
 from lidcflow.store.volumes import VolumeStore
-from tasks.tracking.detectors import load_detector
+from tasks.tracking.detectors import DETECTORS
+from tasks.tracking.finding_systems import MALIGNANCIES, SEGMENTERS
 from tasks.tracking.place import Tracking
+from tasks.tracking.weights import WeightsModel
+
+Loaded = TypeVar("Loaded")
 
 UNLIKE = ("unlike-training-hu", "unlike-training-features")
 """Warnings about images on which the probabilities of sector models mean nothing."""
@@ -144,12 +147,10 @@ def join_candidates(
     stored = read_candidates(store, record.series_instance_uid, cubes=True)
     if stored is None or not stored.searched:
         return Joined(answer_for_series(pin, own, None), (*warnings, _why_none(stored)), (), {})
-    scored = score_candidates(stored, detector_of(pin, tracking))
+    scored = score_candidates(stored, detector_of(pin, tracking), malignancy_of(pin, tracking), pin.threshold)
     found = select_findings(stored.table, scored.probability, record, threshold=pin.threshold)
-    findings = describe_findings(found, stored, record, systems_of(pin))
-    joined = answer_for_series(pin, own, scored.best_in(record.edges_mm))
-    if own is None:  # an evaluation measures sector models without the findings' share, which may not change it then
-        joined = with_malignancy(joined, findings, record.edges_mm)
+    findings = describe_findings(found, stored, record, systems_of(pin, tracking))
+    joined = answer_for_series(pin, own, scored.in_slices(record.edges_mm))
     warnings = (*warnings, IN_PART) if INCOMPLETE_LUNGS in stored.flags else warnings
     return Joined(joined, warnings, findings, finding_planes(found, stored))
 
@@ -208,7 +209,7 @@ def detector_of(pin: DetectorPin, tracking: Tracking | None = None) -> Detector:
         If the files of the package's detector are missing or damaged.
     """
     if pin.detector != EMBEDDED:
-        return _registered(pin, tracking)
+        return _registered(DETECTORS, ModelPin(name=pin.detector, version=pin.version, sha256=pin.sha256), tracking)
     detector = embedded_detector()
     if detector.sha256 != pin.sha256:
         raise ReleaseError(
@@ -218,44 +219,60 @@ def detector_of(pin: DetectorPin, tracking: Tracking | None = None) -> Detector:
     return detector
 
 
-def systems_of(pin: NodulePin) -> FindingSystems:
+def malignancy_of(pin: FindingPin, tracking: Tracking | None = None) -> MalignancyLike | None:
+    """Return the system whose P(malignant) has a say in that of slices; None where a release joins none.
+
+    The parameters and what is raised are those of `systems_of`.
+    """
+    return systems_of(pin, tracking).malignancy if pin.joins_malignancy else None
+
+
+def systems_of(pin: FindingPin, tracking: Tracking | None = None) -> FindingSystems:
     """Return the systems that say what findings are, if they are those that a release pins.
 
     Parameters
     ----------
-    pin : NodulePin
+    pin : FindingPin
         What the release says of them; nothing, if it is older than they are.
+    tracking : Tracking, optional
+        Where the registry is that systems of one's own come from.
 
     Raises
     ------
     ReleaseError
-        If the package holds others.
+        If the package holds others, or one of one's own is not in the registry or has changed.
     WeightsError
         If the files of one are missing or damaged.
     """
     for name, digest in finding_digests().items():
         wanted = str(getattr(pin, name))
-        if wanted not in ("", digest):
+        if getattr(pin, f"own_{name}") is None and wanted not in ("", digest):
             raise ReleaseError(
                 f"{name} of the release: its weights must have the digest {wanted[:12]}, got {digest[:12]}; use the "
                 "version of lidcflow that made the release"
             )
-    return finding_systems()
+    systems = finding_systems()
+    if pin.own_segmenter:
+        systems = systems._replace(segmenter=_registered(SEGMENTERS, pin.own_segmenter, tracking))
+    if pin.own_malignancy:
+        systems = systems._replace(malignancy=_registered(MALIGNANCIES, pin.own_malignancy, tracking))
+    return systems
 
 
-def _registered(pin: DetectorPin, tracking: Tracking | None) -> Detector:
+def _registered(models: WeightsModel[Loaded], pin: ModelPin, tracking: Tracking | None) -> Loaded:
+    """Return a registered model, read once in a process."""
     if tracking is None:
         raise ReleaseError(
-            f"detector {pin.detector}: must be {EMBEDDED} where there is no registry, got another; use the lidcflow "
-            "that trained it"
+            f"{models.files.model} {pin.name}: must be {EMBEDDED} where there is no registry, got another; use the "
+            "lidcflow that trained it"
         )
-    key = (tracking, pin.detector, pin.version, pin.sha256)
+    key = (tracking, pin.name, pin.version, pin.sha256)
     if key not in _loaded:
-        _loaded[key] = load_detector(*key)
-    return _loaded[key]
+        _loaded[key] = models.load(*key)
+    return cast("Loaded", _loaded[key])
 
 
-_loaded: dict[tuple[Tracking, str, int, str], Detector] = {}
+_loaded: dict[tuple[Tracking, str, int, str], object] = {}
 
 
 def could_have_candidates_now(said: Recommendation, volume: VolumeSummary) -> bool:

@@ -1,15 +1,27 @@
-"""Fit a sector model or a detector, in the process of a worker: the one place of the tasks that imports what trains."""
+"""Fit sector models and models of nodules, in the process of a worker: no other task imports what trains."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from lidcflow.learn.own_malignancy import WITH_NETWORKS, OwnMalignancy, fit_own_malignancy
+from lidcflow.learn.own_malignancy_examples import RatedViews
+from lidcflow.learn.own_malignancy_figures import split_figures
 
 from lidcflow.config import Config
 from lidcflow.learn.candidate_rows import CandidateRows
 from lidcflow.learn.features import FeatureSource
+from lidcflow.learn.nodule_rows import NoduleRows
 from lidcflow.learn.own_detector import OwnDetector, fit_own_detector
+from lidcflow.learn.own_outline_choice import choose_segmenter
+from lidcflow.learn.own_outlines import judged_nodules, outlined_rows
+from lidcflow.learn.own_segmenter import OwnSegmenter, fit_own_segmenter
 from lidcflow.learn.snapshot import Snapshot
+from lidcflow.nodules.segmenter import embedded_segmenter
+from lidcflow.privacy import load_secret
+from lidcflow.stats.estimate import Estimate
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices
 from tasks.sector import SectorJob
@@ -86,6 +98,79 @@ def fit_detector(rows: CandidateRows, config: Config, folder: Path) -> OwnDetect
     own, _ = _learning()
     store, settings = VolumeStore.of(config), config.nodules
     return fit_own_detector(rows, store, folder, own.train_multi_view, steps=settings.steps, seed=config.train.seed)
+
+
+def fit_segmenter(rows: NoduleRows, config: Config, folder: Path) -> OwnSegmenter:
+    """Train the segmenter of a training, or return the one that an earlier attempt has kept.
+
+    Parameters
+    ----------
+    rows : NoduleRows
+        With enough outlines.
+    config : Config
+        Where the cubes are, and how to train.
+    folder : Path
+        Where the segmenter is kept.
+
+    Raises
+    ------
+    TrainingError
+        If the candidates of a series have changed since its nodules were found.
+    """
+    from lidcflow.learn.segmenter_training import train_own_segmenter  # Keras, see `_learning`
+
+    steps, seed = config.nodules.steps, config.train.seed
+    return fit_own_segmenter(rows, VolumeStore.of(config), folder, train_own_segmenter, steps=steps, seed=seed)
+
+
+def segmenter_figures(kept: OwnSegmenter, rows: NoduleRows, config: Config) -> dict[str, Estimate]:
+    """Return the figures of a trained segmenter and of the package's on the test patients; none without outlines."""
+    test = outlined_rows(rows, "test")
+    if test.empty:
+        return {}
+    nodules = judged_nodules(test, rows, VolumeStore.of(config))
+    return choose_segmenter(kept.segmenter, embedded_segmenter(), nodules, seed=config.train.seed).figures
+
+
+def fit_malignancy(kind: str, views: Mapping[str, RatedViews], config: Config, folder: Path) -> OwnMalignancy:
+    """Train a malignancy system, or return the one that an earlier attempt has kept.
+
+    Parameters
+    ----------
+    kind : str
+        One of `lidcflow.learn.own_malignancy_choice.PINNED`.
+    views : mapping of str to RatedViews
+        Of training and validation patients, with enough nodules of each class.
+    config : Config
+        How to train.
+    folder : Path
+        Where the system is kept.
+    """
+    train = _malignancy_training() if kind in WITH_NETWORKS else None
+    return fit_own_malignancy(
+        kind,
+        views["train"],
+        views["validation"],
+        folder,
+        train,
+        steps=config.nodules.steps,
+        seed=config.train.seed,
+        malignant_at=config.labels.malignant_at,
+        secret=load_secret(config.patient_key, config.workspace),
+    )
+
+
+def malignancy_figures_on(kept: OwnMalignancy, views: Mapping[str, RatedViews], config: Config) -> dict[str, Estimate]:
+    """Return the figures of a trained system and of the package's on the test patients; none without rated nodules."""
+    if "test" not in views:
+        return {}
+    return split_figures(kept.model, views["test"], config.labels.malignant_at, seed=config.train.seed)
+
+
+def _malignancy_training() -> Any:
+    from lidcflow.learn.own_malignancy_training import train_malignancy  # Keras, see `_learning`
+
+    return train_malignancy
 
 
 def _learning() -> tuple[Any, Any]:

@@ -114,7 +114,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
         require_engine(reading.train.engine)
     if release.nodules:
         detector_of(release.nodules, Tracking.of(config))
-        systems_of(release.nodules)
+        systems_of(release.nodules, Tracking.of(config))
     return reading
 
 

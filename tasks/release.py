@@ -191,6 +191,7 @@ def _record(
         nodules=evaluation.nodules,
         findings=evaluation.findings,
         detector_reason=plan.detector_reason,
+        systems=plan.systems,
     )
 
 

@@ -19,8 +19,10 @@ from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import require_engine
 from lidcflow.learn.snapshot import Snapshot, build_snapshot
 from lidcflow.learn.training_set import CandidateFacts, Nodules, TrainingSet, TrainingSettings, fix_training_set
+from lidcflow.nodules.finding_digests import finding_digests
+from lidcflow.nodules.weight_files import SEGMENTER
 from lidcflow.release.embedded import embedded_detector_pin
-from lidcflow.release.record import BackbonePin, DetectorPin
+from lidcflow.release.record import BackbonePin, DetectorPin, FindingPin, SystemFacts
 from lidcflow.release.training_inputs import deciding_nodules, inputs_digest
 from lidcflow.stats.estimate import ClassCounts
 from lidcflow.store.address import training_store
@@ -59,6 +61,8 @@ class TrainingPlan(BaseModel):
         compares sector models.
     detector_reason : str
         Why it is this one.
+    systems : tuple of SystemFacts
+        What became of the systems that say what findings are, once they are trained.
     inputs_digest : str
         Of all that decides the training, see `lidcflow.release.training_inputs.inputs_digest`.
     """
@@ -78,7 +82,20 @@ class TrainingPlan(BaseModel):
     backbone: BackbonePin
     detector: DetectorPin | None = None
     detector_reason: str = ""
+    systems: tuple[SystemFacts, ...] = ()
     inputs_digest: str
+
+    @property
+    def reader(self) -> FindingPin | None:
+        """What reads the nodule candidates, with the systems that were chosen so far; None without a detector."""
+        if self.detector is None:
+            return None
+        own = {
+            "own_segmenter" if one.kind == SEGMENTER.stem else "own_malignancy": one.model
+            for one in self.systems
+            if one.pinned
+        }
+        return FindingPin.model_validate({**self.detector.model_dump(), **finding_digests(), **own})
 
     @property
     def series_uids(self) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lidcflow.evaluate.reader_marks import FeedbackFigures
     from lidcflow.evaluate.record import ReleaseEvaluation
     from lidcflow.nodules.detector import Detector
+    from lidcflow.nodules.systems import FindingSystems
+    from lidcflow.release.record import NodulePin
 
 Release = Annotated[str, typer.Argument(metavar="RELEASE", help="Alias or version, as `lidcflow releases` lists it.")]
 Split = Annotated[Literal["test", "validation"], typer.Option("--split", help="Held-out patients to evaluate on.")]
@@ -66,19 +68,18 @@ def evaluate(
 ) -> None:
     """Measure a release on the held-out patients of its own snapshot, beside baselines, and write a report.
 
-    With --patches, score a file of labelled patches with the nodule detector of the release instead: that of the
-    package where no release was trained, or where the release pins no other. With --cubes, score a file of outlined
-    nodules with the segmenter of the package; with --nodule-slices, nodules with readers' malignancy ratings with its
-    malignancy model.
+    With --patches, score a file of labelled patches with the nodule detector of the release instead; with --cubes, a
+    file of outlined nodules with its segmenter; with --nodule-slices, nodules with readers' malignancy ratings with its
+    malignancy model. Those of the package answer where no release was trained, or where the release pins no other.
     """
     _require_one({"--patches": patches, "--cubes": cubes, "--nodule-slices": nodule_slices})
-    if nodule_slices is not None:
-        return _evaluate_nodule_slices(nodule_slices, as_json)
     config = configured(config_file, workspace)
+    if nodule_slices is not None:
+        return _evaluate_nodule_slices(nodule_slices, systems_of_release(release, config), as_json)
     if patches is not None:
         return _evaluate_patches(patches, detector_of_release(release, config), as_json)
     if cubes is not None:
-        return print_cubes(cubes, as_json)
+        return print_cubes(cubes, systems_of_release(release, config), as_json)
     lazy.load_release(Tracking.of(config), release)
     with flow_session(config):
         report = lazy.evaluate(config, release, split, out, feedback)
@@ -102,9 +103,25 @@ def detector_of_release(release: str, config: Config) -> Detector:
     ReleaseError
         If there are releases but not this one, or its detector is neither in the registry nor in the package.
     """
+    pin = _pin_of(release, config)
+    return lazy.detector_of(pin, Tracking.of(config)) if pin else lazy.embedded_detector()
+
+
+def systems_of_release(release: str, config: Config) -> FindingSystems:
+    """Return the systems that say what findings are by a release; those of the package as for `detector_of_release`.
+
+    Raises
+    ------
+    ReleaseError
+        If there are releases but not this one, or one of its systems is neither in the registry nor in the package.
+    """
+    pin = _pin_of(release, config)
+    return lazy.systems_of(pin, Tracking.of(config)) if pin else lazy.finding_systems()
+
+
+def _pin_of(release: str, config: Config) -> NodulePin | None:
     infer = config.infer.model_copy(update={"release": release})
-    record = lazy.release_in_force(config.model_copy(update={"infer": infer}))
-    return lazy.detector_of(record.nodules, Tracking.of(config)) if record.nodules else lazy.embedded_detector()
+    return lazy.release_in_force(config.model_copy(update={"infer": infer})).nodules
 
 
 def _evaluate_patches(file: Path, detector: Detector, as_json: bool) -> None:
@@ -121,8 +138,8 @@ def _evaluate_patches(file: Path, detector: Detector, as_json: bool) -> None:
     )
 
 
-def _evaluate_nodule_slices(folder: Path, as_json: bool) -> None:
-    found = lazy.evaluate_nodule_slices(folder, lazy.embedded_malignancy())
+def _evaluate_nodule_slices(folder: Path, systems: FindingSystems, as_json: bool) -> None:
+    found = lazy.evaluate_nodule_slices(folder, systems.malignancy)
     if as_json:
         print_json({**found.model_dump(), "notice": NOTICE})
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,19 +11,22 @@ from flows.cli import lazy
 from flows.cli.output import NOTICE, print_json, print_line
 from flows.cli.pretrain_segmenter import print_ways
 
+if TYPE_CHECKING:
+    from lidcflow.nodules.systems import FindingSystems
+
 Cubes = Annotated[
     Path | None,
     typer.Option(
         "--cubes",
         metavar="FILE",
-        help="Instead, score a file of outlined nodules with the segmenter of the package.",
+        help="Instead, score a file of outlined nodules with the segmenter of the release.",
     ),
 ]
 
 
-def print_cubes(file: Path, as_json: bool) -> None:
+def print_cubes(file: Path, systems: FindingSystems, as_json: bool) -> None:
     """Score the cubes of a file and print the figures."""
-    found = lazy.evaluate_cubes(file, lazy.embedded_segmenter())
+    found = lazy.evaluate_cubes(file, systems.segmenter or lazy.embedded_segmenter())
     if as_json:
         print_json({**found.model_dump(mode="json"), "notice": NOTICE})
         return

@@ -69,12 +69,14 @@ if TYPE_CHECKING:
     from lidcflow.nodules.detector import embedded_detector as embedded_detector
     from lidcflow.nodules.malignancy import embedded_malignancy as embedded_malignancy
     from lidcflow.nodules.segmenter import embedded_segmenter as embedded_segmenter
+    from lidcflow.nodules.systems import finding_systems as finding_systems
     from lidcflow.phantom.scans import choose_scans as choose_scans
     from lidcflow.release.embedded import embedded_release as embedded_release
     from lidcflow.release.embedded_card import embedded_card as embedded_card
     from lidcflow.stats.cube_figures import OutlineFigures as OutlineFigures
     from lidcflow.store.volumes import VolumeStore as VolumeStore
     from tasks.findings import detector_of as detector_of
+    from tasks.findings import systems_of as systems_of
     from tasks.labels import label_readable as label_readable
     from tasks.labels import no_labels as no_labels
     from tasks.pin import pin_release as pin_release
@@ -115,6 +117,8 @@ _PLACES = {
     "drift": "flows.drift:drift",
     "embedded_card": "lidcflow.release.embedded_card:embedded_card",
     "detector_of": "tasks.findings:detector_of",
+    "finding_systems": "lidcflow.nodules.systems:finding_systems",
+    "systems_of": "tasks.findings:systems_of",
     "embedded_detector": "lidcflow.nodules.detector:embedded_detector",
     "embedded_malignancy": "lidcflow.nodules.malignancy:embedded_malignancy",
     "embedded_release": "lidcflow.release.embedded:embedded_release",

@@ -15,6 +15,8 @@ from lidcflow.config.file import load_config
 from lidcflow.release.card import gate_sentence
 from lidcflow.release.gate_rows import check_rows
 from lidcflow.release.record import EMBEDDED
+from lidcflow.release.system_rows import HEAD as SYSTEM_HEAD
+from lidcflow.release.system_rows import system_rows, system_sentences
 
 if TYPE_CHECKING:
     from flows.train import TrainReport
@@ -67,6 +69,8 @@ def _print_training(report: TrainReport) -> None:
     snapshot = report.release.snapshot_id[:12]
     if report.release.detector_reason:
         print_line(f"Findings by {_detector_of(report.release)}: {report.release.detector_reason}.")
+    for sentence in system_sentences(report.release):
+        print_line(sentence)
     print_line(f"Trained on {report.series} series of {report.patients} patients{left_out}, snapshot {snapshot}.")
 
 
@@ -87,6 +91,8 @@ def print_release(record: ReleaseRecord, *, champion: bool, remark: str = "") ->
     print_line(_threshold(record))
     if found := record.findings.get("test"):
         print_line(_findings(found))
+    if rows := system_rows(record):
+        print_table("Systems that say what findings are, 95% intervals over patients", SYSTEM_HEAD, rows)
     print_gate(record)
     print_line(_standing(record, champion))
 

@@ -100,16 +100,21 @@ class PreprocessConfig(Settings):
 
 
 class NodulesConfig(Settings):
-    """Nodule candidates of a series, and the detector that is trained on them."""
+    """Nodule candidates of a series, and what is trained on them."""
 
     candidates: bool = Field(True, description="find nodule candidates while a series is read for its volume")
     train: bool | Literal["auto"] = Field(
         "auto",
-        description="train a nodule detector with the sector models: auto, where the store has enough nodules for it; "
-        "true: without enough, the training fails; false: the detector in the package is used",
+        description="train what reads nodules with the sector models: auto, the detector, the segmenter and the "
+        "malignancy systems that the store has enough nodules for; true: without enough for a detector, the training "
+        "fails; false: those in the package are used",
     )
     steps: int = Field(
-        300, ge=1, le=100_000, description="steps of the training of a nodule detector, of 32 candidates each"
+        300,
+        ge=1,
+        le=100_000,
+        description="steps of the training of each network that reads nodules, of 32 candidates or nodules, or of 4 "
+        "cubes for the segmenter",
     )
 
 
@@ -236,6 +241,12 @@ class GateConfig(Settings):
     )
     findings_margin: float = Field(
         0.05, ge=0, le=1, description="largest loss in CPM of findings against a champion that has findings"
+    )
+    malignancy_margin: float = Field(
+        0.05, ge=0, le=1, description="largest loss in AUROC of P(malignant) of nodules against the champion"
+    )
+    outline_margin: float = Field(
+        0.05, ge=0, le=1, description="largest loss in Dice of outlines of nodules against the champion"
     )
     patients: int = Field(
         10, ge=2, description="fewest patients with a nodule (in the sector) for a lower limit to be judged"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lidcflow.errors import ErasureError
 
-VALIDATION_ROWS, CANDIDATE_ROWS = "validation.parquet", "candidates.parquet"
+VALIDATION_ROWS, CANDIDATE_ROWS, NODULE_ROWS = "validation.parquet", "candidates.parquet", "nodules.parquet"
 """What `lidcflow.learn.train` keeps of the slices that a sector was measured on; Keras is not imported here."""
 
 
@@ -55,8 +55,8 @@ def delete_folders(folders: Collection[Path]) -> None:
 
 
 def kept_trainings(folder: Path, uids: Collection[str]) -> list[Path]:
-    """List the sectors and detectors of unfinished trainings whose rows name any of the series."""
-    names = (VALIDATION_ROWS, CANDIDATE_ROWS)
+    """List the folders of unfinished trainings, of sectors and of nodules, whose rows name any of the series."""
+    names = (VALIDATION_ROWS, CANDIDATE_ROWS, NODULE_ROWS)
     found = sorted(file for name in names for file in folder.glob(f"*/*/{name}")) if folder.is_dir() else []
     return [file.parent for file in found if _has_rows(file, uids)]
 

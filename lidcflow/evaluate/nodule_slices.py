@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from lidcflow.errors import LabelError
-from lidcflow.nodules.malignancy import MalignancyModel
+from lidcflow.nodules.malignancy import MalignancyModel, embedded_malignancy
+from lidcflow.nodules.malignancy_system import MalignancySystem
 from lidcflow.nodules.slice_file import AREA_COLUMN, read_nodule_slices
+from lidcflow.nodules.systems import MalignancyLike
 from lidcflow.stats.estimate import Estimate, Record
 from lidcflow.stats.malignancy_figures import DesignFigures, malignancy_figures
 
@@ -32,6 +34,8 @@ class NoduleSliceEvaluation(Record):
         Those that were scored.
     unrated : int
         Nodules without a rating, which were left out.
+    instead_of : str
+        The system of the release, if it reads cubes and could not be asked.
     trained_on : int
         Patients whose nodules the model was trained on.
     outside : int
@@ -49,6 +53,7 @@ class NoduleSliceEvaluation(Record):
     trained_on: int
     outside: int
     figures: tuple[DesignFigures, ...]
+    instead_of: str = ""
 
     @property
     def rows(self) -> list[tuple[str, list[Estimate | None]]]:
@@ -67,6 +72,8 @@ class NoduleSliceEvaluation(Record):
 
     def _notes(self) -> Iterator[str]:
         yield f"Scored by {self.model} {self.model_sha256[:12]}; a mean rating of 3 and more counts at P(malignant) .5."
+        if self.instead_of:
+            yield f"The release reads with {self.instead_of}, which needs cubes: the package's model read these slices."
         if self.unrated:
             yield f"{self.unrated} nodules without a malignancy rating were left out."
         if self.trained_on:
@@ -78,15 +85,15 @@ class NoduleSliceEvaluation(Record):
             yield f"{self.outside} nodules have a texture unlike those that the model was trained on."
 
 
-def evaluate_nodule_slices(folder: Path, model: MalignancyModel, *, seed: int = 0) -> NoduleSliceEvaluation:
+def evaluate_nodule_slices(folder: Path, system: MalignancyLike | None, *, seed: int = 0) -> NoduleSliceEvaluation:
     """Score a set of nodules.
 
     Parameters
     ----------
     folder : Path
         See `lidcflow.nodules.slice_file.read_nodule_slices`.
-    model : MalignancyModel
-        What scores them.
+    system : MalignancyLike, optional
+        What scores them; one that reads cubes can't, and leaves them to the model of the package.
     seed : int
         Of the bootstrap.
 
@@ -95,7 +102,7 @@ def evaluate_nodule_slices(folder: Path, model: MalignancyModel, *, seed: int = 
     LabelError
         If the folder holds no such set, or no design has both kinds of nodules.
     """
-    sets = read_nodule_slices(folder)
+    sets, model = read_nodule_slices(folder), _reader_of_slices(system)
     probability, texture, diameter_mm = model.read(list(sets.hu), sets.pixel_mm)
     sizes = {IMAGE: diameter_mm, AREA_COLUMN: sets.area_diameter_mm}
     figures = malignancy_figures(probability, sets.rating, sets.patient, sizes, seed=seed)
@@ -108,6 +115,7 @@ def evaluate_nodule_slices(folder: Path, model: MalignancyModel, *, seed: int = 
     return NoduleSliceEvaluation(
         folder=folder.name,
         model=model.name,
+        instead_of="" if model is system or system is None else system.name,
         model_sha256=model.sha256,
         nodules=len(sets.rating),
         patients=len(patients),
@@ -116,3 +124,9 @@ def evaluate_nodule_slices(folder: Path, model: MalignancyModel, *, seed: int = 
         outside=int(texture.sum()),
         figures=figures,
     )
+
+
+def _reader_of_slices(system: MalignancyLike | None) -> MalignancyModel | MalignancySystem:
+    if isinstance(system, MalignancyModel) or (isinstance(system, MalignancySystem) and system.reads_slices):
+        return system
+    return embedded_malignancy()

@@ -88,6 +88,20 @@ class NoduleRows:
         with whole_file(file) as draft:
             table.to_parquet(draft, index=False)
 
+    @staticmethod
+    def load_table(file: Path) -> pd.DataFrame:
+        """Read the table alone: the masks are most of the file.
+
+        Raises
+        ------
+        TrainingError
+            If there is no such file, or one that can't be read.
+        """
+        try:
+            return pd.read_parquet(file, columns=list(COLUMNS)).astype(COLUMNS)
+        except (OSError, ValueError, KeyError, TypeError):
+            raise _unreadable(file) from None
+
     @classmethod
     def load(cls, file: Path) -> NoduleRows:
         """Read rows.
@@ -103,9 +117,13 @@ class NoduleRows:
             masks = _unpacked(table.pop(MASK).tolist())
             return cls(table.astype(COLUMNS), masks, left_out)
         except (OSError, ValueError, KeyError, TypeError):
-            raise TrainingError(
-                f"nodules {file.name}: must be a Parquet file of judged nodules, got none that can be read; train again"
-            ) from None
+            raise _unreadable(file) from None
+
+
+def _unreadable(file: Path) -> TrainingError:
+    return TrainingError(
+        f"nodules {file.name}: must be a Parquet file of judged nodules, got none that can be read; train again"
+    )
 
 
 def _unpacked(bits: Sequence[bytes]) -> NDArray[np.uint8]:

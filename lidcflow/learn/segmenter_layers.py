@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,6 +66,37 @@ def _convolved(maps: keras.KerasTensor, name: str, seeds: dict[str, int]) -> ker
         name=name,
     )(maps)
     return maps if plain else keras.layers.BatchNormalization(momentum=0.97, epsilon=EPSILON, name=f"{name}_norm")(maps)
+
+
+def start_from(model: keras.Model, weights: Mapping[str, NDArray[np.float32]], places: NDArray[np.float32]) -> None:
+    """Set a network to go on learning from folded weights: its answers are theirs.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `segmenter_layers`.
+    weights : mapping of str to array
+        As `folded_weights` returns them.
+    places : (n, side, side, side, 10) array of float32
+        Some views of what it will learn from: batch normalisation starts from their statistics.
+    """
+    normed = [name for name in SHAPES if name not in PLAIN]
+    for name in PLAIN:
+        model.get_layer(name).set_weights([weights[f"{name}/kernel"], weights[f"{name}/bias"]])
+    for name in normed:
+        bias = weights[f"{name}/bias"]
+        model.get_layer(name).set_weights([weights[f"{name}/kernel"]])
+        model.get_layer(f"{name}_norm").set_weights([_ones(bias), bias, 0 * bias, _ones(bias) ** 2 - EPSILON])
+    convolved = keras.Model(model.input, [model.get_layer(name).output for name in normed])
+    for name, maps in zip(normed, convolved(places, training=False), strict=True):
+        axes = tuple(range(maps.ndim - 1))
+        mean, variance = (_numbers(of(maps, axes)) for of in (keras.ops.mean, keras.ops.var))
+        bias = weights[f"{name}/bias"]
+        model.get_layer(f"{name}_norm").set_weights([np.sqrt(variance + EPSILON), bias + mean, mean, variance])
+
+
+def _ones(bias: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.ones_like(bias)
 
 
 def folded_weights(model: keras.Model) -> dict[str, NDArray[np.float32]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from lidcflow.learn.fitting import prefetch
 from lidcflow.learn.runtime import keras
-from lidcflow.learn.segmenter_layers import folded_weights, segmenter_layers
+from lidcflow.learn.segmenter_layers import folded_weights, segmenter_layers, start_from
 from lidcflow.learn.segmenter_variations import OutlinedCube, varied_view
 from lidcflow.nodules.segmenter_network import network_input, packed
 
@@ -20,11 +21,17 @@ Floats = NDArray[np.float32]
 Batch = tuple[Floats, Floats]
 Progress = Callable[[int, int], None]
 
-NORM_BATCHES = 40
-"""Batches that the statistics of the averaged weights are taken from."""
+START_BATCHES, NORM_BATCHES = 4, 40
+"""Batches whose statistics batch normalisation starts from, and those of the averaged weights."""
 
 OTHER_BATCHES = 1_000_000
 """Added to the seed for these batches: a thread is at work on those that the network learns from."""
+
+OWN_RATE = 1e-3
+"""Highest learning rate of a training that goes on from other weights."""
+
+AVERAGED, LEAST_STEPS = 0.1, 10
+"""Share of the steps that the mean of its weights goes back, of at least so many."""
 
 SMOOTH = 100.0
 """Voxels added to overlap and volumes, so that the smallest nodules do not rule the loss."""
@@ -60,6 +67,7 @@ def train_segmenter(
     cubes: Sequence[OutlinedCube],
     settings: SegmenterTraining,
     *,
+    start: Mapping[str, Floats] | None = None,
     on_progress: Progress = lambda _done, _total: None,
 ) -> dict[str, Floats]:
     """Train the network of the segmenter.
@@ -70,6 +78,8 @@ def train_segmenter(
         What to learn from.
     settings : SegmenterTraining
         How long, how fast, which seed.
+    start : mapping of str to array, optional
+        Weights that it goes on from; by default it starts from nothing.
     on_progress : callable, optional
         Called with the steps done and those to do.
 
@@ -78,13 +88,17 @@ def train_segmenter(
     dict of str to array of float32
         Weights for `lidcflow.nodules.segmenter_network.SegmenterNetwork`.
     """
+    others = draw_batches(cubes, settings.batch_size, settings.seed + OTHER_BATCHES)
     model = _compiled(settings)
+    if start:
+        start_from(model, start, np.concatenate([places for places, _ in islice(others, START_BATCHES)]))
+    model.optimizer.build(model.trainable_variables)  # TensorFlow traces a step twice if the first one makes them
     batches = draw_batches(cubes, settings.batch_size, settings.seed)
     with threadpool_limits(1, "blas"):  # BLAS' own threads would only wait for each other
         for step, (places, targets) in enumerate(prefetch(next(batches) for _ in range(settings.steps)), start=1):
             model.train_on_batch(places, targets)
             on_progress(step, settings.steps)
-        return _averaged_weights(model, draw_batches(cubes, settings.batch_size, settings.seed + OTHER_BATCHES))
+        return _averaged_weights(model, others)
 
 
 def draw_batches(cubes: Sequence[OutlinedCube], size: int, seed: int) -> Iterator[Batch]:
@@ -146,3 +160,29 @@ def _averaged_weights(model: keras.Model, batches: Iterator[Batch]) -> dict[str,
     for _ in range(NORM_BATCHES):
         model(next(batches)[0], training=True)
     return folded_weights(model)
+
+
+def train_own_segmenter(
+    cubes: Sequence[OutlinedCube],
+    start: Mapping[str, Floats],
+    *,
+    steps: int,
+    seed: int,
+    on_progress: Progress = lambda _done, _total: None,
+) -> dict[str, Floats]:
+    """Go on training from the weights of another segmenter, at a lower rate.
+
+    Parameters
+    ----------
+    cubes : sequence of OutlinedCube
+        What to learn from.
+    start : mapping of str to array
+        Weights of the other.
+    steps, seed : int
+        Length and seed of the training.
+    on_progress : callable, optional
+        Called with the steps done and those to do.
+    """
+    average = 1 - 1 / (AVERAGED * max(steps, LEAST_STEPS) + 1)
+    settings = SegmenterTraining(steps=steps, learning_rate=OWN_RATE, average=average, seed=seed)
+    return train_segmenter(cubes, settings, start=start, on_progress=on_progress)

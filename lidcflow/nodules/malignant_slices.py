@@ -1,45 +1,63 @@
-"""P(malignant) of slices that no sector model answers for: that of the findings in them."""
+"""P(malignant) of slices: that which is known of them otherwise, joined with that of the findings in them."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.nodules.finding import Finding
-from lidcflow.nodules.join_weights import LEAST, MOST
-from lidcflow.nodules.slice_scores import best_in_slices
+from lidcflow.nodules.join_weights import LEAST, JoinWeights
+from lidcflow.nodules.slice_scores import fit_weights, joined
+
+FINDINGS_ALONE = JoinWeights(bias=0.0, slices=0.0, candidates=1.0)
+"""Where nothing is known of a slice but its height in the chest, the findings in it decide."""
 
 
 def with_malignancy(
-    probabilities: NDArray[np.floating],
-    findings: Sequence[Finding],
-    edges_mm: NDArray[np.floating],
+    probabilities: NDArray[np.floating], malignant: NDArray[np.floating], weights: JoinWeights
 ) -> NDArray[np.floating]:
     """Return the probabilities of slices with P(malignant) of the findings in them; P(nodule) of each slice stays.
 
     Parameters
     ----------
-    probabilities : (slices, 3) array
+    probabilities : (..., slices, 3) array
         P(non-nodule), P(benign), P(malignant).
-    findings : sequence of Finding
-        Those with P(malignant) count; the most malignant one of a slice.
-    edges_mm : (slices + 1,) array
-        Edges of the slices, falling.
+    malignant : (..., slices) array
+        P(malignant), if it is a nodule, of the most malignant finding; NaN in slices without one, which stay as they
+        are.
+    weights : JoinWeights
+        From `fit_malignancy`, or `FINDINGS_ALONE`.
 
     Returns
     -------
-    (slices, 3) array
+    (..., slices, 3) array
         Rows sum as before.
     """
-    known = [found for found in findings if found.malignant is not None]
-    if not known:
-        return probabilities
-    z_mm, diameter_mm, malignant = np.array([(f.z_mm, f.diameter_mm, f.malignant) for f in known], np.float64).T
-    share = best_in_slices(edges_mm, z_mm, diameter_mm, malignant.clip(LEAST, MOST), nothing=0.0)
-    nodule = np.asarray(probabilities[:, 1:].sum(axis=1), np.float64)
-    prior = np.asarray(probabilities[:, 2], np.float64) / np.maximum(nodule, LEAST)
-    share = np.where(share > 0, share, prior)
-    malignant_slices = nodule * share
-    return np.stack([probabilities[:, 0], nodule - malignant_slices, malignant_slices], axis=1)
+    nodule = np.asarray(probabilities[..., 1:].sum(axis=-1), np.float64)
+    share = _share(probabilities)
+    found = np.where(np.isnan(malignant), share, joined(share, np.nan_to_num(malignant), weights))
+    malignant_slices = nodule * found
+    return np.stack([probabilities[..., 0], nodule - malignant_slices, malignant_slices], axis=-1)
+
+
+def fit_malignancy(
+    probabilities: NDArray[np.floating], malignant: NDArray[np.floating], labels: NDArray[np.integer]
+) -> JoinWeights:
+    """Fit the weights to the nodule slices of validation patients that hold a finding.
+
+    Parameters
+    ----------
+    probabilities : (slices, 3) array
+        The slices' own.
+    malignant : (slices,) array
+        As for `with_malignancy`.
+    labels : (slices,) array of int
+        0 non-nodule, 1 benign, 2 malignant.
+    """
+    used = (np.asarray(labels) > 0) & ~np.isnan(malignant)
+    return fit_weights(_share(probabilities[used]), malignant[used], np.asarray(labels)[used] > 1, expected=0.5)
+
+
+def _share(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return P(malignant) of slices if they hold a nodule."""
+    nodule = np.asarray(probabilities[..., 1:].sum(axis=-1), np.float64)
+    return np.asarray(probabilities[..., 2], np.float64) / np.maximum(nodule, LEAST)

@@ -49,7 +49,7 @@ def best_in_slices(
     above = np.minimum.outer(edges_mm[:-1], z_mm + radius_mm)
     below = np.maximum.outer(edges_mm[1:], z_mm - radius_mm)
     inside = above - below > LEAST_OVERLAP_MM
-    best: NDArray[np.float64] = np.where(inside, probability, 0.0).max(axis=1, initial=nothing)
+    best: NDArray[np.float64] = np.where(inside, probability, nothing).max(axis=1, initial=nothing)
     return best
 
 
@@ -73,10 +73,25 @@ def join_slices(
         Rows sum to 1.
     """
     own = np.asarray(probabilities, dtype=np.float64)
-    nodule = expit(_terms(own, candidates) @ np.array([weights.bias, weights.slices, weights.candidates]))
+    nodule = joined(own[..., 1:].sum(axis=-1), candidates, weights)
     kinds = np.maximum(own[..., 1:], LEAST / 2)
     shares = kinds / kinds.sum(axis=-1, keepdims=True)
     return np.concatenate([1 - nodule[..., None], nodule[..., None] * shares], axis=-1)
+
+
+def joined(own: NDArray[np.floating], candidates: NDArray[np.floating], weights: JoinWeights) -> NDArray[np.float64]:
+    """Return two probabilities of the same thing as one.
+
+    Parameters
+    ----------
+    own, candidates : (...) arrays
+        The slices' own probabilities and those of the candidates in them.
+    weights : JoinWeights
+    """
+    found: NDArray[np.float64] = expit(
+        _terms(own, candidates) @ np.array([weights.bias, weights.slices, weights.candidates])
+    )
+    return found
 
 
 def fit_join(
@@ -96,22 +111,38 @@ def fit_join(
     labels : (slices,) array of int
         0 non-nodule, 1 benign, 2 malignant.
     """
-    terms, nodule = _terms(np.asarray(probabilities, dtype=np.float64), candidates), np.asarray(labels) > 0
-    start = JoinWeights.independent(float((nodule.sum() + 0.1) / (len(nodule) + 1)))
+    return fit_weights(np.asarray(probabilities, np.float64)[:, 1:].sum(axis=-1), candidates, np.asarray(labels) > 0)
+
+
+def fit_weights(
+    own: NDArray[np.floating], candidates: NDArray[np.floating], positive: NDArray[np.bool_], *, expected: float = 0.1
+) -> JoinWeights:
+    """Fit how two probabilities of the same thing are joined.
+
+    Parameters
+    ----------
+    own, candidates : (n,) arrays
+        The slices' own probabilities and those of the candidates in them.
+    positive : (n,) array of bool
+        What is true.
+    expected : float
+        Share of what is true that one slice more would have, which rules where there are none.
+    """
+    terms = _terms(own, candidates)
+    start = JoinWeights.independent(float((positive.sum() + expected) / (len(positive) + 1)))
     means = np.array([start.bias, start.slices, start.candidates])
 
     def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         scores, z = terms @ values, (values - means) / DEVIATIONS
-        surprise = np.logaddexp(0, np.where(nodule, -scores, scores)).sum()
-        return float(surprise + z @ z / 2), (expit(scores) - nodule) @ terms + z / DEVIATIONS
+        surprise = np.logaddexp(0, np.where(positive, -scores, scores)).sum()
+        return float(surprise + z @ z / 2), (expit(scores) - positive) @ terms + z / DEVIATIONS
 
     bounds = [(None, None), (0, None), (0, None)]
     bias, slices, best = minimize(loss, means, jac=True, method="L-BFGS-B", bounds=bounds).x.tolist()
     return JoinWeights(bias=bias, slices=slices, candidates=best)
 
 
-def _terms(probabilities: NDArray[np.float64], candidates: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return what the weights multiply: 1 and the two logits, (..., slices, 3)."""
-    own = logit(probabilities[..., 1:].sum(axis=-1).clip(LEAST, MOST))
-    best = logit(np.asarray(candidates, dtype=np.float64).clip(LEAST, MOST))
-    return np.stack([np.ones_like(own), own, best], axis=-1)
+def _terms(own: NDArray[np.floating], candidates: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return what the weights multiply: 1 and the two logits, (..., 3)."""
+    first, second = (logit(np.asarray(one, np.float64).clip(LEAST, MOST)) for one in (own, candidates))
+    return np.stack([np.ones_like(first), first, second], axis=-1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lidcflow.nodules.malignancy import embedded_malignancy
 from lidcflow.nodules.outline import Outline
-from lidcflow.nodules.segmenter import embedded_segmenter
+from lidcflow.nodules.segmenter import Segmenter, embedded_segmenter
 
 
 class SegmenterLike(Protocol):
@@ -48,7 +48,7 @@ class MalignancyLike(Protocol):
 class FindingSystems(NamedTuple):
     """What answers for a finding; None for what this package does not have."""
 
-    segmenter: SegmenterLike | None
+    segmenter: Segmenter | None
     malignancy: MalignancyLike | None
 
 

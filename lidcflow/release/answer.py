@@ -8,10 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.nodules.finding_digests import finding_digests
+from lidcflow.nodules.malignant_slices import fit_malignancy, with_malignancy
 from lidcflow.nodules.slice_scores import fit_join, join_slices
-from lidcflow.release.record import DetectorPin, NodulePin
+from lidcflow.release.record import FindingPin, NodulePin
 from lidcflow.stats.bootstrap import Floats
+
+NODULE, MALIGNANT = range(2)
+"""Columns of what the candidates say of slices."""
 
 
 def answer_for_series(
@@ -28,9 +31,9 @@ def answer_for_series(
     sectors : (slices, 3) array, optional
         P(non-nodule), P(benign), P(malignant) by the sector models; without them `pin` is needed, and the height in the
         chest stands in for them.
-    best : (slices,) array, optional
-        P(nodule) of the best candidate in each slice; None where the series was not searched for candidates: what is
-        known of its slices otherwise stands.
+    best : (slices, 2) array, optional
+        What the candidates say of each slice, from `lidcflow.nodules.scored.ScoredCandidates.in_slices`; None where the
+        series was not searched for candidates: what is known of its slices otherwise stands.
 
     Returns
     -------
@@ -45,8 +48,15 @@ def answer_for_series(
         if sectors is None:
             raise ValueError("answer: a release must have sector models or pin a detector, got neither")
         return sectors
-    own, weights = (np.array(pin.chest_height), pin.with_height) if sectors is None else (sectors, pin.with_sectors)
-    return own if best is None else join_slices(own, best, weights)
+    own, weights, malignant = (
+        (np.array(pin.chest_height), pin.with_height, pin.malignant_with_height)
+        if sectors is None
+        else (sectors, pin.with_sectors, pin.malignant_with_sectors)
+    )
+    if best is None:
+        return own
+    joined = join_slices(own, best[:, NODULE], weights)
+    return joined if malignant is None else with_malignancy(joined, best[:, MALIGNANT], malignant)
 
 
 class UnlikeTraining(NamedTuple):
@@ -103,7 +113,7 @@ def findings_alone(pin: NodulePin, best: Sequence[NDArray[np.floating] | None]) 
 
 
 def fit_pin(
-    detector: DetectorPin,
+    detector: FindingPin,
     sectors: Floats,
     best: Sequence[NDArray[np.floating] | None],
     labels: NDArray[np.integer],
@@ -113,7 +123,7 @@ def fit_pin(
 
     Parameters
     ----------
-    detector : DetectorPin
+    detector : FindingPin
         Whose probabilities `best` are.
     sectors : (series, slices, 3) array
         Of the sector models.
@@ -133,11 +143,13 @@ def fit_pin(
     if not searched:
         return None
     found, rows = np.concatenate([one for one in best if one is not None]), labels[searched].ravel()
-    heights = np.broadcast_to(chest_height, (len(searched), *chest_height.shape))
+    heights = np.broadcast_to(chest_height, (len(searched), *chest_height.shape)).reshape(-1, 3)
+    own = sectors[searched].reshape(-1, 3)
     return NodulePin(
-        **detector.model_dump(include=set(DetectorPin.model_fields)),
-        with_sectors=fit_join(sectors[searched].reshape(-1, 3), found, rows),
-        with_height=fit_join(heights.reshape(-1, 3), found, rows),
+        **detector.model_dump(include=set(FindingPin.model_fields)),
+        with_sectors=fit_join(own, found[:, NODULE], rows),
+        with_height=fit_join(heights, found[:, NODULE], rows),
+        malignant_with_sectors=fit_malignancy(own, found[:, MALIGNANT], rows),
+        malignant_with_height=fit_malignancy(heights, found[:, MALIGNANT], rows),
         chest_height=tuple((float(none), float(benign), float(malignant)) for none, benign, malignant in chest_height),
-        **finding_digests(),
     )

@@ -8,6 +8,7 @@ from lidcflow.config import LIDC
 from lidcflow.notice import STATEMENT
 from lidcflow.release.gate_rows import check_rows
 from lidcflow.release.record import DataFacts, Gate, NodulePin, ReleaseRecord, SectorPin, Threshold
+from lidcflow.release.system_rows import HEAD, system_rows, system_sentences
 from lidcflow.stats.estimate import Estimate
 
 SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#"})
@@ -90,6 +91,12 @@ def detector_sentence(pin: NodulePin) -> str:
         f"Nodule candidates are read by the detector {pin.detector} version {pin.version}, `{pin.sha256[:12]}`; one is "
         f"a finding from P(nodule) {pin.threshold:.3f}. Logits are joined on validation patients: {joined}."
     )
+
+
+def systems_of(record: ReleaseRecord) -> list[str]:
+    """Describe what gives outlines and P(malignant) of findings, with a table of what was trained."""
+    rows = system_rows(record)
+    return [*system_sentences(record), *([table(HEAD, rows)] if rows else [])]
 
 
 def sectors_table(record: ReleaseRecord) -> str:
@@ -252,7 +259,7 @@ def _findings(record: ReleaseRecord) -> str:
     """Describe detector, joining and figures of a release that reads candidates."""
     if record.nodules is None:
         return ""
-    text = detector_sentence(record.nodules)
+    text = "\n\n".join([detector_sentence(record.nodules), *systems_of(record)])
     if not record.findings:
         return text
     nodules = ", ".join(f"{found.nodules} in {found.series} {name} series" for name, found in record.findings.items())

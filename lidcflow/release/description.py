@@ -47,6 +47,7 @@ def _findings(record: ReleaseRecord) -> list[str]:
     return [
         "### Findings",
         tables.detector_sentence(record.nodules),
+        *tables.systems_of(record),
         *([tables.findings_table(record)] if record.findings else []),
     ]
 

@@ -10,6 +10,7 @@ from lidcflow.nodules.chest_height import embedded_chest_height
 from lidcflow.nodules.detector import embedded_detector
 from lidcflow.nodules.finding_digests import finding_digests
 from lidcflow.nodules.join_weights import JoinWeights
+from lidcflow.nodules.malignant_slices import FINDINGS_ALONE
 from lidcflow.release.record import EMBEDDED, BackbonePin, DetectorPin, Gate, NodulePin, ReleaseRecord
 
 NAME, VERSION = "lidcflow-embedded", 202611
@@ -52,6 +53,8 @@ def embedded_pin(slices: int) -> NodulePin:
         **embedded_detector_pin().model_dump(),
         with_sectors=joined,
         with_height=joined,
+        malignant_with_sectors=FINDINGS_ALONE,
+        malignant_with_height=FINDINGS_ALONE,
         chest_height=tuple((float(none), float(benign), float(malignant)) for none, benign, malignant in height),
         **finding_digests(),
     )

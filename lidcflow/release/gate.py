@@ -21,7 +21,8 @@ unlucky sector of thirteen does not stop a release. Where too few patients have 
 the check says so.
 
 **Findings.** They have a floor of their own, and are compared with the findings of the release in force where both have
-some. Slices are compared as each release answers for them, findings included.
+some; so are outlines and P(malignant), where other systems give them. Slices are compared as each release answers for
+them, findings included.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ from lidcflow.release.rules import (
 )
 
 
-def judge_release(candidate: Candidate, champions: Sequence[Champion], settings: GateConfig) -> Gate:
+def judge_release(
+    candidate: Candidate, champions: Sequence[Champion], settings: GateConfig, of_systems: Sequence[GateCheck] = ()
+) -> Gate:
     """Decide whether a release may become champion by itself, rule by rule.
 
     Parameters
@@ -56,6 +59,8 @@ def judge_release(candidate: Candidate, champions: Sequence[Champion], settings:
         The one in force first, then the best earlier one; empty for the first release.
     settings : GateConfig
         Margins and floors.
+    of_systems : sequence of GateCheck
+        What became of the systems that say what findings are, beside those of the release in force.
 
     Returns
     -------
@@ -69,6 +74,7 @@ def judge_release(candidate: Candidate, champions: Sequence[Champion], settings:
     checks += findings_floor(candidate, settings)
     checks += sectors_kept(candidate, champions[0], settings) if champions else []
     checks += findings_kept(candidate, champions[0], settings) if champions else []
+    checks += of_systems
     broken = [_broken(check) for check in checks if check.passed is False]
     compared = " and ".join(champion.name for champion in champions) or PRIOR
     reason = "; ".join(broken) or _kept(checks, candidate.validation.patient_count, compared)

@@ -92,7 +92,81 @@ class DetectorPin(Record):
         return f"models:/{self.detector}/{self.version}"
 
 
-class NodulePin(DetectorPin):
+class ModelPin(Record):
+    """A registered model; `sha256` is that of all its files."""
+
+    name: str
+    version: int
+    sha256: str
+
+    @property
+    def uri(self) -> str:
+        """Where the registry keeps it."""
+        return f"models:/{self.name}/{self.version}"
+
+
+class SystemFacts(Record):
+    """A system that says what findings are, and what became of it in the training of a release.
+
+    Parameters
+    ----------
+    kind : str
+        ``segmenter``, or a kind of malignancy system.
+    reason : str
+        Why the release pins it, why it does not, or why none was trained.
+    pinned : bool
+        Whether the release reads with it.
+    model : ModelPin, optional
+        Where the registry keeps it; None where none was trained.
+    validation, test : dict of str to Estimate
+        Its figures by split; names that end with ``_embedded`` are of the package's own on the same nodules.
+    """
+
+    kind: str
+    reason: str
+    pinned: bool = False
+    model: ModelPin | None = None
+    validation: dict[str, Estimate] = Field(default_factory=dict)
+    test: dict[str, Estimate] = Field(default_factory=dict)
+
+
+class FindingPin(DetectorPin):
+    """What finds nodules among the candidates of a series, and what says what findings are.
+
+    Parameters
+    ----------
+    segmenter, malignancy : str
+        SHA-256 of the weights of the package's models that outline a finding and give its P(malignant); empty in a
+        release from before there were any, whose findings are described by those of the package at hand.
+    own_segmenter, own_malignancy : ModelPin, optional
+        Systems of one's own that do so in their place.
+    """
+
+    segmenter: str = ""
+    malignancy: str = ""
+    own_segmenter: ModelPin | None = None
+    own_malignancy: ModelPin | None = None
+
+    @property
+    def registered(self) -> dict[str, str]:
+        """Return the SHA-256 of the models of one's own, by where the registry keeps them."""
+        own = [pin for pin in (self.own_segmenter, self.own_malignancy) if pin]
+        detector = {} if self.detector == EMBEDDED else {self.uri: self.sha256}
+        return detector | {pin.uri: pin.sha256 for pin in own}
+
+    @property
+    def joins_malignancy(self) -> bool:
+        """Whether P(malignant) of findings has a say in that of slices."""
+        return True
+
+    @property
+    def key(self) -> str:
+        """Return what names its answers for the slices of a series: the digests of all that has a say in them."""
+        malignancy = self.own_malignancy.sha256 if self.own_malignancy else self.malignancy
+        return f"{self.sha256}/{malignancy}" if self.joins_malignancy else self.sha256
+
+
+class NodulePin(FindingPin):
     """What answers for the candidates of a series, and how its answer joins those of the slices.
 
     Parameters
@@ -101,16 +175,21 @@ class NodulePin(DetectorPin):
         How the best candidate of a slice joins the sector models' probability, and that of the chest height alone.
     chest_height : tuple, three numbers a slice
         P(non-nodule), P(benign), P(malignant) of a slice by its height, top first.
-    segmenter, malignancy : str
-        SHA-256 of the weights of the package's models that outline a finding and give its P(malignant); empty in a
-        release from before there were any, whose findings are described by those of the package at hand.
+    malignant_with_sectors, malignant_with_height : JoinWeights, optional
+        How P(malignant) of the findings in a slice joins the share of malignant ones by the sector models, and by the
+        chest height; None in a release from before that, whose slices keep those shares.
     """
 
     with_sectors: JoinWeights
     with_height: JoinWeights
     chest_height: tuple[tuple[float, float, float], ...]
-    segmenter: str = ""
-    malignancy: str = ""
+    malignant_with_sectors: JoinWeights | None = None
+    malignant_with_height: JoinWeights | None = None
+
+    @property
+    def joins_malignancy(self) -> bool:
+        """Whether P(malignant) of findings has a say in that of slices."""
+        return self.malignant_with_height is not None
 
 
 class GateCheck(Record):
@@ -122,7 +201,7 @@ class GateCheck(Record):
         For people: what is measured and what it must be.
     figure : str
         For programs: ``auroc``, ``log_loss``, ``calibration_error``, ``sector_auroc``, ``findings``, ``cpm``,
-        ``comparable``.
+        ``malignancy``, ``dice``, ``comparable``.
     against : str
         What it is compared with, such as ``version 3``; empty for a floor.
     sector : int, optional
@@ -235,6 +314,7 @@ class ReleaseRecord(Record):
     nodules: NodulePin | None = None
     findings: dict[str, FindingFigures] = Field(default_factory=dict)
     detector_reason: str = ""
+    systems: tuple[SystemFacts, ...] = ()
 
     @property
     def pinned(self) -> bool:

@@ -205,6 +205,37 @@ def findings_kept(candidate: Candidate, champion: Champion, settings: GateConfig
     return [_if_enough(check, settings.patients)]
 
 
+def system_kept(kind: str, difference: Estimate, patients: int, champion: str, settings: GateConfig) -> GateCheck:
+    """Check that a system of findings is not clearly worse than the champion's on the same nodules.
+
+    Parameters
+    ----------
+    kind : str
+        ``segmenter`` or ``malignancy``.
+    difference : Estimate
+        Of Dice, or of the AUROC of P(malignant): this release's less the champion's, paired over patients.
+    patients : int
+        With such nodules.
+    champion : str
+        What people call it.
+    settings : GateConfig
+        Margins, and how many patients can tell.
+    """
+    of_outlines = kind == "segmenter"
+    margin = settings.outline_margin if of_outlines else settings.malignancy_margin
+    told = "Dice of outlines of nodules" if of_outlines else "AUROC of P(malignant) of nodules"
+    check = GateCheck(
+        rule=f"{told} must not be below {champion}'s by clearly more than {margin:g}",
+        figure="dice" if of_outlines else "malignancy",
+        against=champion,
+        patients=patients,
+        value=difference,
+        limit=-margin,
+        passed=not _beyond(difference, low=-margin, high=None),
+    )
+    return _if_enough(check, settings.patients)
+
+
 def _differences(candidate: Candidate, theirs: Floats) -> tuple[Estimate, Estimate]:
     """Return slice AUROC minus theirs, and log loss minus theirs as a share of theirs."""
     sample = candidate.validation

@@ -9,6 +9,7 @@ from typing import Any
 
 from lidcflow.config import LabelConfig, NodulesConfig, TrainConfig
 from lidcflow.config.science import portable
+from lidcflow.nodules.finding_digests import finding_digests
 from lidcflow.release.record import DetectorPin
 
 TRAINING_VERSION = 1
@@ -62,7 +63,12 @@ def deciding_nodules(
     if detector is None:
         return None
     pinned = detector.model_dump(mode="json", include={"detector", "sha256", "threshold"})
-    return {"candidates": candidates_digest, "detector": pinned, "settings": settings.model_dump(mode="json")}
+    return {
+        "candidates": candidates_digest,
+        "detector": pinned,
+        "settings": settings.model_dump(mode="json"),
+        "systems": finding_digests(),
+    }
 
 
 def _deciding(train: TrainConfig) -> dict[str, Any]:

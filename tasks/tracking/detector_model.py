@@ -1,7 +1,7 @@
 """A registered detector as MLflow loads it for people: patches and filter scores in, P(nodule) out.
 
-lidcflow itself reads the weights by `tasks.tracking.detectors.load_detector`, and never runs the copy of this file that
-lies beside a model.
+lidcflow itself reads the weights by `tasks.tracking.weights.WeightsModel.load`, and never runs the copy of this file
+that lies beside a model.
 """
 
 from pathlib import Path

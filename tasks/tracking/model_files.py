@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lidcflow.errors import ReleaseError
 from lidcflow.files import digest_of_folder
-from lidcflow.release.record import EMBEDDED, ReleaseRecord
+from lidcflow.release.record import ReleaseRecord
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
 
@@ -59,8 +59,7 @@ def check_models(tracking: Tracking, release: ReleaseRecord) -> None:
         If the files of one are gone or have changed.
     """
     digests = {pin.uri: pin.sha256 for pin in release.sectors}
-    if release.nodules and release.nodules.detector != EMBEDDED:
-        digests[release.nodules.uri] = release.nodules.sha256
+    digests |= release.nodules.registered if release.nodules else {}
     for uri, sha256 in digests.items():
         with private_copy(tracking, uri, f"model {uri}") as folder:
             if sha256:

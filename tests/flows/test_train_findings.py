@@ -114,7 +114,7 @@ def test_a_release_answers_with_its_sector_models_and_findings_joined(config, re
 
     best = best_by_series(parts.scored, held_out, config)
     assert set(parts.scored) == set(held_out)
-    assert all(one.shape == (SLICES,) for one in best)
+    assert all(one.shape == (SLICES, 2) for one in best)
     assert not np.allclose(parts.release, parts.sectors)
     np.testing.assert_allclose(strange.release, findings_alone(embedded_pin(SLICES), best))
     np.testing.assert_allclose(predict_release.fn(record, held_out, config, config.cluster.place), parts.release)

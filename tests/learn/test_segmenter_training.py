@@ -1,8 +1,14 @@
 import numpy as np
 
 from lidcflow.learn import segmenter_training as module
-from lidcflow.learn.segmenter_training import SegmenterTraining, draw_batches, overlap_loss, train_segmenter
-from lidcflow.nodules.segmenter import shapes
+from lidcflow.learn.segmenter_training import (
+    SegmenterTraining,
+    draw_batches,
+    overlap_loss,
+    train_own_segmenter,
+    train_segmenter,
+)
+from lidcflow.nodules.segmenter import embedded_segmenter, shapes
 from tests.learn.test_segmenter_variations import cube_of
 
 CUBES = [cube_of(radius) for radius in (4, 6, 8)]
@@ -42,3 +48,13 @@ def test_the_same_seed_trains_the_same_weights():
     assert all(np.isfinite(array).all() for array in first.values())
     assert all(np.allclose(first[name], again[name], atol=1e-3) for name in first)
     assert seen[:2] == [(1, 2), (2, 2)]
+
+
+def test_a_training_that_goes_on_stays_near_the_weights_that_it_started_from():
+    start = embedded_segmenter().network.weights
+
+    trained = train_own_segmenter(CUBES, start, steps=1, seed=0)
+
+    assert trained.keys() == start.keys()
+    kernels = [name for name in start if name.endswith("kernel")]
+    assert all(np.corrcoef(trained[name].ravel(), start[name].ravel())[0, 1] > 0.95 for name in kernels)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lidcflow.nodules.candidates import NO_LUNGS
+from lidcflow.nodules.cubes import Cubes
 from lidcflow.nodules.scored import score_candidates
 from lidcflow.nodules.slice_scores import NOTHING_FOUND
 from lidcflow.nodules.stored import FAILED, TOO_FEW_SLICES, StoredCandidates, cut_none
@@ -32,7 +33,21 @@ def test_places_and_probabilities_are_kept():
 def test_the_best_candidate_of_each_slice_is_known():
     scored = score_candidates(stored(), DETECTOR)
 
-    assert scored.best_in(np.array([30.0, 20, 10, 0])).tolist() == [NOTHING_FOUND, 0.75, NOTHING_FOUND]
+    found = scored.in_slices(np.array([30.0, 20, 10, 0]))
+    assert found[:, 0].tolist() == [NOTHING_FOUND, 0.75, NOTHING_FOUND]
+    assert np.isnan(found[:, 1]).all()
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(0.5, 0.25), (0.8, None)])
+def test_findings_have_malignancy_by_their_cube(threshold, expected):
+    cubes = Cubes(np.zeros((1, 48, 48, 48), np.int16), np.array([0]), np.array([0.75]))
+    system = SimpleNamespace(answer=lambda _cube, mm, _outline, _size: SimpleNamespace(probability=mm / 3))
+
+    scored = score_candidates(replace(stored(), cubes=cubes), DETECTOR, system, threshold)
+
+    malignant = scored.in_slices(np.array([30.0, 20, 10, 0]))[:, 1]
+    assert np.isnan(malignant[[0, 2]]).all()
+    assert np.isnan(malignant[1]) if expected is None else malignant[1] == expected
 
 
 @pytest.mark.parametrize("flag", [NO_LUNGS, TOO_FEW_SLICES, FAILED])

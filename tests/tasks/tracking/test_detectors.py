@@ -10,7 +10,7 @@ from lidcflow.release.record import DetectorPin, NodulePin
 from tasks.findings import detector_of
 from tasks.tracking import registry
 from tasks.tracking.artifacts import private_copy
-from tasks.tracking.detectors import FOLDER, detector_model_name, load_detector, log_detector_model
+from tasks.tracking.detectors import DETECTORS, detector_model_name
 from tasks.tracking.model_files import check_models
 from tasks.tracking.runs import open_run
 from tests.nodules.detectors import CARD, random_weights
@@ -30,7 +30,7 @@ def pin(tracking, folder):
     """Return the pin of the detector, logged and registered."""
     name = detector_model_name(tracking.registry_name)
     with open_run(tracking, "nodule detector") as run:
-        logged = log_detector_model(run, tracking, folder)
+        logged = DETECTORS.log(run, tracking, folder)
     version = registry.register_model(
         tracking, name, source=logged.uri, run_id=logged.run_id, model_id=logged.model_id, sha256=logged.sha256
     )
@@ -44,7 +44,7 @@ def candidates():
 
 
 def test_a_registered_detector_says_what_the_kept_one_says(tracking, folder, pin, candidates):
-    loaded = load_detector(tracking, pin.detector, pin.version, pin.sha256)
+    loaded = DETECTORS.load(tracking, pin.detector, pin.version, pin.sha256)
 
     np.testing.assert_array_equal(loaded.probabilities(*candidates), read_detector(folder).probabilities(*candidates))
     assert loaded.widths == (0, 1)
@@ -64,18 +64,18 @@ def test_the_model_holds_weights_and_card_and_no_pickle(tracking, pin):
     with private_copy(tracking, pin.uri, "model") as files:
         names = {str(file.relative_to(files)) for file in files.rglob("*") if file.is_file()}
 
-    assert {f"{FOLDER}/detector.npz", f"{FOLDER}/detector.json"} <= names
+    assert {f"{DETECTORS.folder}/detector.npz", f"{DETECTORS.folder}/detector.json"} <= names
     assert not [name for name in names if name.endswith((".pkl", "tiles.npz"))]
 
 
 def test_a_detector_of_another_digest_is_refused(tracking, pin):
     with pytest.raises(ReleaseError, match="must be 0000"):
-        load_detector(tracking, pin.detector, pin.version, "0" * 64)
+        DETECTORS.load(tracking, pin.detector, pin.version, "0" * 64)
 
 
 def test_a_detector_that_is_gone_is_refused(tracking, pin):
     with pytest.raises(ReleaseError, match="must be whole in the registry"):
-        load_detector(tracking, pin.detector, pin.version + 1, pin.sha256)
+        DETECTORS.load(tracking, pin.detector, pin.version + 1, pin.sha256)
 
 
 def test_without_a_registry_an_own_detector_is_refused(pin):

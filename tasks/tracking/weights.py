@@ -1,0 +1,132 @@
+"""Models that are weights with a card, in MLflow: logged by the task that trained them, loaded as plain NumPy.
+
+Each is a model from code without a pickle: its files are artifacts of MLflow's pyfunc flavour, which loads them for
+people; lidcflow itself reads the files, and never runs the copy of the code that lies beside a model.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Generic, TypeVar
+
+import mlflow
+from mlflow.models import Model, ModelSignature
+
+from lidcflow.errors import ReleaseError, WeightsError
+from lidcflow.files import digest_of_file
+from lidcflow.nodules.weight_files import WeightFiles
+from tasks.tracking.artifacts import private_copy
+from tasks.tracking.connection import Tracking
+from tasks.tracking.model_files import hash_model_files, require_digest
+from tasks.tracking.models import LoggedModel
+from tasks.tracking.runs import Run
+
+Loaded = TypeVar("Loaded")
+
+
+@dataclass(frozen=True)
+class WeightsModel(Generic[Loaded]):
+    """A kind of model that is weights with a card.
+
+    Attributes
+    ----------
+    files : WeightFiles
+        Names of both.
+    read : callable
+        Reads a model from a folder with both; raises WeightsError.
+    code : Path
+        What MLflow loads it with for people.
+    signature : callable
+        Returns what goes in and comes out.
+    """
+
+    files: WeightFiles
+    read: Callable[[Path], Loaded]
+    code: Path
+    signature: Callable[[], ModelSignature]
+
+    @property
+    def folder(self) -> str:
+        """Where the pyfunc flavour puts both. The file `MLmodel` could name another place: it is not read."""
+        return f"artifacts/{self.files.stem}"
+
+    def log(self, run: Run, tracking: Tracking, folder: Path) -> LoggedModel:
+        """Log a model.
+
+        Parameters
+        ----------
+        run : Run
+            Of the training.
+        tracking : Tracking
+            Where MLflow is.
+        folder : Path
+            With weights and card.
+
+        Raises
+        ------
+        ReleaseError
+            If the storage returns other weights than it was given.
+        """
+        # A logged model lands in the experiment that is set for the process, whatever the run's own is.
+        mlflow.set_experiment(experiment_id=run.client.get_run(run.run_id).info.experiment_id)
+        with TemporaryDirectory() as scratch, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of hints and examples: the signature says what goes in
+            info = Model.log(
+                artifact_path=None,
+                name=self.files.stem,
+                flavor=mlflow.pyfunc,
+                python_model=str(self.code),
+                artifacts={self.files.stem: str(self._copied(folder, Path(scratch) / self.files.stem))},
+                signature=self.signature(),
+                pip_requirements=[f"lidcflow=={version('lidcflow')}"],
+                run_id=run.run_id,
+            )
+        with private_copy(tracking, info.model_uri, f"model {info.model_uri}") as kept:
+            stored, given = kept / self.folder / self.files.weights, folder / self.files.weights
+            if digest_of_file(stored) != digest_of_file(given):
+                raise ReleaseError(
+                    f"model {info.model_uri}: the storage must return the weights that it was given, got others; look "
+                    "at the disk, and run the same command again"
+                )
+            return LoggedModel(info.model_uri, info.model_id, run.run_id, hash_model_files(kept))
+
+    def _copied(self, folder: Path, place: Path) -> Path:
+        """Copy weights and card: a kept model has other files beside them."""
+        place.mkdir()
+        for name in (self.files.weights, self.files.card):
+            (place / name).write_bytes((folder / name).read_bytes())
+        return place
+
+    def load(self, tracking: Tracking, name: str, version: int, sha256: str) -> Loaded:
+        """Load a registered model; it needs no TensorFlow, and runs no code that lies in the registry.
+
+        Parameters
+        ----------
+        tracking : Tracking
+            Where MLflow is.
+        name : str
+            The registered model.
+        version : int
+            Its version.
+        sha256 : str
+            Of all its files, as a release pins it.
+
+        Raises
+        ------
+        ReleaseError
+            If it is gone, has changed, or is of another kind.
+        """
+        uri = f"models:/{name}/{version}"
+        with private_copy(tracking, uri, f"model {uri}") as folder:
+            require_digest(folder, sha256, uri)
+            try:
+                return self.read(folder / self.folder)
+            except WeightsError as error:
+                raise ReleaseError(
+                    f"model {uri}: must be a {self.files.model}, got files that are none; {error}"
+                ) from None
