@@ -157,8 +157,9 @@ def fit_own_malignancy(
     facts = OwnMalignancyFacts(
         lidcflow_version=installed_version("lidcflow"), kind=kind, choice=choice, loss=networks.loss, counts=counts
     )
-    settings = {"steps": len(networks.loss), "seed": seed}
-    _keep(folder, arrays, card_of(kind, training, told, settings, malignant_at), facts)
+    _keep(
+        folder, arrays, card_of(kind, training, told, {"steps": len(networks.loss), "seed": seed}, malignant_at), facts
+    )
     return _kept(folder)
 
 

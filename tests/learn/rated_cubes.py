@@ -51,8 +51,9 @@ def nodule_rows(train=15, validation=6, test=3, *, unrated=0):
     splits = ["train"] * train + ["validation"] * validation + ["test"] * test
     table = pd.concat([_series(str(i), split) for i, split in enumerate(splits)], ignore_index=True)
     table.loc[table.index < unrated, "rating"] = np.nan
-    masks = np.zeros((len(table), CUBE_VOXELS**3 // 8), np.uint8)
-    return NoduleRows(table.astype(COLUMNS), masks, dict.fromkeys(COUNTS, 0))
+    return NoduleRows(
+        table.astype(COLUMNS), np.zeros((len(table), CUBE_VOXELS**3 // 8), np.uint8), dict.fromkeys(COUNTS, 0)
+    )
 
 
 def _series(uid, split):

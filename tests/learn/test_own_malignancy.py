@@ -1,7 +1,5 @@
 import json
-import subprocess
 import sys
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -64,9 +62,15 @@ def test_the_answer_is_that_of_a_finding_and_knows_what_is_outside(fitted):
 def test_figures_of_own_embedded_and_size_are_kept_in_facts_and_card(fitted):
     figures = fitted[1].facts.choice.figures
 
-    for figure in ("auroc", "auroc_s12_s45", "log_loss"):
-        assert {f"{figure}{who}" for who in ("", "_embedded", "_size")} <= figures.keys()
-    assert {"auroc_difference", "log_loss_difference"} <= figures.keys()
+    for design in ("", "_s1_s45", "_s12_s45"):
+        assert {f"auroc{design}{who}" for who in ("", "_embedded", "_size")} <= figures.keys() or design == "_s1_s45"
+    assert {
+        "log_loss",
+        "log_loss_embedded",
+        "log_loss_size",
+        "auroc_difference",
+        "log_loss_difference",
+    } <= figures.keys()
     assert fitted[1].model.card["figures"].keys() == figures.keys()
     assert figures["auroc"].value == 1
 
@@ -74,7 +78,9 @@ def test_figures_of_own_embedded_and_size_are_kept_in_facts_and_card(fitted):
 def test_patients_that_the_embedded_system_was_trained_on_are_counted_in_the_reason(rows, tmp_path):
     named = embedded_malignancy().card["patients"][:2]
     keys = {"patient 6": hash_patient_id(named[0], b"secret"), "patient 7": hash_patient_id(named[1], PUBLIC_KEY)}
-    changed = replace(rows, table=rows.table.assign(patient_key=rows.table["patient_key"].replace(keys)))
+    changed = type(rows)(
+        rows.table.assign(patient_key=rows.table["patient_key"].replace(keys)), rows.masks, rows.left_out
+    )
 
     found = fit_own_malignancy("size", changed, Shelf(), tmp_path / "own", None, **FITTED, secret=b"secret")
 
@@ -145,8 +151,9 @@ def test_no_patient_is_named_in_what_is_kept(fitted):
 
 
 def test_this_module_imports_no_keras():
-    modules = "lidcflow.learn.own_malignancy, lidcflow.learn.own_malignancy_figures"
-    program = f"import sys, {modules}; print('keras' in sys.modules)"
+    import subprocess  # a new process: tests beside this one may have imported Keras
+
+    program = "import sys, lidcflow.learn.own_malignancy, lidcflow.learn.own_malignancy_figures; print('keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "False"

@@ -12,8 +12,9 @@ def rows():
 
 
 def test_the_system_of_a_release_is_measured_beside_the_embedded_one(rows, tmp_path):
-    options = {"steps": 0, "seed": 0, "segmenter": Brightness()}
-    own = fit_own_malignancy("svm", rows, Shelf(), tmp_path / "own", None, **options).model
+    own = fit_own_malignancy(
+        "svm", rows, Shelf(), tmp_path / "own", None, steps=0, seed=0, segmenter=Brightness()
+    ).model
 
     found = figures_on(own, rows, Shelf(), "test", segmenter=Brightness())
 
