@@ -125,7 +125,7 @@ def train_detector(plan: TrainingPlan, run_id: str | None) -> DetectorResult:
 )
 def log_detector(plan: TrainingPlan, run_id: str) -> DetectorResult:
     """Log a detector that waited for MLflow."""
-    return DETECTOR.log_once(plan, run_id, _kept(plan))
+    return DETECTOR.log_again(plan, run_id)
 
 
 @task(task_run_name="register nodule detector", cache_policy=NO_CACHE)

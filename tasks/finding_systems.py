@@ -11,9 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lidcflow.learn.own_malignancy import OwnMalignancy
-from lidcflow.learn.own_malignancy_choice import PINNED
-from lidcflow.learn.own_malignancy_examples import why_not_trained
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
@@ -23,6 +20,9 @@ from lidcflow.erase.workspace_files import NODULE_ROWS
 from lidcflow.errors import LabelError, TrainingError
 from lidcflow.labels.collect import collect_nodules
 from lidcflow.learn.nodule_rows import NoduleRows, find_nodules
+from lidcflow.learn.own_malignancy import OwnMalignancy
+from lidcflow.learn.own_malignancy_choice import PINNED
+from lidcflow.learn.own_malignancy_examples import why_not_trained
 from lidcflow.learn.own_segmenter import OwnSegmenter, why_no_segmenter
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.record import ModelPin, SystemFacts
@@ -135,8 +135,7 @@ def train_system(kind: str, plan: TrainingPlan, run_id: str | None) -> SystemRes
 )
 def log_system(kind: str, plan: TrainingPlan, run_id: str) -> SystemResult:
     """Log a system that waited for MLflow."""
-    model = model_of(kind)
-    return model.log_once(plan, run_id, model.fit(plan))
+    return model_of(kind).log_again(plan, run_id)
 
 
 @task(task_run_name="register {kind} of findings", cache_policy=NO_CACHE)

@@ -111,6 +111,10 @@ class NoduleModel(Generic[Kept, Result]):
         write_whole(self.folder(plan) / LOGGED, noted.model_dump_json())
         return result
 
+    def log_again(self, plan: TrainingPlan, run_id: str) -> Result:
+        """Log it after it waited for MLflow."""
+        return self.log_once(plan, run_id, self.fit(plan))
+
     def _find_logged(self, plan: TrainingPlan, run_id: str) -> Result | None:
         try:
             found = _Logged[self.result].model_validate_json(  # type: ignore[name-defined]

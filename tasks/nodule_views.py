@@ -6,11 +6,10 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-from lidcflow.learn.own_malignancy_examples import RatedViews, rated_rows, read_rated_views
-
 from lidcflow.config import Config
 from lidcflow.erase.workspace_files import NODULE_ROWS
 from lidcflow.learn.nodule_rows import NoduleRows
+from lidcflow.learn.own_malignancy_examples import RatedViews, rated_rows, read_rated_views
 from lidcflow.nodules.segmenter import embedded_segmenter
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import map_series
@@ -38,9 +37,9 @@ def keep_views(folder: Path, config: Config, address: str) -> None:
     address : str
         Of the Dask scheduler.
     """
-    table = rated_rows(NoduleRows.load_table(folder / NODULE_ROWS))
+    table = NoduleRows.load_table(folder / NODULE_ROWS)
     uids = sorted(table["series_instance_uid"].unique())
-    if all(_file(folder, split).exists() for split in set(table["split"])):
+    if all(_file(folder, split).exists() for split in set(rated_rows(table)["split"])):
         return
     batches = [tuple(uids[start : start + BATCH]) for start in range(0, len(uids), BATCH)]
     work = functools.partial(views_of_batch, rows=folder / NODULE_ROWS, config=config)
@@ -59,10 +58,12 @@ def keep_views(folder: Path, config: Config, address: str) -> None:
 def views_of_batch(uids: Uids, rows: Path, config: Config) -> dict[str, RatedViews]:
     """Return what systems see of the rated nodules of some series, by split."""
     table = NoduleRows.load_table(rows)
-    of_series = rated_rows(table[table["series_instance_uid"].isin(uids)])
+    of_series = table[table["series_instance_uid"].isin(uids)]
     store = VolumeStore.of(config)
     return {
-        str(split): read_rated_views(part, store, embedded_segmenter()) for split, part in of_series.groupby("split")
+        str(split): read_rated_views(part, store, embedded_segmenter())
+        for split, part in of_series.groupby("split")
+        if len(rated_rows(part))
     }
 
 

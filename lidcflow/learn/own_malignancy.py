@@ -17,20 +17,16 @@ from pydantic import ValidationError
 from lidcflow.errors import WeightsError
 from lidcflow.files import digest_of_folder, whole_folder
 from lidcflow.learn.malignancy_folds import MALIGNANT
-from lidcflow.learn.nodule_rows import NoduleRows
 from lidcflow.learn.own_choice import Choice
 from lidcflow.learn.own_malignancy_card import KNOWN, NAMES, card_of, counts_of
 from lidcflow.learn.own_malignancy_choice import Judged, choose_malignancy, fit_score_calibration
-from lidcflow.learn.own_malignancy_examples import RatedViews, read_rated_views
+from lidcflow.learn.own_malignancy_examples import RatedViews
 from lidcflow.learn.own_malignancy_systems import FITS, fit_size
 from lidcflow.nodules.malignancy import embedded_malignancy, read_malignancy
 from lidcflow.nodules.malignancy_scores import ANSWER, SCORES, Arrays
 from lidcflow.nodules.malignancy_system import MalignancySystem, write_system
-from lidcflow.nodules.segmenter import embedded_segmenter
-from lidcflow.nodules.systems import SegmenterLike
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.stats.estimate import Record
-from lidcflow.store.volumes import VolumeStore
 
 Progress = Callable[[str, int, int], None]
 
@@ -90,15 +86,14 @@ class OwnMalignancy:
 
 def fit_own_malignancy(
     kind: str,
-    rows: NoduleRows,
-    store: VolumeStore,
+    training: RatedViews,
+    validation: RatedViews,
     folder: Path,
     train: Train | None,
     *,
     steps: int,
     seed: int,
     malignant_at: float = MALIGNANT,
-    segmenter: SegmenterLike | None = None,
     secret: bytes = PUBLIC_KEY,
     on_progress: Progress = lambda _stage, _done, _total: None,
 ) -> OwnMalignancy:
@@ -108,10 +103,8 @@ def fit_own_malignancy(
     ----------
     kind : str
         One of `lidcflow.learn.own_malignancy_card.NAMES`.
-    rows : NoduleRows
+    training, validation : RatedViews
         With enough of both kinds, see `lidcflow.learn.own_malignancy_examples.why_not_trained`.
-    store : VolumeStore
-        Where the cubes are.
     folder : Path
         Where the system is kept.
     train : callable, optional
@@ -120,8 +113,6 @@ def fit_own_malignancy(
         Length of a network's training, and the seed of all that is drawn.
     malignant_at : float
         Mean rating from which a nodule counts as malignant.
-    segmenter : SegmenterLike, optional
-        What outlines nodules; by default the embedded segmenter.
     secret : bytes
         Key of the store's patient pseudonyms, by which patients that the embedded system was trained on are known.
     on_progress : callable, optional
@@ -129,8 +120,6 @@ def fit_own_malignancy(
 
     Raises
     ------
-    TrainingError
-        If the candidates of a series have changed since their nodules were found.
     WeightsError
         If an embedded model is missing or damaged.
     ValueError
@@ -138,14 +127,11 @@ def fit_own_malignancy(
     """
     if found := find_own_malignancy(folder):
         return found
-    training, validation = (
-        _read(rows, split, store, segmenter or embedded_segmenter(), on_progress) for split in ("train", "validation")
-    )
     options = {"malignant_at": malignant_at, "steps": steps, "seed": seed}
     networks = _networks(kind, train, training, options, on_progress)
     arrays = FITS[kind](training, training.rating >= malignant_at, networks.arrays, seed)
     judged = _judged(kind, arrays, training, validation, malignant_at)
-    counts = counts_of(rows, training, validation, malignant_at, secret)
+    counts = counts_of(training, validation, malignant_at, secret)
     choice = choose_malignancy(
         judged, kind=kind, name=NAMES[kind], malignant_at=malignant_at, known=counts[KNOWN], seed=seed
     )
@@ -161,15 +147,6 @@ def fit_own_malignancy(
         folder, arrays, card_of(kind, training, told, {"steps": len(networks.loss), "seed": seed}, malignant_at), facts
     )
     return _kept(folder)
-
-
-def _read(
-    rows: NoduleRows, split: str, store: VolumeStore, segmenter: SegmenterLike, on_progress: Progress
-) -> RatedViews:
-    def progress(done: int, series: int) -> None:
-        on_progress(f"cubes of {split} patients", done, series)
-
-    return read_rated_views(rows.of_split(split), store, segmenter, progress)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lidcflow.learn.nodule_rows import NoduleRows
-from lidcflow.learn.own_malignancy_examples import RatedViews, rated_rows
+from lidcflow.learn.own_malignancy_examples import RatedViews
 from lidcflow.nodules.malignancy import embedded_malignancy
 from lidcflow.nodules.malignancy_answer import ranges_of
 from lidcflow.nodules.malignancy_system import KIND
@@ -41,12 +40,9 @@ def known_patients(rated: RatedViews, secret: bytes = PUBLIC_KEY) -> int:
     return len(set(rated.patient.tolist()) & {*named, *(hash_patient_id(one, secret) for one in named)})
 
 
-def counts_of(
-    rows: NoduleRows, training: RatedViews, validation: RatedViews, malignant_at: float, secret: bytes
-) -> dict[str, int]:
+def counts_of(training: RatedViews, validation: RatedViews, malignant_at: float, secret: bytes) -> dict[str, int]:
     splits = {"training": training, "validation": validation}
-    used = rows.table[rows.table["split"].isin(("train", "validation"))]
-    counts = {"unrated_nodules": len(used) - len(rated_rows(used)), KNOWN: known_patients(validation, secret)}
+    counts = {"unrated_nodules": training.unrated + validation.unrated, KNOWN: known_patients(validation, secret)}
     for name, rated in splits.items():
         counts[f"{name}_malignant"] = int((rated.rating >= malignant_at).sum())
         counts[f"{name}_benign"] = int((rated.rating < malignant_at).sum())

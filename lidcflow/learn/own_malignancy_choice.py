@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from lidcflow.learn.malignancy_folds import MALIGNANT
 from lidcflow.learn.own_choice import FOLDS, Choice
 from lidcflow.learn.own_malignancy_examples import Flags, Floats
+from lidcflow.learn.own_malignancy_figures import DESIGNS
 from lidcflow.nodules.malignancy_answer import calibrated
 from lidcflow.stats.binary_draws import binary_log_loss_draws, interval_at
 from lidcflow.stats.bootstrap import draw_patients, estimate, with_interval
@@ -28,8 +29,6 @@ RESAMPLES = 4000
 """Draws: 25 lie beyond each end of an interval at `LEVEL`."""
 
 EMBEDDED, BY_SIZE = "embedded", "size"
-
-DESIGNS = {"_s1_s45": "S1 vs S45", "_s12_s45": "S12 vs S45"}
 
 
 @dataclass(frozen=True, eq=False)

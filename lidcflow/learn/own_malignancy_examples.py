@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lidcflow.files import whole_file
 from lidcflow.learn.candidate_rows import series_of
 from lidcflow.learn.malignancy_folds import MALIGNANT
 from lidcflow.learn.nodule_rows import NoduleRows, read_nodule_cubes
@@ -24,6 +26,9 @@ LEAST_TRAINING, LEAST_VALIDATION, LEAST_PATIENTS = 30, 5, 2
 """Nodules of each class that training and validation need, and validation patients with nodules of each class."""
 
 
+COLUMNS = ("rating", "spread", "readers", "patient")
+
+
 @dataclass(frozen=True, eq=False)
 class RatedViews:
     """Nodules that readers rated.
@@ -37,6 +42,8 @@ class RatedViews:
         How many rated it.
     patient : (n,) array of str
         Pseudonym of its patient.
+    unrated : int
+        Nodules beside these that nobody rated.
     """
 
     views: NoduleViews
@@ -44,11 +51,32 @@ class RatedViews:
     spread: Floats
     readers: NDArray[np.int64]
     patient: NDArray[np.str_]
+    unrated: int = 0
 
     def take(self, places: NDArray[np.generic]) -> RatedViews:
         """Return some of the nodules, by places or flags."""
         ratings = (self.rating[places], self.spread[places], self.readers[places], self.patient[places])
         return RatedViews(self.views.take(places), *ratings)
+
+    @classmethod
+    def joined(cls, parts: Sequence[RatedViews]) -> RatedViews:
+        """Return the nodules of several as one, in order; there must be some."""
+        columns = {name: np.concatenate([getattr(one, name) for one in parts]) for name in COLUMNS}
+        return cls(joined(one.views for one in parts), unrated=sum(one.unrated for one in parts), **columns)
+
+    def save(self, file: Path) -> None:
+        """Write the nodules as NumPy's archive, whole or not at all; no pickle."""
+        arrays = {field.name: getattr(self.views, field.name) for field in fields(self.views)}
+        arrays |= {name: getattr(self, name) for name in COLUMNS}
+        with whole_file(file) as draft, draft.open("wb") as stream:
+            np.savez(stream, unrated=np.array(self.unrated), **arrays)
+
+    @classmethod
+    def load(cls, file: Path) -> RatedViews:
+        """Read nodules that `save` wrote."""
+        with np.load(file, allow_pickle=False) as stored:
+            views = NoduleViews(*(stored[field.name] for field in fields(NoduleViews)))
+            return cls(views, unrated=int(stored["unrated"]), **{name: stored[name] for name in COLUMNS})
 
     def easiness(self, malignant_at: float) -> Floats:
         """Return how easy nodules are: how far their mean rating is from the threshold, less how readers disagree."""
@@ -137,6 +165,7 @@ def read_rated_views(
         spread=ordered["spread"].to_numpy(np.float64),
         readers=ordered["readers"].to_numpy(np.int64),
         patient=ordered["patient_key"].to_numpy(str),
+        unrated=len(table) - len(rated),
     )
 
 

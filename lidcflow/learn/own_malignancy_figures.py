@@ -4,129 +4,57 @@ from __future__ import annotations
 
 import numpy as np
 
-from lidcflow.learn.malignancy_folds import MALIGNANT
-from lidcflow.learn.nodule_rows import NoduleRows
-from lidcflow.learn.own_malignancy_examples import Floats, RatedViews, rated_rows, read_rated_views
+from lidcflow.learn.own_malignancy_examples import Floats, RatedViews
 from lidcflow.nodules.malignancy import MalignancyModel, embedded_malignancy
 from lidcflow.nodules.malignancy_system import MalignancySystem
-from lidcflow.nodules.segmenter import embedded_segmenter
-from lidcflow.nodules.systems import SegmenterLike
 from lidcflow.stats.binary_draws import binary_calibration_draws, binary_log_loss_draws
 from lidcflow.stats.bootstrap import RESAMPLES, draw_patients, estimate
-from lidcflow.stats.estimate import Estimate, Record
-from lidcflow.stats.malignancy_figures import DesignFigures, malignancy_figures
-from lidcflow.store.volumes import VolumeStore
+from lidcflow.stats.estimate import Estimate
+from lidcflow.stats.malignancy_figures import auroc_draws, chosen_for
 
-SIZE_ALONE = "size_mm"
-"""Size as systems see it: the long axis of the outline, or else the diameter of the mask in the plane."""
-
-
-class SystemFigures(Record):
-    """What a system reaches.
-
-    Attributes
-    ----------
-    name : str
-        Of the system.
-    designs : tuple of DesignFigures
-        Those that have both kinds of nodules.
-    log_loss, calibration_error : Estimate
-        Of P(malignant), for a mean rating of the threshold and more.
-    """
-
-    name: str
-    designs: tuple[DesignFigures, ...]
-    log_loss: Estimate
-    calibration_error: Estimate
+DESIGNS = {"_s1_s45": "S1 vs S45", "_s12_s45": "S12 vs S45"}
+"""Designs that leave nodules between out, as names of figures end."""
 
 
-class MalignancySplitFigures(Record):
-    """What systems reach on the nodules of a split.
-
-    Attributes
-    ----------
-    split : str
-    nodules, malignant, patients : int
-        Those with ratings.
-    unrated : int
-        Nodules that nobody rated, which are left out.
-    systems : tuple of SystemFigures
-        That of the release first, then the embedded one where it is another.
-    """
-
-    split: str
-    nodules: int
-    malignant: int
-    patients: int
-    unrated: int
-    systems: tuple[SystemFigures, ...]
-
-
-def figures_on(
-    model: MalignancySystem | MalignancyModel,
-    rows: NoduleRows,
-    store: VolumeStore,
-    split: str,
-    *,
-    malignant_at: float = MALIGNANT,
-    segmenter: SegmenterLike | None = None,
-    seed: int = 0,
-) -> MalignancySplitFigures | None:
-    """Measure a system and the embedded one on the rated nodules of a split.
+def split_figures(
+    model: MalignancySystem | MalignancyModel, rated: RatedViews, malignant_at: float, *, seed: int = 0
+) -> dict[str, Estimate]:
+    """Measure a system, the embedded one and size alone on the rated nodules of a split.
 
     Parameters
     ----------
     model : MalignancySystem or MalignancyModel
         That of the release.
-    rows : NoduleRows
-    store : VolumeStore
-        Where the cubes are.
-    split : str
-        ``test``, or another.
+    rated : RatedViews
+        Of the split, which neither system learned from or was calibrated on.
     malignant_at : float
         Mean rating from which a nodule counts as malignant.
-    segmenter : SegmenterLike, optional
-        What outlines nodules; by default the embedded segmenter.
     seed : int
         Of the bootstrap.
 
     Returns
     -------
-    MalignancySplitFigures, or None
-        None where the split has no rated nodules.
-
-    Raises
-    ------
-    TrainingError
-        If the candidates of a series have changed since their nodules were found.
+    dict of str to Estimate
+        ``auroc`` for nodules from the threshold on, ``auroc_s1_s45`` and ``auroc_s12_s45`` where there are both kinds,
+        ``log_loss`` and ``calibration_error``; with ``_embedded`` and, of AUROC alone, ``_size`` for the others.
     """
-    table = rows.of_split(split)
-    rated = rated_rows(table)
-    if rated.empty:
-        return None
-    nodules = read_rated_views(rated, store, segmenter or embedded_segmenter())
-    systems = [model] if model.sha256 == embedded_malignancy().sha256 else [model, embedded_malignancy()]
-    return MalignancySplitFigures(
-        split=split,
-        nodules=len(rated),
-        malignant=int((nodules.rating >= malignant_at).sum()),
-        patients=len(np.unique(nodules.patient)),
-        unrated=len(table) - len(rated),
-        systems=tuple(_figures(one, nodules, malignant_at, seed) for one in systems),
-    )
-
-
-def _figures(
-    model: MalignancySystem | MalignancyModel, nodules: RatedViews, malignant_at: float, seed: int
-) -> SystemFigures:
-    probability: Floats = model.probabilities(nodules.views)
-    names, number = np.unique(nodules.patient, return_inverse=True)
-    draws = draw_patients(len(names), seed=seed, resamples=RESAMPLES)
-    of = probability, nodules.rating >= malignant_at, number, draws
-    sizes = {SIZE_ALONE: nodules.views.size_mm}
-    return SystemFigures(
-        name=model.name,
-        designs=malignancy_figures(probability, nodules.rating, nodules.patient, sizes, seed=seed),
-        log_loss=estimate(binary_log_loss_draws(*of)),
-        calibration_error=estimate(binary_calibration_draws(*of)),
-    )
+    _, number = np.unique(rated.patient, return_inverse=True)
+    draws = draw_patients(int(number.max()) + 1, seed=seed, resamples=RESAMPLES)
+    probability: dict[str, Floats] = {
+        "": model.probabilities(rated.views),
+        "_embedded": embedded_malignancy().probabilities(rated.views),
+    }
+    scores = probability | {"_size": rated.views.size_mm}
+    malignant = rated.rating >= malignant_at
+    designs = {"": (np.ones(len(malignant), bool), malignant)}
+    designs |= {key: chosen_for(design, rated.rating) for key, design in DESIGNS.items()}
+    figures = {
+        f"auroc{key}{who}": estimate(auroc_draws(score[chosen], bad[chosen], number[chosen], draws))
+        for key, (chosen, bad) in designs.items()
+        if 0 < (chosen & bad).sum() < chosen.sum()
+        for who, score in scores.items()
+    }
+    for who, p in probability.items():
+        figures[f"log_loss{who}"] = estimate(binary_log_loss_draws(p, malignant, number, draws))
+        figures[f"calibration_error{who}"] = estimate(binary_calibration_draws(p, malignant, number, draws))
+    return figures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from lidcflow.nodules.cubes import CUBE_MM, CUBE_VOXELS
 from lidcflow.nodules.malignancy_answer import SIZE, TEXTURE, MalignancyAnswer, calibrated, unknown_texture
 from lidcflow.nodules.malignancy_scores import ANSWER, SCORES, Arrays, Scores
-from lidcflow.nodules.nodule_views import NoduleViews, views_of
+from lidcflow.nodules.nodule_views import NoduleViews, views_of, views_of_slices
 from lidcflow.nodules.outline import Outline
 from lidcflow.nodules.weight_files import MALIGNANCY
 
 Floats = NDArray[np.float64]
+
+ONE_PLANE = frozenset({"svm", "ridge", "size"})
+"""Kinds that see one axial plane."""
 
 KIND = "kind"
 """Key of a card; the one that ships in the package has none."""
@@ -74,6 +77,34 @@ class MalignancySystem:
         outside = [SIZE] if not least <= size_mm <= most else []
         texture = [TEXTURE] if unknown_texture(views.qif, self.card["ranges"])[0] else []
         return MalignancyAnswer(float(self.probabilities(views)[0]), (*outside, *texture))
+
+    @property
+    def reads_slices(self) -> bool:
+        """Whether one axial plane is enough for it."""
+        return self.kind in ONE_PLANE
+
+    def read(
+        self, images: Sequence[NDArray[np.integer]], pixel_mm: NDArray[np.floating]
+    ) -> tuple[Floats, NDArray[np.bool_], Floats]:
+        """Return P(malignant) of the nodules in the middle of axial images, as `MalignancyModel.read` does.
+
+        Parameters
+        ----------
+        images : (n,) sequence of (rows, columns) arrays of int
+            HU, all of one size.
+        pixel_mm : (n,) array
+            Distances of their pixels.
+
+        Raises
+        ------
+        ValueError
+            If the system sees more than one plane.
+        """
+        if not self.reads_slices:
+            raise ValueError(f"{self.name}: must see one plane alone to read slices, got a system of kind {self.kind}")
+        views = views_of_slices(images, pixel_mm)
+        texture = unknown_texture(views.qif, self.card["ranges"])
+        return self.probabilities(views), np.asarray(texture, np.bool_), views.size_mm
 
     def scores(self, views: NoduleViews) -> Scores:
         """Return the scores of nodules before the calibration, those of its parts too."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy import ndimage
 from lidcflow.nodules.malignancy_features import quantitative_features
 from lidcflow.nodules.nodule_plane import PIXEL_MM, plane_of
 from lidcflow.nodules.outline import Outline
+from lidcflow.pixels.decode import AIR_HU
 
 Floats = NDArray[np.float64]
 
@@ -80,6 +81,25 @@ def views_of(cube: NDArray[np.integer], voxel_mm: float, outline: Outline | None
         qif=qif,
         size_mm=diameter_mm if outline is None else np.array([outline.long_axis_mm]),
     )
+
+
+def views_of_slices(images: Sequence[NDArray[np.integer]], pixel_mm: NDArray[np.floating]) -> NoduleViews:
+    """Return the views of nodules of which one axial image is known: other planes and blocks are air.
+
+    Parameters
+    ----------
+    images : (n,) sequence of (rows, columns) arrays of int
+        HU, all of one size, the nodule in the middle.
+    pixel_mm : (n,) array
+        Distances of their pixels.
+    """
+    axial = np.stack([plane_of(image, float(mm)) for image, mm in zip(images, pixel_mm, strict=True)])
+    planes = np.full((len(axial), 3, *axial.shape[1:]), AIR_HU, np.int16)
+    planes[:, AXIAL] = _whole(axial)
+    qif, diameter_mm = quantitative_features(axial)
+    block = np.full((len(axial), *BLOCK), AIR_HU, np.int16)
+    whole = np.stack([np.asarray(image, np.int16) for image in images])
+    return NoduleViews(whole, np.asarray(pixel_mm, np.float64), planes, block, qif, diameter_mm)
 
 
 def _block(cube: NDArray[np.integer], voxel_mm: float, at: int) -> NDArray[np.int16]:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from lidcflow.learn.nodule_rows import COLUMNS, COUNTS, NoduleRows
-from lidcflow.learn.own_malignancy_examples import RatedViews
+from lidcflow.learn.own_malignancy_examples import RatedViews, read_rated_views
 from lidcflow.nodules.cubes import CUBE_MM, CUBE_VOXELS
 from lidcflow.nodules.nodule_views import joined, views_of
 from lidcflow.nodules.table import CANDIDATE
@@ -95,3 +95,8 @@ class Brightness:
 
     def probabilities(self, cubes, _voxel_mm):
         return (cubes > -550).astype(np.float32)
+
+
+def views_in(rows, split):
+    """Return what systems see of the nodules of a split."""
+    return read_rated_views(rows.of_split(split), Shelf(), Brightness())

@@ -11,9 +11,14 @@ from lidcflow.nodules.malignancy import embedded_malignancy, read_malignancy
 from lidcflow.nodules.systems import FindingSystems
 from lidcflow.nodules.weight_files import MALIGNANCY
 from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
-from tests.learn.rated_cubes import Brightness, Shelf, cubes_of, nodule_rows
+from tests.learn.rated_cubes import cubes_of, nodule_rows, views_in
 
-FITTED = {"steps": 0, "seed": 0, "segmenter": Brightness()}
+FITTED = {"steps": 0, "seed": 0}
+
+
+def splits_of(rows):
+    """Return what systems see of the training and the validation nodules."""
+    return [views_in(rows, split) for split in ("train", "validation")]
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +30,13 @@ def rows():
 def fitted(rows, tmp_path_factory):
     """Return a kept support vector machine with its folder."""
     folder = tmp_path_factory.mktemp("svm") / "own"
-    return folder, fit_own_malignancy("svm", rows, Shelf(), folder, None, **FITTED)
+    return folder, fit_own_malignancy("svm", *splits_of(rows), folder, None, **FITTED)
 
 
 def test_a_system_is_trained_judged_and_kept_once(fitted, rows):
     folder, first = fitted
 
-    again = fit_own_malignancy("svm", rows, None, folder, None, **FITTED)
+    again = fit_own_malignancy("svm", None, None, folder, None, **FITTED)
 
     assert again.facts == first.facts
     assert again.model.sha256 == first.model.sha256 == read_malignancy(folder).sha256
@@ -82,7 +87,7 @@ def test_patients_that_the_embedded_system_was_trained_on_are_counted_in_the_rea
         rows.table.assign(patient_key=rows.table["patient_key"].replace(keys)), rows.masks, rows.left_out
     )
 
-    found = fit_own_malignancy("size", changed, Shelf(), tmp_path / "own", None, **FITTED, secret=b"secret")
+    found = fit_own_malignancy("size", *splits_of(changed), tmp_path / "own", None, **FITTED, secret=b"secret")
 
     assert found.facts.counts["known_patients"] == 1
     assert "the embedded one was trained on 1 of the 4 patients" in found.facts.choice.reason
@@ -99,7 +104,7 @@ def test_networks_come_from_what_trains_them(rows, tmp_path):
         raise StopIteration
 
     with pytest.raises(StopIteration):
-        fit_own_malignancy("triplanar", rows, Shelf(), tmp_path / "own", train, steps=7, seed=3, segmenter=Brightness())
+        fit_own_malignancy("triplanar", *splits_of(rows), tmp_path / "own", train, steps=7, seed=3)
 
     assert given == {"kind": "triplanar", "nodules": 23, "malignant_at": 3.0, "steps": 7, "seed": 3}
     assert not (tmp_path / "own").exists()
@@ -107,7 +112,7 @@ def test_networks_come_from_what_trains_them(rows, tmp_path):
 
 def test_a_system_with_networks_needs_what_trains_them(rows, tmp_path):
     with pytest.raises(ValueError, match="train: must be what trains the networks of nodulex"):
-        fit_own_malignancy("nodulex", rows, Shelf(), tmp_path / "own", None, **FITTED)
+        fit_own_malignancy("nodulex", *splits_of(rows), tmp_path / "own", None, **FITTED)
 
 
 @pytest.mark.parametrize("name", [MALIGNANCY.weights, DIGEST, "own.json"])
@@ -134,7 +139,7 @@ def test_a_trained_network_of_nodulex_answers_with_its_forest(rows, tmp_path):
     def train(*_given, **_options):
         return SimpleNamespace(arrays=arrays, loss=[0.7])
 
-    found = fit_own_malignancy("nodulex", rows, Shelf(), tmp_path / "own", train, **FITTED)
+    found = fit_own_malignancy("nodulex", *splits_of(rows), tmp_path / "own", train, **FITTED)
 
     assert {"auroc_cnn", "auroc_qif_forest", "auroc_s12_s45_cnn"} <= found.facts.choice.figures.keys()
     assert found.facts.choice.figures["auroc"].value == 1

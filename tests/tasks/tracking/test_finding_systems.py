@@ -71,9 +71,7 @@ def test_systems_are_checked_with_the_release_that_pins_them(tracking, pin, rele
 
     check_models(tracking, of_systems)
     with pytest.raises(ReleaseError, match=r"nodules\.segmenter/9"):
-        check_models(
-            tracking, of_systems.model_copy(update={"nodules": pin.model_copy(update={"own_segmenter": gone})})
-        )
+        check_models(tracking, lost)
 
 
 def test_a_system_of_another_digest_is_refused_and_so_is_one_without_a_registry(tracking, pin):
