@@ -77,6 +77,7 @@ WITHOUT = {
     "lidcflow.documents.write, lidcflow.labels.sources, lidcflow.learn.engines, lidcflow.learn.predict": (
         "keras openvino highdicom"
     ),
+    "lidcflow.learn.own_malignancy, lidcflow.nodules.malignancy_scores": "keras",
     "tasks.cluster.open, flows.service.named_server, flows.service.password": "prefect",
     "flows.service.poller": "keras prefect",
     "flows.evaluate, flows.inbox, flows.infer": "keras highdicom prefect_dask",

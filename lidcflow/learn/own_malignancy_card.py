@@ -41,6 +41,16 @@ def known_patients(rated: RatedViews, secret: bytes = PUBLIC_KEY) -> int:
 
 
 def counts_of(training: RatedViews, validation: RatedViews, malignant_at: float, secret: bytes) -> dict[str, int]:
+    """Count the nodules and patients that a system is trained and judged on.
+
+    Parameters
+    ----------
+    training, validation : RatedViews
+    malignant_at : float
+        Mean rating from which a nodule counts as malignant.
+    secret : bytes
+        Key of the patients' pseudonyms.
+    """
     splits = {"training": training, "validation": validation}
     counts = {"unrated_nodules": training.unrated + validation.unrated, KNOWN: known_patients(validation, secret)}
     for name, rated in splits.items():

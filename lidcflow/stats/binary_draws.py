@@ -63,8 +63,8 @@ def interval_at(values: Floats, level: float) -> Interval:
 
     Examples
     --------
-    >>> interval_at(np.array([9.0, 0.0, 1.0]), 0.9)
-    Interval(low=0.05, high=0.95)
+    >>> interval_at(np.array([9.0, 0.0, 1.0]), 0.5)
+    Interval(low=0.25, high=0.75)
     """
     defined = values[1:][np.isfinite(values[1:])]
     if not defined.size:

@@ -1,5 +1,4 @@
 import json
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -153,12 +152,3 @@ def test_no_patient_is_named_in_what_is_kept(fitted):
 
     assert "patients" not in card
     assert "patient 6" not in (folder / "own.json").read_text()
-
-
-def test_this_module_imports_no_keras():
-    import subprocess  # a new process: tests beside this one may have imported Keras
-
-    program = "import sys, lidcflow.learn.own_malignancy, lidcflow.learn.own_malignancy_figures; print('keras' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-
-    assert done.stdout.strip() == "False"

@@ -21,9 +21,8 @@ def judged():
     rng = np.random.default_rng(0)
     rating = rng.choice([1.0, 2.0, 3.5, 4.5], 120)
     truth = np.where(rating >= 3, 1.0, -1.0)
-    noisy = {
-        name: truth + rng.normal(0, spread, 120) for name, spread in (("own", 0.6), ("size", 2.0), ("embedded", 2.5))
-    }
+    spreads = {"own": 0.6, "size": 2.0, "embedded": 2.5}
+    noisy = {name: truth + rng.normal(0, spread, 120) for name, spread in spreads.items()}
     return Judged(
         patient=np.array([f"patient {i // 2}" for i in range(120)]),
         rating=rating,

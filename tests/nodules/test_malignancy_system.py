@@ -76,7 +76,7 @@ def test_the_same_arrays_are_the_same_bytes(tmp_path):
 def test_files_that_are_no_system_are_refused(tmp_path, arrays, card):
     write_system(tmp_path, arrays, {**CARD, **card})
 
-    with pytest.raises(WeightsError, match="malignancy model: must be malignancy.npz with its card"):
+    with pytest.raises(WeightsError, match=r"malignancy model: must be malignancy\.npz with its card"):
         read_malignancy(tmp_path)
 
 
