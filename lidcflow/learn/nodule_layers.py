@@ -97,7 +97,7 @@ def start_from(model: keras.Model, weights: Mapping[str, NDArray[np.float32]], i
 def _maps_of(
     model: keras.Model, layers: Sequence[keras.layers.Layer], images: NDArray[np.float32]
 ) -> list[NDArray[np.float32]]:
-    """Return the outputs of layers in one pass; a prediction for each would trace a network for each, in 0.2 s of CPU."""
+    """Return the outputs of layers in one pass: a prediction for each would trace a network for each."""
     outputs = keras.Model(model.input, [layer.output for layer in layers])(images, training=False)
     return [keras.ops.convert_to_numpy(maps) for maps in outputs]
 
