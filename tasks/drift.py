@@ -42,6 +42,7 @@ def read_recent(release: ReleaseRecord, config: Config, since: datetime) -> Rece
         measured=[measured for _, measured, _ in found],
         scored_patients=[key for key, _ in own],
         scores=np.array([[cut.probabilities.nodule for cut in one.slices] for _, one in own]),
+        malignant=np.array([max(cut.probabilities.malignant for cut in one.slices) for _, one in own], np.float64),
         synthetic=any(one.synthetic for _, _, one in found),
         not_evaluated=len(said) - len(evaluated),
         without_volume=len(evaluated) - len(found),

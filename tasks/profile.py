@@ -44,8 +44,10 @@ def keep_profile(release: ReleaseRecord, snapshot: Snapshot, config: Config, add
     """Measure the training series on the cluster, let the release score its validation series, keep both on the run."""
     training, held_out = patients_of(snapshot, "train"), patients_of(snapshot, "validation")
     facts = _measured(tuple(training), release.backbone.id, config, address)
-    scores = predict_release.fn(release, tuple(held_out), config, address)[..., 1:].sum(axis=-1)
-    profile = profile_of(release, [(training[uid], *facts[uid]) for uid in training], list(held_out.values()), scores)
+    answers = predict_release.fn(release, tuple(held_out), config, address)
+    measured = [(training[uid], *facts[uid]) for uid in training]
+    scores, malignant = answers[..., 1:].sum(axis=-1), answers[..., 2].max(axis=-1)
+    profile = profile_of(release, measured, list(held_out.values()), scores, malignant)
     tracking = Tracking.of(config)
     run = run_of(tracking, registry.training_of(tracking, release.version))
     text = profile.model_dump_json()

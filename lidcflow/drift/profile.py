@@ -62,6 +62,8 @@ class Profile(Record):
         For each validation series its patient, from 0.
     scores : Packed
         (validation series, slices), calibrated P(nodule).
+    malignant : Packed, optional
+        (validation series,), the highest P(malignant) of a slice; profiles of earlier versions have none.
     """
 
     schema_version: Literal["lidcflow.profile/1"] = SCHEMA_VERSION
@@ -76,12 +78,14 @@ class Profile(Record):
     heights: Packed | None = None
     held_out_patients: tuple[int, ...]
     scores: Packed
+    malignant: Packed | None = None
 
     @model_validator(mode="after")
     def _holds_every_series_everywhere(self) -> Profile:
         lengths = {len(values) for values in (*self.numbers.values(), *self.words.values())}
         lengths |= {one.shape[0] for one in (self.hu, self.features, self.heights) if one is not None}
-        if lengths != {len(self.patients)} or self.scores.shape[0] != len(self.held_out_patients):
+        held_out = {one.shape[0] for one in (self.scores, self.malignant) if one is not None}
+        if lengths != {len(self.patients)} or held_out != {len(self.held_out_patients)}:
             raise ValueError("profile: each quantity must have one value for each series")
         return self
 
@@ -91,6 +95,7 @@ def profile_of(
     training: Sequence[tuple[str, Measured, NDArray[np.floating]]],
     held_out: Sequence[str],
     scores: NDArray[np.floating],
+    malignant: NDArray[np.floating] | None = None,
 ) -> Profile:
     """Put the profile of a release together.
 
@@ -104,6 +109,8 @@ def profile_of(
         Patient key of each validation series.
     scores : (validation series, slices) array
         Calibrated P(nodule).
+    malignant : (validation series,) array, optional
+        The highest P(malignant) of a slice.
     """
     measured = [one for _, one, _ in training]
     return Profile(
@@ -118,6 +125,7 @@ def profile_of(
         heights=Packed.of(np.stack([one.heights for one in measured]), "<f2"),
         held_out_patients=_numbered(held_out),
         scores=Packed.of(scores, "<f4"),
+        malignant=None if malignant is None else Packed.of(malignant, "<f4"),
     )
 
 

@@ -37,6 +37,8 @@ class Recent:
         Patient key of each series that the release itself read.
     scores : (series, slices) array
         P(nodule) of those.
+    malignant : (series,) array, optional
+        The highest P(malignant) of a slice of those.
     synthetic : bool
         Whether any of the series is a phantom.
     not_evaluated, without_volume : int
@@ -47,6 +49,7 @@ class Recent:
     measured: Sequence[Measured]
     scored_patients: Sequence[str]
     scores: Rows
+    malignant: NDArray[np.float64] | None = None
     synthetic: bool = False
     not_evaluated: int = 0
     without_volume: int = 0
@@ -135,6 +138,15 @@ def _outputs(profile: Profile, recent: Recent, sector_num: int, threshold: float
             support=centres(SCORE_EDGES),
             reference=per_patient(_score_rows(then[:, inside]), then_patients),
             now=per_patient(_score_rows(now[:, inside]), now_patients),
+        )
+    if profile.malignant is not None and recent.malignant is not None:
+        yield Quantity(
+            key="malignant",
+            name="highest P(malignant) of a slice",
+            side="output",
+            support=centres(SCORE_EDGES),
+            reference=per_patient(_score_rows(profile.malignant.array[:, None]), then_patients),
+            now=per_patient(_score_rows(recent.malignant[:, None]), now_patients),
         )
     above, above_now = then >= threshold, now >= threshold
     shares, shares_now = (_shares(above), then_patients), (_shares(above_now), now_patients)

@@ -43,11 +43,14 @@ def profile(release, rng, patients=60):
     keys = [f"key{number:03d}" for number in range(patients)]
     training = [(key, measured(rng), rng.normal(size=16)) for key in keys]
     held_out = keys[:40]
-    return profile_of(release, training, held_out, rng.beta(1, 12, (len(held_out), SLICES)))
+    scores = rng.beta(1, 12, (len(held_out), SLICES))
+    return profile_of(release, training, held_out, scores, scores.max(axis=1) / 2)
 
 
 def recent(rng, patients=30, *, scores=None, **changes):
     """What was read lately."""
     keys = [f"now{number:03d}" for number in range(patients)]
     read = [measured(rng, **changes) for _ in keys]
-    return Recent(keys, read, keys, rng.beta(1, 12, (patients, SLICES)) if scores is None else scores)
+    scores = rng.beta(1, 12, (patients, SLICES)) if scores is None else scores
+    malignant = np.random.default_rng(patients).beta(1, 12, (patients, SLICES)).max(axis=1) / 2
+    return Recent(keys, read, keys, scores, malignant)

@@ -1,5 +1,7 @@
 """A whole check: what drifts is told, what does not is not, few patients tell nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from lidcflow.config import DriftConfig
@@ -23,7 +25,25 @@ def test_what_drifted_is_told_and_nothing_else(drifted):
     by_key = {one.key: one for one in drifted.quantities}
     assert by_key["manufacturer"].unseen == (HOSTILE,)
     assert by_key["slice_spacing_mm"].now.summary == "5 (5 to 5)"
-    assert "5 of 15 quantities drifted: slice spacing, mm; manufacturer; P(nodule), sector 2;" in drifted.sentence
+    assert "5 of 16 quantities drifted: slice spacing, mm; manufacturer; P(nodule), sector 2;" in drifted.sentence
+
+
+def test_findings_that_are_called_malignant_more_often_are_told(check):
+    alike = recent(np.random.default_rng(1))
+
+    found = check(replace(alike, malignant=np.sqrt(alike.malignant)))
+
+    assert [one.key for one in found.alarms] == ["malignant"]
+    assert "highest P(malignant) of a slice" in found.sentence
+
+
+def test_a_profile_of_before_is_compared_without_malignancy(release_record):
+    rng = np.random.default_rng(0)
+    known = profile(release_record, rng).model_copy(update={"malignant": None})
+
+    found = check_drift(release_record, known, recent(rng), DriftConfig(), NOW)
+
+    assert "malignant" not in {one.key for one in found.quantities}
 
 
 def test_few_patients_tell_nothing_and_none_tell_that_there_were_none(check):

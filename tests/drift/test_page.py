@@ -50,4 +50,4 @@ def test_the_page_loads_nothing_runs_nothing_and_fits_the_screen(file, chromium,
     assert HOSTILE in chromium.find_element("css selector", "body").text
     assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
     decoded = "return Promise.all([...document.images].map((one) => one.decode().then(() => one.naturalWidth > 0)))"
-    assert chromium.execute_script(decoded) == [True] * 15
+    assert chromium.execute_script(decoded) == [True] * 16
