@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from lidcflow.config import Config
@@ -65,7 +66,7 @@ def fit_sector(
     TrainingError
         If a class is absent from the training slices.
     """
-    _, learn = _learning()
+    learn = _learning().sector
     kept: TrainedSector | None = learn.find_sector(folder) if folder else None
     if kept:
         return kept
@@ -94,8 +95,7 @@ def fit_detector(rows: CandidateRows, config: Config, folder: Path) -> OwnDetect
     TrainingError
         If the candidates of a series have changed since they were judged.
     """
-    own, _ = _learning()
-    store, settings = VolumeStore.of(config), config.nodules
+    own, store, settings = _learning().detector, VolumeStore.of(config), config.nodules
     return fit_own_detector(rows, store, folder, own.train_multi_view, steps=settings.steps, seed=config.train.seed)
 
 
@@ -116,10 +116,8 @@ def fit_segmenter(rows: NoduleRows, config: Config, folder: Path) -> OwnSegmente
     TrainingError
         If the candidates of a series have changed since its nodules were found.
     """
-    from lidcflow.learn.segmenter_training import train_own_segmenter  # Keras, see `_learning`
-
-    steps, seed = config.nodules.steps, config.train.seed
-    return fit_own_segmenter(rows, VolumeStore.of(config), folder, train_own_segmenter, steps=steps, seed=seed)
+    steps, seed, train = config.nodules.steps, config.train.seed, _learning().segmenter.train_own_segmenter
+    return fit_own_segmenter(rows, VolumeStore.of(config), folder, train, steps=steps, seed=seed)
 
 
 def segmenter_figures(kept: OwnSegmenter, rows: NoduleRows, config: Config) -> dict[str, Estimate]:
@@ -145,7 +143,7 @@ def fit_malignancy(kind: str, views: Mapping[str, RatedViews], config: Config, f
     folder : Path
         Where the system is kept.
     """
-    train = _malignancy_training() if kind in WITH_NETWORKS else None
+    train = _learning().malignancy.train_malignancy if kind in WITH_NETWORKS else None
     return fit_own_malignancy(
         kind,
         views["train"],
@@ -166,14 +164,10 @@ def malignancy_figures_on(kept: OwnMalignancy, views: Mapping[str, RatedViews], 
     return split_figures(kept.model, views["test"], config.labels.malignant_at, seed=config.train.seed)
 
 
-def _malignancy_training() -> Any:
-    from lidcflow.learn.own_malignancy_training import train_malignancy  # Keras, see `_learning`
-
-    return train_malignancy
-
-
-def _learning() -> tuple[Any, Any]:
+def _learning() -> Any:
     # Keras is for the workers: the flow's process, which imports this module too, stays small.
-    from lidcflow.learn import own_training, train
+    from lidcflow.learn import own_malignancy_training, own_training, segmenter_training, train
 
-    return own_training, train
+    return SimpleNamespace(
+        sector=train, detector=own_training, segmenter=segmenter_training, malignancy=own_malignancy_training
+    )

@@ -41,3 +41,7 @@ class JoinWeights(Record):
         """
         share = min(max(share, LEAST), MOST)
         return cls(bias=math.log((1 - share) / share), slices=1.0, candidates=1.0)
+
+
+FINDINGS_ALONE = JoinWeights(bias=0.0, slices=0.0, candidates=1.0)
+"""Where nothing is known of a slice but its height in the chest, the findings in it decide whether it is malignant."""

@@ -8,9 +8,6 @@ from numpy.typing import NDArray
 from lidcflow.nodules.join_weights import LEAST, JoinWeights
 from lidcflow.nodules.slice_scores import fit_weights, joined
 
-FINDINGS_ALONE = JoinWeights(bias=0.0, slices=0.0, candidates=1.0)
-"""Where nothing is known of a slice but its height in the chest, the findings in it decide."""
-
 
 def with_malignancy(
     probabilities: NDArray[np.floating], malignant: NDArray[np.floating], weights: JoinWeights

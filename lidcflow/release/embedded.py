@@ -9,8 +9,7 @@ from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainCon
 from lidcflow.nodules.chest_height import embedded_chest_height
 from lidcflow.nodules.detector import embedded_detector
 from lidcflow.nodules.finding_digests import finding_digests
-from lidcflow.nodules.join_weights import JoinWeights
-from lidcflow.nodules.malignant_slices import FINDINGS_ALONE
+from lidcflow.nodules.join_weights import FINDINGS_ALONE, JoinWeights
 from lidcflow.release.record import EMBEDDED, BackbonePin, DetectorPin, Gate, NodulePin, ReleaseRecord
 
 NAME, VERSION = "lidcflow-embedded", 202611

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lidcflow.nodules.join_weights import JoinWeights
-from lidcflow.nodules.malignant_slices import FINDINGS_ALONE, fit_malignancy, with_malignancy
+from lidcflow.nodules.join_weights import FINDINGS_ALONE, JoinWeights
+from lidcflow.nodules.malignant_slices import fit_malignancy, with_malignancy
 
 OWN = np.array([[0.9, 0.08, 0.02], [0.5, 0.4, 0.1], [0.8, 0.1, 0.1]])
 ONE = np.array([np.nan, 0.9, np.nan])
