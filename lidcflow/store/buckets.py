@@ -98,6 +98,11 @@ class BucketPlace:
         return open_for_zarr(self._bucket)
 
     @property
+    def zarr(self) -> Any:
+        """Its root for Zarr to read."""
+        return self._zarr / self._prefix
+
+    @property
     def name(self) -> str:
         """What sentences call it."""
         return f"store {self._url}"

@@ -78,6 +78,11 @@ class FolderPlace:
         return open_for_zarr(self._root)
 
     @property
+    def zarr(self) -> Any:
+        """Its root for Zarr to read."""
+        return self._zarr
+
+    @property
     def name(self) -> str:
         """What sentences call it."""
         return f"store {self._root}"

@@ -93,6 +93,10 @@ class StorePlace(Protocol):
     def name(self) -> str:
         """What sentences call it, such as ``store /data/store``."""
 
+    @property
+    def zarr(self) -> Any:
+        """Its root for Zarr to read, a `zarr.storage.StorePath`."""
+
     def claim(self, guard: bytes) -> None:
         """Put the guard file where nothing is yet, and complete the groups above the series.
 
