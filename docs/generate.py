@@ -86,7 +86,8 @@ Settings come from three places; each overrides the one before it:
 
 Unknown keys are rejected by name. *none* means that the key is not set. **Relative paths** are relative to the current
 folder when a command runs, and to the folder of the configuration file when a deployment of Prefect runs: use absolute
-paths in a file that both read.
+paths in a file that both read. If `--config` names a file in another folder and its workspace lies beside it, the
+command stops and says so, instead of starting a new workspace in the current folder.
 
 Variables that are not settings: `LIDCFLOW_CONFIG`, see above, and `LIDCFLOW_PATIENT_KEY_SECRET`, the secret behind
 patient pseudonyms with `patient_key = "private"`. Without it, the secret is in `patient.key` in the workspace, made on

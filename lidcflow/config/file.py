@@ -62,7 +62,7 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     ------
     ConfigError
         If the file is missing or not TOML, a key is unknown, a value is out of range, the file of a value can't be read
-        or holds none, or the workspace can't be a folder.
+        or holds none, the workspace can't be a folder, or its relative path leads to one beside `path` only.
 
     Examples
     --------
@@ -72,9 +72,11 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     ('pacs:main',)
     """
     environ = os.environ if environ is None else environ
+    named = None if overrides.get("workspace") else path
     path = path or (Path(environ[CONFIG_FILE]) if environ.get(CONFIG_FILE) else None)
     where = f"configuration {in_a_line(path or Path(DEFAULT_FILE))}"
     settings = _read_file(path)
+    workspace = settings.get("workspace")
     try:
         _merge(settings, _from_environment(environ))
         _merge(settings, {key: value for key, value in overrides.items() if value is not None})
@@ -82,6 +84,8 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     except RecursionError:
         raise ConfigError(f"{where}: {TOO_DEEP}") from None
     _check_places(config, where)
+    if named is not None and workspace == str(config.workspace):
+        _check_workspace_is_not_beside(named, config.workspace, where)
     return config
 
 
@@ -123,6 +127,16 @@ def _check_places(config: Config, where: str) -> None:
             raise ConfigError(f"{where}: {key} must name files that there can be, got {found}; name another")
     if config.catalog_url and (found := why_no_catalog(config.catalog_url)):
         raise ConfigError(f"{where}: catalog_url must name a file, or a path that can be one, got {found}; correct it")
+
+
+def _check_workspace_is_not_beside(file: Path, workspace: Path, where: str) -> None:
+    """Raise if a relative workspace lies beside the file and would be made anew in the current folder."""
+    if workspace.is_absolute() or workspace.exists() or not (file.parent / workspace).is_dir():
+        return
+    raise ConfigError(
+        f"{where}: workspace must be in the current folder if it is a relative path, got one beside the file; run the "
+        f"command in {in_a_line(file.parent)}, or make the path absolute"
+    )
 
 
 def _named_places(config: Config) -> Iterator[tuple[str, str | Path]]:

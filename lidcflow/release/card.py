@@ -330,5 +330,5 @@ def pins_sentence(record: ReleaseRecord) -> str:
     """Name backbone, preprocessing, snapshot and version of the program."""
     return (
         f"Backbone `{record.backbone.id}`, preprocessing `{record.preprocess_digest[:12]}`, "
-        f"snapshot `{record.snapshot_digest[:12]}`, lidcflow {record.lidcflow_version}."
+        f"snapshot `{record.snapshot_name}`, lidcflow {record.lidcflow_version}."
     )

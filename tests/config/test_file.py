@@ -215,6 +215,26 @@ def test_a_workspace_that_can_be_no_folder_is_refused_on_loading(here, workspace
         load_config(environ={}, workspace=here / workspace)
 
 
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A configuration with a relative workspace that lies beside the file; the current folder is another one."""
+    (tmp_path / "demo" / "workspace").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    return write(tmp_path / "demo", 'workspace = "workspace"\n')
+
+
+def test_a_workspace_beside_the_file_is_not_taken_for_a_new_one_in_the_current_folder(elsewhere):
+    with pytest.raises(ConfigError, match=r"workspace must be in the current folder .* run the command in .*demo"):
+        load_config(elsewhere)
+
+
+def test_a_workspace_of_the_current_folder_or_an_option_is_taken(elsewhere):
+    assert load_config(elsewhere, workspace=Path("workspace")).workspace == Path("workspace")
+    Path("workspace").mkdir()
+    assert load_config(elsewhere).workspace == Path("workspace")
+
+
 def test_a_workspace_that_is_to_be_made_and_one_behind_a_link_are_taken(here):
     (here / "link").symlink_to("folder")
 

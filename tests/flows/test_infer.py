@@ -6,6 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+import lidcflow as lf
 from flows.cli import app
 from flows.infer import infer
 from flows.train import train
@@ -14,10 +15,10 @@ from lidcflow.errors import EmptySource, EngineError, ReleaseError
 from lidcflow.learn.backbones import backbone_id
 from lidcflow.release.embedded import NAME, VERSION
 from lidcflow.store.volumes import VolumeStore
-from tasks.infer import config_for
-from tasks.profile import FILE as PROFILE
+from tasks.infer_series import config_for
 from tasks.promote import promote
 from tasks.tracking.connection import Tracking
+from tasks.tracking.profiles import FILE as PROFILE
 from tasks.tracking.registry import list_releases
 from tests.labelled_volumes import PATIENTS, SIZE, SLICES
 from tests.trained import config_file, copy_workspace, training_config, with_release
@@ -164,6 +165,16 @@ def test_a_release_in_force_is_what_inference_takes(config, trained, read, sourc
 
     assert report.release == "lidcflow version 1"
     assert [listed.version for listed in list_releases(Tracking.of(config)) if listed.champion] == [1]
+
+
+def test_the_python_api_gives_the_same_answers_without_prefect(config, read, source, tmp_path):
+    settings = config_file(config, tmp_path)
+
+    results = lf.read_study(source, 1, tracking=config.tracking_uri, workspace=tmp_path / "own", config=settings)
+
+    assert [one.series_instance_uid for one in results] == [one.series_instance_uid for one in read.readings]
+    for result, reading in zip(results, read.readings, strict=True):
+        assert result.recommendation.to_json() == (reading.page.parent / "recommendations.json").read_text()
 
 
 def test_the_command_exits_3_when_a_series_could_not_be_evaluated(config, read, source, tmp_path):
