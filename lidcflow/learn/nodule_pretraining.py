@@ -15,6 +15,7 @@ from lidcflow.learn.nodule_layers import detector_layers, folded_weights, start_
 from lidcflow.learn.nodule_sets import ImageSource
 from lidcflow.learn.nodule_training import NoduleTraining
 from lidcflow.learn.nodule_variations import Scanner, cut_varied
+from lidcflow.learn.rates import warmed_cosine
 from lidcflow.learn.runtime import keras
 
 Floats = NDArray[np.float32]
@@ -97,10 +98,7 @@ def train_detector(
 
 def _compiled(settings: NoduleTraining) -> keras.Model:
     model = detector_layers(seed=settings.seed)
-    warmup = max(1, settings.steps // 20)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, settings.steps - warmup), alpha=0.01, warmup_target=settings.learning_rate, warmup_steps=warmup
-    )
+    rate = warmed_cosine(settings.learning_rate, settings.steps)
     optimizer = keras.optimizers.AdamW(
         rate, weight_decay=settings.weight_decay, clipnorm=1.0, use_ema=True, ema_momentum=settings.average
     )

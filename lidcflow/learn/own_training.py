@@ -15,6 +15,7 @@ from lidcflow.learn.nodule_pretraining import OTHER_BATCHES, SURE
 from lidcflow.learn.nodule_variations import Scanner, Variation, cut_varied
 from lidcflow.learn.own_examples import VIEWS, Examples
 from lidcflow.learn.own_layers import MultiView, multi_view, start_from_embedded
+from lidcflow.learn.rates import warmed_cosine
 from lidcflow.learn.runtime import keras
 from lidcflow.nodules.window import PIXEL_MM, SIZE
 
@@ -90,10 +91,7 @@ def train_multi_view(
 
 
 def _compile(model: keras.Model, steps: int) -> None:
-    warmup = max(1, steps // 20)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), alpha=0.01, warmup_target=LEARNING_RATE, warmup_steps=warmup
-    )
+    rate = warmed_cosine(LEARNING_RATE, steps)
     momentum = 1 - 1 / (AVERAGED * max(steps, LEAST_STEPS) + 1)
     optimizer = keras.optimizers.AdamW(
         rate, weight_decay=WEIGHT_DECAY, clipnorm=1.0, use_ema=True, ema_momentum=momentum

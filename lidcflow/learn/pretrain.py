@@ -16,6 +16,7 @@ from lidcflow.learn.chests import SIZE, PretrainingSet, make_pretraining_set
 from lidcflow.learn.compact import compact_layers, write_weights
 from lidcflow.learn.fitting import prefetch
 from lidcflow.learn.inputs import model_input
+from lidcflow.learn.rates import warmed_cosine
 from lidcflow.learn.runtime import keras
 from lidcflow.stats.metrics import auroc
 
@@ -181,10 +182,7 @@ def pretraining_network(settings: PretrainSettings) -> keras.Model:
 
 
 def _optimizer(settings: PretrainSettings) -> keras.Optimizer:
-    warmup_steps = max(1, settings.steps // 20)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, settings.steps - warmup_steps, warmup_target=settings.learning_rate, warmup_steps=warmup_steps
-    )
+    rate = warmed_cosine(settings.learning_rate, settings.steps, least=0.0)
     return keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from lidcflow.learn.fitting import prefetch
+from lidcflow.learn.rates import warmed_cosine
 from lidcflow.learn.runtime import keras
 from lidcflow.learn.segmenter_layers import folded_weights, segmenter_layers, start_from
 from lidcflow.learn.segmenter_variations import OutlinedCube, varied_view
@@ -124,10 +125,7 @@ def draw_batches(cubes: Sequence[OutlinedCube], size: int, seed: int) -> Iterato
 
 def _compiled(settings: SegmenterTraining) -> keras.Model:
     model = segmenter_layers(seed=settings.seed)
-    warmup = max(1, settings.steps // 20)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, settings.steps - warmup), alpha=0.01, warmup_target=settings.learning_rate, warmup_steps=warmup
-    )
+    rate = warmed_cosine(settings.learning_rate, settings.steps)
     optimizer = keras.optimizers.AdamW(
         rate, weight_decay=settings.weight_decay, clipnorm=1.0, use_ema=True, ema_momentum=settings.average
     )

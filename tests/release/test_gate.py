@@ -9,8 +9,9 @@ from lidcflow.config import Config, GateConfig, LabelConfig, PreprocessConfig, S
 from lidcflow.nodules.finding_figures import MISSED, FindingDraws, SeriesMarks
 from lidcflow.release.gate import judge_release, why_not_comparable
 from lidcflow.release.gate_rows import check_rows
-from lidcflow.release.rules import Candidate, Champion
+from lidcflow.release.rules import Candidate, Champion, system_kept
 from lidcflow.stats.bootstrap import draw_patients
+from lidcflow.stats.estimate import Estimate
 from lidcflow.stats.paired import Sample
 
 SLICES = 8
@@ -334,6 +335,16 @@ def test_findings_must_not_be_clearly_worse_than_the_champions(found, passed):
     assert outcomes(gate, "cpm") == [passed]
 
 
+def test_checks_of_findings_name_their_opponent_and_their_limits():
+    release = replace(candidate(), findings=findings(20, 20))
+    before = replace(champion(release, missed=0), findings=findings(20, 20))
+
+    gate = judge_release(release, [before], GateConfig(findings_sensitivity=0.4, findings_margin=0.07))
+
+    told = [(check.figure, check.against, check.limit) for check in gate.checks if check.figure in ("findings", "cpm")]
+    assert told == [("findings", "", 0.4), ("cpm", "version 4", -0.07)]
+
+
 def test_a_champion_without_findings_is_compared_by_slices_alone():
     release = replace(candidate(), findings=findings(20, 20))
 
@@ -341,3 +352,25 @@ def test_a_champion_without_findings_is_compared_by_slices_alone():
 
     assert outcomes(gate, "cpm") == []
     assert gate.passed
+
+
+@pytest.mark.parametrize(
+    ("kind", "figure", "told", "margin"),
+    [
+        ("segmenter", "dice", "Dice of outlines of nodules", 0.03),
+        ("malignancy", "malignancy", "AUROC of P(malignant) of nodules", 0.06),
+    ],
+)
+def test_a_system_is_refused_where_it_is_clearly_worse_than_the_champions_by_its_own_margin(kind, figure, told, margin):
+    settings = GateConfig(outline_margin=0.03, malignancy_margin=0.06, patients=10)
+    worse, alike = Estimate(value=-0.2, low=-0.3, high=-0.1), Estimate(value=-0.01, low=-0.3, high=0.01)
+
+    refused, kept, of_few = (
+        system_kept(kind, difference, patients, "version 4", settings)
+        for difference, patients in ((worse, 10), (alike, 10), (worse, 9))
+    )
+
+    assert (refused.passed, kept.passed, of_few.passed) == (False, True, None)
+    assert refused.rule == f"{told} must not be below version 4's by clearly more than {margin:g}"
+    assert (refused.figure, refused.against, refused.patients) == (figure, "version 4", 10)
+    assert (refused.value, refused.limit) == (worse, -margin)
