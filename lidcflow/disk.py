@@ -15,7 +15,7 @@ from lidcflow.errors import ResourceError
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 DAMAGED = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.EHOSTDOWN, errno.ETIMEDOUT)
-"""What a disk that breaks, or a network share that goes away, answers."""
+"""Error numbers of a failing disk or a network share that became unavailable."""
 
 PROBE_BYTES = 4096
 
