@@ -178,7 +178,8 @@ def lift(key: str, config: Config) -> list[LiftReport]:
         found = [stone for stone in tombstones.all() if stone.subject.key == key]
         if not found:
             raise ErasureError(
-                f"erase: what is let in again must have been erased, got {key}; `lidcflow erase --list` lists what was"
+                f"erase: only an erased patient, study or series can be admitted again, got {key}; "
+                "`lidcflow erase --list` lists them"
             )
         for stone in found:
             tombstones.lift(stone.subject)

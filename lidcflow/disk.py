@@ -120,4 +120,4 @@ def _sentence(where: str, error: OSError, way_out: str = "") -> str:
     if error.errno in FULL:
         return f"{where}: the disk must have room, got none; free some space{rather}"
     reason = os.strerror(error.errno) if error.errno else type(error).__name__
-    return f"{where}: must be writable, got {reason}; change its permissions or mend the disk{rather}"
+    return f"{where}: must be writable, got {reason}; change its permissions or repair the disk{rather}"

@@ -207,5 +207,6 @@ def _refusal(uid: str, error: Exception) -> SeriesRefused:
     if isinstance(error, LidcflowError):
         raise error
     return SeriesRefused(
-        "failed", f"series {uid}: must be read without an error, got {type(error).__name__}; report this with the type"
+        "failed",
+        f"series {uid}: must be processed without an error, got {type(error).__name__}; report this with the type",
     )
