@@ -178,7 +178,8 @@ def lift(key: str, config: Config) -> list[LiftReport]:
         found = [stone for stone in tombstones.all() if stone.subject.key == key]
         if not found:
             raise ErasureError(
-                f"erase: what is let in again must have been erased, got {key}; `lidcflow erase --list` lists what was"
+                f"erase: what is to be admitted again must have been erased, got {key}; `lidcflow erase --list` lists "
+                "what was"
             )
         for stone in found:
             tombstones.lift(stone.subject)

@@ -96,7 +96,7 @@ def inbox(
     ] = None,
     config: Settings = None,
 ) -> InboxReport:
-    """Look into every source, and answer each series that has settled: once for its images and the release.
+    """Poll every source, and process each complete series once per state of its images and release.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def inbox(
 
 
 def go_round(sources: Sequence[ImageSource], config: Config) -> InboxReport:
-    """Look into every source with the release in force, and answer what has settled."""
+    """Poll every source, and process the complete series with the active release."""
     started_s = time.monotonic()
     targets = tuple(parse_target(target, config.access) for target in config.delivery.to)
     check_delivery(sources, targets)
@@ -148,7 +148,7 @@ def check_delivery(sources: Sequence[ImageSource], targets: Sequence[DeliveryTar
 
 
 def poll_all(sources: Sequence[ImageSource], session: InboxSession) -> tuple[dict[str, Index | None], list[str]]:
-    """Look into each source; one that is away costs the others nothing, and is looked into the next time."""
+    """Poll each source; an unavailable one does not affect the others and is polled again in the next round."""
     indexes: dict[str, Index | None] = {}
     unreachable: list[str] = []
     for source in sources:
@@ -229,7 +229,7 @@ def process_batch(deliveries: list[Delivery], source: ImageSource, index: Index 
 
 
 def infer_and_deliver(deliveries: Sequence[Delivery], index: Index, session: InboxSession) -> None:
-    """Preprocess, read, deliver; the ledger is told after each step."""
+    """Preprocess, infer, deliver; each step is recorded in the ledger when it is done."""
     by_uid = {one.series_instance_uid: one for one in deliveries}
     mine = Index(tuple(verdict for verdict in index if verdict.series_instance_uid in by_uid), index.beside)
     for uid in by_uid.keys() - {verdict.series_instance_uid for verdict in mine}:

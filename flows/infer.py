@@ -1,4 +1,4 @@
-"""Read every series of a source with a release: which slices to look at, or why nothing can be said."""
+"""Run a release on every series of a source: recommended slices, or the reason why a series has none."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tasks.tracking.model_files import check_models
 
 
 class InferReport(BaseModel):
-    """What was said of each series of a source.
+    """The results for all series of a source.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ class InferReport(BaseModel):
     undocumented : int
         Readings that lack the DICOM documents that were asked for.
     others : dict
-        Series that are passed over without an answer, by modality: X-rays, plans, reports, localizers.
+        Skipped series that get no result, by modality: X-rays, plans, reports, localizers.
     kept_out : int
-        Series of what was erased: they get no answer, which would be kept.
+        Erased series: they get no result, because results are stored.
     embedded_release : bool
         Whether the release is the one that ships with lidcflow.
     """

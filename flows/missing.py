@@ -122,7 +122,7 @@ def preprocess_series_in_batches(
 ) -> None:
     """Preprocess series on one cluster, in batches; without series no cluster is started.
 
-    However it ends, `record` has been told of every series that is in the store, and `brought` has them.
+    However it ends, `record` was called for every series in the store, and `brought` contains them.
     """
     if not waiting:
         return
@@ -163,7 +163,7 @@ def _follow(finishing: Generator[Group, None, None], ends: list[int], record: Ca
 
 @contextmanager
 def gathering(record: Callable[[Preprocessed], None]) -> Iterator[Callable[[Preprocessed], None]]:
-    """Yield a function that passes on what it is told every `RECORD_EVERY_S`, and the rest however the block ends."""
+    """Yield a function that collects results, and record them every `RECORD_EVERY_S` and when the block ends."""
     waiting, recorded_s = Preprocessed(), time.monotonic()
 
     def pass_on() -> None:

@@ -1,4 +1,4 @@
-"""Look whether it is time to train again; if so train, evaluate and let the gate decide; say why in one sentence."""
+"""Check whether retraining is due; if so train, evaluate and apply the gate; report the reason in one sentence."""
 
 from __future__ import annotations
 

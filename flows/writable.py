@@ -44,7 +44,7 @@ def _databases(config: Config) -> list[tuple[str, Path, str]]:
 
 
 def _folder_of(url: str) -> Path | None:
-    """Return the folder of an SQLite file, None for anything else; a URL that is wrong is told elsewhere."""
+    """Return the folder of an SQLite file, None for anything else; invalid URLs are reported elsewhere."""
     try:
         parsed = make_url(url)
     except ArgumentError:

@@ -15,7 +15,7 @@ from lidcflow.errors import ResourceError
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 DAMAGED = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.EHOSTDOWN, errno.ETIMEDOUT)
-"""What a disk that breaks, or a network share that goes away, answers."""
+"""Error numbers of a failing disk or a network share that became unavailable."""
 
 PROBE_BYTES = 4096
 
@@ -120,4 +120,4 @@ def _sentence(where: str, error: OSError, way_out: str = "") -> str:
     if error.errno in FULL:
         return f"{where}: the disk must have room, got none; free some space{rather}"
     reason = os.strerror(error.errno) if error.errno else type(error).__name__
-    return f"{where}: must be writable, got {reason}; change its permissions or mend the disk{rather}"
+    return f"{where}: must be writable, got {reason}; change its permissions or repair the disk{rather}"

@@ -6,7 +6,7 @@ A flow sets a series aside on `SeriesRefused` and stops with one sentence on any
 
 
 class LidcflowError(Exception):
-    """Base of all errors whose message is one sentence for the user: the thing, the rule, the way out."""
+    """Base of all errors with a message for the user: what is wrong, the rule, the remedy."""
 
 
 class ConfigError(LidcflowError):
@@ -66,11 +66,11 @@ class WeightsError(LidcflowError):
 
 
 class EngineError(LidcflowError):
-    """What should compute features is not installed, or does not compute those of Keras."""
+    """The engine for features is not installed, or its features differ from those of Keras."""
 
 
 class ErasureError(LidcflowError):
-    """What is to be erased is not named rightly, or an erasure is in the way of another step."""
+    """The subject of an erasure is named wrongly, or an erasure prevents another step."""
 
 
 class ReleaseError(LidcflowError):
@@ -94,7 +94,7 @@ class PacsError(ResourceError):
 
 
 class PacsUnavailable(PacsError):
-    """A PACS does not answer, or too slowly: nothing else can be done with it now."""
+    """A PACS does not answer, or too slowly; every further request to it would fail now."""
 
 
 class TrackingUnavailable(ResourceError):
@@ -102,4 +102,4 @@ class TrackingUnavailable(ResourceError):
 
 
 class FeedbackRefused(LidcflowError):
-    """A reader's mark does not fit the reading it is about."""
+    """A radiologist's mark does not fit the recommendation that it is about."""

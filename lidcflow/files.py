@@ -1,10 +1,10 @@
 """Write files whole or not at all, and return the SHA-256 of a file or a folder, as releases pin them.
 
-Whoever reads a file finds the earlier one or the new one, never a part.
+A reader sees the old file or the new one, never a part.
 
-A draft lies beside its target, as ``.<name>.<8 hexadecimal digits>``, and is renamed when it is complete. A writer that
-is killed leaves its draft; `lidcflow repair` knows such names. The store has its own way, `lidcflow.store.commit`: its
-drafts are locked, so that those of dead writers are told from those of living ones.
+A draft is written beside its target as ``.<name>.<8 hexadecimal digits>`` and renamed when it is complete. A killed
+writer leaves its draft, which `lidcflow repair` removes. The store uses `lidcflow.store.commit` instead: its drafts are
+locked, which distinguishes drafts of dead writers from those of living ones.
 """
 
 from __future__ import annotations

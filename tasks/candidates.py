@@ -1,4 +1,4 @@
-"""What a worker does with one series whose candidates are wanted; others do without the 0.2 s that SciPy takes."""
+"""Preprocess one series with nodule candidates; separate from `tasks.worker`, because importing SciPy takes 0.2 s."""
 
 from __future__ import annotations
 

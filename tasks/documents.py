@@ -75,7 +75,9 @@ def document(
         raise
     except OSError as error:
         found = error.strerror or type(error).__name__
-        return {"undocumented": f"series {uid}: documents must be written, got '{found}'; look at disk and folder"}
+        return {
+            "undocumented": f"series {uid}: documents must be written, got '{found}'; check the disk and the folder"
+        }
     except Exception as error:  # whatever odd headers make of pydicom and highdicom; what they say may hold a name
         found = type(error).__name__
         return {"undocumented": f"series {uid}: documents must be made without an error, got {found}; report this"}
@@ -163,7 +165,7 @@ def _one_sentence(reading: SeriesResult) -> Iterator[None]:
     except OSError as error:
         found = error.strerror or type(error).__name__
         raise ResourceError(
-            f"series {uid}: its documents must be written, got '{found}'; look at disk and folder"
+            f"series {uid}: its documents must be written, got '{found}'; check the disk and the folder"
         ) from None
     except Exception as error:  # whatever odd headers make of pydicom and highdicom; what they say may hold a name
         found = type(error).__name__

@@ -57,7 +57,7 @@ def find_unowned(config: Config, known: Collection[Target]) -> list[str]:
 
 
 def series_facts(config: Config) -> list[Target]:
-    """List what every place tells of every series."""
+    """List the facts about every series from every place that knows it."""
     return [
         *_in_stores(config),
         *_in_catalogs(config),

@@ -1,4 +1,4 @@
-"""Look into a source of the inbox: what is there goes into the ledger."""
+"""Poll one source of the inbox and record what it contains in the ledger."""
 
 from __future__ import annotations
 

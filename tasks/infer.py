@@ -71,7 +71,7 @@ class RecommendedFinding(BaseModel):
 
 
 class SeriesResult(BaseModel):
-    """What was said of one series, and where; `undocumented` says why it lacks documents that were asked for."""
+    """The result for one series and its page; `undocumented` is the reason why requested documents are missing."""
 
     study_instance_uid: str | None
     series_instance_uid: str
@@ -94,7 +94,7 @@ def page_folder(folder: Path, study_instance_uid: str | None, series_instance_ui
 
 
 def known_results(uids: Collection[str], release: ReleaseRecord, config: Config, folder: Path) -> list[SeriesResult]:
-    """Return the readings that are there already: of this volume, by this release, with these settings."""
+    """Return the existing results that still apply: same volume, same release, same settings."""
     store = inbox_store(config).open()
     facts = release.facts()
     found = (_known_reading(volume, facts, config, folder) for volume in store.summaries(uids))
@@ -207,5 +207,6 @@ def _refusal(uid: str, error: Exception) -> SeriesRefused:
     if isinstance(error, LidcflowError):
         raise error
     return SeriesRefused(
-        "failed", f"series {uid}: must be read without an error, got {type(error).__name__}; report this with the type"
+        "failed",
+        f"series {uid}: must be processed without an error, got {type(error).__name__}; report this with the type",
     )

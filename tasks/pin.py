@@ -18,7 +18,7 @@ from tasks.tracking.runs import run_of
 def pin_release(tracking: Tracking, version: int) -> ReleaseRecord:
     """Keep the digests of a release; of one that has them, check that its models still match.
 
-    Whoever asks for it vouches that the files are the ones that were trained: nothing else can, afterwards.
+    The caller guarantees that the files are the trained ones: this cannot be verified afterwards.
 
     Raises
     ------

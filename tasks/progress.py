@@ -1,4 +1,4 @@
-"""How far a stage is, told to whoever listens: a terminal, or nobody."""
+"""Report the progress of stages to listeners, such as a terminal; without a listener nothing is reported."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Stage:
 
 
 class Listener(Protocol):
-    """What a listener is told; it must return at once."""
+    """Receives the events of stages; every method must return at once."""
 
     def started(self, stage: Stage) -> None:
         """Show a new stage."""

@@ -10,7 +10,7 @@ from tasks.tracking.connection import Tracking
 
 
 def promote(tracking: Tracking, version: int, *, force: bool, reason: str) -> ReleaseRecord:
-    """Put a release in force; whoever promotes one from before digests were kept vouches for it, so that it gets them.
+    """Make a release the champion; promoting one without digests accepts its present files and records their digests.
 
     Raises
     ------

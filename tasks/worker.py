@@ -1,4 +1,4 @@
-"""What a worker process does with one series, within a time limit: neither Prefect nor TensorFlow is imported here."""
+"""Preprocess one series in a worker process, within a time limit; Prefect and TensorFlow are not imported here."""
 
 import signal
 import threading

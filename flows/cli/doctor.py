@@ -40,7 +40,7 @@ def doctor(
 
 
 def print_finding(finding: Diagnosis) -> None:
-    """Print one line of the doctor, and the way out under it."""
+    """Print one check of the doctor, and its remedy below."""
     line = Text.assemble((f"{finding.level:5}", COLOURS[finding.level]), f"{finding.check:18}", finding.found)
     if finding.way_out:
         line.append(f"\n{'':23}-> {finding.way_out}", style="bold")

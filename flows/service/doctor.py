@@ -1,4 +1,4 @@
-"""`lidcflow doctor`: the checks, in the order in which people should mend things."""
+"""`lidcflow doctor`: the checks, in the order in which problems should be fixed."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
 """What must be right on a machine before lidcflow works there, one function a line of `lidcflow doctor`.
 
-Each returns `ok`, `warn` or `fail`; the text says what was found and the way out.
+Each returns `ok`, `warn` or `fail` with a text that names what was found and the remedy.
 """
 
 import os

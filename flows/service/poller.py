@@ -55,7 +55,7 @@ def seconds_to_next(now: datetime, every_s: int) -> float:
 
 
 def poll(config: Config) -> None:
-    """Look into every source once, and ask for a run when a series waits; an error is recorded, and polling goes on."""
+    """Poll every source once and request a run if a series is waiting; an error is recorded and polling continues."""
     try:
         with recorded(config.catalog) as record:
             found = poll_sources(config)

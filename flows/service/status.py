@@ -52,7 +52,7 @@ class LastDrift(BaseModel):
 
 
 def last_report(reports: Path) -> LastReport | None:
-    """Look at the dates of the reports; their content may be of thousands of series."""
+    """Read the dates of the reports only; their contents may cover thousands of series."""
     written_s = [file.stat().st_mtime for file in reports.glob(f"*/*/{DATA}")]
     if not written_s:
         return None
@@ -147,7 +147,7 @@ class Status(BaseModel):
 
 
 def status_of(config: Config) -> Status:
-    """Look at a workspace; what can't be read becomes a sentence in `problems`."""
+    """Collect the status of a workspace; unreadable parts become sentences in `problems`."""
     problems: list[str] = []
     service = served(config.workspace)
     releases = _or_problem(lambda: _releases(config), problems)

@@ -17,7 +17,7 @@ POLL_S = 0.5
 
 
 class ServiceListener(Protocol):
-    """Whoever shows people what happens to a service."""
+    """Shows users what happens to a service."""
 
     def __call__(self, service: str, state: str) -> None: ...
 

@@ -44,7 +44,7 @@ Result = TypeVar("Result")
 _BUSY_TIMEOUT_MS = 30_000
 
 _FULL = ("disk is full", "No space left on device")
-"""What SQLite and PostgreSQL say when the disk has no room."""
+"""Parts of the error messages of SQLite and PostgreSQL for a full disk."""
 
 _WRITER_LOCK = 0x6C696463
 """Of two writers on PostgreSQL, the second waits: for the tables, if both are first runs."""
@@ -69,7 +69,7 @@ def is_unavailable(error: SQLAlchemyError, dialect: str) -> bool:
 def retry_while_unavailable(transaction: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Repeat a method that is one transaction when its server becomes unavailable.
 
-    Such a method does no harm when it is done twice: whether a commit that was cut off took place, nobody knows.
+    Such a method is idempotent, because it is not known whether an interrupted commit took place.
     Iterators among its arguments are kept as lists, for they can be gone through once only.
     """
 

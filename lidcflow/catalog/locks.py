@@ -1,4 +1,4 @@
-"""Who is at work on a workspace: trainings take turns, and an erasure starts when nobody else is.
+"""Locks of a workspace: one training at a time, and an erasure only while no other process works there.
 
 Each turn is a locked file, so it goes with its process, however that ends. Files hold on one machine; where the catalog
 is in PostgreSQL, a lock in its database holds between machines besides.
@@ -29,10 +29,10 @@ Stage = Literal["preprocess", "train", "infer", "inbox", "evaluate", "experiment
 FOLDER = "locks"
 
 SERVED_FILE = "up.json"
-"""Locked by `lidcflow up` for as long as it serves the workspace."""
+"""File that `lidcflow up` keeps locked while it serves the workspace."""
 
 PATIENCE_S = 1.0
-"""Time to wait for one who only looks whether a turn is taken."""
+"""Time to wait for a process that holds a lock only to test whether it is free."""
 
 _ALL = "workspace"
 
@@ -50,7 +50,7 @@ def holds_between_machines(catalog_url: str) -> bool:
 
 @contextmanager
 def advisory_lock(catalog_url: str, name: str, *, alone: bool) -> Iterator[bool]:
-    """Try to hold a lock for as long as the block runs, and give whether it is held.
+    """Context manager: try to take a lock for the block; yields whether it was taken.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def advisory_lock(catalog_url: str, name: str, *, alone: bool) -> Iterator[bool]
     name : str
         Of the lock.
     alone : bool
-        Whether nobody else may hold it; otherwise others that don't want to be alone may.
+        Whether the lock is exclusive; otherwise other processes may share it.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def lock_key(name: str) -> int:
 def at_work(
     workspace: Path, stage: Stage, *, alone: bool = False, catalog: str = "", patience_s: float | None = None
 ) -> Iterator[None]:
-    """Take part in the work on a workspace.
+    """Context manager: hold the locks of one stage of the work on a workspace.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def at_work(
 
 @contextmanager
 def nobody_else_at_work(workspace: Path, catalog: str = "") -> Iterator[None]:
-    """Have a workspace to oneself: what is deleted now is not being written by another process.
+    """Context manager: lock a workspace exclusively, so that no other process writes what is deleted here.
 
     Raises
     ------

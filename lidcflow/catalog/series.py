@@ -26,7 +26,7 @@ _ROWS_PER_PAGE = 10_000
 
 
 class State(StrEnum):
-    """How far a series has come."""
+    """Processing state of a series."""
 
     REFUSED = "refused"
     PASSED_OVER = "passed-over"
@@ -87,9 +87,9 @@ class Catalog(Tables):
 
     @retry_while_unavailable
     def record_verdicts(self, verdicts: Iterable[Verdict]) -> None:
-        """Write what the index says; a series that was committed and is still usable stays committed.
+        """Write the verdicts of an index; a committed series that is still usable stays committed.
 
-        Of what was erased there is a tombstone alone: a row that is there nevertheless goes.
+        Erased series have a tombstone and no row; a row that is still there is deleted.
         """
         told = list(verdicts)
         erased = [verdict.series_instance_uid for verdict in told if verdict.reason == VerdictReason.ERASED]

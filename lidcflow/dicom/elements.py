@@ -70,7 +70,7 @@ class Stream(Protocol):
 
 
 class Budget:
-    """How much may still be read of one header."""
+    """Remaining budget of bytes and reads for one header."""
 
     def __init__(self, n_bytes: int = HEADER_BYTES, pieces: int = HEADER_PIECES) -> None:
         self.n_bytes = n_bytes

@@ -103,7 +103,7 @@ class VerdictReason(StrEnum):
 
 
 PASSED_OVER = frozenset({VerdictReason.NOT_CT, VerdictReason.LOCALIZER})
-"""Reasons of what is no CT volume at all: nobody waits for an answer on it."""
+"""Reasons of series that are not CT volumes; they get no recommendation."""
 
 
 @dataclass(frozen=True, slots=True)

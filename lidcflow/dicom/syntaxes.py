@@ -102,5 +102,5 @@ def is_lossy(syntax_uid: str) -> bool:
 
 
 def why_refused(syntax_uid: str) -> str:
-    """Describe what is wrong with a transfer syntax that can't be read, and the way out."""
+    """Return the reason and the remedy for a transfer syntax that cannot be decoded."""
     return _REFUSED.get(syntax_uid, "for which there is no decoder here; decompress the series first")

@@ -21,7 +21,7 @@ LABEL_LENGTH = 64
 def is_uid(value: str) -> bool:
     """Return whether a value can stand for a UID, and is safe as the name of a folder.
 
-    Archives write 65 or 66 characters and leading zeros in series that are sound otherwise: both are let through.
+    UIDs of 65 or 66 characters and with leading zeros are accepted: archives write them in otherwise valid series.
 
     References
     ----------

@@ -33,7 +33,8 @@ LONGEST_VALUE_BYTES = 1024
 def copy_identity(header: Dataset, document: Dataset) -> None:
     """Copy patient and study as they are in a header, byte for byte, with the character set that they are in.
 
-    A PACS files a document under the patient and study whose values are the same; to mend them would part the two.
+    A PACS files a document under the patient and study whose values are the same; correcting them would separate the
+    document from its study.
 
     Parameters
     ----------

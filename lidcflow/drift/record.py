@@ -107,7 +107,7 @@ class DriftCheck(Record):
 
     @property
     def sentence(self) -> str:
-        """What people read first."""
+        """One sentence that sums up the check."""
         compared = sum(one.verdict != "too few" for one in self.quantities)
         when = f"in the last {self.days:g} days"
         if self.verdict == "too few":

@@ -16,7 +16,7 @@ FILE = "erasures.jsonl"
 
 
 class Erased(BaseModel):
-    """How much was deleted.
+    """Counts of what an erasure deleted.
 
     Parameters
     ----------

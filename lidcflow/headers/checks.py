@@ -22,7 +22,7 @@ RESCALE_LIMIT = 1e6
 _AGAIN = "; export the series again"
 _FORMAT = "Rows, Columns, BitsStored and PixelRepresentation"
 Broken = tuple[str, str]
-"""A rule with the value that breaks it, and the way out: between the two stands where."""
+"""A rule with the offending value, and the remedy; the location goes between them."""
 HOUNSFIELD = re.compile(r"H\.?U\.?|HOUND?SFIELD([ _]?UNITS?)?|\[?HNSF'?U\]?")
 """What archives write for Hounsfield units, in capitals: the standard's HU, the name and a common slip, UCUM's code."""
 
@@ -121,7 +121,7 @@ def are_readable(headers: Sequence[Header]) -> None:
 
 
 def _foreign_syntax(header: Header) -> Broken | None:
-    """Return what is wrong with a transfer syntax that no decoder reads, and the way out."""
+    """Return the reason and the remedy for a transfer syntax that no decoder supports."""
     syntax = header.facts.transfer_syntax_uid
     if pixel_layout(syntax) is not None:
         return None
@@ -129,7 +129,7 @@ def _foreign_syntax(header: Header) -> Broken | None:
 
 
 def _unlike_ct(header: Header) -> Broken | None:
-    """Return in what the pixels differ from those of CT (PS3.3 C.8.2.1), and the way out."""
+    """Return how the pixel attributes violate those of CT (PS3.3 C.8.2.1), and the remedy."""
     facts, pixels = header.facts, header.facts.pixels
     low, high = MATRIX_LIMITS
     if pixels is None:
@@ -146,7 +146,7 @@ def _unlike_ct(header: Header) -> Broken | None:
 
 
 def _unlike_syntax(header: Header) -> Broken | None:
-    """Return in what the pixel data are not those of their transfer syntax, and the way out."""
+    """Return how the pixel data contradict their transfer syntax, and the remedy."""
     facts, pixels = header.facts, header.facts.pixels
     if pixels is None or header.pixel_offset is None:
         return None

@@ -141,7 +141,7 @@ def _patient(pacs: Pacs, series: PacsSeries, secret: bytes) -> str | None:
 
 
 def _in_version(outcome: Outcome, files: Mapping[str, str]) -> Outcome:
-    """Add to a header what the PACS tells of the file of its instance."""
+    """Add the PACS's facts about an instance's file to its header."""
     if not isinstance(outcome, Header):
         return outcome
     version = files.get(outcome.sop_instance_uid, "")
@@ -160,7 +160,7 @@ def _sealed(header: Header, content: bytes, salt: bytes, known: dict[Any, Facts]
 
 
 def _from_instances(pacs: Pacs, series: PacsSeries, keys: Keys) -> list[Outcome]:
-    """Read the heads of the instances as they arrive; their pixels are let go."""
+    """Read the headers of the instances as they arrive; their pixel data is discarded."""
     known: dict[Any, Facts] = {}
     salted: dict[Any, Facts] = {}
     found: dict[str, Outcome] = {}

@@ -28,7 +28,7 @@ _IMAGE = " Image"
 
 
 def other_kind(headers: Sequence[Header]) -> str | None:
-    """Return what a series is that is no CT and says so: nobody expects a volume of it.
+    """Return the kind of a series whose headers declare that it is not CT.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How far each source of the inbox has been read, as the ledger keeps it."""
+"""The position up to which each inbox source has been read, stored in the ledger."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ UNDER_WAY = (Step.SETTLED, Step.PREPROCESSED, Step.SCORED)
 """What the next run goes on with, however the last one ended."""
 
 UNFINISHED = (Step.SEEN, *UNDER_WAY, Step.FAILED)
-"""What still waits for its answer."""
+"""Steps of deliveries that are not complete."""
 
 OPEN = (*UNFINISHED, Step.DEAD)
 """What has no answer yet: another instance set of the same series takes its place."""
@@ -109,7 +109,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a delivery is tried, and how long the ledger waits in between.
+    """Retry policy of a delivery: number of attempts and the delays between them.
 
     Parameters
     ----------

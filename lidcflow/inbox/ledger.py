@@ -1,6 +1,6 @@
 """The ledger: one row for each series, instance set and release, in the catalog's database.
 
-Whatever a step does is done before the ledger says so, and can be done again without harm: a process that is killed
+Each step does its work first and records it afterwards, and every step is idempotent: a process that is killed
 in between repeats one step, and nothing is lost or delivered twice.
 """
 

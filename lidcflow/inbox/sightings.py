@@ -1,4 +1,4 @@
-"""What each source of the inbox shows: how far it was read, and its series with a digest of their instances."""
+"""State of each inbox source: how far it was read, and its series with a digest of their instances."""
 
 from __future__ import annotations
 

@@ -94,12 +94,12 @@ def _rating(cells: Mapping[str, str]) -> float:
         raise WrongRow(UnusedReason.MALFORMED, f"one of the columns {MALIGNANCY} and {CLASS} must be filled; keep one")
     if named:
         if named not in CLASS_RATINGS:
-            raise WrongRow(UnusedReason.RATING_OUT_OF_RANGE, f"column {CLASS}: must be benign or malignant; mend it")
+            raise WrongRow(UnusedReason.RATING_OUT_OF_RANGE, f"column {CLASS}: must be benign or malignant; correct it")
         return CLASS_RATINGS[named]
     rating = _number(cells, MALIGNANCY)
     if not is_rating(rating):
         rule = f"must be {LOWEST_RATING:g} to {HIGHEST_RATING:g}, got {rating:g}"
-        raise WrongRow(UnusedReason.RATING_OUT_OF_RANGE, f"column {MALIGNANCY}: {rule}; mend it")
+        raise WrongRow(UnusedReason.RATING_OUT_OF_RANGE, f"column {MALIGNANCY}: {rule}; correct it")
     return rating
 
 
@@ -112,7 +112,7 @@ def _marks(cells: Mapping[str, str]) -> tuple[MarkedSlice, ...]:
         raise WrongRow(
             UnusedReason.MALFORMED,
             f"a row must say where the nodule is in one way, {IMAGE} or {Z}, or {Z_TOP} with {Z_BOTTOM}, "
-            f"got {'both' if has_range else 'neither'}; mend it",
+            f"got {'both' if has_range else 'neither'}; correct it",
         )
     return () if has_range else (MarkedSlice(_number(cells, Z) if has_z else None, uid or None),)
 
@@ -123,7 +123,7 @@ def _range_mm(cells: Mapping[str, str]) -> tuple[float, float] | None:
     top_mm, bottom_mm = _number(cells, Z_TOP), _number(cells, Z_BOTTOM)
     if top_mm <= bottom_mm:
         rule = f"must lie above {Z_BOTTOM} (z grows towards the head), got {top_mm:g} and {bottom_mm:g} mm"
-        raise WrongRow(UnusedReason.MALFORMED, f"column {Z_TOP}: {rule}; mend it")
+        raise WrongRow(UnusedReason.MALFORMED, f"column {Z_TOP}: {rule}; correct it")
     return bottom_mm, top_mm
 
 
@@ -135,7 +135,7 @@ def _number(cells: Mapping[str, str], column: str) -> float:
         value = float("nan")
     if not abs(value) < float("inf"):
         raise WrongRow(
-            UnusedReason.MALFORMED, f"column {column}: must be a number such as 3.5, got something else; mend it"
+            UnusedReason.MALFORMED, f"column {column}: must be a number such as 3.5, got something else; correct it"
         )
     return value
 
@@ -199,7 +199,7 @@ def _lines(text: str) -> list[tuple[int, dict[str, str]]]:
         _check_header(names)
         return [(reader.line_num, _by_column(names, cells)) for cells in reader if any(map(str.strip, cells))]
     except csv.Error as error:
-        sentence = f"the file must be CSV to its end, got {error}; mend it, until then none of it is used"
+        sentence = f"the file must be CSV to its end, got {error}; correct the file, until then none of it is used"
         raise WrongRow(UnusedReason.MALFORMED, sentence, part=f"line {reader.line_num}") from None
 
 

@@ -1,4 +1,4 @@
-"""The table of readings that every source of labels fills, and what is told of rows that don't fit."""
+"""The common table of annotations from every source, and the problems of rows that do not fit."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _mark(segmentation: Dataset, group: Dataset, mask: NDArray[np.bool_]) -> Mar
 
 
 def _source_image(segmentation: Dataset, group: Dataset) -> str | None:
-    """Return the image that a frame was drawn on; None where it is told of none, or of several."""
+    """Return the source image of a frame; None if the frame names no image, or several."""
     derivations = _functional(segmentation, group, "DerivationImageSequence")
     images = [image for derivation in derivations for image in derivation.get("SourceImageSequence", [])]
     return str(images[0].ReferencedSOPInstanceUID) if len(images) == 1 else None

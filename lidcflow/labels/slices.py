@@ -192,7 +192,7 @@ def all_label_rows(
 def write_label_table(
     rows: Iterable[Sequence[object]], file: Path, *, columns: Sequence[str] = LabelRow._fields
 ) -> None:
-    """Write labels as CSV, whole or not at all; or what is told of readings.
+    """Write a table of labels, or of annotations that were not used, as CSV; the file appears only when it is complete.
 
     Parameters
     ----------

@@ -142,7 +142,7 @@ def read_message(data: bytes, file: str) -> Message | Book:
         return _message(root, file)
     except XmlError as error:
         problem = _told(
-            file, error.line, UnusedReason.MALFORMED, f"{error.sentence}; mend it, until then it is not used"
+            file, error.line, UnusedReason.MALFORMED, f"{error.sentence}; correct the file, until then it is not used"
         )
     except _Wrong as wrong:
         problem = _told(file, wrong.line, wrong.reason, wrong.sentence)
@@ -241,17 +241,19 @@ def _reading(nodule: Element, reader: str, uid: str, file: str) -> Reading | Non
 def _rating(element: Element, text: str) -> float:
     rating = _number(element, text, "malignancy")
     if not is_rating(rating):
-        raise _Wrong(element, UnusedReason.RATING_OUT_OF_RANGE, f"malignancy must be 1 to 5, got {rating:g}; mend it")
+        raise _Wrong(
+            element, UnusedReason.RATING_OUT_OF_RANGE, f"malignancy must be 1 to 5, got {rating:g}; correct it"
+        )
     return rating
 
 
 def _marks(nodule: Element) -> Iterator[MarkedSlice]:
     if nodule.first("roi") is None:
-        raise _Wrong(nodule, UnusedReason.MALFORMED, "a nodule must have at least one roi, got none; mend it")
+        raise _Wrong(nodule, UnusedReason.MALFORMED, "a nodule must have at least one roi, got none; correct it")
     for roi in nodule.all("roi"):
         image = roi.value("imagesop_uid")
         if image and not is_uid(image):
-            raise _Wrong(roi, UnusedReason.MALFORMED, "imageSOP_UID must be a UID of digits and dots; mend it")
+            raise _Wrong(roi, UnusedReason.MALFORMED, "imageSOP_UID must be a UID of digits and dots; correct it")
         z_mm = _number(roi, roi.value("imagezposition"), "imageZposition")
         yield MarkedSlice(z_mm, image or None, roi.value("inclusion").upper() != "FALSE", _points(roi))
 
@@ -260,7 +262,7 @@ def _points(roi: Element) -> NDArray[np.int64]:
     """Return the outline of a roi as (row, column)."""
     edges = [(edge.value("ycoord"), edge.value("xcoord")) for edge in roi.all("edgemap")]
     if not edges or not all(_is_integer(value) for edge in edges for value in edge):
-        raise _Wrong(roi, UnusedReason.MALFORMED, "an edgeMap must have whole numbers as xCoord and yCoord; mend it")
+        raise _Wrong(roi, UnusedReason.MALFORMED, "an edgeMap must have whole numbers as xCoord and yCoord; correct it")
     points = np.array(edges, dtype=np.int64)
     points.flags.writeable = False
     return points
@@ -276,7 +278,7 @@ def _number(element: Element, text: str, name: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise _Wrong(element, UnusedReason.MALFORMED, f"{name} must be a number, got something else; mend it")
+        raise _Wrong(element, UnusedReason.MALFORMED, f"{name} must be a number, got something else; correct it")
     return value
 
 

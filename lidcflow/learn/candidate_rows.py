@@ -23,7 +23,7 @@ from lidcflow.store.record import VolumeRecord
 from lidcflow.store.volumes import VolumeStore
 
 SPLITS = ("train", "validation")
-"""Patients of the test split have no say in a detector."""
+"""Splits that a detector is trained on: test patients are excluded."""
 
 COLUMNS = {
     "series_instance_uid": "str",

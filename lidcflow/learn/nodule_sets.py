@@ -53,7 +53,8 @@ SMALL_MM = 13.0
 """Nodules with tissue beside them on their slices."""
 
 JPEG_SHARE = 0.6
-"""Of the nodule slices that pass through JPEG as all patches did, lest its traces tell nodules from other tissue."""
+"""Share of the nodule slices that are compressed with JPEG like all patches, so that JPEG artefacts do not give nodules
+away."""
 
 
 @dataclass(frozen=True)

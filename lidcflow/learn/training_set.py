@@ -180,8 +180,8 @@ class TrainingSet:
         fixed = self.snapshot.fixed
         if fixed is None or not fixed.equals(_fixed(self.snapshot, self.settings.train)):
             raise TrainingError(
-                f"snapshot {self.id}: slices must weigh in training as the file says, but this version of lidcflow "
-                f"gives them other weights; train with lidcflow {self.settings.lidcflow_version}, or without --snapshot"
+                f"snapshot {self.id}: the weights of its slices must be those of the file, but this version of "
+                f"lidcflow computes others; train with lidcflow {self.settings.lidcflow_version}, or without --snapshot"
             )
 
 

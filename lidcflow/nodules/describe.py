@@ -1,4 +1,4 @@
-"""What findings are: outline, size and malignancy of those with a cube. What is told of one is decided here."""
+"""Describe findings: outline, size and malignancy of those with a cube, and which of these are reported."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def _made(content: bytes, card: dict[str, Any], digest: str) -> Detector:
 
 
 def _networks(content: bytes) -> tuple[DetectorNetwork, ...]:
-    """Part the arrays of a file into networks; their names begin with the number of the network."""
+    """Split the arrays of a file by network; their names begin with the number of the network."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         networks: dict[str, dict[str, Floats]] = {}
         for name in arrays.files:

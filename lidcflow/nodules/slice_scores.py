@@ -14,7 +14,7 @@ NOTHING_FOUND = 0.01
 """What counts as the best candidate of a slice without any."""
 
 DEVIATIONS = np.array([1.0, 0.5, 0.5])
-"""Of the normal prior of bias and weights; a few validation patients overrule it."""
+"""Width of the normal prior of bias and weights; the data of a few validation patients outweigh it."""
 
 
 def best_in_slices(

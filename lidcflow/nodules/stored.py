@@ -25,7 +25,7 @@ FAILED = "candidates-failed"
 TOO_FEW_SLICES = "too-few-slices"
 
 NOT_SEARCHED = frozenset({NO_LUNGS, TOO_FEW_SLICES, FAILED})
-"""Flags of series that could not be searched: that they have no candidates tells nothing."""
+"""Flags of series that could not be searched; for them, having no candidates means nothing."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What the address of a PACS means: which service, and all of it, a study or a series."""
+"""Parse the address of a PACS: the service, and whether it means all of it, a study or a series."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from lidcflow.pacs.client import NotFound, Pacs
 from lidcflow.pacs.feed import Position, StudyChange, feed_of, newest_change, number_of_page, read_feed, studies_there
 
 JUST_BEFORE = timedelta(hours=1)
-"""How far back *now* reaches in a feed: the study whose arrival led to the first look is one of these."""
+"""Time before the first poll that *now* still includes: the arrival of a study may have triggered that poll."""
 
 
 def read_backlog(pacs: Pacs, today: date, *, now: datetime | None = None) -> tuple[list[StudyChange], Position]:

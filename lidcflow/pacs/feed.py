@@ -26,7 +26,7 @@ STABLE = "StableStudy"
 
 
 class Position(BaseModel):
-    """How far a feed was read; kept by whoever reads it, as JSON.
+    """Position in a change feed, which the caller stores as JSON.
 
     Parameters
     ----------
@@ -75,14 +75,14 @@ class StudyChange(BaseModel):
 
 
 def read_feed(pacs: Pacs, position: Position, today: date) -> tuple[list[StudyChange], Position]:
-    """Read what happened since a position; read twice from one position, the same is told again.
+    """Read the changes since a position; reading again from the same position returns the same changes.
 
     Parameters
     ----------
     pacs : Pacs
         The service; its settings say whether it has a feed.
     position : Position
-        From `lidcflow.pacs.backlog.read_backlog` the first time; from ``Position()`` all that is there is told once.
+        From `lidcflow.pacs.backlog.read_backlog` the first time; ``Position()`` returns every change once.
     today : date
         Day of the PACS: polling looks at studies of the last ``poll_days`` days.
 

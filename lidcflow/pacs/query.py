@@ -145,7 +145,7 @@ def _items(pacs: Pacs, answer: Any) -> list[Item]:
 
 
 def _is_wanted(item: Item, place: PacsPlace) -> bool:
-    """Look at an answer again: servers leave out of a query what they do not know."""
+    """Filter an answer again, because servers ignore query keys that they do not support."""
     if place.series:
         return text_in(item, SERIES) == place.series
     return text_in(item, MODALITY) in ("", place.service.config.modality)

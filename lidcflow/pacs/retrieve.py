@@ -265,7 +265,7 @@ def _of_one_series(pacs: Pacs, url: str) -> Iterator[None]:
         found = str(error).partition(", got ")[2].partition(";")[0]
         raise SeriesRefused(
             VerdictReason.UNREADABLE,
-            f"series {_uid(url)}: the PACS must give it whole, got {found}; look at it there, and try again",
+            f"series {_uid(url)}: the PACS must give it whole, got {found}; check the series there, and try again",
         ) from None
 
 

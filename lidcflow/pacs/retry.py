@@ -1,4 +1,4 @@
-"""How often a PACS is asked again, and how a failure is told: bounded, with growing delays."""
+"""Retry requests to a PACS, a limited number of times with growing delays, and report the final failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a release was trained and measured on, counted for its card: whose, from which scanners, how thick."""
+"""Counts of the data behind a release, for its card: patients, scanners, slice thickness."""
 
 from __future__ import annotations
 

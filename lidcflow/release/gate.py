@@ -18,7 +18,7 @@ second opponent, on the same patients and by the same rule.
 
 **Floors.** A floor refuses only what is clearly beyond it: the whole interval, not the figure alone, so that one
 unlucky sector of thirteen does not stop a release. Where too few patients have a nodule, a floor is not judged, and
-the check says so.
+the check states it.
 
 **Findings.** They have a floor of their own, and are compared with the findings of the release in force where both have
 some; so are outlines and P(malignant), where other systems give them. Slices are compared as each release answers for

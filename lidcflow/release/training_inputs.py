@@ -1,4 +1,4 @@
-"""What decides a training: the digest by which the same inputs find the release that they made."""
+"""The digest of a training's inputs, by which the same inputs find the release they produced."""
 
 from __future__ import annotations
 

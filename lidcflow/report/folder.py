@@ -87,7 +87,7 @@ def read_plain(file: Path) -> bytes | None:
 
 
 def unreadable(key: ReportKey, found: str) -> StoreError:
-    """Return the error of a report that can't be shown, with the way out."""
+    """Return the error for a report that cannot be shown, with the remedy."""
     return StoreError(
         f"series {key.series}: {DATA} must be a whole recommendation of this series, got {found}; "
         "delete its folder and run lidcflow infer on its source again"

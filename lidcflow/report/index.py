@@ -30,7 +30,7 @@ Stamp = tuple[int, int]
 
 
 class ReportSummary(BaseModel):
-    """What the index needs of a recommendation: a tenth of the time of reading all of it."""
+    """The fields of a recommendation that the index shows; parsing only these takes a tenth of the time."""
 
     synthetic: bool
     release: ReleaseFacts
@@ -88,7 +88,7 @@ class ReportIndex:
         self._one_at_a_time = Lock()
 
     def entries(self) -> list[ReportEntry]:
-        """Look at every report that is there now."""
+        """Return an entry for every report that exists now, newest first."""
         with self._one_at_a_time:
             found = [entry for key in report_keys(self._root) if (entry := self._entry(key))]
             there = {entry.key for entry in found}
@@ -149,7 +149,7 @@ class ListingPage:
 
 
 def page_of(entries: Sequence[ReportEntry], number: int, size: int = PAGE_SIZE) -> ListingPage:
-    """Cut one page out, the nearest one where there is no such number."""
+    """Return one page of the index; a page number out of range gives the nearest page."""
     pages = max(1, -(-len(entries) // size))
     number = min(max(number, 1), pages)
     return ListingPage(entries[(number - 1) * size : number * size], number, pages, len(entries))

@@ -23,7 +23,7 @@ class Selection(NamedTuple):
 
 
 def ranges_above(p_nodule: NDArray[np.floating], threshold: float) -> list[range]:
-    """Join neighbours at or above a threshold.
+    """Merge neighbouring slices at or above a threshold into ranges.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What reading a study says: frozen models of the schema ``lidcflow.recommendation/2``."""
+"""The recommendation for a series: frozen models of the schema ``lidcflow.recommendation/2``."""
 
 from __future__ import annotations
 

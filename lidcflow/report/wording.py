@@ -1,4 +1,4 @@
-"""How a page says numbers: percentages, millimetres, runs of image numbers."""
+"""Format numbers for pages: percentages, millimetres, runs of image numbers."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def findings(ranks: Sequence[int]) -> str:
 
 
 def join_words(words: Sequence[str]) -> str:
-    """Join words as people do.
+    """Join words with commas and a final "and".
 
     Examples
     --------

@@ -13,7 +13,7 @@ FILE = "clean-up.json"
 
 
 class CleanUp(BaseModel):
-    """What a clean-up deleted, and what it left.
+    """Result of a clean-up: what was deleted, and what was kept.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ def n_images(headers: Sequence[Header]) -> int:
 
 
 def usable_images(headers: Sequence[Header]) -> list[Header]:
-    """Set aside what is no slice; refuse what can't be one volume.
+    """Exclude images that are not slices; refuse a series that cannot form one volume.
 
     Parameters
     ----------

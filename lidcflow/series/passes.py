@@ -28,7 +28,7 @@ IN_ORDER_SHARE = 0.9
 
 @dataclass(frozen=True)
 class PassFacts:
-    """What may tell passes apart.
+    """Properties that may distinguish the passes of a scanner.
 
     Parameters
     ----------

@@ -178,7 +178,7 @@ def _part_at_a_gap(z_mm: NDArray[np.float64], codes: NDArray[np.intp]) -> bool:
 
 
 def of_one_kernel(headers: Sequence[Header]) -> list[Header]:
-    """Set aside images of another reconstruction kernel than most; those that name none are let through."""
+    """Exclude images with another reconstruction kernel than the majority; images that name none are kept."""
     kernels = Counter(header.facts.acquisition.kernel for header in headers if header.facts.acquisition.kernel)
     if len(kernels) < 2:
         return list(headers)

@@ -23,7 +23,7 @@ Place = tuple[int, SourceSlice]
 def refuse_shared(verdicts: Sequence[Verdict], access: Access) -> list[Verdict]:
     """Refuse series whose instances another series has too, with other pixels or of another patient.
 
-    A series that was sent twice under two SeriesInstanceUIDs is no harm: both lead to the same images.
+    A series that was sent twice under two SeriesInstanceUIDs is accepted: both refer to the same images.
 
     Parameters
     ----------

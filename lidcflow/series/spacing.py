@@ -139,7 +139,7 @@ def _of_passes(
 
 
 def _length_flags(headers: Sequence[Header], length_mm: float, z_range: str) -> list[str]:
-    """Refuse scans whose slabs would show anything but a chest; where the lungs are looked for, length is no harm."""
+    """Refuse scans that are too long to show only a chest; with `z_range = "lung"` up to `TABLE_MM` is accepted."""
     if length_mm <= CHEST_MM:
         return []
     if z_range == "lung" and length_mm <= TABLE_MM:

@@ -61,7 +61,7 @@ class Verdict:
 
     @property
     def passed_over(self) -> bool:
-        """Whether the series is not in question: it is no CT, or localizers alone, and says so."""
+        """Whether the series is skipped because its headers declare another modality, or localizers only."""
         return self.reason in PASSED_OVER
 
 

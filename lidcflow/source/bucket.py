@@ -190,7 +190,7 @@ class ObjectFile(io.RawIOBase):
             return 0
         content, _, version = fetch_range(self._url, self._at, stop, self._access)
         if self._version not in ("", version):
-            raise OSError("an object must stay as it was listed, got another one")
+            raise OSError("an object must not change after it was listed, got another version")
         buffer[: len(content)] = content
         self._at += len(content)
         return len(content)

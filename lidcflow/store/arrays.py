@@ -122,7 +122,7 @@ class CandidateArrays(NamedTuple):
     Parameters
     ----------
     attributes : mapping
-        As JSON: ``schema``, ``columns`` of the table, and what else is told of them.
+        As JSON: ``schema``, ``columns`` of the table, and further facts.
     table : (n, columns) array of float32
         A row for each, best first.
     patches : (n, widths, planes, rows, columns) array of int16

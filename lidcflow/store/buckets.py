@@ -140,10 +140,10 @@ class BucketPlace:
         return self._get(GUARD)
 
     def require_writable(self) -> None:
-        """Buckets are not tried: one that can't be written refuses the first volume, which ends the run."""
+        """Do nothing: a bucket that cannot be written refuses the first volume, which ends the run."""
 
     def require_room(self, needed_bytes: int) -> None:
-        """Buckets don't tell what fits; a full one refuses the writing itself."""
+        """Do nothing: a bucket does not report its free space, and a full one refuses the write itself."""
 
     def series_uids(self) -> list[str]:
         """List the committed series, in order."""
@@ -221,7 +221,7 @@ class BucketPlace:
         )
 
     def _mark(self, uid: str) -> bool:
-        """Set the marker of a series unless another writer did: tell whether it was this one."""
+        """Set the marker of a series; return False if another writer has set it already."""
         try:
             self._bucket.put(self._at(COMMITTED, uid), b"", mode="create")
         except AlreadyExistsError:

@@ -1,4 +1,4 @@
-"""Write aside, then rename: a reader sees a whole folder or none."""
+"""Atomic writes of folders: write a draft elsewhere, then rename it, so that a reader sees all of it or nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DRAFT = re.compile(r".+\.[0-9a-f]{16}")
 
 @contextmanager
 def committed(target: Path, aside: Path) -> Iterator[Path]:
-    """Yield a folder to write, and put it at `target` when the block ends well.
+    """Yield a folder to write to, and move it to `target` when the block ends without an error.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def _locked_draft(name: str, aside: Path) -> Iterator[Path]:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Take the lock of a folder: whether it was free, or None where the file system can't tell (NFS)."""
+    """Try to lock a folder; return whether it was free, or None on a file system without locks (NFS)."""
     try:
         return try_lock(descriptor)
     except OSError:
@@ -129,7 +129,7 @@ def read_whole(identity: Callable[[], object], read: Callable[[], Result]) -> Re
 
 
 def remove(target: Path, aside: Path) -> None:
-    """Take a folder out of sight at once, then delete it; what is gone already is gone."""
+    """Rename a folder away so that no reader sees it, then delete it; a missing folder is no error."""
     grave = aside / f"{target.name}.{secrets.token_hex(8)}"
     try:
         with naming_disk_faults(f"store {aside.parent}"):
@@ -141,7 +141,7 @@ def remove(target: Path, aside: Path) -> None:
 
 
 def replace_file(target: Path, content: bytes, aside: Path) -> None:
-    """Write a file that is there anew: a reader sees the old or the new content, whole.
+    """Replace the content of an existing file atomically: a reader sees all of the old or all of the new content.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def replace_file(target: Path, content: bytes, aside: Path) -> None:
 
 
 def sweep(aside: Path) -> Swept:
-    """Delete what dead writers left; a draft whose lock is held has a living one."""
+    """Delete the drafts of dead writers; a draft whose lock is held belongs to a living writer."""
     entries = list(aside.iterdir()) if aside.is_dir() else []
     drafts = [entry for entry in entries if _DRAFT.fullmatch(entry.name)]
     swept = [_sweep_draft(draft) for draft in drafts]
@@ -175,7 +175,7 @@ def sweep(aside: Path) -> Swept:
 
 
 def _sweep_draft(draft: Path) -> bool:
-    """Delete a draft of a dead writer: whether it was one."""
+    """Delete a draft if its writer is dead, and return whether it was."""
     try:
         lock = os.open(draft, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
@@ -222,4 +222,4 @@ def require_space(folder: Path, needed_bytes: int) -> None:
 
 
 RESERVE_BYTES = 64 * 2**20
-"""Left for catalog, logs and other writers."""
+"""Disk space that is kept free for the catalog, logs and other writers."""

@@ -141,7 +141,7 @@ class FolderPlace:
             ) from None
 
     def require_writable(self) -> None:
-        """Try whether the folder can be written, before work starts."""
+        """Raise if the folder cannot be written, before work starts."""
         require_writable(self._root, self.name, way_out="choose another workspace or store")
 
     def require_room(self, needed_bytes: int) -> None:

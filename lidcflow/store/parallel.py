@@ -1,4 +1,4 @@
-"""Read many things at once, a bounded number ahead of whoever uses them, in their order."""
+"""Read many items in parallel and in order, a limited number ahead of their consumer."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Held(Protocol):
 
 
 class StorePlace(Protocol):
-    """What a store needs of the place it lies in.
+    """Operations that a store needs from its folder or bucket.
 
     A key names a group or array, such as ``series/1.2.3`` or ``series/1.2.3/features/compact-1``. Methods raise
     `FileNotFoundError` where a key must be there and is not, and `ResourceError` if the place is full or out of reach.

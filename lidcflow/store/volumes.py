@@ -172,7 +172,7 @@ class VolumeStore(CandidateStore):
         self._place.remove(self._group(series_instance_uid))
 
     def sweep(self) -> Swept:
-        """Remove what dead writers left, and count what living ones are at."""
+        """Remove leftovers of dead writers, and count the drafts of living ones."""
         return self._place.sweep()
 
 

@@ -23,7 +23,7 @@ SCHEDULER_WITHIN_S = 10
 QUEUED_WITHIN_S = 1800
 """A class may have to wait for a queue, or for a machine to be bought, before its first worker starts."""
 LOGGERS = ("distributed", "distributed.client")
-"""Dask prints the traceback of each attempt to reach a scheduler that went away; the flow says so in a sentence."""
+"""Loggers that print a traceback per attempt to reach a lost scheduler; the flow reports it in one sentence instead."""
 
 MOST_DEATHS = 2
 """Workers that one task may end before Dask gives it up: each death of a series that hangs costs its whole time."""

@@ -82,7 +82,7 @@ class JoinCheck(WorkerPlugin):
         self.fault = ""
 
     async def setup(self, worker: Worker) -> None:
-        """Look, and offer the resource or tell the fault."""
+        """Run the checks, and offer the resource or report the fault."""
         gpu = worker.state.total_resources.get(GPU, 0)
         self.fault = await self._fault()
         wanted = not self.fault and (gpu or not self.question.needs_gpu)
@@ -174,7 +174,7 @@ def _fault_of_bucket(files: Files, must: str) -> str:
 
 
 def _fault_of_sample(sample: str | None) -> str:
-    """Look for one image of the source; its path may hold a name, and is not told."""
+    """Check that one image of the source can be found; its path may contain a name and is not reported."""
     if sample is None or os.access(sample, os.R_OK):
         return ""
     return "must read the source's images, got none at the flow's path; mount the source there, at the same path"

@@ -144,7 +144,7 @@ def _gather(client: Client, ready: list[Future[Any]]) -> Iterator[tuple[Future[A
 
 
 def _outcome(future: Future[Any]) -> Any:
-    """Return a future's result or its exception; `result` tells of a killed worker, `wait` does not."""
+    """Return a future's result or its exception; unlike `wait`, `result` reports a killed worker."""
     if future.cancelled():
         raise ResourceError(
             "Dask scheduler: must stay up while series are worked on, but it went away; start it and run again, "

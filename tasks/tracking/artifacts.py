@@ -1,4 +1,4 @@
-"""Artifacts of MLflow, copied into a private folder before anything is made of them: regular files, and no way out."""
+"""Copy artifacts of MLflow into a private folder before they are used; only regular files inside it are accepted."""
 
 from __future__ import annotations
 

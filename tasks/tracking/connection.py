@@ -135,7 +135,7 @@ def tracking_connection(tracking: Tracking) -> Iterator[MlflowClient]:
         if _UNWRITABLE.search(str(error)):
             raise ResourceError(
                 f"tracking {without_passwords(tracking.uri)}: its disk must have room and be writable, got "
-                f"{_reason(error)}; free some space or mend it, and run again: what is finished is kept"
+                f"{_reason(error)}; free some space or repair it, and run again: what is finished is kept"
             ) from None
         raise
 

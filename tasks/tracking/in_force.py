@@ -30,7 +30,7 @@ def configured_release(config: Config) -> ReleaseRecord:
 def release_in_force(config: Config) -> ReleaseRecord:
     """Return the configured release; the embedded one stands for a champion where no release was ever made.
 
-    Where there are releases and none is in force, an error says so: studies must not change hands unnoticed.
+    If releases exist and none is the champion, this is an error: the release that answers must not change unnoticed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a registered version says of its release: its tags and the file of its record, however they were read."""
+"""Interpret a registered version of a release: its tags and its record, whichever way they were read."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ReadRecord = Callable[[str, str], bytes]
 class Listed:
     """A release as the registry lists it; `record` is None while it is incomplete, `erased` says what it lost.
 
-    Where the record has changed or is gone it is None too, and `fault` says so.
+    If the record has changed or is missing, it is None as well and `fault` has the reason.
     """
 
     version: int
@@ -121,7 +121,7 @@ def warn_if_unpinned(record: ReleaseRecord) -> None:
 
 
 def unpinned_sentence(record: ReleaseRecord) -> str:
-    """Return the warning for a release that was made before digests were kept, with the way out."""
+    """Return the warning for a release that was made before digests were kept, with the remedy."""
     return (
         f"release {record.name} version {record.version}: was trained before digests were kept, so that a changed "
         "model or threshold would not be noticed; if it is the one you trust, run "
