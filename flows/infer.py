@@ -22,7 +22,7 @@ from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.rank import not_evaluated
 from lidcflow.report.recommendation import Recommendation
-from lidcflow.report.wording import chance, size
+from lidcflow.report.wording import size
 from lidcflow.series.find import Index, VerdictReason
 from lidcflow.source.places import checked_source
 from lidcflow.store.address import inbox_store
@@ -169,7 +169,7 @@ def _row(reading: SeriesResult) -> dict[str, str]:
         "series": reading.series_instance_uid,
         "verdict": reading.verdict,
         "findings": "; ".join(
-            f"image {found.image}, {size(found)}, P {chance(found.probability)}".replace("\xa0", " ")
+            f"image {found.image}, {size(found)}, P {reading.told.chance(found.probability)}".replace("\xa0", " ")
             for found in reading.findings
         ),
         "slices": ", ".join(f"{found.first_slice}-{found.last_slice}" for found in reading.ranges),

@@ -20,6 +20,7 @@ from lidcflow.report.folder import UNKNOWN_STUDY
 from lidcflow.report.page import DATA, PAGE, write_report
 from lidcflow.report.ranges import is_selected_as
 from lidcflow.report.recommendation import GeneratedBy, Recommendation, SliceRange, Verdict
+from lidcflow.report.told import Told, told_of
 from lidcflow.store.address import inbox_store
 from lidcflow.store.volumes import VolumeSummary
 from tasks.cluster.open import map_series
@@ -82,6 +83,7 @@ class SeriesResult(BaseModel):
     ranges: tuple[RecommendedRange, ...] = ()
     slices_left_out: int = 0
     warnings: tuple[str, ...] = ()
+    told: Told = Told()
     page: Path
     documents: Path | None = None
     undocumented: str | None = None
@@ -137,16 +139,18 @@ def report_refused(said: Recommendation, folder: Path) -> SeriesResult:
 
 def result_of(said: Recommendation, page: Path, *, reused: bool) -> SeriesResult:
     """Sum up a recommendation."""
+    told = told_of(said)
     return SeriesResult(
         study_instance_uid=said.study_instance_uid,
         series_instance_uid=said.series_instance_uid,
         verdict=said.verdict,
         reason=said.reason.code if said.reason else None,
-        sentence=said.reason.sentence if said.reason else None,
+        sentence=told.reason,
         findings=tuple(_finding_of(found) for found in said.findings),
         ranges=tuple(_range_of(found) for found in said.ranges),
         slices_left_out=said.slices_left_out,
-        warnings=tuple(one.sentence for one in said.warnings),
+        warnings=told.warnings,
+        told=told,
         page=page,
         reused=reused,
     )

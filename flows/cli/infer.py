@@ -14,11 +14,12 @@ from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print
 from flows.cli.session import flow_session
 from flows.cli.source_lines import others_line
 from lidcflow.config.file import load_config
-from lidcflow.report.wording import chance, cubic_mm, join_words, size
+from lidcflow.report.wording import cubic_mm, join_words, size
 from lidcflow.source.places import checked_source
 
 if TYPE_CHECKING:
     from flows.infer import InferReport
+    from lidcflow.report.told import Told
     from tasks.infer import RecommendedFinding, SeriesResult
 
 Release = Annotated[
@@ -80,14 +81,13 @@ def print_results(report: InferReport) -> None:
     columns = ("slices", "source images", "z in mm", "P(nodule)")
     for reading in report.readings:
         print_line(f"\nStudy {reading.study_instance_uid or 'unknown'}\nSeries {reading.series_instance_uid}")
-        for warning in reading.warnings:
-            print_line(f"Warning: {warning}")
-        for line in _finding_lines(reading):
+        for line in (*_first_lines(reading), *_finding_lines(reading)):
             print_line(line)
         if reading.ranges:
             print_table("Slices to look at", columns, _range_rows(reading))
         else:
-            print_line(reading.sentence or "Nothing above the threshold; the page shows the five highest slices.")
+            for line in _no_range_lines(reading):
+                print_line(line)
         if reading.slices_left_out:
             print_line(f"Left out to keep to infer.slices: {reading.slices_left_out} more.")
         print_line(str(reading.page))
@@ -100,6 +100,23 @@ def print_results(report: InferReport) -> None:
         print_line(EMBEDDED_LINE)
 
 
+def _first_lines(reading: SeriesResult) -> Iterator[str]:
+    """Describe what comes before the answer."""
+    for notice in reading.told.notices:
+        yield f"{notice}."
+    for warning in reading.warnings:
+        yield f"Warning: {warning}"
+    if reading.told.doubt:
+        yield reading.told.doubt
+
+
+def _no_range_lines(reading: SeriesResult) -> Iterator[str]:
+    """Describe why there is no range, and what that does not say."""
+    yield reading.sentence or "Nothing above the threshold; the page shows the five highest slices."
+    if reading.told.caveat:
+        yield f"{reading.told.caveat}."
+
+
 def _finding_lines(reading: SeriesResult) -> Iterator[str]:
     """Describe where to look, the most likely finding first."""
     if reading.findings:
@@ -110,7 +127,8 @@ def _finding_lines(reading: SeriesResult) -> Iterator[str]:
     for found in reading.findings:
         image = "an image without a number" if found.image is None else f"image {found.image}"
         place = f"{image}, row {found.row:.0f}, column {found.column:.0f}, slice {found.slice_number}"
-        yield f"{found.rank}. {place}: {_size(found)}, P(nodule) {chance(found.probability)}{_malignant(found)}"
+        odds = f"P(nodule) {reading.told.chance(found.probability)}{_malignant(found, reading.told)}"
+        yield f"{found.rank}. {place}: {_size(found)}, {odds}"
     if systems := sorted({found.malignancy for found in reading.findings if found.malignancy}):
         yield f"P(malignant) holds if the finding is a nodule; it is by the {join_words(systems)}."
 
@@ -121,11 +139,11 @@ def _size(found: RecommendedFinding) -> str:
     return f"{size(found)}{volume}{why}".replace("\xa0", " ")
 
 
-def _malignant(found: RecommendedFinding) -> str:
+def _malignant(found: RecommendedFinding, told: Told) -> str:
     if found.malignant is None:
         return ""
     unlike = f" (unlike its training in {join_words(found.outside)})" if found.outside else ""
-    return f", P(malignant) {chance(found.malignant)}{unlike}"
+    return f", P(malignant) {told.chance(found.malignant)}{unlike}"
 
 
 def _range_rows(reading: SeriesResult) -> list[tuple[Any, ...]]:
@@ -134,7 +152,7 @@ def _range_rows(reading: SeriesResult) -> list[tuple[Any, ...]]:
             span(found.first_slice, found.last_slice),
             span(found.first_image, found.last_image),
             f"{found.z_top_mm:.1f} to {found.z_bottom_mm:.1f}",
-            chance(found.nodule_at_peak),
+            reading.told.chance(found.nodule_at_peak),
         )
         for found in reading.ranges
     ]

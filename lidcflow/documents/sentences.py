@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from lidcflow.nodules.finding import Finding
 from lidcflow.report import wording
 from lidcflow.report.recommendation import Image, Recommendation, SliceRange, SliceReading, VolumeFacts
+from lidcflow.report.told import Told, told_of
 
 LONGEST_DESCRIPTION = 64
 """Characters of Series Description, VR LO (PS3.5 section 6.2)."""
 
-_ASCII = str.maketrans({"–": "-", "−": "-", "\xa0": " ", "×": "x", "³": "3"})
+_ASCII = str.maketrans({"–": "-", "−": "-", "\xa0": " ", "×": "x", "³": "3", "’": "'"})
 _TITLES = {
     "ranges": "slices to look at",
     "nothing-above-threshold": "none above threshold",
@@ -34,6 +35,8 @@ def series_description(said: Recommendation, series_number: int | None) -> str:
     """Name a document in the list of series, where viewers show nothing else of it."""
     name = "" if series_number is None else f" series {series_number},"
     title = "findings to look at" if said.findings else _TITLES[said.verdict]
+    if told_of(said).rough:
+        title = f"{title.removesuffix(' to look at')}, see warnings"
     full = f"lidcflow:{name} {title} (research use only)"
     return full if len(full) <= LONGEST_DESCRIPTION else series_description(said, None)
 
@@ -41,6 +44,14 @@ def series_description(said: Recommendation, series_number: int | None) -> str:
 def description(said: Recommendation) -> str:
     """Describe which slices to look at and why, or why there is nothing to say, in a few lines."""
     return "\n".join(ascii_of(line) for line in _lines(said))
+
+
+def warning_lines(told: Told) -> Iterable[str]:
+    """Describe what warns of a series, and what that means for its probabilities."""
+    for sentence in told.warnings:
+        yield ascii_of(f"Warning: {sentence}")
+    if told.doubt:
+        yield ascii_of(told.doubt)
 
 
 def finding_words(one: Finding, volume: VolumeFacts) -> str:
@@ -69,36 +80,42 @@ def _lines(said: Recommendation) -> Iterable[str]:
     release = f"Read with release {said.release.name} version {said.release.version}"
     yield said.statement
     yield f"{release}, trained on synthetic series." if said.release.synthetic else f"{release}."
-    if said.synthetic:
-        yield "The images are synthetic."
-    for warning in said.warnings:
-        yield f"Warning: {warning.sentence}"
+    told = told_of(said)
+    yield from _first_lines(told)
     if said.reason:
-        yield f"Not evaluated ({said.reason.code}): {said.reason.sentence}."
-        yield "No image is recommended; the one referred to only names the series."
+        yield f"{told.title} ({said.reason.code}): {told.reason}."
+        yield f"{told.caveat}. No image is recommended; the one referred to only names the series."
     elif said.ranges:
-        yield from _finding_lines(said)
-        yield from _range_lines(said)
+        yield from _finding_lines(said, told)
+        yield from _range_lines(said, told)
     else:
-        yield from _highest_lines(said)
+        yield from _highest_lines(said, told)
 
 
-def _finding_lines(said: Recommendation) -> Iterable[str]:
+def _first_lines(told: Told) -> Iterable[str]:
+    """Describe what comes before the answer."""
+    for notice in told.notices:
+        yield f"{notice}."
+    yield from warning_lines(told)
+
+
+def _finding_lines(said: Recommendation, told: Told) -> Iterable[str]:
     if said.findings:
         count = "1 finding" if len(said.findings) == 1 else f"{len(said.findings)} findings, best first"
         yield f"To look at: {count}."
     for one in said.findings:
-        yield f"{one.rank}. {_images([one])}, {_pixel(one)}: {_size(one)}, {_odds(one.probability, one.malignant)}"
+        odds = _odds(told, one.probability, one.malignant)
+        yield f"{one.rank}. {_images([one])}, {_pixel(one)}: {_size(one)}, {odds}"
 
 
-def _range_lines(said: Recommendation) -> Iterable[str]:
+def _range_lines(said: Recommendation, told: Told) -> Iterable[str]:
     """Describe the ranges that hold no finding, and what the review budget leaves out."""
     ranges = [one for one in said.ranges if not one.findings]
     if ranges:
         count = "1 range of slices" if len(ranges) == 1 else f"{len(ranges)} ranges of slices, best first"
         yield f"{'Further to look at' if said.findings else 'To look at'}: {count}."
     for one in ranges:
-        peak = f"peak at {_images(one.peak_source_images)}: {_odds(one.nodule_at_peak, one.malignant_at_peak)}"
+        peak = f"peak at {_images(one.peak_source_images)}: {_odds(told, one.nodule_at_peak, one.malignant_at_peak)}"
         yield f"{one.rank}. {_images(one.source_images)}, {peak}"
     if said.ranges_left_out:
         yield f"Further ranges above the threshold, left out here: {said.ranges_left_out}."
@@ -106,12 +123,12 @@ def _range_lines(said: Recommendation) -> Iterable[str]:
         yield f"Further slices above the threshold, left out here: {said.slices_left_out}."
 
 
-def _highest_lines(said: Recommendation) -> Iterable[str]:
+def _highest_lines(said: Recommendation, told: Told) -> Iterable[str]:
     threshold = wording.percent(said.release.threshold_nodule)
-    yield f"Nothing above the threshold of {threshold} for P(nodule); that does not say that there is no nodule."
+    yield f"{told.title} of {threshold} for P(nodule). {told.caveat}."
     yield "The highest slices:"
     for one in said.highest_slices:
-        odds = _odds(one.probabilities.nodule, one.probabilities.malignant)
+        odds = _odds(told, one.probabilities.nodule, one.probabilities.malignant)
         yield f"{one.rank}. {_images(one.source_images)}: {odds}"
 
 
@@ -131,9 +148,9 @@ def _size(one: Finding) -> str:
     return wording.size(one)
 
 
-def _odds(nodule: float, malignant: float | None) -> str:
-    odds = f"P(nodule) {wording.percent(nodule)}"
-    return odds if malignant is None else f"{odds}, P(malignant) {wording.percent(malignant)}"
+def _odds(told: Told, nodule: float, malignant: float | None) -> str:
+    odds = f"P(nodule) {told.percent(nodule)}"
+    return odds if malignant is None else f"{odds}, P(malignant) {told.percent(malignant)}"
 
 
 def _images(images: Iterable[Image]) -> str:

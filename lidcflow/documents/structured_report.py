@@ -32,12 +32,13 @@ from pydicom.sr.coding import Code
 from lidcflow.documents.key_objects import References, evidence_of, references_of
 from lidcflow.documents.making import PRODUCT, completed, making_of, observer_of, release_words
 from lidcflow.documents.region import region_of
-from lidcflow.documents.sentences import description, finding_words, range_words, slice_words
+from lidcflow.documents.sentences import description, finding_words, range_words, slice_words, warning_lines
 from lidcflow.documents.source_header import Source
 from lidcflow.documents.tracking import finding_identifier, finding_uid
 from lidcflow.documents.uids import tracking_uid
 from lidcflow.nodules.finding import Finding
 from lidcflow.report.recommendation import Image, Recommendation, SliceRange, SliceReading, VolumeFacts
+from lidcflow.report.told import Told, told_of
 
 SCHEME = "99LIDCFLOW"
 NODULE = Code("P-NODULE", SCHEME, "Probability of a nodule")
@@ -45,6 +46,7 @@ MALIGNANT = Code("P-MALIGNANT", SCHEME, "Probability of a nodule rated malignant
 """What readers would rate. DCM's Probability of cancer claims more than their ratings bear, and its Certainty of
 Finding speaks of a finding that is there."""
 
+WARNING = Code("WARNING", SCHEME, "Warning")
 MILLIMETRE = Code("mm", "UCUM", "millimeter")
 CUBIC_MILLIMETRE = Code("mm3", "UCUM", "cubic millimeter")
 PERCENT = Code("%", "UCUM", "percent")
@@ -73,7 +75,7 @@ def structured_report(said: Recommendation, source: Source, created: datetime) -
     content = _content(said, source)
     document = Comprehensive3DSR(
         evidence=evidence_of(_referenced(said, source), source),
-        content=content[0],
+        content=_warned(content[0], told_of(said)),
         is_complete=True,
         coding_schemes=[
             CodingSchemeIdentificationItem(SCHEME, name=f"{PRODUCT}, private", responsible_organization=PRODUCT)
@@ -100,6 +102,15 @@ def _content(said: Recommendation, source: Source) -> Any:
         procedure_reported=codes.SCT.ImagingProcedure if said.volume is None else CHEST_CT,
         imaging_measurements=list(_groups(said, source)),
     )
+
+
+def _warned(root: Dataset, told: Told) -> Dataset:
+    """Put what warns of a series before all measurements, where viewers show it first; TID 1500 is extensible."""
+    items = root.ContentSequence
+    at = next(i for i, item in enumerate(items) if item.RelationshipType == "CONTAINS")
+    for text in reversed(list(warning_lines(told))):
+        items.insert(at, TextContentItem(WARNING, text, relationship_type=RelationshipTypeValues.CONTAINS))
+    return root
 
 
 def _groups(said: Recommendation, source: Source) -> Iterator[Any]:
@@ -141,15 +152,16 @@ def _finding_group(found: Finding, said: Recommendation, source: Source, volume:
         algorithm_id=_algorithm(said),
         measurements=_finding_measurements(found, said),
     )
-    return _commented(group, f"{finding_words(found, volume)}\n{said.statement}")
+    return _commented(group, "\n".join([finding_words(found, volume), *_doubt(told_of(said)), said.statement]))
 
 
 def _finding_measurements(found: Finding, said: Recommendation) -> list[Any]:
-    measured = [*_sizes(found), _measured(NODULE, found.probability)]
+    told = told_of(said)
+    measured = [*_sizes(found), _measured(NODULE, told.probability(found.probability))]
     if found.malignant is None:
         return measured
     by = AlgorithmIdentification(name=found.malignancy or PRODUCT, version=_version(said))
-    return [*measured, Measurement(MALIGNANT, _percentage(found.malignant), PERCENT, algorithm_id=by)]
+    return [*measured, Measurement(MALIGNANT, _percentage(told.probability(found.malignant)), PERCENT, algorithm_id=by)]
 
 
 def _sizes(found: Finding) -> list[Any]:
@@ -163,32 +175,38 @@ def _sizes(found: Finding) -> list[Any]:
 
 
 def _range_group(found: SliceRange, said: Recommendation, source: Source, volume: VolumeFacts) -> Any:
-    peak = references_of(found.peak_source_images)
+    peak, told = references_of(found.peak_source_images), told_of(said)
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(said, f"range {found.rank}", _span(found)),
         finding_type=codes.SCT.Nodule,
         finding_sites=[FindingSite(codes.SCT.Lung)],
         algorithm_id=_algorithm(said),
         measurements=[
-            _measured(NODULE, found.nodule_at_peak, peak, source, maximum=True),
-            _measured(MALIGNANT, found.malignant_at_peak, peak, source),
+            _measured(NODULE, told.probability(found.nodule_at_peak), peak, source, maximum=True),
+            _measured(MALIGNANT, told.probability(found.malignant_at_peak), peak, source),
         ],
         source_images=_images(references_of(found.source_images), source),
     )
-    return _commented(group, range_words(found, volume))
+    return _commented(group, "\n".join([range_words(found, volume), *_doubt(told)]))
 
 
 def _slice_group(one: SliceReading, said: Recommendation, source: Source, volume: VolumeFacts) -> Any:
+    told = told_of(said)
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(said, f"slice {one.slice_number}"),
         algorithm_id=_algorithm(said),
         measurements=[
-            _measured(NODULE, one.probabilities.nodule),
-            _measured(MALIGNANT, one.probabilities.malignant),
+            _measured(NODULE, told.probability(one.probabilities.nodule)),
+            _measured(MALIGNANT, told.probability(one.probabilities.malignant)),
         ],
         source_images=_images(references_of(one.source_images), source),
     )
-    return _commented(group, slice_words(one, volume))
+    return _commented(group, "\n".join([slice_words(one, volume), *_doubt(told)]))
+
+
+def _doubt(told: Told) -> list[str]:
+    """Repeat with each rough figure that it is one: viewers show a group without those above it."""
+    return [told.doubt] if told.doubt and told.rough else []
 
 
 def _span(found: SliceRange) -> str:

@@ -131,6 +131,17 @@ def warnings_of(
     )
 
 
+def unlike_code(key: str) -> str:
+    """Return the code of the warning about a measure of `LIMITED` or `KNOWN_WORDS`.
+
+    Examples
+    --------
+    >>> unlike_code("slice_spacing_mm")
+    'unlike-training-slice-spacing'
+    """
+    return f"unlike-training-{key.removesuffix('_mm').replace('_', '-')}"
+
+
 def distance_ratio(measured: Measured, mean_features: NDArray[np.floating], known: ReferenceLimits) -> float:
     """Return how many times as far as a series may be from those of training this one is.
 
@@ -158,7 +169,7 @@ def _unlike_numbers(measured: Measured, known: ReferenceLimits) -> Iterator[Seri
             name, unit = NUMBERS[key].split(", ")
             seen = f"{low:g}" if low == high else f"{low:g} to {high:g}"
             yield SeriesWarning(
-                code=f"unlike-training-{key.removesuffix('_mm').replace('_', '-')}",
+                code=unlike_code(key),
                 sentence=f"The {name} is {value:g} {unit}; the release was trained on {seen} {unit}.",
             )
 
@@ -168,7 +179,7 @@ def _unseen_words(measured: Measured, known: ReferenceLimits) -> Iterator[Series
         word = measured.words[key]
         if word is not None and seen and word not in seen:
             yield SeriesWarning(
-                code=f"unlike-training-{key}",
+                code=unlike_code(key),
                 sentence=f"The release was trained on no series with the {WORDS[key]} {word}.",
             )
 

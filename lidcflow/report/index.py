@@ -20,7 +20,8 @@ from lidcflow.report.folder import ReportKey, read_plain, report_keys, unreadabl
 from lidcflow.report.marks import FILE as FEEDBACK
 from lidcflow.report.marks import marks_in_force, read_feedback
 from lidcflow.report.page import DATA
-from lidcflow.report.recommendation import Reason, SliceRange, SliceReading, Verdict
+from lidcflow.report.recommendation import Reason, SeriesWarning, SliceRange, SliceReading, Verdict
+from lidcflow.report.told import Glance, glance_of
 
 PAGE_SIZE = 50
 UNREADABLE = "unreadable"
@@ -36,6 +37,7 @@ class ReportSummary(BaseModel):
     release: ReleaseFacts
     verdict: Verdict
     reason: Reason | None = None
+    warnings: tuple[SeriesWarning, ...] = ()
     findings: tuple[Finding, ...] = ()
     ranges: tuple[SliceRange, ...] = ()
     ranges_left_out: int = 0
@@ -50,6 +52,11 @@ class ReportSummary(BaseModel):
         if self.ranges:
             return self.ranges[0].nodule_at_peak
         return self.highest_slices[0].probabilities.nodule if self.highest_slices else None
+
+    @property
+    def told(self) -> Glance:
+        """What the index tells: the number of warnings, and the highest probability as text."""
+        return glance_of(self.warnings, self.highest)
 
     @property
     def release_name(self) -> str:

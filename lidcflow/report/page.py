@@ -22,6 +22,7 @@ from lidcflow.report.outlines import on_planes
 from lidcflow.report.pictures import Pictures, pictures_of, plane_pictures
 from lidcflow.report.recommendation import Recommendation, VolumeFacts
 from lidcflow.report.rings import rings_by_slice, rings_of, size_mm
+from lidcflow.report.told import told_of
 from lidcflow.templates import templates_of
 
 Patches = Mapping[int, NDArray[np.int16]]
@@ -119,12 +120,13 @@ def _contents(recommendation: Recommendation, hu: NDArray[np.int16] | None) -> d
 
 
 def page_layout(recommendation: Recommendation, coronal: str | None) -> dict[str, Any]:
-    """Return what the parts of a page need: the curve on the chest from the front, proportions, first slices."""
-    volume = recommendation.volume
+    """Return what the parts of a page need: what is told, the curve on the chest, proportions, first slices."""
+    volume, told = recommendation.volume, told_of(recommendation)
     if volume is None:
-        return {"volume": None, "curve": None, "coronal": None, "shown": (), **NO_RINGS}
+        return {"told": told, "volume": None, "curve": None, "coronal": None, "shown": (), **NO_RINGS}
     rings = rings_of(recommendation, volume)
     return {
+        "told": told,
         "volume": volume,
         "curve": curve_of(recommendation, volume),
         "coronal": coronal,

@@ -18,6 +18,7 @@ from lidcflow.report.page import Patches, page_layout, page_templates, planes_of
 from lidcflow.report.pictures import coronal_picture
 from lidcflow.report.recommendation import Recommendation, SliceReading
 from lidcflow.report.rings import rings_of
+from lidcflow.report.told import Told, told_of
 from lidcflow.report.wording import image_numbers, image_word, mm, percent
 
 VERDICT_NAMES = {
@@ -119,13 +120,14 @@ def stack_of(said: Recommendation, hu: NDArray[np.int16] | None) -> dict[str, An
     said, hu
         As for `render_study`.
     """
+    told = told_of(said)
     return {
         "shape": None if hu is None else list(hu.shape),
         "version": said.release.version,
         "volume": said.volume.volume_digest if said.volume else "",
         "ranges": [[one.first_slice, one.last_slice, one.rank] for one in said.ranges],
         "findings": [] if said.volume is None else [asdict(ring) for ring in rings_of(said, said.volume)],
-        "slices": [_slice(one) for one in said.slices],
+        "slices": [_slice(one, told) for one in said.slices],
     }
 
 
@@ -136,11 +138,11 @@ def static_file(name: str) -> tuple[bytes, str] | None:
     return (files("lidcflow.report") / "templates" / name).read_bytes(), STATIC[name]
 
 
-def _slice(one: SliceReading) -> dict[str, Any]:
+def _slice(one: SliceReading, told: Told) -> dict[str, Any]:
     images = one.source_images
     return {
-        "nodule": percent(one.probabilities.nodule),
-        "malignant": percent(one.probabilities.malignant),
+        "nodule": told.percent(one.probabilities.nodule),
+        "malignant": told.percent(one.probabilities.malignant),
         "z": mm(one.z_mm),
         "sector": str(one.sector),
         "word": image_word(images),

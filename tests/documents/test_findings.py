@@ -149,15 +149,18 @@ def test_findings_of_a_multi_frame_object_name_their_frames(found, source, dciod
     assert [dciodvfy(folder / name) for name in FILES] == [[], []]
 
 
-def test_the_series_says_that_there_are_findings_and_warnings_come_before_them(found, source):
+def test_the_series_says_that_there_are_findings_and_warnings_come_before_them(found, source, dciodvfy):
     warning = SeriesWarning(code="unlike-training-kernel", sentence="Its kernel is unlike those of training.")
 
     folder, _ = found(source, warnings=[warning])
 
-    keys = pydicom.dcmread(folder / KEY_OBJECTS)
-    assert keys.SeriesDescription == "lidcflow: series 3, findings to look at (research use only)"
+    keys, report = (pydicom.dcmread(folder / name) for name in FILES)
+    assert keys.SeriesDescription == "lidcflow: series 3, findings, see warnings (research use only)"
     words = next(item.TextValue for item in keys.ContentSequence if "To look at" in item.get("TextValue", ""))
     assert words.index("Warning: Its kernel is unlike those of training.") < words.index("To look at: 2 findings")
+    first = next(item for item in report.ContentSequence if item.RelationshipType == "CONTAINS")
+    assert first.TextValue == "Warning: Its kernel is unlike those of training."
+    assert [dciodvfy(folder / name) for name in FILES] == [[], []]
 
 
 def test_a_pacs_takes_the_documents_and_gives_them_back(found, source, pacs):

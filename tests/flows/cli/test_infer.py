@@ -5,6 +5,7 @@ import pytest
 from flows.cli.infer import _finding_lines, print_results
 from flows.infer import InferReport
 from lidcflow.errors import ReleaseError
+from lidcflow.report.told import Told
 from tasks.infer import RecommendedFinding, RecommendedRange, SeriesResult
 
 
@@ -75,7 +76,7 @@ def test_a_finding_is_told_with_its_axes_volume_and_malignancy():
         **found,
     )
     circled = RecommendedFinding(rank=2, diameter_mm=9.0, circle="no cube of it is stored", **found)
-    reading = SimpleNamespace(findings=(outlined, circled))
+    reading = SimpleNamespace(findings=(outlined, circled), told=Told())
 
     _, first, second, by = _finding_lines(reading)
 
