@@ -38,6 +38,17 @@ def test_channels_are_the_mean_and_the_maximum_of_the_voxels_in_a_cell(ct_series
     np.testing.assert_array_equal(volume.hu[1], hu.reshape(8, 2, 16, 2, 16, 2).max(axis=(1, 3, 5)))
 
 
+def test_each_slice_is_shown_once_from_the_top_when_it_is_read(ct_series, tmp_path):
+    hu, seen = noise(16), []
+
+    reduce_series(
+        usable(ct_series(tmp_path, n=16, hu=hu)), SMALL, on_slice=lambda i, plane: seen.append((i, plane.copy()))
+    )
+
+    assert [i for i, _ in seen] == list(range(16))
+    np.testing.assert_array_equal([plane for _, plane in seen], hu)
+
+
 def test_any_size_agrees_with_scikit_images_area_mean(ct_series, tmp_path):
     hu = noise(13, size=45)
 
