@@ -11,7 +11,6 @@ Examples
 """
 
 from importlib import import_module
-from typing import Any
 
 _HOMES = {
     "LidcflowError": "lidcflow.errors",
@@ -29,7 +28,7 @@ _HOMES = {
 __all__ = [*_HOMES]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load a name when it is first used.
 
     Raises

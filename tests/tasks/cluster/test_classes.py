@@ -2,6 +2,7 @@
 
 import inspect
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_the_documented_arguments_make_a_dask_cluster_of_kubernetes():
     spec = operator.make_cluster_spec("lidcflow", **{key: arguments[key] for key in ("image", "env", "resources")})
 
     (container,) = spec["spec"]["worker"]["spec"]["containers"]
-    assert container["image"] == "registry.example/lidcflow:0.1.0"
+    assert container["image"] == f"registry.example/lidcflow:{version('lidcflow')}"
     assert container["resources"]["limits"]["memory"] == "4Gi"
     assert {"name": "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "value": "2"} in container["env"]
 
