@@ -22,6 +22,7 @@ from flows.config import (
 from flows.deliver import InboxSession, defer, deliver_answer, refuse_deleted, waiting_for_targets
 from flows.infer import infer_all
 from flows.missing import preprocess_missing
+from flows.mixed import without_mixed_series
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
 from lidcflow.dicom.records import VerdictReason
@@ -236,14 +237,16 @@ def infer_and_deliver(deliveries: Sequence[Delivery], index: Index, session: Inb
         sentence = f"series {uid}: must be in its source until it is answered, got no image of it; send it again"
         refuse_deleted(by_uid[uid], sentence, session)
     session.ledger.delete(erased_uids(mine))  # nothing is kept of what was erased here and came again
+    reports = session.config.reports_path.absolute()
+    mine = without_mixed_series(mine, session.config, reports)
     for verdict in mine:
-        if verdict.passed_over:
+        if verdict.passed_over or verdict.reason is VerdictReason.SYNTHETIC_AND_REAL:
             session.ledger.refuse(by_uid[verdict.series_instance_uid], verdict.reason, verdict.sentence)
     brought = preprocess_missing(mine, session.config, inbox_store(session.config))
     mine, brought = without_answered(mine, brought, by_uid, session)
     for uid in brought.stored:
         session.ledger.advance(by_uid[uid], Step.PREPROCESSED)
-    readings = infer_all(mine, brought, session.release, session.config, session.config.reports_path.absolute())
+    readings = infer_all(mine, brought, session.release, session.config, reports)
     files = example_files(mine)
     for reading in readings:
         session.ledger.advance(by_uid[reading.series_instance_uid], Step.SCORED, release=session.release.version)

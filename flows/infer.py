@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from flows.config import resolve_config
 from flows.missing import preprocess_missing
+from flows.mixed import without_mixed_series
 from flows.preprocess import check_source_and_store
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
@@ -24,6 +25,7 @@ from lidcflow.report.rank import not_evaluated
 from lidcflow.report.recommendation import Recommendation
 from lidcflow.report.wording import size
 from lidcflow.series.find import Index, VerdictReason
+from lidcflow.series.mixed import mixed_series
 from lidcflow.source.places import checked_source
 from lidcflow.store.address import inbox_store
 from tasks.cluster.open import cluster_for
@@ -37,6 +39,9 @@ from tasks.publish import ProgressArtifact, publish_table
 from tasks.tracking.connection import Tracking
 from tasks.tracking.in_force import release_in_force
 from tasks.tracking.model_files import check_models
+
+UNANSWERED = (VerdictReason.ERASED, VerdictReason.SYNTHETIC_AND_REAL)
+"""Reasons without a report."""
 
 
 class InferReport(BaseModel):
@@ -56,6 +61,9 @@ class InferReport(BaseModel):
         Skipped series that get no result, by modality: X-rays, plans, reports, localizers.
     kept_out : int
         Erased series: they get no result, because results are stored.
+    mixed : tuple of str
+        A sentence for each series that is real where the workspace has synthetic images of its UID, or the other way
+        round: what is there stays.
     embedded_release : bool
         Whether the release is the one that ships with lidcflow.
     """
@@ -67,6 +75,7 @@ class InferReport(BaseModel):
     refused: int
     others: dict[str, int] = {}
     kept_out: int = 0
+    mixed: tuple[str, ...] = ()
     embedded_release: bool = False
     seconds: float
     undocumented: int = 0
@@ -88,9 +97,10 @@ def infer(source: str, config: Config | None = None, out: Path | None = None, al
     store = inbox_store(reading)
     check_source_and_store(images, store)
     with at_work(config.workspace, "infer", catalog=config.catalog):
-        index = index_source(images, reading, allow_empty=allow_empty)
+        reports = (out or config.reports_path).absolute()
+        index = without_mixed_series(index_source(images, reading, allow_empty=allow_empty), reading, reports)
         brought = preprocess_missing(index, reading, store)
-        readings = infer_all(index, brought, release, reading, (out or config.reports_path).absolute())
+        readings = infer_all(index, brought, release, reading, reports)
         readings = with_documents(readings, index, reading)
     return publish_results(readings, release, index, seconds=time.monotonic() - started_s)
 
@@ -127,9 +137,12 @@ def with_documents(readings: list[SeriesResult], index: Index, config: Config) -
 
 
 def refusals(index: Index, failed: Mapping[str, SeriesRefused], release: ReleaseFacts) -> Iterator[Recommendation]:
-    """Yield the answer for each series that can't be evaluated and that a report can name; none for an erased one."""
+    """Yield the answer for each series that can't be evaluated and that a report can name.
+
+    None for an erased series, and none where it would replace the report on images of the other kind.
+    """
     for verdict in index.refused:
-        if is_uid(verdict.series_instance_uid) and verdict.reason is not VerdictReason.ERASED:
+        if is_uid(verdict.series_instance_uid) and verdict.reason not in UNANSWERED:
             uids = verdict.series_instance_uid, verdict.study_instance_uid
             yield not_evaluated(*uids, verdict.reason, verdict.sentence, release)
     for series in index.usable:
@@ -158,6 +171,7 @@ def publish_results(
         undocumented=sum(reading.undocumented is not None for reading in readings),
         others=index.others,
         kept_out=len(erased_uids(index)),
+        mixed=tuple(verdict.sentence for verdict in mixed_series(index)),
         embedded_release=release.name == NAME,
         seconds=round(seconds, 3),
     )

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, resolve_config, resolve_source
 from flows.missing import preprocess_missing
+from flows.mixed import without_mixed_series
 from lidcflow.catalog.locks import at_work
 from lidcflow.dicom.records import Collection
 from lidcflow.report.pixel_warnings import pixel_warnings
@@ -96,7 +97,7 @@ def preprocess(
     store = training_store(config)
     check_source_and_store(images, store)
     with at_work(config.workspace, "preprocess", catalog=config.catalog):
-        index = index_source(images, config)
+        index = without_mixed_series(index_source(images, config), config)
         brought = preprocess_missing(index, config, store)
     announce_labelled(brought.committed, config)
     report = publish_preprocessed(index, brought, seconds=time.monotonic() - started_s)

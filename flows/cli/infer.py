@@ -72,7 +72,7 @@ def infer(
         print_json(report)
     else:
         print_results(report)
-    if report.refused or report.undocumented:
+    if report.refused or report.undocumented or report.mixed:
         raise typer.Exit(SOME_LACKING)
 
 
@@ -95,6 +95,8 @@ def print_results(report: InferReport) -> None:
             print_line(f"DICOM documents: {beside}")
     if beside_ct := others_line(report.others):
         print_line(f"\n{beside_ct}")
+    for sentence in report.mixed:
+        print_line(f"\nNot read: {sentence}")
     print_line(f"\n{_in_short(report)}")
     if report.embedded_release:
         print_line(EMBEDDED_LINE)
@@ -164,4 +166,5 @@ def _in_short(report: InferReport) -> str:
     kinds += [f"{report.refused} not evaluated"] if report.refused else []
     kinds += [f"{report.undocumented} without the DICOM documents asked for"] if report.undocumented else []
     kinds += [f"{report.kept_out} not read because they were erased here"] if report.kept_out else []
+    kinds += [f"{len(report.mixed)} not read because synthetic and real images share a UID"] if report.mixed else []
     return f"{', '.join(kinds)}. {NOTICE}"

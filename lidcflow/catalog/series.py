@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Values = TypeVar("Values")
 
+_WITHOUT_ROW = (VerdictReason.ERASED, VerdictReason.SYNTHETIC_AND_REAL)
 _ROWS_PER_QUERY = 500
 _ROWS_PER_PAGE = 10_000
 
@@ -90,10 +91,11 @@ class Catalog(Tables):
         """Write the verdicts of an index; a committed series that is still usable stays committed.
 
         Erased series have a tombstone and no row; a row that is still there is deleted.
+        A row of synthetic images stays as it is when real ones with its UID are refused, and the other way round.
         """
         told = list(verdicts)
         erased = [verdict.series_instance_uid for verdict in told if verdict.reason == VerdictReason.ERASED]
-        kept = (verdict for verdict in told if verdict.reason != VerdictReason.ERASED)
+        kept = (verdict for verdict in told if verdict.reason not in _WITHOUT_ROW)
         by_uid = {verdict.series_instance_uid: (verdict, _of_verdict(verdict)) for verdict in kept}
         with self._database.session() as session:
             _delete(session, erased)
@@ -153,6 +155,13 @@ class Catalog(Tables):
         query = select(SeriesRow).order_by(SeriesRow.series_instance_uid)
         with self._database.session(reads_only=True) as session:
             return list(session.scalars(query if state is None else query.where(SeriesRow.state == state)))
+
+    @retry_while_unavailable
+    def synthetic(self, series_instance_uids: Sequence[str]) -> dict[str, bool]:
+        """Return whether the images of each stored volume are synthetic, by UID; series without one are left out."""
+        with self._database.session(reads_only=True) as session:
+            stored = [row for row in _rows_of_all(session, series_instance_uids) if row.state == State.COMMITTED]
+            return {row.series_instance_uid: row.synthetic for row in stored if row.synthetic is not None}
 
     def owners(self) -> Iterator[tuple[str, str | None, str | None]]:
         """Yield SeriesInstanceUID, StudyInstanceUID and patient key of each series, a page at a time.

@@ -100,6 +100,7 @@ class VerdictReason(StrEnum):
     INCOMPLETE = "incomplete"
     GONE = "gone"
     ERASED = "erased"
+    SYNTHETIC_AND_REAL = "synthetic-and-real"
 
 
 PASSED_OVER = frozenset({VerdictReason.NOT_CT, VerdictReason.LOCALIZER})

@@ -9,12 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lidcflow.dicom.values import is_uid
 from lidcflow.errors import StoreError
 from lidcflow.report.page import DATA
-from lidcflow.report.recommendation import Recommendation
+from lidcflow.report.recommendation import Recommendation, Verdict
 
 UNKNOWN_STUDY = "unknown-study"
 """Folder of the reports on series whose headers name no study."""
@@ -74,6 +74,27 @@ def read_recommendation(root: Path, key: ReportKey) -> Recommendation | None:
     if said.series_instance_uid != key.series:
         raise unreadable(key, "that of another series")
     return said
+
+
+def read_kind(root: Path, key: ReportKey) -> bool | None:
+    """Return whether a report is about synthetic images; None where there is none that a volume was read for.
+
+    A series that was not evaluated may be of either kind: its images were not read.
+    """
+    folder = report_folder(root, key)
+    text = None if folder is None else read_plain(folder / DATA)
+    try:
+        kind = None if text is None else _Kind.model_validate_json(text)
+    except ValidationError:
+        return None
+    return None if kind is None or kind.verdict == "not-evaluated" else kind.synthetic
+
+
+class _Kind(BaseModel):
+    """What a report says of its images: a part of a recommendation, read without the rest."""
+
+    synthetic: bool
+    verdict: Verdict
 
 
 def read_plain(file: Path) -> bytes | None:

@@ -1,0 +1,54 @@
+"""Keep synthetic and real images with one SeriesInstanceUID apart: phantoms carry the UIDs of real series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from lidcflow.dicom.records import VerdictReason
+from lidcflow.series.verdicts import Index, Verdict
+
+
+def without_mixed(index: Index, synthetic: Mapping[str, bool]) -> Index:
+    """Refuse usable series whose UID a workspace knows from images of the other kind.
+
+    Parameters
+    ----------
+    index : Index
+        Of a source.
+    synthetic : mapping of str to bool
+        Whether the images that the workspace has of a SeriesInstanceUID are synthetic; other series are new to it.
+
+    Returns
+    -------
+    Index
+        The same where none is of the other kind.
+    """
+    return replace(index, verdicts=tuple(_judged(verdict, synthetic) for verdict in index)) if synthetic else index
+
+
+def mixed_series(index: Index) -> tuple[Verdict, ...]:
+    """Return the verdicts on series that were refused for this."""
+    return tuple(verdict for verdict in index if verdict.reason is VerdictReason.SYNTHETIC_AND_REAL)
+
+
+def _judged(verdict: Verdict, synthetic: Mapping[str, bool]) -> Verdict:
+    series = verdict.series
+    if series is None or synthetic.get(series.series_instance_uid, series.synthetic) == series.synthetic:
+        return verdict
+    uid, (here, new) = series.series_instance_uid, _KINDS[series.synthetic]
+    sentence = (
+        f"series {uid}: must not be synthetic and real in one workspace, got {new} images where the workspace has "
+        f"{here} ones with this UID; use another workspace, or erase the series here: `lidcflow erase --series {uid}`, "
+        "then `--forget` its key"
+    )
+    return replace(
+        verdict,
+        reason=VerdictReason.SYNTHETIC_AND_REAL,
+        sentence=sentence,
+        series=None,
+        study_instance_uid=series.study_instance_uid,
+    )
+
+
+_KINDS = {False: ("synthetic", "real"), True: ("real", "synthetic")}
