@@ -84,7 +84,7 @@ def trained_and_judged(stock: Stock, config: Config) -> RetrainReport:
         If something outside of it is missing: the next check tries again.
     """
     try:
-        trained = train(config)
+        trained = train(config, choices=dict(stock.choices))
     except Exception as error:
         raise record_failure(error, stock, config) from error
     report = judged(trained, stock, config)

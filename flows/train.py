@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
-from flows.config import ParameterHelp, Settings, resolve_config
+from flows.config import ParameterHelp, Settings, configuration_under, resolve_config
 from lidcflow.catalog.locks import at_work
 from lidcflow.errors import TrackingUnavailable
 from lidcflow.learn.snapshot import Snapshot
+from lidcflow.release.choices import choices_over, with_choices
 from lidcflow.release.embedded import embedded_pin
 from lidcflow.release.record import BackbonePin, ReleaseRecord
 from lidcflow.store.address import training_store
@@ -100,6 +101,10 @@ def train(
         str | None, ParameterHelp("Train from exactly this one: leading digits of it, or its file.")
     ] = None,
     again: Annotated[bool, ParameterHelp("Train although a release of the same inputs is there.")] = False,
+    choices: Annotated[
+        dict[str, Any] | None,
+        ParameterHelp('Settings of this training over the configuration, such as {"train.sector_num": 13}.'),
+    ] = None,
 ) -> TrainReport:
     """Train every sector on the labelled volumes of the store, unless that has been done.
 
@@ -111,10 +116,14 @@ def train(
         Leading digits of a snapshot, or its file: train from exactly that one, with its settings.
     again : bool
         Train although a release of the same inputs is there.
+    choices : dict, optional
+        Settings by name over the configuration: the release keeps them, and later retrainings follow them.
     """
-    config = resolve_config(config)
+    configured = configuration_under(config)
+    config = with_choices(resolve_config(config), choices or {})
     with at_work(config.workspace, "train", alone=True, catalog=config.catalog):
         plan = plan_training(config, snapshot)
+        plan = plan.model_copy(update={"chosen": choices_over(plan.config, configured)})
         known = None if again else known_release(plan)
         release, reused = (known, True) if known else train_release(plan, again=again)
     return TrainReport(
