@@ -44,6 +44,7 @@ from tasks.inbox import find_changed_folders, index_deliveries, poll_source, unc
 from tasks.infer import SeriesResult, config_for
 from tasks.preprocess import Preprocessed, place_of_error
 from tasks.publish import publish_table
+from tasks.run_page import name_run
 from tasks.tracking.connection import Tracking
 from tasks.tracking.in_force import configured_release
 from tasks.tracking.model_files import check_models
@@ -137,6 +138,7 @@ def inbox(
     with recorded(config.catalog) as record:
         report = go_round([parse_source(source, config.access) for source in sources], config)
         record(round_of(report))
+    name_run(f"inbox: {_counts(report)}, with {report.release}", config)
     return cast(InboxReport, state_of(report))  # callers of a flow get the data of the state that it returns
 
 
@@ -153,9 +155,13 @@ def state_of(report: InboxReport) -> State[InboxReport]:
     if report.failed and not (report.delivered or report.refused):
         failed = RoundFailed(report)
         return Failed(message=str(failed), data=failed)
+    return Completed(message=f"{_counts(report)}, with {report.release}", data=report)
+
+
+def _counts(report: InboxReport) -> str:
     counts = {"delivered": report.delivered, "refused": report.refused, "failed": report.failed}
-    done = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing new"
-    return Completed(message=f"{done}, {report.waiting} waiting, with {report.release}", data=report)
+    done = [f"{count} {name}" for name, count in counts.items() if count] or ["nothing new"]
+    return ", ".join([*done, f"{report.waiting} waiting"])
 
 
 def go_round(sources: Sequence[ImageSource], config: Config) -> InboxReport:

@@ -33,6 +33,7 @@ from tasks.infer import SeriesResult, config_for, infer_volumes, known_results, 
 from tasks.preprocess import Preprocessed
 from tasks.progress import listening
 from tasks.publish import ProgressArtifact, publish_table
+from tasks.run_page import name_run
 from tasks.tracking.connection import Tracking
 from tasks.tracking.in_force import release_in_force
 from tasks.tracking.model_files import check_models
@@ -88,6 +89,7 @@ def infer(source: str, config: Config | None = None, out: Path | None = None, al
     check_source_and_store(images, store)
     with at_work(config.workspace, "infer", catalog=config.catalog):
         index = index_source(images, reading, allow_empty=allow_empty)
+        name_run(f"read {len(index.usable)} series with {release.name} version {release.version}", reading)
         brought = preprocess_missing(index, reading, store)
         readings = infer_all(index, brought, release, reading, (out or config.reports_path).absolute())
         readings = with_documents(readings, index, reading)
