@@ -102,7 +102,7 @@ Every command prints its options with `--help`. With `--json`, a command prints 
 |---|---|
 | 0 | done |
 | 1 | failed; one sentence on standard error says why |
-| 2 | wrong usage: unknown command or option, missing argument |
+| 2 | wrong usage: unknown command or option, missing argument, wrong value, options that exclude each other |
 | 3 | done, with something refused, failed or left out, as the output says |
 
 `lidcflow --version` prints the version."""

@@ -65,6 +65,11 @@ def resolve_config(config: Config | None, environ: Mapping[str, str] | None = No
         raise ConfigError(f"parameters of the run over its worker's settings: {fault_in(error, Config)}") from None
 
 
+def configuration_under(config: Config | None) -> Config:
+    """Return the configuration under a run's parameters: the worker's own one, or what a caller gave."""
+    return config if config is not None and not is_of_a_deployment() else own_config(os.environ)
+
+
 def own_config(environ: Mapping[str, str]) -> Config:
     """Return what a process is configured with: by `lidcflow up`, or by file and variables.
 

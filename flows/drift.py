@@ -25,6 +25,7 @@ from tasks.held_out import config_of_release, lacking_features, load_snapshot
 from tasks.profile import check_volumes, keep_profile, patients_of
 from tasks.progress import listening
 from tasks.publish import ProgressArtifact
+from tasks.run_page import name_run
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.profiles import find_profile
@@ -60,6 +61,7 @@ def drift(
     """
     started_s, now, config = time.monotonic(), datetime.now(UTC), resolve_config(config)
     record = registry.load_release(Tracking.of(config), release or config.infer.release)
+    name_run(f"drift from {record.name} version {record.version}", config)
     profile = profile_for(record, config)
     with listening(ProgressArtifact()):
         recent = read_recent(record, config, now - timedelta(days=config.drift.days))

@@ -32,6 +32,7 @@ from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact
 from tasks.release import log_evaluation
 from tasks.release_folder import release_facts_folder
+from tasks.run_page import name_run
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, require_active_run, tracking_connection
 from tasks.tracking.retry import call_until_available
@@ -75,6 +76,7 @@ def evaluate(
     started_s, config = time.monotonic(), resolve_config(config)
     tracking = Tracking.of(config)
     record = registry.load_release(tracking, release)
+    name_run(f"evaluate {record.name} version {record.version} on {split}", config)
     run_id = registry.training_of(tracking, record.version)
     require_active_run(tracking, run_id)
     trained = config_of_release(record, config)

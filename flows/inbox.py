@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, cast
 
 from prefect import flow
+from prefect.states import Completed, Failed, State
 from pydantic import BaseModel
 
 from flows.config import (
@@ -27,12 +28,13 @@ from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
 from lidcflow.dicom.records import VerdictReason
 from lidcflow.erase.refusals import erased_uids
-from lidcflow.errors import LidcflowError, PacsError, PacsUnavailable
+from lidcflow.errors import LidcflowError, PacsError, PacsUnavailable, ReleaseError
 from lidcflow.inbox.delivery import ANSWERED, UNFINISHED, Delivery, Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.reach import PacsAvailability
 from lidcflow.inbox.rounds import Round
 from lidcflow.inbox.targets import DeliveryTarget, FolderTarget, parse_target
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.series.find import Index
 from lidcflow.source.places import ImageSource, PacsSource, parse_source
 from lidcflow.store.address import inbox_store
@@ -45,6 +47,7 @@ from tasks.infer_series import config_for
 from tasks.preprocess import Preprocessed
 from tasks.publish import publish_table
 from tasks.refusal import place_of_error
+from tasks.run_page import name_run
 from tasks.tracking.connection import Tracking
 from tasks.tracking.in_force import configured_release
 from tasks.tracking.model_files import check_models
@@ -54,6 +57,8 @@ AT_ONCE = 16
 
 POLLED_WITHIN_S = 120.0
 """Time that a deployment's run waits for the poller of `lidcflow up` to finish its look."""
+
+SHOWN_FAILURES = 3
 
 NOT_WHOLE = (VerdictReason.INCOMPLETE, VerdictReason.UNREADABLE)
 """Reasons that lie in how a series comes from a PACS, not only in the series."""
@@ -76,6 +81,8 @@ class InboxReport(BaseModel):
         A sentence for each target, or source that was looked into, that does not answer.
     owed : dict
         Answers that each target lacks; they are delivered when it is back.
+    failures : list of str
+        Why series failed, the first few.
     """
 
     release: str
@@ -86,8 +93,26 @@ class InboxReport(BaseModel):
     unreachable: list[str]
     away: list[str] = []
     owed: dict[str, int] = {}
+    failures: list[str] = []
     seconds: float
     notice: str = "Research use only."
+
+
+class RoundFailed(LidcflowError):
+    """Every series of a round failed; they are tried again in the next one.
+
+    Parameters
+    ----------
+    report : InboxReport
+        What the round came to.
+    """
+
+    def __init__(self, report: InboxReport) -> None:
+        super().__init__(
+            f"inbox: a round must answer what waits, got {report.failed} failed series and no answer; `lidcflow inbox` "
+            f"lists them, and the next round tries them again; {'; also '.join(report.failures)}"
+        )
+        self.report = report
 
 
 @flow(name="inbox")
@@ -105,13 +130,41 @@ def inbox(
         Where new studies come; by default the inboxes of the configuration.
     config : Config, optional
         Settings over those of the worker.
+
+    Raises
+    ------
+    RoundFailed
+        If every series of the round failed; it holds the report.
     """
     config = with_inference_cluster(resolve_config(config))
     sources = sources or config.inboxes or (resolve_source(None, None, "inbox"),)
     with recorded(config.catalog) as record:
         report = go_round([parse_source(source, config.access) for source in sources], config)
         record(round_of(report))
-    return report
+    name_run(f"inbox: {_counts(report)}, with {report.release}", config)
+    return cast(InboxReport, state_of(report))  # callers of a flow get the data of the state that it returns
+
+
+def inbox_report(config: Config) -> InboxReport:
+    """Go through the configured inboxes; a round that failed throughout has a report all the same."""
+    try:
+        return inbox(config.inboxes, config)
+    except RoundFailed as failed:
+        return failed.report
+
+
+def state_of(report: InboxReport) -> State[InboxReport]:
+    """Return the state that Prefect shows of a round: failed where every series failed, and a sentence."""
+    if report.failed and not (report.delivered or report.refused):
+        failed = RoundFailed(report)
+        return Failed(message=str(failed), data=failed)
+    return Completed(message=f"{_counts(report)}, with {report.release}", data=report)
+
+
+def _counts(report: InboxReport) -> str:
+    counts = {"delivered": report.delivered, "refused": report.refused, "failed": report.failed}
+    done = [f"{count} {name}" for name, count in counts.items() if count] or ["nothing new"]
+    return ", ".join([*done, f"{report.waiting} waiting"])
 
 
 def go_round(sources: Sequence[ImageSource], config: Config) -> InboxReport:
@@ -119,7 +172,7 @@ def go_round(sources: Sequence[ImageSource], config: Config) -> InboxReport:
     started_s = time.monotonic()
     targets = tuple(parse_target(target, config.access) for target in config.delivery.to)
     check_delivery(sources, targets)
-    release = configured_release(config)
+    release = release_for(sources, config)
     patience_s = POLLED_WITHIN_S if is_of_a_deployment() else None
     turn = at_work(config.workspace, "inbox", alone=True, catalog=config.catalog, patience_s=patience_s)
     with turn, Ledger(config.catalog) as ledger:
@@ -128,6 +181,30 @@ def go_round(sources: Sequence[ImageSource], config: Config) -> InboxReport:
         indexes, unreachable = poll_all(sources, session)
         answered = process_waiting(sources, indexes, session)
         return publish_round(answered, session, unreachable, seconds=time.monotonic() - started_s)
+
+
+def release_for(sources: Sequence[ImageSource], config: Config) -> ReleaseRecord:
+    """Return the release in force.
+
+    Raises
+    ------
+    ReleaseError
+        If there is none; a source that is missing too is named first.
+    """
+    try:
+        return configured_release(config)
+    except ReleaseError as error:
+        faults = [*missing_sources(sources), str(error)]
+        raise ReleaseError("; also ".join(faults)) from None
+
+
+def missing_sources(sources: Sequence[ImageSource]) -> Iterator[str]:
+    """Yield a sentence for each source that can't be looked into."""
+    for source in sources:
+        try:
+            source.check()
+        except LidcflowError as error:
+            yield f"inbox: {error}"
 
 
 def check_delivery(sources: Sequence[ImageSource], targets: Sequence[DeliveryTarget]) -> None:
@@ -298,6 +375,7 @@ def publish_round(
         unreachable=unreachable,
         away=[sentence for sentence in session.reach.sentences if sentence not in unreachable],
         owed=session.ledger.owed(),
+        failures=[one.sentence for one in answered if one.step in (Step.FAILED, Step.DEAD)][:SHOWN_FAILURES],
         seconds=round(seconds, 3),
     )
 

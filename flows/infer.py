@@ -36,6 +36,7 @@ from tasks.infer_series import config_for
 from tasks.preprocess import Preprocessed
 from tasks.progress import listening
 from tasks.publish import ProgressArtifact, publish_table
+from tasks.run_page import name_run
 from tasks.tracking.connection import Tracking
 from tasks.tracking.in_force import release_in_force
 from tasks.tracking.model_files import check_models
@@ -99,6 +100,7 @@ def infer(source: str, config: Config | None = None, out: Path | None = None, al
     with at_work(config.workspace, "infer", catalog=config.catalog):
         reports = (out or config.reports_path).absolute()
         index = without_mixed_series(index_source(images, reading, allow_empty=allow_empty), reading, reports)
+        name_run(f"read {len(index.usable)} series with {release.name} version {release.version}", reading)
         brought = preprocess_missing(index, reading, store)
         readings = infer_all(index, brought, release, reading, reports)
         readings = with_documents(readings, index, reading)

@@ -11,6 +11,7 @@ from flows.config import ParameterHelp, Settings, resolve_config, resolve_source
 from flows.infer import InferReport, infer
 from flows.preprocess import PreprocessReport, preprocess
 from flows.train import TrainReport, train
+from tasks.run_page import name_run
 
 
 class PipelineReport(BaseModel):
@@ -43,6 +44,7 @@ def pipeline(
     """
     config = resolve_config(config)
     archive = resolve_source(archive, config.archive, "archive")
+    name_run(f"pipeline: preprocess, train{'' if inbox is None else ', read'}", config)
     preprocessed = preprocess(archive, config)
     trained = train(config)
     return PipelineReport(preprocess=preprocessed, train=trained, infer=None if inbox is None else infer(inbox, config))

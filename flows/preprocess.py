@@ -20,6 +20,7 @@ from tasks.index import index_source
 from tasks.labels import announce_labelled
 from tasks.preprocess import Preprocessed
 from tasks.publish import MOST_ROWS, publish_table
+from tasks.run_page import name_run
 
 
 class RefusedSeries(BaseModel):
@@ -98,6 +99,7 @@ def preprocess(
     check_source_and_store(images, store)
     with at_work(config.workspace, "preprocess", catalog=config.catalog):
         index = without_mixed_series(index_source(images, config), config)
+        name_run(f"preprocess {len(index.usable)} series", config)
         brought = preprocess_missing(index, config, store)
     announce_labelled(brought.committed, config)
     report = publish_preprocessed(index, brought, seconds=time.monotonic() - started_s)

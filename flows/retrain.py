@@ -20,6 +20,7 @@ from lidcflow.release.last_check import Failure, Outcome, RetrainingCheck, keep_
 from lidcflow.release.retraining import Changes
 from tasks.publish import publish_text
 from tasks.retraining import Stock, assess_changes
+from tasks.run_page import name_run
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 
@@ -67,10 +68,23 @@ def retrain(
     started_s, config = time.monotonic(), resolve_config(config)
     stock = assess_changes(config, force=force)
     report = trained_and_judged(stock, config) if stock.decision.due else not_due(stock, config)
+    name_run(f"retrain: {named_outcome(report)}", config, report.outcome)
     ended = publish_retraining(
         report.model_copy(update={"seconds": round(time.monotonic() - started_s, 3)}), config.workspace
     )
     return cast(RetrainReport, ended)  # callers of a flow get the data of the state that it returns
+
+
+def named_outcome(report: RetrainReport) -> str:
+    """Return what a check came to, in two or four words.
+
+    Examples
+    --------
+    >>> named_outcome(RetrainReport(outcome="promoted", why="", changes=Changes(), version=3))
+    'promoted, version 3'
+    """
+    outcome = report.outcome.replace("-", " ")
+    return outcome if report.version is None else f"{outcome}, version {report.version}"
 
 
 def trained_and_judged(stock: Stock, config: Config) -> RetrainReport:
@@ -84,7 +98,7 @@ def trained_and_judged(stock: Stock, config: Config) -> RetrainReport:
         If something outside of it is missing: the next check tries again.
     """
     try:
-        trained = train(config)
+        trained = train(config, choices=dict(stock.choices))
     except Exception as error:
         raise record_failure(error, stock, config) from error
     report = judged(trained, stock, config)

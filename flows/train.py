@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from prefect import flow
+from prefect import Task, flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
-from flows.config import ParameterHelp, Settings, resolve_config
+from flows.config import ParameterHelp, Settings, configuration_under, resolve_config
 from lidcflow.catalog.locks import at_work
 from lidcflow.errors import TrackingUnavailable
 from lidcflow.learn.snapshot import Snapshot
+from lidcflow.release.choices import choices_over, with_choices
 from lidcflow.release.embedded import embedded_pin
 from lidcflow.release.record import BackbonePin, ReleaseRecord
 from lidcflow.store.address import training_store
@@ -38,6 +39,7 @@ from tasks.profile import keep_profile
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact, publish_table
 from tasks.release import choose_models, is_in_the_package, jobs_of, publish_release, register_backbone, sector_table
+from tasks.run_page import name_run, sector_tag
 from tasks.sector import SectorJob, SectorResult, forget, in_short, kept_run, training_lock
 from tasks.snapshot import TrainingPlan, plan_training
 from tasks.system_checks import compare_systems
@@ -100,6 +102,10 @@ def train(
         str | None, ParameterHelp("Train from exactly this one: leading digits of it, or its file.")
     ] = None,
     again: Annotated[bool, ParameterHelp("Train although a release of the same inputs is there.")] = False,
+    choices: Annotated[
+        dict[str, Any] | None,
+        ParameterHelp('Settings of this training over the configuration, such as {"train.sector_num": 13}.'),
+    ] = None,
 ) -> TrainReport:
     """Train every sector on the labelled volumes of the store, unless that has been done.
 
@@ -111,10 +117,15 @@ def train(
         Leading digits of a snapshot, or its file: train from exactly that one, with its settings.
     again : bool
         Train although a release of the same inputs is there.
+    choices : dict, optional
+        Settings by name over the configuration: the release keeps them, and later retrainings follow them.
     """
-    config = resolve_config(config)
+    configured = configuration_under(config)
+    config = with_choices(resolve_config(config), choices or {})
     with at_work(config.workspace, "train", alone=True, catalog=config.catalog):
         plan = plan_training(config, snapshot)
+        plan = plan.model_copy(update={"chosen": choices_over(plan.config, configured)})
+        name_run(f"train {named_plan(plan)}", plan.config)
         known = None if again else known_release(plan)
         release, reused = (known, True) if known else train_release(plan, again=again)
     return TrainReport(
@@ -126,6 +137,11 @@ def train(
         left_out=plan.left_out,
         wrong_pixels=plan.wrong_pixels,
     )
+
+
+def named_plan(plan: TrainingPlan) -> str:
+    """Return what people know a training by: its sectors and the leading digits of its snapshot."""
+    return f"{plan.config.train.sector_num} sectors, snapshot {plan.snapshot_id[:12]}"
 
 
 def known_release(plan: TrainingPlan) -> ReleaseRecord | None:
@@ -177,11 +193,12 @@ def run_if_reachable(plan: TrainingPlan) -> str | None:
 @flow(name="train-sectors")
 def train_sectors(plan: TrainingPlan, run_id: str | None, untrained: Untrained) -> Trained:
     """Train all sectors at once, and what reads nodules unless there is a reason not to; each is a task."""
+    name_run(f"fit {named_plan(plan)}", plan.config)
     jobs, wanted = jobs_of(plan.config.train.sector_num), [kind for kind in KINDS if not untrained.systems[kind]]
     with stage("train", total=len(jobs) + (not untrained.detector) + len(wanted)) as progress:
         coming = None if untrained.detector else train_detector.submit(plan, run_id)
         of_systems = {kind: train_system.submit(kind, plan, run_id) for kind in wanted}
-        futures = {job: train_sector.submit(job, plan, run_id) for job in jobs}
+        futures = {job: tagged(train_sector, job).submit(job, plan, run_id) for job in jobs}
         results = []
         for job, future in futures.items():
             results.append(outcome(job, future))
@@ -193,6 +210,11 @@ def train_sectors(plan: TrainingPlan, run_id: str | None, untrained: Untrained) 
             systems[kind] = system_outcome(kind, coming_system)
             progress.advance()
     return Trained(results, detector, systems)
+
+
+def tagged(task: Task[..., SectorResult], job: SectorJob) -> Task[..., SectorResult]:
+    """Return a task with the tag of its sector."""
+    return task.with_options(tags=[sector_tag(job.sector)])
 
 
 def finish_release(plan: TrainingPlan, trained: Trained, address: str, *, again: bool) -> tuple[ReleaseRecord, bool]:
@@ -224,6 +246,7 @@ def measure_sectors(
     The plan that is returned names the detector and the backbone that the release pins.
     """
     config, results = plan.config, trained.sectors
+    name_run(f"measure {named_plan(plan)}", config)
     plan = with_systems(with_detector(plan, trained.detector, run_id), trained.systems, run_id)
     waiting = {result.job: log_sector.submit(result.job, plan, run_id) for result in results if result.waiting}
     logged = [waiting[result.job].result() if result.waiting else result for result in results]

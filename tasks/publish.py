@@ -16,6 +16,7 @@ from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.events import emit_event
 
 from tasks.progress import Stage
+from tasks.run_page import run_log
 
 UPDATE_EVERY_S = 2.0
 """An update is a request to the server, 10 to 20 ms; a series can take less than a second."""
@@ -28,7 +29,7 @@ MOST_ROWS = 500
 
 
 class ProgressArtifact:
-    """A progress bar on the page of the run, fed by stages; attach it with `tasks.progress.listening`.
+    """A progress bar on the page of the run and a line in its log; attach it to stages with `tasks.progress.listening`.
 
     It moves in the background: a server that goes away is asked again for a minute, and a run that feeds a cluster
     can't wait for that.
@@ -36,6 +37,7 @@ class ProgressArtifact:
 
     def __init__(self) -> None:
         self._bars: dict[Stage, tuple[UUID, float]] = {}
+        self._began_s: dict[Stage, float] = {}
         self._moving: Thread | None = None
 
     def started(self, stage: Stage) -> None:
@@ -45,6 +47,7 @@ class ProgressArtifact:
             UUID, create_progress_artifact(0.0, key=f"{stage.name}-progress", description=f"{stage.name}: series done")
         )
         self._bars[stage] = (bar, time.monotonic())
+        self._began_s[stage] = time.monotonic()
 
     def advanced(self, stage: Stage) -> None:
         """Move the bar, not more often than every `UPDATE_EVERY_S`."""
@@ -54,8 +57,10 @@ class ProgressArtifact:
             self._bars[stage] = (bar, time.monotonic())
 
     def finished(self, stage: Stage) -> None:
-        """Leave the bar where the stage ended."""
+        """Leave the bar where the stage ended, and a line in the log."""
         bar, _ = self._bars.pop(stage)
+        of_all = "" if stage.total is None else f" of {stage.total}"
+        run_log().info(f"{stage.name}: {stage.done}{of_all} in {time.monotonic() - self._began_s.pop(stage):.1f} s")
         if self._moving:
             self._moving.join(LAST_UPDATE_WITHIN_S)
         if not self._is_moving():

@@ -192,6 +192,7 @@ def _record(
         findings=evaluation.findings,
         detector_reason=plan.detector_reason,
         systems=plan.systems,
+        chosen=plan.chosen,
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from prefect import task
@@ -17,6 +19,7 @@ from lidcflow.errors import TrainingError
 from lidcflow.learn.backbones import backbone_id
 from lidcflow.learn.snapshot import Snapshot, build_snapshot, read_table
 from lidcflow.learn.training_set import CandidateFacts
+from lidcflow.release.choices import kept_choices, with_choices
 from lidcflow.release.last_check import RetrainingCheck, last_retraining_check
 from lidcflow.release.record import DetectorPin, ReleaseRecord
 from lidcflow.release.retraining import Changes, Decision, Failed, Newest, changed_settings, changes_between, decide
@@ -27,6 +30,7 @@ from tasks.snapshot import detector_for, training_digest
 from tasks.snapshot_files import candidates_of
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
+from tasks.tracking.record import Listed
 from tasks.tracking.runs import run_of
 
 IN_THE_WAY: tuple[tuple[Stage, str], ...] = (("preprocess", "a preprocessing"), ("train", "a training"))
@@ -35,11 +39,15 @@ IN_THE_WAY: tuple[tuple[Stage, str], ...] = (("preprocess", "a preprocessing"), 
 
 @dataclass(frozen=True)
 class Stock:
-    """Whether it is time to train, and the digest of what would be trained on; empty where that is nothing."""
+    """Whether it is time to train, and the digest of what would be trained on; empty where that is nothing.
+
+    `choices` are the settings that the newest release was given over the configuration, and that still hold.
+    """
 
     decision: Decision
     changes: Changes
     inputs: str = ""
+    choices: Mapping[str, Any] = field(default_factory=dict)
 
 
 @task(name="take stock", cache_policy=NO_CACHE)
@@ -49,11 +57,14 @@ def assess_changes(config: Config, *, force: bool = False) -> Stock:
         return _not_now(f"{busy[0]} is under way")
     if not is_store(config.store_root, config.access):
         return _not_now("no volume is stored yet")
+    newest = _newest_release(config)
+    choices = kept_choices(newest.record, config) if newest and newest.record else {}
+    config = with_choices(config, choices)
     try:
         snapshot, candidates = snapshot_now(config)
     except TrainingError as error:
         return _not_now(str(error))
-    return _weigh(snapshot, candidates, config, force=force)
+    return replace(_weigh(snapshot, candidates, newest, config, force=force), choices=choices)
 
 
 def _in_the_way(config: Config) -> list[str]:
@@ -74,10 +85,16 @@ def snapshot_now(config: Config) -> tuple[Snapshot, CandidateFacts | None]:
     return snapshot, candidates_of(snapshot, volumes, config.nodules)
 
 
-def _weigh(snapshot: Snapshot, candidates: CandidateFacts | None, config: Config, *, force: bool) -> Stock:
+def _newest_release(config: Config) -> Listed | None:
+    return next((one for one in registry.list_releases(Tracking.of(config)) if one.record), None)
+
+
+def _weigh(
+    snapshot: Snapshot, candidates: CandidateFacts | None, release: Listed | None, config: Config, *, force: bool
+) -> Stock:
     backbone = backbone_id(config.train, config.preprocess.size)
     inputs = training_digest(config, snapshot, backbone, candidates)
-    newest = _newest(snapshot, config, backbone, detector_for(candidates))
+    newest = _newest(snapshot, release, config, backbone, detector_for(candidates))
     failed = _failed(last_retraining_check(config.workspace), inputs)
     decision = decide(config.retrain, newest, failed, force=force)
     return Stock(decision, newest.changes if newest else Changes(), inputs)
@@ -87,9 +104,9 @@ def _not_now(why: str) -> Stock:
     return Stock(Decision(due=False, why=why), Changes())
 
 
-def _newest(snapshot: Snapshot, config: Config, backbone: str, detector: DetectorPin | None) -> Newest | None:
-    tracking = Tracking.of(config)
-    listed = next((one for one in registry.list_releases(tracking) if one.record), None)
+def _newest(
+    snapshot: Snapshot, listed: Listed | None, config: Config, backbone: str, detector: DetectorPin | None
+) -> Newest | None:
     if listed is None or listed.record is None:
         return None
     changes = _changes(snapshot, _table(listed.record, config), listed.record)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from lidcflow.config import Config, LabelConfig
 from lidcflow.errors import LabelError
@@ -63,6 +64,8 @@ class TrainingPlan(BaseModel):
         Why it is this one.
     systems : tuple of SystemFacts
         What became of the systems that say what findings are, once they are trained.
+    chosen : dict of str to Any
+        What the configuration said of the settings that `config` has otherwise, see `lidcflow.release.choices`.
     inputs_digest : str
         Of all that decides the training, see `lidcflow.release.training_inputs.inputs_digest`.
     """
@@ -83,6 +86,7 @@ class TrainingPlan(BaseModel):
     detector: DetectorPin | None = None
     detector_reason: str = ""
     systems: tuple[SystemFacts, ...] = ()
+    chosen: dict[str, Any] = Field(default_factory=dict)
     inputs_digest: str
 
     @property

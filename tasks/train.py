@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,11 @@ from lidcflow.release.training_inputs import training_settings
 from lidcflow.stats.estimate import Estimate
 from lidcflow.stats.plots import Tile, confusion_plot, curves, example_rows, montage, reliability_plot
 from lidcflow.store.volumes import VolumeStore
+from tasks.cluster.here import worker_here
 from tasks.features import feature_source
 from tasks.fit import fit_sector, slices_of
 from tasks.retries import is_worth_a_retry
+from tasks.run_page import run_log
 from tasks.sector import SectorJob, SectorResult, find_logged, note_logged, sector_folder
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
@@ -43,11 +46,13 @@ TILES = 6
 )
 def train_sector(job: SectorJob, plan: TrainingPlan, run_id: str | None) -> SectorResult:
     """Train the model of one sector and keep it; log it below the run of the training where MLflow answers."""
+    began_s = time.monotonic()
     try:
         kept = _kept(job, plan)
     except Exception as error:
         _log_failure(job, plan, run_id, error)
         raise
+    run_log().info(_told(job, kept, time.monotonic() - began_s))
     if run_id is not None:
         with suppress(TrackingUnavailable):
             return _logged(job, plan, run_id, kept)
@@ -64,6 +69,17 @@ def train_sector(job: SectorJob, plan: TrainingPlan, run_id: str | None) -> Sect
 def log_sector(job: SectorJob, plan: TrainingPlan, run_id: str) -> SectorResult:
     """Log a sector that waited for MLflow."""
     return _logged(job, plan, run_id, _kept(job, plan))
+
+
+def _told(job: SectorJob, kept: TrainedSector | str, seconds: float) -> str:
+    """Return the line of a sector in the log of the run: what came of it, where, and how long it took."""
+    if isinstance(kept, str):
+        return f"{job.title}: no model of its own, {kept}"
+    counts = kept.training
+    return (
+        f"{job.title}: trained on {counts.total} slices ({counts.non_nodule} without nodule, {counts.benign} benign, "
+        f"{counts.malignant} malignant) in {seconds:.1f} s on {worker_here()}"
+    )
 
 
 def named_figures(figures: Mapping[str, Estimate], group: str) -> dict[str, float | None]:

@@ -57,7 +57,7 @@ def main(last: int, config: Config) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     watch(die_at_last)
-    flows.inbox.inbox(config.inboxes, config)
+    flows.inbox.inbox_report(config)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ from typing import Annotated, Literal
 
 import httpx
 import typer
-from rich.table import Table
 
 from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
-from flows.cli.output import NOTICE, console, print_json, print_line
+from flows.cli.output import NOTICE, console, print_columns, print_json, print_line
 from flows.cli.session import choose_server
 from flows.environment import prepare
 from flows.service.lock import is_same_server, served
@@ -79,13 +78,16 @@ def _is_served_here(workspace: Path) -> bool:
 
 
 def _print(deployments: list[Deployment], paused: dict[str, bool], doubts: list[str]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for column in ("deployment", "runs", "pool", "paused"):
-        table.add_column(column)
-    for one in deployments:
-        pool = f"{one.work_pool.name}/{one.work_pool.work_queue_name}"
-        table.add_row(one.name, "; ".join(_occasions(one)), pool, _why_paused(one) if paused[one.name] else "")
-    console().print(table)
+    rows = [
+        (
+            one.name,
+            "; ".join(_occasions(one)),
+            f"{one.work_pool.name}/{one.work_pool.work_queue_name}",
+            _why_paused(one) if paused[one.name] else "",
+        )
+        for one in deployments
+    ]
+    print_columns(("deployment", "runs", "pool", "paused"), rows)
     for doubt in doubts:
         console().print(f"[yellow]look at this:[/] {doubt}", soft_wrap=True)
     print_line(f"Start a worker with `prefect worker start --pool {deployments[0].work_pool.name}`. {NOTICE}")

@@ -8,11 +8,11 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.bars import shown_progress
-from flows.cli.options import AsJson, ConfigFile, Source, configured
+from flows.cli.options import AsJson, ConfigFile, Source, configured, wrong_usage
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line
 from flows.cli.source_lines import announce_download, print_surroundings
 from lidcflow.series.verdicts import OtherFiles
-from lidcflow.source.places import parse_source
+from lidcflow.source.places import ArchiveSource, BucketSource, parse_source
 
 
 def download(
@@ -23,9 +23,13 @@ def download(
 ) -> None:
     """Save the DICOM files of idc:... or s3://...; files that are already there are not downloaded again."""
     config = configured(config_file, None)
+    with wrong_usage("SRC"):
+        place = parse_source(source, config.access)
+    if not isinstance(place, ArchiveSource | BucketSource):
+        raise typer.BadParameter("must be s3://bucket/prefix or idc:name to be fetched", param_hint="SRC")
     announce_download(source)
     with shown_progress("looking for files"):
-        plan = lazy.plan_files(parse_source(source, config.access))
+        plan = lazy.plan_files(place)
         done = lazy.fetch_files(plan, folder, config.access)
     report = {**asdict(done), "unsafe_names": plan.unsafe, "incomplete": plan.incomplete}
     if as_json:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli import lazy
-from flows.cli.options import AsJson, ConfigFile, Workspace
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured, configured_with
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.session import flow_session
-from lidcflow.config.file import load_config
 from lidcflow.drift.tables import COLUMNS, drift_rows
 from tasks.tracking.place import Tracking
 
@@ -37,7 +36,9 @@ def drift(
     as_json: AsJson = False,
 ) -> None:
     """Compare recent studies with the release's training data; drift is reported, and the exit code stays 0."""
-    config = load_config(config_file, workspace=workspace, drift={"days": days} if days else None)
+    config = configured(config_file, workspace)
+    if days is not None:
+        config = configured_with(config, "--days", drift__days=days)
     lazy.load_release(Tracking.of(config), release or config.infer.release)
     with flow_session(config):
         report = lazy.drift(config, release, out)

@@ -9,14 +9,14 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.bars import shown_progress
-from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured, wrong_usage
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from lidcflow.privacy import hash_patient_id, load_secret
 
 if TYPE_CHECKING:
     from flows.erase import EraseReport
     from lidcflow.config import Config
-    from lidcflow.erase.subject import Subject
+    from lidcflow.erase.subject import Kind, Subject
     from lidcflow.erase.tombstones import Tombstone
 
 WHAT = {
@@ -144,11 +144,12 @@ def _facts(stone: Tombstone) -> dict[str, Any]:
 
 
 def _subject(patient: str | None, study: str | None, series: str | None, config: Config) -> Subject:
-    if study is not None:
-        return lazy.Subject("study", study)
-    if series is not None:
-        return lazy.Subject("series", series)
-    return lazy.Subject("patient", _key_of_asked(config) if patient is None else patient)
+    named: list[tuple[Kind, str | None]] = [("study", study), ("series", series), ("patient", patient)]
+    for kind, key in named:
+        if key is not None:
+            with wrong_usage(f"--{kind}"):
+                return lazy.Subject(kind, key)
+    return lazy.Subject("patient", _key_of_asked(config))
 
 
 def _key_of_asked(config: Config) -> str:

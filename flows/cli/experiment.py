@@ -8,7 +8,7 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.nodule_experiment import Data, Out, run_on_nodules
-from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured, wrong_usage
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table
 from flows.cli.session import flow_session
 from lidcflow.config import Config
@@ -36,6 +36,8 @@ def experiment(
     With --data, compare systems of malignancy on rated nodules instead: nodulex, triplanar or classical.
     """
     config = configured(config_file, workspace)
+    if show_list and name is not None:
+        raise typer.BadParameter(f"--list lists all experiments, got {name} as well; give one of them")
     if show_list:
         return _print_list(config, as_json)
     if name is None:
@@ -44,7 +46,8 @@ def experiment(
         return run_on_nodules(name, data, out, config, as_json)
     if data is not None or out is not None:
         raise typer.BadParameter(f"--data and --out are for {', '.join(NODULE_EXPERIMENTS)}, got {name}")
-    arms_of(name, config)  # a wrong name is told before anything starts
+    with wrong_usage("NAME"):
+        arms_of(name, config)  # a wrong name is told before anything starts
     with flow_session(config):
         report = lazy.experiment(name, config)
     if as_json:

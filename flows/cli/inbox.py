@@ -77,7 +77,7 @@ def run(config_file: ConfigFile = None, workspace: Workspace = None, as_json: As
     config = configured(config_file, workspace)
     _check_inbox(config)
     with flow_session(config):
-        report = lazy.inbox(config.inboxes, config)
+        report = lazy.inbox_report(config)
     if as_json:
         print_json(report)
     else:
@@ -95,7 +95,9 @@ def retry(
 ) -> None:
     """Retry failed and dead-lettered series in the next round, without waiting for their delay."""
     if answered and not series:
-        raise ConfigError("inbox retry: --answered must come with the series that are to be read again; name them")
+        raise typer.BadParameter(
+            "must come with the series that are to be read again; name them", param_hint="--answered"
+        )
     with Ledger(configured(config_file, workspace).catalog) as ledger:
         count = ledger.retry(series, answered=answered)
     print_line(f"{count} series go round again with the next `lidcflow inbox run`, scheduled or not.")

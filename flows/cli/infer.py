@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import lazy
-from flows.cli.options import AsJson, ConfigFile, Source, Workspace
+from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured, configured_with
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table, span
 from flows.cli.session import flow_session
 from flows.cli.source_lines import others_line
-from lidcflow.config.file import load_config
 from lidcflow.report.wording import cubic_mm, join_words, size
 from lidcflow.source.places import checked_source
 
@@ -62,8 +61,11 @@ def infer(
     as_json: AsJson = False,
 ) -> None:
     """Recommend slices of every CT series of a source, and write a page for each series."""
-    given = {key: value for key, value in {"release": release, "documents": documents}.items() if value}
-    config = load_config(config_file, workspace=workspace, infer=given or None)
+    config = configured(config_file, workspace)
+    if release:
+        config = configured_with(config, "--release", infer__release=release)
+    if documents:
+        config = configured_with(config, "--documents", infer__documents=documents)
     checked_source(source, config.access)
     lazy.release_in_force(config)  # an error for a missing one comes before anything starts
     with flow_session(config):

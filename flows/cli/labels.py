@@ -10,10 +10,9 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.bars import shown_progress
-from flows.cli.options import AsJson, ConfigFile, Workspace
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured, configured_with
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table
 from lidcflow.config import LIDC, Config
-from lidcflow.config.file import load_config
 from lidcflow.errors import LabelError
 from lidcflow.labels.readings import REPORT_COLUMNS, Problem
 from tasks.progress import stage
@@ -46,7 +45,9 @@ def labels(
     For LIDC-IDRI, all series are labelled and no DICOM files are needed. With annotations of your own, the volumes of
     the store are labelled, and every row that does not fit them is reported.
     """
-    config = load_config(config_file, workspace=workspace, labels={"source": tuple(source)} if source else None)
+    config = configured(config_file, workspace)
+    if source:
+        config = configured_with(config, "--source", labels__source=tuple(source))
     if config.labels.sources == (LIDC,):
         _write_lidc(out, config, as_json)
     else:

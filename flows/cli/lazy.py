@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flows.erase import require_patient_key as require_patient_key
     from flows.evaluate import evaluate as evaluate
     from flows.experiment import experiment as experiment
-    from flows.inbox import inbox as inbox
+    from flows.inbox import inbox_report as inbox_report
     from flows.infer import infer as infer
     from flows.phantom import write_phantoms as write_phantoms
     from flows.pipeline import pipeline as pipeline
@@ -134,7 +134,7 @@ _PLACES = {
     "find_series": "tasks.source:find_series",
     "recalibrate": "lidcflow.learn.nodule_detector:recalibrate",
     "release_facts_folder": "tasks.release_folder:release_facts_folder",
-    "inbox": "flows.inbox:inbox",
+    "inbox_report": "flows.inbox:inbox_report",
     "infer": "flows.infer:infer",
     "label_readable": "tasks.labels:label_readable",
     "label_string": "lidcflow.labels.slices:label_string",

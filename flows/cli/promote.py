@@ -24,6 +24,10 @@ def promote(
     workspace: Workspace = None,
 ) -> None:
     """Make a release the champion: inference uses it from now on."""
+    if force and not reason:
+        raise typer.BadParameter(
+            "--force must come with --reason, a sentence that the registry keeps", param_hint="--force"
+        )
     tracking = Tracking.of(configured(config_file, workspace))
     record = lazy.promote(tracking, version, force=force, reason=reason)
     print_line(f"{record.name} version {record.version} is the champion. {NOTICE}")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.table import Table
 
 from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
-from flows.cli.output import console, print_json
+from flows.cli.output import console, print_columns, print_facts, print_json
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,12 +33,9 @@ def status(config_file: ConfigFile = None, workspace: Workspace = None, as_json:
 
 def print_status(found: Status) -> None:
     """Print a table of facts, one of runs, and what is wrong."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for name, text in _status_rows(found).items():
-        table.add_row(name, text)
-    console().print(table)
+    print_facts(_status_rows(found))
     if found.runs:
-        console().print(_runs_table(found.runs))
+        print_columns(("flow", "last run", "started", "took", "next"), _run_rows(found.runs))
     for problem in found.problems:
         console().print(f"[yellow]problem:[/] {escape(problem)}", soft_wrap=True)
     console().print(found.notice, style="dim")
@@ -53,7 +49,7 @@ def _status_rows(found: Status) -> dict[str, str]:
         "catalog": ", ".join(f"{count} {state}" for state, count in (found.catalog or {}).items()) or "empty",
         "inbox": _inbox(found.inbox) if found.inbox else "not looked into yet",
         "releases": f"{releases.releases}, {_champion(releases)}" if releases else "none yet",
-        "retraining": f"{_moment(last.checked)}: {escape(last.why)}" if (last := found.retraining) else "never checked",
+        "retraining": f"{_moment(last.checked)}: {last.why}" if (last := found.retraining) else "never checked",
         "erased": f"{found.erasures.done} patients, studies or series" if found.erasures else "nothing",
         "last read": _reading(found.reading) if found.reading else "none yet",
         "drift": _drift(found.drift) if found.drift else "not checked yet",
@@ -137,12 +133,17 @@ def _days(days: float | None) -> str:
     return "for ever" if days is None else f"{days:g} days"
 
 
-def _runs_table(runs: list[RunStatus]) -> Table:
-    table = Table("flow", "last run", "started", "took", "next", box=None, pad_edge=False, header_style="bold")
-    for run in runs:
-        took = "" if run.duration_s is None else f"{run.duration_s:.0f} s"
-        table.add_row(run.flow, run.state or "none yet", _moment(run.started), took, _moment(run.next))
-    return table
+def _run_rows(runs: list[RunStatus]) -> list[tuple[str, ...]]:
+    return [
+        (
+            run.flow,
+            run.state or "none yet",
+            _moment(run.started),
+            "" if run.duration_s is None else f"{run.duration_s:.0f} s",
+            _moment(run.next),
+        )
+        for run in runs
+    ]
 
 
 def _moment(time: datetime | None) -> str:

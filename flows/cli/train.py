@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import lazy
-from flows.cli.options import AsJson, ConfigFile, Workspace
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured, wrong_usage
 from flows.cli.output import NOTICE, print_json, print_line, print_table, span
 from flows.cli.session import flow_session
 from lidcflow.config import LIDC
-from lidcflow.config.file import load_config
 from lidcflow.release.card import gate_sentence
+from lidcflow.release.choices import with_choices
 from lidcflow.release.gate_rows import check_rows
 from lidcflow.release.record import EMBEDDED
 from lidcflow.release.system_rows import HEAD as SYSTEM_HEAD
@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from lidcflow.stats.estimate import FindingFigures
 
 Sectors = Annotated[
-    int | None, typer.Option("--sectors", min=1, help="Number of sectors of the chest; overrides train.sector_num.")
+    int | None,
+    typer.Option(
+        "--sectors",
+        min=1,
+        max=512,
+        help="Number of sectors of the chest; overrides train.sector_num, and `lidcflow retrain` keeps it until "
+        "train.sector_num is changed.",
+    ),
 ]
 FromSnapshot = Annotated[
     str | None,
@@ -50,10 +57,12 @@ def train(
     """Train one model per sector on the labelled volumes of the store, and release them as one version."""
     if sectors and snapshot:
         raise typer.BadParameter("a snapshot says itself how many sectors there are", param_hint="--sectors")
-    of_train = {"sector_num": sectors} if sectors else None
-    config = load_config(config_file, workspace=workspace, train=of_train)
+    config = configured(config_file, workspace)
+    choices = {"train.sector_num": sectors} if sectors else {}
+    with wrong_usage("--sectors"):
+        with_choices(config, choices)
     with flow_session(config):
-        report = lazy.train(config, snapshot, again)
+        report = lazy.train(config, snapshot, again, choices)
     if as_json:
         print_json(report)
     else:

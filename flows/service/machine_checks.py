@@ -233,7 +233,10 @@ def release(config: Config) -> Result:
 
 
 def _all_well(faults: list[str], found: str) -> Result:
-    return fail(*split_sentence(LidcflowError("; also ".join(faults)))) if faults else ok(found)
+    if not faults:
+        return ok(found)
+    parts = [split_sentence(LidcflowError(fault)) for fault in faults]
+    return fail("; also ".join(part for part, _ in parts), "; ".join(dict.fromkeys(way_out for _, way_out in parts)))
 
 
 def silence() -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -285,8 +285,9 @@ class ReleaseRecord(Record):
 
     `snapshot_digest` is that of the slices, labels and splits, which trainings with other settings share;
     `snapshot_id` that of the file which fixes this training. `detector_reason` says why the detector of `nodules` is
-    the one that it is. Fields with a default came later: a record made
-    before them is read all the same.
+    the one that it is. `chosen` holds what the configuration said of settings that its training was given otherwise, by
+    option, snapshot or a run's parameters: later trainings keep them while the configuration still says so. Fields
+    with a default came later: a record made before them is read all the same.
     """
 
     schema_version: Literal["lidcflow.release/1"] = SCHEMA_VERSION
@@ -315,6 +316,7 @@ class ReleaseRecord(Record):
     findings: dict[str, FindingFigures] = Field(default_factory=dict)
     detector_reason: str = ""
     systems: tuple[SystemFacts, ...] = ()
+    chosen: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def pinned(self) -> bool:

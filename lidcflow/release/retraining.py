@@ -116,7 +116,7 @@ def changed_settings(
     record : ReleaseRecord
         The release.
     config : Config
-        In force now.
+        In force now, with the choices of the release that still hold (`lidcflow.release.choices.kept_choices`).
     backbone_id : str
         Of the backbone at hand: it names weights, input, size and engine.
     detector : DetectorPin, optional

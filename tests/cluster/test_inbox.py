@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from prefect.settings import PREFECT_API_URL
 
-from flows.inbox import inbox
+from flows.inbox import inbox, inbox_report
 from lidcflow.config import DeliveryConfig
 from lidcflow.inbox.delivery import Step
 from lidcflow.inbox.ledger import Ledger
@@ -131,7 +131,7 @@ def test_a_pacs_that_was_away_gets_every_answer_once_it_is_back(config, pacs, ct
     both = config.delivery.model_copy(update={"to": ("pacs:main", "pacs:archive")})
     broken = config.model_copy(update={"access": pacs.access.model_copy(update={"pacs": nobody}), "delivery": both})
 
-    failed = inbox(config.inboxes, broken)
+    failed = inbox_report(broken)
     reached = inbox(config.inboxes, config)
 
     assert (failed.delivered, failed.failed, reached.delivered) == (0, 1, 1)

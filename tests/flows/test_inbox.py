@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.inbox import inbox
+from flows.inbox import inbox, inbox_report
 from flows.service.inbox_status import inbox_status, round_faults
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import DeliveryConfig, InferConfig
@@ -52,7 +52,7 @@ def with_delivery(config, **settings):
 
 def go_round(config):
     """Go through the inbox; return how many were delivered, refused, failed, and what still waits."""
-    report = inbox(config.inboxes, config)
+    report = inbox_report(config)
     return report.delivered, report.refused, report.failed, report.waiting
 
 
@@ -323,6 +323,27 @@ def test_what_rounds_came_to_is_told_while_they_fail(config, folder, ct_series):
     (fault,) = round_faults(inbox_status(lost.catalog))
     assert "inbox: the last round failed" in fault
     assert "release 99" in fault
+
+
+def test_a_missing_source_is_named_before_a_missing_release(config, folder):
+    lost = config.model_copy(update={"infer": InferConfig(release="99")})
+
+    with pytest.raises(ReleaseError, match=r"^inbox: source .*/in: must be a folder .*; also release 99"):
+        go_round(lost)
+
+
+def test_a_round_that_failed_for_all_its_series_is_no_completed_run(config, folder, ct_series, tmp_path):
+    ct_series(folder / "a")
+    (tmp_path / "out").rmdir()
+
+    failed = inbox(config.inboxes, config, return_state=True)
+    (tmp_path / "out").mkdir()
+    mended = inbox(config.inboxes, config, return_state=True)
+
+    assert failed.is_failed()
+    assert failed.message.startswith("inbox: a round must answer what waits, got 1 failed series and no answer; ")
+    assert "must be there to be delivered to" in failed.message
+    assert (mended.is_completed(), mended.message.partition(", with ")[0]) == (True, "1 delivered, 0 waiting")
 
 
 def test_the_commands_list_what_is_dead_wake_it_and_exit_3_where_something_was_not_delivered(

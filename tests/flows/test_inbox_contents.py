@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from flows.inbox import inbox
+from flows.inbox import inbox_report
 from lidcflow.config import DeliveryConfig
 from lidcflow.inbox.ledger import Ledger
 
@@ -21,7 +21,7 @@ def config(released, tmp_path):
 
 
 def go_round(config):
-    report = inbox(config.inboxes, config)
+    report = inbox_report(config)
     return report.delivered, report.refused, report.failed, report.waiting
 
 

@@ -111,6 +111,20 @@ def test_the_command_says_why_and_a_forced_training_of_the_same_finds_its_releas
     assert report["why"] == "Nothing was trained: it was asked for, but version 1 was made from exactly this."
 
 
+def test_sectors_chosen_for_a_training_stay_until_the_configuration_is_edited_there(config, scans, tmp_path):
+    own = config.model_copy(update={"workspace": tmp_path})
+    store_volumes(own, scans[:PATIENTS])
+    chosen = train(own, choices={"train.sector_num": 2}).release
+
+    kept, edited = assess_changes.fn(own), assess_changes.fn(with_settings(own, sector_num=3))
+    found = retrain(own, force=True)
+
+    assert (chosen.sector_num, chosen.chosen) == (2, {"train.sector_num": 1})
+    assert str(kept.decision.why) == "nothing has changed since version 1"
+    assert edited.decision.why == "settings have changed since version 1: train.sector_num"
+    assert (found.outcome, found.version) == ("reused", 1)
+
+
 def test_a_check_during_other_work_waits_and_two_trainings_never_run_at_once(config, first, monkeypatch):
     monkeypatch.setattr(locks, "PATIENCE_S", 0.0)
 

@@ -1,0 +1,74 @@
+"""Wrong usage ends with exit code 2 before anything starts; a failure ends with 1."""
+
+import pytest
+
+from flows.cli import COMMANDS
+
+NEEDS_ARGUMENTS = ("phantom", "index", "preprocess", "download", "infer", "promote", "experiment", "erase")
+
+WRONG = """
+phantom made --series 0
+phantom made --max-slices 1
+index --plan folder
+labels --source
+train --sectors 0
+train --sectors 513
+train --sectors 13 --snapshot ab
+download folder made
+download nothing-like-it made
+releases --export made
+releases --pin
+releases embedded --pin
+promote newest
+promote 1 --force
+pretrain --steps 0
+pretrain --nodules
+pretrain --nodules --segmenter
+experiment unknown
+experiment --list paper
+experiment paper --data folder
+evaluate --split train
+infer folder --documents .lidcflow/documents
+reports --port 0
+inbox --step unknown
+inbox retry --answered
+drift --days 0
+drift --days -1
+deploy --profile unknown
+erase --study 1.2 --series 1.3
+erase --study x --dry-run
+erase --patient x --dry-run
+erase --list --study 1.2
+demo --series 3
+demo --seed -1
+status --workspace file
+""".strip().splitlines()
+
+
+@pytest.fixture
+def here(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "lidcflow.toml").write_text('workspace = ".lidcflow"\n')
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_wrong_value_or_options_that_exclude_each_other_are_wrong_usage(lidcflow, here, line):
+    before = sorted(here.iterdir())
+
+    done = lidcflow(*line.split())
+
+    assert done.exit_code == 2, done.output
+    assert "Error" in done.stderr
+    assert sorted(here.iterdir()) == before
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_unknown_option_is_wrong_usage_of_every_command(lidcflow, here, command):
+    assert lidcflow(command, "--no-such-option").exit_code == 2
+
+
+@pytest.mark.parametrize("command", NEEDS_ARGUMENTS)
+def test_a_missing_argument_is_wrong_usage(lidcflow, here, command):
+    assert lidcflow(command).exit_code == 2
