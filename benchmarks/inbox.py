@@ -93,12 +93,11 @@ def ways(folder: Path, config: Config, scratch: Path) -> tuple[Callable[..., Non
     """Return what reads a study as the flow does, and preprocessing and the backbone alone; the network is loaded."""
     from lidcflow.learn.backbones import describe_backbone
     from lidcflow.learn.engines import load_engine
-    from lidcflow.learn.features import volume_features
+    from lidcflow.learn.features import keep_features, volume_features
     from lidcflow.learn.predict import release_probabilities
     from lidcflow.report.page import write_report
     from lidcflow.report.rank import recommend
     from lidcflow.store.volumes import VolumeStore
-    from tasks.features import keep_features
     from tasks.worker import preprocess_series
 
     shape, engine = config.preprocess, load_engine(config.train, config.preprocess.size)

@@ -22,11 +22,12 @@ from tasks.cluster.open import cluster_for
 from tasks.drift import announce_drift, read_recent
 from tasks.features import compute_features
 from tasks.held_out import config_of_release, lacking_features, load_snapshot
-from tasks.profile import check_volumes, find_profile, keep_profile, patients_of
+from tasks.profile import check_volumes, keep_profile, patients_of
 from tasks.progress import listening
 from tasks.publish import ProgressArtifact
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
+from tasks.tracking.profiles import find_profile
 
 
 class DriftReport(BaseModel):

@@ -39,9 +39,11 @@ from tasks.arrivals import recorded
 from tasks.cluster.open import cluster_for
 from tasks.documents import check_documents, example_files
 from tasks.inbox import find_changed_folders, index_deliveries, poll_source, unchanged
-from tasks.infer import SeriesResult, config_for
-from tasks.preprocess import Preprocessed, place_of_error
+from tasks.infer import SeriesResult
+from tasks.infer_series import config_for
+from tasks.preprocess import Preprocessed
 from tasks.publish import publish_table
+from tasks.refusal import place_of_error
 from tasks.tracking.connection import Tracking
 from tasks.tracking.in_force import configured_release
 from tasks.tracking.model_files import check_models

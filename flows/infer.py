@@ -29,7 +29,8 @@ from lidcflow.store.address import inbox_store
 from tasks.cluster.open import cluster_for
 from tasks.documents import check_documents, example_files, write_all_documents
 from tasks.index import index_source
-from tasks.infer import SeriesResult, config_for, infer_volumes, known_results, report_refused
+from tasks.infer import SeriesResult, infer_volumes, known_results, report_refused
+from tasks.infer_series import config_for
 from tasks.preprocess import Preprocessed
 from tasks.progress import listening
 from tasks.publish import ProgressArtifact, publish_table

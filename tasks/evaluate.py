@@ -37,12 +37,13 @@ from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices
 from tasks.candidate_scores import NO_EVIDENCE, Evidence
 from tasks.features import feature_reader
-from tasks.profile import limits_of, measure_stored, unlike_series
+from tasks.profile import measure_stored, unlike_series
 from tasks.retries import is_worth_a_retry
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.models import SectorModel, load_sectors, sectors_of
+from tasks.tracking.profiles import limits_of
 from tasks.tracking.runs import Run, run_of
 
 HELD_OUT: tuple[Literal["validation"], Literal["test"]] = ("validation", "test")

@@ -15,10 +15,10 @@ from lidcflow.config import ClusterConfig, Config
 from lidcflow.config.science import FinetuneConfig
 from lidcflow.errors import EngineError, ResourceError, TrainingError, WeightsError
 from lidcflow.learn.augment import variation_of
-from lidcflow.learn.engines import Engine, load_engine
-from lidcflow.learn.features import FeatureReader, FeatureSource, volume_features
+from lidcflow.learn.engines import load_engine
+from lidcflow.learn.features import FeatureReader, FeatureSource, keep_features, volume_features
 from lidcflow.learn.snapshot import Snapshot
-from lidcflow.store.volumes import VolumeRecord, VolumeStore
+from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import map_series
 from tasks.progress import Stage, stage
 from tasks.snapshot import TrainingPlan
@@ -151,14 +151,6 @@ def feature_pass(uids: Sequence[str], config: Config, view: int = 0) -> None:
         feature_id = view_id(feature_id, config.train.finetune, view)
     for record, features in zip(records, volume_features(engine, volumes_hu), strict=True):
         keep_features(store, record, features, engine, feature_id=feature_id)
-
-
-def keep_features(
-    store: VolumeStore, record: VolumeRecord, features: NDArray[np.float16], engine: Engine, *, feature_id: str
-) -> None:
-    """Commit features, with the figure of the check of what computed them."""
-    uid, digest = record.series_instance_uid, record.volume_digest
-    store.write_features(uid, feature_id, features, digest, engine_error=engine.error)
 
 
 def _lacking(store: VolumeStore, uids: Sequence[str], feature_id: str, *, has_maps: bool) -> list[str]:

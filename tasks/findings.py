@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple, TypeVar, cast
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from lidcflow.nodules.select import select_findings
 from lidcflow.nodules.stored import FAILED, TOO_FEW_SLICES, StoredCandidates, read_candidates
 from lidcflow.nodules.systems import FindingSystems, MalignancyLike, finding_systems
 from lidcflow.nodules.table import SCHEMA
+from lidcflow.nodules.weight_files import DETECTOR, MALIGNANCY, SEGMENTER, WeightFiles
 from lidcflow.nodules.whole_lungs import INCOMPLETE_LUNGS
 from lidcflow.release.answer import answer_for_series
 from lidcflow.release.embedded import embedded_pin
@@ -29,12 +31,7 @@ from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.store.record import VolumeRecord
 from lidcflow.store.summary import VolumeSummary
 from lidcflow.store.volumes import VolumeStore
-from tasks.tracking.detectors import DETECTORS
-from tasks.tracking.finding_systems import MALIGNANCIES, SEGMENTERS
 from tasks.tracking.place import Tracking
-from tasks.tracking.weights import WeightsModel
-
-Loaded = TypeVar("Loaded")
 
 UNLIKE = ("unlike-training-hu", "unlike-training-features")
 """Warnings about images on which the probabilities of sector models mean nothing."""
@@ -209,7 +206,10 @@ def detector_of(pin: DetectorPin, tracking: Tracking | None = None) -> Detector:
         If the files of the package's detector are missing or damaged.
     """
     if pin.detector != EMBEDDED:
-        return _registered(DETECTORS, ModelPin(name=pin.detector, version=pin.version, sha256=pin.sha256), tracking)
+        registered: Detector = _registered(
+            DETECTOR, ModelPin(name=pin.detector, version=pin.version, sha256=pin.sha256), tracking
+        )
+        return registered
     detector = embedded_detector()
     if detector.sha256 != pin.sha256:
         raise ReleaseError(
@@ -253,23 +253,24 @@ def systems_of(pin: FindingPin, tracking: Tracking | None = None) -> FindingSyst
             )
     systems = finding_systems()
     if pin.own_segmenter:
-        systems = systems._replace(segmenter=_registered(SEGMENTERS, pin.own_segmenter, tracking))
+        systems = systems._replace(segmenter=_registered(SEGMENTER, pin.own_segmenter, tracking))
     if pin.own_malignancy:
-        systems = systems._replace(malignancy=_registered(MALIGNANCIES, pin.own_malignancy, tracking))
+        systems = systems._replace(malignancy=_registered(MALIGNANCY, pin.own_malignancy, tracking))
     return systems
 
 
-def _registered(models: WeightsModel[Loaded], pin: ModelPin, tracking: Tracking | None) -> Loaded:
+def _registered(files: WeightFiles, pin: ModelPin, tracking: Tracking | None) -> Any:
     """Return a registered model, read once in a process."""
     if tracking is None:
         raise ReleaseError(
-            f"{models.files.model} {pin.name}: must be {EMBEDDED} where there is no registry, got another; use the "
+            f"{files.model} {pin.name}: must be {EMBEDDED} where there is no registry, got another; use the "
             "lidcflow that trained it"
         )
     key = (tracking, pin.name, pin.version, pin.sha256)
     if key not in _loaded:
-        _loaded[key] = models.load(*key)
-    return cast("Loaded", _loaded[key])
+        models = import_module("tasks.tracking.finding_systems").WEIGHTS_MODELS  # it takes MLflow's 2.5 s of CPU
+        _loaded[key] = models[files.stem].load(*key)
+    return _loaded[key]
 
 
 _loaded: dict[tuple[Tracking, str, int, str], object] = {}

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lidcflow.learn.own_malignancy import WITH_NETWORKS, OwnMalignancy, fit_own_malignancy
-from lidcflow.learn.own_malignancy_examples import RatedViews
-from lidcflow.learn.own_malignancy_figures import split_figures
-
 from lidcflow.config import Config
 from lidcflow.learn.candidate_rows import CandidateRows
 from lidcflow.learn.features import FeatureSource
 from lidcflow.learn.nodule_rows import NoduleRows
 from lidcflow.learn.own_detector import OwnDetector, fit_own_detector
+from lidcflow.learn.own_malignancy import WITH_NETWORKS, OwnMalignancy, fit_own_malignancy
+from lidcflow.learn.own_malignancy_examples import RatedViews
+from lidcflow.learn.own_malignancy_figures import split_figures
 from lidcflow.learn.own_outline_choice import choose_segmenter
 from lidcflow.learn.own_outlines import judged_nodules, outlined_rows
 from lidcflow.learn.own_segmenter import OwnSegmenter, fit_own_segmenter

@@ -12,25 +12,22 @@ from pydantic import BaseModel, Field, ValidationError
 
 from lidcflow.config import Config
 from lidcflow.drift.outlying import NO_PROFILE
-from lidcflow.errors import LidcflowError, ReleaseError, SeriesRefused, StoreMismatch
-from lidcflow.learn.backbones import describe_backbone
-from lidcflow.learn.engines import require_engine
+from lidcflow.errors import LidcflowError, SeriesRefused
 from lidcflow.nodules.finding import Finding
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.folder import UNKNOWN_STUDY
 from lidcflow.report.page import DATA, PAGE, write_report
 from lidcflow.report.ranges import is_selected_as
-from lidcflow.report.rank import recommend
 from lidcflow.report.recommendation import GeneratedBy, Recommendation, SliceRange, Verdict
 from lidcflow.store.address import inbox_store
 from lidcflow.store.volumes import VolumeSummary
 from tasks.cluster.open import map_series
-from tasks.findings import could_have_candidates_now, detector_of, join_candidates, systems_of
-from tasks.profile import release_limits
+from tasks.findings import could_have_candidates_now
+from tasks.infer_series import infer_stored
 from tasks.progress import stage
-from tasks.sector_scores import score_slices
 from tasks.tracking.connection import Tracking
+from tasks.tracking.profiles import release_limits
 
 
 def _is_absent(value: object) -> bool:
@@ -91,33 +88,6 @@ class SeriesResult(BaseModel):
     reused: bool
 
 
-def config_for(release: ReleaseRecord, config: Config) -> Config:
-    """Return the configuration that reads as the release was trained.
-
-    Raises
-    ------
-    ReleaseError
-        If the store holds volumes of another preprocessing, or the backbone or the detector at hand is not the
-        release's.
-    WeightsError
-        If the weight file of the backbone, of the detector or of a system that says what findings are is missing.
-    EngineError
-        If the engine that the release's features are computed with is not installed.
-    """
-    local = {key: getattr(config.train, key) for key in ("backbone_weights", "backbone_sha256")}
-    same_kind = config.train.backbone == release.backbone.kind
-    train = release.train.model_copy(update=local if same_kind else {})
-    reading = config.model_copy(update={"preprocess": release.preprocess, "train": train})
-    _check_store(release, reading)
-    if release.sectors:
-        _check_backbone(release, reading)
-        require_engine(reading.train.engine)
-    if release.nodules:
-        detector_of(release.nodules, Tracking.of(config))
-        systems_of(release.nodules, Tracking.of(config))
-    return reading
-
-
 def page_folder(folder: Path, study_instance_uid: str | None, series_instance_uid: str) -> Path:
     """Return where the report on a series lies."""
     return folder / (study_instance_uid or UNKNOWN_STUDY) / series_instance_uid
@@ -151,12 +121,9 @@ def infer_volumes(
 
 def infer_series(uid: str, release: ReleaseRecord, config: Config, folder: Path) -> SeriesResult:
     """Read one stored volume and write its report."""
-    store = inbox_store(config).open()
-    record, hu = store.record(uid), store.read_hu(uid)
-    scores = score_slices(release, store, record, hu, config)
-    read = join_candidates(release, store, record, scores, Tracking.of(config))
-    said = recommend(read.probabilities, record, release.facts(), config.infer, read.warnings, read.findings)
-    page = write_report(said, hu, page_folder(folder, record.study_instance_uid, uid), read.planes)
+    found = infer_stored(uid, release, config)
+    said = found.recommendation
+    page = write_report(said, found.hu, page_folder(folder, said.study_instance_uid, uid), found.planes)
     return result_of(said, page, reused=False)
 
 
@@ -231,29 +198,6 @@ def _stored(place: Path) -> Recommendation | None:
         return Recommendation.model_validate_json((place / DATA).read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-def _check_store(release: ReleaseRecord, config: Config) -> None:
-    store = inbox_store(config)
-    if not store.exists():
-        return
-    try:
-        store.open()
-    except StoreMismatch:
-        raise ReleaseError(
-            f"release {release.name} version {release.version}: it reads volumes of the preprocessing "
-            f"{release.preprocess_digest[:12]}, but the store {store.root} holds others; "
-            "choose a release that reads them, or set another inbox_store"
-        ) from None
-
-
-def _check_backbone(release: ReleaseRecord, config: Config) -> None:
-    here = describe_backbone(config.train, config.preprocess.size)
-    if here.digest != release.backbone.digest or here.id != release.backbone.id:
-        raise ReleaseError(
-            f"release {release.name} version {release.version}: its backbone must be {release.backbone.id}, "
-            f"got {here.id}; set train.backbone_weights to the release's weight file, or train again"
-        )
 
 
 def _refusal(uid: str, error: Exception) -> SeriesRefused:

@@ -7,11 +7,11 @@ import tempfile
 from pathlib import Path
 
 from lidcflow.release.record import ReleaseRecord, sector_model_name
-from tasks.profile import FILE as PROFILE
 from tasks.sector import ALL_SECTORS
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.model_files import check_models, digest_of_model
+from tasks.tracking.profiles import FILE as PROFILE
 from tasks.tracking.runs import run_of
 
 

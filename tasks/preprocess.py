@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -18,6 +16,7 @@ from lidcflow.store.address import StoreAddress
 from tasks.candidates import preprocess_with_candidates
 from tasks.cluster.open import map_groups
 from tasks.publish import emit_series_event
+from tasks.refusal import refusal_of
 from tasks.worker import preprocess_series
 
 Group = list[tuple[Series, str | Exception]]
@@ -159,7 +158,7 @@ def _sort_out(group: Group) -> tuple[Preprocessed, LidcflowError | None]:
         elif isinstance(outcome, LidcflowError) and not isinstance(outcome, SeriesRefused):
             stopping = outcome
         else:
-            part.refused[uid] = _refusal(uid, outcome)
+            part.refused[uid] = refusal_of(uid, outcome)
     return part, stopping
 
 
@@ -168,20 +167,3 @@ def _tell(part: Preprocessed) -> None:
         emit_series_event("committed", uid, volume_digest=digest)
     for uid, refusal in part.refused.items():
         emit_series_event("refused", uid, reason=refusal.reason, sentence=refusal.sentence)
-
-
-def _refusal(uid: str, error: Exception) -> SeriesRefused:
-    """Set one series aside for its error."""
-    if isinstance(error, SeriesRefused):
-        return error
-    return SeriesRefused(
-        "failed",
-        f"series {uid}: must be preprocessed without an error, got {type(error).__name__} in {place_of_error(error)}; "
-        "look at its files, or report this with the type and the place",
-    )
-
-
-def place_of_error(error: Exception) -> str:
-    """Name the file and line that raised; the message is left out, for it may hold a path or a name."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "a worker"

@@ -1,22 +1,19 @@
-"""The profile of a release: made when it is trained, kept on the run of its training, read wherever it reads."""
+"""The profile of a release: made when it is trained and kept on the run of its training."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import ValidationError
 
 from lidcflow.config import Config
 from lidcflow.drift.measures import Measured, mean_features, measure_series
-from lidcflow.drift.outlying import ReferenceLimits, reference_limits, warnings_of
+from lidcflow.drift.outlying import ReferenceLimits, warnings_of
 from lidcflow.drift.profile import MOST_PATIENTS, Profile, profile_of
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.snapshot import Snapshot
@@ -30,9 +27,9 @@ from tasks.predict import predict_release
 from tasks.progress import stage
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
+from tasks.tracking.profiles import FILE, limits_of
 from tasks.tracking.runs import run_of
 
-FILE = "profile/profile.json"
 BATCH = 16
 """Series of one task on the cluster: each takes some 20 ms."""
 
@@ -54,44 +51,6 @@ def keep_profile(release: ReleaseRecord, snapshot: Snapshot, config: Config, add
     run.text(text, FILE)
     registry.keep_profile_digest(tracking, release.version, hashlib.sha256(text.encode()).hexdigest())
     return profile
-
-
-def find_profile(version: int, tracking: Tracking) -> Profile | None:
-    """Return the profile of a release; None where its training kept none that can be read.
-
-    Raises
-    ------
-    ReleaseError
-        If it is not the one that was kept.
-    """
-    run = run_of(tracking, registry.training_of(tracking, version))
-    with tempfile.TemporaryDirectory() as folder:
-        fetched = run.fetch(FILE, Path(folder))
-        content = fetched.read_bytes() if fetched else None
-    if content is None:
-        return None
-    kept, found = registry.profile_digest(tracking, version), hashlib.sha256(content).hexdigest()
-    if kept and kept != found:
-        raise ReleaseError(
-            f"release {tracking.registry_name} version {version}: the SHA-256 of its profile must be {kept}, as it was "
-            f"made, got {found}; it has changed since: put {FILE} of its training back from a copy, or train again"
-        )
-    try:
-        return Profile.model_validate_json(content)
-    except ValidationError:
-        return None
-
-
-@functools.lru_cache(maxsize=2)
-def release_limits(version: int, tracking: Tracking) -> ReferenceLimits | None:
-    """Return what a release was trained on, fetched once in a process."""
-    profile = find_profile(version, tracking)
-    return None if profile is None else reference_limits(profile)
-
-
-def limits_of(release: ReleaseRecord, tracking: Tracking) -> ReferenceLimits | None:
-    """Return what a release was trained on, as the registry keeps it now."""
-    return release_limits.__wrapped__(release.version, tracking)
 
 
 def unlike_series(facts: Sequence[Facts], known: ReferenceLimits) -> NDArray[np.bool_]:

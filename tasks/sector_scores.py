@@ -11,18 +11,17 @@ from lidcflow.drift.measures import mean_features, measure_series
 from lidcflow.drift.outlying import NO_PROFILE, distance_ratio, warnings_of
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import load_engine
-from lidcflow.learn.features import volume_features
+from lidcflow.learn.features import keep_features, volume_features
 from lidcflow.learn.predict import release_probabilities
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.pixel_warnings import pixel_warnings
 from lidcflow.report.recommendation import SeriesWarning
 from lidcflow.stats.widening import widen
 from lidcflow.store.volumes import VolumeRecord, VolumeStore
-from tasks.features import keep_features
 from tasks.findings import SliceScores
-from tasks.profile import release_limits
 from tasks.tracking.connection import Tracking
 from tasks.tracking.models import load_model
+from tasks.tracking.profiles import release_limits
 
 
 def score_slices(

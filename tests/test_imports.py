@@ -48,6 +48,7 @@ FLOORS = """
     tasks.cluster
     tasks.tracking
     tasks
+    lidcflow.api
     flows.environment flows.proxies flows.writable
     flows.service
     flows.reports

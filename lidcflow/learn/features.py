@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from lidcflow.learn.backbones import Backbone, Network
 from lidcflow.learn.engines import Engine
 from lidcflow.learn.inputs import model_input
+from lidcflow.store.volumes import VolumeRecord, VolumeStore
 
-__all__ = ["model_input", "series_features", "volume_features"]
+__all__ = ["keep_features", "model_input", "series_features", "volume_features"]
 
 BATCH_PIXELS = 65 * 128 * 128
 """Pixels in one pass: a default volume at once (some 100 MiB of activations), larger ones in parts."""
@@ -75,6 +76,14 @@ def series_features(
     step = max(1, (batch_pixels or BATCH_PIXELS) // backbone.size**2)
     parts = [network(model_input(hu[:, start : start + step], backbone.input)) for start in range(0, hu.shape[1], step)]
     return np.concatenate(parts).astype(np.float16)
+
+
+def keep_features(
+    store: VolumeStore, record: VolumeRecord, features: NDArray[np.float16], engine: Engine, *, feature_id: str
+) -> None:
+    """Commit features, with the figure of the check of what computed them."""
+    uid, digest = record.series_instance_uid, record.volume_digest
+    store.write_features(uid, feature_id, features, digest, engine_error=engine.error)
 
 
 class FeatureReader(Protocol):

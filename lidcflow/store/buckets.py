@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -28,6 +28,7 @@ from lidcflow.store.parallel import AtOnce
 from lidcflow.store.place import (
     CANDIDATES,
     FACTS,
+    GROUP,
     GUARD,
     SERIES,
     Held,
@@ -97,12 +98,17 @@ class BucketPlace:
         return open_for_zarr(self._bucket)
 
     @property
+    def zarr(self) -> Any:
+        """Its root for Zarr to read."""
+        return self._zarr / self._prefix
+
+    @property
     def name(self) -> str:
         """What sentences call it."""
         return f"store {self._url}"
 
     def claim(self, guard: bytes) -> None:
-        """Put the guard object where nothing is yet; of two at once the first one wins.
+        """Put the guard object where nothing is yet, and complete the groups; of two at once the first one wins.
 
         Raises
         ------
@@ -110,17 +116,21 @@ class BucketPlace:
             If there is something else under the prefix.
         """
         with storage_errors(self.name):
-            if self._has(GUARD):
+            if not self._has(GUARD):
+                self._require_empty()
+                with suppress(AlreadyExistsError):
+                    self._bucket.put(self._at(GUARD), guard, mode="create")
+            if self._has(FACTS):
                 return
-            if self._holds_anything() and not self._has(GUARD):
-                raise StoreError(
-                    f"{self.name}: the prefix must be empty or a store of lidcflow, got other objects; "
-                    "choose another store"
-                )
-            try:
-                self._bucket.put(self._at(GUARD), guard, mode="create")
-            except AlreadyExistsError:
-                return
+        with suppress(ResourceError), storage_errors(self.name):  # who may only read an older store can still open it
+            self._bucket.put(self._at(SERIES, FACTS), GROUP)
+            self._bucket.put(self._at(FACTS), GROUP)
+
+    def _require_empty(self) -> None:
+        if self._holds_anything() and not self._has(GUARD):
+            raise StoreError(
+                f"{self.name}: the prefix must be empty or a store of lidcflow, got other objects; choose another store"
+            )
 
     def _holds_anything(self) -> bool:
         return any(page for page in self._bucket.list(self._prefix or None, chunk_size=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from lidcflow.store.parallel import AtOnce
 from lidcflow.store.place import (
     CANDIDATES,
     FACTS,
+    GROUP,
     GUARD,
     SERIES,
     Held,
@@ -29,7 +31,7 @@ from lidcflow.store.place import (
     open_for_zarr,
 )
 
-_GUARD_DRAFT = re.compile(rf"\.{re.escape(GUARD)}\.[0-9a-f]{{8}}")
+_DRAFT = re.compile(rf"\.({re.escape(GUARD)}|{re.escape(FACTS)})\.[0-9a-f]{{8}}")
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,17 @@ class FolderPlace:
         return open_for_zarr(self._root)
 
     @property
+    def zarr(self) -> Any:
+        """Its root for Zarr to read."""
+        return self._zarr
+
+    @property
     def name(self) -> str:
         """What sentences call it."""
         return f"store {self._root}"
 
     def claim(self, guard: bytes) -> None:
-        """Put the guard file where nothing is yet, and remove what dead writers left.
+        """Put the guard file where nothing is yet, complete the groups, and remove what dead writers left.
 
         Raises
         ------
@@ -95,7 +102,17 @@ class FolderPlace:
                 self._root.mkdir(parents=True, exist_ok=True)
                 self._require_empty()
                 write_new(self._root / GUARD, guard)
+        with suppress(OSError):  # an older store on a full or read-only disk still opens
+            self._complete_groups()
         sweep(self._aside)
+
+    def _complete_groups(self) -> None:
+        """Write the descriptions of the groups above the series, the root's last."""
+        if (self._root / FACTS).exists():
+            return
+        (self._root / SERIES).mkdir(exist_ok=True)
+        write_new(self._root / SERIES / FACTS, GROUP)
+        write_new(self._root / FACTS, GROUP)
 
     def _require_empty(self) -> None:
         foreign = any(not entry.name.startswith(".") for entry in self._root.iterdir())
@@ -200,10 +217,12 @@ class FolderPlace:
     def sweep(self) -> Swept:
         """Remove what dead writers left."""
         drafts = sweep(self._aside)
-        guards = [entry for entry in self._root.iterdir() if _GUARD_DRAFT.fullmatch(entry.name)]
-        strangers = sum(not is_uid(name) for name in self._names(SERIES))
+        folders = [folder for folder in (self._root, self._root / SERIES) if folder.is_dir()]
+        files = [entry for folder in folders for entry in folder.iterdir() if _DRAFT.fullmatch(entry.name)]
+        removed = drafts.removed + sum(map(sweep_file, files))
+        strangers = sum(not is_uid(name) and name != FACTS for name in self._names(SERIES))
         return Swept(
-            removed=drafts.removed + sum(map(sweep_file, guards)),
+            removed=removed,
             in_work=drafts.in_work,
             unknown=drafts.unknown + strangers,
         )

@@ -22,6 +22,9 @@ CANDIDATES = "candidates"
 FACTS = "zarr.json"
 """Zarr's own description of a group or an array, the last of its objects to be written."""
 
+GROUP = b'{\n  "attributes": {},\n  "zarr_format": 3,\n  "node_type": "group"\n}'
+"""Zarr's description of a group without attributes: of the store's root, and of the group that holds the series."""
+
 
 def checked_length(content: bytes, n_bytes: int) -> bytes:
     """Return the content if it is as long as it must be.
@@ -90,8 +93,16 @@ class StorePlace(Protocol):
     def name(self) -> str:
         """What sentences call it, such as ``store /data/store``."""
 
+    @property
+    def zarr(self) -> Any:
+        """Its root for Zarr to read, a `zarr.storage.StorePath`."""
+
     def claim(self, guard: bytes) -> None:
-        """Put the guard file where nothing is yet; of two at once the first one wins."""
+        """Put the guard file where nothing is yet, and complete the groups above the series.
+
+        Of two writers at once the first one wins. A store of version 0.1 has no groups above its series: it gets them
+        unless it may only be read.
+        """
 
     def guard(self) -> bytes:
         """Return the guard file."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from lidcflow.dicom.records import Series
 from lidcflow.store.arrays import CandidateArrays, encode_candidates, encode_image, read_level
 from lidcflow.store.candidate_store import CandidateStore
+from lidcflow.store.hierarchy import open_root
 from lidcflow.store.place import CANDIDATES, FACTS, Held, Result, Swept
 from lidcflow.store.record import VolumeRecord, attributes_of, hash_volume, with_state
 from lidcflow.store.sameness import is_of_pacs
@@ -50,6 +52,11 @@ class VolumeStore(CandidateStore):
     """
 
     _layout: ShardLayout | None = None
+
+    @property
+    def zarr(self) -> zarr.Group:
+        """The whole store as a Zarr group that can only be read: ``series/<SeriesInstanceUID>/0`` is a volume."""
+        return open_root(self._place.zarr)
 
     def require_writable(self) -> None:
         """Make sure that volumes can be written, before work starts.

@@ -21,8 +21,9 @@ from lidcflow.drift.record import DriftCheck
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.snapshot import Snapshot
 from tasks.drift import ALERT, announce_drift
-from tasks.profile import FILE, check_volumes, find_profile
+from tasks.profile import check_volumes
 from tasks.tracking.connection import Tracking
+from tasks.tracking.profiles import FILE, find_profile
 from tasks.tracking.registry import training_of
 from tests.drift.profiles import profile, recent
 from tests.trained import config_file

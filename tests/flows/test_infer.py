@@ -14,10 +14,10 @@ from lidcflow.errors import EmptySource, EngineError, ReleaseError
 from lidcflow.learn.backbones import backbone_id
 from lidcflow.release.embedded import NAME, VERSION
 from lidcflow.store.volumes import VolumeStore
-from tasks.infer import config_for
-from tasks.profile import FILE as PROFILE
+from tasks.infer_series import config_for
 from tasks.promote import promote
 from tasks.tracking.connection import Tracking
+from tasks.tracking.profiles import FILE as PROFILE
 from tasks.tracking.registry import list_releases
 from tests.labelled_volumes import PATIENTS, SIZE, SLICES
 from tests.trained import config_file, copy_workspace, training_config, with_release

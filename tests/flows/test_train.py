@@ -15,10 +15,10 @@ from lidcflow.learn.snapshot import Snapshot
 from lidcflow.store.volumes import VolumeStore
 from tasks.evaluate import champions_of, score_champion
 from tasks.predict import predict_globally, predict_release
-from tasks.profile import find_profile
 from tasks.promote import promote
 from tasks.snapshot import plan_training
 from tasks.tracking.connection import Tracking
+from tasks.tracking.profiles import find_profile
 from tasks.tracking.registry import list_releases
 from tests.labelled_volumes import PATIENTS, SLICES, annotated_series, volume_of
 

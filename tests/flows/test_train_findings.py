@@ -17,11 +17,11 @@ from lidcflow.store.volumes import VolumeStore
 from tasks.candidate_scores import best_by_series, evidence_for, held_out_labels, readings_of
 from tasks.evaluate import score_champion
 from tasks.predict import answer_in_parts, predict_release
-from tasks.profile import find_profile
 from tasks.retraining import assess_changes
 from tasks.snapshot import plan_training
 from tasks.snapshot_files import candidates_of
 from tasks.tracking.connection import Tracking
+from tasks.tracking.profiles import find_profile
 from tests.labelled_volumes import PATIENTS, SLICES, store_volumes
 from tests.trained import copy_workspace, training_config
 

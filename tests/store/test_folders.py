@@ -54,7 +54,12 @@ def test_too_little_disk_is_refused_before_anything_is_written(store, series, vo
     with pytest.raises(ResourceError, match="free some space"):
         store.write(series, volume)
 
-    assert [path.name for path in Path(store.root).iterdir()] == ["lidcflow.json"]
+    assert {path.relative_to(store.root).as_posix() for path in Path(store.root).rglob("*")} == {
+        "lidcflow.json",
+        "zarr.json",
+        "series",
+        "series/zarr.json",
+    }
 
 
 def test_a_group_with_broken_facts_is_not_current_and_is_named(store, series, volume):

@@ -4,7 +4,8 @@ import pytest
 
 from lidcflow.errors import ReleaseError
 from lidcflow.report.recommendation import Recommendation
-from tasks.infer import config_for, infer_series, known_results
+from tasks.infer import infer_series, known_results
+from tasks.infer_series import config_for
 from tests.candidate_inbox import candidate_inbox, small_detector  # noqa: F401
 
 

@@ -16,12 +16,12 @@ from lidcflow.errors import ReleaseError
 from lidcflow.learn.heads import build_head, calibrated_model
 from lidcflow.stats.calibration import Calibration
 from tasks.pin import pin_release
-from tasks.profile import find_profile
 from tasks.promote import promote
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, connect
 from tasks.tracking.model_files import FILE, check_models, digest_of_model
 from tasks.tracking.models import load_model, log_model
+from tasks.tracking.profiles import find_profile
 from tasks.tracking.runs import open_run
 
 PROFILE = "profile/profile.json"

@@ -1,0 +1,59 @@
+"""Read the profile of a release from the run of its training; Prefect is not imported here."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import tempfile
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lidcflow.drift.outlying import ReferenceLimits, reference_limits
+from lidcflow.drift.profile import Profile
+from lidcflow.errors import ReleaseError
+from lidcflow.release.record import ReleaseRecord
+from tasks.tracking import registry
+from tasks.tracking.connection import Tracking
+from tasks.tracking.runs import run_of
+
+FILE = "profile/profile.json"
+"""Where a profile lies among the artifacts of its run."""
+
+
+def find_profile(version: int, tracking: Tracking) -> Profile | None:
+    """Return the profile of a release; None where its training kept none that can be read.
+
+    Raises
+    ------
+    ReleaseError
+        If it is not the one that was kept.
+    """
+    run = run_of(tracking, registry.training_of(tracking, version))
+    with tempfile.TemporaryDirectory() as folder:
+        fetched = run.fetch(FILE, Path(folder))
+        content = fetched.read_bytes() if fetched else None
+    if content is None:
+        return None
+    kept, found = registry.profile_digest(tracking, version), hashlib.sha256(content).hexdigest()
+    if kept and kept != found:
+        raise ReleaseError(
+            f"release {tracking.registry_name} version {version}: the SHA-256 of its profile must be {kept}, as it was "
+            f"made, got {found}; it has changed since: put {FILE} of its training back from a copy, or train again"
+        )
+    try:
+        return Profile.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
+@functools.lru_cache(maxsize=2)
+def release_limits(version: int, tracking: Tracking) -> ReferenceLimits | None:
+    """Return what a release was trained on, fetched once in a process."""
+    profile = find_profile(version, tracking)
+    return None if profile is None else reference_limits(profile)
+
+
+def limits_of(release: ReleaseRecord, tracking: Tracking) -> ReferenceLimits | None:
+    """Return what a release was trained on, as the registry keeps it now."""
+    return release_limits.__wrapped__(release.version, tracking)
