@@ -268,17 +268,10 @@ def _registered(files: WeightFiles, pin: ModelPin, tracking: Tracking | None) ->
         )
     key = (tracking, pin.name, pin.version, pin.sha256)
     if key not in _loaded:
-        module, name = _REGISTERED[files.stem]
-        _loaded[key] = getattr(import_module(module), name).load(*key)  # it takes MLflow's 2.5 s of CPU
+        models = import_module("tasks.tracking.finding_systems").WEIGHTS_MODELS  # it takes MLflow's 2.5 s of CPU
+        _loaded[key] = models[files.stem].load(*key)
     return _loaded[key]
 
-
-_REGISTERED = {
-    DETECTOR.stem: ("tasks.tracking.detectors", "DETECTORS"),
-    SEGMENTER.stem: ("tasks.tracking.finding_systems", "SEGMENTERS"),
-    MALIGNANCY.stem: ("tasks.tracking.finding_systems", "MALIGNANCIES"),
-}
-"""What loads a kind of model from the registry."""
 
 _loaded: dict[tuple[Tracking, str, int, str], Any] = {}
 

@@ -29,6 +29,7 @@ from tasks.sector import ALL_SECTORS, SectorJob, SectorResult
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import browse, registry
 from tasks.tracking.connection import Tracking
+from tasks.tracking.loadable import keep_loadable
 from tasks.tracking.models import SectorModel, log_model
 from tasks.tracking.registry import RECORD_FOLDER
 from tasks.tracking.runs import Run, run_of
@@ -88,6 +89,7 @@ def publish_release(
     record = _record(plan, tracking.registry_name, version, _pins(plan, results, versions, evaluation), evaluation)
     description = release_description(record, browse.release_links(tracking, record, run_id))
     keep_card(run_of(tracking, run_id), record)
+    keep_loadable(tracking, run_id)
     registry.complete_release(tracking, record, run_id, description)
     browse.link_back(tracking, record, run_id)
     write_facts(record, release_facts_folder(record, plan.config.reports_path))

@@ -80,7 +80,7 @@ def read_study(
     with _settings(config, workspace) as settings:
         settings = with_section(settings, "infer", {"release": reference})
         settings = with_section(settings, "tracking", {"uri": tracking or settings.tracking.uri})
-        return _read(str(source), settings)
+        return read_source(str(source), settings)
 
 
 def _order(one: SeriesResult) -> tuple[str, str]:
@@ -91,7 +91,8 @@ def _settings(config: str | Path | None, workspace: str | Path | None) -> Abstra
     return temporary_settings(config) if workspace is None else nullcontext(settings_for(config, workspace))
 
 
-def _read(source: str, settings: Config) -> StudyResults:
+def read_source(source: str, settings: Config) -> StudyResults:
+    """Recommend slices of each CT series of a source with the release that the settings name."""
     images = checked_source(source, settings.access)
     release = configured_release(settings)
     settings = config_for(release, settings)

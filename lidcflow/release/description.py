@@ -9,6 +9,23 @@ from lidcflow.release import card as tables
 from lidcflow.release.card import gate_sentence, in_a_sentence, pins_sentence, table
 from lidcflow.release.record import ReleaseRecord, SectorPin
 
+_LOAD = """import mlflow
+
+release = mlflow.pyfunc.load_model("models:/{name}/{version}")
+table = release.predict("a DICOM folder")  # slices and findings"""
+
+_FEATURES = """import lidcflow as lf
+import mlflow
+from lidcflow.config import TrainConfig
+from lidcflow.learn.engines import load_engine
+from lidcflow.learn.features import volume_features
+
+store = lf.open_store("lidcflow-workspace/store")
+engine = load_engine(TrainConfig({settings}), {size})
+(features,) = volume_features(engine, [store.volume(store.series[0]).values])
+model = mlflow.pyfunc.load_model("{uri}")
+probabilities = model.predict(features[{first}:{stop}].astype("float32"))  # non-nodule, benign, malignant"""
+
 
 def release_description(record: ReleaseRecord, links: Mapping[str, str]) -> str:
     """Describe a release where people browse; the card, an artifact of its training's run, says more.
@@ -30,6 +47,7 @@ def release_description(record: ReleaseRecord, links: Mapping[str, str]) -> str:
             f"{in_a_sentence(record)} {STATEMENT}",
             gate_sentence(record),
             _line(links),
+            _code(_LOAD.format(name=record.name, version=record.version)),
             "### Figures, with 95% intervals over patients",
             tables.figures_table(record),
             *_findings(record),
@@ -80,7 +98,23 @@ def sector_description(record: ReleaseRecord, pin: SectorPin, links: Mapping[str
             f"{STATEMENT}",
             _line(links),
             table(head, [row]),
+            "### Features and probabilities in Python",
+            sector_lines(record, pin),
         ]
+    )
+
+
+def sector_lines(record: ReleaseRecord, pin: SectorPin) -> str:
+    """Return the lines of Python that compute features of a stored series and apply a sector model to them."""
+    weights = "" if record.backbone.kind == "compact" else ', backbone_weights="the weight file"'
+    return _code(
+        _FEATURES.format(
+            settings=f'backbone="{record.backbone.kind}"{weights}',
+            size=record.backbone.size,
+            uri=pin.uri,
+            first=pin.first_slice - 1,
+            stop=pin.last_slice,
+        )
     )
 
 
@@ -101,6 +135,10 @@ def paged(parts: Sequence[str]) -> str:
 def _what(record: ReleaseRecord, pin: SectorPin) -> str:
     whole = pin.fallback or record.sector_num == 1
     return "the whole chest" if whole else f"sector {pin.sector} of {record.sector_num}"
+
+
+def _code(lines: str) -> str:
+    return f"```python\n{lines}\n```"
 
 
 def _line(links: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mlflow.models import ModelSignature
@@ -12,6 +13,7 @@ from lidcflow.nodules.cubes import CUBE_VOXELS
 from lidcflow.nodules.malignancy import read_malignancy
 from lidcflow.nodules.segmenter import read_segmenter
 from lidcflow.nodules.weight_files import MALIGNANCY, SEGMENTER
+from tasks.tracking.detectors import DETECTORS
 from tasks.tracking.weights import WeightsModel
 
 CUBE_SHAPE = (-1, *[CUBE_VOXELS] * 3)
@@ -48,3 +50,6 @@ SEGMENTERS = WeightsModel(SEGMENTER, read_segmenter, Path(__file__).with_name("s
 MALIGNANCIES = WeightsModel(
     MALIGNANCY, read_malignancy, Path(__file__).with_name("malignancy_model.py"), _malignancy_signature
 )
+
+WEIGHTS_MODELS: dict[str, WeightsModel[Any]] = {one.files.stem: one for one in (DETECTORS, SEGMENTERS, MALIGNANCIES)}
+"""Every kind of model that is weights with a card, by the stem of its files."""

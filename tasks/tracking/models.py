@@ -14,6 +14,7 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
@@ -25,6 +26,9 @@ from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
 from tasks.tracking.model_files import FILE, hash_model_files, require_digest
 from tasks.tracking.runs import Run
+
+STANDARDISED, CLASSES = "standardised", 3
+"""Name of a head's first layer, and the length of what it returns; `lidcflow.learn.heads` would import Keras."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ def log_model(run: Run, tracking: Tracking, model: Any, name: str) -> LoggedMode
     saved: list[str] = []
 
     def save_model(path: str, **options: Any) -> None:
+        Path(path).mkdir(exist_ok=True)  # MLflow writes the example before it makes the folder
         mlflow.keras.save_model(path=path, **options)  # MLflow imports its flavours where they are first used
         saved.append(digest_of_file(Path(path, FILE)))
 
@@ -61,6 +66,7 @@ def log_model(run: Run, tracking: Tracking, model: Any, name: str) -> LoggedMode
         flavor=SimpleNamespace(__name__=mlflow.keras.__name__, save_model=save_model),
         model=model,
         signature=_signature(model),
+        input_example=_example(model),
         pip_requirements=_requirements(),
         run_id=run.run_id,
     )
@@ -116,10 +122,31 @@ def _installed(package: str) -> bool:
 
 
 def _signature(model: Any) -> ModelSignature:
-    """Describe one unnamed tensor in and out: named ones would reach Keras as a dict."""
-    shapes = [(-1, *side.shape[1:]) for side in (model.inputs[0], model.outputs[0])]
-    inputs, outputs = (Schema([TensorSpec(np.dtype("float32"), shape)]) for shape in shapes)
-    return ModelSignature(inputs=inputs, outputs=outputs)
+    """Describe one tensor in and out. Keras would get a named input as a dict, and arrays would be refused."""
+    taken, made = ((-1, *side.shape[1:]) for side in (model.inputs[0], model.outputs[0]))
+    output = TensorSpec(np.dtype("float32"), made, "probabilities" if made[1:] == (CLASSES,) else None)
+    return ModelSignature(inputs=Schema([TensorSpec(np.dtype("float32"), taken)]), outputs=Schema([output]))
+
+
+def feature_names(features: int) -> list[str]:
+    """Name the features of a slice, in their order.
+
+    Examples
+    --------
+    >>> feature_names(2)
+    ['feature_000', 'feature_001']
+    """
+    return [f"feature_{number:03d}" for number in range(features)]
+
+
+def _example(model: Any) -> pd.DataFrame | None:
+    """Return the features of the average training slice, by their names; None for what takes images or maps."""
+    if len(model.inputs[0].shape) != 2:
+        return None
+    features = int(model.inputs[0].shape[1])
+    known = next((layer for layer in model.layers if layer.name == STANDARDISED), None)
+    mean = np.zeros(features) if known is None else np.asarray(known.mean)
+    return pd.DataFrame(mean.reshape(1, features).astype(np.float32), columns=feature_names(features))
 
 
 class SectorModel(Record):
