@@ -20,7 +20,7 @@ KEY = hash_patient_id("Ada", PUBLIC_KEY)
 TOMBSTONE = {"catalog.db", "catalog.db-wal", "erasures.jsonl"}
 """Files that keep the hash of who is kept out."""
 
-SMALL = 'workspace = "ws"\npatient_key = "public"\n[preprocess]\nslices = 8\nsize = 16\n'
+SMALL = 'workspace = "ws"\npatient_key = "public"\n[preprocess]\nslices = 8\nsize = 16\n[cluster]\nworkers = 1\n'
 
 
 def run(folder: Path, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
