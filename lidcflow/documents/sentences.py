@@ -46,14 +46,6 @@ def description(said: Recommendation) -> str:
     return "\n".join(ascii_of(line) for line in _lines(said))
 
 
-def warning_lines(told: Told) -> Iterable[str]:
-    """Describe what warns of a series, and what that means for its probabilities."""
-    for sentence in told.warnings:
-        yield ascii_of(f"Warning: {sentence}")
-    if told.doubt:
-        yield ascii_of(told.doubt)
-
-
 def finding_words(one: Finding, volume: VolumeFacts) -> str:
     """Describe where a finding is, in the numbers of the source and of the volume."""
     place = f"slice {one.slice_number} of {volume.slices}, z {wording.mm(one.z_mm)}"
@@ -96,7 +88,10 @@ def _first_lines(told: Told) -> Iterable[str]:
     """Describe what comes before the answer."""
     for notice in told.notices:
         yield f"{notice}."
-    yield from warning_lines(told)
+    for sentence in told.warnings:
+        yield f"Warning: {sentence}"
+    if told.doubt:
+        yield told.doubt
 
 
 def _finding_lines(said: Recommendation, told: Told) -> Iterable[str]:

@@ -32,7 +32,7 @@ from pydicom.sr.coding import Code
 from lidcflow.documents.key_objects import References, evidence_of, references_of
 from lidcflow.documents.making import PRODUCT, completed, making_of, observer_of, release_words
 from lidcflow.documents.region import region_of
-from lidcflow.documents.sentences import description, finding_words, range_words, slice_words, warning_lines
+from lidcflow.documents.sentences import ascii_of, description, finding_words, range_words, slice_words
 from lidcflow.documents.source_header import Source
 from lidcflow.documents.tracking import finding_identifier, finding_uid
 from lidcflow.documents.uids import tracking_uid
@@ -108,8 +108,8 @@ def _warned(root: Dataset, told: Told) -> Dataset:
     """Put what warns of a series before all measurements, where viewers show it first; TID 1500 is extensible."""
     items = root.ContentSequence
     at = next(i for i, item in enumerate(items) if item.RelationshipType == "CONTAINS")
-    for text in reversed(list(warning_lines(told))):
-        items.insert(at, TextContentItem(WARNING, text, relationship_type=RelationshipTypeValues.CONTAINS))
+    for text in reversed([*told.warnings, *([told.doubt] if told.doubt else [])]):
+        items.insert(at, TextContentItem(WARNING, ascii_of(text), relationship_type=RelationshipTypeValues.CONTAINS))
     return root
 
 

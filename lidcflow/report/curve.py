@@ -15,8 +15,12 @@ WIDTH = 1000
 
 AXIS_ENDS = (0.1, 0.2, 0.4, 0.6, 1.0)
 MOST_LABELLED_SECTORS = 13
-MARK_DISTANCE = 0.045
-"""Closest that two range marks may lie, as a share of the height."""
+MARK_DISTANCE = 0.14
+"""Closest that two range marks of a column may lie, as a share of the height: 22 px of 160 px, as on a phone."""
+
+MARK_COLUMNS = 3
+MARK_COLUMN_PX = 24
+"""Columns of marks, and their distance: marks of close ranges lie beside each other."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,13 @@ class AxisLabel:
 
 @dataclass(frozen=True)
 class Band:
-    """A recommended range: its first unit, its height, and where its mark goes (percent)."""
+    """A recommended range: its first unit, its height, and where its mark goes (percent down, px across)."""
 
     rank: int
     top: int
     height: int
     mark_at: float
+    mark_across_px: int
 
 
 @dataclass(frozen=True)
@@ -129,11 +134,24 @@ def _line(run: Sequence[SliceReading], shares: Sequence[float]) -> Line:
 
 def _bands(ranges: Sequence[SliceRange], n_slices: int) -> tuple[Band, ...]:
     downwards = sorted(ranges, key=lambda one: one.first_slice)
-    marks = _apart([(one.first_slice - 1 + one.last_slice) / 2 / n_slices for one in downwards])
+    marks = _marks([(one.first_slice - 1 + one.last_slice) / 2 / n_slices for one in downwards])
     return tuple(
-        Band(one.rank, one.first_slice - 1, one.last_slice - one.first_slice + 1, 100 * mark)
-        for one, mark in zip(downwards, marks, strict=True)
+        Band(one.rank, one.first_slice - 1, one.last_slice - one.first_slice + 1, 100 * down, MARK_COLUMN_PX * column)
+        for one, (down, column) in zip(downwards, marks, strict=True)
     )
+
+
+def _marks(middles: Sequence[float]) -> list[tuple[float, int]]:
+    """Place marks of ascending shares: each in the first column with room beside it, else in the emptiest."""
+    columns: list[list[float]] = [[] for _ in range(MARK_COLUMNS)]
+    chosen: list[tuple[int, int]] = []
+    for middle in middles:
+        free = (k for k, column in enumerate(columns) if not column or middle - column[-1] >= MARK_DISTANCE)
+        k = next(free, min(range(MARK_COLUMNS), key=lambda k: len(columns[k])))
+        chosen.append((k, len(columns[k])))
+        columns[k].append(middle)
+    placed = [_apart(column) for column in columns]
+    return [(placed[k][at], k) for k, at in chosen]
 
 
 def _apart(middles: Sequence[float]) -> list[float]:

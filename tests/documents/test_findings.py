@@ -159,7 +159,7 @@ def test_the_series_says_that_there_are_findings_and_warnings_come_before_them(f
     words = next(item.TextValue for item in keys.ContentSequence if "To look at" in item.get("TextValue", ""))
     assert words.index("Warning: Its kernel is unlike those of training.") < words.index("To look at: 2 findings")
     first = next(item for item in report.ContentSequence if item.RelationshipType == "CONTAINS")
-    assert first.TextValue == "Warning: Its kernel is unlike those of training."
+    assert first.TextValue == "Its kernel is unlike those of training."
     assert [dciodvfy(folder / name) for name in FILES] == [[], []]
 
 

@@ -1,5 +1,8 @@
 """The page of a study in a real browser."""
 
+import math
+from itertools import combinations
+
 import numpy as np
 import pytest
 from selenium.webdriver.common.by import By
@@ -71,6 +74,32 @@ def test_every_picture_is_decoded(open_page, whole_study, whole_hu):
 def test_ranges_fit_the_screen(open_page, whole_study, whole_hu, width):
     driver = open_page(whole_study, whole_hu, width=width)
 
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_everything_but_the_skip_link_lies_in_a_landmark(open_page, whole_study, whole_hu):
+    driver = open_page(whole_study, whole_hu)
+
+    outside = driver.execute_script(
+        "return [...document.body.children].filter((one) => !one.matches('main, footer, [role=banner], .skip, script'))"
+        ".map((one) => one.outerHTML)"
+    )
+    assert outside == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_marks_of_close_ranges_do_not_touch(open_page, study, whole_hu, width):
+    nodule = np.full(65, 0.1)
+    nodule[[1, 3, 5, 19, 21, 23, 59, 61, 63]] = 0.9
+
+    driver = open_page(study(*nodule), whole_hu, width=width)
+
+    marks = driver.execute_script(
+        "return [...document.querySelectorAll('.mark circle')].map((one) => one.getBoundingClientRect())"
+        ".map((box) => [box.x + box.width / 2, box.y + box.height / 2])"
+    )
+    assert len(marks) == 9
+    assert min(math.dist(one, other) for one, other in combinations(marks, 2)) >= 22
     assert driver.execute_script("return document.documentElement.scrollWidth") <= width
 
 
