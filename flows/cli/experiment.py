@@ -14,6 +14,7 @@ from flows.cli.session import flow_session
 from lidcflow.config import Config
 from lidcflow.experiment.builtin import arms_of, experiments_of
 from lidcflow.experiment.published import NODULE_EXPERIMENTS
+from lidcflow.learn.backend import require_backend_for
 
 if TYPE_CHECKING:
     from flows.experiment import ExperimentReport
@@ -45,6 +46,7 @@ def experiment(
     if data is not None or out is not None:
         raise typer.BadParameter(f"--data and --out are for {', '.join(NODULE_EXPERIMENTS)}, got {name}")
     arms_of(name, config)  # a wrong name is told before anything starts
+    require_backend_for(config)
     with flow_session(config):
         report = lazy.experiment(name, config)
     if as_json:
