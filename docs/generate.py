@@ -108,6 +108,7 @@ Every command prints its options with `--help`. With `--json`, a command prints 
 `lidcflow --version` prints the version."""
 
 EXAMPLES = {
+    "init": "lidcflow init research --out lidcflow.toml",
     "demo": "lidcflow demo --folder demo --series 32 --seed 0",
     "phantom": "lidcflow phantom /data/synthetic --series 4 --seed 0",
     "index": "lidcflow index /data/LIDC-IDRI --csv series.csv",

@@ -27,6 +27,7 @@ from tasks.sector import ALL_SECTORS, SectorJob
 from tasks.snapshot import TrainingPlan, pin_backbone, plan_slices
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import Run, open_run
+from tasks.train import CHART_NOTE, headlines, profile_of
 
 SOURCE = {"mlflow.source.name": "lidcflow experiment"}
 
@@ -162,7 +163,8 @@ def _reason(lacking: list[int]) -> str:
 def experiment_run(tracking: Tracking, name: str, question: str, arms: int) -> AbstractContextManager[Run]:
     """Open the run of an experiment."""
     note = f"{question} The {arms} runs below it are the arms; nothing is registered. Research use only.".strip()
-    return open_run(tracking, f"experiment {name}", note=note, tags={**SOURCE, "experiment": name})
+    tags = {**SOURCE, "experiment": name}
+    return open_run(tracking.for_experiments(), f"experiment {name}", note=note, tags=tags)
 
 
 def log_arm(
@@ -171,7 +173,9 @@ def log_arm(
     """Log an arm as a run below the experiment's: settings, curves of each sector, figures."""
     config = plan.config
     tags = {**SOURCE, "arm": compared.name, "reused": "yes" if reused else "no", "snapshot": plan.snapshot_digest[:12]}
-    with open_run(tracking, compared.name, parent_id=parent_id, tags=tags) as run:
+    with open_run(tracking.for_experiments(), compared.name, parent_id=parent_id, note=CHART_NOTE, tags=tags) as run:
+        digest = plan.snapshot_id or plan.snapshot_digest
+        run.reads(plan.snapshot_path, name="snapshot", digest=digest, profile=profile_of(plan))
         run.params(training_settings(config.train))
         run.params({f"preprocess_{key}": value for key, value in config.preprocess.model_dump().items()})
         run.params({f"labels_{key}": value for key, value in config.labels.portable.model_dump().items()})
@@ -179,12 +183,15 @@ def log_arm(
         run.params({"series": result.series, "patients": result.patients, "slices_seen": compared.slices_seen})
         for sector in result.sectors:
             run.series(_curves(sector))
+        for split, figures in compared.figures.items():
+            run.metrics(headlines(figures, split))
         run.metrics(_named(compared.figures))
 
 
 def log_failed_arm(tracking: Tracking, parent_id: str, name: str, reason: str) -> None:
     """Log an arm that failed as a failed run below the experiment's, with its reason."""
-    with suppress(TrainingError), open_run(tracking, name, parent_id=parent_id, tags={**SOURCE, "arm": name}):
+    tags, tracking = {**SOURCE, "arm": name}, tracking.for_experiments()
+    with suppress(TrainingError), open_run(tracking, name, parent_id=parent_id, tags=tags):
         raise TrainingError(reason)
 
 

@@ -153,14 +153,19 @@ def feature_pass(uids: Sequence[str], config: Config, view: int = 0) -> None:
         keep_features(store, record, features, engine, feature_id=feature_id)
 
 
+def lacking_features(store: VolumeStore, uids: Sequence[str], feature_id: str) -> list[str]:
+    """List the stored series whose features of this name were not computed yet; features are not read."""
+    first = store.each_features(uids, feature_id, slice(0, 1))
+    return [uid for uid, features in zip(uids, first, strict=True) if features is None]
+
+
 def _lacking(store: VolumeStore, uids: Sequence[str], feature_id: str, *, has_maps: bool) -> list[str]:
     """List the series without features, or with some that can't be trained on together with the others'.
 
     Activation maps are a hundred times as large: whether they are there is all that is looked at.
     """
     if has_maps:
-        first = store.each_features(uids, feature_id, slice(0, 1))
-        return [uid for uid, features in zip(uids, first, strict=True) if features is None]
+        return lacking_features(store, uids, feature_id)
     shapes = dict(zip(uids, map(_shape, store.each_features(uids, feature_id)), strict=True))
     usual = Counter(shape for shape in shapes.values() if shape and shape[0] == store.config.slices)
     wanted = usual.most_common(1)[0][0] if usual else None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lidcflow.config import Config
 from lidcflow.errors import ReleaseError, StoreMismatch
 from lidcflow.learn.backbones import describe_backbone
+from lidcflow.learn.backend import require_backend_for
 from lidcflow.learn.engines import require_engine
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.page import Patches
@@ -99,6 +100,7 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
     if release.sectors:
         _check_backbone(release, reading)
         require_engine(reading.train.engine)
+        require_backend_for(reading)
     if release.nodules:
         detector_of(release.nodules, Tracking.of(config))
         systems_of(release.nodules, Tracking.of(config))

@@ -117,7 +117,7 @@ def plan_training(config: Config, snapshot: str | None = None) -> TrainingPlan:
 def plan_slices(config: Config) -> TrainingPlan:
     """Take the snapshot that arms of an experiment share; each balances it by itself."""
     backbone = pin_backbone(config)
-    records, labelled, wrong_pixels = _labelled(config)
+    records, labelled, wrong_pixels = labelled_volumes(config)
     snapshot = build_snapshot(records, labelled.labels, config.split)
     file = snapshots_folder(config.workspace) / f"{snapshot.digest[:12]}.parquet"
     if not file.exists():
@@ -128,7 +128,7 @@ def plan_slices(config: Config) -> TrainingPlan:
 
 def _plan_anew(config: Config) -> TrainingPlan:
     backbone = pin_backbone(config)
-    records, labelled, wrong_pixels = _labelled(config)
+    records, labelled, wrong_pixels = labelled_volumes(config)
     snapshot = build_snapshot(records, labelled.labels, config.split)
     candidates = candidates_of(snapshot, records, config.nodules)
     settings = TrainingSettings(
@@ -220,7 +220,7 @@ def pin_backbone(config: Config) -> BackbonePin:
     )
 
 
-def _labelled(config: Config) -> tuple[list[VolumeSummary], Labelled, int]:
+def labelled_volumes(config: Config) -> tuple[list[VolumeSummary], Labelled, int]:
     """Return the volumes to learn from, their labels, and how many were left out because their pixels look wrong."""
     store = VolumeStore.of(config)
     stored = list(store.summaries(store.series_uids()))

@@ -12,6 +12,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lidcflow.errors import TrackingUnavailable
+from lidcflow.experiment.comparison import Spread
 from lidcflow.labels.slices import CLASS_NAMES
 from lidcflow.learn.snapshot import lacking_classes
 from lidcflow.learn.training_set import TrainingSet
@@ -82,6 +83,36 @@ def _told(job: SectorJob, kept: TrainedSector | str, seconds: float) -> str:
     )
 
 
+HEADLINES = {
+    "auroc_nodule": "AUROC of slices",
+    "sensitivity_at_5": "Nodules in 5 slices",
+    "sensitivity_at_10": "Nodules in 10 slices",
+}
+"""What people compare first. MLflow sorts capitals before the groups of all other figures, such as `validation/`."""
+
+CHART_NOTE = (
+    "Charts: `accuracy` is the share of slices whose most probable class of three is right: where the classes are "
+    "balanced, 0.33 is chance. `loss` is weighted by class and has the penalties on weights in it; lower is better."
+)
+
+
+def profile_of(plan: TrainingPlan) -> dict[str, int]:
+    """Count what MLflow shows beside the data set of a training."""
+    return {"series": plan.series, "patients": plan.patients, **plan.slices.model_dump()}
+
+
+def headlines(figures: Mapping[str, Estimate] | Mapping[str, Spread], split: str) -> dict[str, float | None]:
+    """Name the figures that people compare first, so that they are the first columns among runs.
+
+    Examples
+    --------
+    >>> headlines({"auroc_nodule": Estimate(value=0.75), "log_loss": Estimate(value=1.0)}, "test")
+    {'AUROC of slices on test': 0.75}
+    """
+    on = "" if split == "validation" else f" on {split}"
+    return {f"{name}{on}": figures[key].value for key, name in HEADLINES.items() if key in figures}
+
+
 def named_figures(figures: Mapping[str, Estimate], group: str) -> dict[str, float | None]:
     """Name figures for MLflow, which draws those of one group side by side."""
     return {f"{group}/{name}": estimate.value for name, estimate in figures.items()}
@@ -102,6 +133,7 @@ def _logged(job: SectorJob, plan: TrainingPlan, run_id: str, kept: TrainedSector
         return found
     slices = slices_of(job, plan.config.preprocess.slices)
     with _sector_run(job, plan, run_id) as run:
+        run.reads(plan.snapshot_path, name="snapshot", digest=plan.snapshot_id, profile=profile_of(plan))
         run.params({"sector": job.sector, "first_slice": slices.start + 1, "last_slice": slices.stop})
         if isinstance(kept, str):
             run.tags({"fallback": kept})
@@ -121,7 +153,7 @@ def _log_failure(job: SectorJob, plan: TrainingPlan, run_id: str | None, error: 
 
 def _sector_run(job: SectorJob, plan: TrainingPlan, run_id: str) -> AbstractContextManager[Run]:
     tags = {"sector": str(job.sector), "sectors": str(job.sector_num)}
-    return open_run(Tracking.of(plan.config), job.title, parent_id=run_id, tags=tags)
+    return open_run(Tracking.of(plan.config), job.title, parent_id=run_id, note=CHART_NOTE, tags=tags)
 
 
 def _log_model(job: SectorJob, plan: TrainingPlan, run: Run, trained: TrainedSector) -> SectorResult:

@@ -12,7 +12,7 @@ from tasks.sector import kept_run, note_run
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking, tracking_connection
 from tasks.tracking.runs import Run, end_run, resume_run, run_of, start_run
-from tasks.train import named_figures
+from tasks.train import headlines, named_figures, profile_of
 
 COMPARED = ("auroc_nodule", "log_loss", "sensitivity_at_5", "sensitivity_at_10")
 """Figures of the baselines that are logged beside the release's; the card has all."""
@@ -74,14 +74,14 @@ def log_plan(run: Run, plan: TrainingPlan) -> None:
     run.params({f"labels_{key}": value for key, value in config.labels.portable.model_dump().items()})
     run.params({f"split_{key}": value for key, value in config.split.model_dump().items()})
     run.params({"backbone_id": plan.backbone.id, "snapshot": plan.snapshot_id})
-    profile = {"series": plan.series, "patients": plan.patients, **plan.slices.model_dump()}
-    run.dataset(plan.snapshot_path, name="snapshot", digest=plan.snapshot_id, profile=profile)
+    run.dataset(plan.snapshot_path, name="snapshot", digest=plan.snapshot_id, profile=profile_of(plan))
 
 
 def log_release(run: Run, record: ReleaseRecord) -> None:
     """Log a release on its training's run: figures of the whole, of the gate, of sectors with the sector as step."""
     run.tags({"release": str(record.version), "gate": "passed" if record.gate.passed else "refused"})
     for split, figures in record.metrics.items():
+        run.metrics(headlines(figures.release, split))
         run.metrics(named_figures(figures.release, split))
         for name, baseline in (("sector-prior", figures.sector_prior), ("even-steps", figures.uniform)):
             compared = {key: value for key, value in baseline.items() if key in COMPARED}

@@ -4,18 +4,21 @@ import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
+from flows.cli.logs import show_logs
 from flows.proxies import bypass_proxies, warn_of_ignored
 from lidcflow.disk import disk_fault
 from lidcflow.errors import LidcflowError
 
 COMMANDS = {
+    "init": "Write a commented configuration file to start from: for research on one machine, a hospital, or a "
+    "cluster.",
     "phantom": "Make synthetic chest CT with the scan geometry and annotations of LIDC-IDRI.",
     "index": "List every CT series of a source with its eligibility status, and count other series by modality.",
     "preprocess": "Write every usable series of a source to the store; volumes that are already there are reused.",
@@ -52,6 +55,28 @@ COMMANDS = {
 """The subcommands in the order of `lidcflow --help`, with the first sentence of each one's docstring: the listing must
 not import them."""
 
+PANELS = {
+    "Begin": ("init", "phantom", "doctor", "demo"),
+    "Research: data, training, releases": (
+        "index",
+        "preprocess",
+        "download",
+        "labels",
+        "train",
+        "retrain",
+        "releases",
+        "promote",
+        "rollback",
+        "pretrain",
+        "snapshots",
+        "experiment",
+        "evaluate",
+    ),
+    "Reading: new studies and their reports": ("infer", "reports", "inbox"),
+    "Operation": ("drift", "up", "status", "deploy", "repair", "clean", "erase"),
+}
+"""Under which heading `lidcflow --help` lists a subcommand: by who needs it."""
+
 
 class ListedCommand(TyperCommand):
     """A subcommand as `lidcflow --help` lists it; its module is imported when it runs."""
@@ -65,8 +90,16 @@ class CommandGroup(TyperGroup):
     """The group of all subcommands, as `COMMANDS` lists them."""
 
     def __init__(self, **settings: Any) -> None:
-        listed = {name: ListedCommand(name, help=sentence) for name, sentence in COMMANDS.items()}
+        listed = {
+            name: ListedCommand(name, help=sentence, rich_help_panel=panel_of(name))
+            for name, sentence in COMMANDS.items()
+        }
         super().__init__(**{**settings, "commands": listed})
+
+
+def panel_of(name: str) -> str | None:
+    """Return the heading of a subcommand."""
+    return next((panel for panel, names in PANELS.items() if name in names), None)
 
 
 def load_command(name: str) -> Any:
@@ -99,8 +132,17 @@ def lidcflow(
     _: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        typer.Option("--log-level", help="Show log lines from this level on, on standard error."),
+    ] = None,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Show log lines as JSON, one object a line; from info on, if not set.")
+    ] = False,
 ) -> None:
     """Take the options that come before any subcommand."""
+    if log_level or log_json:
+        show_logs(log_level or "info", as_json=log_json)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from flows.cli.train import print_release
 from flows.service.servers import addresses
 from lidcflow.config import Config, LabelConfig, SplitConfig
 from lidcflow.config.file import load_config
+from lidcflow.learn.backend import require_backend_for
 from lidcflow.learn.splits import SPLITS, split_of
 from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from tasks.progress import Stage, listening
@@ -54,6 +55,7 @@ def demo(
     started_s = time.monotonic()
     archive, new = choose_studies(series, seed)
     config = demo_config(folder, split_seed(archive))
+    require_backend_for(config)
     watch = Stopwatch()
     with flow_session(config), listening(watch):
         made = lazy.write_phantoms(archive, folder / "archive", seed=seed, workers=config.cluster.workers)

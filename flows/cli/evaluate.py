@@ -10,18 +10,22 @@ import typer
 from flows.cli import lazy
 from flows.cli.evaluate_cubes import Cubes, print_cubes
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
-from flows.cli.output import NOTICE, print_json, print_line, print_table, span
+from flows.cli.output import NOTICE, print_json, print_line, print_table, span, write_csv
 from flows.cli.session import flow_session
 from lidcflow.config import Config
+from lidcflow.learn.backend import require_backend_for
 from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flows.evaluate import EvaluateReport
     from lidcflow.evaluate.reader_marks import FeedbackFigures
     from lidcflow.evaluate.record import ReleaseEvaluation
     from lidcflow.nodules.detector import Detector
     from lidcflow.nodules.systems import FindingSystems
     from lidcflow.release.record import NodulePin
+    from lidcflow.stats.estimate import Estimate
 
 Release = Annotated[str, typer.Argument(metavar="RELEASE", help="Alias or version, as `lidcflow releases` lists it.")]
 Split = Annotated[Literal["test", "validation"], typer.Option("--split", help="Held-out patients to evaluate on.")]
@@ -51,6 +55,13 @@ NoduleSlices = Annotated[
     ),
 ]
 
+CsvFile = Annotated[
+    Path | None,
+    typer.Option("--csv", help="Also write every figure with its 95% interval to this CSV file."),
+]
+
+FIGURE_COLUMNS = ["contestant", "of", "figure", "value", "low", "high"]
+
 FROC_SHOWN = ("froc_at_1/4", "froc_at_1")
 
 
@@ -65,6 +76,7 @@ def evaluate(
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
+    csv_file: CsvFile = None,
 ) -> None:
     """Measure a release on the held-out patients of its own snapshot, beside baselines, and write a report.
 
@@ -72,6 +84,8 @@ def evaluate(
     file of outlined nodules with its segmenter; with --nodule-slices, nodules with readers' malignancy ratings with its
     malignancy model. Those of the package answer where no release was trained, or where the release pins no other.
     """
+    if csv_file and (patches or cubes or nodule_slices):
+        raise typer.BadParameter("is for the evaluation of a release; use --json", param_hint="--csv")
     _require_one({"--patches": patches, "--cubes": cubes, "--nodule-slices": nodule_slices})
     config = configured(config_file, workspace)
     if nodule_slices is not None:
@@ -81,13 +95,38 @@ def evaluate(
     if cubes is not None:
         return print_cubes(cubes, systems_of_release(release, config), as_json)
     lazy.load_release(Tracking.of(config), release)
+    require_backend_for(config)
     with flow_session(config):
         report = lazy.evaluate(config, release, split, out, feedback)
+    if csv_file:
+        write_csv(csv_file, figure_rows(report.evaluation), FIGURE_COLUMNS)
     if as_json:
         print_json(report)
     else:
         print_evaluation(report)
     return None
+
+
+def figure_rows(found: ReleaseEvaluation) -> list[dict[str, Any]]:
+    """List every figure of an evaluation: of the release and of each baseline, then of each sector and of findings."""
+    rows = []
+    for one in found.contestants:
+        rows += _rows(one.key, "nodules", one.nodules)
+        if one.slices:
+            rows += _rows(one.key, "slices", one.slices.natural)
+            rows += _rows(one.key, "slices, balanced", one.slices.balanced)
+    for sector in found.sectors:
+        rows += _rows(found.own.key, f"sector {sector.sector}", sector.slices.natural)
+        rows += _rows(found.own.key, f"sector {sector.sector}, balanced", sector.slices.balanced)
+    rows += _rows(found.own.key, "at the threshold", found.operating_point)
+    return rows + _rows(found.own.key, "findings", found.findings.figures if found.findings else {})
+
+
+def _rows(contestant: str, of: str, figures: Mapping[str, Estimate]) -> list[dict[str, Any]]:
+    return [
+        {"contestant": contestant, "of": of, "figure": name, "value": one.value, "low": one.low, "high": one.high}
+        for name, one in figures.items()
+    ]
 
 
 def _require_one(sets: dict[str, Path | None]) -> None:

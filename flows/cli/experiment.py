@@ -14,6 +14,7 @@ from flows.cli.session import flow_session
 from lidcflow.config import Config
 from lidcflow.experiment.builtin import arms_of, experiments_of
 from lidcflow.experiment.published import NODULE_EXPERIMENTS
+from lidcflow.learn.backend import require_backend_for
 
 if TYPE_CHECKING:
     from flows.experiment import ExperimentReport
@@ -48,6 +49,7 @@ def experiment(
         raise typer.BadParameter(f"--data and --out are for {', '.join(NODULE_EXPERIMENTS)}, got {name}")
     with wrong_usage("NAME"):
         arms_of(name, config)  # a wrong name is told before anything starts
+    require_backend_for(config)
     with flow_session(config):
         report = lazy.experiment(name, config)
     if as_json:

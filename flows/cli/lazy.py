@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from flows.clean import clean_up as clean_up
     from flows.drift import drift as drift
+    from flows.dry_run import preprocess_cost as preprocess_cost
+    from flows.dry_run import train_cost as train_cost
     from flows.erase import erase as erase
     from flows.erase import lift as lift
     from flows.erase import require_patient_key as require_patient_key
@@ -152,6 +154,7 @@ _PLACES = {
     "pin_release": "tasks.pin:pin_release",
     "pipeline": "flows.pipeline:pipeline",
     "plan_files": "tasks.source:plan_files",
+    "preprocess_cost": "flows.dry_run:preprocess_cost",
     "preprocess": "flows.preprocess:preprocess",
     "pretrain": "lidcflow.learn.pretrain:pretrain",
     "pretrain_malignancy": "lidcflow.learn.malignancy_pretraining:pretrain_malignancy",
@@ -173,6 +176,7 @@ _PLACES = {
     "status_of": "flows.service.status:status_of",
     "tombstones_in": "lidcflow.erase.tombstones:tombstones_in",
     "tables": "lidcflow.evaluate.tables",
+    "train_cost": "flows.dry_run:train_cost",
     "train": "flows.train:train",
     "up": "flows.service.up",
     "write_nodule_comparison": "lidcflow.experiment.nodule_page:write_nodule_comparison",

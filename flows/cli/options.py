@@ -39,6 +39,9 @@ Source = Annotated[
         "URL of a DICOMweb service), or idc:name, a collection of the public archive.",
     ),
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only count what would be done and estimate what it would cost.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli import lazy
-from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured
+from flows.cli.bars import shown_progress
+from flows.cli.options import AsJson, ConfigFile, DryRun, Source, Workspace, configured
 from flows.cli.output import SOME_LACKING, print_json, print_line, print_table, write_csv
 from flows.cli.session import flow_session
 from flows.cli.source_lines import announce_download, print_surroundings, sentence_alone
+from lidcflow.config import Config
 from lidcflow.source.places import checked_source
 
 if TYPE_CHECKING:
@@ -28,11 +30,14 @@ def preprocess(
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write the refused series, and why, to this CSV file.")
     ] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Write every usable series of a source to the store; volumes that are already there are reused."""
     config = configured(config_file, workspace)
     checked_source(source, config.access)
     announce_download(source)
+    if dry_run:
+        return _print_cost(source, config, as_json)
     with flow_session(config):
         report = lazy.preprocess(source, config)
     if csv_file:
@@ -43,6 +48,24 @@ def preprocess(
         _print_report(report)
     if report.refused or report.beside.may_hide_images:
         raise typer.Exit(SOME_LACKING)
+    return None
+
+
+def _print_cost(source: str, config: Config, as_json: bool) -> None:
+    images = checked_source(source, config.access)
+    with shown_progress("looking for files"):
+        found = lazy.find_series(images, config)
+    lazy.check_holds_ct(images, found)
+    cost = lazy.preprocess_cost(found, config)
+    if as_json:
+        return print_json(cost)
+    print_line(
+        f"{cost.found} CT series: {cost.waiting} to preprocess with {cost.images} images, {cost.stored} in the store "
+        f"already, {cost.refused} to be set aside (`lidcflow index` says why).\nAt most "
+        f"{cost.bytes / 2**20:.0f} MiB in the store, about {cost.minutes:.1f} min on {cost.workers} processes; "
+        f"{cost.rates}. Nothing was written but the cache of headers. {cost.notice}"
+    )
+    return None
 
 
 def _print_report(report: PreprocessReport) -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import lazy
-from flows.cli.options import AsJson, ConfigFile, Workspace, configured, wrong_usage
+from flows.cli.options import AsJson, ConfigFile, DryRun, Workspace, configured, wrong_usage
 from flows.cli.output import NOTICE, print_json, print_line, print_table, span
 from flows.cli.session import flow_session
-from lidcflow.config import LIDC
+from lidcflow.config import LIDC, Config
+from lidcflow.learn.backend import require_backend_for
 from lidcflow.release.card import gate_sentence
 from lidcflow.release.choices import with_choices
 from lidcflow.release.gate_rows import check_rows
@@ -50,6 +51,7 @@ def train(
     sectors: Sectors = None,
     snapshot: FromSnapshot = None,
     again: Again = False,
+    dry_run: DryRun = False,
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
@@ -60,13 +62,38 @@ def train(
     config = configured(config_file, workspace)
     choices = {"train.sector_num": sectors} if sectors else {}
     with wrong_usage("--sectors"):
-        with_choices(config, choices)
+        chosen = with_choices(config, choices)
+    if dry_run:
+        if snapshot:
+            raise typer.BadParameter(
+                "counts what is stored now; `lidcflow snapshots` lists snapshots", param_hint="--dry-run"
+            )
+        return _print_cost(chosen, as_json)
+    require_backend_for(chosen)
     with flow_session(config):
         report = lazy.train(config, snapshot, again, choices)
     if as_json:
         print_json(report)
     else:
         _print_training(report)
+    return None
+
+
+def _print_cost(config: Config, as_json: bool) -> None:
+    cost = lazy.train_cost(config)
+    if as_json:
+        return print_json(cost)
+    print_table("Patients by split", list(cost.patients_by_split), [list(cost.patients_by_split.values())])
+    slices = cost.slices
+    minutes = "an unknown time" if cost.minutes is None else f"about {cost.minutes:.1f} min"
+    print_line(
+        f"{cost.series} series of {cost.patients} patients, {cost.left_out} more without labels, {cost.wrong_pixels} "
+        f"whose pixels look wrong; {slices.non_nodule} slices without a nodule, {slices.benign} benign, "
+        f"{slices.malignant} malignant.\n{cost.models} models to train; features of {cost.features} series to compute, "
+        f"{cost.bytes / 2**20:.0f} MiB; {minutes} on {cost.workers} processes, without detector, segmenter and "
+        f"malignancy systems of one's own; {cost.rates}. Nothing was written. {cost.notice}"
+    )
+    return None
 
 
 def _print_training(report: TrainReport) -> None:

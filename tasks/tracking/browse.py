@@ -67,7 +67,9 @@ def _link_sector(client: MlflowClient, record: ReleaseRecord, pin: SectorPin, re
     client.set_model_version_tag(name, version, RELEASE_TAG, str(record.version))
     model = f"[{name} version {version}]({version_page(name, pin.version)})"
     if run_id:
-        client.set_tag(run_id, MLFLOW_RUN_NOTE, f"Trained {model}, which answers in {release}. Research use only.")
+        known = client.get_run(run_id).data.tags.get(MLFLOW_RUN_NOTE, "")
+        said = f"Trained {model}, which answers in {release}. Research use only."
+        client.set_tag(run_id, MLFLOW_RUN_NOTE, known if said in known else f"{said} {known}".strip())
     _describe(client, name, about_sector(record, pin))
 
 

@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from lidcflow.catalog.locks import relocate_tracking
 from lidcflow.config.validators import without_credentials, without_passwords
 from lidcflow.errors import ResourceError, TrackingUnavailable
+from tasks.tracking.place import EXPERIMENTS
 from tasks.tracking.place import Tracking as Tracking
 from tasks.tracking.place import is_there as is_there
 from tasks.tracking.place import local_path as local_path
@@ -47,6 +48,12 @@ _DELETED = re.compile(r"The (?P<what>run|experiment) (?P<id>\S+) must be in the 
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
     MLFLOW_RUN_NOTE: "Chest CT: a run for each training, with one run for each sector below it. Research use only.",
+}
+
+OF_EXPERIMENTS = {
+    **EXPERIMENT_TAGS,
+    MLFLOW_RUN_NOTE: "Chest CT: a run for each `lidcflow experiment`, with one run for each arm below it; nothing is "
+    "registered. Research use only.",
 }
 
 
@@ -154,7 +161,8 @@ def experiment_id(tracking: Tracking) -> str:
             raise _was_deleted(tracking, "experiment", str(found.experiment_id))
         return str(found.experiment_id)
     try:
-        return str(client.create_experiment(tracking.experiment, tracking.artifacts, EXPERIMENT_TAGS))
+        tags = OF_EXPERIMENTS if tracking.experiment.endswith(EXPERIMENTS) else EXPERIMENT_TAGS
+        return str(client.create_experiment(tracking.experiment, tracking.artifacts, tags))
     except MlflowException:
         # Another process made it between the two calls.
         if found := client.get_experiment_by_name(tracking.experiment):

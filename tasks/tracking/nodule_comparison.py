@@ -34,7 +34,8 @@ def log_nodule_comparison(comparison: NoduleComparison, files: Mapping[str, str]
     """
     note = f"{comparison.question} Cross-validated on rated nodules; nothing is registered. Research use only."
     name = comparison.experiment
-    with open_run(tracking, f"experiment {name}", note=note, tags={**SOURCE, "experiment": name}) as run:
+    tags = {**SOURCE, "experiment": name}
+    with open_run(tracking.for_experiments(), f"experiment {name}", note=note, tags=tags) as run:
         run.params({"nodules": comparison.nodules, "patients": comparison.patients, "folds": comparison.folds})
         for step, system in enumerate(comparison.systems, start=1):
             run.metrics({f"auroc/{one.design}": one.auroc.value for one in system.figures}, step=step)

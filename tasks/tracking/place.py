@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from lidcflow.config import Config
 from lidcflow.store.relocation import DATABASE
+
+EXPERIMENTS = " experiments"
+"""Ends the name of the MLflow experiment that holds the runs of `lidcflow experiment`."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,16 @@ class Tracking:
         served = config.tracking_uri.startswith(("http://", "https://"))
         artifacts = None if served else config.mlflow_artifacts.as_uri()  # MLflow's own choice is the working folder
         return cls(config.tracking_uri, artifacts, config.tracking.experiment, config.tracking.registry_name)
+
+    def for_experiments(self) -> Tracking:
+        """Return where the runs of experiments go: beside those of trainings, which they would hide.
+
+        Examples
+        --------
+        >>> Tracking("http://host", None, "lidcflow", "lidcflow").for_experiments().experiment
+        'lidcflow experiments'
+        """
+        return replace(self, experiment=f"{self.experiment}{EXPERIMENTS}")
 
     @property
     def workspace(self) -> Path | None:

@@ -13,9 +13,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunStatus
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_DATASET_CONTEXT,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NOTE,
+    MLFLOW_SOURCE_NAME,
+)
 
 from tasks.tracking.connection import Tracking, connect, experiment_id, tracking_connection
 
@@ -88,6 +93,14 @@ class Run:
         """
         self.client.log_artifact(self.run_id, str(path), name)
         uri = f"{self.client.get_run(self.run_id).info.artifact_uri}/{name}/{path.name}"
+        self._input(name, digest, uri, profile)
+
+    def reads(self, path: Path, *, name: str, digest: str, profile: Mapping[str, int]) -> None:
+        """Log a data set as the input of the run, without a copy of its file; parameters as of `dataset`."""
+        self._input(name, digest, path.absolute().as_uri(), profile)
+
+    def _input(self, name: str, digest: str, uri: str, profile: Mapping[str, int]) -> None:
+        """Log an input as MLflow's page shows it: what it is called, its counts, and that it is trained on."""
         dataset = Dataset(
             name=name,
             digest=digest[:DATASET_DIGEST_LENGTH],
@@ -95,7 +108,8 @@ class Run:
             source=json.dumps({"uri": uri}),
             profile=json.dumps(dict(profile)),
         )
-        self.client.log_inputs(self.run_id, [DatasetInput(dataset=dataset, tags=[])])
+        context = InputTag(MLFLOW_DATASET_CONTEXT, "training")
+        self.client.log_inputs(self.run_id, [DatasetInput(dataset=dataset, tags=[context])])
 
 
 def run_of(tracking: Tracking, run_id: str) -> Run:

@@ -65,7 +65,7 @@ def test_an_experiment_compares_its_arms_and_one_that_fails_costs_the_others_not
 
 def test_an_experiment_registers_nothing_and_logs_a_run_for_each_arm(config, compared, registered):
     runs = mlflow.search_runs(
-        experiment_names=["lidcflow"],
+        experiment_names=["lidcflow experiments"],
         filter_string="tags.arm LIKE '%'",
         output_format="list",
     )
@@ -74,6 +74,8 @@ def test_an_experiment_registers_nothing_and_logs_a_run_for_each_arm(config, com
     assert statuses == {"one": "FINISHED", "small": "FINISHED", "diverging": "FAILED"}
     small = next(run for run in runs if run.info.run_name == "small")
     assert {"accuracy-test/sector-02", "loss-validation/sector-01", "test/auroc_nodule"} <= set(small.data.metrics)
+    assert small.data.metrics["AUROC of slices on test"] == small.data.metrics["test/auroc_nodule"]
+    assert [one.dataset.name for one in small.inputs.dataset_inputs] == ["snapshot"]
     assert list_releases(Tracking.of(config)) == registered
 
 
@@ -139,6 +141,6 @@ def away(*_args):
 def runs_of_experiments(config):
     mlflow.set_tracking_uri(Tracking.of(config).uri)
     found = mlflow.search_runs(
-        experiment_names=["lidcflow"], filter_string="tags.experiment = 'tiny'", output_format="list"
+        experiment_names=["lidcflow experiments"], filter_string="tags.experiment = 'tiny'", output_format="list"
     )
     return len(found)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from flows.cli import COMMANDS, app, load_command
+from flows.cli import COMMANDS, PANELS, app, load_command
 from tests.published import publish
 
 HEAVY = {"prefect", "mlflow", "keras", "tensorflow", "scipy", "sklearn", "pandas", "distributed", "zarr", "pydicom"}
@@ -52,15 +52,17 @@ def test_every_module_of_a_command_is_listed():
     modules = {file.stem for file in Path(inspect.getfile(load_command)).parent.glob("*.py")}
 
     parts = {"evaluate_cubes", "nodule_experiment", "pretrain_segmenter"}
-    shared = {"__init__", "bars", "lazy", "options", "output", "session", "source_lines"}
+    shared = {"__init__", "bars", "lazy", "logs", "options", "output", "session", "source_lines"}
     assert modules - set(COMMANDS) == shared | parts
 
 
-def test_the_help_lists_every_command_in_order(lidcflow):
+def test_the_help_lists_every_command_below_its_heading_in_order(lidcflow):
     shown = lidcflow("--help").stdout
 
-    places = [shown.index(f"│ {name} ") for name in COMMANDS]
+    listed = [name for names in PANELS.values() for name in names]
+    places = [shown.index(text) for panel, names in PANELS.items() for text in (panel, *(f"│ {one} " for one in names))]
     assert places == sorted(places)
+    assert sorted(listed) == sorted(COMMANDS)
 
 
 def test_a_mistyped_command_is_told_with_the_one_that_was_meant(lidcflow):

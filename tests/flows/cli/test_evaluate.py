@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 from flows.cli import lazy
-from flows.cli.evaluate import detector_of_release, print_evaluation
+from flows.cli.evaluate import FIGURE_COLUMNS, detector_of_release, figure_rows, print_evaluation
 from flows.evaluate import EvaluateReport
 from lidcflow.config import Config
 from lidcflow.errors import LabelError, ReleaseError
@@ -30,6 +30,20 @@ def test_an_evaluation_is_printed_with_baselines_sectors_and_the_page_to_open(ev
         assert expected in printed
     assert "releases/report.html" in printed
     assert "All images are synthetic: these figures say nothing about patients. Research use only." in printed
+
+
+def test_the_rows_of_a_csv_file_are_every_figure_with_its_interval(evaluation):  # noqa: F811
+    rows = figure_rows(evaluation)
+
+    natural = evaluation.own.slices.natural["auroc_nodule"]
+    wanted = [natural.value, natural.low, natural.high]
+    assert all(list(row) == FIGURE_COLUMNS for row in rows)
+    assert [evaluation.own.key, "slices", "auroc_nodule", *wanted] in [list(row.values()) for row in rows]
+    assert {row["contestant"] for row in rows} == {one.key for one in evaluation.contestants}
+
+
+def test_a_csv_file_is_for_the_evaluation_of_a_release(lidcflow, tmp_path):
+    assert lidcflow("evaluate", "--cubes", tmp_path, "--csv", "figures.csv").exit_code == 2
 
 
 def test_patches_are_scored_without_a_workspace(lidcflow, tmp_path):

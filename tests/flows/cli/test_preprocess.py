@@ -30,6 +30,17 @@ def test_preprocess_reports_and_a_second_time_reuses_everything(lidcflow, source
     assert "0 preprocessed, 1 reused unchanged, 1 set aside" in again.stdout
 
 
+def test_a_dry_run_counts_what_would_be_done_and_stores_nothing(lidcflow, source, tmp_path):
+    done = lidcflow("preprocess", source, "--dry-run", "--json")
+
+    cost = json.loads(done.stdout)
+    assert (cost["found"], cost["waiting"], cost["refused"], cost["stored"]) == (2, 1, 1, 0)
+    assert (cost["images"], cost["workers"]) == (10, 1)
+    assert cost["minutes"] == pytest.approx((10 * 0.016336 + 0.0384) / 60, abs=0.005)
+    assert "about 0.0 min on 1 processes" in lidcflow("preprocess", source, "--dry-run").stdout
+    assert not (tmp_path / "workspace" / "store").exists()
+
+
 @pytest.mark.parametrize("command", ["index", "preprocess"])
 def test_a_missing_source_is_one_sentence_and_leaves_nothing_behind(lidcflow, tmp_path, monkeypatch, capsys, command):
     monkeypatch.setattr(sys, "argv", ["lidcflow", command, str(tmp_path / "nowhere")])

@@ -1,10 +1,47 @@
+"""The command that trains: what it refuses, what it would cost, and how it prints a release."""
+
+import json
+
 from flows.cli.train import print_release
+from lidcflow.config import Config, PreprocessConfig
+from lidcflow.errors import EngineError
+from tests.labelled_volumes import PATIENTS, SIZE, SLICES, store_volumes
 
 
 def test_more_sectors_than_slices_is_wrong_usage(lidcflow):
     done = lidcflow("train", "--sectors", 66)
 
     assert done.exit_code == 2
+
+
+def test_a_dry_run_counts_patients_slices_and_features_and_writes_nothing(lidcflow, tmp_path):
+    config = Config(workspace=tmp_path / "workspace", preprocess=PreprocessConfig(slices=SLICES, size=SIZE))
+    store_volumes(config)
+    size = f"[preprocess]\nslices = {SLICES}\nsize = {SIZE}\n"
+    (tmp_path / "lidcflow.toml").write_text(f'workspace = "workspace"\n{size}[cluster]\nworkers = 2\n')
+    before = sorted(tmp_path.rglob("*"))
+
+    cost = json.loads(lidcflow("train", "--sectors", 2, "--dry-run", "--json").stdout)
+
+    assert (cost["series"], cost["models"], cost["features"]) == (PATIENTS, 3, PATIENTS)
+    assert sum(cost["patients_by_split"].values()) == cost["patients"]
+    assert sum(cost["slices"].values()) == PATIENTS * SLICES
+    assert cost["bytes"] == PATIENTS * SLICES * 384 * 2
+    assert f"3 models to train; features of {PATIENTS} series" in lidcflow("train", "--sectors", 2, "--dry-run").stdout
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_without_volumes_names_the_way_out(lidcflow):
+    assert "run lidcflow preprocess first" in str(lidcflow("train", "--dry-run").exception)
+
+
+def test_missing_tensorflow_is_told_before_anything_starts(lidcflow, tmp_path, monkeypatch):
+    monkeypatch.setattr("lidcflow.learn.backend.find_spec", lambda _: None)
+
+    for command in ("train", "demo"):
+        assert isinstance(lidcflow(command).exception, EngineError)
+    assert not (tmp_path / "lidcflow-workspace").exists()
+    assert not (tmp_path / "demo" / "archive").exists()
 
 
 def test_a_release_is_printed_with_its_sectors_gate_and_standing(figured, capsys):
