@@ -181,10 +181,10 @@ def log_arm(
         run.params({f"labels_{key}": value for key, value in config.labels.portable.model_dump().items()})
         run.params({f"split_{key}": value for key, value in config.split.model_dump().items()})
         run.params({"series": result.series, "patients": result.patients, "slices_seen": compared.slices_seen})
-        for sector in result.sectors:
-            run.series(_curves(sector))
         for split, figures in compared.figures.items():
             run.metrics(headlines(figures, split))
+        for sector in result.sectors:
+            run.series(_curves(sector))
         run.metrics(_named(compared.figures))
 
 

@@ -88,7 +88,7 @@ HEADLINES = {
     "sensitivity_at_5": "Nodules in 5 slices",
     "sensitivity_at_10": "Nodules in 10 slices",
 }
-"""What people compare first. MLflow sorts capitals before the groups of all other figures, such as `validation/`."""
+"""What people compare first; all other figures are in groups, such as `validation/`."""
 
 CHART_NOTE = (
     "Charts: `accuracy` is the share of slices whose most probable class of three is right: where the classes are "
@@ -102,7 +102,7 @@ def profile_of(plan: TrainingPlan) -> dict[str, int]:
 
 
 def headlines(figures: Mapping[str, Estimate] | Mapping[str, Spread], split: str) -> dict[str, float | None]:
-    """Name the figures that people compare first, so that they are the first columns among runs.
+    """Name the figures that people compare first, by plain names without a group.
 
     Examples
     --------

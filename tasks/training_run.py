@@ -80,8 +80,9 @@ def log_plan(run: Run, plan: TrainingPlan) -> None:
 def log_release(run: Run, record: ReleaseRecord) -> None:
     """Log a release on its training's run: figures of the whole, of the gate, of sectors with the sector as step."""
     run.tags({"release": str(record.version), "gate": "passed" if record.gate.passed else "refused"})
-    for split, figures in record.metrics.items():
+    for split, figures in record.metrics.items():  # before all others: a run's page lists figures as they were logged
         run.metrics(headlines(figures.release, split))
+    for split, figures in record.metrics.items():
         run.metrics(named_figures(figures.release, split))
         for name, baseline in (("sector-prior", figures.sector_prior), ("even-steps", figures.uniform)):
             compared = {key: value for key, value in baseline.items() if key in COMPARED}
