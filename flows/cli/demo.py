@@ -16,6 +16,7 @@ from flows.cli.options import AsJson
 from flows.cli.output import NOTICE, print_facts, print_json, print_line
 from flows.cli.session import flow_session
 from flows.cli.train import print_release
+from flows.service.servers import addresses
 from lidcflow.config import Config, LabelConfig, SplitConfig
 from lidcflow.config.file import load_config
 from lidcflow.learn.splits import SPLITS, split_of
@@ -159,7 +160,7 @@ def print_commands(folder: Path) -> None:
     file = folder / "lidcflow.toml"
     config = load_config(file)
     pages = lazy.served_pages(config)
-    pages["  trainings"] = lazy.pages(pages["MLflow"], Tracking.of(config))["trainings"]
+    pages["  trainings"] = lazy.pages(addresses(config).mlflow, Tracking.of(config))["trainings"]
     print_line(f"\nServe MLflow, Prefect and the reports:\n  {_command()} up --config {shlex.quote(str(file))}")
     print_line("then open")
     print_facts(pages)

@@ -37,7 +37,7 @@ def served_pages(config: Config) -> dict[str, str]:
         "Prefect": where.prefect,
         "  runs": f"{where.prefect}/runs",
         "  deployments": f"{where.prefect}/deployments",
-        "MLflow": where.mlflow,
+        "MLflow": f"{where.mlflow}/#/?{WORKFLOW}",
         "  release": release_page(where, config),
         "  trainings": trainings_page(where, config),
         "Reports": where.reports,

@@ -88,6 +88,7 @@ def test_mlflow_sends_nothing_and_serves_no_assistant(watched, tmp_path):
 
     page, telemetry, _, assistant = answers
     assert (page.status_code, assistant.status_code) == (200, 404)
+    assert page.text.index("mlflow.assistant.panelOpen_v1") < page.text.index("</head>")
     assert json.loads(telemetry.text)["disable_ui_telemetry"] is True
     assert elsewhere == set()
 
