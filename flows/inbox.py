@@ -121,6 +121,9 @@ def inbox(
         tuple[str, ...] | None, ParameterHelp("Where new studies come; nothing: the inboxes of the configuration.")
     ] = None,
     config: Settings = None,
+    complete: Annotated[
+        bool, ParameterHelp("Read what is there at once: whoever starts the run knows that no image is missing.")
+    ] = False,
 ) -> InboxReport:
     """Poll every source, and process each complete series once per state of its images and release.
 
@@ -130,6 +133,8 @@ def inbox(
         Where new studies come; by default the inboxes of the configuration.
     config : Config, optional
         Settings over those of the worker.
+    complete : bool
+        Read what is there at once, without the time in which a study must be quiet.
 
     Raises
     ------
@@ -137,12 +142,19 @@ def inbox(
         If every series of the round failed; it holds the report.
     """
     config = with_inference_cluster(resolve_config(config))
+    config = without_waiting(config) if complete else config
     sources = sources or config.inboxes or (resolve_source(None, None, "inbox"),)
+    name_run("inbox: read what is complete", config)
     with recorded(config.catalog) as record:
         report = go_round([parse_source(source, config.access) for source in sources], config)
         record(round_of(report))
     name_run(f"inbox: {_counts(report)}, with {report.release}", config)
     return cast(InboxReport, state_of(report))  # callers of a flow get the data of the state that it returns
+
+
+def without_waiting(config: Config) -> Config:
+    """Return the configuration of a round that takes every study for complete."""
+    return config.model_copy(update={"delivery": config.delivery.model_copy(update={"settle_s": 0.0})})
 
 
 def inbox_report(config: Config) -> InboxReport:

@@ -1,11 +1,13 @@
 """deployments/prefect.yaml: what it names exists, what it is filled with fits, and it holds values alone."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
+from flows.inbox import inbox
 from flows.service.deploy import to_prefect
 from flows.service.events import STUDY_ARRIVED
 from flows.service.schedules import read_deployments, scheduled
@@ -80,6 +82,8 @@ def test_the_event_that_the_command_sends_starts_inference_where_an_inbox_is_con
     none = to_prefect(deployment, flow_of(deployment), paused=True).triggers
 
     assert (trigger.expect, none) == ({STUDY_ARRIVED}, [])
+    assert trigger.parameters == {"complete": True}
+    assert set(trigger.parameters) <= set(inspect.signature(inbox.fn).parameters)
 
 
 @pytest.mark.parametrize("name", NAMES)

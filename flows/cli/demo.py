@@ -13,7 +13,7 @@ import typer
 from flows.cli import lazy
 from flows.cli.infer import print_results
 from flows.cli.options import AsJson
-from flows.cli.output import NOTICE, print_json, print_line
+from flows.cli.output import NOTICE, print_facts, print_json, print_line
 from flows.cli.session import flow_session
 from flows.cli.train import print_release
 from flows.service.servers import addresses
@@ -161,13 +161,11 @@ def print_commands(folder: Path) -> None:
     """Print the command that shows what just ran in MLflow and in Prefect, with their doors closed."""
     file = folder / "lidcflow.toml"
     config = load_config(file)
-    where = addresses(config)
-    mlflow_page = lazy.pages(where.mlflow, Tracking.of(config))["releases"]
+    pages = lazy.served_pages(config)
+    pages["  trainings"] = lazy.pages(addresses(config).mlflow, Tracking.of(config))["trainings"]
     print_line(f"\nServe MLflow, Prefect and the reports:\n  {_command()} up --config {shlex.quote(str(file))}")
-    print_line(
-        f"then open the registry and the runs in MLflow, {mlflow_page}, the flows in Prefect, {where.prefect}, or the "
-        f"reports, {where.reports}"
-    )
+    print_line("then open")
+    print_facts(pages)
 
 
 def _command() -> str:

@@ -105,7 +105,7 @@ def retry(
 
 @inbox.command()
 def notify(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
-    """Make a running `lidcflow up` poll the inbox now instead of on schedule; a PACS can call this."""
+    """Make a running `lidcflow up` read at once what is in the inbox; a PACS can call this when a study is complete."""
     config = configured(config_file, workspace)
     serving = served(config.workspace)
     if serving is None:
@@ -114,7 +114,7 @@ def notify(config_file: ConfigFile = None, workspace: Workspace = None) -> None:
             "or use `lidcflow inbox run`"
         )
     send_event(serving.prefect_api_url, STUDY_ARRIVED, known_password(config.prefect_home))
-    print_line("Told; a round starts unless one is under way.")
+    print_line("Told; a round starts unless one is under way, and takes every study that is there for complete.")
 
 
 def _check_inbox(config: Config) -> None:

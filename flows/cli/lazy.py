@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from flows.service import doctor as doctor
     from flows.service import up as up
     from flows.service.deploy import deploy as deploy
+    from flows.service.links import served_pages as served_pages
     from flows.service.machine_checks import Level as Level
     from flows.service.status import status_of as status_of
     from flows.service.temporary_server import start_temporary_server as start_temporary_server
@@ -170,6 +171,7 @@ _PLACES = {
     "retrain": "flows.retrain:retrain",
     "rollback": "tasks.promote:rollback",
     "run_nodule_experiment": "lidcflow.experiment.nodule_figures:run_nodule_experiment",
+    "served_pages": "flows.service.links:served_pages",
     "server": "flows.reports.server",
     "size_rows": "lidcflow.experiment.nodule_page:size_rows",
     "start_temporary_server": "flows.service.temporary_server:start_temporary_server",

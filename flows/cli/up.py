@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from flows.cli import lazy
 from flows.cli.options import ConfigFile, Workspace, configured
-from flows.cli.output import NOTICE, console
+from flows.cli.output import NOTICE, console, print_facts
 from flows.proxies import LOOPBACK
 from flows.service.password import CLIENT_VARIABLE, password_file, user_password
 from flows.service.supervisor import ServiceFailed
@@ -72,7 +71,7 @@ class ServiceLines:
 
     def ready(self, serving: Serving, config: Config) -> None:
         """Print where to look, what runs when, and what does not."""
-        self._out.print(_served_table(serving))
+        print_facts(_served_facts(serving))
         for deployment in serving.deployments:
             if deployment.missing:
                 self._out.print(
@@ -105,12 +104,10 @@ class ServiceLines:
         self._out.print("For the command `prefect` in a shell:", f"  {shell}", sep="\n", **_AS_IT_IS)
 
 
-def _served_table(serving: Serving) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_row("Prefect", serving.addresses.prefect)
-    table.add_row("MLflow", serving.addresses.mlflow)
-    table.add_row("Reports", serving.addresses.reports)
-    for deployment in serving.deployments:
-        when = ", ".join(str(schedule) for schedule in deployment.schedules)
-        table.add_row(deployment.name, f"{when}{', paused' if serving.paused[deployment.name] else ''}")
-    return table
+def _served_facts(serving: Serving) -> dict[str, str]:
+    """Return the pages, and when each deployment runs."""
+    runs = {
+        one.name: f"{', '.join(map(str, one.schedules))}{', paused' if serving.paused[one.name] else ''}"
+        for one in serving.deployments
+    }
+    return serving.pages | runs

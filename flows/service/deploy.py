@@ -254,7 +254,8 @@ def _lack(deployment: Deployment) -> list[str]:
 
 
 def _prefect_trigger(name: str, trigger: Trigger) -> DeploymentEventTrigger:
-    return DeploymentEventTrigger(name=f"{name} on {', '.join(trigger.expect)}", expect=set(trigger.expect))
+    title = f"{name} on {', '.join(trigger.expect)}"
+    return DeploymentEventTrigger(name=title, expect=set(trigger.expect), parameters=trigger.parameters or None)
 
 
 def _prefect_schedule(schedule: Schedule) -> PrefectSchedule:

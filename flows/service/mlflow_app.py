@@ -18,7 +18,9 @@ def main() -> None:
     """Serve until a signal."""
     given = served_address()
     app = server_application(os.environ["MLFLOW_BACKEND_STORE_URI"], os.environ["MLFLOW_ARTIFACTS_DESTINATION"])
-    uvicorn.run(SameOrigin(app, own_names(given.host, given.name)), host=given.host, port=given.port)
+    served = SameOrigin(app, own_names(given.host, given.name))
+    # At start MLflow 3.17 does nothing but ask Docker for containers of its assistant, which is not served.
+    uvicorn.run(served, host=given.host, port=given.port, lifespan="off")
 
 
 if __name__ == "__main__":

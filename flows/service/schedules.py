@@ -59,10 +59,11 @@ class Schedule(_Values):
 
 
 class Trigger(_Values):
-    """Events that start a run at once."""
+    """Events that start a run at once, and the parameters of that run."""
 
     type: Literal["event"]
     expect: list[str]
+    parameters: dict[str, Any] = {}
 
 
 class ConcurrencyLimit(_Values):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flows.service.leftovers import WORKSPACE_MARK, kill_orphans
+from flows.service.links import served_pages
 from flows.service.lock import check_unserved, lock_workspace
 from flows.service.place_checks import check_places, check_release
 from flows.service.prefect_database import database_of, shrink
@@ -37,9 +38,10 @@ GUARDS_END_WITHIN_S = 30.0
 
 @dataclass(frozen=True)
 class Serving:
-    """What is served once everything runs; `doubt` says what the inbox waits for."""
+    """What is served once everything runs, with the pages worth opening; `doubt` says what the inbox waits for."""
 
     addresses: Addresses
+    pages: dict[str, str]
     deployments: list[Deployment]
     paused: dict[str, bool]
     doubt: str | None = None
@@ -82,7 +84,7 @@ def run_services(config: Config, listener: ServiceListener, on_ready: Callable[[
         try:
             with stop_on_signals(supervisor), supervisor:
                 paused = _start(config, supervisor)
-                on_ready(Serving(where, deployments, paused, doubt))
+                on_ready(Serving(where, served_pages(config), deployments, paused, doubt))
                 supervisor.watch()
         except KeyboardInterrupt:
             return

@@ -16,6 +16,8 @@ from mlflow.server.fastapi_app import app
 from mlflow.server.handlers import initialize_backend_stores
 from starlette.responses import PlainTextResponse
 
+from tasks.tracking.mlflow_page import quiet_page
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -26,7 +28,7 @@ ASSISTANT = "/mlflow/assistant"
 def server_application(database: str, artifacts: str) -> ASGIApp:
     """Return the application that ``mlflow server`` serves, on a database that is brought up to date first.
 
-    Its assistant is left out.
+    Its assistant is left out, and its page shows no panel of it.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ def server_application(database: str, artifacts: str) -> ASGIApp:
         }
     )
     initialize_backend_stores(database, database, artifacts)
-    return _without_assistant(app)
+    return quiet_page(_without_assistant(app))
 
 
 def _without_assistant(app: ASGIApp) -> ASGIApp:

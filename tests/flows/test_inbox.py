@@ -149,7 +149,10 @@ def test_a_round_finds_nothing_to_warn_of_in_the_cluster_that_it_started_itself(
 def test_a_study_that_still_arrives_waits(config, folder, ct_series):
     ct_series(folder / "a")
 
-    assert go_round(with_delivery(config, settle_s=3600)) == (0, 0, 0, 1)
+    patient = with_delivery(config, settle_s=3600)
+
+    assert go_round(patient) == (0, 0, 0, 1)
+    assert inbox(config.inboxes, patient, complete=True).delivered == 1
 
 
 def test_a_source_that_is_away_is_told_and_costs_the_others_nothing(config, folder, ct_series, tmp_path):

@@ -20,6 +20,8 @@ def test_its_servers_are_those_that_close_their_doors(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert f"  {Path(sys.executable).with_name('lidcflow')} up --config '{folder / 'lidcflow.toml'}'\n" in printed
     assert "http://127.0.0.1:5000/#/models/lidcflow?workflowType=machine_learning" in printed
+    assert "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning" in printed
+    assert "http://127.0.0.1:4200/deployments" in printed
     assert not [open_door for open_door in ("mlflow server", "prefect server") if open_door in printed]
 
 
