@@ -100,7 +100,7 @@ def place(tmp_path, ct_series, prefect_server):
 
 
 def wait_for_volumes(config, count, process):
-    while len(list(Path(config.store_root).glob("series/*"))) < count:
+    while len(list(Path(config.store_root).glob("series/[0-9]*"))) < count:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
 
@@ -152,7 +152,7 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_does_the_rest_with_the_
         os.kill(flow.pid, signal.SIGKILL)
         flow.wait()
     _, left = psutil.wait_procs(family, timeout=30)
-    kept = len(list(Path(config.store_root).glob("series/*")))
+    kept = len(list(Path(config.store_root).glob("series/[0-9]*")))
     place.environment = alone
     code, said = place.run(config)
 

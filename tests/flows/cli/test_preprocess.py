@@ -72,7 +72,7 @@ def test_ctrl_c_ends_every_process_and_leaves_whole_volumes(tmp_path, ct_series)
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    while not list(folder.glob("series/*")) and running.poll() is None:
+    while not list(folder.glob("series/[0-9]*")) and running.poll() is None:
         time.sleep(0.05)
 
     os.killpg(running.pid, signal.SIGINT)
