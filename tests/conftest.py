@@ -37,6 +37,8 @@ from tests.tiny_pacs import short_delays, tiny, tiny_server  # noqa: F401, fixtu
 from tests.trained import training_cluster, training_folder  # noqa: F401, fixtures for all tests
 from tests.validators import dciodvfy, dsrdump  # noqa: F401, fixtures for all tests
 
+os.environ["COLUMNS"] = "200"  # what commands print in a wide pipe, wherever the tests themselves print
+
 settings.register_profile("lidcflow", deadline=None)
 settings.load_profile("lidcflow")
 

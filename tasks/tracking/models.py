@@ -5,6 +5,7 @@ Flows import this module too: Keras is imported where a model is logged or loade
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -60,16 +61,18 @@ def log_model(run: Run, tracking: Tracking, model: Any, name: str) -> LoggedMode
 
     # A logged model lands in the experiment that is set for the process, whatever the run's own is.
     mlflow.set_experiment(experiment_id=run.client.get_run(run.run_id).info.experiment_id)
-    info = Model.log(
-        artifact_path=None,
-        name=name,
-        flavor=SimpleNamespace(__name__=mlflow.keras.__name__, save_model=save_model),
-        model=model,
-        signature=_signature(model),
-        input_example=_example(model),
-        pip_requirements=_requirements(),
-        run_id=run.run_id,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Operation with range")  # MLflow compares the example's columns to a range
+        info = Model.log(
+            artifact_path=None,
+            name=name,
+            flavor=SimpleNamespace(__name__=mlflow.keras.__name__, save_model=save_model),
+            model=model,
+            signature=_signature(model),
+            input_example=_example(model),
+            pip_requirements=_requirements(),
+            run_id=run.run_id,
+        )
     with private_copy(tracking, info.model_uri, f"model {info.model_uri}") as folder:
         if digest_of_file(folder / FILE) != saved[0]:
             raise ReleaseError(

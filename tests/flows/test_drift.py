@@ -69,7 +69,7 @@ def test_a_check_leaves_a_table_a_sentence_and_an_event_that_names_what_drifted(
         (event,) = events_of(client, ALERT)
     rows = json.loads(artifacts["drift"])
     assert (rows[0]["quantity"], rows[0]["now"], rows[0]["verdict"]) == ("slice thickness, mm", "5 (5 to 5)", "drift")
-    assert "1 of 15 quantities drifted: slice thickness, mm." in artifacts["drift-verdict"]
+    assert "1 of 16 quantities drifted: slice thickness, mm." in artifacts["drift-verdict"]
     assert "Research use only" in artifacts["drift-verdict"]
     assert event["resource"] == {"prefect.resource.id": "lidcflow.release.lidcflow.3"}
     assert event["payload"] == {"quantities": ["slice_thickness_mm"], "patients": 30}

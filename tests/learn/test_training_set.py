@@ -147,7 +147,7 @@ def test_weights_that_this_version_would_not_give_are_refused(fixed):
     fixed.require_same_weights()
     fixed.snapshot.fixed.loc[fixed.snapshot.fixed["weight"] > 0, "weight"] = 1.5
 
-    with pytest.raises(TrainingError, match=r"other weights; train with lidcflow 0\.1\.0, or without --snapshot"):
+    with pytest.raises(TrainingError, match=r"computes others; train with lidcflow 0\.1\.0, or without --snapshot"):
         fixed.require_same_weights()
 
 

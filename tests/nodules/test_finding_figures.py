@@ -23,7 +23,7 @@ def nodule(row, column, readers=3, half=8):
 def scored(*candidates):
     """Candidates at (z in mm, row, column, P), each 2 mm wide."""
     places = np.array([(z_mm, row, column, 2.0) for z_mm, row, column, _ in candidates], dtype=PLACE)
-    return ScoredCandidates(places, np.array([p for *_, p in candidates], np.float64))
+    return ScoredCandidates(places, np.array([p for *_, p in candidates]), np.full(len(candidates), np.nan))
 
 
 def test_a_nodule_has_the_score_of_its_best_candidate_and_further_ones_are_no_false_marks():
