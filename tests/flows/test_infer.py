@@ -174,7 +174,13 @@ def test_the_python_api_gives_the_same_answers_without_prefect(config, read, sou
 
     assert [one.series_instance_uid for one in results] == [one.series_instance_uid for one in read.readings]
     for result, reading in zip(results, read.readings, strict=True):
-        assert result.recommendation.to_json() == (reading.page.parent / "recommendations.json").read_text()
+        written = (reading.page.parent / "recommendations.json").read_text()
+        assert in_nanos(result.recommendation.to_json()) == in_nanos(written)
+
+
+def in_nanos(text):
+    """Return JSON with numbers to nine digits: TensorFlow adds up in another order in a process with more threads."""
+    return json.loads(text, parse_float=lambda number: round(float(number), 9))
 
 
 def test_the_command_exits_3_when_a_series_could_not_be_evaluated(config, read, source, tmp_path):
