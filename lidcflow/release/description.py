@@ -9,6 +9,11 @@ from lidcflow.release import card as tables
 from lidcflow.release.card import gate_sentence, in_a_sentence, pins_sentence, table
 from lidcflow.release.record import ReleaseRecord, SectorPin
 
+MOST_CHARACTERS = 4500
+"""MLflow's column holds 5,000, and PostgreSQL refuses more; an erasure may put a sentence in front."""
+
+LEFT_OUT_FIRST = ("gate", "systems", "sectors", "of findings", "findings", "pins")
+
 _LOAD = """import mlflow
 
 release = mlflow.pyfunc.load_model("models:/{name}/{version}")
@@ -40,34 +45,36 @@ def release_description(record: ReleaseRecord, links: Mapping[str, str]) -> str:
     Returns
     -------
     str
-        Markdown.
+        Markdown of `MOST_CHARACTERS` at most: sections that do not fit are left to the card, those of `LEFT_OUT_FIRST`
+        in their order.
     """
-    return paged(
-        [
+    sections = _sections(record, links)
+    for name in LEFT_OUT_FIRST:
+        if len(text := paged([part for parts in sections.values() for part in parts])) <= MOST_CHARACTERS:
+            return text
+        if sections.pop(name, None):
+            sections["more"] = ["The model card, an artifact of the training's run, has the tables that are not here."]
+    return paged([part for parts in sections.values() for part in parts])[:MOST_CHARACTERS]
+
+
+def _sections(record: ReleaseRecord, links: Mapping[str, str]) -> dict[str, list[str]]:
+    pin = record.nodules
+    return {
+        "head": [
             f"{in_a_sentence(record)} {STATEMENT}",
             gate_sentence(record),
             _line(links),
             _code(_LOAD.format(name=record.name, version=record.version)),
             "### Figures, with 95% intervals over patients",
             tables.figures_table(record),
-            *_findings(record),
-            "### Sectors",
-            tables.sectors_table(record),
-            *(["### Gate", tables.checks_table(record.gate)] if record.gate.checks else []),
-            pins_sentence(record),
-        ]
-    )
-
-
-def _findings(record: ReleaseRecord) -> list[str]:
-    if record.nodules is None:
-        return []
-    return [
-        "### Findings",
-        tables.detector_sentence(record.nodules),
-        *tables.systems_of(record),
-        *([tables.findings_table(record)] if record.findings else []),
-    ]
+        ],
+        "findings": ["### Findings", tables.detector_sentence(pin)] if pin else [],
+        "systems": tables.systems_of(record) if pin else [],
+        "of findings": [tables.findings_table(record)] if pin and record.findings else [],
+        "sectors": ["### Sectors", tables.sectors_table(record)],
+        "gate": ["### Gate", tables.checks_table(record.gate)] if record.gate.checks else [],
+        "pins": [pins_sentence(record)],
+    }
 
 
 def sector_description(record: ReleaseRecord, pin: SectorPin, links: Mapping[str, str]) -> str:

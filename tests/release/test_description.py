@@ -1,6 +1,6 @@
 """What the registry's pages say."""
 
-from lidcflow.release.description import paged, release_description
+from lidcflow.release.description import MOST_CHARACTERS, paged, release_description
 from tests.nodules.pins import FOUND, PIN
 
 
@@ -31,3 +31,15 @@ def test_a_description_shows_what_findings_reach(release_record):
     assert "### Findings" in page
     assert "detector embedded version 202611" in page
     assert "CPM" in page
+
+
+def test_a_description_fits_mlflows_column_and_says_where_the_rest_is(release_record):
+    many = release_record.model_copy(update={"sectors": release_record.sectors * 40})
+
+    text = release_description(many, {})
+
+    assert len(text) <= MOST_CHARACTERS
+    assert "The model card, an artifact of the training's run, has the tables that are not here." in text
+    assert "### Figures" in text
+    assert "### Sectors" not in text
+    assert "### Sectors" in release_description(release_record, {})
