@@ -44,6 +44,8 @@ test = 0.2
 [train]
 sector_num = 2
 epochs = 2
+[nodules]
+steps = 10
 [cluster]
 workers = 1
 """
