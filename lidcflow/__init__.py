@@ -14,14 +14,14 @@ from importlib import import_module
 
 _HOMES = {
     "LidcflowError": "lidcflow.errors",
-    "SeriesResult": "lidcflow.api.result",
-    "Store": "lidcflow.api.store",
-    "StudyResults": "lidcflow.api.result",
-    "index": "lidcflow.api.source",
-    "make_phantoms": "lidcflow.api.phantoms",
-    "open_store": "lidcflow.api.store",
-    "preprocess": "lidcflow.api.source",
-    "read_study": "lidcflow.api.study",
+    "SeriesResult": "tasks.api.result",
+    "Store": "tasks.api.store",
+    "StudyResults": "tasks.api.result",
+    "index": "tasks.api.source",
+    "make_phantoms": "tasks.api.phantoms",
+    "open_store": "tasks.api.store",
+    "preprocess": "tasks.api.source",
+    "read_study": "tasks.api.study",
 }
 """The module that defines each name; `__init__.pyi` has the same names for type checkers."""
 

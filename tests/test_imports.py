@@ -48,7 +48,7 @@ FLOORS = """
     tasks.cluster
     tasks.tracking
     tasks
-    lidcflow.api
+    tasks.api
     flows.environment flows.proxies flows.writable
     flows.service
     flows.reports

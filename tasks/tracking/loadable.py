@@ -14,7 +14,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from tasks.tracking.connection import Tracking, connect
 from tasks.tracking.record import RECORD_FOLDER
 
-LOADER = "lidcflow.api.registered"
+LOADER = "tasks.api.registered"
 """Module that MLflow imports to load a release; releases name it, so that it can't be renamed."""
 
 COLUMNS = {

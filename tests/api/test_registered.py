@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 import lidcflow as lf
-from lidcflow.api.array_series import write_array_series
 from lidcflow.release.description import sector_lines
 from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
+from tasks.api.array_series import write_array_series
 from tasks.infer_series import config_for, infer_stored
 from tasks.tracking.connection import Tracking
 from tasks.tracking.loadable import COLUMNS
@@ -84,7 +84,7 @@ def test_an_input_that_is_none_of_these_is_named(model):
 def test_the_release_is_code_of_the_package_without_a_pickle(released, release, model):
     source = mlflow.artifacts.download_artifacts(f"models:/{release.name}/{release.version}")
 
-    assert model.metadata.flavors["python_function"]["loader_module"] == "lidcflow.api.registered"
+    assert model.metadata.flavors["python_function"]["loader_module"] == "tasks.api.registered"
     assert model.metadata.get_output_schema().input_names() == list(COLUMNS)
     assert not [*Path(source).rglob("*.pkl")]
 

@@ -53,7 +53,7 @@ def plan(tmp_path_factory):
 
 @pytest.fixture
 def few(monkeypatch):
-    """Let a few nodules be enough."""
+    """Lower the limits so that a few nodules are enough."""
     monkeypatch.setattr(own_segmenter, "LEAST_CUBES", 3)
     monkeypatch.setattr(own_segmenter, "LEAST_VALIDATION", 1)
     for name in ("LEAST_TRAINING", "LEAST_VALIDATION", "LEAST_PATIENTS"):

@@ -178,4 +178,4 @@ class StudyResults(Sequence[SeriesResult]):
 @cache
 def templates() -> Environment:
     """Return the templates of what a notebook shows."""
-    return templates_of("lidcflow.api", filters={function.__name__: function for function in FILTERS})
+    return templates_of("tasks.api", filters={function.__name__: function for function in FILTERS})

@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from lidcflow.api.result import SeriesResult, StudyResults
-from lidcflow.api.settings import settings_for, temporary_settings, with_section
-from lidcflow.api.source import bring
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
 from lidcflow.dicom.records import VerdictReason
@@ -19,6 +16,9 @@ from lidcflow.report.rank import not_evaluated
 from lidcflow.series.find import Index
 from lidcflow.source.places import checked_source
 from lidcflow.store.address import inbox_store
+from tasks.api.result import SeriesResult, StudyResults
+from tasks.api.settings import settings_for, temporary_settings, with_section
+from tasks.api.source import bring
 from tasks.infer_series import config_for, infer_stored
 from tasks.source import check_holds_ct, find_series
 from tasks.tracking.in_force import configured_release

@@ -9,7 +9,6 @@ import pandas as pd
 import xarray as xr
 import zarr
 
-from lidcflow.api.volume import label_array, source_table, volume_array
 from lidcflow.config import LIDC, Access, LabelConfig
 from lidcflow.config.file import load_config
 from lidcflow.errors import LabelError, StoreError
@@ -17,6 +16,7 @@ from lidcflow.labels.collect import collect_nodules
 from lidcflow.labels.slices import slab_labels
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeStore
+from tasks.api.volume import label_array, source_table, volume_array
 
 
 class Store:
@@ -76,7 +76,7 @@ class Store:
         -------
         xarray.DataArray
             HU as int16, dimensions (channel, slice, row, column), with the positions in mm as coordinates; see
-            `lidcflow.api.volume.volume_array`.
+            `tasks.api.volume.volume_array`.
 
         Raises
         ------

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lidcflow.api.array_series import write_array_series
-from lidcflow.api.result import FINDING_COLUMNS, SeriesResult
-from lidcflow.api.settings import settings_for, temporary_settings, with_section
-from lidcflow.api.study import read_source
 from lidcflow.config import Config
 from lidcflow.dicom.values import is_uid
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.locate import is_store
+from tasks.api.array_series import write_array_series
+from tasks.api.result import FINDING_COLUMNS, SeriesResult
+from tasks.api.settings import settings_for, temporary_settings, with_section
+from tasks.api.study import read_source
 from tasks.infer_series import config_for, infer_stored
 from tasks.tracking.in_force import configured_release
 from tasks.tracking.loadable import COLUMNS, uri_of_process

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from lidcflow.api.settings import settings_for, temporary_settings
-from lidcflow.api.store import Store
 from lidcflow.catalog.locks import at_work
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
@@ -19,6 +17,8 @@ from lidcflow.series.find import Index
 from lidcflow.series.verdicts import Verdict
 from lidcflow.source.places import checked_source
 from lidcflow.store.address import StoreAddress, training_store
+from tasks.api.settings import settings_for, temporary_settings
+from tasks.api.store import Store
 from tasks.candidates import preprocess_with_candidates
 from tasks.refusal import refusal_of
 from tasks.source import check_holds_ct, find_series
