@@ -12,7 +12,7 @@ from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, configuration_under, resolve_config
-from lidcflow.catalog.locks import at_work
+from lidcflow.catalog.locks import at_work, require_turn
 from lidcflow.errors import TrackingUnavailable
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.choices import choices_over, with_choices
@@ -228,8 +228,10 @@ def finish_release(plan: TrainingPlan, trained: Trained, address: str, *, again:
         if release is None:
             on_cluster = measure_sectors.with_options(task_runner=task_runner(address))  # type: ignore[arg-type]
             logged, evaluation, pinned = on_cluster(plan, trained, run.run_id, address)
+            require_turn(plan.config.catalog)
             release = publish_release(pinned, run.run_id, logged, evaluation)
         elif release.gate.passed:
+            require_turn(plan.config.catalog)
             registry.set_champion(tracking, release.version, release.gate.reason)
         log_release(run, release)
         keep_profile(release, Snapshot.load(plan.snapshot_path), plan.config, address)
