@@ -1,8 +1,7 @@
 """The size of a store in a folder: added up once, then kept in step by every change.
 
-The counter is a small file in the store's folder. A change takes the file away and puts it back with the new numbers,
-so that none is there while a change is under way, nor after a writer was killed in the middle of one: then the files
-are added up again.
+The counter is a small file in the store's folder. A change empties it first and then writes the new numbers, so that it
+holds none after a writer was killed in the middle of a change: then the files are added up again.
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ from lidcflow.file_lock import locked_folder
 from lidcflow.store.place import FACTS, SERIES
 
 COUNTER = ".size.json"
+UNDER_WAY = ""
+"""Content of the counter while the store is changed."""
 
 
 class Counted(NamedTuple):
@@ -60,7 +61,7 @@ class StoreSize:
         with self._locked() as held:
             counted = self._read() if held else None
             was_series, old_bytes = _is_series(path), tree_bytes(path)
-            self._forget()
+            self._write(UNDER_WAY)
             yield
             if counted:
                 series = counted.series + _is_series(path) - was_series

@@ -9,7 +9,7 @@ import pytest
 
 from lidcflow.store import size
 from lidcflow.store.repair import repair_store
-from lidcflow.store.size import COUNTER, StoreSize
+from lidcflow.store.size import COUNTER, UNDER_WAY, StoreSize
 from lidcflow.store.volumes import VolumeStore
 from tests.store.examples import FEATURES, SMALL
 
@@ -85,7 +85,7 @@ def test_a_writer_that_is_killed_in_the_middle_of_a_change_leaves_no_counter(sto
     process.start()
     process.join()
 
-    assert not (Path(store.root) / COUNTER).exists()
+    assert (Path(store.root) / COUNTER).read_text() == UNDER_WAY
     store.write(series, volume)
     assert counted(store) == added_up(store)
 
@@ -136,7 +136,7 @@ def test_a_change_while_files_are_added_up_is_not_lost(store, series, volume, mo
     monkeypatch.setattr(size, "tree_bytes", meanwhile)
     StoreSize(Path(store.root)).recount()
 
-    assert not (Path(store.root) / COUNTER).exists()
+    assert (Path(store.root) / COUNTER).read_text() == UNDER_WAY
     assert counted(store) == added_up(store)
 
 
@@ -161,7 +161,7 @@ def test_without_locks_the_store_is_added_up_each_time(store, series, volume, mo
     store.write(series, volume)
 
     assert counted(store) == added_up(store)
-    assert not (Path(store.root) / COUNTER).exists()
+    assert (Path(store.root) / COUNTER).read_text() == UNDER_WAY
 
 
 def test_a_store_that_was_never_counted_gets_no_counter_from_its_writers(store, series, volume):
