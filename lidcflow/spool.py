@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
+import zlib
 from pathlib import Path
 from threading import Lock
 from typing import IO, NamedTuple
@@ -26,7 +27,7 @@ class Place(NamedTuple):
 
 
 class Spool:
-    """Bytes by place, in memory while they are few and then in a file that no other process can open.
+    """Compressed bytes by place, in memory while they are few and then in a file that no other process can open.
 
     Parameters
     ----------
@@ -55,6 +56,7 @@ class Spool:
         ResourceError
             If the disk is full.
         """
+        content = zlib.compress(content, level=1)
         with self._lock:
             place = Place(self._end, len(content))
             if self._file is None and self._end + len(content) <= self._memory_bytes:
@@ -69,9 +71,10 @@ class Spool:
         start, stop = place.start, place.start + place.n_bytes
         with self._lock:
             if self._file is None:
-                return bytes(self._held[start:stop])
+                return zlib.decompress(self._held[start:stop])
             self._file.seek(start)
-            return self._file.read(place.n_bytes)
+            content = self._file.read(place.n_bytes)
+        return zlib.decompress(content)
 
     def _write(self, content: bytes) -> None:
         folder = spool_folder()
