@@ -43,6 +43,9 @@ def main() -> None:
         for workers in (1, 2):
             taken_s = flow_s(config, workers)
             print(f"lidcflow train, {workers} worker processes: {taken_s:.1f} s, {taken_s / bare_s:.2f} times")
+            record_ratio(
+                f"train, {workers} worker processes: its time by a bare loop's", taken_s / bare_s, lower_is_better=True
+            )
 
 
 def parse_options() -> argparse.Namespace:
