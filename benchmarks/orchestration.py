@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from fan_out import write_series
+from figures import record_ratio
 
 from flows.cli.session import flow_session
 from lidcflow.config import ClusterConfig, Config, LabelConfig, PreprocessConfig, TrainConfig

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from figures import record_ratio
 from numcodecs import Blosc
 from numpy.typing import NDArray
 from s3fs import S3FileSystem
