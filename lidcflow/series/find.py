@@ -209,6 +209,7 @@ def _incomplete(uid: str, sentence: str, judged: Verdict | None, study: str | No
         judged.n_files if judged else 0,
         study_instance_uid=study,
         patients=judged.patients if judged else (),
+        synthetic=judged.synthetic if judged else None,
         studies=tuple(sorted({*(judged.studies if judged else ()), *([study] if study else [])})),
     )
 

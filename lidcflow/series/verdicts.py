@@ -39,6 +39,8 @@ class Verdict:
         Of a series that is passed over, what it is: its modality, such as ``DX``, or ``localizer``.
     patients, studies : tuple of str
         Keyed hashes and valid StudyInstanceUIDs that its headers name: several where two series share a UID.
+    synthetic : bool, optional
+        Whether its headers declare the images synthetic; None where no header arrived.
     """
 
     series_instance_uid: str
@@ -53,6 +55,7 @@ class Verdict:
     patients: tuple[str, ...] = ()
     studies: tuple[str, ...] = ()
     kind: str = ""
+    synthetic: bool | None = None
 
     @property
     def usable(self) -> bool:
