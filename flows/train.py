@@ -17,7 +17,8 @@ from lidcflow.errors import TrackingUnavailable
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.choices import choices_over, with_choices
 from lidcflow.release.embedded import embedded_pin
-from lidcflow.release.record import BackbonePin, ReleaseRecord
+from lidcflow.release.pins import BackbonePin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.address import training_store
 from tasks.candidate_scores import CandidateEvidence, evidence_for, held_out_labels, readings_of
 from tasks.cluster.map import what_ended

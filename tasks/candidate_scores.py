@@ -20,7 +20,7 @@ from lidcflow.nodules.scored import ScoredCandidates, score_candidates
 from lidcflow.nodules.stored import read_candidates
 from lidcflow.release.answer import UnlikeTraining
 from lidcflow.release.embedded import embedded_pin
-from lidcflow.release.record import FindingPin
+from lidcflow.release.pins import FindingPin
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import map_series
 from tasks.findings import detector_of, malignancy_of
@@ -60,7 +60,7 @@ class CandidateEvidence:
 
 
 Evidence = Mapping[str, CandidateEvidence]
-"""By the key of what reads candidates, see `lidcflow.release.record.FindingPin`."""
+"""By the key of what reads candidates, see `lidcflow.release.pins.FindingPin`."""
 
 NO_EVIDENCE: Evidence = MappingProxyType({})
 """Where nobody looked for nodules."""

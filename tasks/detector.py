@@ -15,7 +15,7 @@ from lidcflow.labels.collect import collect_nodules
 from lidcflow.learn.candidate_rows import CandidateRows, judge_stored
 from lidcflow.learn.own_detector import Example, OwnDetector, why_not_trained
 from lidcflow.learn.snapshot import Snapshot
-from lidcflow.release.record import DetectorPin
+from lidcflow.release.pins import DetectorPin
 from lidcflow.stats.plots import Tile, froc_plot, montage
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.map import what_ended

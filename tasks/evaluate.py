@@ -23,7 +23,9 @@ from lidcflow.nodules.finding_figures import FindingDraws
 from lidcflow.release.answer import UnlikeTraining, answers, fit_pin
 from lidcflow.release.embedded import embedded_pin
 from lidcflow.release.gate import judge_release, why_not_comparable
-from lidcflow.release.record import FindingPin, Gate, GateCheck, NodulePin, ReleaseRecord, Threshold
+from lidcflow.release.outcome import Gate, GateCheck, Threshold
+from lidcflow.release.pins import FindingPin, NodulePin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.release.rules import Candidate, Champion
 from lidcflow.release.threshold import operating_point, threshold_for
 from lidcflow.stats import plots

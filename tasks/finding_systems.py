@@ -25,7 +25,7 @@ from lidcflow.learn.own_malignancy_choice import PINNED
 from lidcflow.learn.own_malignancy_examples import why_not_trained
 from lidcflow.learn.own_segmenter import OwnSegmenter, why_no_segmenter
 from lidcflow.learn.snapshot import Snapshot
-from lidcflow.release.record import ModelPin, SystemFacts
+from lidcflow.release.pins import ModelPin, SystemFacts
 from lidcflow.stats.estimate import Estimate
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.map import what_ended

@@ -19,7 +19,9 @@ from lidcflow.learn.engines import keras_network
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.data_facts import data_facts
 from lidcflow.release.description import release_description
-from lidcflow.release.record import BackbonePin, DataFacts, ReleaseRecord, SectorPin, sector_model_name
+from lidcflow.release.outcome import DataFacts
+from lidcflow.release.pins import BackbonePin, SectorPin
+from lidcflow.release.record import ReleaseRecord, sector_model_name
 from lidcflow.stats.estimate import Estimate
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices

@@ -23,7 +23,7 @@ from lidcflow.learn.training_set import CandidateFacts, Nodules, TrainingSet, Tr
 from lidcflow.nodules.finding_digests import finding_digests
 from lidcflow.nodules.weight_files import SEGMENTER
 from lidcflow.release.embedded import embedded_detector_pin
-from lidcflow.release.record import BackbonePin, DetectorPin, FindingPin, SystemFacts
+from lidcflow.release.pins import BackbonePin, DetectorPin, FindingPin, SystemFacts
 from lidcflow.release.training_inputs import deciding_nodules, inputs_digest
 from lidcflow.stats.estimate import ClassCounts
 from lidcflow.store.address import training_store

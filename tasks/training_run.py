@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from lidcflow.errors import TrackingUnavailable
-from lidcflow.release.record import GateCheck, ReleaseRecord
+from lidcflow.release.outcome import GateCheck
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.release.training_inputs import training_settings
 from tasks.sector import kept_run, note_run
 from tasks.snapshot import TrainingPlan

@@ -15,7 +15,7 @@ from lidcflow.learn.backend import require_backend_for
 from lidcflow.release.card import gate_sentence
 from lidcflow.release.choices import with_choices
 from lidcflow.release.gate_rows import check_rows
-from lidcflow.release.record import EMBEDDED
+from lidcflow.release.pins import EMBEDDED
 from lidcflow.release.system_rows import HEAD as SYSTEM_HEAD
 from lidcflow.release.system_rows import system_rows, system_sentences
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lidcflow.nodules.malignant_slices import fit_malignancy, with_malignancy
 from lidcflow.nodules.slice_scores import fit_join, join_slices
-from lidcflow.release.record import FindingPin, NodulePin
+from lidcflow.release.pins import FindingPin, NodulePin
 from lidcflow.stats.bootstrap import Floats
 
 NODULE, MALIGNANT = range(2)

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from lidcflow.config import LIDC
 from lidcflow.notice import STATEMENT
 from lidcflow.release.gate_rows import check_rows
-from lidcflow.release.record import DataFacts, Gate, NodulePin, ReleaseRecord, SectorPin, Threshold
+from lidcflow.release.outcome import DataFacts, Gate, Threshold
+from lidcflow.release.pins import NodulePin, SectorPin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.release.system_rows import HEAD, system_rows, system_sentences
 from lidcflow.stats.estimate import Estimate
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.learn.splits import SPLITS
-from lidcflow.release.record import DataFacts
+from lidcflow.release.outcome import DataFacts
 from lidcflow.stats.estimate import ClassCounts
 
 MOST_VALUES = 8

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from lidcflow.notice import STATEMENT
 from lidcflow.release import card as tables
 from lidcflow.release.card import gate_sentence, in_a_sentence, pins_sentence, table
-from lidcflow.release.record import ReleaseRecord, SectorPin
+from lidcflow.release.pins import SectorPin
+from lidcflow.release.record import ReleaseRecord
 
 MOST_CHARACTERS = 4500
 """MLflow's column holds 5,000, and PostgreSQL refuses more; an erasure may put a sentence in front."""

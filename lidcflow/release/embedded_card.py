@@ -7,7 +7,8 @@ from typing import Any
 
 from lidcflow.notice import STATEMENT
 from lidcflow.release.card import table
-from lidcflow.release.record import NodulePin, ReleaseRecord
+from lidcflow.release.pins import NodulePin
+from lidcflow.release.record import ReleaseRecord
 
 _LIMITS = (
     "The detector was trained on few patients; other scanners, kernels and hospitals may differ.",

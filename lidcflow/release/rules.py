@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lidcflow.config import GateConfig
 from lidcflow.nodules.finding_figures import FLOOR_RATE, FindingDraws
-from lidcflow.release.record import GateCheck
+from lidcflow.release.outcome import GateCheck
 from lidcflow.stats.bootstrap import Floats, estimate
 from lidcflow.stats.estimate import Estimate
 from lidcflow.stats.paired import Sample, auroc_draws, calibration_error_draws, log_loss_draws

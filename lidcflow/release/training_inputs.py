@@ -10,7 +10,7 @@ from typing import Any
 from lidcflow.config import LabelConfig, NodulesConfig, TrainConfig
 from lidcflow.config.science import portable
 from lidcflow.nodules.finding_digests import finding_digests
-from lidcflow.release.record import DetectorPin
+from lidcflow.release.pins import DetectorPin
 
 TRAINING_VERSION = 1
 """Raised when the same inputs would train another release."""

@@ -1,7 +1,7 @@
 """What decides a training, and what does not."""
 
 from lidcflow.config import LabelConfig, NodulesConfig, TrainConfig
-from lidcflow.release.record import DetectorPin
+from lidcflow.release.pins import DetectorPin
 from lidcflow.release.training_inputs import deciding_nodules, inputs_digest, training_settings
 
 
