@@ -159,9 +159,9 @@ def evidence_for(
     return evidence
 
 
-def held_out_labels(snapshot: Snapshot) -> dict[str, NDArray[np.integer]]:
-    """Return the labels of the slices of each series that no model is trained on."""
-    rows = snapshot.table[snapshot.table["split"] != "train"]
+def held_out_labels(snapshot: Snapshot, *, folds: bool = False) -> dict[str, NDArray[np.integer]]:
+    """Return the labels of the slices of each series that a release is measured on: with folds, of all."""
+    rows = snapshot.table if folds else snapshot.table[snapshot.table["split"] != "train"]
     return {str(uid): of["label"].to_numpy() for uid, of in rows.groupby("series_instance_uid", sort=True)}
 
 

@@ -36,6 +36,8 @@ TITLE = "nodule detector"
 
 SWITCHED_OFF = "nodules.train is false"
 
+CROSS_VALIDATED = "a cross-validation (train.folds) trains sector models alone"
+
 
 class DetectorResult(ModelResult):
     """What became of the detector.
@@ -71,6 +73,8 @@ def judge_candidates_of(plan: TrainingPlan) -> str:
 
 
 def _why_not(plan: TrainingPlan) -> str:
+    if plan.config.train.folds:
+        return CROSS_VALIDATED
     if plan.config.nodules.train is False:
         return SWITCHED_OFF
     if plan.detector is None:

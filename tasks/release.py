@@ -121,7 +121,8 @@ def sector_table(record: ReleaseRecord) -> list[dict[str, str]]:
 def data_of(plan: TrainingPlan) -> DataFacts:
     """Count what a training was about, by split and by how its series were acquired."""
     volumes = VolumeStore.of(plan.config).summaries(plan.series_uids)
-    return data_facts(Snapshot.load(plan.snapshot_path), (volume.acquisition for volume in volumes))
+    acquisitions = (volume.acquisition for volume in volumes)
+    return data_facts(Snapshot.load(plan.snapshot_path), acquisitions, folds=bool(plan.config.train.folds))
 
 
 def _register(tracking: Tracking, result: SectorResult) -> int:
@@ -197,6 +198,7 @@ def _record(
         detector_reason=plan.detector_reason,
         systems=plan.systems,
         chosen=plan.chosen,
+        folds=evaluation.folds,
     )
 
 

@@ -13,9 +13,32 @@ from lidcflow.errors import ReleaseError
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.outcome import DataFacts, Gate, Threshold
 from lidcflow.release.pins import BackbonePin, NodulePin, SectorPin, SystemFacts
-from lidcflow.stats.estimate import FindingFigures, Record, SplitFigures
+from lidcflow.stats.estimate import Estimate, FindingFigures, Record, SplitFigures
 
 SCHEMA_VERSION: Literal["lidcflow.release/1"] = "lidcflow.release/1"
+
+
+class FoldFacts(Record):
+    """One fold of a cross-validation: whom its model was tested on, and what came of it.
+
+    Parameters
+    ----------
+    fold : int
+        Its number, from 1.
+    patients, series : int
+        Test patients and their series.
+    validation, test : dict of str to Estimate
+        Figures of slices, without intervals.
+    nodules : NodulePin, optional
+        How findings join the answers of its models, fitted on its validation patients; None without findings.
+    """
+
+    fold: int
+    patients: int
+    series: int
+    validation: dict[str, Estimate]
+    test: dict[str, Estimate]
+    nodules: NodulePin | None = None
 
 
 class ReleaseRecord(Record):
@@ -24,7 +47,9 @@ class ReleaseRecord(Record):
     `snapshot_digest` is that of the slices, labels and splits, which trainings with other settings share;
     `snapshot_id` that of the file which fixes this training. `detector_reason` says why the detector of `nodules` is
     the one that it is. `chosen` holds what the configuration said of settings that its training was given otherwise, by
-    option, snapshot or a run's parameters: later trainings keep them while the configuration still says so. Fields
+    option, snapshot or a run's parameters: later trainings keep them while the configuration still says so. `folds` are
+    those of a cross-validation, whose sector models average the models of the folds; `metrics` are then of each
+    patient's answer by the fold whose validation or test patient that is. Empty for a release of one training. Fields
     with a default came later: a record made before them is read all the same.
     """
 
@@ -55,6 +80,7 @@ class ReleaseRecord(Record):
     detector_reason: str = ""
     systems: tuple[SystemFacts, ...] = ()
     chosen: dict[str, Any] = Field(default_factory=dict)
+    folds: tuple[FoldFacts, ...] = ()
 
     @property
     def pinned(self) -> bool:

@@ -74,6 +74,8 @@ def deciding_nodules(
 def _deciding(train: TrainConfig) -> dict[str, Any]:
     """Return what of the settings decides a training; `backbone_id` names the block that it finetunes from."""
     settings = portable(train).model_dump(mode="json", exclude={"engine", "precision", "mode", "finetune"})
+    if train.folds is None:  # as before there were folds: releases of that time are found
+        del settings["folds"]
     if train.mode == "finetune":
         settings["finetune"] = train.finetune.model_dump(mode="json", exclude={"from_block"})
     return settings
