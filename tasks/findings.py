@@ -25,7 +25,8 @@ from lidcflow.nodules.weight_files import DETECTOR, MALIGNANCY, SEGMENTER, Weigh
 from lidcflow.nodules.whole_lungs import INCOMPLETE_LUNGS
 from lidcflow.release.answer import answer_for_series
 from lidcflow.release.embedded import embedded_pin
-from lidcflow.release.record import EMBEDDED, DetectorPin, FindingPin, ModelPin, NodulePin, ReleaseRecord
+from lidcflow.release.pins import EMBEDDED, DetectorPin, FindingPin, ModelPin, NodulePin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.page import Patches
 from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.store.record import VolumeRecord

@@ -164,6 +164,24 @@ class NumpyHead:
         return features
 
 
+class NumpyEnsemble:
+    """Heads whose probabilities are averaged.
+
+    Parameters
+    ----------
+    members : list of callable
+        From (n, d) features to (n, 3) probabilities; the first was trained without the patients of fold 1.
+    """
+
+    def __init__(self, members: list[Any]) -> None:
+        self.members = members
+
+    def __call__(self, features: Rows, training: bool = False) -> Rows:
+        """Return the mean of what the members make of features."""
+        answers = [np.asarray(member(features, training=training)) for member in self.members]
+        return np.asarray(np.mean(answers, axis=0, dtype=np.float32))
+
+
 def numpy_head(model: Any) -> Any:
     """Turn a loaded head into arithmetic; a model that is more than such a head is returned as it is.
 
@@ -175,12 +193,22 @@ def numpy_head(model: Any) -> Any:
     Returns
     -------
     callable
-        As the model, within `MOST_DIFFERENCE`: both have answered for made-up features.
+        As the model, within `MOST_DIFFERENCE`: both have answered for made-up features. An ensemble, whose layers are
+        members and their average, is a `NumpyEnsemble`.
     """
+    if members := _members(model):
+        return NumpyEnsemble([numpy_head(member) for member in members])
     if len(model.input_shape) != 2 or not all(type(layer) in _STEPS for layer in model.layers):
         return model
     plain = NumpyHead([step for layer in model.layers for step in _STEPS[type(layer)](layer)])
     return plain if _agree(plain, model) else model
+
+
+def _members(model: Any) -> list[Any]:
+    """Return the models that a model averages; none where it is more than that."""
+    inputs, *members, average = model.layers if len(model.layers) > 2 else (None, None)
+    plain = isinstance(inputs, keras.layers.InputLayer) and type(average) is keras.layers.Average
+    return members if plain and all(isinstance(member, keras.Model) for member in members) else []
 
 
 def _agree(plain: NumpyHead, model: Any) -> bool:

@@ -33,6 +33,7 @@ CLASSES = frozenset(
         "__keras_tensor__",
         "Activation",
         "Add",
+        "Average",
         "BatchNormalization",
         "Concatenate",
         "Constant",
