@@ -18,7 +18,7 @@ from lidcflow.store.address import inbox_store
 from tasks.documents import example_files
 from tasks.inbox import find_changed_folders, index_deliveries, unchanged
 from tasks.infer import SeriesResult
-from tasks.preprocess import Preprocessed
+from tasks.preprocessed import Preprocessed
 from tasks.refusal import place_of_error
 
 AT_ONCE = 16

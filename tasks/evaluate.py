@@ -42,9 +42,9 @@ from tasks.retries import is_worth_a_retry
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
-from tasks.tracking.models import SectorModel, load_sectors, sectors_of
 from tasks.tracking.profiles import limits_of
 from tasks.tracking.runs import Run, run_of
+from tasks.tracking.sector_models import SectorModel, load_sectors, sectors_of
 
 HELD_OUT: tuple[Literal["validation"], Literal["test"]] = ("validation", "test")
 

@@ -79,6 +79,9 @@ WITHOUT = {
         "keras openvino highdicom"
     ),
     "lidcflow.learn.own_malignancy, lidcflow.nodules.malignancy_scores": "keras",
+    "flows.infer_here, flows.cli.direct": (
+        "keras mlflow prefect distributed pandas sklearn matplotlib highdicom openvino"
+    ),
     "tasks.cluster.open, flows.service.named_server, flows.service.password": "prefect",
     "flows.service.poller": "keras prefect",
     "flows.evaluate, flows.inbox, flows.infer": "keras highdicom prefect_dask",
