@@ -21,6 +21,7 @@ from flows.config import (
 from flows.deliver import InboxSession, waiting_for_targets
 from flows.inbox_batches import process_batch, split_batches
 from flows.inbox_report import InboxReport, RoundFailed, counts_line, publish_round, round_of, state_of
+from flows.service.notified import run_again_if_notified
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, PacsUnavailable, ReleaseError
@@ -38,15 +39,15 @@ from tasks.documents import check_documents
 from tasks.inbox import poll_source
 from tasks.infer_series import config_for
 from tasks.run_page import name_run
-from tasks.tracking.connection import Tracking
 from tasks.tracking.in_force import configured_release
 from tasks.tracking.model_files import check_models
+from tasks.tracking.place import Tracking
 
 POLLED_WITHIN_S = 120.0
 """Time that a deployment's run waits for the poller of `lidcflow up` to finish its look."""
 
 
-@flow(name="inbox")
+@flow(name="inbox", on_completion=[run_again_if_notified], on_failure=[run_again_if_notified])
 def inbox(
     sources: Annotated[
         tuple[str, ...] | None, ParameterHelp("Where new studies come; nothing: the inboxes of the configuration.")

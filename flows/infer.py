@@ -30,9 +30,9 @@ from tasks.preprocessed import Preprocessed
 from tasks.progress import listening
 from tasks.publish import ProgressArtifact, publish_table
 from tasks.run_page import name_run
-from tasks.tracking.connection import Tracking
 from tasks.tracking.in_force import release_in_force
 from tasks.tracking.model_files import check_models
+from tasks.tracking.place import Tracking
 
 
 @flow(name="infer")
