@@ -186,11 +186,13 @@ def fastest_in_turn(ways: dict[str, Callable[[], Any]], repeats: int) -> dict[st
 def stages(scratch: Path, options: argparse.Namespace) -> None:
     """Time the stages of a round from a stable study to its documents, with a cluster that runs already."""
     import flows.inbox
+    import flows.inbox_batches
 
     with serving(scratch) as (config, server):
         spent: Counter[str] = Counter()
         for name in STAGES:
-            setattr(flows.inbox, name, timed(getattr(flows.inbox, name), name, spent))
+            module = flows.inbox if hasattr(flows.inbox, name) else flows.inbox_batches
+            setattr(module, name, timed(getattr(module, name), name, spent))
         for patient in ("first", "second"):  # the first one loads the models
             write_ct_series(
                 scratch / patient / "ct", n=options.slices, size=512, patient_id=patient, hu=0, spacing_mm=1.25

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from flows.missing import divided
+from flows.missing_series import divided
 from flows.room import CANDIDATES_BYTES, volume_bytes
 from lidcflow.config import Config
 from lidcflow.dicom.records import Series

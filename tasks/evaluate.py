@@ -31,8 +31,8 @@ from tasks.held_out_answers import HeldOutAnswers, SplitSeries, answer_held_out
 from tasks.retries import is_worth_a_retry
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
-from tasks.tracking.models import SectorModel
 from tasks.tracking.runs import Run, run_of
+from tasks.tracking.sector_models import SectorModel
 
 
 class Evaluation(Record):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +32,7 @@ from lidcflow.store.record import VolumeRecord
 from lidcflow.store.summary import VolumeSummary
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking.place import Tracking
+from tasks.tracking.weight_models import READERS, load_weights
 
 UNLIKE = ("unlike-training-hu", "unlike-training-features")
 """Warnings about images on which the probabilities of sector models mean nothing."""
@@ -269,8 +269,7 @@ def _registered(files: WeightFiles, pin: ModelPin, tracking: Tracking | None) ->
         )
     key = (tracking, pin.name, pin.version, pin.sha256)
     if key not in _loaded:
-        models = import_module("tasks.tracking.finding_systems").WEIGHTS_MODELS  # it takes MLflow's 2.5 s of CPU
-        _loaded[key] = models[files.stem].load(*key)
+        _loaded[key] = load_weights(files, READERS[files.stem], tracking, pin)
     return _loaded[key]
 
 

@@ -28,7 +28,7 @@ from tasks.candidate_scores import Evidence
 from tasks.features import feature_reader
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
-from tasks.tracking.models import SectorModel, load_sectors
+from tasks.tracking.sector_models import SectorModel, load_sectors
 
 HELD_OUT: tuple[Literal["validation"], Literal["test"]] = ("validation", "test")
 
