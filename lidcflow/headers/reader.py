@@ -28,7 +28,7 @@ Outcomes = Iterator[tuple[Batch, list[Outcome]]]
 
 
 class HeaderReader:
-    """How the headers of a source are read.
+    """Reader of a source's headers.
 
     Parameters
     ----------

@@ -20,8 +20,8 @@ from lidcflow.learn.nodule_rows import NoduleRows
 from lidcflow.learn.own_choice import Choice
 from lidcflow.learn.own_outline_choice import choose_segmenter, score_outline
 from lidcflow.learn.own_outlines import JudgedNodule, OutlinedCubes, judged_nodules, outlined_rows, read_outlined
-from lidcflow.nodules.segmenter import Segmenter, embedded_segmenter, read_segmenter, write_segmenter
-from lidcflow.nodules.segmenter_network import SegmenterNetwork
+from lidcflow.nodules.segmenter import Network, Segmenter, embedded_segmenter, read_segmenter, write_segmenter
+from lidcflow.nodules.segmenter_network import Floats, SegmenterNetwork
 from lidcflow.store.volumes import VolumeStore
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -38,7 +38,7 @@ SHIFT_CUBES = 24
 
 
 class OwnFacts(Facts):
-    """What is kept of a trained segmenter beside its weights.
+    """Facts kept of a trained segmenter beside its weights.
 
     Attributes
     ----------
@@ -148,12 +148,35 @@ def fit_own_segmenter(
 
 def best_shift(weights: Weights, nodules: list[JudgedNodule]) -> tuple[float, Weights]:
     """Return which of `SHIFTS` outlines nodules best, and the weights with it."""
-    shifted = {shift: {**weights, "logits/bias": weights["logits/bias"] + np.float32(shift)} for shift in SHIFTS}
-    dice = {
-        shift: np.mean([score_outline(_draft_of(of), one).dice for one in nodules]) for shift, of in shifted.items()
-    }
-    best = max(dice, key=lambda shift: float(dice[shift]))
-    return best, shifted[best]
+    network = _draft_of(weights).network
+    dice = np.mean([_dice_with_shifts(network, one) for one in nodules], axis=0)
+    best = SHIFTS[int(dice.argmax())]
+    return best, {**weights, "logits/bias": weights["logits/bias"] + np.float32(best)}
+
+
+def _dice_with_shifts(network: Network, nodule: JudgedNodule) -> list[float]:
+    """Return the Dice of a nodule's outline with each of `SHIFTS`."""
+    known: dict[tuple[bytes, float], Floats] = {}
+    return [score_outline(Segmenter(_Shifted(network, shift, known), {}, ""), nodule).dice for shift in SHIFTS]
+
+
+@dataclass(frozen=True)
+class _Shifted:
+    """A network whose logits are shifted; what it says without is computed once for several shifts."""
+
+    network: Network
+    shift: float
+    known: dict[tuple[bytes, float], Floats]
+
+    @property
+    def weights(self) -> Weights:
+        return self.network.weights
+
+    def __call__(self, grey: NDArray[np.uint8] | Floats, pitch_mm: float) -> Floats:
+        view = grey.tobytes(), pitch_mm
+        if view not in self.known:
+            self.known[view] = self.network(grey, pitch_mm)
+        return self.known[view] + np.float32(self.shift)
 
 
 def _draft_of(weights: Weights) -> Segmenter:
