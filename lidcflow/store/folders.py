@@ -221,8 +221,9 @@ class FolderPlace:
             remove(self._root / key, self._aside)
 
     def recount(self) -> None:
-        """Add up the size of the store anew."""
-        self._size.recount()
+        """Add up the size of the store anew, if it was ever asked for."""
+        if self._size.is_kept:
+            self._size.recount()
 
     def sweep(self) -> Swept:
         """Remove what dead writers left."""

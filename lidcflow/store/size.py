@@ -43,6 +43,11 @@ class StoreSize:
         self._root = root
         self._file = root / COUNTER
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is a counter, right or wrong."""
+        return self._file.exists()
+
     @contextmanager
     def changing(self, path: Path, new_bytes: int) -> Iterator[None]:
         """Count a change of one file or folder, which the block makes.
@@ -54,7 +59,7 @@ class StoreSize:
         new_bytes : int
             Bytes that lie there afterwards.
         """
-        if not self._file.exists():
+        if not self.is_kept:
             yield
             self._forget()  # somebody may have begun to add up meanwhile
             return
