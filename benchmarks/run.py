@@ -56,6 +56,7 @@ BY_HAND: dict[str, str] = {
     "gpu": "needs a GPU",
     "idle": "an hour of an idle service",
     "inbox_queue": "part of inbox",
+    "index_scale": "215,000 series; no rival",
     "large_store": "100,000 series",
     "lidc_estimate": "multiplies what others measure",
     "older_workspace": "compares two versions",
