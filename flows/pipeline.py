@@ -8,7 +8,8 @@ from prefect import flow
 from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, resolve_config, resolve_source
-from flows.infer import InferReport, infer
+from flows.infer import infer
+from flows.infer_report import InferReport
 from flows.preprocess import PreprocessReport, preprocess
 from flows.train import TrainReport, train
 from tasks.run_page import name_run

@@ -20,7 +20,7 @@ from lidcflow.nodules.scored import ScoredCandidates, score_candidates
 from lidcflow.nodules.stored import read_candidates
 from lidcflow.release.answer import UnlikeTraining
 from lidcflow.release.embedded import embedded_pin
-from lidcflow.release.record import FindingPin
+from lidcflow.release.pins import FindingPin
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import map_series
 from tasks.findings import detector_of, malignancy_of
@@ -60,7 +60,7 @@ class CandidateEvidence:
 
 
 Evidence = Mapping[str, CandidateEvidence]
-"""By the key of what reads candidates, see `lidcflow.release.record.FindingPin`."""
+"""By the key of what reads candidates, see `lidcflow.release.pins.FindingPin`."""
 
 NO_EVIDENCE: Evidence = MappingProxyType({})
 """Where nobody looked for nodules."""
@@ -159,9 +159,9 @@ def evidence_for(
     return evidence
 
 
-def held_out_labels(snapshot: Snapshot) -> dict[str, NDArray[np.integer]]:
-    """Return the labels of the slices of each series that no model is trained on."""
-    rows = snapshot.table[snapshot.table["split"] != "train"]
+def held_out_labels(snapshot: Snapshot, *, folds: bool = False) -> dict[str, NDArray[np.integer]]:
+    """Return the labels of the slices of each series that a release is measured on: with folds, of all."""
+    rows = snapshot.table if folds else snapshot.table[snapshot.table["split"] != "train"]
     return {str(uid): of["label"].to_numpy() for uid, of in rows.groupby("series_instance_uid", sort=True)}
 
 

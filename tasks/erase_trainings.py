@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lidcflow.erase.found import Found
 from lidcflow.learn.redact import Share, redact, share_of, snapshot_files
-from lidcflow.release.record import EMBEDDED, ReleaseRecord
+from lidcflow.release.pins import EMBEDDED
+from lidcflow.release.record import ReleaseRecord
 from tasks.tracking import erasure, registry
 from tasks.tracking.connection import Tracking
 

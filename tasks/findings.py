@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,13 +24,15 @@ from lidcflow.nodules.weight_files import DETECTOR, MALIGNANCY, SEGMENTER, Weigh
 from lidcflow.nodules.whole_lungs import INCOMPLETE_LUNGS
 from lidcflow.release.answer import answer_for_series
 from lidcflow.release.embedded import embedded_pin
-from lidcflow.release.record import EMBEDDED, DetectorPin, FindingPin, ModelPin, NodulePin, ReleaseRecord
+from lidcflow.release.pins import EMBEDDED, DetectorPin, FindingPin, ModelPin, NodulePin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.page import Patches
 from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.store.record import VolumeRecord
 from lidcflow.store.summary import VolumeSummary
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking.place import Tracking
+from tasks.tracking.weight_models import READERS, load_weights
 
 UNLIKE = ("unlike-training-hu", "unlike-training-features")
 """Warnings about images on which the probabilities of sector models mean nothing."""
@@ -268,8 +269,7 @@ def _registered(files: WeightFiles, pin: ModelPin, tracking: Tracking | None) ->
         )
     key = (tracking, pin.name, pin.version, pin.sha256)
     if key not in _loaded:
-        models = import_module("tasks.tracking.finding_systems").WEIGHTS_MODELS  # it takes MLflow's 2.5 s of CPU
-        _loaded[key] = models[files.stem].load(*key)
+        _loaded[key] = load_weights(files, READERS[files.stem], tracking, pin)
     return _loaded[key]
 
 

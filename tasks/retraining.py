@@ -21,7 +21,8 @@ from lidcflow.learn.snapshot import Snapshot, build_snapshot, read_table
 from lidcflow.learn.training_set import CandidateFacts
 from lidcflow.release.choices import kept_choices, with_choices
 from lidcflow.release.last_check import RetrainingCheck, last_retraining_check
-from lidcflow.release.record import DetectorPin, ReleaseRecord
+from lidcflow.release.pins import DetectorPin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.release.retraining import Changes, Decision, Failed, Newest, changed_settings, changes_between, decide
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeStore

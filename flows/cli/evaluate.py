@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lidcflow.evaluate.record import ReleaseEvaluation
     from lidcflow.nodules.detector import Detector
     from lidcflow.nodules.systems import FindingSystems
-    from lidcflow.release.record import NodulePin
+    from lidcflow.release.pins import NodulePin
     from lidcflow.stats.estimate import Estimate
 
 Release = Annotated[str, typer.Argument(metavar="RELEASE", help="Alias or version, as `lidcflow releases` lists it.")]

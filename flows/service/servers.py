@@ -18,6 +18,9 @@ from lidcflow.config.cluster import LOCAL
 from lidcflow.errors import ResourceError
 
 WORK_POOL = "lidcflow"
+ASK_EVERY, ASK_EVERY_S = "PREFECT_WORKER_QUERY_SECONDS", "3"
+"""How often the worker asks for runs, in seconds: a study waits for its run half as long; Prefect's default is 10."""
+
 READERS_HOST = "127.0.0.1"
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 """Addresses to listen on that nobody can connect to, and what a process of this machine connects to instead."""
@@ -161,7 +164,7 @@ def worker(config: Config) -> ServiceProcess:
     return ServiceProcess(
         name="worker",
         arguments=("-m", "prefect", "worker", "start", *who, "--install-policy", "never"),
-        environment=client_environment(config) | readers_address(config),
+        environment={ASK_EVERY: ASK_EVERY_S} | client_environment(config) | readers_address(config),
         log=log_folder(config.workspace) / "worker.log",
         stop_signal="SIGKILL",
     )

@@ -192,6 +192,21 @@ class TrainConfig(Settings):
         "frozen", description="whether the backbone stays frozen, or its last blocks are trained with the heads"
     )
     finetune: FinetuneConfig = FinetuneConfig()
+    folds: int | None = Field(
+        None,
+        ge=3,
+        le=20,
+        description="folds of a patient-level cross-validation whose members answer together; none: one training",
+    )
+
+    @model_validator(mode="after")
+    def _folds_share_one_backbone(self) -> TrainConfig:
+        if self.folds and self.mode == "finetune":
+            raise ValueError(
+                'train.folds must be left out with train.mode = "finetune", got both: each fold would finetune a '
+                'backbone of its own, and all of them would read every slice; set train.mode = "frozen"'
+            )
+        return self
 
     @model_validator(mode="after")
     def _finetunes_from_a_block_that_there_is(self) -> TrainConfig:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from lidcflow.drift.distance import coordinates
 from lidcflow.drift.measures import HU_EDGES, NUMBERS, TURNED, WORDS, Heights, Measured
@@ -269,5 +269,5 @@ def _limit(distances: list[float]) -> float:
         return float("inf")
     logs = np.log(np.maximum(distances, _TINY))
     n = len(logs)
-    reach = stats.t.ppf(QUANTILE, n - 1) * logs.std(ddof=1) * np.sqrt(1 + 1 / n)
+    reach = float(stdtrit(n - 1, QUANTILE)) * logs.std(ddof=1) * np.sqrt(1 + 1 / n)
     return max(float(np.exp(logs.mean() + reach)), float(np.quantile(distances, QUANTILE, method="higher")))

@@ -15,7 +15,7 @@ from lidcflow.errors import WeightsError
 from lidcflow.files import digest_of_file
 from lidcflow.learn.backbones import Backbone, describe_backbone, weight_file
 from lidcflow.learn.compact import compact_network, read_weights
-from lidcflow.learn.network_file import check_arrays
+from lidcflow.learn.network_check import check_arrays
 from lidcflow.learn.runtime import COMPILED, keras, under_policy
 from lidcflow.learn.truncate import bottom_of, top_of
 

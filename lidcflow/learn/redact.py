@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lidcflow.files import whole_file
+from lidcflow.learn.splits import SPLITS
 
 ERASED = "erased"
 """Attribute of a snapshot's table: how many series and patients were taken out, and when."""
@@ -52,11 +53,18 @@ def share_of(file: Path, uids: Collection[str]) -> Share:
     """Count what a snapshot holds of some series."""
     table = pd.read_parquet(file, columns=["series_instance_uid", "patient_key", "split"])
     rows = table[table["series_instance_uid"].isin(list(uids))]
+    splits = SPLITS if _is_cross_validated(table.attrs) else map(str, rows["split"].unique())
     return Share(
         series=rows["series_instance_uid"].nunique(),
         patients=rows["patient_key"].nunique(),
-        splits=frozenset(map(str, rows["split"].unique())),
+        splits=frozenset(splits),
     )
+
+
+def _is_cross_validated(attributes: Mapping[Any, Any]) -> bool:
+    """Return whether every patient of a snapshot is in every split, in one fold or another."""
+    settings = attributes.get("training", {}).get("settings", {})
+    return bool(settings.get("train", {}).get("folds"))
 
 
 def owners_in(file: Path) -> list[tuple[str, None, str]]:

@@ -249,6 +249,8 @@ def _table(snapshot: Snapshot) -> pd.DataFrame:
 
 def _digest(snapshot: Snapshot, settings: TrainingSettings, nodules: Nodules) -> str:
     told = settings.model_dump(mode="json", exclude={"created", "lidcflow_version"})
+    if settings.train.folds is None:  # as before there were folds: snapshots of that time keep their digests
+        del told["train"]["folds"]
     text = json.dumps({"settings": told, "nodules": _plain(nodules)}, sort_keys=True)
     return rows_digest(_table(snapshot), before=f"{text}\n")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lidcflow.release.record import ReleaseRecord, SystemFacts
+from lidcflow.release.pins import SystemFacts
+from lidcflow.release.record import ReleaseRecord
 
 HEAD = ("system", "model", "figure", "validation", "embedded", "test", "embedded on test", "pinned")
 

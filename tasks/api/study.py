@@ -11,7 +11,8 @@ from lidcflow.config import Config
 from lidcflow.dicom.records import VerdictReason
 from lidcflow.dicom.values import is_uid
 from lidcflow.errors import ReleaseError
-from lidcflow.release.record import EMBEDDED, ReleaseRecord
+from lidcflow.release.pins import EMBEDDED
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.rank import not_evaluated
 from lidcflow.series.find import Index
 from lidcflow.source.places import checked_source

@@ -24,6 +24,7 @@ from tasks.cluster.interrupts import shielding_children
 from tasks.cluster.join import GPU, Files
 from tasks.cluster.local import NO_WORKERS, WORKERS_WITHIN_S, Purpose, local_cluster, local_settings
 from tasks.cluster.map import map_groups, map_series
+from tasks.cluster.queue import watching
 from tasks.cluster.workers import files_of, flow_log, members, question_for
 
 __all__ = ["Cluster", "cluster_for", "map_groups", "map_series", "open_cluster"]
@@ -129,6 +130,7 @@ def _started(config: ClusterConfig, pool: Pool, purpose: Purpose, files: Files) 
     with (
         dask.config.set({**local_settings(purpose, count or 1), NO_WORKERS: f"{QUEUED_WITHIN_S} s"}),
         class_cluster(pool, count, config.tls) as started,
+        watching(started, flow_log()),
         _taking_part(started.scheduler_address, pool.place, purpose, files, gpus) as cluster,
     ):
         yield cluster

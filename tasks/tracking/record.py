@@ -24,6 +24,9 @@ RECORD_SHA256_TAG = "record_sha256"
 ERASED_TAG = "erased"
 """Begins the tags that say which data of a release were erased, one for each erasure."""
 
+PROFILE_SHA256_TAG = "profile_sha256"
+"""Digest of a release's profile, kept where that of the record is."""
+
 MOST_RECORD_BYTES = 2**25
 
 _logger = logging.getLogger("lidcflow.releases")

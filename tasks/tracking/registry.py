@@ -23,6 +23,7 @@ from tasks.tracking.record import CHAMPION as CHAMPION
 from tasks.tracking.record import (
     COMPLETE_TAG,
     MOST_RECORD_BYTES,
+    PROFILE_SHA256_TAG,
     PROMOTED_TAG,
     RECORD_SHA256_TAG,
     WHY_TAG,
@@ -45,9 +46,8 @@ DENIED = "PERMISSION_DENIED"
 
 CARD = "card.md"
 INPUTS_TAG = "inputs"
-SHA256_TAG, PROFILE_SHA256_TAG = "sha256", "profile_sha256"
-"""Digests of a model's files and of a release's profile. They lie in MLflow's database, which is closed to whoever may
-write artifacts alone."""
+SHA256_TAG = "sha256"
+"""Digest of a model's files. It lies in MLflow's database, which is closed to whoever may write artifacts alone."""
 
 _logger = logging.getLogger("lidcflow.releases")
 

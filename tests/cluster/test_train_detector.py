@@ -8,7 +8,7 @@ from lidcflow.config import NodulesConfig
 from lidcflow.learn import own_malignancy_examples, own_segmenter
 from lidcflow.nodules.malignancy import embedded_malignancy
 from lidcflow.nodules.segmenter import embedded_segmenter
-from lidcflow.release.record import EMBEDDED
+from lidcflow.release.pins import EMBEDDED
 from tasks.finding_systems import KINDS, SEGMENTER
 from tasks.findings import detector_of, systems_of
 from tasks.sector import training_folder

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.infer import InferReport, infer
+from flows.infer import infer
+from flows.infer_report import InferReport
 from flows.train import TrainReport
 from lidcflow.config import ClusterConfig, Config
 from lidcflow.learn.snapshot import Snapshot

@@ -9,7 +9,7 @@ from lidcflow.erase.workspace_files import kept_trainings
 from lidcflow.errors import TrainingError
 from lidcflow.learn.candidate_rows import CandidateRows
 from lidcflow.learn.snapshot import Snapshot
-from lidcflow.release.record import DetectorPin
+from lidcflow.release.pins import DetectorPin
 from lidcflow.store.volumes import VolumeStore
 from tasks import detector as module
 from tasks.detector import (
