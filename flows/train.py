@@ -54,7 +54,7 @@ from tasks.training_run import begin_training, failing_with_its_run, log_folds, 
 
 
 class TrainReport(BaseModel):
-    """What a training came to.
+    """The result of a training.
 
     Parameters
     ----------
@@ -83,14 +83,14 @@ class TrainReport(BaseModel):
 
 
 class Untrained(NamedTuple):
-    """Why the detector, and each kind of system of findings, is not trained; empty where it is."""
+    """The reason why the detector and each kind of system is not trained; empty where it is."""
 
     detector: str
     systems: dict[str, str]
 
 
 class Trained(NamedTuple):
-    """What was trained on the cluster: a result for each sector, for the detector, and for each system of findings."""
+    """Results from the cluster: one for each sector, for the detector, and for each system of findings."""
 
     sectors: list[SectorResult]
     detector: DetectorResult
@@ -291,7 +291,7 @@ def pinned_backbone(plan: TrainingPlan, run_id: str) -> BackbonePin:
 
 
 def outcome(job: SectorJob, future: PrefectFuture[SectorResult]) -> SectorResult:
-    """Wait for a sector; one that fails is told by its reason and costs the others nothing."""
+    """Wait for a sector; one that fails is reported with its reason, and the others continue."""
     try:
         return future.result()
     except Exception as error:

@@ -71,7 +71,7 @@ WITHOUT_CANDIDATES = {
         sentence="The search for nodule candidates failed in this series, so there are no findings; report this.",
     ),
 }
-"""Why a series has no candidates, by the flag that is stored with it."""
+"""Reasons why a series has no candidates, by the flag that is stored with it."""
 
 IN_PART = SeriesWarning(
     code=INCOMPLETE_LUNGS,
@@ -97,7 +97,7 @@ class SliceScores(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """What a release says of a series: its slices, its findings with the planes through them, and warnings."""
+    """Results of a release for a series: its slices, its findings with the planes through them, and warnings."""
 
     probabilities: NDArray[np.floating]
     warnings: tuple[SeriesWarning, ...]
@@ -154,7 +154,7 @@ def join_candidates(
 
 
 class _Reader(NamedTuple):
-    """What answers for a series."""
+    """The models that process a series."""
 
     pin: NodulePin
     sectors: NDArray[np.floating] | None

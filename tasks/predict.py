@@ -44,7 +44,7 @@ NO_FOLDS: Members = {}
 
 @dataclass(frozen=True, eq=False)
 class ReleaseAnswers:
-    """What a release says of stored series, together and in its parts.
+    """Predictions of a release for stored series, together and in its parts.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from lidcflow.stats.estimate import Record
 
 
 class Published(Record):
-    """What a publication reports.
+    """Figures reported by a publication.
 
     Attributes
     ----------

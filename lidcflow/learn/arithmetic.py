@@ -47,7 +47,7 @@ def mean_figures(batches: Sequence[Figures]) -> Figures:
 
 
 def figures_of(logs: dict[str, Any]) -> Figures:
-    """Return the figures of what Keras says of a batch: of that one alone, for it forgets the others."""
+    """Return Keras' figures of one batch alone, for it forgets the others."""
     return float(logs["loss"]), float(logs["accuracy"])
 
 
@@ -215,4 +215,4 @@ _STEPS: dict[type, Callable[[Any], Iterator[Step]]] = {
     keras.layers.Rescaling: _rescaling,
     keras.layers.Softmax: _softmax,
 }
-"""What each layer of a head does when it answers. A wrong guess of any of it shows in `_agree`."""
+"""Arithmetic of each layer of a head. A wrong assumption shows in `_agree`."""

@@ -18,7 +18,7 @@ FACTS, DIGEST = "own.json", "sha256"
 
 
 class Facts(Record):
-    """What is kept of every trained model beside its weights.
+    """Facts kept of every trained model beside its weights.
 
     Attributes
     ----------

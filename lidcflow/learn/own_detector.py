@@ -38,7 +38,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 class OwnWeights(Protocol):
-    """What a training came to, see `lidcflow.learn.own_training.OwnWeights`."""
+    """The result of a training, see `lidcflow.learn.own_training.OwnWeights`."""
 
     @property
     def networks(self) -> Sequence[Weights]:
@@ -64,7 +64,7 @@ TILE_FILE = "tiles.npz"
 
 
 class OwnFacts(Facts):
-    """What is kept of a trained detector beside its weights.
+    """Facts kept of a trained detector beside its weights.
 
     Attributes
     ----------

@@ -30,7 +30,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class Networks(Protocol):
-    """What a training came to, see `lidcflow.learn.own_malignancy_training.MalignancyNetworks`."""
+    """The result of a training, see `lidcflow.learn.own_malignancy_training.MalignancyNetworks`."""
 
     @property
     def arrays(self) -> Mapping[str, NDArray[Any]]:
@@ -51,7 +51,7 @@ STEPS = {"nodulex": 600, "triplanar": 400}
 
 
 class OwnMalignancyFacts(Facts):
-    """What is kept of a trained system beside its weights.
+    """Facts kept of a trained system beside its weights.
 
     Attributes
     ----------

@@ -38,7 +38,7 @@ SHIFT_CUBES = 24
 
 
 class OwnFacts(Facts):
-    """What is kept of a trained segmenter beside its weights.
+    """Facts kept of a trained segmenter beside its weights.
 
     Attributes
     ----------

@@ -45,7 +45,7 @@ VARIATION = Variation(least_zoom=0.85)
 
 @dataclass(frozen=True, eq=False)
 class OwnWeights:
-    """What a training came to.
+    """The result of a training.
 
     Attributes
     ----------

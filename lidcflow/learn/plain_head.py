@@ -180,4 +180,4 @@ _STEPS: dict[str, Callable[[Mapping[str, Any], Arrays], Iterator[Step]]] = {
     "Rescaling": _rescaling,
     "Softmax": _softmax,
 }
-"""What each layer of a head does when it answers, by Keras' name of its class."""
+"""Arithmetic of each layer of a head. A wrong assumption shows in `_agree`."""

@@ -19,7 +19,7 @@ FIRST_SHARE, ALL_FROM = 1 / 3, 0.5
 
 @dataclass(frozen=True)
 class PlaneTraining:
-    """How a network is trained.
+    """Settings of a network's training.
 
     Attributes
     ----------

@@ -37,7 +37,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """How the compact backbone is trained; the defaults made the weights in this package.
+    """Settings of pretraining the compact backbone; the defaults made the weights in this package.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class PretrainSettings:
 
 @dataclass(frozen=True)
 class PretrainReport:
-    """What a pretraining made: the weight file, its digest, and figures on held-out chests.
+    """Result of a pretraining: the weight file, its digest, and figures on held-out chests.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 CHATTER = (b"absl::InitializeLog()", b"oneDNN custom operations are on")
-"""Lines that TensorFlow 2.21 writes to the error stream whatever its log level says."""
+"""Lines that TensorFlow 2.21 writes to the error stream at every log level."""
 
 
 @contextmanager

@@ -43,7 +43,7 @@ SMOOTH = 100.0
 
 @dataclass(frozen=True)
 class SegmenterTraining:
-    """How the segmenter is trained.
+    """Settings of the segmenter's training.
 
     Attributes
     ----------

@@ -41,7 +41,7 @@ VIEWS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (2,))
 
 
 class Network(Protocol):
-    """What says of each voxel how surely it is inside, see `lidcflow.nodules.segmenter_network.SegmenterNetwork`."""
+    """Interface of a network for P(inside) of each voxel, see `lidcflow.nodules.segmenter_network.SegmenterNetwork`."""
 
     @property
     def weights(self) -> Mapping[str, Floats]:

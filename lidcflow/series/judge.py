@@ -32,10 +32,10 @@ from lidcflow.series.verdicts import Verdict
 from lidcflow.source.files import SourceFile
 
 OTHER_SYNTAX = "transfer-syntax-corrected"
-"""Flag of files whose data are of another transfer syntax than they state, and tell which."""
+"""Flag of files whose data are in another transfer syntax than they state."""
 
 LOCALIZERS = "localizer"
-"""What a series of localizers alone is called where it is counted."""
+"""Name under which a series of localizers alone is counted."""
 
 DEFAULT = PreprocessConfig()
 LOCAL = Access()

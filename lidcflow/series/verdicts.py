@@ -1,4 +1,4 @@
-"""What the index says: a verdict for every series, and what lay beside them."""
+"""The result of an index: a verdict for every series, and the other files of the source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_KIND = "other"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the index says about one series.
+    """The index's verdict on one series.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class OtherFiles:
-    """What a source holds beside images, by kind and count alone.
+    """Files of a source that are not images, by kind and count alone.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class OtherFiles:
 
     @property
     def line(self) -> str:
-        """What people read; empty when there is nothing beside.
+        """A sentence for people; empty if there are no such files.
 
         Examples
         --------

@@ -23,7 +23,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     SEGMENTER.stem: read_segmenter,
     MALIGNANCY.stem: read_malignancy,
 }
-"""What reads each kind of model from a folder, by the stem of its files."""
+"""Readers of each kind of model from a folder, by the stem of its files."""
 
 
 def weights_folder(files: WeightFiles) -> str:

@@ -54,7 +54,7 @@ class WeightsModel(Generic[Loaded]):
 
     @property
     def folder(self) -> str:
-        """Where the pyfunc flavour puts both. The file `MLmodel` could name another place: it is not read."""
+        """Folder of both in the pyfunc flavour. The file `MLmodel` could name another place: it is not read."""
         return weights_folder(self.files)
 
     def log(self, run: Run, tracking: Tracking, folder: Path) -> LoggedModel:
