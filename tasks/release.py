@@ -199,6 +199,7 @@ def _record(
         systems=plan.systems,
         chosen=plan.chosen,
         folds=evaluation.folds,
+        marks=plan.marks,
     )
 
 

@@ -127,6 +127,9 @@ class LabelConfig(Settings):
     source: str | tuple[str, ...] = Field(
         LIDC, min_length=1, description="lidc, or files and folders of annotations; the first with a series is used"
     )
+    marks: bool = Field(
+        False, description="also take labels from readers' marks on reports, for series that no source has read"
+    )
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def inputs_digest(
         "backbone": backbone_id,
         "preprocess": preprocess_digest,
         "train": _deciding(train),
-        "labels": labels.model_dump(mode="json", exclude={"source"}),
+        "labels": labels.model_dump(mode="json", exclude={"source"} | ({"marks"} if not labels.marks else set())),
         **({"nodules": dict(nodules)} if nodules else {}),
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
