@@ -60,10 +60,27 @@ CLASSES = frozenset(
 )
 """What heads and finetuned backbones are made of."""
 
+BACKBONE_CLASSES = CLASSES | {
+    "AveragePooling2D",
+    "DepthwiseConv2D",
+    "ELU",
+    "Flatten",
+    "LayerNormalization",
+    "LeakyReLU",
+    "Multiply",
+    "Permute",
+    "PReLU",
+    "Reshape",
+    "SeparableConv2D",
+    "Sequential",
+    "SpatialDropout2D",
+}
+"""What a backbone of one's own may be made of, besides: plain layers too, which read and run nothing."""
+
 SIZES = ("units", "filters")
 
 
-def load_network(file: Path, name: str) -> Any:
+def load_network(file: Path, name: str, classes: frozenset[str] = CLASSES) -> Any:
     """Load a network in Keras' safe mode from a file that holds nothing but one.
 
     Parameters
@@ -72,6 +89,8 @@ def load_network(file: Path, name: str) -> Any:
         A `.keras` file that nobody else can change meanwhile.
     name : str
         What to call it in errors.
+    classes : frozenset of str
+        What its network may be made of.
 
     Returns
     -------
@@ -81,10 +100,10 @@ def load_network(file: Path, name: str) -> Any:
     Raises
     ------
     ReleaseError
-        If the file is no such file, or its network is not made of `CLASSES` and of arrays that it holds itself.
+        If the file is no such file, or its network is not made of `classes` and of arrays that it holds itself.
     """
     try:
-        _check(file)
+        _check(file, classes)
         return keras.saving.load_model(file, compile=False, safe_mode=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
@@ -116,7 +135,7 @@ def check_arrays(file: Path | io.BytesIO) -> int:
     return total
 
 
-def _check(file: Path) -> None:
+def _check(file: Path, classes: frozenset[str]) -> None:
     if file.stat().st_size > MOST_BYTES:
         raise ValueError(f"a file of {file.stat().st_size} bytes")
     with zipfile.ZipFile(file) as archive:
@@ -131,11 +150,11 @@ def _check(file: Path) -> None:
         config = json.loads(archive.read(CONFIG))
     config.pop("compile_config", None)  # it is not used
     for key, value in _entries(config):
-        _check_entry(key, value, array_bytes)
+        _check_entry(key, value, array_bytes, classes)
 
 
-def _check_entry(key: str, value: Any, array_bytes: int) -> None:
-    if key in ("class_name", "registered_name") and value is not None and value not in CLASSES:
+def _check_entry(key: str, value: Any, array_bytes: int, classes: frozenset[str]) -> None:
+    if key in ("class_name", "registered_name") and value is not None and value not in classes:
         raise ValueError(f"{key} {str(value)[:100]!r}")
     if key == "module" and value is not None and str(value).partition(".")[0] != "keras":
         raise ValueError(f"module {str(value)[:100]!r}")

@@ -254,6 +254,8 @@ def _digest(snapshot: Snapshot, settings: TrainingSettings, nodules: Nodules) ->
         del told["labels"]["marks"]
     if settings.train.folds is None:  # as before there were folds: snapshots of that time keep their digests
         del told["train"]["folds"]
+    if settings.train.images is None:
+        del told["train"]["images"]
     text = json.dumps({"settings": told, "nodules": _plain(nodules)}, sort_keys=True)
     return rows_digest(_table(snapshot), before=f"{text}\n")
 
