@@ -32,7 +32,7 @@ from tasks.tracking.profiles import find_profile
 
 
 class DriftReport(BaseModel):
-    """What a check found, and the page that shows it."""
+    """The result of a check, and the page that shows it."""
 
     check: DriftCheck
     page: Path

@@ -1,10 +1,10 @@
-"""What preprocessing and training would do and cost, by rates that were measured, without doing it."""
+"""Predict the work and cost of preprocessing and training from measured rates, without doing it."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel
 
-from flows.missing import divided
+from flows.missing_series import divided
 from flows.room import CANDIDATES_BYTES, volume_bytes
 from lidcflow.config import Config
 from lidcflow.dicom.records import Series
@@ -34,7 +34,7 @@ RATES = "minutes by rates measured on 2 cores, without the time that a disk or a
 
 
 class PreprocessCost(BaseModel):
-    """What a preprocessing would do.
+    """The predicted work of a preprocessing.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class PreprocessCost(BaseModel):
 
 
 class TrainCost(BaseModel):
-    """What a training would do.
+    """The predicted work of a training.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, configuration_under, resolve_config
-from lidcflow.catalog.locks import at_work
+from lidcflow.catalog.locks import at_work, require_turn
 from lidcflow.errors import TrackingUnavailable
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.choices import choices_over, with_choices
@@ -54,7 +54,7 @@ from tasks.training_run import begin_training, failing_with_its_run, log_folds, 
 
 
 class TrainReport(BaseModel):
-    """What a training came to.
+    """The result of a training.
 
     Parameters
     ----------
@@ -83,14 +83,14 @@ class TrainReport(BaseModel):
 
 
 class Untrained(NamedTuple):
-    """Why the detector, and each kind of system of findings, is not trained; empty where it is."""
+    """The reason why the detector and each kind of system is not trained; empty where it is."""
 
     detector: str
     systems: dict[str, str]
 
 
 class Trained(NamedTuple):
-    """What was trained on the cluster: a result for each sector, for the detector, and for each system of findings."""
+    """Results from the cluster: one for each sector, for the detector, and for each system of findings."""
 
     sectors: list[SectorResult]
     detector: DetectorResult
@@ -231,8 +231,10 @@ def finish_release(plan: TrainingPlan, trained: Trained, address: str, *, again:
         if release is None:
             on_cluster = measure_sectors.with_options(task_runner=task_runner(address))  # type: ignore[arg-type]
             logged, evaluation, pinned = on_cluster(plan, trained, run.run_id, address)
+            require_turn(plan.config.catalog)
             release = publish_release(pinned, run.run_id, logged, evaluation)
         elif release.gate.passed:
+            require_turn(plan.config.catalog)
             registry.set_champion(tracking, release.version, release.gate.reason)
         log_release(run, release)
         log_folds(plan, release, run.run_id)
@@ -289,7 +291,7 @@ def pinned_backbone(plan: TrainingPlan, run_id: str) -> BackbonePin:
 
 
 def outcome(job: SectorJob, future: PrefectFuture[SectorResult]) -> SectorResult:
-    """Wait for a sector; one that fails is told by its reason and costs the others nothing."""
+    """Wait for a sector; one that fails is reported with its reason, and the others continue."""
     try:
         return future.result()
     except Exception as error:

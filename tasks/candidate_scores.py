@@ -1,4 +1,4 @@
-"""What detectors say of the candidates of stored series, on the cluster, and what that is worth by their readings."""
+"""Score the candidates of stored series on the cluster, and evaluate the scores by the annotations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Scored = dict[str, ScoredCandidates]
 
 @dataclass(frozen=True, eq=False)
 class CandidateEvidence:
-    """What a detector says of series, in short.
+    """Detector scores of series, in short.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ Evidence = Mapping[str, CandidateEvidence]
 """By the key of what reads candidates, see `lidcflow.release.pins.FindingPin`."""
 
 NO_EVIDENCE: Evidence = MappingProxyType({})
-"""Where nobody looked for nodules."""
+"""Evidence of a store without candidates."""
 
 Readings = Mapping[str, Sequence[Nodule]]
 """Nodules of series that were read, by SeriesInstanceUID."""
@@ -133,7 +133,7 @@ def unlike_training_scores(
 
 
 def evidence_of(scored: Mapping[str, ScoredCandidates], readings: Readings, config: Config) -> CandidateEvidence:
-    """Sum up what a detector says of series, and judge it where they have readings."""
+    """Sum up a detector's results for series, and evaluate them where there are annotations."""
     store = VolumeStore.of(config)
     best, marks = {}, {}
     for record in store.records(sorted(scored)):

@@ -23,8 +23,8 @@ from tasks.profile import measure_stored, unlike_series
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
-from tasks.tracking.models import load_sectors, sectors_of
 from tasks.tracking.profiles import limits_of
+from tasks.tracking.sector_models import load_sectors, sectors_of
 
 
 def champions_of(plan: TrainingPlan) -> tuple[ReleaseRecord, ...]:

@@ -40,7 +40,7 @@ CROSS_VALIDATED = "a cross-validation (train.folds) trains sector models alone"
 
 
 class DetectorResult(ModelResult):
-    """What became of the detector.
+    """The result of training the detector.
 
     Parameters
     ----------

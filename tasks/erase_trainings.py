@@ -1,4 +1,4 @@
-"""What trainings keep of erased series: rows of snapshots here and in MLflow, pictures; and the mark on releases."""
+"""Remove erased series from trainings: rows of snapshots here and in MLflow, pictures; and mark releases."""
 
 from __future__ import annotations
 

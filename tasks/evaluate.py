@@ -31,12 +31,12 @@ from tasks.held_out_answers import HeldOutAnswers, SplitSeries, answer_held_out
 from tasks.retries import is_worth_a_retry
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
-from tasks.tracking.models import SectorModel
 from tasks.tracking.runs import Run, run_of
+from tasks.tracking.sector_models import SectorModel
 
 
 class Evaluation(Record):
-    """Figures of a release and of each sector in it, its threshold, and what the gate says of it.
+    """Figures of a release and of each of its sectors, its threshold, and the gate's verdict.
 
     Where it reads candidates, `nodules` is how they join, and `findings` what they reach by split. `folds` are those of
     a cross-validation.
@@ -160,7 +160,7 @@ def _candidate(
 
 
 def _threshold(candidate: Candidate, target: float) -> Threshold:
-    """Choose the threshold on validation and measure what it comes to there and on test."""
+    """Choose the threshold on validation, and measure its effect there and on test."""
     p_nodule = candidate.on_validation[..., 1:].sum(axis=-1)
     value = threshold_for(p_nodule.ravel(), candidate.validation.labels.ravel(), target)
     return Threshold(

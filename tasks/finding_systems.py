@@ -50,11 +50,11 @@ SEGMENTER = "segmenter"
 KINDS = (SEGMENTER, *PINNED)
 
 Reasons = Mapping[str, str]
-"""Why a kind of system is not trained; empty where it is."""
+"""The reason why a kind of system is not trained; empty where it is."""
 
 
 class SystemResult(ModelResult):
-    """What became of a system.
+    """The result of training a system.
 
     Parameters
     ----------

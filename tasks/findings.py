@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +32,7 @@ from lidcflow.store.record import VolumeRecord
 from lidcflow.store.summary import VolumeSummary
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking.place import Tracking
+from tasks.tracking.weight_models import READERS, load_weights
 
 UNLIKE = ("unlike-training-hu", "unlike-training-features")
 """Warnings about images on which the probabilities of sector models mean nothing."""
@@ -71,7 +71,7 @@ WITHOUT_CANDIDATES = {
         sentence="The search for nodule candidates failed in this series, so there are no findings; report this.",
     ),
 }
-"""Why a series has no candidates, by the flag that is stored with it."""
+"""Reasons why a series has no candidates, by the flag that is stored with it."""
 
 IN_PART = SeriesWarning(
     code=INCOMPLETE_LUNGS,
@@ -97,7 +97,7 @@ class SliceScores(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """What a release says of a series: its slices, its findings with the planes through them, and warnings."""
+    """Results of a release for a series: its slices, its findings with the planes through them, and warnings."""
 
     probabilities: NDArray[np.floating]
     warnings: tuple[SeriesWarning, ...]
@@ -154,7 +154,7 @@ def join_candidates(
 
 
 class _Reader(NamedTuple):
-    """What answers for a series."""
+    """The models that process a series."""
 
     pin: NodulePin
     sectors: NDArray[np.floating] | None
@@ -269,8 +269,7 @@ def _registered(files: WeightFiles, pin: ModelPin, tracking: Tracking | None) ->
         )
     key = (tracking, pin.name, pin.version, pin.sha256)
     if key not in _loaded:
-        models = import_module("tasks.tracking.finding_systems").WEIGHTS_MODELS  # it takes MLflow's 2.5 s of CPU
-        _loaded[key] = models[files.stem].load(*key)
+        _loaded[key] = load_weights(files, READERS[files.stem], tracking, pin)
     return _loaded[key]
 
 

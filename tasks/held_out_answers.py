@@ -1,4 +1,4 @@
-"""What the sector models of a training say of the patients who were held out of it."""
+"""Predictions of a training's sector models for held-out patients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tasks.candidate_scores import Evidence
 from tasks.features import feature_reader
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking
-from tasks.tracking.models import SectorModel, load_sectors
+from tasks.tracking.sector_models import SectorModel, load_sectors
 
 HELD_OUT: tuple[Literal["validation"], Literal["test"]] = ("validation", "test")
 
@@ -58,7 +58,7 @@ class SplitSeries:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutAnswers:
-    """What a training says of its held-out patients.
+    """Predictions of a training for its held-out patients.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def answer_held_out(
 
 @dataclass(frozen=True, eq=False)
 class _Detected:
-    """What finds nodules beside the sector models, if anything does, and its evidence."""
+    """The detector beside the sector models, if there is one, and its evidence."""
 
     detector: FindingPin | None
     evidence: Evidence
@@ -238,11 +238,11 @@ def _sample(truth: HeldOut, config: Config) -> Sample:
 
 
 def prior_of(training: pd.DataFrame, slices: int) -> NDArray[np.float64]:
-    """Return what the sector prior says of each slice, from the rows of the training patients."""
+    """Return the sector prior's prediction for each slice, from the training patients."""
     sectors = sector_slices(slices, min(PRIOR_SECTORS, slices))
     return sector_prior(training["slice"].to_numpy() - 1, training["label"].to_numpy(), sectors)
 
 
 def height_of(training: pd.DataFrame, slices: int) -> NDArray[np.float64]:
-    """Return what the chest-height prior says of each slice, from the rows of the training patients."""
+    """Return the chest-height prior's prediction for each slice, from the training patients."""
     return height_prior(training["slice"].to_numpy() - 1, training["label"].to_numpy(), slices)

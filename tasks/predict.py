@@ -28,7 +28,7 @@ from tasks.progress import stage
 from tasks.sector import ALL_SECTORS
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
-from tasks.tracking.models import SectorModel, load_sectors, sectors_of
+from tasks.tracking.sector_models import SectorModel, load_sectors, sectors_of
 
 BATCH = 64
 """Series of one task on the cluster: models are loaded once for all of them."""
@@ -44,7 +44,7 @@ NO_FOLDS: Members = {}
 
 @dataclass(frozen=True, eq=False)
 class ReleaseAnswers:
-    """What a release says of stored series, together and in its parts.
+    """Predictions of a release for stored series, together and in its parts.
 
     Parameters
     ----------

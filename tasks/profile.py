@@ -74,7 +74,7 @@ def unlike_series(facts: Sequence[Facts], known: ReferenceLimits) -> NDArray[np.
 def unlike_training(
     release: ReleaseRecord, uids: Sequence[str], config: Config, address: str
 ) -> NDArray[np.bool_] | None:
-    """Return which stored series are unlike those of training; None where nothing depends on it or nobody can tell."""
+    """Return which stored series are unlike those of training; None where nothing depends on it or it is unknown."""
     known = limits_of(release, Tracking.of(config)) if release.nodules else None
     if known is None:
         return None

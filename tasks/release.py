@@ -32,9 +32,10 @@ from tasks.snapshot import TrainingPlan
 from tasks.tracking import browse, registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.loadable import keep_loadable
-from tasks.tracking.models import SectorModel, log_model
+from tasks.tracking.models import log_model
 from tasks.tracking.registry import RECORD_FOLDER
 from tasks.tracking.runs import Run, run_of
+from tasks.tracking.sector_models import SectorModel
 
 COMPARED = ("auroc_nodule", "auprc_nodule", "sensitivity_at_5", "sensitivity_at_10", "spared_at_95", "froc_at_1")
 

@@ -42,7 +42,7 @@ from tasks.tracking.connection import Tracking
 
 
 class TrainingPlan(BaseModel):
-    """What one training is about; tasks carry it instead of the data.
+    """Plan of one training; tasks carry it instead of the data.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class TrainingPlan(BaseModel):
 
     @property
     def reader(self) -> FindingPin | None:
-        """What reads the nodule candidates, with the systems that were chosen so far; None without a detector."""
+        """Pin of the detector and the systems chosen so far; None without a detector."""
         if self.detector is None:
             return None
         own = {

@@ -1,4 +1,4 @@
-"""How the systems that say what findings are compare with those of the release in force, on validation patients."""
+"""Compare the systems of findings with those of the release in force, on validation patients."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ HEADLINES = {
     "sensitivity_at_5": "Nodules in 5 slices",
     "sensitivity_at_10": "Nodules in 10 slices",
 }
-"""What people compare first; all other figures are in groups, such as `validation/`."""
+"""Figures that people compare first; all others are in groups, such as `validation/`."""
 
 CHART_NOTE = (
     "Charts: `accuracy` is the share of slices whose most probable class of three is right: where the classes are "
@@ -159,7 +159,7 @@ def _logged(job: SectorJob, plan: TrainingPlan, run_id: str, kept: TrainedSector
 
 
 def _log_failure(job: SectorJob, plan: TrainingPlan, run_id: str | None, error: Exception) -> None:
-    """Leave a failed run that says why; a server that is away must not hide the reason from the flow."""
+    """Leave a failed run with the reason; an unavailable server must not hide the reason from the flow."""
     if run_id is not None:
         with suppress(type(error), TrackingUnavailable), _sector_run(job, plan, run_id):
             raise error

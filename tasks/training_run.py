@@ -1,4 +1,4 @@
-"""The MLflow run of a whole training: what it started from and what it came to."""
+"""The MLflow run of a whole training: its inputs and its results."""
 
 from __future__ import annotations
 

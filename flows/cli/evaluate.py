@@ -210,7 +210,7 @@ def print_evaluation(report: EvaluateReport) -> None:
 
 
 def print_feedback(found: FeedbackFigures) -> None:
-    """Print what readers marked, and what that can and can't tell."""
+    """Print the summary of readers' marks, with its limits."""
     tables = lazy.tables
     readers = f"{found.readers} reader{'' if found.readers == 1 else 's'}"
     print_table(f"What {readers} said of its reports", tables.FEEDBACK_HEAD, tables.feedback_rows(found))

@@ -31,7 +31,7 @@ def portable(train: TrainConfig) -> TrainConfig:
 
 
 class FinetuneConfig(Settings):
-    """How the blocks of a backbone are trained together with the head of a sector."""
+    """Training of a backbone's last blocks together with the head of a sector."""
 
     from_block: str | None = Field(
         None,
@@ -90,7 +90,7 @@ class FinetuneConfig(Settings):
 
 
 class PreprocessConfig(Settings):
-    """What changes the stored voxels; its digest travels with every volume and release."""
+    """Settings that change the stored voxels; their digest is recorded in every volume and release."""
 
     slices: int = Field(65, ge=8, le=512, description="resampled slices (slabs) of a volume")
     size: int = Field(128, ge=16, le=512, description="rows and columns of a volume")
@@ -127,7 +127,7 @@ class NodulesConfig(Settings):
 
 
 class LabelConfig(Settings):
-    """How readings become the label of a slice."""
+    """Rules by which annotations become the label of a slice."""
 
     min_readers: int = Field(1, ge=1, le=4, description="radiologists who must have marked a nodule")
     malignant_at: float = Field(3.0, ge=1, le=5, description="mean malignancy rating from which a nodule is malignant")
@@ -141,7 +141,7 @@ class LabelConfig(Settings):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where readings come from, in the order that they count in."""
+        """Sources of annotations, the one that takes precedence first."""
         return (self.source,) if isinstance(self.source, str) else self.source
 
     @property
@@ -190,7 +190,7 @@ class ImagesConfig(Settings):
 
 
 class TrainConfig(Settings):
-    """How sector models are trained."""
+    """Training of sector models."""
 
     sector_num: int = Field(5, ge=1, le=512, description="sectors of the chest, at most one per slice")
     backbone: Literal["compact", "resnet50", "keras", "onnx"] = Field(
@@ -293,7 +293,7 @@ class TrainConfig(Settings):
 
 
 class GateConfig(Settings):
-    """What a release must reach to become champion by itself; `lidcflow.release.gate` says how it is judged."""
+    """Requirements for a release to become champion automatically; `lidcflow.release.gate` applies them."""
 
     auroc_margin: float = Field(0.01, ge=0, le=1, description="largest loss in slice AUROC against a champion")
     log_loss_margin: float = Field(

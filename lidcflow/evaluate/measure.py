@@ -51,7 +51,7 @@ class Contender:
 
     @property
     def ranking(self) -> Floats | None:
-        """What ranks its slices for a nodule, if anything does."""
+        """The scores that rank slices for a nodule; None if there are none."""
         return self.score if self.probabilities is None else self.probabilities[..., 1:].sum(axis=-1)
 
 

@@ -85,7 +85,7 @@ class SectorFigures(Record):
 
 
 class Subgroup(Record):
-    """Figures of the release in a part of the studies or nodules; `small` has too few patients to tell."""
+    """Figures of the release in a subgroup of studies or nodules; `small` marks one with too few patients."""
 
     of: str
     name: str

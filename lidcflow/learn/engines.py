@@ -3,6 +3,7 @@
 import importlib.util
 import threading
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from lidcflow.errors import EngineError
 from lidcflow.learn.backbones import Backbone, Network, describe_backbone, weight_file
 
 MOST_ERROR = {"fp32": 1e-3, "bf16": 0.1}
-"""Most error of features, as a share of what tells slices apart; float16, as they are stored, makes 0.0005."""
+"""Largest error of features, as a share of the spread between slices; float16, as stored, makes 0.0005."""
 
 PROBES = 4
 
@@ -89,9 +90,8 @@ def _onnx_engine(config: TrainConfig, images: ImagesConfig, size: int) -> Engine
     backbone = describe_backbone(config, size, file)
     with _loading:
         if backbone.id not in _loaded:
-            from lidcflow.learn.onnx_network import onnx_network  # an extra, which may not be installed
-
-            _loaded[backbone.id] = Engine(onnx_network(file, backbone, images, config.precision), backbone, 0.0)
+            compute = import_module("lidcflow.learn.onnx_network").onnx_network  # an extra: perhaps not installed
+            _loaded[backbone.id] = Engine(compute(file, backbone, images, config.precision), backbone, 0.0)
         return _loaded[backbone.id]
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from lidcflow.config.science import ImagesConfig
 from lidcflow.errors import ReleaseError, WeightsError
-from lidcflow.learn.network_file import BACKBONE_CLASSES, load_network
+from lidcflow.learn.network_check import BACKBONE_CLASSES
+from lidcflow.learn.network_file import load_network
 from lidcflow.learn.runtime import keras
 
 

@@ -1,4 +1,4 @@
-"""Training sets that hold rows of erased series: the rows go, the rest says who else was in."""
+"""Remove the rows of erased series from training sets; the other rows stay."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ERASED = "erased"
 
 @dataclass(frozen=True)
 class Share:
-    """What a snapshot holds of some series.
+    """Rows of a snapshot that belong to some series.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def redact(file: Path, uids: Collection[str], on: str) -> None:
 
 
 def _without_nodules(attributes: dict[Any, Any], uids: Collection[str]) -> dict[Any, Any]:
-    """Take the nodules of series out of what the file of a training says of its held-out patients."""
+    """Remove the nodules of series from a training's file about its held-out patients."""
     if "training" not in attributes:
         return attributes
     training = attributes["training"]

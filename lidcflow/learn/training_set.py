@@ -84,7 +84,7 @@ def _is_absent(value: object) -> bool:
 
 
 class TrainingSettings(Record):
-    """What a training is made with besides its slices; nothing in it holds on one machine only."""
+    """Settings of a training besides its slices; they are independent of the machine."""
 
     schema_version: Literal["lidcflow.snapshot/1"] = "lidcflow.snapshot/1"
     created: datetime

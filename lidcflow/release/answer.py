@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from lidcflow.nodules.malignant_slices import fit_malignancy, with_malignancy
 from lidcflow.nodules.slice_scores import fit_join, join_slices
 from lidcflow.release.pins import FindingPin, NodulePin
-from lidcflow.stats.bootstrap import Floats
+
+Floats = NDArray[np.float64]
 
 NODULE, MALIGNANT = range(2)
 """Columns of what the candidates say of slices."""

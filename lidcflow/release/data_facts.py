@@ -17,7 +17,7 @@ MOST_VALUES = 8
 """Values of an attribute that are named; kernels have dozens of names."""
 
 ALL = "all folds"
-"""What the patients of a cross-validation are counted under."""
+"""Name under which the patients of a cross-validation are counted."""
 
 UNKNOWN, OTHERS = "not known", "others"
 

@@ -1,4 +1,4 @@
-"""What the registry's pages say of a release and of its sector models: a sentence first, then links, then tables."""
+"""Descriptions of a release and its sector models for the registry: a sentence first, then links and tables."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ probabilities = model.predict(features[{first}:{stop}].astype("float32"))  # non
 
 
 def release_description(record: ReleaseRecord, links: Mapping[str, str]) -> str:
-    """Describe a release where people browse; the card, an artifact of its training's run, says more.
+    """Describe a release in the registry; its card, an artifact of its training's run, contains more.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a training came to: the gate's verdict, the threshold, and counts of the data."""
+"""Results of a training: the gate's verdict, the threshold, and counts of the data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lidcflow.stats.estimate import ClassCounts, Estimate, Record
 
 
 class GateCheck(Record):
-    """One rule of the gate and what came of it; `passed` is None where too few patients could tell.
+    """One rule of the gate with its result; `passed` is None if there were too few patients to judge.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Gate(Record):
 
 
 class OperatingPoint(Record):
-    """What a threshold comes to: share of the nodule slices that reach it, and of all slices."""
+    """Effect of a threshold: share of the nodule slices that reach it, and of all slices."""
 
     sensitivity: Estimate
     slices_above: Estimate
@@ -70,7 +70,7 @@ class Threshold(Record):
 
 
 class DataFacts(Record):
-    """What a release was trained and measured on, in counts of series unless said otherwise.
+    """Training and evaluation data of a release, in counts of series unless stated otherwise.
 
     Parameters
     ----------

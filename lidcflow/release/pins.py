@@ -1,4 +1,4 @@
-"""What a release pins: the models that answer, by version and digest."""
+"""Pins of a release: its models, by version and digest."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SectorPin(Record):
 
     @property
     def uri(self) -> str:
-        """Where the registry keeps the model."""
+        """URI of the model in the registry."""
         return f"models:/{self.model_name}/{self.version}"
 
 
@@ -59,7 +59,7 @@ class BackbonePin(Record):
 
 
 class DetectorPin(Record):
-    """What tells a nodule from other tissue among the candidates of a series.
+    """The detector that classifies the candidates of a series.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class DetectorPin(Record):
 
     @property
     def uri(self) -> str:
-        """Where the registry keeps it; for the one in the package, a name alone."""
+        """URI in the registry; for the one in the package, a name alone."""
         return f"models:/{self.detector}/{self.version}"
 
 
@@ -93,12 +93,12 @@ class ModelPin(Record):
 
     @property
     def uri(self) -> str:
-        """Where the registry keeps it."""
+        """URI in the registry."""
         return f"models:/{self.name}/{self.version}"
 
 
 class SystemFacts(Record):
-    """A system that says what findings are, and what became of it in the training of a release.
+    """A system of findings, and its result in the training of a release.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class SystemFacts(Record):
 
 
 class FindingPin(DetectorPin):
-    """What finds nodules among the candidates of a series, and what says what findings are.
+    """The models of findings: detector, segmenter and malignancy system.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ class FindingPin(DetectorPin):
 
 
 class NodulePin(FindingPin):
-    """What answers for the candidates of a series, and how its answer joins those of the slices.
+    """The detector and its systems, and how their results join those of the slices.
 
     Parameters
     ----------

@@ -100,7 +100,7 @@ class ReleaseRecord(Record):
         return (self.snapshot_id or self.snapshot_digest)[:12]
 
     def facts(self) -> ReleaseFacts:
-        """Return what a recommendation says of the release."""
+        """Return the facts about the release for a recommendation."""
         return ReleaseFacts(
             name=self.name,
             version=self.version,

@@ -20,7 +20,7 @@ _NOT_DECISIVE = {"engine", "precision"}
 
 
 class Changes(Record):
-    """What has changed since the newest release was trained.
+    """Changes since the newest release was trained.
 
     Parameters
     ----------

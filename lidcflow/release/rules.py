@@ -38,7 +38,7 @@ class Champion:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its name for people."""
         return f"version {self.version}"
 
 
@@ -74,7 +74,7 @@ class Candidate:
 
     @property
     def prior_on_validation(self) -> Floats:
-        """What the sector prior says of the validation studies."""
+        """Predictions of the sector prior for the validation studies."""
         return np.broadcast_to(self.prior, self.on_validation.shape)
 
 
@@ -262,7 +262,7 @@ def _beyond(value: Estimate, *, low: float | None, high: float | None) -> bool:
 
 
 def _if_enough(check: GateCheck, patients: int) -> GateCheck:
-    """Leave a floor unjudged where too few patients with a nodule, or none at all, could tell."""
+    """Leave a floor unjudged if too few patients have a nodule, or none at all."""
     if (check.patients or 0) >= patients and check.value.value is not None:
         return check
     remark = f"not judged: fewer than {patients} patients with a nodule there"

@@ -1,4 +1,4 @@
-"""What became of the systems that say what findings are, for people: a table of those trained, sentences for others."""
+"""Results of training the systems of findings, for people: a table of those trained, sentences for others."""
 
 from __future__ import annotations
 

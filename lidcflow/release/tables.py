@@ -137,7 +137,7 @@ def acquisition_table(data: DataFacts) -> str:
 
 
 def threshold_table(threshold: Threshold) -> str:
-    """Lay out what the threshold comes to on validation, where it was chosen, and on test."""
+    """Lay out the effect of the threshold on validation, where it was chosen, and on test."""
     points = {"validation, where it was chosen": threshold.validation, "test": threshold.test}
     rows = [[name, str(point.sensitivity), str(point.slices_above)] for name, point in points.items()]
     return table(["patients", "nodule slices above it", "all slices above it"], rows)

@@ -1,4 +1,4 @@
-"""What a release or one sector reaches on held-out patients at natural prevalence, beside the baselines."""
+"""Figures of a release or one sector on held-out patients at natural prevalence, beside the baselines."""
 
 from __future__ import annotations
 

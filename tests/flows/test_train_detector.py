@@ -26,7 +26,7 @@ def config(tmp_path_factory, training_cluster):
     """Return the settings of a workspace whose volumes have candidates."""
     workspace = tmp_path_factory.mktemp("detected") / "workspace"
     config = training_config(workspace, training_cluster).model_copy(update={"nodules": NodulesConfig(steps=2)})
-    store_volumes_with_candidates(config)
+    store_volumes_with_candidates(config, each=1)
     return config
 
 

@@ -15,9 +15,9 @@ from tasks.predict import predict_release, predict_series
 from tasks.promote import promote
 from tasks.snapshot import plan_training
 from tasks.tracking.connection import Tracking, connect
-from tasks.tracking.models import sectors_of
 from tasks.tracking.profiles import find_profile
 from tasks.tracking.registry import training_of
+from tasks.tracking.sector_models import sectors_of
 from tests.labelled_volumes import PATIENTS
 from tests.trained import copy_workspace, training_config
 

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from lidcflow.config import TrainConfig
-from lidcflow.learn.arithmetic import MOST_DIFFERENCE, LinearHead, NumpyHead, numpy_head
+from lidcflow.learn.arithmetic import MOST_DIFFERENCE, LinearHead, numpy_head
 from lidcflow.learn.fitting import fit_head
 from lidcflow.learn.heads import LOGITS_L2, averaged_model, build_head, calibrated_model
 from lidcflow.learn.network_file import load_head
+from lidcflow.learn.plain_head import NumpyHead
 from lidcflow.stats.calibration import Calibration
 
 RATE = 0.01
