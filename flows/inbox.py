@@ -1,4 +1,4 @@
-"""What has come since the last time: look into every source, read what has settled, deliver each answer once."""
+"""Poll every source of the inbox, process what is complete, and deliver each answer once."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def split_batches(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
 
 
 def process_batch(deliveries: list[Delivery], source: ImageSource, index: Index | None, session: InboxSession) -> None:
-    """Answer a batch; an error that is not one series' own is told of all, and each is tried again by itself.
+    """Answer a batch; after an error that concerns no single series, each is tried again by itself.
 
     Nobody watches: an error that was not foreseen is told in the same way, lest one series stops all others for good.
     """

@@ -1,4 +1,4 @@
-"""What a round through the inbox came to: its report, its state in Prefect, and what `lidcflow status` keeps of it."""
+"""Result of an inbox round: its report, its state in Prefect, and the row for `lidcflow status`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN_FAILURES = 3
 
 
 class InboxReport(BaseModel):
-    """What a round through the inbox came to.
+    """The result of an inbox round.
 
     Parameters
     ----------

@@ -92,7 +92,8 @@ def refusals(index: Index, failed: Mapping[str, SeriesRefused], release: Release
     for verdict in index.refused:
         if is_uid(verdict.series_instance_uid) and verdict.reason not in UNANSWERED:
             uids = verdict.series_instance_uid, verdict.study_instance_uid
-            yield not_evaluated(*uids, verdict.reason, verdict.sentence, release)
+            synthetic = bool(verdict.synthetic)
+            yield not_evaluated(*uids, verdict.reason, verdict.sentence, release, synthetic=synthetic)
     for series in index.usable:
         if refused := failed.get(series.series_instance_uid):
             yield not_evaluated(

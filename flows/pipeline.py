@@ -16,7 +16,7 @@ from tasks.run_page import name_run
 
 
 class PipelineReport(BaseModel):
-    """What each stage came to; `infer` is None when nothing was to be read."""
+    """Results of each stage; `infer` is None if nothing was to be processed."""
 
     preprocess: PreprocessReport
     train: TrainReport

@@ -41,7 +41,7 @@ class FlaggedSeries(BaseModel):
 
 
 class PreprocessReport(BaseModel):
-    """What became of the series of a source.
+    """Results for the series of a source.
 
     Parameters
     ----------

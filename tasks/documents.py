@@ -37,7 +37,7 @@ def check_documents(source: ImageSource, folder: Path | None, *, key: str = "inf
 
 
 def example_files(index: Index) -> dict[str, SourceFile]:
-    """Name one file of each series, whose header says whose it is."""
+    """Name one file of each series, whose header identifies the patient."""
     files = {verdict.series_instance_uid: verdict.example for verdict in index.refused if verdict.example}
     for series in index.usable:
         top = series.slices[0]

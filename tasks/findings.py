@@ -24,7 +24,8 @@ from lidcflow.nodules.weight_files import DETECTOR, MALIGNANCY, SEGMENTER, Weigh
 from lidcflow.nodules.whole_lungs import INCOMPLETE_LUNGS
 from lidcflow.release.answer import answer_for_series
 from lidcflow.release.embedded import embedded_pin
-from lidcflow.release.record import EMBEDDED, DetectorPin, FindingPin, ModelPin, NodulePin, ReleaseRecord
+from lidcflow.release.pins import EMBEDDED, DetectorPin, FindingPin, ModelPin, NodulePin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.page import Patches
 from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.store.record import VolumeRecord
@@ -70,7 +71,7 @@ WITHOUT_CANDIDATES = {
         sentence="The search for nodule candidates failed in this series, so there are no findings; report this.",
     ),
 }
-"""Why a series has no candidates, by the flag that is stored with it."""
+"""Reasons why a series has no candidates, by the flag that is stored with it."""
 
 IN_PART = SeriesWarning(
     code=INCOMPLETE_LUNGS,
@@ -96,7 +97,7 @@ class SliceScores(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """What a release says of a series: its slices, its findings with the planes through them, and warnings."""
+    """Results of a release for a series: its slices, its findings with the planes through them, and warnings."""
 
     probabilities: NDArray[np.floating]
     warnings: tuple[SeriesWarning, ...]
@@ -153,7 +154,7 @@ def join_candidates(
 
 
 class _Reader(NamedTuple):
-    """What answers for a series."""
+    """The models that process a series."""
 
     pin: NodulePin
     sectors: NDArray[np.floating] | None

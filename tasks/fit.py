@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lidcflow.config import Config
 from lidcflow.learn.candidate_rows import CandidateRows
@@ -21,9 +21,6 @@ from lidcflow.nodules.segmenter import embedded_segmenter
 from lidcflow.privacy import load_secret
 from lidcflow.stats.estimate import Estimate
 from lidcflow.store.volumes import VolumeStore
-
-if TYPE_CHECKING:
-    pass
 
 
 def fit_detector(rows: CandidateRows, config: Config, folder: Path) -> OwnDetector:

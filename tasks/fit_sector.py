@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lidcflow.config import Config
 from lidcflow.learn.features import FeatureSource
+from lidcflow.learn.folds import fold_snapshots
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.volume.sectors import sector_slices
 from tasks.sector import SectorJob
@@ -62,3 +63,38 @@ def fit_sector(
     if folder:
         learn.keep_sector(trained, folder)
     return trained
+
+
+def fit_folds(
+    job: SectorJob, snapshot: Snapshot, source: FeatureSource, config: Config, *, folder: Path | None = None
+) -> TrainedSector:
+    """Train the model of a sector in every fold and join them, or return what an earlier attempt has kept.
+
+    Parameters
+    ----------
+    job, snapshot, source, config
+        As for `fit_sector`; `config.train.folds` names the folds.
+    folder : Path, optional
+        Where the ensemble is kept, and its members beside it; by default they are not.
+
+    Raises
+    ------
+    TrainingError
+        If a class is absent from the training slices of a fold.
+    """
+    learn = import_module("lidcflow.learn.train")  # Keras
+    kept: TrainedSector | None = learn.find_sector(folder) if folder else None
+    if kept:
+        return kept
+    snapshots = list(fold_snapshots(snapshot, config.train.folds or 0, config.split.seed))
+    places = [folder and folder.with_name(f"{folder.name}-fold-{n}") for n in range(1, len(snapshots) + 1)]
+    members = [
+        fit_sector(job, of_fold, source, config, folder=place) for of_fold, place in zip(snapshots, places, strict=True)
+    ]
+    slices, seed = slices_of(job, config.preprocess.slices), config.train.seed + job.sector
+    joined: TrainedSector = import_module("lidcflow.learn.fold_training").join_folds(
+        members, snapshots, slices, source.read, config.train, seed
+    )
+    if folder:
+        learn.keep_sector(joined, folder)
+    return joined

@@ -38,7 +38,7 @@ def preprocess_batch(finished: Iterator[Group], first: int, last: int, record: C
 
 
 def drain(finished: Iterable[Group], record: Callable[[Preprocessed], None], *, enough: int | None = None) -> None:
-    """Record what became of series as they are finished, and tell Prefect of each.
+    """Record the results of series as they are finished, and send Prefect an event for each.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What became of series that were to be preprocessed. Prefect is not imported here."""
+"""Results of preprocessing series. Prefect is not imported here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Group = list[tuple[Series, str | Exception]]
 
 @dataclass
 class Preprocessed:
-    """What became of some series.
+    """Results for some series.
 
     Parameters
     ----------

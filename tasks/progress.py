@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import RLock
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(eq=False)
@@ -50,6 +50,14 @@ class Listener(Protocol):
         """Show that it ended, however far it came."""
 
 
+@runtime_checkable
+class Reader(Protocol):
+    """A listener that also shows sentences between the stages, as a terminal does."""
+
+    def noticed(self, sentence: str) -> None:
+        """Show a sentence."""
+
+
 _listeners: list[Listener] = []
 _lock = RLock()
 
@@ -83,6 +91,14 @@ def listening(listener: Listener) -> Iterator[None]:
     finally:
         with _lock:
             _listeners.remove(listener)
+
+
+def notice(sentence: str) -> None:
+    """Show a sentence to those listeners that show sentences; safe to call from any thread."""
+    with _lock:
+        for listener in _listeners:
+            if isinstance(listener, Reader):
+                listener.noticed(sentence)
 
 
 def _tell(what: str, announced: Stage) -> None:

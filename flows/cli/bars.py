@@ -96,6 +96,10 @@ class Bars:
         self._progress.update(bar, total=stage.total if stage.total is not None else max(stage.done, 1))
         self._progress.stop_task(bar)
 
+    def noticed(self, sentence: str) -> None:
+        """Print a sentence above the bars."""
+        self._progress.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
 
 class Lines:
     """A line when a stage starts and ends, and every few seconds between: for logs and pipes."""
@@ -118,6 +122,10 @@ class Lines:
         """Print how far it came."""
         del self._last_s[stage]
         self._print(stage)
+
+    def noticed(self, sentence: str) -> None:
+        """Print a sentence."""
+        self._console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     def _print(self, stage: Stage) -> None:
         total = "" if stage.total is None else f" of {stage.total}"

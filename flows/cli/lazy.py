@@ -1,4 +1,4 @@
-"""What commands start, each imported when it is first used, as `lazy.train(...)`.
+"""Functions that commands call, each imported when it is first used, as `lazy.train(...)`.
 
 Prefect, MLflow, SciPy and pydicom take from 0.3 to 2.5 s of CPU to import, which `--help` need not spend. And Prefect
 reads the environment once, when it is imported: `flow_session` must have set it before.

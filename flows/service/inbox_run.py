@@ -25,7 +25,7 @@ BEFORE_ITS_END = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, Sta
 
 
 class Requested(NamedTuple):
-    """What was done in a few words, empty where nothing was to be done, and whether a run is due or under way now."""
+    """A summary in a few words (empty if nothing was to be done), and whether a run is due or under way."""
 
     sentence: str
     under_way: bool

@@ -1,4 +1,4 @@
-"""What is started: addresses, ports, commands and environments of the servers and the worker."""
+"""Addresses, ports, commands and environments of the servers and the worker."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ from lidcflow.errors import ResourceError
 
 WORK_POOL = "lidcflow"
 ASK_EVERY, ASK_EVERY_S = "PREFECT_WORKER_QUERY_SECONDS", "3"
-"""How often the worker asks for runs, in seconds: a study waits for its run half as long; Prefect's default is 10."""
+"""Seconds between the worker's requests for runs: a study waits half as long for its run; Prefect's default is 10."""
 
 READERS_HOST = "127.0.0.1"
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -195,7 +195,7 @@ def readers(config: Config) -> ServiceProcess | None:
 
 
 def readers_address(config: Config) -> dict[str, str]:
-    """Return the variable that tells flows where the cluster of `readers` is, where there is one."""
+    """Return the variable with the address of the cluster of `readers`, if there is one."""
     if readers(config) is None:
         return {}
     protocol = "tls" if config.cluster.tls else "tcp"

@@ -34,10 +34,10 @@ FEWEST = 8
 """Training series that a limit of distances takes."""
 
 FEW = 0.02
-"""Share of training series that may look upside down; where more do, nobody can be told to be."""
+"""Share of training series that may look upside down; with more, the warning is switched off."""
 
 KNOWN_WORDS = ("manufacturer", "kernel")
-"""What a release must have seen; new models of a manufacturer are for drift to tell."""
+"""Attributes that must occur in training; new models of a manufacturer are left to drift."""
 
 LIMITED = ("slice_spacing_mm", "slice_thickness_mm", "field_of_view_mm", "scan_length_mm", "kvp")
 """Numbers that must be like those of training; the pixel spacing follows the field of view, all a network sees."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.learn.plain_head import NumpyHead, Step, dense, normalised, rescaled, softmax
+from lidcflow.learn.plain_head import NumpyEnsemble, NumpyHead, Step, dense, normalised, rescaled, softmax
 from lidcflow.learn.runtime import keras
 from lidcflow.learn.training_set import CLASSES
 
@@ -47,7 +47,7 @@ def mean_figures(batches: Sequence[Figures]) -> Figures:
 
 
 def figures_of(logs: dict[str, Any]) -> Figures:
-    """Return the figures of what Keras says of a batch: of that one alone, for it forgets the others."""
+    """Return Keras' figures of one batch alone, for it forgets the others."""
     return float(logs["loss"]), float(logs["accuracy"])
 
 
@@ -153,12 +153,22 @@ def numpy_head(model: Any) -> Any:
     Returns
     -------
     callable
-        As the model, within `MOST_DIFFERENCE`: both have answered for made-up features.
+        As the model, within `MOST_DIFFERENCE`: both have answered for made-up features. An ensemble, whose layers are
+        members and their average, is a `NumpyEnsemble`.
     """
+    if members := _members(model):
+        return NumpyEnsemble([numpy_head(member) for member in members])
     if len(model.input_shape) != 2 or not all(type(layer) in _STEPS for layer in model.layers):
         return model
     plain = NumpyHead([step for layer in model.layers for step in _STEPS[type(layer)](layer)])
     return plain if _agree(plain, model) else model
+
+
+def _members(model: Any) -> list[Any]:
+    """Return the models that a model averages; none where it is more than that."""
+    inputs, *members, average = model.layers if len(model.layers) > 2 else (None, None)
+    plain = isinstance(inputs, keras.layers.InputLayer) and type(average) is keras.layers.Average
+    return members if plain and all(isinstance(member, keras.Model) for member in members) else []
 
 
 def _agree(plain: NumpyHead, model: Any) -> bool:
@@ -205,4 +215,4 @@ _STEPS: dict[type, Callable[[Any], Iterator[Step]]] = {
     keras.layers.Rescaling: _rescaling,
     keras.layers.Softmax: _softmax,
 }
-"""What each layer of a head does when it answers. A wrong guess of any of it shows in `_agree`."""
+"""Arithmetic of each layer of a head. A wrong assumption shows in `_agree`."""

@@ -16,7 +16,7 @@ MEMBERS = frozenset({"metadata.json", CONFIG, WEIGHTS})
 """Of a file that Keras writes of a network without assets."""
 
 MOST_BYTES = 2**30
-"""Of a file, and of what it says that its arrays hold: a ResNet-50 with its head is a tenth of it."""
+"""Largest size of a file, and of its arrays by its own header: a ResNet-50 with its head is a tenth of it."""
 
 MOST_CONFIG_BYTES = 2**24
 
@@ -25,6 +25,7 @@ CLASSES = frozenset(
         "__keras_tensor__",
         "Activation",
         "Add",
+        "Average",
         "BatchNormalization",
         "Concatenate",
         "Constant",
@@ -49,7 +50,7 @@ CLASSES = frozenset(
         "Zeros",
     }
 )
-"""What heads and finetuned backbones are made of."""
+"""Layers of heads and finetuned backbones."""
 
 SIZES = ("units", "filters")
 

@@ -20,7 +20,7 @@ from lidcflow.learn.runtime import COMPILED, keras, under_policy
 from lidcflow.learn.truncate import bottom_of, top_of
 
 CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)
-"""What Keras' ResNet-50 subtracts, in the order of the input; the network itself reads BGR."""
+"""Means that Keras' ResNet-50 subtracts, in the order of the input; the network itself reads BGR."""
 
 
 def load_backbone(config: TrainConfig, size: int, *, policy: str = "float32") -> tuple[keras.Model, Backbone]:

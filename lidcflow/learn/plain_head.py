@@ -43,6 +43,24 @@ class NumpyHead:
         return features
 
 
+class NumpyEnsemble:
+    """Heads whose probabilities are averaged.
+
+    Parameters
+    ----------
+    members : list of callable
+        From (n, d) features to (n, 3) probabilities; the first was trained without the patients of fold 1.
+    """
+
+    def __init__(self, members: list[Any]) -> None:
+        self.members = members
+
+    def __call__(self, features: Rows, training: bool = False) -> Rows:
+        """Return the mean of what the members make of features."""
+        answers = [np.asarray(member(features, training=training)) for member in self.members]
+        return np.asarray(np.mean(answers, axis=0, dtype=np.float32))
+
+
 class _NotPlain(Exception):
     """A network that is not such a head."""
 
@@ -162,4 +180,4 @@ _STEPS: dict[str, Callable[[Mapping[str, Any], Arrays], Iterator[Step]]] = {
     "Rescaling": _rescaling,
     "Softmax": _softmax,
 }
-"""What each layer of a head does when it answers, by Keras' name of its class."""
+"""Arithmetic of each layer of a head. A wrong assumption shows in `_agree`."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from distributed import SpecCluster
 from distributed.deploy import Cluster as DaskCluster
 
 from lidcflow.config.cluster import Pool, TlsConfig
@@ -33,18 +34,30 @@ def class_cluster(pool: Pool, workers: int | None, tls: TlsConfig | None = None)
     Raises
     ------
     ConfigError
-        If there is no such class, or it does not take the arguments.
+        If there is no such class, it does not take the arguments, or nobody says how many workers it needs.
     ResourceError
         If it can't start its cluster.
     """
     kind = cluster_class(pool.place)
     started = _made(kind, pool, security_argument(kind, tls))
     with started:
-        if pool.maximum is not None:
-            started.adapt(minimum=pool.minimum or 1, maximum=pool.maximum)
-        elif workers is not None:
-            started.scale(workers)
+        _ask_for_workers(started, pool, workers)
         yield started
+
+
+def _ask_for_workers(started: DaskCluster, pool: Pool, workers: int | None) -> None:
+    """Ask for a pool's workers; where each is a job of its own, one that ends is replaced, as adaptive scaling does."""
+    if pool.maximum is not None:
+        started.adapt(minimum=pool.minimum or 1, maximum=pool.maximum)
+    elif workers is None and isinstance(started, SpecCluster) and not started.worker_spec:
+        raise ConfigError(
+            f"cluster.place {pool.place}: the class must be asked for workers, because it starts none by itself; "
+            f"set cluster.workers or cluster.{pool.name}.workers"
+        )
+    elif workers is not None and isinstance(started, SpecCluster):
+        started.adapt(minimum=workers, maximum=workers)
+    elif workers is not None:
+        started.scale(workers)
 
 
 def cluster_class(name: str) -> type[DaskCluster]:

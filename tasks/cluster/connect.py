@@ -15,7 +15,7 @@ from distributed import Client, Security
 from distributed.deploy import Cluster as DaskCluster
 from distributed.versions import VersionMismatchWarning
 
-from lidcflow.config.cluster import TlsConfig
+from lidcflow.config.cluster import TlsConfig, is_class
 from lidcflow.errors import ConfigError, ResourceError
 from tasks.cluster.local import WORKERS_WITHIN_S, Purpose
 
@@ -80,8 +80,9 @@ def wait_for_a_worker(client: Client, place: str, within_s: float = WORKERS_WITH
     try:
         client.wait_for_workers(1, timeout=within_s)
     except TimeoutError:
+        remedy = "look at its queue or its machines" if is_class(place) else "start one"
         raise ResourceError(
-            f"Dask cluster {place}: must have a worker, got none within {within_s:g} s; start one"
+            f"Dask cluster {place}: must have a worker, got none within {within_s:g} s; {remedy}"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Where the work runs: on this machine, on a Dask scheduler, or on a cluster that a class starts.
+"""Open the cluster for the work: on this machine, on a Dask scheduler, or one that a class starts.
 
 The modules ``tasks.cluster.*`` are the only ones that know dask, distributed and prefect-dask.
 """
@@ -24,6 +24,7 @@ from tasks.cluster.interrupts import shielding_children
 from tasks.cluster.join import GPU, Files
 from tasks.cluster.local import NO_WORKERS, WORKERS_WITHIN_S, Purpose, local_cluster, local_settings
 from tasks.cluster.map import map_groups, map_series
+from tasks.cluster.queue import watching
 from tasks.cluster.workers import files_of, flow_log, members, question_for
 
 __all__ = ["Cluster", "cluster_for", "map_groups", "map_series", "open_cluster"]
@@ -31,7 +32,7 @@ __all__ = ["Cluster", "cluster_for", "map_groups", "map_series", "open_cluster"]
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where a scheduler listens, and how many workers could take part when the cluster was opened."""
+    """Address of a scheduler, and the number of workers that could take part when the cluster was opened."""
 
     address: str
     workers: int
@@ -129,6 +130,7 @@ def _started(config: ClusterConfig, pool: Pool, purpose: Purpose, files: Files) 
     with (
         dask.config.set({**local_settings(purpose, count or 1), NO_WORKERS: f"{QUEUED_WITHIN_S} s"}),
         class_cluster(pool, count, config.tls) as started,
+        watching(started, flow_log()),
         _taking_part(started.scheduler_address, pool.place, purpose, files, gpus) as cluster,
     ):
         yield cluster

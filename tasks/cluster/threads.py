@@ -1,4 +1,4 @@
-"""How many threads a process that works on a series computes with; distributed is not imported here."""
+"""Number of threads of a process that works on a series; distributed is not imported here."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ from tasks.tracking.model_copy import model_copy
 from tasks.tracking.place import Tracking
 
 FILE = "data/model.keras"
-"""Where MLflow's Keras flavour puts the network. The file `MLmodel` could name another place: it is never asked."""
+"""Place of the network in MLflow's Keras flavour. The file `MLmodel` could name another place: it is never read."""
 
 WRITTEN_BY_READERS = ("registered_model_meta",)
-"""What MLflow's own loader writes into a model that somebody loads by it."""
+"""File that MLflow's own loader writes into a model that somebody loads by it."""
 
 
 def hash_model_files(folder: Path) -> str:

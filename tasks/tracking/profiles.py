@@ -19,7 +19,7 @@ from tasks.tracking.place import Tracking
 from tasks.tracking.record import PROFILE_SHA256_TAG
 
 FILE = "profile/profile.json"
-"""Where a profile lies among the artifacts of its run."""
+"""Path of a profile among the artifacts of its run."""
 
 MOST_BYTES = 2**26
 """Of a profile that is read without MLflow; it is some 100 KB."""

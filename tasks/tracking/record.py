@@ -51,7 +51,7 @@ ReadRecord = Callable[[str, str], bytes]
 
 @dataclass(frozen=True)
 class Listed:
-    """A release as the registry lists it; `record` is None while it is incomplete, `erased` says what it lost.
+    """A release in the registry's list; `record` is None while it is incomplete, `erased` names what it lost.
 
     If the record has changed or is missing, it is None as well and `fault` has the reason.
     """

@@ -11,7 +11,7 @@ from lidcflow.nodules.detector import read_detector
 from lidcflow.nodules.malignancy import read_malignancy
 from lidcflow.nodules.segmenter import read_segmenter
 from lidcflow.nodules.weight_files import DETECTOR, MALIGNANCY, SEGMENTER, WeightFiles
-from lidcflow.release.record import ModelPin
+from lidcflow.release.pins import ModelPin
 from tasks.tracking.model_copy import model_copy
 from tasks.tracking.model_files import require_digest
 from tasks.tracking.place import Tracking
@@ -23,7 +23,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     SEGMENTER.stem: read_segmenter,
     MALIGNANCY.stem: read_malignancy,
 }
-"""What reads each kind of model from a folder, by the stem of its files."""
+"""Readers of each kind of model from a folder, by the stem of its files."""
 
 
 def weights_folder(files: WeightFiles) -> str:

@@ -20,7 +20,7 @@ from mlflow.models import Model, ModelSignature
 from lidcflow.errors import ReleaseError
 from lidcflow.files import digest_of_file
 from lidcflow.nodules.weight_files import WeightFiles
-from lidcflow.release.record import ModelPin
+from lidcflow.release.pins import ModelPin
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
 from tasks.tracking.model_files import hash_model_files
@@ -54,7 +54,7 @@ class WeightsModel(Generic[Loaded]):
 
     @property
     def folder(self) -> str:
-        """Where the pyfunc flavour puts both. The file `MLmodel` could name another place: it is not read."""
+        """Folder of both in the pyfunc flavour. The file `MLmodel` could name another place: it is not read."""
         return weights_folder(self.files)
 
     def log(self, run: Run, tracking: Tracking, folder: Path) -> LoggedModel:

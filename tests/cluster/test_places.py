@@ -269,6 +269,18 @@ def test_a_class_starts_its_workers_and_ends_them():
         Client(cluster.address, timeout=1)
 
 
+def test_a_class_that_starts_no_worker_by_itself_must_be_asked_for_some():
+    arguments = {"n_workers": 0, "threads_per_worker": 1, "dashboard_address": None}
+
+    with (
+        pytest.raises(
+            ConfigError, match=r"starts none by itself; set cluster\.workers or cluster\.preprocess\.workers"
+        ),
+        open_cluster(ClusterConfig(place="distributed.LocalCluster", arguments=arguments), "preprocess"),
+    ):
+        pass
+
+
 def test_the_preprocessing_pool_grows_with_the_work_and_shrinks_after_it():
     arguments = {"n_workers": 0, "threads_per_worker": 1, "dashboard_address": None}
     config = ClusterConfig(place="distributed.LocalCluster", arguments=arguments, preprocess={"maximum": 3})
@@ -280,21 +292,6 @@ def test_the_preprocessing_pool_grows_with_the_work_and_shrinks_after_it():
 
     assert at_first == 1
     assert len(workers) == 3
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the stand-in kills its workers
-def test_a_queue_starts_workers_by_job_scripts(tmp_path, monkeypatch):
-    """The queue here is a shell, dask-jobqueue's own stand-in for one; script and worker are real."""
-    pytest.importorskip("dask_jobqueue")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DASK_LOGGING__DISTRIBUTED", raising=False)  # the stand-in waits for a line of the log
-    arguments = {"cores": 1, "processes": 1, "memory": "1GiB", "local_directory": str(tmp_path), "interface": "lo"}
-    config = ClusterConfig(
-        place="dask_jobqueue.local.LocalCluster", arguments=arguments, workers=1, train={"arguments": {"nanny": False}}
-    )
-
-    with open_cluster(config, "train") as cluster:
-        assert len(workers_of(cluster.address, 1, items=2)) == 1
 
 
 @contextmanager

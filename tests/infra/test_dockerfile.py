@@ -42,7 +42,7 @@ def faults_of(step):
         yield f"COPY takes the whole folder: {value}"
     if what == "ARG" and value.startswith("PYTHON_IMAGE=") and not PINNED.fullmatch(value.partition("=")[2]):
         yield f"the base image must have its full version: {value}"
-    if what == "FROM" and not value.startswith(("${PYTHON_IMAGE}", "build-cpu", "base")):
+    if what == "FROM" and not value.startswith(("${PYTHON_IMAGE}", "build AS", "build-cpu", "base")):
         yield f"an image must come from PYTHON_IMAGE or an earlier stage: {value}"
 
 
@@ -84,7 +84,7 @@ def test_there_is_a_target_for_every_image_of_compose():
     targets = set(re.findall(r"^FROM \S+ AS (\w+)$", (INFRA / "Dockerfile").read_text(), re.MULTILINE))
     used = {service.document["build"]["target"] for service in services().values() if service.is_ours}
 
-    assert used == {"cpu", "train"}
+    assert used == {"worker", "cpu", "train"}
     assert used | {"gpu"} <= targets
 
 
@@ -103,6 +103,7 @@ def test_the_version_of_the_images_is_that_of_the_package():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
     assert {service.image for service in services().values() if service.is_ours} == {
+        f"lidcflow:{version}-worker",
         f"lidcflow:{version}-cpu",
         f"lidcflow:{version}-train",
     }

@@ -2,17 +2,23 @@
 
 import copy
 import json
+from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
 import kubernetes_validate
 import pytest
+import yaml
 
 from tests.infra.compose import INFRA, services
 from tests.infra.manifests import KUBERNETES, build, config_maps, containers, named, of_kind, pods
 
 DASK = json.loads((Path(__file__).parent / "schemas/dask.json").read_text())
 OVERLAYS = ("base", "gpu")
+VERSIONS = ("1.31", "1.34", "1.37")
+"""Of Kubernetes: the oldest that the README names, and newer ones up to the newest whose schema is published."""
+
 POSTGRES = ("postgres/roles.sh", "postgres/dump.sh", "postgres/restore.sh")
 REACH = "lidcflow.reach/"
 NETWORKS = {
@@ -57,7 +63,27 @@ def test_every_manifest_keeps_to_its_published_schema(manifest):
     if manifest["kind"].startswith("Dask"):
         assert refused(manifest) == []
     else:
-        kubernetes_validate.validate(manifest, "1.34", strict=True)
+        for release in VERSIONS:
+            kubernetes_validate.validate(manifest, release, strict=True)
+
+
+@pytest.mark.parametrize("kind", ["DaskCluster", "DaskWorkerGroup", "DaskAutoscaler"])
+def test_the_schemas_of_the_operator_are_those_of_the_installed_package(kind):
+    folder = files("dask_kubernetes.operator") / "customresources"
+    document = yaml.safe_load((folder / f"{kind.lower()}.yaml").read_text())
+    (published,) = document["spec"]["versions"]
+
+    assert DASK["source"].startswith(f"CustomResourceDefinitions of dask-kubernetes {version('dask-kubernetes')},")
+    assert {one["apiVersion"] for one in build("gpu") if one["kind"] == kind} <= {
+        f"{document['spec']['group']}/{published['name']}"
+    }
+    schema = published["schema"]["openAPIV3Schema"]
+    if way := schema.get("$ref"):
+        templates = yaml.safe_load((folder / "templates.yaml").read_text())
+        schema = templates["definitions"][way.rpartition("/")[2]]
+    theirs, ours = schema["properties"]["spec"], DASK[kind]["properties"]["spec"]
+    assert set(ours["properties"]) == set(theirs["properties"])
+    assert ours.get("required") == theirs.get("required")
 
 
 def test_a_field_that_the_operator_would_drop_is_refused():

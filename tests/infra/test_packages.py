@@ -1,5 +1,6 @@
 """What the image of preprocessing installs, read from the installed packages' own requirements."""
 
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from tests.infra.compose import INFRA
 ROOT = INFRA.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FORBIDDEN = re.compile(r"tensorflow.*|nvidia-.*|torch|jax|jaxlib")
+TOO_MUCH = {"prefect", "mlflow", "mlflow-skinny", "databricks-sdk", "matplotlib", "pandas", "pyarrow", "boto3", "keras"}
 HERE = {**default_environment(), "sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"}
 
 
@@ -94,6 +96,63 @@ def test_nvidias_wheels_are_pinned_beside_the_lock_file():
     assert own["tensorflow"] == common["tensorflow"]
     assert set(own) - {"tensorflow"} == {name for name in own if name.startswith("nvidia-")}
     assert {"nvidia-cudnn-cu12", "nvidia-cublas-cu12", "nvidia-nccl-cu12"} <= set(own)
+
+
+def test_the_image_of_workers_has_what_the_extra_names_in_the_versions_that_lidcflow_asks_for():
+    brought, own = closure(requirements("worker")), {str(one) for one in requirements("worker")}
+
+    assert not brought & TOO_MUCH
+    assert not [name for name in brought if FORBIDDEN.fullmatch(name)]
+    assert own <= {str(one) for one in requirements()}
+    assert brought - set(locked(ROOT / "requirements.lock")) == set()
+
+
+PREPROCESSING = """
+import json, sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+allowed, brought_by = set(json.loads(sys.argv[3])), packages_distributions()
+
+class Refusing:
+    def find_spec(self, name, path=None, target=None):
+        owners = {one.lower().replace("_", "-").replace(".", "-") for one in brought_by.get(name, ())}
+        if "." not in name and owners and not owners & allowed:
+            raise ModuleNotFoundError(f"{name} is not in this image", name=name)
+
+sys.meta_path.insert(0, Refusing())
+import distributed.cli.dask_worker
+import tasks.cluster.join
+from lidcflow.config import Access, PreprocessConfig
+from lidcflow.series.find import index_folder
+from lidcflow.privacy import PUBLIC_KEY
+from lidcflow.store.volumes import VolumeStore
+from tasks.candidates import preprocess_with_candidates
+
+source, store = sys.argv[1:3]
+config = PreprocessConfig(slices=8, size=16)
+VolumeStore(store, config, create=True)
+work = {"store_root": store, "config": config, "access": Access()}
+for series in index_folder(Path(source), secret=PUBLIC_KEY).usable:
+    preprocess_with_candidates(series, **work)
+    print(series.series_instance_uid)
+"""
+
+
+def test_a_worker_preprocesses_with_the_packages_of_its_extra_alone(tmp_path, ct_series):
+    ct_series(tmp_path / "source")
+    packages = sorted({*closure(requirements("worker")), "lidcflow"})
+
+    done = subprocess.run(
+        [sys.executable, "-c", PREPROCESSING, tmp_path / "source", tmp_path / "store", json.dumps(packages)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == 1
 
 
 WORKER = """
