@@ -49,6 +49,7 @@ walltime = "00:10:00"
 interface = "lo"
 local_directory = "scratch"
 log_directory = "jobs"
+death_timeout = 300
 [cluster.train.arguments]
 queue = "gpu"
 memory = "4GiB"
