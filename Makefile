@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test test-pythons test-cluster test-faults test-images test-radosgw test-mutants lint types format lock pictures docs clean
+.PHONY: demo setup test test-pythons test-cluster test-faults test-images test-radosgw test-mutants bench lint types format lock \
+  pictures docs clean
 
 setup: .venv/.ready
 
@@ -46,6 +47,10 @@ test-radosgw: setup
 test-mutants: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/mutmut -r tests/mutants.lock
 	PYTHONPATH=$(CURDIR)/build/mutmut $(BIN)/python tests/mutants.py $(MODULE)
+
+# Ratios of all comparisons at small sizes, into docs/measured.md; BENCH="read_sectors pacs" runs some.
+bench: setup
+	$(BIN)/python -m benchmarks.run $(BENCH)
 
 lint: setup
 	$(BIN)/ruff check .

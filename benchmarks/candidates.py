@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import record_ratio
 from preprocess_series import ONE_CORE, make_series
 from pydicom import dcmread
 
@@ -150,6 +151,7 @@ def report(slices: int, rounds: int) -> None:
         folder = Path(root)
         make_chest(folder, slices)
         print(f"{slices} slices of 512 x 512\n\n| | CPU, s | memory added, MiB |\n|---|---|---|")
+        spent: dict[str, float] = {}
         for variant, (name, _, package) in VARIANTS.items():
             if importlib.util.find_spec(package) is None:
                 continue
@@ -160,6 +162,10 @@ def report(slices: int, rounds: int) -> None:
             ]
             cpu_s, added_mib = (statistics.median(run[key] for run in runs) for key in ("cpu_s", "added_mib"))
             print(f"| {name} | {cpu_s:.2f} | {added_mib:.0f} |", flush=True)
+            spent[variant] = cpu_s
+    ours_s = spent["candidates"] - spent["volume"]
+    for variant in spent.keys() - {"candidates", "volume"}:
+        record_ratio(f"{VARIANTS[variant][0]}: its CPU time by that of candidates and patches", spent[variant] / ours_s)
 
 
 def main() -> None:

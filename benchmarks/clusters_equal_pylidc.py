@@ -7,6 +7,7 @@ It takes about five minutes on one core:
 Exit code 1 when a series disagrees.
 """
 
+import argparse
 import builtins
 import os
 import sys
@@ -17,6 +18,7 @@ from importlib.resources import files
 from types import ModuleType
 
 import numpy as np
+from figures import record_ratio
 
 from lidcflow.labels.lidc import LidcScan, lidc_scan, lidc_scans, nodules_of
 
@@ -64,12 +66,18 @@ def compare(scans: list[LidcScan], home: str) -> list[LidcScan]:
     print(f"same clusters: {len(scans) - len(differing)}/{len(scans)} series")
     print(f"series that end with a cluster of more than 4: {crowded}")
     print(f"CPU time: lidcflow {ours_s:.1f} s, pylidc {theirs_s:.1f} s, {theirs_s / ours_s:.0f} times as long")
+    record_ratio("pylidc: its CPU time by ours", theirs_s / ours_s)
+    record_ratio("share of series with the same clusters", 1 - len(differing) / len(scans))
     return differing
 
 
-def main(uids: list[str]) -> int:
-    """Compare the named series, or all."""
-    scans = [scan for uid in uids if (scan := lidc_scan(uid))] if uids else lidc_scans()
+def main() -> int:
+    """Compare the named series, the first ones, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("uids", nargs="*", metavar="UID")
+    parser.add_argument("--first", type=int, help="so many series instead of all")
+    asked = parser.parse_args()
+    scans = [scan for uid in asked.uids if (scan := lidc_scan(uid))] if asked.uids else lidc_scans()[: asked.first]
     with tempfile.TemporaryDirectory() as home:
         differing = compare(scans, home)
     for scan in differing:
@@ -78,4 +86,4 @@ def main(uids: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from figures import record_ratio
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -61,6 +62,7 @@ def measure_series(count: int, folder: Path) -> None:
     with flow_session(config):
         stage_s, own_s, own_cpu_s = run_stage(config, folder)
     even_s = own_s / config.cluster.workers
+    record_ratio("share of the stage's time that is the series' own work", even_s / stage_s)
     print(
         f"{count} series, {config.cluster.workers} processes, batches of {config.cluster.batch_size}: stage "
         f"{stage_s:.1f} s; the series' own work {own_s:.1f} s, CPU {own_cpu_s:.1f} s, evenly over the processes "

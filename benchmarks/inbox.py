@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import record_ratio
 from numpy.typing import NDArray
 
 from benchmarks.inbox_queue import queue, serving
@@ -68,6 +69,7 @@ def study(scratch: Path, options: argparse.Namespace) -> None:
     least = [sum(times[name][clock] for name in parts) for clock in (0, 1)]
     (old_s, _), mine = list(times.values())[-1], times["folder to JSON"]
     print(f"ours takes {mine[0] / least[0]:.2f} times the sum of its parts, {mine[1] / least[1]:.2f} times in CPU time")
+    record_ratio(f"{SECTORS} ResNet-50 models: their time by that from folder to JSON", old_s / mine[0])
     print(f"the models take {old_s / mine[0]:.1f} times as long as ours")
     print_stages(ours, options.repeats)
 
@@ -184,11 +186,13 @@ def fastest_in_turn(ways: dict[str, Callable[[], Any]], repeats: int) -> dict[st
 def stages(scratch: Path, options: argparse.Namespace) -> None:
     """Time the stages of a round from a stable study to its documents, with a cluster that runs already."""
     import flows.inbox
+    import flows.inbox_batches
 
     with serving(scratch) as (config, server):
         spent: Counter[str] = Counter()
         for name in STAGES:
-            setattr(flows.inbox, name, timed(getattr(flows.inbox, name), name, spent))
+            module = flows.inbox if hasattr(flows.inbox, name) else flows.inbox_batches
+            setattr(module, name, timed(getattr(module, name), name, spent))
         for patient in ("first", "second"):  # the first one loads the models
             write_ct_series(
                 scratch / patient / "ct", n=options.slices, size=512, patient_id=patient, hu=0, spacing_mm=1.25

@@ -78,7 +78,7 @@ def status(config: Config, _count: int) -> str:
 
 def resume(config: Config, count: int) -> str:
     """Find out which of the usable series are stored already, as every preprocessing begins."""
-    from flows.missing import split_current
+    from flows.missing_series import split_current
     from lidcflow.store.address import training_store
 
     usable = [verdict.series for verdict in verdicts(count) if verdict.series]

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from fan_out import write_series
+from figures import record_ratio
 
 from flows.cli.session import flow_session
 from lidcflow.config import ClusterConfig, Config, LabelConfig, PreprocessConfig, TrainConfig
@@ -43,6 +44,9 @@ def main() -> None:
         for workers in (1, 2):
             taken_s = flow_s(config, workers)
             print(f"lidcflow train, {workers} worker processes: {taken_s:.1f} s, {taken_s / bare_s:.2f} times")
+            record_ratio(
+                f"train, {workers} worker processes: its time by a bare loop's", taken_s / bare_s, lower_is_better=True
+            )
 
 
 def parse_options() -> argparse.Namespace:

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from figures import record_ratio
+
 ONE_CORE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 RUNS = 3
 """Runs in one process: the first also pays for fresh memory, the others are what a worker sees."""
@@ -250,6 +252,9 @@ def report(medians: dict[str, dict[str, float]], slices: int, rounds: int) -> No
                 seconds, raw_s, zoom_s = (medians[v][f"{run} {clock}"] for v in (variant, "raw", "zoom"))
                 row += f"{1000 * seconds:12.1f}{zoom_s / seconds:10.1f}{seconds / raw_s:7.1f}"
             print(f"{row}{figures['added_mib']:11.1f}")
+    for variant in set(medians) - {"raw", "headers", "voxels", "both"}:
+        rival, ours = (medians[name]["later cpu"] for name in (variant, "both"))
+        record_ratio(f"{VARIANTS[variant][0][4:]}: its CPU time by that of header and voxel pass", rival / ours)
 
 
 def report_memory(sizes: list[int]) -> None:

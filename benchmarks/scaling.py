@@ -93,7 +93,9 @@ def run(series: list[Series], address: str, workers: int, folder: Path, schedule
     from prefect import flow
 
     import flows.missing as stages
+    import flows.missing_series
     import tasks.preprocess
+    import tasks.preprocessed
 
     times = folder / "times"
     times.mkdir(parents=True)
@@ -103,8 +105,8 @@ def run(series: list[Series], address: str, workers: int, folder: Path, schedule
     list(map_groups(address, partial(warm, seconds=0.5), range(4 * workers)))
     with Catalog(config.catalog) as catalog:
         catalog.record_verdicts(_index(series))
-        brought = tasks.preprocess.Preprocessed()
-        record = partial(stages._record, catalog, config.preprocess.digest, brought, {})
+        brought, split = tasks.preprocessed.Preprocessed(), flows.missing_series.Split({}, [], {}, set())
+        record = partial(flows.missing_series._record, catalog, config.preprocess.digest, brought, split)
         running = config.model_copy(update={"cluster": config.cluster.at(address)})
         work = partial(stages.preprocess_series_in_batches, series, brought, running, training_store(running), record)
         before = spun(1), spun(workers)

@@ -130,7 +130,7 @@ def clean_reports(
     *,
     dry_run: bool,
 ) -> tuple[list[str], int]:
-    """Delete expired reports, where the configuration says so; return whose they were and their size."""
+    """Delete expired reports if the configuration asks for it; return whose they were and their size."""
     if config.retention.reports_days is None:
         return [], 0
     before = now - timedelta(days=max(config.retention.reports_days, config.drift.days))

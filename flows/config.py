@@ -1,4 +1,4 @@
-"""What a run works with: what it was given, and for the rest what its worker's own configuration says.
+"""Resolve the settings of a run: those it was given, and for the rest those of its worker.
 
 A deployment holds no configuration: Prefect keeps parameters for ever, and every user of its server can read them.
 """

@@ -30,7 +30,7 @@ AWAY = "pacs"
 
 @dataclass(frozen=True)
 class InboxSession:
-    """What it takes to answer: ledger, release, the configuration that reads as it was trained, and who is away.
+    """Context of a delivery: ledger, release, the release's configuration, and unavailable targets.
 
     `sources` are by the text that the ledger knows them by; `begun_s` is when the round began, in seconds since 1970.
     """
@@ -45,7 +45,7 @@ class InboxSession:
 
     @property
     def patience(self) -> RetryPolicy:
-        """How often a series is tried."""
+        """Number of attempts for a series."""
         settings = self.config.delivery
         return RetryPolicy(settings.attempts, settings.first_delay_s, settings.longest_delay_s)
 

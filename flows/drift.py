@@ -22,7 +22,7 @@ from tasks.cluster.open import cluster_for
 from tasks.drift import announce_drift, read_recent
 from tasks.features import compute_features
 from tasks.held_out import config_of_release, lacking_features, load_snapshot
-from tasks.profile import check_volumes, keep_profile, patients_of
+from tasks.profile import check_volumes, keep_profile, profiled_series
 from tasks.progress import listening
 from tasks.publish import ProgressArtifact
 from tasks.run_page import name_run
@@ -32,7 +32,7 @@ from tasks.tracking.profiles import find_profile
 
 
 class DriftReport(BaseModel):
-    """What a check found, and the page that shows it."""
+    """The result of a check, and the page that shows it."""
 
     check: DriftCheck
     page: Path
@@ -84,7 +84,7 @@ def profile_for(record: ReleaseRecord, config: Config) -> Profile:
         return known
     trained = config_of_release(record, config)
     snapshot = load_snapshot(record, trained, registry.training_of(tracking, record.version))
-    uids = [*patients_of(snapshot, "train"), *patients_of(snapshot, "validation")]
+    uids = list({uid: None for series in profiled_series(record, snapshot) for uid in series})
     check_volumes(record, snapshot, uids, training_store(trained).open())
     lacking = lacking_features(record, uids, trained)
     with (

@@ -1,14 +1,15 @@
-"""What preprocessing and training would do and cost, by rates that were measured, without doing it."""
+"""Predict the work and cost of preprocessing and training from measured rates, without doing it."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel
 
-from flows.missing import divided
+from flows.missing_series import divided
 from flows.room import CANDIDATES_BYTES, volume_bytes
 from lidcflow.config import Config
 from lidcflow.dicom.records import Series
 from lidcflow.learn.backbones import describe_backbone
+from lidcflow.learn.folds import patients_by_fold, require_folds
 from lidcflow.learn.snapshot import build_snapshot
 from lidcflow.learn.splits import SPLITS
 from lidcflow.series.find import Index
@@ -33,7 +34,7 @@ RATES = "minutes by rates measured on 2 cores, without the time that a disk or a
 
 
 class PreprocessCost(BaseModel):
-    """What a preprocessing would do.
+    """The predicted work of a preprocessing.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ class PreprocessCost(BaseModel):
 
 
 class TrainCost(BaseModel):
-    """What a training would do.
+    """The predicted work of a training.
 
     Parameters
     ----------
@@ -146,19 +147,24 @@ def train_cost(config: Config) -> TrainCost:
         If the weight file of the backbone is missing or not the one that was asked for.
     """
     records, labelled, wrong_pixels = labelled_volumes(config)
-    table = build_snapshot(records, labelled.labels, config.split).table
+    snapshot = build_snapshot(records, labelled.labels, config.split)
+    table = snapshot.table
     backbone = describe_backbone(config.train, config.preprocess.size)
     lacking = lacking_features(VolumeStore.of(config), list(labelled.labels), backbone.id)
-    patients = table.groupby("split", observed=True)["patient_key"].nunique()
+    folds = config.train.folds
+    if folds:
+        require_folds(snapshot, folds, config.split.seed)
+    counted = table.groupby("split", observed=True)["patient_key"].nunique()
+    by_split = {split: int(counted.get(split, 0)) for split in SPLITS}
     slices, workers = len(lacking) * config.preprocess.slices, local_workers(config.cluster.pool("train").workers)
     features_s = slices * config.preprocess.size**2 * PIXELS_S if backbone.kind == "compact" else None
-    models = len(jobs_of(config.train.sector_num))
+    models = len(jobs_of(config.train.sector_num)) * (folds or 1)
     return TrainCost(
         series=table["series_instance_uid"].nunique(),
         patients=table["patient_key"].nunique(),
         left_out=len(labelled.left_out),
         wrong_pixels=wrong_pixels,
-        patients_by_split={split: int(patients.get(split, 0)) for split in SPLITS},
+        patients_by_split=patients_by_fold(table, folds, config.split.seed) if folds else by_split,
         slices=ClassCounts.of(table["label"].to_numpy()),
         models=models,
         features=len(lacking),

@@ -28,7 +28,7 @@ ALWAYS = {
     "GRPC_VERBOSITY": "ERROR",
     "MPLBACKEND": "Agg",
 }
-"""What is set whatever the configuration says."""
+"""Variables that are set whatever the configuration says."""
 
 WHOLE_CONFIG = "LIDCFLOW_WHOLE_CONFIG"
 """Variable with a whole configuration as JSON, in place of file and variables: what `lidcflow up` hands its processes.

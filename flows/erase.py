@@ -42,7 +42,7 @@ COUNTED = ("series", "volumes", "reports", "header_files", "catalog_rows", "snap
 
 
 class EraseReport(BaseModel):
-    """What was deleted, or would be.
+    """Data that was deleted, or would be.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class EraseReport(BaseModel):
 
 
 class LiftReport(BaseModel):
-    """Who may come in again."""
+    """Subjects that may be processed again."""
 
     kind: Kind
     key: str
@@ -97,7 +97,7 @@ def erase(subject: Subject, config: Config, *, dry_run: bool = False) -> EraseRe
 
 @dataclass(frozen=True)
 class ErasurePlan:
-    """What is to be deleted.
+    """Data to be deleted.
 
     Parameters
     ----------

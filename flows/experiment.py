@@ -52,7 +52,7 @@ UNLOGGED = ".unlogged"
 
 
 class ExperimentReport(BaseModel):
-    """What an experiment came to.
+    """Results of an experiment.
 
     Parameters
     ----------

@@ -1,24 +1,21 @@
 """Bring the volumes that a store lacks into it, in batches on one cluster; the catalog follows."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from operator import length_hint
-from typing import NamedTuple, cast
+from typing import cast
 
 from prefect.utilities.annotations import quote
 
+from flows.missing_series import Record, bring_missing, split_current
 from flows.room import check_room
-from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
-from lidcflow.nodules.table import SCHEMA
-from lidcflow.pixels.noticed import NOT_LEARNED_FROM
 from lidcflow.series.find import Index, Series
 from lidcflow.store.address import StoreAddress
-from lidcflow.store.volumes import VolumeSummary
 from tasks.cluster.open import cluster_for
-from tasks.preprocess import Group, Preprocessed, preprocess_batch, preprocessing
+from tasks.preprocess import preprocess_batch, preprocessing
+from tasks.preprocessed import Group, Preprocessed
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact
 
@@ -27,90 +24,14 @@ RECORD_EVERY_S = 0.5
 
 
 def preprocess_missing(index: Index, config: Config, store: StoreAddress) -> Preprocessed:
-    """Bring every usable series of an index into a store, and keep the catalog up to date meanwhile.
+    """Bring every usable series of an index into a store, on a cluster, and keep the catalog up to date meanwhile.
 
     Raises
     ------
     ResourceError
         If the disk lacks room for the volumes, or the cluster does not start or goes away.
     """
-    with Catalog(config.catalog) as catalog:
-        catalog.record_verdicts(index)
-        split = divided(index.usable, store)
-        brought = Preprocessed()
-        record = partial(_record, catalog, store.preprocess.digest, brought, split)
-        digests = {uid: found.volume_digest for uid, found in split.current.items()}
-        record(Preprocessed(reused=digests, flagged=_flagged(split.current.values())))
-        preprocess_series_in_batches(split.waiting, brought, config, store, record)
-        made = store.open().look_up([*brought.committed, *brought.verified, *brought.completed])
-        record(Preprocessed(flagged=_flagged(found for _, found in made if found)))
-    return brought
-
-
-class Split(NamedTuple):
-    """Series divided by what the store holds of them.
-
-    Parameters
-    ----------
-    current : dict
-        The volume of each series that the store holds as it is.
-    waiting : list of Series
-        Those to be worked on.
-    earlier : dict
-        Digest of the volume of those among them whose headers are the same, and whose pixels may be.
-    incomplete : set of str
-        Those among them whose volume is current, and lacks candidates.
-    """
-
-    current: dict[str, VolumeSummary]
-    waiting: list[Series]
-    earlier: dict[str, str]
-    incomplete: set[str]
-
-
-def _record(catalog: Catalog, config_digest: str, brought: Preprocessed, split: Split, part: Preprocessed) -> None:
-    """Write what became of some series into the catalog, and add it to what the run has brought so far."""
-    part = part.told_apart(split.earlier, split.incomplete)
-    if part.stored:
-        catalog.record_committed(part.stored, config_digest)
-    if part.refused:
-        catalog.record_failed(part.refused)
-    if part.flagged:
-        catalog.add_flags(part.flagged)
-    brought.add(part)  # last: what an interrupt kept out of the catalog must not count as known
-
-
-def split_current(usable: list[Series], store: StoreAddress) -> tuple[dict[str, str], list[Series]]:
-    """Divide series into those the store holds as they are, with their volumes' digests, and those to be worked on."""
-    split = divided(usable, store)
-    return {uid: found.volume_digest for uid, found in split.current.items()}, split.waiting
-
-
-def divided(usable: list[Series], address: StoreAddress) -> Split:
-    """Divide series by what the store holds of them."""
-    store = address.open(create=True)
-    current: dict[str, VolumeSummary] = {}
-    waiting: list[Series] = []
-    earlier: dict[str, str] = {}
-    incomplete: set[str] = set()
-    known = store.look_up([series.series_instance_uid for series in usable])
-    for series, (uid, found) in zip(usable, known, strict=True):
-        if found and store.is_of(found, series):
-            if found.candidates >= SCHEMA or not address.candidates:
-                store.note_state(found, series)
-                current[uid] = found
-                continue
-            incomplete.add(uid)
-        waiting.append(series)
-        if found and store.is_of_headers(found, series):
-            earlier[uid] = found.volume_digest
-    return Split(current, waiting, earlier, incomplete)
-
-
-def _flagged(volumes: Iterable[VolumeSummary]) -> dict[str, tuple[str, ...]]:
-    """Return the flags of wrong pixels of the volumes that have any."""
-    found = {volume.series_instance_uid: NOT_LEARNED_FROM.intersection(volume.flags) for volume in volumes}
-    return {uid: tuple(sorted(flags)) for uid, flags in found.items() if flags}
+    return bring_missing(index, config, store, preprocess_series_in_batches)
 
 
 def preprocess_series_in_batches(
@@ -118,7 +39,7 @@ def preprocess_series_in_batches(
     brought: Preprocessed,
     config: Config,
     store: StoreAddress,
-    record: Callable[[Preprocessed], None],
+    record: Record,
 ) -> None:
     """Preprocess series on one cluster, in batches; without series no cluster is started.
 

@@ -8,14 +8,15 @@ from prefect import flow
 from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, resolve_config, resolve_source
-from flows.infer import InferReport, infer
+from flows.infer import infer
+from flows.infer_report import InferReport
 from flows.preprocess import PreprocessReport, preprocess
 from flows.train import TrainReport, train
 from tasks.run_page import name_run
 
 
 class PipelineReport(BaseModel):
-    """What each stage came to; `infer` is None when nothing was to be read."""
+    """Results of each stage; `infer` is None if nothing was to be processed."""
 
     preprocess: PreprocessReport
     train: TrainReport

@@ -8,17 +8,18 @@ from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, resolve_config, resolve_source
 from flows.missing import preprocess_missing
+from flows.missing_series import check_source_and_store
 from flows.mixed import without_mixed_series
 from lidcflow.catalog.locks import at_work
 from lidcflow.dicom.records import Collection
 from lidcflow.report.pixel_warnings import pixel_warnings
 from lidcflow.series.find import Index, VerdictReason
 from lidcflow.series.verdicts import OtherFiles
-from lidcflow.source.places import ImageSource, parse_source
+from lidcflow.source.places import parse_source
 from lidcflow.store.address import StoreAddress, training_store
 from tasks.index import index_source
 from tasks.labels import announce_labelled
-from tasks.preprocess import Preprocessed
+from tasks.preprocessed import Preprocessed
 from tasks.publish import MOST_ROWS, publish_table
 from tasks.run_page import name_run
 
@@ -40,7 +41,7 @@ class FlaggedSeries(BaseModel):
 
 
 class PreprocessReport(BaseModel):
-    """What became of the series of a source.
+    """Results for the series of a source.
 
     Parameters
     ----------
@@ -104,21 +105,6 @@ def preprocess(
     announce_labelled(brought.committed, config)
     report = publish_preprocessed(index, brought, seconds=time.monotonic() - started_s)
     return report.model_copy(update={"flagged": flagged_series(brought, store)})
-
-
-def check_source_and_store(source: ImageSource, store: StoreAddress) -> None:
-    """Raise for a wrong source or store before anything starts or is written.
-
-    Raises
-    ------
-    SourceError
-        If the source names nothing.
-    StoreError
-        If the store is of another configuration, or is something else.
-    """
-    source.check()
-    if store.folder is None or store.folder.exists():
-        store.open(create=True)
 
 
 def flagged_series(brought: Preprocessed, store: StoreAddress) -> list[FlaggedSeries]:

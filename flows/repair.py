@@ -19,7 +19,7 @@ SNAPSHOT_DRAFT = re.compile(r"\.[0-9a-f]{12}\.parquet\.[0-9a-f]{8}")
 
 
 class StoreReport(BaseModel):
-    """What was found in one store, and done about it.
+    """Result of a repair of one store: what was found, and done about it.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class StoreReport(BaseModel):
 
 
 class RepairReport(BaseModel):
-    """What was found in a workspace, and done about it.
+    """Result of a repair of a workspace: what was found, and done about it.
 
     Parameters
     ----------

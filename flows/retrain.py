@@ -26,7 +26,7 @@ from tasks.tracking.connection import Tracking
 
 
 class RetrainReport(BaseModel):
-    """What a check came to.
+    """The result of a check.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def retrain(
 
 
 def named_outcome(report: RetrainReport) -> str:
-    """Return what a check came to, in two or four words.
+    """Return the result of a check, in two or four words.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def judged(trained: TrainReport, stock: Stock, config: Config) -> RetrainReport:
 
 
 def evaluated(report: RetrainReport, config: Config) -> RetrainReport:
-    """Measure the new release on its test patients; one that can't be measured stands all the same, and says so."""
+    """Evaluate the new release on its test patients; one that can't be evaluated stays, and says so."""
     try:
         return report.model_copy(update={"page": evaluate(config, str(report.version)).page})
     except Exception as error:

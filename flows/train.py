@@ -12,19 +12,21 @@ from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, configuration_under, resolve_config
-from lidcflow.catalog.locks import at_work
+from lidcflow.catalog.locks import at_work, require_turn
 from lidcflow.errors import TrackingUnavailable
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.choices import choices_over, with_choices
 from lidcflow.release.embedded import embedded_pin
-from lidcflow.release.record import BackbonePin, ReleaseRecord
+from lidcflow.release.pins import BackbonePin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.address import training_store
 from tasks.candidate_scores import CandidateEvidence, evidence_for, held_out_labels, readings_of
+from tasks.champions import champions_of
 from tasks.cluster.map import what_ended
 from tasks.cluster.open import cluster_for
 from tasks.cluster.runner import task_runner
 from tasks.detector import DetectorResult, detector_outcome, judge_candidates_of, train_detector, with_detector
-from tasks.evaluate import Evaluation, champions_of, evaluate_release
+from tasks.evaluate import Evaluation, evaluate_release
 from tasks.features import features_of_plan
 from tasks.finding_systems import (
     KINDS,
@@ -48,11 +50,11 @@ from tasks.tracking.connection import Tracking, tracking_connection
 from tasks.tracking.retry import call_until_available
 from tasks.tracking.runs import end_run
 from tasks.train import log_sector, train_sector
-from tasks.training_run import begin_training, failing_with_its_run, log_release
+from tasks.training_run import begin_training, failing_with_its_run, log_folds, log_release
 
 
 class TrainReport(BaseModel):
-    """What a training came to.
+    """The result of a training.
 
     Parameters
     ----------
@@ -81,14 +83,14 @@ class TrainReport(BaseModel):
 
 
 class Untrained(NamedTuple):
-    """Why the detector, and each kind of system of findings, is not trained; empty where it is."""
+    """The reason why the detector and each kind of system is not trained; empty where it is."""
 
     detector: str
     systems: dict[str, str]
 
 
 class Trained(NamedTuple):
-    """What was trained on the cluster: a result for each sector, for the detector, and for each system of findings."""
+    """Results from the cluster: one for each sector, for the detector, and for each system of findings."""
 
     sectors: list[SectorResult]
     detector: DetectorResult
@@ -141,7 +143,8 @@ def train(
 
 def named_plan(plan: TrainingPlan) -> str:
     """Return what people know a training by: its sectors and the leading digits of its snapshot."""
-    return f"{plan.config.train.sector_num} sectors, snapshot {plan.snapshot_id[:12]}"
+    folds = f" in {plan.config.train.folds} folds" if plan.config.train.folds else ""
+    return f"{plan.config.train.sector_num} sectors{folds}, snapshot {plan.snapshot_id[:12]}"
 
 
 def known_release(plan: TrainingPlan) -> ReleaseRecord | None:
@@ -228,10 +231,13 @@ def finish_release(plan: TrainingPlan, trained: Trained, address: str, *, again:
         if release is None:
             on_cluster = measure_sectors.with_options(task_runner=task_runner(address))  # type: ignore[arg-type]
             logged, evaluation, pinned = on_cluster(plan, trained, run.run_id, address)
+            require_turn(plan.config.catalog)
             release = publish_release(pinned, run.run_id, logged, evaluation)
         elif release.gate.passed:
+            require_turn(plan.config.catalog)
             registry.set_champion(tracking, release.version, release.gate.reason)
         log_release(run, release)
+        log_folds(plan, release, run.run_id)
         keep_profile(release, Snapshot.load(plan.snapshot_path), plan.config, address)
         end_run(tracking, run.run_id)
     return release, False
@@ -272,7 +278,7 @@ def held_out_evidence(
     if not pins:
         return {}
     pins.append(embedded_pin(plan.config.preprocess.slices))
-    held_out = held_out_labels(Snapshot.load(plan.snapshot_path))
+    held_out = held_out_labels(Snapshot.load(plan.snapshot_path), folds=bool(plan.config.train.folds))
     readings = readings_of(list(held_out), np.stack(list(held_out.values())), plan.config)
     return evidence_for(pins, list(held_out), readings, plan.config, address)
 
@@ -285,7 +291,7 @@ def pinned_backbone(plan: TrainingPlan, run_id: str) -> BackbonePin:
 
 
 def outcome(job: SectorJob, future: PrefectFuture[SectorResult]) -> SectorResult:
-    """Wait for a sector; one that fails is told by its reason and costs the others nothing."""
+    """Wait for a sector; one that fails is reported with its reason, and the others continue."""
     try:
         return future.result()
     except Exception as error:

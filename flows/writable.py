@@ -12,7 +12,7 @@ from lidcflow.config import Config
 from lidcflow.disk import require_temporary_folder, require_writable
 
 ROOM_BYTES = 32 * 2**20
-"""What Prefect's and MLflow's databases grow by in a small run."""
+"""Growth of Prefect's and MLflow's databases in a small run."""
 
 TEMPORARY_BYTES = 8 * 2**20
 ELSEWHERE = "choose another one with --workspace"

@@ -1,4 +1,4 @@
-"""Folders that must be written: tried before work starts, and told in one sentence when they fail."""
+"""Check before work starts that folders can be written, with one sentence where they cannot."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ _WAY_OUT = "check the network, the endpoint and the region, and run again: what 
 
 
 def _cause(error: Exception) -> str:
-    """Return what a client says in short: the status of the server, or that there was none."""
+    """Return a client's error in short: the status of the server, or that there was no answer."""
     text = str(error)
     for mark in ("status code: ", "status: "):
         if mark in text:

@@ -1,4 +1,4 @@
-"""End the workers of a process pool with the process that started them: one that is killed can't tell them."""
+"""End the workers of a process pool together with the process that started them, even if it is killed."""
 
 from __future__ import annotations
 

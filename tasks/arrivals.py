@@ -52,7 +52,7 @@ def index_arrivals(source: ImageSource, config: Config) -> Index:
 
 
 def note_pacs(source: PacsSource, config: Config, ledger: Ledger, release: int, log: Log) -> float:
-    """Read the feed of a PACS; return how long a study must be quiet after what it said."""
+    """Read the feed of a PACS; return the quiet time after which a study is complete."""
     service = source.service
     with Pacs(service) as pacs:
         changes, position = _changes_in(pacs, source.text, ledger, log)
@@ -69,7 +69,7 @@ def without_erased_keys(keys: list[tuple[str, str]], erased: Collection[Subject]
 
 
 def _changes_in(pacs: Pacs, source: str, ledger: Ledger, log: Log) -> tuple[list[StudyChange], Position]:
-    """Read on, or begin with a PACS that was not looked at yet and tell what is left out."""
+    """Continue polling a PACS, or begin with a new one and report what is left out."""
     position = position_in(ledger, source)
     if position is not None and not since_moved_back(pacs.service, position):
         return read_feed(pacs, position, date.today())
@@ -81,7 +81,7 @@ def _changes_in(pacs: Pacs, source: str, ledger: Ledger, log: Log) -> tuple[list
 
 @contextmanager
 def recorded(catalog: str) -> Iterator[Callable[[Round], None]]:
-    """Context manager: yields a function that records what a round came to; an error is recorded and goes on.
+    """Context manager: yields a function that records a round's result; an error is recorded and raised.
 
     A round that does not start because another process has its turn is no failure and leaves no record.
     """

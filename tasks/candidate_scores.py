@@ -1,4 +1,4 @@
-"""What detectors say of the candidates of stored series, on the cluster, and what that is worth by their readings."""
+"""Score the candidates of stored series on the cluster, and evaluate the scores by the annotations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lidcflow.nodules.scored import ScoredCandidates, score_candidates
 from lidcflow.nodules.stored import read_candidates
 from lidcflow.release.answer import UnlikeTraining
 from lidcflow.release.embedded import embedded_pin
-from lidcflow.release.record import FindingPin
+from lidcflow.release.pins import FindingPin
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import map_series
 from tasks.findings import detector_of, malignancy_of
@@ -37,7 +37,7 @@ Scored = dict[str, ScoredCandidates]
 
 @dataclass(frozen=True, eq=False)
 class CandidateEvidence:
-    """What a detector says of series, in short.
+    """Detector scores of series, in short.
 
     Parameters
     ----------
@@ -60,10 +60,10 @@ class CandidateEvidence:
 
 
 Evidence = Mapping[str, CandidateEvidence]
-"""By the key of what reads candidates, see `lidcflow.release.record.FindingPin`."""
+"""By the key of what reads candidates, see `lidcflow.release.pins.FindingPin`."""
 
 NO_EVIDENCE: Evidence = MappingProxyType({})
-"""Where nobody looked for nodules."""
+"""Evidence of a store without candidates."""
 
 Readings = Mapping[str, Sequence[Nodule]]
 """Nodules of series that were read, by SeriesInstanceUID."""
@@ -133,7 +133,7 @@ def unlike_training_scores(
 
 
 def evidence_of(scored: Mapping[str, ScoredCandidates], readings: Readings, config: Config) -> CandidateEvidence:
-    """Sum up what a detector says of series, and judge it where they have readings."""
+    """Sum up a detector's results for series, and evaluate them where there are annotations."""
     store = VolumeStore.of(config)
     best, marks = {}, {}
     for record in store.records(sorted(scored)):
@@ -159,9 +159,9 @@ def evidence_for(
     return evidence
 
 
-def held_out_labels(snapshot: Snapshot) -> dict[str, NDArray[np.integer]]:
-    """Return the labels of the slices of each series that no model is trained on."""
-    rows = snapshot.table[snapshot.table["split"] != "train"]
+def held_out_labels(snapshot: Snapshot, *, folds: bool = False) -> dict[str, NDArray[np.integer]]:
+    """Return the labels of the slices of each series that a release is measured on: with folds, of all."""
+    rows = snapshot.table if folds else snapshot.table[snapshot.table["split"] != "train"]
     return {str(uid): of["label"].to_numpy() for uid, of in rows.groupby("series_instance_uid", sort=True)}
 
 

@@ -15,7 +15,7 @@ from lidcflow.labels.collect import collect_nodules
 from lidcflow.learn.candidate_rows import CandidateRows, judge_stored
 from lidcflow.learn.own_detector import Example, OwnDetector, why_not_trained
 from lidcflow.learn.snapshot import Snapshot
-from lidcflow.release.record import DetectorPin
+from lidcflow.release.pins import DetectorPin
 from lidcflow.stats.plots import Tile, froc_plot, montage
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.map import what_ended
@@ -36,9 +36,11 @@ TITLE = "nodule detector"
 
 SWITCHED_OFF = "nodules.train is false"
 
+CROSS_VALIDATED = "a cross-validation (train.folds) trains sector models alone"
+
 
 class DetectorResult(ModelResult):
-    """What became of the detector.
+    """The result of training the detector.
 
     Parameters
     ----------
@@ -71,6 +73,8 @@ def judge_candidates_of(plan: TrainingPlan) -> str:
 
 
 def _why_not(plan: TrainingPlan) -> str:
+    if plan.config.train.folds:
+        return CROSS_VALIDATED
     if plan.config.nodules.train is False:
         return SWITCHED_OFF
     if plan.detector is None:

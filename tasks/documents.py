@@ -1,13 +1,10 @@
-"""Write the DICOM documents of recommendations and send them to a target."""
+"""Write the DICOM documents of recommendations and send them to a target. Prefect is not imported here."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Access, Config
 from lidcflow.config.service import DOCUMENTS, DocumentKind
@@ -40,7 +37,7 @@ def check_documents(source: ImageSource, folder: Path | None, *, key: str = "inf
 
 
 def example_files(index: Index) -> dict[str, SourceFile]:
-    """Name one file of each series, whose header says whose it is."""
+    """Name one file of each series, whose header identifies the patient."""
     files = {verdict.series_instance_uid: verdict.example for verdict in index.refused if verdict.example}
     for series in index.usable:
         top = series.slices[0]
@@ -48,8 +45,7 @@ def example_files(index: Index) -> dict[str, SourceFile]:
     return files
 
 
-@task(name="documents", cache_policy=NO_CACHE)
-def write_all_documents(
+def write_documents_of(
     readings: Sequence[SeriesResult], files: Mapping[str, SourceFile], folder: Path, access: Access
 ) -> list[SeriesResult]:
     """Write the documents of every reading that lacks them; return the readings with where they are, or why not."""

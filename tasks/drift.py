@@ -1,4 +1,4 @@
-"""What inference read lately, and what a check for drift leaves on the run's page."""
+"""Collect recent inference, and publish a check for drift on the run's page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALERT = "lidcflow.drift.alert"
 
 @task(name="read-recent", cache_policy=NO_CACHE)
 def read_recent(release: ReleaseRecord, config: Config, since: datetime) -> Recent:
-    """Gather what the reports folder says was read since a time, with the volumes that the inbox store holds."""
+    """Collect the inference since a time from the reports folder, with the volumes in the inbox store."""
     said = list(recommendations_since(config.reports_path, since))
     evaluated = [one for one in said if one.verdict != "not-evaluated"]
     found = _with_volumes(evaluated, release, config)

@@ -48,7 +48,7 @@ def find_targets(subject: Subject, config: Config) -> tuple[Target, ...]:
 
 
 def find_unowned(config: Config, known: Collection[Target]) -> list[str]:
-    """List refused series of which nothing tells whose they are: rows of earlier versions. They go with any erasure.
+    """List refused series of unknown patients: rows of earlier versions. Any erasure deletes them.
 
     The next index makes their rows again, with the patient. A volume is never among them.
     """
@@ -204,7 +204,7 @@ def _stored(store: VolumeStore, uids: Collection[str]) -> list[str]:
 
 
 def _instances_in(store: VolumeStore, uid: str) -> Iterator[str]:
-    """Yield the SOPInstanceUIDs that a volume was made from; a damaged one tells none."""
+    """Yield the SOPInstanceUIDs that a volume was made from; none for a damaged one."""
     try:
         yield from (source.sop_instance_uid for source in store.record(uid).source_slices)
     except StoreError:

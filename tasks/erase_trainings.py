@@ -1,4 +1,4 @@
-"""What trainings keep of erased series: rows of snapshots here and in MLflow, pictures; and the mark on releases."""
+"""Remove erased series from trainings: rows of snapshots here and in MLflow, pictures; and mark releases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lidcflow.erase.found import Found
 from lidcflow.learn.redact import Share, redact, share_of, snapshot_files
-from lidcflow.release.record import EMBEDDED, ReleaseRecord
+from lidcflow.release.pins import EMBEDDED
+from lidcflow.release.record import ReleaseRecord
 from tasks.tracking import erasure, registry
 from tasks.tracking.connection import Tracking
 

@@ -36,7 +36,7 @@ CURVES = {"training": "", "validation": "val_", "test": "test_"}
 
 @dataclass(frozen=True)
 class ExperimentPlan:
-    """What an experiment is about, and what became of its arms so far.
+    """An experiment, and the results of its arms so far.
 
     Attributes
     ----------

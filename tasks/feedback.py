@@ -14,7 +14,7 @@ from lidcflow.report.marks_table import FeedbackTable
 
 
 def feedback_on(release: ReleaseRecord, config: Config) -> FeedbackFigures:
-    """Sum up the marks on what a release said, as the catalog has them after the reports' files were read."""
+    """Sum up the marks on a release's recommendations from the catalog, after the reports' files were read."""
     histories: dict[str, list[Mark]] = {}
     studies: dict[str, str] = {}
     with FeedbackTable(config.catalog) as table:

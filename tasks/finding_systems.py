@@ -25,11 +25,11 @@ from lidcflow.learn.own_malignancy_choice import PINNED
 from lidcflow.learn.own_malignancy_examples import why_not_trained
 from lidcflow.learn.own_segmenter import OwnSegmenter, why_no_segmenter
 from lidcflow.learn.snapshot import Snapshot
-from lidcflow.release.record import ModelPin, SystemFacts
+from lidcflow.release.pins import ModelPin, SystemFacts
 from lidcflow.stats.estimate import Estimate
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.map import what_ended
-from tasks.detector import SWITCHED_OFF
+from tasks.detector import CROSS_VALIDATED, SWITCHED_OFF
 from tasks.fit import fit_malignancy, fit_segmenter, malignancy_figures_on, segmenter_figures
 from tasks.nodule_model import MODEL, ModelResult, NoduleModel, facts_of
 from tasks.nodule_views import keep_views, read_views
@@ -50,11 +50,11 @@ SEGMENTER = "segmenter"
 KINDS = (SEGMENTER, *PINNED)
 
 Reasons = Mapping[str, str]
-"""Why a kind of system is not trained; empty where it is."""
+"""The reason why a kind of system is not trained; empty where it is."""
 
 
 class SystemResult(ModelResult):
-    """What became of a system.
+    """The result of training a system.
 
     Parameters
     ----------
@@ -81,6 +81,8 @@ def find_nodules_of(plan: TrainingPlan) -> dict[str, str]:
     dict of str to str
         For each of `KINDS` why none is to be trained; empty where one is.
     """
+    if plan.config.train.folds:
+        return dict.fromkeys(KINDS, CROSS_VALIDATED)
     if plan.config.nodules.train is False:
         return dict.fromkeys(KINDS, SWITCHED_OFF)
     if plan.detector is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,13 +24,15 @@ from lidcflow.nodules.weight_files import DETECTOR, MALIGNANCY, SEGMENTER, Weigh
 from lidcflow.nodules.whole_lungs import INCOMPLETE_LUNGS
 from lidcflow.release.answer import answer_for_series
 from lidcflow.release.embedded import embedded_pin
-from lidcflow.release.record import EMBEDDED, DetectorPin, FindingPin, ModelPin, NodulePin, ReleaseRecord
+from lidcflow.release.pins import EMBEDDED, DetectorPin, FindingPin, ModelPin, NodulePin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.page import Patches
 from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.store.record import VolumeRecord
 from lidcflow.store.summary import VolumeSummary
 from lidcflow.store.volumes import VolumeStore
 from tasks.tracking.place import Tracking
+from tasks.tracking.weight_models import READERS, load_weights
 
 UNLIKE = ("unlike-training-hu", "unlike-training-features")
 """Warnings about images on which the probabilities of sector models mean nothing."""
@@ -70,7 +71,7 @@ WITHOUT_CANDIDATES = {
         sentence="The search for nodule candidates failed in this series, so there are no findings; report this.",
     ),
 }
-"""Why a series has no candidates, by the flag that is stored with it."""
+"""Reasons why a series has no candidates, by the flag that is stored with it."""
 
 IN_PART = SeriesWarning(
     code=INCOMPLETE_LUNGS,
@@ -96,7 +97,7 @@ class SliceScores(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """What a release says of a series: its slices, its findings with the planes through them, and warnings."""
+    """Results of a release for a series: its slices, its findings with the planes through them, and warnings."""
 
     probabilities: NDArray[np.floating]
     warnings: tuple[SeriesWarning, ...]
@@ -153,7 +154,7 @@ def join_candidates(
 
 
 class _Reader(NamedTuple):
-    """What answers for a series."""
+    """The models that process a series."""
 
     pin: NodulePin
     sectors: NDArray[np.floating] | None
@@ -268,8 +269,7 @@ def _registered(files: WeightFiles, pin: ModelPin, tracking: Tracking | None) ->
         )
     key = (tracking, pin.name, pin.version, pin.sha256)
     if key not in _loaded:
-        models = import_module("tasks.tracking.finding_systems").WEIGHTS_MODELS  # it takes MLflow's 2.5 s of CPU
-        _loaded[key] = models[files.stem].load(*key)
+        _loaded[key] = load_weights(files, READERS[files.stem], tracking, pin)
     return _loaded[key]
 
 

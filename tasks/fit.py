@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lidcflow.config import Config
 from lidcflow.learn.candidate_rows import CandidateRows
 from lidcflow.learn.features import FeatureSource
+from lidcflow.learn.folds import fold_snapshots
 from lidcflow.learn.nodule_rows import NoduleRows
 from lidcflow.learn.own_detector import OwnDetector, fit_own_detector
 from lidcflow.learn.own_malignancy import WITH_NETWORKS, OwnMalignancy, fit_own_malignancy
@@ -76,6 +77,39 @@ def fit_sector(
     if folder:
         learn.keep_sector(trained, folder)
     return trained
+
+
+def fit_folds(
+    job: SectorJob, snapshot: Snapshot, source: FeatureSource, config: Config, *, folder: Path | None = None
+) -> TrainedSector:
+    """Train the model of a sector in every fold and join them, or return what an earlier attempt has kept.
+
+    Parameters
+    ----------
+    job, snapshot, source, config
+        As for `fit_sector`; `config.train.folds` names the folds.
+    folder : Path, optional
+        Where the ensemble is kept, and its members beside it; by default they are not.
+
+    Raises
+    ------
+    TrainingError
+        If a class is absent from the training slices of a fold.
+    """
+    learn = _learning()
+    kept: TrainedSector | None = learn.sector.find_sector(folder) if folder else None
+    if kept:
+        return kept
+    snapshots = list(fold_snapshots(snapshot, config.train.folds or 0, config.split.seed))
+    places = [folder and folder.with_name(f"{folder.name}-fold-{n}") for n in range(1, len(snapshots) + 1)]
+    members = [
+        fit_sector(job, of_fold, source, config, folder=place) for of_fold, place in zip(snapshots, places, strict=True)
+    ]
+    slices, seed = slices_of(job, config.preprocess.slices), config.train.seed + job.sector
+    joined: TrainedSector = learn.folds.join_folds(members, snapshots, slices, source.read, config.train, seed)
+    if folder:
+        learn.sector.keep_sector(joined, folder)
+    return joined
 
 
 def fit_detector(rows: CandidateRows, config: Config, folder: Path) -> OwnDetector:
@@ -166,8 +200,12 @@ def malignancy_figures_on(kept: OwnMalignancy, views: Mapping[str, RatedViews], 
 
 def _learning() -> Any:
     # Keras is for the workers: the flow's process, which imports this module too, stays small.
-    from lidcflow.learn import own_malignancy_training, own_training, segmenter_training, train
+    from lidcflow.learn import fold_training, own_malignancy_training, own_training, segmenter_training, train
 
     return SimpleNamespace(
-        sector=train, detector=own_training, segmenter=segmenter_training, malignancy=own_malignancy_training
+        sector=train,
+        folds=fold_training,
+        detector=own_training,
+        segmenter=segmenter_training,
+        malignancy=own_malignancy_training,
     )

@@ -82,7 +82,7 @@ def load_snapshot(release: ReleaseRecord, config: Config, run_id: str) -> Snapsh
 
 
 def read_split(release: ReleaseRecord, snapshot: Snapshot, split: Split, config: Config) -> HeldOutSplit:
-    """Read what is true of the patients of a split.
+    """Read what is true of the patients of a split; in a cross-validation every patient is in every split once.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def read_split(release: ReleaseRecord, snapshot: Snapshot, split: Split, config:
     LabelError
         If the readings are no longer those of the snapshot.
     """
-    rows = snapshot.rows(split)
+    rows = snapshot.table if release.folds else snapshot.rows(split)
     series = rows.groupby("series_instance_uid", sort=True)
     uids = tuple(str(uid) for uid, _ in series)
     records = _records(release, uids, series["volume_digest"].first(), VolumeStore.of(config))

@@ -1,13 +1,10 @@
-"""Read stored volumes with a release: probabilities, recommendation, report."""
+"""Read a stored volume with a release: probabilities, recommendation, report. Prefect is not imported here."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, Field, ValidationError
 
 from lidcflow.config import Config
@@ -23,11 +20,9 @@ from lidcflow.report.recommendation import GeneratedBy, Recommendation, SliceRan
 from lidcflow.report.told import Told, told_of
 from lidcflow.store.address import inbox_store
 from lidcflow.store.volumes import VolumeSummary
-from tasks.cluster.open import map_series
 from tasks.findings import could_have_candidates_now
 from tasks.infer_series import infer_stored
-from tasks.progress import stage
-from tasks.tracking.connection import Tracking
+from tasks.tracking.place import Tracking
 from tasks.tracking.profiles import release_limits
 
 
@@ -103,27 +98,11 @@ def known_results(uids: Collection[str], release: ReleaseRecord, config: Config,
     return [reading for reading in found if reading]
 
 
-@task(name="read-volumes", task_run_name="read with {release.name} version {release.version}", cache_policy=NO_CACHE)
-def infer_volumes(
-    uids: Sequence[str], release: ReleaseRecord, config: Config, folder: Path, address: str
-) -> tuple[list[SeriesResult], dict[str, SeriesRefused]]:
-    """Read stored volumes on the cluster, each with one report; return the readings, and what failed."""
-    work = functools.partial(infer_series, release=release, config=config, folder=folder)
-    readings: list[SeriesResult] = []
-    failed: dict[str, SeriesRefused] = {}
-    with stage("read", total=len(uids)) as progress:
-        for uid, outcome in map_series(address, work, uids, window=1):
-            if isinstance(outcome, SeriesResult):
-                readings.append(outcome)
-            else:
-                failed[uid] = _refusal(uid, outcome)
-            progress.advance()
-    return readings, failed
-
-
-def infer_series(uid: str, release: ReleaseRecord, config: Config, folder: Path) -> SeriesResult:
-    """Read one stored volume and write its report."""
-    found = infer_stored(uid, release, config)
+def infer_series(
+    uid: str, release: ReleaseRecord, config: Config, folder: Path, *, plain: bool = False
+) -> SeriesResult:
+    """Read one stored volume and write its report; `plain` is that of `tasks.infer_series.infer_stored`."""
+    found = infer_stored(uid, release, config, plain=plain)
     said = found.recommendation
     page = write_report(said, found.hu, page_folder(folder, said.study_instance_uid, uid), found.planes)
     return result_of(said, page, reused=False)
@@ -204,8 +183,8 @@ def _stored(place: Path) -> Recommendation | None:
         return None
 
 
-def _refusal(uid: str, error: Exception) -> SeriesRefused:
-    """Set one series aside for its error, unless the error is everyone's."""
+def refusal_from(uid: str, error: Exception) -> SeriesRefused:
+    """Return why one series is set aside for its error; raise an error that is everyone's."""
     if isinstance(error, SeriesRefused):
         return error
     if isinstance(error, LidcflowError):

@@ -42,7 +42,7 @@ class Inferred(NamedTuple):
     planes: Patches
 
 
-def infer_stored(uid: str, release: ReleaseRecord, config: Config) -> Inferred:
+def infer_stored(uid: str, release: ReleaseRecord, config: Config, *, plain: bool = False) -> Inferred:
     """Run a release on one volume of the inbox store.
 
     Parameters
@@ -53,6 +53,9 @@ def infer_stored(uid: str, release: ReleaseRecord, config: Config) -> Inferred:
         The release.
     config : Config
         From `config_for`.
+    plain : bool
+        Whether to do without Keras where that can be done: features are the same within 1e-5 of what tells slices
+        apart, and are not kept.
 
     Raises
     ------
@@ -63,19 +66,27 @@ def infer_stored(uid: str, release: ReleaseRecord, config: Config) -> Inferred:
     """
     store = inbox_store(config).open()
     record, hu = store.record(uid), store.read_hu(uid)
-    scores = _score_slices(release, store, record, hu, config)
+    scores = _score_slices(release, store, record, hu, config, plain=plain)
     read = join_candidates(release, store, record, scores, Tracking.of(config))
     said = recommend(read.probabilities, record, release.facts(), config.infer, read.warnings, read.findings)
     return Inferred(said, hu, read.planes)
 
 
 def _score_slices(
-    release: ReleaseRecord, store: VolumeStore, record: VolumeRecord, hu: NDArray[np.int16], config: Config
+    release: ReleaseRecord,
+    store: VolumeStore,
+    record: VolumeRecord,
+    hu: NDArray[np.int16],
+    config: Config,
+    *,
+    plain: bool,
 ) -> SliceScores:
-    """Score the slices with the release's sector models; MLflow is imported only where there are any."""
+    """Score the slices with the release's sector models; what that takes is imported only where there are any."""
     if not release.sectors:
         return SliceScores(None, pixel_warnings(record))
-    scores: SliceScores = import_module("tasks.sector_scores").score_slices(release, store, record, hu, config)
+    scores: SliceScores = import_module("tasks.sector_scores").score_slices(
+        release, store, record, hu, config, plain=plain
+    )
     return scores
 
 

@@ -26,12 +26,12 @@ Volumes = Iterable[VolumeSummary | VolumeRecord]
 LABELLED = "lidcflow.series.labelled"
 
 FILE = "labelled-since.txt"
-"""How many have come since the last event; it is a hint to look sooner, and the look itself counts exactly."""
+"""Number of new ones since the last event; only a hint to check sooner, since the check itself counts exactly."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labels by SeriesInstanceUID, why the other volumes have none, and what the sources said."""
+    """Labels by SeriesInstanceUID, the reasons for volumes without any, and the sources' annotations."""
 
     labels: dict[str, NDArray[np.int8]]
     left_out: dict[str, str]
@@ -153,7 +153,7 @@ def announce_labelled(uids: Collection[str], config: Config) -> int:
 
 
 def _labelled(uids: Collection[str], config: Config) -> int:
-    """Count series with labels; readings that can't be read are for the training to tell of."""
+    """Count series with labels; unreadable annotations are reported by the training."""
     try:
         return len(label_readable(VolumeStore.of(config).records(list(uids)), config.labels).labels)
     except LabelError:

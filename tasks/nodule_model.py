@@ -26,7 +26,7 @@ MODEL, LOGGED = "model", "logged.json"
 
 
 class ModelResult(BaseModel):
-    """What became of a model: it is logged, it waits to be logged, or there is a reason why there is none.
+    """Result of a model: it is logged, it waits to be logged, or there is a reason why there is none.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class _Logged(BaseModel, Generic[Result]):
 
 @dataclass(frozen=True)
 class NoduleModel(Generic[Kept, Result]):
-    """How a kind of model is fitted and logged.
+    """Fitting and logging of one kind of model.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class NoduleModel(Generic[Kept, Result]):
         return found.result if found.run_id == run_id else None
 
     def _log_failure(self, plan: TrainingPlan, run_id: str | None, error: Exception) -> None:
-        """Leave a failed run that says why; a server that is away must not hide the reason from the flow."""
+        """Leave a failed run with the reason; an unavailable server must not hide the reason from the flow."""
         if run_id is not None:
             with suppress(type(error), TrackingUnavailable), self._open_run(plan, run_id):
                 raise error

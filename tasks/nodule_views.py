@@ -1,4 +1,4 @@
-"""What malignancy systems see of the nodules of a training: read once, on the cluster, and kept for their tasks."""
+"""Views of a training's nodules for malignancy systems: made once, on the cluster, and kept for their tasks."""
 
 from __future__ import annotations
 

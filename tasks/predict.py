@@ -13,10 +13,11 @@ from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Config
 from lidcflow.errors import ReleaseError
-from lidcflow.learn.predict import series_probabilities
+from lidcflow.learn.folds import fold_snapshots
+from lidcflow.learn.predict import member_probabilities, series_probabilities
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.nodules.scored import ScoredCandidates
-from lidcflow.release.answer import answers, findings_alone
+from lidcflow.release.answer import findings_alone, joined_answers
 from lidcflow.release.record import ReleaseRecord, sector_model_name
 from lidcflow.store.volumes import VolumeStore
 from tasks.candidate_scores import best_by_series, score_stored, unlike_training_scores
@@ -27,7 +28,7 @@ from tasks.progress import stage
 from tasks.sector import ALL_SECTORS
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking
-from tasks.tracking.models import SectorModel, load_sectors, sectors_of
+from tasks.tracking.sector_models import SectorModel, load_sectors, sectors_of
 
 BATCH = 64
 """Series of one task on the cluster: models are loaded once for all of them."""
@@ -35,10 +36,15 @@ BATCH = 64
 Probabilities = NDArray[np.float64]
 Uids = tuple[str, ...]
 
+Members = Mapping[str, int]
+"""Fold that answers for each series, by SeriesInstanceUID, see `lidcflow.learn.folds.members_by_series`."""
+
+NO_FOLDS: Members = {}
+
 
 @dataclass(frozen=True, eq=False)
 class ReleaseAnswers:
-    """What a release says of stored series, together and in its parts.
+    """Predictions of a release for stored series, together and in its parts.
 
     Parameters
     ----------
@@ -58,7 +64,12 @@ class ReleaseAnswers:
 
 @task(name="predict", cache_policy=NO_CACHE)
 def answer_in_parts(
-    release: ReleaseRecord, uids: Uids, config: Config, address: str, unlike: NDArray[np.bool_] | None = None
+    release: ReleaseRecord,
+    uids: Uids,
+    config: Config,
+    address: str,
+    unlike: NDArray[np.bool_] | None = None,
+    members: Members = NO_FOLDS,
 ) -> ReleaseAnswers:
     """Predict every series with the release, in their order.
 
@@ -74,8 +85,11 @@ def answer_in_parts(
         Of the cluster.
     unlike : (series,) array of bool, optional
         Which are unlike those of training, so that the embedded release answers; by default none.
+    members : mapping of str to int, optional
+        In a cross-validation, the fold that answers for each series, from 0; by default all folds together.
     """
-    work = functools.partial(predict_series, models=sectors_of(release), config=config, feature_id=release.backbone.id)
+    models, feature_id = sectors_of(release), release.backbone.id
+    work = functools.partial(predict_series, models=models, config=config, feature_id=feature_id, members=members)
     batches = [uids[start : start + BATCH] for start in range(0, len(uids), BATCH)]
     own, pin = _on_cluster(address, work, batches, "predict"), release.nodules
     if pin is None:
@@ -83,22 +97,32 @@ def answer_in_parts(
     scored = score_stored(pin, uids, config, address)
     best = best_by_series(scored, uids, config)
     others = unlike_training_scores(unlike, uids, config, address)
-    return ReleaseAnswers(answers(pin, own, best, others), own, findings_alone(pin, best), scored)
+    pins = [(release.folds[members[uid]].nodules if members else None) or pin for uid in uids]
+    findings = np.concatenate([findings_alone(one, [found]) for one, found in zip(pins, best, strict=True)])
+    return ReleaseAnswers(joined_answers(pins, own, best, others), own, findings, scored)
 
 
 @task(name="predict", cache_policy=NO_CACHE)
-def predict_release(release: ReleaseRecord, uids: Uids, config: Config, address: str) -> Probabilities:
+def predict_release(
+    release: ReleaseRecord, uids: Uids, config: Config, address: str, members: Members = NO_FOLDS
+) -> Probabilities:
     """Predict every series with the release: (studies, slices, 3), in their order."""
-    return answer_in_parts.fn(release, uids, config, address).release
+    return answer_in_parts.fn(release, uids, config, address, None, members).release
 
 
 @task(name="predict-globally", cache_policy=NO_CACHE)
 def predict_globally(
-    release: ReleaseRecord, uids: Uids, snapshot: Snapshot, config: Config, address: str
+    release: ReleaseRecord,
+    uids: Uids,
+    snapshot: Snapshot,
+    config: Config,
+    address: str,
+    members: Members = NO_FOLDS,
 ) -> Probabilities:
     """Predict with one model of the whole chest: the one of the release's own training, else one fitted now."""
     if release.sector_num == 1:
-        return answer_in_parts.fn(release.model_copy(update={"nodules": None}), uids, config, address).sectors
+        alone = release.model_copy(update={"nodules": None})
+        return answer_in_parts.fn(alone, uids, config, address, None, members).sectors
     slices, name = (
         release.preprocess.slices,
         sector_model_name(release.name, ALL_SECTORS.sector_num, ALL_SECTORS.sector),
@@ -106,7 +130,10 @@ def predict_globally(
     tracking = Tracking.of(config)
     version = registry.version_of_training(tracking, name, registry.training_of(tracking, release.version))
     if version is None:
-        fit = functools.partial(fit_and_predict, snapshot=snapshot, config=config, feature_id=release.backbone.id)
+        feature_id = release.backbone.id
+        fit = functools.partial(
+            fit_and_predict, snapshot=snapshot, config=config, feature_id=feature_id, members=members
+        )
         return _on_cluster(address, fit, [uids], "fit")
     sha256 = registry.digest_of_version(tracking, name, version)
     if release.pinned and not sha256:
@@ -115,21 +142,36 @@ def predict_globally(
             f"got none; run `lidcflow releases {release.version} --pin`"
         )
     whole = (SectorModel(start=0, stop=slices, uri=f"models:/{name}/{version}", sha256=sha256),)
-    work = functools.partial(predict_series, models=whole, config=config, feature_id=release.backbone.id)
+    feature_id = release.backbone.id
+    work = functools.partial(predict_series, models=whole, config=config, feature_id=feature_id, members=members)
     return _on_cluster(address, work, [uids], "predict")
 
 
-def predict_series(uids: Uids, models: tuple[SectorModel, ...], config: Config, feature_id: str) -> Probabilities:
+def predict_series(
+    uids: Uids, models: tuple[SectorModel, ...], config: Config, feature_id: str, members: Members = NO_FOLDS
+) -> Probabilities:
     """Load the models and let them answer for a batch of series."""
-    read = feature_reader(VolumeStore.of(config), feature_id)
-    return series_probabilities(load_sectors(models, Tracking.of(config)), uids, read)
+    read, loaded = feature_reader(VolumeStore.of(config), feature_id), load_sectors(models, Tracking.of(config))
+    if members:
+        return member_probabilities(loaded, uids, [members[uid] for uid in uids], read)
+    return series_probabilities(loaded, uids, read)
 
 
-def fit_and_predict(uids: Uids, snapshot: Snapshot, config: Config, feature_id: str) -> Probabilities:
-    """Fit one head to all slices as the training would have, and let it answer."""
+def fit_and_predict(
+    uids: Uids, snapshot: Snapshot, config: Config, feature_id: str, members: Members = NO_FOLDS
+) -> Probabilities:
+    """Fit one head to all slices as the training would have, in a cross-validation one a fold, and let it answer."""
     whole, source = range(config.preprocess.slices), feature_source(config, feature_id)
-    trained = fit_sector(ALL_SECTORS, snapshot, source, config)
-    return series_probabilities([(whole, trained.model)], uids, source.read)
+    if not members:
+        trained = fit_sector(ALL_SECTORS, snapshot, source, config)
+        return series_probabilities([(whole, trained.model)], uids, source.read)
+    answers: dict[str, Probabilities] = {}
+    for fold, of_fold in enumerate(fold_snapshots(snapshot, config.train.folds or 0, config.split.seed)):
+        if chosen := [uid for uid in uids if members[uid] == fold]:
+            trained = fit_sector(ALL_SECTORS, of_fold, source, config)
+            found = series_probabilities([(whole, trained.model)], chosen, source.read)
+            answers |= dict(zip(chosen, found, strict=True))
+    return np.stack([answers[uid] for uid in uids])
 
 
 def _on_cluster(

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -16,6 +17,7 @@ from lidcflow.drift.measures import Measured, mean_features, measure_series
 from lidcflow.drift.outlying import ReferenceLimits, warnings_of
 from lidcflow.drift.profile import MOST_PATIENTS, Profile, profile_of
 from lidcflow.errors import ReleaseError
+from lidcflow.learn.folds import members_by_series
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.learn.splits import Split
 from lidcflow.release.record import ReleaseRecord
@@ -38,10 +40,14 @@ Facts = tuple[Measured, NDArray[np.float32]]
 
 @task(task_run_name="profile of {release.name} version {release.version}", cache_policy=NO_CACHE)
 def keep_profile(release: ReleaseRecord, snapshot: Snapshot, config: Config, address: str) -> Profile:
-    """Measure the training series on the cluster, let the release score its validation series, keep both on the run."""
-    training, held_out = patients_of(snapshot, "train"), patients_of(snapshot, "validation")
+    """Measure the training series on the cluster, let the release score its validation series, keep both on the run.
+
+    In a cross-validation all patients are training patients, and the fold that did not see a patient scores the series.
+    """
+    training, held_out = profiled_series(release, snapshot)
     facts = _measured(tuple(training), release.backbone.id, config, address)
-    answers = predict_release.fn(release, tuple(held_out), config, address)
+    members = members_by_series(snapshot, "test", len(release.folds), release.split.seed)
+    answers = predict_release.fn(release, tuple(held_out), config, address, members)
     measured = [(training[uid], *facts[uid]) for uid in training]
     scores, malignant = answers[..., 1:].sum(axis=-1), answers[..., 2].max(axis=-1)
     profile = profile_of(release, measured, list(held_out.values()), scores, malignant)
@@ -53,6 +59,13 @@ def keep_profile(release: ReleaseRecord, snapshot: Snapshot, config: Config, add
     return profile
 
 
+def profiled_series(release: ReleaseRecord, snapshot: Snapshot) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the training and the validation series of a release's profile; with folds both are all of them."""
+    if release.folds:
+        return _patients_of(snapshot.table), _patients_of(snapshot.table)
+    return patients_of(snapshot, "train"), patients_of(snapshot, "validation")
+
+
 def unlike_series(facts: Sequence[Facts], known: ReferenceLimits) -> NDArray[np.bool_]:
     """Return which series are unlike those of training, so that the release's own models have no say on them."""
     return np.array([is_unlike(warnings_of(measured, features, known)) for measured, features in facts], dtype=bool)
@@ -61,7 +74,7 @@ def unlike_series(facts: Sequence[Facts], known: ReferenceLimits) -> NDArray[np.
 def unlike_training(
     release: ReleaseRecord, uids: Sequence[str], config: Config, address: str
 ) -> NDArray[np.bool_] | None:
-    """Return which stored series are unlike those of training; None where nothing depends on it or nobody can tell."""
+    """Return which stored series are unlike those of training; None where nothing depends on it or it is unknown."""
     known = limits_of(release, Tracking.of(config)) if release.nodules else None
     if known is None:
         return None
@@ -93,7 +106,11 @@ def patients_of(snapshot: Snapshot, split: Split) -> dict[str, str]:
 
     Keys are hashes: the first ones in their order are a random choice, and the same each time.
     """
-    keys = snapshot.rows(split).groupby("series_instance_uid", sort=True)["patient_key"].first()
+    return _patients_of(snapshot.rows(split))
+
+
+def _patients_of(rows: pd.DataFrame) -> dict[str, str]:
+    keys = rows.groupby("series_instance_uid", sort=True)["patient_key"].first()
     chosen = set(sorted(keys.unique())[:MOST_PATIENTS])
     return {str(uid): str(key) for uid, key in keys.items() if key in chosen}
 

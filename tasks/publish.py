@@ -1,4 +1,4 @@
-"""What a flow shows on its page in Prefect besides its log: progress, tables, one event for each series."""
+"""Contents of a flow's page in Prefect besides its log: progress, tables, one event for each series."""
 
 from __future__ import annotations
 

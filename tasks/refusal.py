@@ -1,4 +1,4 @@
-"""Why a series was refused, from whatever error its preprocessing ended with; Prefect is not imported here."""
+"""Turn any error of preprocessing into the reason for refusing a series; Prefect is not imported here."""
 
 from __future__ import annotations
 

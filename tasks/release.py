@@ -19,7 +19,9 @@ from lidcflow.learn.engines import keras_network
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.data_facts import data_facts
 from lidcflow.release.description import release_description
-from lidcflow.release.record import BackbonePin, DataFacts, ReleaseRecord, SectorPin, sector_model_name
+from lidcflow.release.outcome import DataFacts
+from lidcflow.release.pins import BackbonePin, SectorPin
+from lidcflow.release.record import ReleaseRecord, sector_model_name
 from lidcflow.stats.estimate import Estimate
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices
@@ -30,9 +32,10 @@ from tasks.snapshot import TrainingPlan
 from tasks.tracking import browse, registry
 from tasks.tracking.connection import Tracking
 from tasks.tracking.loadable import keep_loadable
-from tasks.tracking.models import SectorModel, log_model
+from tasks.tracking.models import log_model
 from tasks.tracking.registry import RECORD_FOLDER
 from tasks.tracking.runs import Run, run_of
+from tasks.tracking.sector_models import SectorModel
 
 COMPARED = ("auroc_nodule", "auprc_nodule", "sensitivity_at_5", "sensitivity_at_10", "spared_at_95", "froc_at_1")
 
@@ -119,7 +122,8 @@ def sector_table(record: ReleaseRecord) -> list[dict[str, str]]:
 def data_of(plan: TrainingPlan) -> DataFacts:
     """Count what a training was about, by split and by how its series were acquired."""
     volumes = VolumeStore.of(plan.config).summaries(plan.series_uids)
-    return data_facts(Snapshot.load(plan.snapshot_path), (volume.acquisition for volume in volumes))
+    acquisitions = (volume.acquisition for volume in volumes)
+    return data_facts(Snapshot.load(plan.snapshot_path), acquisitions, folds=bool(plan.config.train.folds))
 
 
 def _register(tracking: Tracking, result: SectorResult) -> int:
@@ -195,6 +199,7 @@ def _record(
         detector_reason=plan.detector_reason,
         systems=plan.systems,
         chosen=plan.chosen,
+        folds=evaluation.folds,
     )
 
 

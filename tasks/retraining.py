@@ -1,4 +1,4 @@
-"""What a retraining is decided on: what is stored and labelled now, the newest release, and how the last one ended."""
+"""Inputs of the decision to retrain: stored labels, the newest release, and the end of the last training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from lidcflow.learn.snapshot import Snapshot, build_snapshot, read_table
 from lidcflow.learn.training_set import CandidateFacts
 from lidcflow.release.choices import kept_choices, with_choices
 from lidcflow.release.last_check import RetrainingCheck, last_retraining_check
-from lidcflow.release.record import DetectorPin, ReleaseRecord
+from lidcflow.release.pins import DetectorPin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.release.retraining import Changes, Decision, Failed, Newest, changed_settings, changes_between, decide
 from lidcflow.store.locate import is_store
 from lidcflow.store.volumes import VolumeStore
@@ -34,7 +35,7 @@ from tasks.tracking.record import Listed
 from tasks.tracking.runs import run_of
 
 IN_THE_WAY: tuple[tuple[Stage, str], ...] = (("preprocess", "a preprocessing"), ("train", "a training"))
-"""What a check waits for: a store that is being filled is not worth a training every hour."""
+"""Work that a check waits for: a store that is being filled is not worth a training every hour."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _newest(
 
 
 def _changes(snapshot: Snapshot, before: pd.DataFrame | None, record: ReleaseRecord) -> Changes:
-    """Compare the snapshots; where the old one is lost, only their digests can tell."""
+    """Compare the snapshots; where the old one is lost, compare their digests."""
     if before is not None:
         return changes_between(before, snapshot.table)
     return Changes(snapshot_lost=snapshot.digest != record.snapshot_digest)

@@ -1,4 +1,4 @@
-"""What a run is called on Prefect's pages: its name, its tags, and lines in its log."""
+"""Name and tag runs on Prefect's pages, and write lines into their log."""
 
 from __future__ import annotations
 

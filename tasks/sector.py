@@ -45,7 +45,7 @@ ALL_SECTORS = SectorJob(sector_num=1, sector=1)
 
 
 class SectorResult(BaseModel):
-    """What became of a sector: a logged model, one that waits to be logged, or the reason why there is none."""
+    """Result of a sector: a logged model, one that waits to be logged, or the reason why there is none."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -12,6 +12,7 @@ from lidcflow.drift.outlying import NO_PROFILE, distance_ratio, warnings_of
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import load_engine
 from lidcflow.learn.features import keep_features, volume_features
+from lidcflow.learn.plain_compact import plain_engine
 from lidcflow.learn.predict import release_probabilities
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.pixel_warnings import pixel_warnings
@@ -19,18 +20,27 @@ from lidcflow.report.recommendation import SeriesWarning
 from lidcflow.stats.widening import widen
 from lidcflow.store.volumes import VolumeRecord, VolumeStore
 from tasks.findings import SliceScores
-from tasks.tracking.connection import Tracking
-from tasks.tracking.models import load_model
+from tasks.tracking.place import Tracking
 from tasks.tracking.profiles import release_limits
+from tasks.tracking.sector_models import load_model
 
 
 def score_slices(
-    release: ReleaseRecord, store: VolumeStore, record: VolumeRecord, hu: Any, config: Config
+    release: ReleaseRecord,
+    store: VolumeStore,
+    record: VolumeRecord,
+    hu: Any,
+    config: Config,
+    *,
+    plain: bool = False,
 ) -> SliceScores:
-    """Return what the sector models say of each slice; a release without them needs no features."""
+    """Return what the sector models say of each slice; a release without them needs no features.
+
+    With `plain`, features are computed without Keras where that can be done, and are not kept.
+    """
     if not release.sectors:
         return SliceScores(None, pixel_warnings(record))
-    features, tracking = _features(store, record, hu, config), Tracking.of(config)
+    features, tracking = _features(store, record, hu, config, plain=plain), Tracking.of(config)
     sectors = list(zip([pin.slices for pin in release.sectors], _models(release, tracking), strict=True))
     probabilities = release_probabilities(sectors, features[None])[0]
     known = release_limits(release.version, tracking)
@@ -77,11 +87,13 @@ def _widened(ratio: float) -> SeriesWarning:
     )
 
 
-def _features(store: VolumeStore, record: VolumeRecord, hu: Any, config: Config) -> Any:
+def _features(store: VolumeStore, record: VolumeRecord, hu: Any, config: Config, *, plain: bool) -> Any:
     """Return the volume's features, computing them when the store lacks them, and keeping all but maps."""
     feature_id = describe_backbone(config.train, config.preprocess.size).id
     features = store.read_features(record.series_instance_uid, feature_id)
-    if features is None:
+    if features is None and plain and (own := plain_engine(config.train, config.preprocess.size)):
+        (features,) = volume_features(own, [hu])
+    elif features is None:
         engine = load_engine(config.train, config.preprocess.size)
         (features,) = volume_features(engine, [hu])
         if features.ndim == 2:  # maps take more room than the volume, and a series is read once by a release

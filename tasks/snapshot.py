@@ -18,12 +18,13 @@ from lidcflow.config import Config, LabelConfig
 from lidcflow.errors import LabelError
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.engines import require_engine
+from lidcflow.learn.folds import require_folds
 from lidcflow.learn.snapshot import Snapshot, build_snapshot
 from lidcflow.learn.training_set import CandidateFacts, Nodules, TrainingSet, TrainingSettings, fix_training_set
 from lidcflow.nodules.finding_digests import finding_digests
 from lidcflow.nodules.weight_files import SEGMENTER
 from lidcflow.release.embedded import embedded_detector_pin
-from lidcflow.release.record import BackbonePin, DetectorPin, FindingPin, SystemFacts
+from lidcflow.release.pins import BackbonePin, DetectorPin, FindingPin, SystemFacts
 from lidcflow.release.training_inputs import deciding_nodules, inputs_digest
 from lidcflow.stats.estimate import ClassCounts
 from lidcflow.store.address import training_store
@@ -41,7 +42,7 @@ from tasks.tracking.connection import Tracking
 
 
 class TrainingPlan(BaseModel):
-    """What one training is about; tasks carry it instead of the data.
+    """Plan of one training; tasks carry it instead of the data.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ class TrainingPlan(BaseModel):
 
     @property
     def reader(self) -> FindingPin | None:
-        """What reads the nodule candidates, with the systems that were chosen so far; None without a detector."""
+        """Pin of the detector and the systems chosen so far; None without a detector."""
         if self.detector is None:
             return None
         own = {
@@ -143,7 +144,10 @@ def _plan_anew(config: Config) -> TrainingPlan:
         synthetic=_is_synthetic(records, labelled),
         candidates=candidates,
     )
-    fixed = fix_training_set(snapshot, settings, _held_out_nodules(snapshot, records, labelled, config.labels))
+    if config.train.folds:
+        require_folds(snapshot, config.train.folds, config.split.seed)
+    nodules = _held_out_nodules(snapshot, records, labelled, config.labels, folds=bool(config.train.folds))
+    fixed = fix_training_set(snapshot, settings, nodules)
     plan = _plan_fixed(config, fixed, backbone)
     return plan.model_copy(update={"left_out": len(labelled.left_out), "wrong_pixels": wrong_pixels})
 
@@ -238,10 +242,15 @@ def _is_synthetic(volumes: Sequence[VolumeSummary], labelled: Labelled) -> bool:
 
 
 def _held_out_nodules(
-    snapshot: Snapshot, volumes: Sequence[VolumeSummary], labelled: Labelled, config: LabelConfig
+    snapshot: Snapshot, volumes: Sequence[VolumeSummary], labelled: Labelled, config: LabelConfig, *, folds: bool
 ) -> Nodules:
-    """Find the nodules that a release is measured by, so that the file of the snapshot holds them too."""
-    names = snapshot.table.loc[snapshot.table["split"] != "train", "series_instance_uid"]
+    """Find the nodules that a release is measured by, so that the file of the snapshot holds them too.
+
+    In a cross-validation, `folds`, every series is held out once.
+    """
+    names = snapshot.table["series_instance_uid"]
+    if not folds:
+        names = names[snapshot.table["split"] != "train"]
     named = set(names.unique())
     held_out = [volume for volume in volumes if volume.series_instance_uid in named]
     expected = np.stack([labelled.labels[volume.series_instance_uid] for volume in held_out])

@@ -1,4 +1,4 @@
-"""Where series come from: folders, list files, buckets, the public archive. Prefect is not imported here."""
+"""Sources of series: folders, list files, buckets, the public archive. Prefect is not imported here."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How the systems that say what findings are compare with those of the release in force, on validation patients."""
+"""Compare the systems of findings with those of the release in force, on validation patients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from lidcflow.learn.own_outline_choice import outline_choice_figures, score_outl
 from lidcflow.learn.own_outlines import judged_nodules, outlined_rows
 from lidcflow.nodules.malignancy import embedded_malignancy
 from lidcflow.nodules.segmenter import embedded_segmenter
-from lidcflow.release.record import GateCheck, ModelPin, ReleaseRecord
+from lidcflow.release.outcome import GateCheck
+from lidcflow.release.pins import ModelPin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.release.rules import system_kept
 from lidcflow.stats.estimate import Estimate
 from lidcflow.stats.malignancy_figures import auroc_above

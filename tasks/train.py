@@ -11,10 +11,12 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from lidcflow.config import Config
 from lidcflow.errors import TrackingUnavailable
 from lidcflow.experiment.comparison import Spread
 from lidcflow.labels.slices import CLASS_NAMES
-from lidcflow.learn.snapshot import lacking_classes
+from lidcflow.learn.folds import fold_snapshots
+from lidcflow.learn.snapshot import Snapshot, lacking_classes
 from lidcflow.learn.training_set import TrainingSet
 from lidcflow.release.training_inputs import training_settings
 from lidcflow.stats.estimate import Estimate
@@ -22,7 +24,7 @@ from lidcflow.stats.plots import Tile, confusion_plot, curves, example_rows, mon
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.here import worker_here
 from tasks.features import feature_source
-from tasks.fit import fit_sector, slices_of
+from tasks.fit import fit_folds, fit_sector, slices_of
 from tasks.retries import is_worth_a_retry
 from tasks.run_page import run_log
 from tasks.sector import SectorJob, SectorResult, find_logged, note_logged, sector_folder
@@ -88,7 +90,7 @@ HEADLINES = {
     "sensitivity_at_5": "Nodules in 5 slices",
     "sensitivity_at_10": "Nodules in 10 slices",
 }
-"""What people compare first; all other figures are in groups, such as `validation/`."""
+"""Figures that people compare first; all others are in groups, such as `validation/`."""
 
 CHART_NOTE = (
     "Charts: `accuracy` is the share of slices whose most probable class of three is right: where the classes are "
@@ -120,11 +122,23 @@ def named_figures(figures: Mapping[str, Estimate], group: str) -> dict[str, floa
 
 def _kept(job: SectorJob, plan: TrainingPlan) -> TrainedSector | str:
     """Return the trained sector, from an earlier attempt if one came so far, or why it trains no model."""
-    snapshot = TrainingSet.load(plan.snapshot_path).snapshot
-    if lacking := lacking_classes(snapshot, slices_of(job, plan.config.preprocess.slices)):
-        return f"no {' and no '.join(CLASS_NAMES[label] for label in lacking)} slice in training"
-    source = feature_source(plan.config, plan.backbone.id)
-    return fit_sector(job, snapshot, source, plan.config, folder=sector_folder(plan, job))
+    snapshot, config = TrainingSet.load(plan.snapshot_path).snapshot, plan.config
+    if reason := _why_no_model(snapshot, slices_of(job, config.preprocess.slices), config):
+        return reason
+    source = feature_source(config, plan.backbone.id)
+    fit = fit_folds if config.train.folds else fit_sector
+    return fit(job, snapshot, source, config, folder=sector_folder(plan, job))
+
+
+def _why_no_model(snapshot: Snapshot, slices: range, config: Config) -> str:
+    """Return which classes a sector lacks in training, in one fold at least; empty where it trains a model."""
+    folds = config.train.folds
+    snapshots = fold_snapshots(snapshot, folds, config.split.seed) if folds else [snapshot]
+    for number, one in enumerate(snapshots, start=1):
+        if lacking := lacking_classes(one, slices):
+            inside = f" of fold {number}" if folds else ""
+            return f"no {' and no '.join(CLASS_NAMES[label] for label in lacking)} slice in training{inside}"
+    return ""
 
 
 def _logged(job: SectorJob, plan: TrainingPlan, run_id: str, kept: TrainedSector | str) -> SectorResult:
@@ -145,7 +159,7 @@ def _logged(job: SectorJob, plan: TrainingPlan, run_id: str, kept: TrainedSector
 
 
 def _log_failure(job: SectorJob, plan: TrainingPlan, run_id: str | None, error: Exception) -> None:
-    """Leave a failed run that says why; a server that is away must not hide the reason from the flow."""
+    """Leave a failed run with the reason; an unavailable server must not hide the reason from the flow."""
     if run_id is not None:
         with suppress(type(error), TrackingUnavailable), _sector_run(job, plan, run_id):
             raise error

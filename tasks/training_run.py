@@ -1,4 +1,4 @@
-"""The MLflow run of a whole training: what it started from and what it came to."""
+"""The MLflow run of a whole training: its inputs and its results."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from lidcflow.errors import TrackingUnavailable
-from lidcflow.release.record import GateCheck, ReleaseRecord
+from lidcflow.release.outcome import GateCheck
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.release.training_inputs import training_settings
 from tasks.sector import kept_run, note_run
 from tasks.snapshot import TrainingPlan
 from tasks.tracking.connection import Tracking, tracking_connection
-from tasks.tracking.runs import Run, end_run, resume_run, run_of, start_run
+from tasks.tracking.runs import Run, end_run, open_run, resume_run, run_of, runs_tagged, start_run
 from tasks.train import headlines, named_figures, profile_of
 
 COMPARED = ("auroc_nodule", "log_loss", "sensitivity_at_5", "sensitivity_at_10")
@@ -55,13 +56,15 @@ def _start(plan: TrainingPlan, tracking: Tracking) -> str:
     data = "synthetic CT" if plan.synthetic else "CT"
     counts = plan.slices
     tuned = f" finetuned from {config.first_block()}" if config.mode == "finetune" else ""
+    folds = f", {config.folds} folds" if config.folds else ""
+    below = "the sectors, and the folds of the cross-validation" if config.folds else "the sectors"
     note = (
-        f"{sectors} of the chest on {config.backbone} features{tuned}, {config.head} heads. "
+        f"{sectors} of the chest on {config.backbone} features{tuned}, {config.head} heads{folds}. "
         f"{plan.series} series of {plan.patients} patients, {data}: {counts.non_nodule} slices without a "
-        f"nodule, {counts.benign} benign, {counts.malignant} malignant. The runs below it are the sectors. "
+        f"nodule, {counts.benign} benign, {counts.malignant} malignant. The runs below it are {below}. "
         "Research use only."
     )
-    name = f"{sectors}, {config.backbone}{tuned}, {config.head}"
+    name = f"{sectors}, {config.backbone}{tuned}, {config.head}{folds}"
     tags = {"inputs": plan.inputs_digest, "data": data, "snapshot": plan.snapshot_id[:12]}
     return start_run(tracking, name, note=note, tags=tags)
 
@@ -75,6 +78,21 @@ def log_plan(run: Run, plan: TrainingPlan) -> None:
     run.params({f"split_{key}": value for key, value in config.split.model_dump().items()})
     run.params({"backbone_id": plan.backbone.id, "snapshot": plan.snapshot_id})
     run.dataset(plan.snapshot_path, name="snapshot", digest=plan.snapshot_id, profile=profile_of(plan))
+
+
+def log_folds(plan: TrainingPlan, record: ReleaseRecord, run_id: str) -> None:
+    """Log each fold of a cross-validation as a run below that of the training, unless an earlier attempt has."""
+    tracking = Tracking.of(plan.config)
+    for one in record.folds:
+        tags = {"fold": str(one.fold), "release": str(record.version), "training": run_id}
+        if runs_tagged(tracking, tags):
+            continue
+        name = f"fold {one.fold} of {len(record.folds)}"
+        note = f"{one.patients} test patients, {one.series} series; figures of slices by the models of this fold."
+        with open_run(tracking, name, parent_id=run_id, note=note, tags=tags) as run:
+            run.params({"fold": one.fold, "test_patients": one.patients, "test_series": one.series})
+            run.metrics(headlines(one.validation, "validation") | headlines(one.test, "test"))
+            run.metrics(named_figures(one.validation, "validation") | named_figures(one.test, "test"))
 
 
 def log_release(run: Run, record: ReleaseRecord) -> None:

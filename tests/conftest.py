@@ -23,7 +23,9 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from lidcflow.config import LabelConfig, PreprocessConfig, SplitConfig, TrainConfig
 from lidcflow.objects import bucket_of
-from lidcflow.release.record import BackbonePin, Gate, ReleaseRecord, SectorPin
+from lidcflow.release.outcome import Gate
+from lidcflow.release.pins import BackbonePin, SectorPin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.stats.estimate import ClassCounts, SplitFigures
 from tests import prefect_app
 from tests.databases import catalog_url  # noqa: F401, a fixture for all tests

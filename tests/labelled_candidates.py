@@ -20,18 +20,18 @@ OTHERS, EACH = 12, 3
 """Candidates of a series in other tissue, and in each nodule."""
 
 
-def made_up_candidates(scan, volume, rng):
+def made_up_candidates(scan, volume, rng, *, each=EACH):
     """Return candidates in a scan's nodules and in a corner of the image; those in nodules have a bright middle."""
     nodules = nodules_of_volume(scan.series_instance_uid, volume.edges_mm)
     agreed = [consensus(nodule, images_of_scan(scan), PIXEL_MM) for nodule in nodules]
-    centres = [one.centre_mm for one in agreed if one is not None and one.counts] * EACH
+    centres = [one.centre_mm for one in agreed if one is not None and one.counts] * each
     places = [(z_mm, down / PIXEL_MM[0], across / PIXEL_MM[1]) for z_mm, down, across in centres]
     places += [(float(scan.slice_z_mm[i]), 2.0, 2.0) for i in range(OTHERS)]
     table = np.zeros(len(places), CANDIDATE)
     for name, values in zip(("z_mm", "row", "column"), np.array(places).T, strict=True):
         table[name] = values
     table["diameter_mm"], table["slice"], table["score"] = 6, 1, rng.uniform(0.1, 1, len(places))
-    diameters_mm = [one.diameter_mm for one in agreed if one is not None and one.counts] * EACH
+    diameters_mm = [one.diameter_mm for one in agreed if one is not None and one.counts] * each
     known = attributes(scan, len(places)) | {
         "cube_candidates": list(range(len(centres))),
         "cube_voxel_mm": [CUBE_MM[0]] * len(centres),
@@ -66,12 +66,12 @@ def cubes(diameters_mm, rng):
     return hu
 
 
-def store_volumes_with_candidates(config, scans=None):
-    """Store volumes of scans, by default of as many as a training needs, with candidates."""
+def store_volumes_with_candidates(config, scans=None, *, each=EACH):
+    """Store volumes of scans, by default of as many as a training needs, with candidates, so many in each nodule."""
     store, rng = VolumeStore.of(config, create=True), np.random.default_rng(0)
     for scan in scans or scans_with_nodules():
         volume = volume_of(scan, rng)
-        store.write(annotated_series(scan), volume, made_up_candidates(scan, volume, rng))
+        store.write(annotated_series(scan), volume, made_up_candidates(scan, volume, rng, each=each))
     return store
 
 

@@ -75,13 +75,17 @@ WITHOUT = {
     "lidcflow.config": "keras mlflow prefect distributed highdicom sqlalchemy pyarrow scipy pydicom zarr",
     "flows.service.doctor": "httpx keras prefect mlflow scipy pydicom pyarrow zarr",
     "lidcflow.source.idc, lidcflow.volume.reduce": "pyarrow scipy",
+    "flows.infer_here, flows.cli.direct": (
+        "keras mlflow prefect distributed pandas sklearn matplotlib highdicom openvino"
+    ),
     "lidcflow.documents.write, lidcflow.labels.sources, lidcflow.learn.engines, lidcflow.learn.predict": (
         "keras openvino highdicom"
     ),
     "lidcflow.learn.own_malignancy, lidcflow.nodules.malignancy_scores": "keras",
     "tasks.cluster.open, flows.service.named_server, flows.service.password": "prefect",
     "flows.service.poller": "keras prefect",
-    "flows.evaluate, flows.inbox, flows.infer": "keras highdicom prefect_dask",
+    "flows.inbox, flows.infer": "keras highdicom mlflow prefect_dask",
+    "flows.evaluate": "keras highdicom prefect_dask",
     "flows.experiment, flows.train": "keras",
 }
 """What modules are imported without: `sys.modules` of a new process holds none of it.

@@ -146,7 +146,7 @@ def _is_split(found: Mapping[LidcScan, Sequence[LidcNodule]], split: SplitConfig
 
 
 def print_demo(report: PipelineReport, made: int, folder: Path) -> None:
-    """Print what the job came to, and where to look."""
+    """Print the results of the job, and where to look."""
     done, trained = report.preprocess, report.train
     print_line(f"\nSynthetic series: {made} made, {done.found + NEW_STUDIES - made} reused unchanged.")
     print_line(f"Preprocessing: {done.done} done, {done.reused} reused unchanged, {len(done.refused)} set aside.")

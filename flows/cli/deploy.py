@@ -1,4 +1,4 @@
-"""The command that tells a Prefect server what runs when."""
+"""The command that deploys flows and schedules to a Prefect server."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lidcflow.evaluate.record import ReleaseEvaluation
     from lidcflow.nodules.detector import Detector
     from lidcflow.nodules.systems import FindingSystems
-    from lidcflow.release.record import NodulePin
+    from lidcflow.release.pins import NodulePin
     from lidcflow.stats.estimate import Estimate
 
 Release = Annotated[str, typer.Argument(metavar="RELEASE", help="Alias or version, as `lidcflow releases` lists it.")]
@@ -209,7 +209,7 @@ def print_evaluation(report: EvaluateReport) -> None:
 
 
 def print_feedback(found: FeedbackFigures) -> None:
-    """Print what readers marked, and what that can and can't tell."""
+    """Print the summary of readers' marks, with its limits."""
     tables = lazy.tables
     readers = f"{found.readers} reader{'' if found.readers == 1 else 's'}"
     print_table(f"What {readers} said of its reports", tables.FEEDBACK_HEAD, tables.feedback_rows(found))

@@ -24,7 +24,7 @@ from lidcflow.inbox.delivery import Delivery, Step
 from lidcflow.inbox.ledger import Ledger
 
 if TYPE_CHECKING:
-    from flows.inbox import InboxReport
+    from flows.inbox_report import InboxReport
 
 MOST_ROWS = 100
 

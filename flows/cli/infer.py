@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import lazy
+from flows.cli.direct import infer_directly
 from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured, configured_with
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table, span
 from flows.cli.session import flow_session
 from flows.cli.source_lines import others_line
+from lidcflow.config import Config
 from lidcflow.report.wording import cubic_mm, join_words, size
 from lidcflow.source.places import checked_source
 
 if TYPE_CHECKING:
-    from flows.infer import InferReport
+    from flows.infer_report import InferReport
     from lidcflow.report.told import Told
     from tasks.infer import RecommendedFinding, SeriesResult
 
@@ -66,16 +68,21 @@ def infer(
         config = configured_with(config, "--release", infer__release=release)
     if documents:
         config = configured_with(config, "--documents", infer__documents=documents)
-    checked_source(source, config.access)
+    images = checked_source(source, config.access)
     lazy.release_in_force(config)  # an error for a missing one comes before anything starts
-    with flow_session(config):
-        report = lazy.infer(source, config, out)
+    report = infer_directly(images, config, out) or _by_flow(source, config, out)
     if as_json:
         print_json(report)
     else:
         print_results(report)
     if report.refused or report.undocumented or report.mixed:
         raise typer.Exit(SOME_LACKING)
+
+
+def _by_flow(source: str, config: Config, out: Path | None) -> InferReport:
+    with flow_session(config):
+        report: InferReport = lazy.infer(source, config, out)
+        return report
 
 
 def print_results(report: InferReport) -> None:

@@ -1,4 +1,4 @@
-"""What commands start, each imported when it is first used, as `lazy.train(...)`.
+"""Functions that commands call, each imported when it is first used, as `lazy.train(...)`.
 
 Prefect, MLflow, SciPy and pydicom take from 0.3 to 2.5 s of CPU to import, which `--help` need not spend. And Prefect
 reads the environment once, when it is imported: `flow_session` must have set it before.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flows.experiment import experiment as experiment
     from flows.inbox import inbox_report as inbox_report
     from flows.infer import infer as infer
+    from flows.infer_here import infer_here as infer_here
     from flows.phantom import write_phantoms as write_phantoms
     from flows.pipeline import pipeline as pipeline
     from flows.preprocess import preprocess as preprocess
@@ -139,6 +140,7 @@ _PLACES = {
     "release_facts_folder": "tasks.release_folder:release_facts_folder",
     "inbox_report": "flows.inbox:inbox_report",
     "infer": "flows.infer:infer",
+    "infer_here": "flows.infer_here:infer_here",
     "label_readable": "tasks.labels:label_readable",
     "label_string": "lidcflow.labels.slices:label_string",
     "learn_classical": "lidcflow.learn.classical:learn_classical",

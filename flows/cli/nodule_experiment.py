@@ -11,6 +11,8 @@ from flows.cli import lazy
 from flows.cli.bars import reported_stages, shown_progress
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from lidcflow.config import Config
+from lidcflow.experiment.published import NODULE_EXPERIMENTS
+from lidcflow.learn.backend import require_backend
 from tasks.tracking.place import Tracking
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ def run_on_nodules(name: str, data: Path | None, out: Path | None, config: Confi
     """
     if data is None:
         raise typer.BadParameter(f"{name} needs --data, the folder with nodule-slices; docs/malignancy.md lists it")
+    if NODULE_EXPERIMENTS[name].networks:
+        require_backend()
     learn = getattr(lazy, f"learn_{name}")
     with shown_progress("reading the nodules"), reported_stages() as report:
         found = lazy.run_nodule_experiment(name, data, learn, on_progress=report)

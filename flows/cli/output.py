@@ -1,4 +1,4 @@
-"""What commands print on standard output: tables for people, JSON for programs."""
+"""Output of commands: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WIDE = 200
 """Columns of a pipe that no terminal shows."""
 
 SOME_LACKING = 3
-"""Exit code: done, with something refused, failed or left out, as the output says."""
+"""Exit code: done, with something refused, failed or left out, as printed."""
 
 
 def print_json(value: BaseModel | Sequence[Any] | dict[str, Any]) -> None:
@@ -139,7 +139,7 @@ def console(*, to_stderr: bool = False) -> Console:
 
 
 def _pipe_width() -> int:
-    """Return the columns of a pipe: as ``COLUMNS`` says, else as wide as the terminal that shows the errors."""
+    """Return the columns of a pipe: ``COLUMNS``, or the width of the terminal that shows the errors."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
         return int(columns)

@@ -11,6 +11,7 @@ from flows.cli.bars import reported_stages, shown_progress
 from flows.cli.options import AsJson
 from flows.cli.output import NOTICE, print_json, print_line
 from flows.cli.pretrain_segmenter import pretrain_segmenter
+from lidcflow.learn.backend import require_backend
 
 Out = Annotated[
     Path | None,
@@ -96,6 +97,7 @@ def _refuse(options: dict[str, Any], why: str) -> None:
 def _pretrain_backbone(
     out: Path, volumes: int | None, steps: int | None, seed: int, processes: int | None, as_json: bool
 ) -> None:
+    require_backend()
     asked: dict[str, Any] = {"volumes": volumes, "steps": steps, "processes": processes}
     settings = lazy.PretrainSettings(seed=seed, **{key: value for key, value in asked.items() if value is not None})
     with shown_progress("starting Keras"), reported_stages() as report:
@@ -110,6 +112,7 @@ def _pretrain_backbone(
 
 
 def _pretrain_nodules(out: Path, data: Path, steps: int | None, seed: int, patches_only: bool, as_json: bool) -> None:
+    require_backend()
     lazy.require_sets(data, patches_only=patches_only)
     asked = {} if steps is None else {"steps": steps, "more_steps": max(1, steps // 3)}
     settings = lazy.NoduleTraining(seed=seed, **asked)

@@ -12,12 +12,14 @@ import typer
 from flows.cli import lazy
 from flows.cli.bars import reported_stages, shown_progress
 from flows.cli.output import NOTICE, print_json, print_line, print_table
+from lidcflow.learn.backend import require_backend
 
 
 def pretrain_segmenter(out: Path, data: Path | None, steps: int | None, seed: int, as_json: bool) -> None:
     """Train the segmenter on the cubes of a folder, write it to `out` and print its figures."""
     if data is None:
         raise typer.BadParameter("--segmenter needs --data, the folder with nodule-cubes; see docs/segmenter.md")
+    require_backend()
     lazy.require_cubes(data)
     settings = lazy.SegmenterTraining(seed=seed, **({} if steps is None else {"steps": steps}))
     with shown_progress("reading the cubes and starting Keras"), reported_stages() as report:

@@ -11,7 +11,7 @@ from flows.cli import lazy
 from flows.cli.options import AsJson, ConfigFile, Workspace, configured
 from flows.cli.output import NOTICE, console, print_json, print_line, print_table
 from lidcflow.release.card import release_card
-from lidcflow.release.record import EMBEDDED
+from lidcflow.release.pins import EMBEDDED
 from tasks.tracking.place import Tracking
 from tasks.tracking.releases import list_releases
 

@@ -1,4 +1,4 @@
-"""What a command sets up around a flow: environment, progress, a Prefect server."""
+"""Set up a command's surroundings of a flow: environment, progress, a Prefect server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEAVE_WITHIN_S = 5.0
 """Time to end for a command whose Prefect server is gone."""
 
 UNREACHABLE = "Failed to reach API"
-"""What Prefect says where its first request of a run finds no server."""
+"""Prefect's message when the first request of a run finds no server."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What commands print of a source: what it takes, what lay beside the CT, the terms of its collections."""
+"""Lines about a source in commands: its size, files beside the CT, and the terms of its collections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that tells how a workspace stands."""
+"""The command that prints the state of a workspace."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _inbox(inbox: InboxStatus) -> str:
 
 
 def _round(last: RoundStatus) -> str:
-    """Return what the last round came to; an inbox is empty only if the round succeeded and nothing waits."""
+    """Return the result of the last round; an inbox is empty only if the round succeeded and nothing waits."""
     when = f"at {_moment(last.ended)}"
     if last.error:
         return f"the last round, {when}, failed"

@@ -15,9 +15,10 @@ from lidcflow.learn.backend import require_backend_for
 from lidcflow.release.card import gate_sentence
 from lidcflow.release.choices import with_choices
 from lidcflow.release.gate_rows import check_rows
-from lidcflow.release.record import EMBEDDED
+from lidcflow.release.pins import EMBEDDED
 from lidcflow.release.system_rows import HEAD as SYSTEM_HEAD
 from lidcflow.release.system_rows import system_rows, system_sentences
+from lidcflow.release.tables import FOLDS_HEAD, fold_rows
 
 if TYPE_CHECKING:
     from flows.train import TrainReport
@@ -44,11 +45,22 @@ FromSnapshot = Annotated[
         ),
     ),
 ]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        "--folds",
+        min=3,
+        max=20,
+        help="Cross-validate in so many folds of patients, and release their average; overrides train.folds, and "
+        "`lidcflow retrain` keeps it until train.folds is changed.",
+    ),
+]
 Again = Annotated[bool, typer.Option("--again", help="Train even if a release with identical inputs exists.")]
 
 
 def train(
     sectors: Sectors = None,
+    folds: Folds = None,
     snapshot: FromSnapshot = None,
     again: Again = False,
     dry_run: DryRun = False,
@@ -59,9 +71,12 @@ def train(
     """Train one model per sector on the labelled volumes of the store, and release them as one version."""
     if sectors and snapshot:
         raise typer.BadParameter("a snapshot says itself how many sectors there are", param_hint="--sectors")
+    if folds and snapshot:
+        raise typer.BadParameter("a snapshot says itself how many folds there are", param_hint="--folds")
     config = configured(config_file, workspace)
-    choices = {"train.sector_num": sectors} if sectors else {}
-    with wrong_usage("--sectors"):
+    asked = {"train.sector_num": sectors, "train.folds": folds}
+    choices = {name: value for name, value in asked.items() if value}
+    with wrong_usage("--folds" if folds else "--sectors"):
         chosen = with_choices(config, choices)
     if dry_run:
         if snapshot:
@@ -83,7 +98,8 @@ def _print_cost(config: Config, as_json: bool) -> None:
     cost = lazy.train_cost(config)
     if as_json:
         return print_json(cost)
-    print_table("Patients by split", list(cost.patients_by_split), [list(cost.patients_by_split.values())])
+    title = "Test patients by fold" if config.train.folds else "Patients by split"
+    print_table(title, list(cost.patients_by_split), [list(cost.patients_by_split.values())])
     slices = cost.slices
     minutes = "an unknown time" if cost.minutes is None else f"about {cost.minutes:.1f} min"
     print_line(
@@ -123,6 +139,8 @@ def print_release(record: ReleaseRecord, *, champion: bool, remark: str = "") ->
     columns = ("sector", "slices", "trained on", "benign", "malignant", "AUROC validation", "AUROC test", "model")
     title = f"{record.name} version {record.version}{remark and f': {remark}'}"
     print_table(title, columns, _sector_rows(record))
+    if record.folds:
+        print_table("Folds of the cross-validation", FOLDS_HEAD, fold_rows(record))
     print_line(_on_test(record))
     print_line(_threshold(record))
     if found := record.findings.get("test"):
@@ -160,8 +178,10 @@ def _sector_rows(record: ReleaseRecord) -> list[tuple[Any, ...]]:
 def _on_test(record: ReleaseRecord) -> str:
     test = record.metrics["test"]
     ours, prior, even = test.release, test.sector_prior, test.uniform
+    whom = f"Out of fold, on all {test.patients} patients" if record.folds else f"On {test.patients} test patients"
+    accuracy = f"accuracy {ours['accuracy']}, " if record.folds else ""
     return (
-        f"On {test.patients} test patients at natural prevalence, 95% intervals in brackets: slice AUROC "
+        f"{whom} at natural prevalence, 95% intervals in brackets: {accuracy}slice AUROC "
         f"{ours['auroc_nodule']}, sector prior {prior['auroc_nodule']}; nodules found in 5 slices "
         f"{ours['sensitivity_at_5']}, even steps {even['sensitivity_at_5']}; in 10 slices "
         f"{ours['sensitivity_at_10']}, even steps {even['sensitivity_at_10']}."

@@ -101,7 +101,7 @@ def feedback(request: Request) -> Response:
 
 
 async def give_feedback(request: Request) -> Response:
-    """Keep a mark, and tell which ones count now."""
+    """Keep a mark, and return those that count now."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         return PlainTextResponse("Feedback must be JSON.", 415)
     try:

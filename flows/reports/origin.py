@@ -1,4 +1,4 @@
-"""What every request must hold and every answer carries: no page elsewhere gets at the reports through a browser."""
+"""Requirements on requests and headers of answers: no page elsewhere reaches the reports through a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server knows: the reports of a workspace, the volumes that were read, where marks are kept."""
+"""Data of the server: the reports of a workspace, the inference volumes, and the folder of marks."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What `lidcflow up` runs: the Prefect server, the MLflow server and the worker, and how they are watched."""
+"""Services of `lidcflow up`: the Prefect server, the MLflow server and the worker, with their supervision."""

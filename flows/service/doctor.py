@@ -32,7 +32,7 @@ CHECKS: dict[str, Check] = {
     "network": lambda _: machine_checks.silence(),
 }
 FULL: dict[str, Check] = {"Keras": lambda _: keras_check.started()}
-"""What `--full` checks in another way, which takes seconds."""
+"""Checks that `--full` makes in another way, which takes seconds."""
 
 
 class Diagnosis(BaseModel):

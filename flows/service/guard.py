@@ -65,7 +65,7 @@ def _bell() -> int:
 
 
 def _closed(bell: int) -> bool:
-    """Wait for a signal or for the pipe; tell whether the pipe was closed."""
+    """Wait for a signal or for the pipe; return whether the pipe was closed."""
     ready, _, _ = select.select([sys.stdin.fileno(), bell], [], [])
     if bell in ready:
         with contextlib.suppress(BlockingIOError):

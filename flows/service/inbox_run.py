@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import httpx
@@ -23,8 +24,15 @@ DEPLOYMENT = "inbox/infer"
 BEFORE_ITS_END = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, StateType.PAUSED]
 
 
-def request_run() -> str:
-    """Start a run, and return what was done in a few words.
+class Requested(NamedTuple):
+    """A summary in a few words (empty if nothing was to be done), and whether a run is due or under way."""
+
+    sentence: str
+    under_way: bool
+
+
+def request_run() -> Requested:
+    """Start a run, unless one is due or under way, or the deployment is paused.
 
     Raises
     ------
@@ -35,16 +43,16 @@ def request_run() -> str:
         with get_client(sync_client=True) as client:
             deployment = client.read_deployment_by_name(DEPLOYMENT)
             if deployment.paused:
-                return f"a series waits, but {DEPLOYMENT} is paused in Prefect"
+                return Requested(f"a series waits, but {DEPLOYMENT} is paused in Prefect", under_way=False)
             if _is_due_or_under_way(client, deployment.id):
-                return "a series waits for the run that is under way"
+                return Requested("", under_way=True)
             run = client.create_flow_run_from_deployment(deployment.id, tags=["poller"])
     except httpx.HTTPError as error:
         raise ResourceError(
             f"Prefect server: must answer to start a run, got {type(error).__name__}; see logs/prefect-server.log of "
             "the workspace"
         ) from None
-    return f"a series waits: run {run.name} was started"
+    return Requested(f"a series waits: run {run.name} was started", under_way=True)
 
 
 def _is_due_or_under_way(client: SyncPrefectClient, deployment_id: UUID) -> bool:

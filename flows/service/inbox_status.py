@@ -1,4 +1,4 @@
-"""How the inbox stands: what has come, and what the last rounds through it came to."""
+"""State of the inbox: received series, and the results of the last rounds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOWN_ROUNDS = 5
 
 
 class RoundStatus(BaseModel):
-    """What one round came to, or several in a row; see `lidcflow.inbox.rounds.Round`."""
+    """The result of one round, or of several consecutive ones; see `lidcflow.inbox.rounds.Round`."""
 
     began: datetime
     ended: datetime
@@ -31,7 +31,7 @@ class RoundStatus(BaseModel):
 
 
 class InboxStatus(BaseModel):
-    """How the inbox stands.
+    """The state of the inbox.
 
     Parameters
     ----------

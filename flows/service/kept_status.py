@@ -1,4 +1,4 @@
-"""How long a workspace keeps what grows, and what the last clean-up left."""
+"""Retention times of a workspace, and what the last clean-up left."""
 
 from __future__ import annotations
 

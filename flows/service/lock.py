@@ -1,4 +1,4 @@
-"""One `lidcflow up` per workspace: a locked file that also tells other commands where the servers are."""
+"""One `lidcflow up` per workspace: a locked file, by which other commands find the servers."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ PATIENCE_S = 1.0
 
 
 class Served(BaseModel):
-    """What a running `lidcflow up` says of itself."""
+    """Facts that a running `lidcflow up` records about itself."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""What must be right on a machine before lidcflow works there, one function a line of `lidcflow doctor`.
+"""Checks of a machine before lidcflow works there, one function for each line of `lidcflow doctor`.
 
 Each returns `ok`, `warn` or `fail` with a text that names what was found and the remedy.
 """
@@ -45,7 +45,7 @@ WHY_NOT_LATER = {
 
 
 class Level(StrEnum):
-    """How bad a finding is."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -53,7 +53,7 @@ class Level(StrEnum):
 
 
 class Result(NamedTuple):
-    """What a check found."""
+    """The result of a check."""
 
     level: Level
     found: str
@@ -135,7 +135,7 @@ def resnet_weights(config: Config) -> Result:
 
 
 def engine(train: TrainConfig) -> Result:
-    """What computes features is installed; an `EngineError` otherwise."""
+    """Check that the engine for features is installed; an `EngineError` otherwise."""
     require_engine(train.engine)
     return ok(f"{train.engine} in {train.precision}")
 

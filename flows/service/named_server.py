@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import sys
+from pathlib import Path
 
 import httpx
 from pydantic import ValidationError
@@ -11,12 +14,37 @@ from lidcflow.config.validators import without_credentials
 from lidcflow.errors import ResourceError
 
 ANSWER_WITHIN_S = 10.0
+VARIABLES = ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH")
+FILES = (".env", "prefect.toml", "pyproject.toml")
+"""Files of the working folder that Prefect reads settings from."""
+
 WAY_OUT = "start it, or check PREFECT_API_URL, which ends in /api; unset, a temporary server is started"
 _REASONS = {
     401: "status 401: it asks for credentials; set PREFECT_API_AUTH_STRING or PREFECT_API_KEY to those that it takes",
     403: "status 403: it refuses access; set PREFECT_API_AUTH_STRING or PREFECT_API_KEY to those that it takes",
     404: f"status 404: there is no Prefect API at this address; {WAY_OUT}",
 }
+
+
+def may_name_a_server(home: Path) -> bool:
+    """Return whether something may name a Prefect server, found out without importing Prefect where that is not yet.
+
+    Parameters
+    ----------
+    home : Path
+        Prefect's home, which may hold profiles.
+    """
+    if "prefect" in sys.modules:
+        return named_server() is not None
+    named = any(name in os.environ for name in VARIABLES) or (home / "profiles.toml").exists()
+    return named or any(_mentions_prefect(Path(name)) for name in FILES)
+
+
+def _mentions_prefect(file: Path) -> bool:
+    try:
+        return "prefect" in file.read_text(errors="replace").lower()
+    except OSError:
+        return False
 
 
 def named_server() -> str | None:

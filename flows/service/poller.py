@@ -13,8 +13,10 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from flows.environment import WHOLE_CONFIG
+from flows.service.folder_watch import FolderWatch
 from flows.service.schedules import ANCHOR, interval_of_inbox
 from lidcflow.catalog.database import utc_now
 from lidcflow.catalog.locks import at_work
@@ -22,9 +24,15 @@ from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, WorkspaceBusy
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Round, Rounds
-from lidcflow.source.places import ImageSource, parse_source
+from lidcflow.source.places import FolderSource, ImageSource, PacsSource, parse_source
 from tasks.arrivals import note_arrivals, recorded
 from tasks.tracking.in_force import configured_release
+
+AGAIN_S = 2.0
+"""Until the next poll while a round is under way: what came meanwhile starts another one at once."""
+
+REST_SHARE = 4
+"""Rest after a poll in units of its CPU time, where another one is due soon: an inbox may hold many series."""
 
 LONGEST_PAUSE_S = 600.0
 """Between two runs of which the first one failed as a whole: each takes seconds of CPU to fail in the same way."""
@@ -33,14 +41,28 @@ log = logging.getLogger("lidcflow.poller")
 
 
 def main(config: Config) -> None:
-    """Poll at once, and then at each multiple of the interval, until SIGTERM: a restart does not shift the schedule."""
+    """Poll at once, when something comes into a folder, and at each multiple of the interval, until SIGTERM.
+
+    A restart does not shift the schedule.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     every_s = interval_of_inbox(config)
+    watch = FolderWatch(watched_folders(config))
     while True:
-        poll(config)
-        time.sleep(seconds_to_next(utc_now(), every_s))
+        began_s = time.process_time()
+        again_s = poll(config)
+        pause_s = seconds_to_next(utc_now(), every_s)
+        if again_s is not None:
+            pause_s = min(pause_s, max(again_s, REST_SHARE * (time.process_time() - began_s)))
+        watch.wait(pause_s)
+
+
+def watched_folders(config: Config) -> list[Path]:
+    """Return the sources of the inbox that are folders of this machine."""
+    sources = (parse_source(source, config.access) for source in config.inboxes)
+    return [source.path for source in sources if isinstance(source, FolderSource)]
 
 
 def seconds_to_next(now: datetime, every_s: int) -> float:
@@ -54,23 +76,44 @@ def seconds_to_next(now: datetime, every_s: int) -> float:
     return every_s - (now - ANCHOR).total_seconds() % every_s
 
 
-def poll(config: Config) -> None:
-    """Poll every source once and request a run if a series is waiting; an error is recorded and polling continues."""
+def poll(config: Config) -> float | None:
+    """Poll every source once and request a run if a series is waiting; an error is recorded and polling continues.
+
+    Returns
+    -------
+    float, or None
+        Seconds until another poll may find more: a round is under way, or a study has to be quiet for so long. None if
+        only the schedule and what comes can tell.
+    """
     try:
         with recorded(config.catalog) as record:
             found = poll_sources(config)
         if not found.waiting:
             record(found)
-        elif pause := pause_after_failures(config, utc_now()):
+            return seconds_to_settle(config)
+        if pause := pause_after_failures(config, utc_now()):
             log.info("a series waits; the last runs failed, so the next one starts in %.0f s or later", pause)
-        else:
-            request_inbox_run()
+            return None
+        return AGAIN_S if request_inbox_run() else None
     except WorkspaceBusy:
-        return
+        return AGAIN_S
     except LidcflowError as error:
         log.warning(str(error))
     except Exception as error:  # the poller must outlive whatever one source makes of it
         log.error("%s", type(error).__name__)
+    return None
+
+
+def seconds_to_settle(config: Config) -> float | None:
+    """Return when the next study of a folder or bucket may have settled; None where none has to."""
+    sources = [parse_source(source, config.access) for source in config.inboxes]
+    with Ledger(config.catalog) as ledger:
+        found = [
+            ledger.seconds_to_settle(source.text, config.delivery.settle_s)
+            for source in sources
+            if not isinstance(source, PacsSource)
+        ]
+    return min((one for one in found if one is not None), default=None)
 
 
 def poll_sources(config: Config) -> Round:
@@ -112,11 +155,14 @@ def pause_after_failures(config: Config, now: datetime) -> float:
     return max(0.0, (newest[0].ended + timedelta(seconds=pause_s) - now).total_seconds())
 
 
-def request_inbox_run() -> None:
-    """Ask Prefect for a run, unless one is due or under way, or somebody paused the deployment."""
+def request_inbox_run() -> bool:
+    """Ask Prefect for a run, unless somebody paused the deployment; return whether one is due or under way now."""
     from flows.service.inbox_run import request_run  # Prefect's client is loaded when the first series comes
 
-    log.info(request_run())
+    requested = request_run()
+    if requested.sentence:
+        log.info(requested.sentence)
+    return requested.under_way
 
 
 if __name__ == "__main__":

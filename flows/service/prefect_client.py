@@ -15,7 +15,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 
 def ask_server(timeout_s: float) -> None:
-    """Ask whether the server is up, and for its version, which it tells only those whom it knows.
+    """Ask whether the server is up, and for its version, which requires the password.
 
     Raises
     ------

@@ -29,7 +29,7 @@ CLOSED = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""What answers carry where the application does not set it: pages load from and send to their own server alone, and no
+"""Headers of answers where the application sets none: pages load from and send to their own server alone, and no
 other site shows them in a frame.
 
 Prefect's pages would ask a statistics service on the internet for its settings, whatever the server's own ones say.

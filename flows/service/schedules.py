@@ -67,7 +67,7 @@ class Trigger(_Values):
 
 
 class ConcurrencyLimit(_Values):
-    """How many runs of a deployment may overlap, and what happens to one more."""
+    """Number of runs of a deployment that may overlap, and the treatment of one more."""
 
     limit: int
     collision_strategy: Literal["CANCEL_NEW", "ENQUEUE"]

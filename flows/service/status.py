@@ -1,4 +1,4 @@
-"""How a workspace stands: store, catalog, releases, runs, recommendations, drift, disk. Reads only."""
+"""State of a workspace: store, catalog, releases, runs, recommendations, drift, disk. Reads only."""
 
 import shutil
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class LastReport(BaseModel):
 
 
 class LastDrift(BaseModel):
-    """The newest check for drift: of which release, what it came to, and the quantities that drifted."""
+    """The newest check for drift: its release, its result, and the quantities that drifted."""
 
     when: datetime
     release: str
@@ -85,7 +85,7 @@ def low_disk(free_bytes: int, low_gib: float) -> str | None:
 
 
 class StoreStatus(BaseModel):
-    """What the Zarr store holds.
+    """Contents of the Zarr store.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class StoreStatus(BaseModel):
 
 
 class ReleasesStatus(BaseModel):
-    """What the registry holds, and the release in force."""
+    """Contents of the registry, and the release in force."""
 
     releases: int
     champion: int | None
@@ -118,14 +118,14 @@ class RetrainStatus(BaseModel):
 
 
 class ErasureStatus(BaseModel):
-    """How many patients, studies and series were erased, and whose erasure was cut short."""
+    """Numbers of erased patients, studies and series, and the erasures that were interrupted."""
 
     done: int
     cut_short: list[str]
 
 
 class Status(BaseModel):
-    """Everything that `lidcflow status` tells; None where there is nothing yet."""
+    """All data of `lidcflow status`; None where there is nothing yet."""
 
     workspace: Path
     exists: bool

@@ -38,7 +38,7 @@ GUARDS_END_WITHIN_S = 30.0
 
 @dataclass(frozen=True)
 class Serving:
-    """What is served once everything runs, with the pages worth opening; `doubt` says what the inbox waits for."""
+    """Served pages once everything runs; `doubt` states what the inbox waits for."""
 
     addresses: Addresses
     pages: dict[str, str]

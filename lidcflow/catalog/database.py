@@ -3,6 +3,7 @@ that are repeated while the server is away."""
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from lidcflow.catalog.fence import require_turns
 from lidcflow.catalog.migrate import SCHEMA_VERSION, migrate, stored_version
 from lidcflow.config.validators import without_passwords
 from lidcflow.errors import DatabaseUnavailable, LidcflowError, ResourceError, StoreError
@@ -45,6 +47,11 @@ _BUSY_TIMEOUT_MS = 30_000
 
 _FULL = ("disk is full", "No space left on device")
 """Parts of the error messages of SQLite and PostgreSQL for a full disk."""
+
+_POOL = "catalog"
+# It logs a traceback for each connection that a server closed before, which is expected here: errors are told by flows.
+for _kind in ("QueuePool", "NullPool"):
+    logging.getLogger(f"sqlalchemy.pool.impl.{_kind}.{_POOL}").setLevel(logging.CRITICAL)
 
 _WRITER_LOCK = 0x6C696463
 """Of two writers on PostgreSQL, the second waits: for the tables, if both are first runs."""
@@ -221,7 +228,7 @@ def engine_of(url: str, **options: Any) -> Engine:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, **options)
+        engine = create_engine(parsed, pool_logging_name=_POOL, **options)
     except OSError as error:
         raise StoreError(f"catalog: its folder must be writable, got {error.strerror}; check catalog_url") from None
     except ImportError as error:
@@ -285,6 +292,10 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    """Make writers take turns, as with SQLite: two flows that record the same series would both add its row."""
+    """Make writers wait for each other, as with SQLite: two flows that record one series would both add its row.
+
+    A process whose turn another one took over writes nothing.
+    """
     if not connection.get_execution_options().get("reads_only"):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+        require_turns(connection)

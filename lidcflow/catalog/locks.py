@@ -1,25 +1,20 @@
 """Locks of a workspace: one training at a time, and an erasure only while no other process works there.
 
 Each turn is a locked file, so it goes with its process, however that ends. Files hold on one machine; where the catalog
-is in PostgreSQL, a lock in its database holds between machines besides.
-
-A lock goes with its connection, so with the process that holds it, however that ends.
+is in PostgreSQL, a turn in its database holds between machines besides (`lidcflow.catalog.turns`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, get_args
 
-from sqlalchemy import Connection, make_url, text
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import make_url
 
-from lidcflow.catalog.database import engine_of, redacted_url
+from lidcflow.catalog.turns import check_turns, is_turn_free, turn
 from lidcflow.errors import ResourceError, WorkspaceBusy
 from lidcflow.file_lock import try_lock
 from lidcflow.store import relocation
@@ -46,63 +41,6 @@ def holds_between_machines(catalog_url: str) -> bool:
     (True, False)
     """
     return make_url(catalog_url).get_backend_name() == "postgresql"
-
-
-@contextmanager
-def advisory_lock(catalog_url: str, name: str, *, alone: bool) -> Iterator[bool]:
-    """Context manager: try to take a lock for the block; yields whether it was taken.
-
-    Parameters
-    ----------
-    catalog_url : str
-        SQLAlchemy URL of a PostgreSQL database.
-    name : str
-        Of the lock.
-    alone : bool
-        Whether the lock is exclusive; otherwise other processes may share it.
-
-    Raises
-    ------
-    ResourceError
-        If the database does not answer.
-    StoreError
-        If the URL is not one of a database.
-    """
-    connection = _connected(catalog_url)
-    try:
-        yield _taken(connection, name, alone=alone)
-    finally:
-        with suppress(SQLAlchemyError):  # a server that went away has let go of the lock
-            connection.close()
-
-
-def _connected(catalog_url: str) -> Connection:
-    # An advisory lock belongs to its connection: no pool may hand the connection to anyone else, and closing it
-    # lets go of the lock.
-    engine = engine_of(catalog_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    try:
-        return engine.connect()
-    except SQLAlchemyError as error:
-        raise ResourceError(
-            f"catalog {redacted_url(engine)}: the database must answer to say whose turn it is, got "
-            f"{type(error).__name__}; start it, or check catalog_url"
-        ) from None
-
-
-def _taken(connection: Connection, name: str, *, alone: bool) -> bool:
-    function = "pg_try_advisory_lock" if alone else "pg_try_advisory_lock_shared"
-    return bool(connection.execute(text(f"SELECT {function}(:key)"), {"key": lock_key(name)}).scalar())
-
-
-def lock_key(name: str) -> int:
-    """Return the number of a lock, a signed one of 64 bits.
-
-    Examples
-    --------
-    >>> lock_key("train") == lock_key("train"), lock_key("train") == lock_key("inbox")
-    (True, False)
-    """
-    return int.from_bytes(hashlib.sha256(f"lidcflow {name}".encode()).digest()[:8], signed=True)
 
 
 @contextmanager
@@ -188,12 +126,29 @@ def relocate_tracking(workspace: Path) -> int:
         return relocation.rewrite(workspace)
 
 
+def require_turn(catalog: str) -> None:
+    """Raise if another machine took over a turn of this process: before a commit to what is not in the catalog.
+
+    Parameters
+    ----------
+    catalog : str
+        SQLAlchemy URL of the catalog.
+
+    Raises
+    ------
+    WorkspaceBusy
+        If one did.
+    ResourceError
+        If the catalog's database does not answer.
+    """
+    if holds_between_machines(catalog):
+        check_turns(catalog)
+
+
 def is_at_work(workspace: Path, stage: Stage, catalog: str = "") -> bool:
     """Return whether any process is at a stage."""
-    if catalog and holds_between_machines(catalog):
-        with advisory_lock(catalog, stage, alone=True) as free:
-            if not free:
-                return True
+    if catalog and holds_between_machines(catalog) and not is_turn_free(catalog, stage):
+        return True
     try:
         with open(workspace / FOLDER / f"{stage}.lock", "rb") as stream:
             return not _locked(stream.fileno())
@@ -223,7 +178,7 @@ def _held_elsewhere(catalog: str, name: str, taken: str, *, alone: bool = False)
     if not catalog or not holds_between_machines(catalog):
         yield
         return
-    with advisory_lock(catalog, name, alone=alone) as held:
+    with turn(catalog, name, alone=alone) as held:
         if not held:
             raise WorkspaceBusy(taken)
         yield

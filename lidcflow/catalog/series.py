@@ -303,7 +303,7 @@ def _of_verdict(verdict: Verdict) -> dict[str, Any]:
 
 
 def _of_record(record: VolumeRecord, row: SeriesRow) -> dict[str, Any]:
-    """Return what a volume tells; what only the index knows stays as it was, if it was there."""
+    """Return the columns of a volume; those that only the index knows keep their former values."""
     values = {
         "study_instance_uid": record.study_instance_uid,
         "patient_key": record.patient_key,

@@ -1,4 +1,4 @@
-"""What all settings have in common, and the sentence that describes an invalid one."""
+"""Base of all settings, and the sentence that describes an invalid one."""
 
 from __future__ import annotations
 

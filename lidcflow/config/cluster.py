@@ -75,7 +75,7 @@ class TlsConfig(Settings):
 
 
 class Pool(Settings):
-    """Where one kind of work runs, with everything filled in; `workers` are those that the configuration names."""
+    """The place where one kind of work runs, with all defaults filled in; `workers` as configured."""
 
     name: PoolName
     place: str
@@ -86,7 +86,7 @@ class Pool(Settings):
 
 
 class ClusterConfig(Settings):
-    """Where series are worked on."""
+    """The cluster that processes series."""
 
     place: Place = Field(
         LOCAL,

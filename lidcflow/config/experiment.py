@@ -1,4 +1,4 @@
-"""What an experiment varies: settings that hold for all of it, named arms, and a grid of values."""
+"""Definition of an experiment: common settings, named arms, and a grid of values."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def portable(train: TrainConfig) -> TrainConfig:
 
 
 class FinetuneConfig(Settings):
-    """How the blocks of a backbone are trained together with the head of a sector."""
+    """Training of a backbone's last blocks together with the head of a sector."""
 
     from_block: str | None = Field(
         None,
@@ -82,7 +82,7 @@ class FinetuneConfig(Settings):
 
 
 class PreprocessConfig(Settings):
-    """What changes the stored voxels; its digest travels with every volume and release."""
+    """Settings that change the stored voxels; their digest is recorded in every volume and release."""
 
     slices: int = Field(65, ge=8, le=512, description="resampled slices (slabs) of a volume")
     size: int = Field(128, ge=16, le=512, description="rows and columns of a volume")
@@ -119,7 +119,7 @@ class NodulesConfig(Settings):
 
 
 class LabelConfig(Settings):
-    """How readings become the label of a slice."""
+    """Rules by which annotations become the label of a slice."""
 
     min_readers: int = Field(1, ge=1, le=4, description="radiologists who must have marked a nodule")
     malignant_at: float = Field(3.0, ge=1, le=5, description="mean malignancy rating from which a nodule is malignant")
@@ -130,7 +130,7 @@ class LabelConfig(Settings):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where readings come from, in the order that they count in."""
+        """Sources of annotations, the one that takes precedence first."""
         return (self.source,) if isinstance(self.source, str) else self.source
 
     @property
@@ -155,7 +155,7 @@ class SplitConfig(Settings):
 
 
 class TrainConfig(Settings):
-    """How sector models are trained."""
+    """Training of sector models."""
 
     sector_num: int = Field(5, ge=1, le=512, description="sectors of the chest, at most one per slice")
     backbone: Literal["compact", "resnet50"] = Field("compact", description="network that computes the features")
@@ -192,6 +192,21 @@ class TrainConfig(Settings):
         "frozen", description="whether the backbone stays frozen, or its last blocks are trained with the heads"
     )
     finetune: FinetuneConfig = FinetuneConfig()
+    folds: int | None = Field(
+        None,
+        ge=3,
+        le=20,
+        description="folds of a patient-level cross-validation whose members answer together; none: one training",
+    )
+
+    @model_validator(mode="after")
+    def _folds_share_one_backbone(self) -> TrainConfig:
+        if self.folds and self.mode == "finetune":
+            raise ValueError(
+                'train.folds must be left out with train.mode = "finetune", got both: each fold would finetune a '
+                'backbone of its own, and all of them would read every slice; set train.mode = "frozen"'
+            )
+        return self
 
     @model_validator(mode="after")
     def _finetunes_from_a_block_that_there_is(self) -> TrainConfig:
@@ -217,7 +232,7 @@ class TrainConfig(Settings):
 
 
 class GateConfig(Settings):
-    """What a release must reach to become champion by itself; `lidcflow.release.gate` says how it is judged."""
+    """Requirements for a release to become champion automatically; `lidcflow.release.gate` applies them."""
 
     auroc_margin: float = Field(0.01, ge=0, le=1, description="largest loss in slice AUROC against a champion")
     log_loss_margin: float = Field(

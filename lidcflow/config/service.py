@@ -15,7 +15,7 @@ SERVICE_URL = r"^https?://[^/@?#\s]+(/[^/@?#\s]+)*/?$"
 """An address without user, password, query or fragment."""
 
 Since = Literal["now", "everything"] | date
-"""What of the studies that a PACS holds already is read: none, all, or those from a day on."""
+"""Which studies that a PACS already holds are processed: none, all, or those from a date on."""
 
 PacsName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9-]{0,39}$")]
 
@@ -59,7 +59,7 @@ HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9]
 
 
 class ObjectsConfig(Settings):
-    """How S3-like storage is reached; keys come from the environment, as AWS_ACCESS_KEY_ID, never from here."""
+    """Access to S3-like storage; keys come from the environment, as AWS_ACCESS_KEY_ID, never from here."""
 
     endpoint: str | None = Field(None, description="URL of the storage; none: Amazon's")
     region: str | None = Field(None, description="region of the buckets; none: taken from the environment")
@@ -70,7 +70,7 @@ class ObjectsConfig(Settings):
 
 
 class Access(Settings):
-    """How buckets are reached, ``s3://`` ones and the public ones behind ``idc:``, and each PACS."""
+    """Access to buckets (``s3://`` and the public ones behind ``idc:``) and to each PACS."""
 
     s3: ObjectsConfig = ObjectsConfig()
     idc: ObjectsConfig = ObjectsConfig(anonymous=True, region="us-east-1")
@@ -78,7 +78,7 @@ class Access(Settings):
 
 
 class TrackingConfig(Settings):
-    """Where MLflow keeps runs and models."""
+    """MLflow's storage of runs and models."""
 
     uri: str | None = Field(None, description="MLflow tracking URI; none: SQLite in the workspace")
     experiment: str = Field("lidcflow", min_length=1, description="name of the MLflow experiment")
@@ -100,7 +100,7 @@ class TrackingConfig(Settings):
 
 
 class InferConfig(Settings):
-    """How new studies are read."""
+    """Settings of inference."""
 
     release: str = Field(
         "champion",
@@ -126,11 +126,11 @@ class RetrainConfig(Settings):
 
 DocumentKind = Literal["kos", "sr", "seg"]
 DOCUMENTS: tuple[DocumentKind, ...] = ("kos", "sr")
-"""What is made unless it is set otherwise."""
+"""Documents that are made by default."""
 
 
 class DeliveryConfig(Settings):
-    """How the answers on what comes into the inbox are delivered, and how patiently."""
+    """Delivery of results for the inbox: targets, documents and retries."""
 
     to: tuple[str, ...] = Field(
         (), description="targets of DICOM documents: pacs:NAME, or folders outside the workspace; empty: only reports"
@@ -160,7 +160,7 @@ class DeliveryConfig(Settings):
 
 
 class DriftConfig(Settings):
-    """How what was read lately is compared with what its release was made on."""
+    """Comparison of recent inference with the training data of its release."""
 
     days: float = Field(30, gt=0, description="how many days of inference are compared")
     minimum: int = Field(20, ge=2, description="fewest patients for a comparison")
@@ -170,7 +170,7 @@ class DriftConfig(Settings):
 
 
 class RetentionConfig(Settings):
-    """How long things are kept; MLflow's runs and models, and what is in the store of the trainings, always are."""
+    """Retention times; MLflow's runs and models and the volumes of trainings are always kept."""
 
     prefect_days: float = Field(
         30,
@@ -193,7 +193,7 @@ class RetentionConfig(Settings):
 
 
 class ServeConfig(Settings):
-    """What `lidcflow up` and `lidcflow reports` serve; servers listen on loopback unless host says otherwise."""
+    """Servers of `lidcflow up` and `lidcflow reports`; they listen on loopback unless `host` is set."""
 
     host: str = Field("127.0.0.1", description="address that the servers listen on")
     hosts: tuple[HostName, ...] = Field(

@@ -1,4 +1,4 @@
-"""Check what a compressed frame says of itself, before a decoder is trusted with it."""
+"""Check the header of a compressed frame before a decoder is trusted with it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ START_OF_CODESTREAM = b"\xff\x4f\xff\x51"
 """JPEG 2000: SOC, and SIZ which follows it at once."""
 
 BOXES_BYTES = 1024
-"""Where a codestream starts at the latest: some writers put the boxes of a JP2 file around it."""
+"""Latest start of a codestream: some writers put the boxes of a JP2 file around it."""
 
 SIZ = struct.Struct(">2H8LH3B")
 """Lsiz to Csiz, and depth and subsampling of the first component (ITU-T T.800 A.5.1)."""
 
 SIGNED = 0x80
-"""Bit of the depth that says so; the others hold the number of bits less one."""
+"""Sign bit of the depth; the other bits hold the number of bits less one."""
 
 
 class Siz(NamedTuple):
-    """What the marker segment SIZ says, in its order."""
+    """The fields of the marker segment SIZ, in its order."""
 
     length: int
     capabilities: int
@@ -46,7 +46,7 @@ MOST_TILES = 1024
 
 
 def sound_frame(frame: bytes, codestream: Codestream | None, rows: int, columns: int) -> bytes:
-    """Check that a frame holds one grey image of the size that its DICOM header says, and that it ends.
+    """Check that a frame holds one grey image of the size in its DICOM header, and that it ends.
 
     Parameters
     ----------

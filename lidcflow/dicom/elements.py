@@ -62,7 +62,7 @@ PixelElement = tuple[int, int | None]
 
 
 class Stream(Protocol):
-    """What pydicom needs of a file."""
+    """The interface that pydicom needs of a file."""
 
     def read(self, n_bytes: int = -1, /) -> bytes: ...
     def seek(self, offset: int, whence: int = 0, /) -> int: ...
@@ -308,7 +308,7 @@ def _parse_differing(stream: BinaryIO, syntax: str, stated: str, tags: list[int]
 
 
 def _parse_without_meta(stream: BinaryIO, syntax: str, tags: list[int], end: int) -> Parsed:
-    """Parse elements whose encoding was inferred; which codec compressed pixels would need, nothing tells."""
+    """Parse elements whose encoding was inferred; the codec of compressed pixels stays unknown."""
     implicit, little = syntax == str(ImplicitVRLittleEndian), syntax != str(ExplicitVRBigEndian)
     at_pixels, pixels = _pixel_stop(stream, end)
     found = _by_tag(data_element_generator(stream, implicit, little, at_pixels, specific_tags=tags))

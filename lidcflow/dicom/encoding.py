@@ -1,4 +1,4 @@
-"""Find where the data set of a DICOM file starts, and how it is encoded where no meta header tells."""
+"""Find where the data set of a DICOM file starts, and its encoding where no meta header states it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ENCODINGS = {
 
 
 class Readable(Protocol):
-    """What is needed of a file."""
+    """The interface that is needed of a file."""
 
     def read(self, n_bytes: int = -1, /) -> bytes: ...
     def seek(self, offset: int, whence: int = 0, /) -> int: ...
@@ -82,7 +82,7 @@ def go_to_start(stream: Readable) -> None:
 
 
 def encoding_at(stream: Readable) -> str:
-    """Return the transfer syntax that the first elements of a data set tell, and leave the stream where it was.
+    """Return the transfer syntax of the first elements of a data set, and leave the stream where it was.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def encoding_at(stream: Readable) -> str:
 
 
 def differing_syntax(stream: Readable, stated: str) -> str:
-    """Return the transfer syntax that the first elements tell where a meta header states another one.
+    """Return the transfer syntax of the first elements where a meta header states another one.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def _deflated_at(stream: Readable) -> str:
 
 
 def encoding_of(head: bytes) -> str | None:
-    """Return the transfer syntax that the first elements of an image tell; None when they are no elements.
+    """Return the transfer syntax of the first elements of an image; None when they are no elements.
 
     Parameters
     ----------

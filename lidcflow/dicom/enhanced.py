@@ -56,7 +56,7 @@ GROUPS = {
         },
     }.items()
 }
-"""What the index takes from each functional group, and the attribute of a classic image that says the same."""
+"""Elements that the index takes from each functional group, with the equivalent attribute of a classic image."""
 
 
 class Frame(NamedTuple):

@@ -74,7 +74,7 @@ class ConcatenationPart:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the headers of a series mostly share; None where absent or not what the standard asks for.
+    """Attributes that the headers of a series mostly share; None where absent or invalid.
 
     Parameters
     ----------

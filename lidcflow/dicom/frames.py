@@ -21,7 +21,7 @@ Span = tuple[int, int | None]
 
 
 class FrameError(ValueError):
-    """A multi-frame object whose frames can't be told apart; the text names no value but numbers."""
+    """A multi-frame object with indistinguishable frames; the text names no value but numbers."""
 
 
 def joined_items(content: bytes, *, tables: int = 1) -> bytes:

@@ -1,4 +1,4 @@
-"""Where the slices of a series lie in the patient."""
+"""Positions of the slices of a series in the patient."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHEAR_WITHIN_DEG = 1.0
 """A stack that leans more than this against its own normal was acquired with a tilted gantry."""
 
 COSINES_WITHIN = 1e-3
-"""How far direction cosines may be from unit length and from a right angle: headers round them."""
+"""Tolerance of direction cosines from unit length and from a right angle: headers round them."""
 
 
 def normal_of(orientation: Sequence[float]) -> NDArray[np.float64]:

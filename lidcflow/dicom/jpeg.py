@@ -17,7 +17,7 @@ HUFFMAN_TABLES, SCAN, RESTART_INTERVAL = 0xC4, 0xDA, 0xDD
 FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), LS_FRAME}) - {HUFFMAN_TABLES, 0xC8, 0xCC}
 WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 TAIL_BYTES = 16
-"""Where the end marker is looked for: writers pad with more than the one byte of the standard."""
+"""Range in which the end marker is searched: writers pad with more than the one byte of the standard."""
 
 _MARKER = re.compile(rb"\xff+[\x01-\xfe]")
 _MARKER_BUT_RESTARTS = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
@@ -31,7 +31,7 @@ class MarkerSegment(NamedTuple):
 
 
 class FrameHeader(NamedTuple):
-    """What the frame header says of the image."""
+    """The frame header's description of the image."""
 
     precision: int
     rows: int

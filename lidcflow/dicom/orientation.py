@@ -1,4 +1,4 @@
-"""Where in the patient a pixel is, and how a slice is turned against the usual view."""
+"""Position of a pixel in the patient, and orientation of a slice relative to the usual view."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MIRRORED, ROTATED = "mirrored-in-plane", "rotated-in-plane"
 """Flags of slices that are not stored as chest CT usually is: seen from above, or turned."""
 
 PRONE, DECUBITUS = "prone", "decubitus"
-"""Flags of patients who do not lie on their back, as Patient Position (0018,5100) says."""
+"""Flags of patients who do not lie on their back, by Patient Position (0018,5100)."""
 
 _LYING = {"P": PRONE, "DL": DECUBITUS, "DR": DECUBITUS}
 NEAR_AXIS = 0.9

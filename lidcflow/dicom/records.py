@@ -1,4 +1,4 @@
-"""What is known of a CT series after its headers were read: plain frozen values, with the licence of its collection."""
+"""A CT series after its headers were read: plain frozen values, with the licence of its collection."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What a source takes of a collection of the public archive.
+    """The part of a public collection that a source takes.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Collection:
 
     @property
     def line(self) -> str:
-        """What people read.
+        """A sentence for people.
 
         Examples
         --------
@@ -70,7 +70,7 @@ class Collection:
 
 
 class VerdictReason(StrEnum):
-    """Why a series can or can't be used; one per series, the first that applies in `judge`'s order."""
+    """The reason why a series can or cannot be used: the first that applies in `judge`'s order."""
 
     USABLE = "usable"
     BAD_UID = "bad-uid"
@@ -109,7 +109,7 @@ PASSED_OVER = frozenset({VerdictReason.NOT_CT, VerdictReason.LOCALIZER})
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """What the pixels of a slice are.
+    """The pixel format of a slice.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ class SourceSlice:
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
-    """How a series was acquired, as far as its headers say."""
+    """Acquisition of a series, as far as its headers state it."""
 
     manufacturer: str | None = None
     model: str | None = None
@@ -254,7 +254,7 @@ class Series:
 
 
 def hash_versions(slices: Sequence[SourceSlice]) -> str:
-    """Hash the versions of the files of a series; return an empty text where the source tells none.
+    """Hash the versions of the files of a series; return an empty text if the source has no versions.
 
     The same state means the same files. Another state may hold the same pixels: of a copy, or after a new owner.
     """

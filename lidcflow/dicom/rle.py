@@ -12,7 +12,7 @@ HEAD = struct.Struct("<16L")
 """Number of segments and where each starts, unused ones 0."""
 
 NOTHING = 128
-"""A control byte below says how many values follow as they are, one above how often the next is repeated."""
+"""A control byte below it counts the values that follow as they are, one above it how often the next is repeated."""
 
 
 def decode_rle(frame: bytes, stored: NDArray[np.integer]) -> None:

@@ -22,7 +22,7 @@ JPEG_EXTENDED_12_BIT = "1.2.840.10008.1.2.4.51"
 
 
 class PixelLayout(Enum):
-    """Where the pixels of a slice lie."""
+    """The layout of a slice's pixel data."""
 
     LITTLE_ENDIAN = "in the file as they are"
     BIG_ENDIAN = "in the file, with the bytes of each value swapped"
@@ -31,7 +31,7 @@ class PixelLayout(Enum):
 
 
 class Codestream(Enum):
-    """What a compressed frame is made of."""
+    """The codec of a compressed frame."""
 
     RLE = "RLE"
     JPEG_LOSSLESS = "JPEG Lossless"
@@ -41,7 +41,7 @@ class Codestream(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """How the pixels of a transfer syntax are read.
+    """Decoding of a transfer syntax's pixels.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ SYNTAXES: dict[str, Syntax] = {
     JPEG_2000_LOSSLESS: Syntax(PixelLayout.ENCAPSULATED, Codestream.JPEG_2000, "pylibjpeg"),
     JPEG_2000: Syntax(PixelLayout.ENCAPSULATED, Codestream.JPEG_2000, "pylibjpeg", lossy=True),
 }
-"""What can be read, by UID."""
+"""Supported transfer syntaxes, by UID."""
 
 PLAIN = EXPLICIT_LITTLE_ENDIAN
 

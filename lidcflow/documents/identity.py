@@ -59,7 +59,7 @@ def copy_identity(header: Dataset, document: Dataset) -> None:
 
 
 def _copied(raw: RawDataElement, vr: str) -> RawDataElement | None:
-    """Copy an undecoded value under the representation that the standard gives it, whatever the header said."""
+    """Copy an undecoded value under the representation that the standard gives it, not that of the header."""
     value = raw.value.rstrip(b" \0") if isinstance(raw.value, bytes) else b""
     if len(value) > LONGEST_VALUE_BYTES or raw.VR == "SQ":
         return None

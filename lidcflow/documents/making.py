@@ -1,4 +1,4 @@
-"""What documents have in common: equipment, observer, UIDs, times, and the patient and study of the source."""
+"""Common parts of documents: equipment, observer, UIDs, times, and the patient and study of the source."""
 
 from __future__ import annotations
 

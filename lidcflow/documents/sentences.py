@@ -1,4 +1,4 @@
-"""What documents say in words: plain ASCII, which every character set of a source holds."""
+"""Sentences of documents: plain ASCII, which every character set of a source holds."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ OWN_KEYWORDS = (
 UTF_8 = "ISO_IR 192"
 AMBIGUOUS = frozenset({VerdictReason.MIXED_IDENTITY, VerdictReason.BAD_UID})
 PLANE_KEYWORDS = ("FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient")
-"""What a segmentation needs of a header; other documents do without."""
+"""Header attributes that a segmentation needs; other documents do without."""
 
 TAGS = sorted(tag_for_keyword(keyword) for keyword in (*KEYWORDS, *OWN_KEYWORDS, *PLANE_KEYWORDS))
 

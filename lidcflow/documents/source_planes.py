@@ -1,4 +1,4 @@
-"""Where the source images of a series lie, as their headers say, for what is drawn on them."""
+"""Geometry of a series' source images by their headers, for what is drawn on them."""
 
 from __future__ import annotations
 

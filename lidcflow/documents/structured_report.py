@@ -43,7 +43,7 @@ from lidcflow.report.told import Told, told_of
 SCHEME = "99LIDCFLOW"
 NODULE = Code("P-NODULE", SCHEME, "Probability of a nodule")
 MALIGNANT = Code("P-MALIGNANT", SCHEME, "Probability of a nodule rated malignant")
-"""What readers would rate. DCM's Probability of cancer claims more than their ratings bear, and its Certainty of
+"""Concept of readers' ratings. DCM's Probability of cancer claims more than their ratings bear, and its Certainty of
 Finding speaks of a finding that is there."""
 
 WARNING = Code("WARNING", SCHEME, "Warning")

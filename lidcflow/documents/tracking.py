@@ -1,4 +1,4 @@
-"""How documents track a finding: the structured report and the segmentation name it alike."""
+"""Tracking of a finding in documents: the structured report and the segmentation name it alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far two groups of patients are apart in one quantity, and how far chance alone would take them.
+"""Distance of two groups of patients in one quantity, and the distance expected by chance alone.
 
 A patient is a row of shares over the values that a quantity can take: one value for most quantities, a histogram for
 voxels and scores. Ordered values are compared by the Wasserstein distance of the mean rows, in the quantity's own

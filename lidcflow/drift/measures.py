@@ -1,4 +1,4 @@
-"""What is measured of each series: a few numbers and words of its headers, its HU histogram, its mean features.
+"""Measures of each series: a few numbers and words of its headers, its HU histogram, its mean features.
 
 The histogram and the mean features of a series are those of its slices in any order, and much the same for a part of a
 chest. Along its height lungs begin small under the shoulders' bones and end on the domes of the diaphragm.
@@ -86,7 +86,7 @@ def _in_tenths(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Heights:
-    """What training series look like along their height.
+    """Height profile of the training series.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class Heights:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One series; a fact that its headers don't tell is None.
+    """One series; a fact that its headers lack is None.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from lidcflow.drift.distance import coordinates
 from lidcflow.drift.measures import HU_EDGES, NUMBERS, TURNED, WORDS, Heights, Measured
@@ -34,10 +34,10 @@ FEWEST = 8
 """Training series that a limit of distances takes."""
 
 FEW = 0.02
-"""Share of training series that may look upside down; where more do, nobody can be told to be."""
+"""Share of training series that may look upside down; with more, the warning is switched off."""
 
 KNOWN_WORDS = ("manufacturer", "kernel")
-"""What a release must have seen; new models of a manufacturer are for drift to tell."""
+"""Attributes that must occur in training; new models of a manufacturer are left to drift."""
 
 LIMITED = ("slice_spacing_mm", "slice_thickness_mm", "field_of_view_mm", "scan_length_mm", "kvp")
 """Numbers that must be like those of training; the pixel spacing follows the field of view, all a network sees."""
@@ -269,5 +269,5 @@ def _limit(distances: list[float]) -> float:
         return float("inf")
     logs = np.log(np.maximum(distances, _TINY))
     n = len(logs)
-    reach = stats.t.ppf(QUANTILE, n - 1) * logs.std(ddof=1) * np.sqrt(1 + 1 / n)
+    reach = float(stdtrit(n - 1, QUANTILE)) * logs.std(ddof=1) * np.sqrt(1 + 1 / n)
     return max(float(np.exp(logs.mean() + reach)), float(np.quantile(distances, QUANTILE, method="higher")))

@@ -42,7 +42,7 @@ class Packed(Record):
 
 
 class Profile(Record):
-    """What a release was trained on and how it scores, as far as series are compared with it.
+    """Profile of a release's training data and scores, as far as series are compared with it.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ Values = tuple[Sequence[Any], Patients]
 
 @dataclass(frozen=True, eq=False)
 class Recent:
-    """What inference read lately.
+    """Measures of recent inference.
 
     Parameters
     ----------
@@ -170,14 +170,14 @@ def _score_rows(scores: Rows) -> Rows:
 
 
 def _of_numbers(key: str, name: str, side: Side, reference: Values, now: Values) -> Quantity:
-    """Leave series out whose headers don't tell the number."""
+    """Leave out series whose headers lack the number."""
     told = sorted({value for values, _ in (reference, now) for value in values if value is not None})
     rows = [_one_hot(values, who, told) for values, who in (reference, now)]
     return Quantity(key, name, side, np.array(told, dtype=np.float64), *rows)
 
 
 def _of_words(key: str, name: str, side: Side, reference: Values, now: Values) -> Quantity:
-    """Take a header that tells nothing for a word of its own."""
+    """Treat an empty header value as a word of its own."""
     spelled = [([word or UNTOLD for word in words], who) for words, who in (reference, now)]
     words = sorted({word for group, _ in spelled for word in group})
     rows = [_one_hot(group, who, words) for group, who in spelled]

@@ -1,4 +1,4 @@
-"""What a check for drift came to: frozen models, kept as JSON beside the page."""
+"""Result of a check for drift: frozen models, kept as JSON beside the page."""
 
 from __future__ import annotations
 

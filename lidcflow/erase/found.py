@@ -1,4 +1,4 @@
-"""What an erasure finds in each place, item by item, so that tries that were cut short add up."""
+"""Items found by an erasure in each place, so that interrupted attempts add up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mask what histories tell of erased series: databases of runs, and the services' logs.
+"""Mask erased series in histories: databases of runs, and the services' logs.
 
 A run's history stays readable and countable, so its rows and lines stay; UIDs and keyed hashes in them go.
 """
@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"invalid-[0-9a-f]{12}|(?<![0-9a-f])[0-9a-f]{16}(?!\.?[0-9a-
 """A keyed hash, or a UID of three parts and more, which no number is; 1.2.3 is not found in 1.2.34."""
 
 _SENTENCE = re.compile(r"[^\"'\n]+")
-"""What stands between quotes, as in JSON, or on a line."""
+"""Text between quotes, as in JSON, or on a line."""
 
 _TOKEN_BYTES, _SENTENCE_BYTES = (re.compile(pattern.pattern.encode()) for pattern in (_TOKEN, _SENTENCE))
 

@@ -57,7 +57,7 @@ class Erased(BaseModel):
 
 
 class LogEntry(BaseModel):
-    """One line: an erasure that came to its end, or the lifting of one."""
+    """One line of the log: a finished erasure, or the lifting of one."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -88,7 +88,7 @@ def append(workspace: Path, entry: LogEntry) -> None:
 
 
 def entries(workspace: Path) -> Iterator[LogEntry]:
-    """Yield what the log says; a line that was cut short says nothing."""
+    """Yield the entries of the log; a line that was cut short is skipped."""
     try:
         lines = (workspace / FILE).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What is erased: a patient by keyed hash, a study or a series by UID."""
+"""Subject of an erasure: a patient by keyed hash, a study or a series by UID."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Target:
 
     @classmethod
     def of(cls, series: str, study: str | None = None, patient_key: str | None = None) -> Target:
-        """Make a target of what a header or a database says, whatever stands there."""
+        """Make a target of a value from a header or a database, whatever it is."""
         return cls(series_name(series), study if study and is_uid(study) else None, patient_key or None)
 
 
@@ -99,13 +99,13 @@ def covered(subject: Subject, known: Collection[Target]) -> list[Target]:
 
 
 def unowned(known: Collection[Target]) -> list[str]:
-    """Return the series of which no place tells patient or study, so that nobody can tell whose they are."""
+    """Return the series whose patient and study are unknown in every place."""
     owned = {target.series_instance_uid for target in known if target.patient_key or target.study_instance_uid}
     return sorted({target.series_instance_uid for target in known} - owned)
 
 
 def merged(targets: Iterable[Target]) -> tuple[Target, ...]:
-    """Put together what several places tell of the same series, in the order of UIDs."""
+    """Combine the facts of several places about the same series, in the order of UIDs."""
     by_uid: dict[str, Target] = {}
     for target in targets:
         known = by_uid.get(target.series_instance_uid, target)

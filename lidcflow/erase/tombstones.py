@@ -1,4 +1,4 @@
-"""What was erased stays erased: keyed hashes and UIDs in the catalog that no index lets in again."""
+"""Tombstones of erased subjects: keyed hashes and UIDs in the catalog that every index keeps out."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Tombstone:
 
 
 class FoundRow(Base):
-    """What an erasure that is under way has found so far, in all its tries."""
+    """Findings of an unfinished erasure, over all its attempts."""
 
     __tablename__ = "erasure_found"
 

@@ -1,4 +1,4 @@
-"""Files of a workspace that tell of single series: answers, results of experiments."""
+"""Files of a workspace about single series: answers, results of experiments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from lidcflow.errors import ErasureError
 
 VALIDATION_ROWS, CANDIDATE_ROWS, NODULE_ROWS = "validation.parquet", "candidates.parquet", "nodules.parquet"
-"""What `lidcflow.learn.train` keeps of the slices that a sector was measured on; Keras is not imported here."""
+"""Files of `lidcflow.learn.train` with the validation slices of a sector; Keras is not imported here."""
 
 
 def require_inside(folder: Path, workspace: Path) -> None:

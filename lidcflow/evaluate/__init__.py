@@ -1,1 +1,1 @@
-"""How good a release is on patients that it has not seen, beside baselines, with intervals over patients."""
+"""Evaluate a release on held-out patients, beside baselines, with intervals over patients."""

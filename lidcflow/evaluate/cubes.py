@@ -15,7 +15,7 @@ from lidcflow.stats.estimate import Record
 
 
 class CubeEvaluation(Record):
-    """What a segmenter reaches on a file of cubes.
+    """Figures of a segmenter on a file of cubes.
 
     Attributes
     ----------

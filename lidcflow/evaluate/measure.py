@@ -51,7 +51,7 @@ class Contender:
 
     @property
     def ranking(self) -> Floats | None:
-        """What ranks its slices for a nodule, if anything does."""
+        """The scores that rank slices for a nodule; None if there are none."""
         return self.score if self.probabilities is None else self.probabilities[..., 1:].sum(axis=-1)
 
 
@@ -63,9 +63,9 @@ class Answers:
     ----------
     release, everywhere : (studies, slices, 3) arrays
         Of the release, and of the one model for all sectors with the same data and compute.
-    prior : (slices, 3) array
+    prior : (slices, 3) array, or one for each study
         From `lidcflow.stats.held_out.sector_prior`.
-    height : (slices, 3) array
+    height : (slices, 3) array, or one for each study
         From `lidcflow.stats.height_prior.height_prior`.
     shares : (3,) array
         Class shares of the training patients.
@@ -173,6 +173,7 @@ def measure(
         series=len(truth.labels),
         nodules=sum(map(len, truth.findings)),
         slices_per_study=truth.labels.shape[1],
+        folds=len(release.folds),
         contestants=tuple(_contestant(entry, truth, answers.shares, draws) for entry in entries),
         operating_point=range_figures(p_nodule, release.threshold_nodule, truth, draws),
         sectors=_sectors(release, truth, answers, draws),

@@ -22,7 +22,7 @@ SIZE_NAMES = {IMAGE: "size alone, by the image", AREA_COLUMN: "size alone, by re
 
 
 class NoduleSliceEvaluation(Record):
-    """What a malignancy model reaches on a set of nodules.
+    """Figures of a malignancy model on a set of nodules.
 
     Attributes
     ----------

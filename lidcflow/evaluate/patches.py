@@ -16,7 +16,7 @@ TRAINED_ON = "train"
 
 
 class PatchEvaluation(Record):
-    """What a detector reaches on a file of patches.
+    """Figures of a detector on a file of patches.
 
     Attributes
     ----------

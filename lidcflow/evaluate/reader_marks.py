@@ -1,4 +1,4 @@
-"""What readers' marks say of a release: ranges judged right or wrong, slices that no range had."""
+"""Summarize readers' marks on a release: ranges judged right or wrong, and slices that no range contained."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class FeedbackGroup(Record):
 
 
 class FeedbackFigures(Record):
-    """What readers said of a release, with what it can and can't tell."""
+    """A summary of readers' marks on a release, with its limits."""
 
     readers: int
     groups: tuple[FeedbackGroup, ...]

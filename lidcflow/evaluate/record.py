@@ -85,7 +85,7 @@ class SectorFigures(Record):
 
 
 class Subgroup(Record):
-    """Figures of the release in a part of the studies or nodules; `small` has too few patients to tell."""
+    """Figures of the release in a subgroup of studies or nodules; `small` marks one with too few patients."""
 
     of: str
     name: str
@@ -97,7 +97,10 @@ class Subgroup(Record):
 
 
 class ReleaseEvaluation(Record):
-    """A release on the held-out patients of its own snapshot, beside the baselines; `findings` where it has some."""
+    """A release on the held-out patients of its own snapshot, beside the baselines; `findings` where it has some.
+
+    With `folds`, a cross-validated release: each patient is answered for by the one fold that held the patient out.
+    """
 
     schema_version: Literal["lidcflow.evaluation/1"] = SCHEMA_VERSION
     statement: Literal["Research use only, not for diagnosis."] = STATEMENT
@@ -116,6 +119,7 @@ class ReleaseEvaluation(Record):
     series: int
     nodules: int
     slices_per_study: int
+    folds: int = 0
     methods: tuple[str, ...] = (INTERVALS, BALANCED, CALIBRATION, SPARED, FROC, FINDINGS)
     contestants: tuple[Contestant, ...]
     operating_point: dict[str, Estimate]

@@ -98,7 +98,7 @@ def _class_weights(rows: Rows, draws: Floats, balanced: bool) -> Floats:
 
 
 def _points(rows: Rows, weights: Floats) -> dict[str, float]:
-    """Return what scikit-learn says of the sample itself."""
+    """Return scikit-learn's figure of the sample itself."""
     nodule = rows.labels > 0
     values = {}
     for name, score in rows.scores.items():

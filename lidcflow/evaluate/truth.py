@@ -1,4 +1,4 @@
-"""What is true of held-out studies: labels, nodules with their size and readers, how each was acquired."""
+"""Ground truth of held-out studies: labels, nodules with size and readers, and acquisition."""
 
 from __future__ import annotations
 

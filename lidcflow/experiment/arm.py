@@ -1,4 +1,4 @@
-"""What an arm of an experiment came to: curves of its sectors, and what it says of the held-out slices."""
+"""Results of an arm of an experiment: curves of its sectors, and predictions for the held-out slices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DIGITS = 6
 
 
 class SectorCurves(Record):
-    """How one sector of an arm was trained.
+    """The training of one sector of an arm.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class SectorCurves(Record):
 
 
 class Predictions(Record):
-    """What an arm says of the slices of a split, by series: `(series, slices)` labels, `(series, slices, 3)` P."""
+    """Predictions of an arm on a split, by series: `(series, slices)` labels, `(series, slices, 3)` P."""
 
     series: tuple[str, ...]
     patient_keys: tuple[str, ...]
@@ -77,7 +77,7 @@ class ArmResult(Record):
 
 @dataclass(frozen=True, eq=False)
 class SectorShare:
-    """What the task of one sector gives back.
+    """The result of the task of one sector.
 
     Attributes
     ----------

@@ -57,7 +57,7 @@ PAPER_TRAINING_ACCURACY = {"baseline": 0.40, "1 sector": 0.55, "13 sectors": 0.6
 
 @dataclass(frozen=True)
 class Arm:
-    """What is trained once for each sector.
+    """An arm of an experiment, which is trained once for each sector.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How the arms of an experiment compare: figures with intervals over patients, differences paired over patients."""
+"""Compare the arms of an experiment: figures with intervals over patients, differences paired over patients."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Compared(Record):
 
 
 class Comparison(Record):
-    """What an experiment came to."""
+    """Results of an experiment."""
 
     schema_version: Literal["lidcflow.comparison/1"] = "lidcflow.comparison/1"
     experiment: str
@@ -161,7 +161,7 @@ def _common_series(predictions: Sequence[Predictions]) -> set[str]:
 
 
 def _by_patient(predictions: Predictions, series: set[str]) -> dict[str, list[tuple[Floats, NDArray[np.int64]]]]:
-    """Return what is said of the slices of each patient, and their labels; patients in order."""
+    """Return the predictions for the slices of each patient, and their labels; patients in order."""
     patients: dict[str, list[tuple[Floats, NDArray[np.int64]]]] = {}
     parts = zip(
         predictions.series, predictions.patient_keys, predictions.probabilities, predictions.labels, strict=True

@@ -29,7 +29,7 @@ Validate = Callable[[Designs], dict[str, dict[str, Floats]]]
 
 
 class SystemFigures(Record):
-    """What a system reaches.
+    """Figures of a system.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class SystemFigures(Record):
 
 
 class NoduleComparison(Record):
-    """What an experiment on rated nodules came to.
+    """Results of an experiment on rated nodules.
 
     Attributes
     ----------

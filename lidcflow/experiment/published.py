@@ -8,7 +8,7 @@ from lidcflow.stats.estimate import Record
 
 
 class Published(Record):
-    """What a publication reports.
+    """Figures reported by a publication.
 
     Attributes
     ----------
@@ -62,6 +62,8 @@ class NoduleExperiment:
     folds : int
     once : bool
         Whether systems learn a mean of 3 and more once, for all designs, instead of learning each design.
+    networks : bool
+        Whether a system is a network that Keras trains.
     """
 
     question: str
@@ -70,6 +72,7 @@ class NoduleExperiment:
     differs: tuple[str, ...]
     folds: int = 10
     once: bool = False
+    networks: bool = True
 
 
 NODULE_EXPERIMENTS: dict[str, NoduleExperiment] = {
@@ -124,6 +127,7 @@ NODULE_EXPERIMENTS: dict[str, NoduleExperiment] = {
             TARGET,
             QIF,
         ),
+        networks=False,
     ),
 }
 """Experiments by name."""

@@ -170,7 +170,7 @@ def form() -> str:
 
 
 class HeaderCache:
-    """What files gave when their headers were read, by keyed hash of the path, size and version.
+    """Cache of header results, by keyed hash of the path, size and version.
 
     It holds no path, and of a patient what `Header` holds: UIDs and the keyed hash. A file that can't be used is
     replaced; one that another process holds is left alone: both cost time and nothing else.

@@ -24,7 +24,7 @@ _FORMAT = "Rows, Columns, BitsStored and PixelRepresentation"
 Broken = tuple[str, str]
 """A rule with the offending value, and the remedy; the location goes between them."""
 HOUNSFIELD = re.compile(r"H\.?U\.?|HOUND?SFIELD([ _]?UNITS?)?|\[?HNSF'?U\]?")
-"""What archives write for Hounsfield units, in capitals: the standard's HU, the name and a common slip, UCUM's code."""
+"""Names of Hounsfield units in archives, in capitals: the standard's HU, the name and a common slip, UCUM's code."""
 
 UNSPECIFIED = "US"
 
@@ -80,7 +80,7 @@ def are_one_study_of_one_patient(headers: Sequence[Header]) -> None:
 
 
 def are_ct(headers: Sequence[Header]) -> None:
-    """Refuse a series of which no header says that it is CT, and none that it is something else."""
+    """Refuse a series without a header that states CT, or another modality."""
     if all(header.facts.modality != CT for header in headers):
         found = "none" if all(not header.facts.modality for header in headers) else "values that are no modality"
         sentence = f"Modality must be CT, got {found} {images_concerned(headers, headers)}; export the series again"
@@ -176,7 +176,7 @@ def excess_bytes(header: Header) -> int:
 
 
 def are_whole(headers: Sequence[Header]) -> None:
-    """Refuse files that end before their pixels do, as far as headers tell: compressed ones don't."""
+    """Refuse files that end before their pixels do, as far as headers show: compressed ones do not."""
     broken = [header for header in headers if _pixel_bytes(header) < _due_bytes(header)]
     if broken:
         due, there = _due_bytes(broken[0]), max(_pixel_bytes(broken[0]), 0)

@@ -19,7 +19,7 @@ from lidcflow.dicom.syntaxes import PixelLayout, pixel_layout
 from lidcflow.source.versions import version_of
 
 DIGEST_BYTES = 8
-"""Enough to tell one header from another; nobody gains from one that was made to have the same digest."""
+"""Bytes of the digest: enough to distinguish headers, as nobody gains from a forged one."""
 
 DEFLATED_BYTES = 16_384
 """Of a deflated file, whose pixels have no place of their own in the file."""

@@ -1,4 +1,4 @@
-"""Read the headers of a PACS's series: from their metadata, and from the instances where these do not tell enough."""
+"""Read the headers of a PACS's series: from their metadata, and from the instances where these do not suffice."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ NEEDED = (
     "00281052",  # Rescale Intercept
     "00281053",
 )
-"""Where a CT image lacks one of them, it is looked for in the image itself; multi-frame objects always do."""
+"""Attributes that are read from the image itself where the metadata lacks one; always for multi-frame objects."""
 
 PATIENT_ID = "00100020"
 _COMMON_KEYS = [_key(tag) for tag in COMMON_TAGS]
 
 
 class Keys(NamedTuple):
-    """What the patients of a series are hashed with: the key of the patient hash, and the salt of its seals."""
+    """Keys for the patients of a series: the key of the patient hash, and the salt of its seals."""
 
     secret: bytes
     salt: bytes
 
 
 class SeriesHeaders(NamedTuple):
-    """What a series of a PACS gave.
+    """Headers of a series of a PACS.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def _read(pacs: Pacs, series: PacsSeries, secret: bytes) -> SeriesHeaders:
 
 
 def _patient(pacs: Pacs, series: PacsSeries, secret: bytes) -> str | None:
-    """Ask whose study a series is of, which no header of it tells: a patient who was erased gets no answer."""
+    """Ask for the patient of a series without headers: a patient who was erased gets no answer."""
     wanted = {"StudyInstanceUID": series.study_instance_uid, "includefield": PATIENT_ID}
     try:
         items = [
@@ -202,7 +202,7 @@ def _tells_enough(item: Item) -> bool:
 
 
 def _first_header(pacs: Pacs, series: PacsSeries, item: Item, secret: bytes) -> Header | None:
-    """Fetch one image: metadata do not tell its transfer syntax."""
+    """Fetch one image: metadata lack its transfer syntax."""
     for content in instances(pacs, series.url + INSTANCES + text_in(item, INSTANCE)):
         outcome = header_of(content, series.url, secret, {})
         single = isinstance(outcome, Header) and outcome.pixel_offset is not None and not outcome.frames

@@ -65,7 +65,7 @@ ARCHIVE_MARKS = (
 
 
 class Unread(Enum):
-    """Why a file gave no header."""
+    """The reason why a file gave no header."""
 
     NOT_DICOM = "not DICOM"
     ARCHIVE = "archive"
@@ -74,7 +74,7 @@ class Unread(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the index needs of one file, or of one frame of a multi-frame object.
+    """Header of one file, or of one frame of a multi-frame object, as the index needs it.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class Header:
 
 
 Outcome = Header | Unread
-"""What a file gave: its header, or why none."""
+"""Result of reading a file: its header, or the reason for none."""
 
 
 def read_headers(files: Sequence[SourceFile], secret: bytes, access: Access) -> list[Outcome]:
@@ -230,7 +230,7 @@ def _parse_whole_or_leading(path: str, opened: Callable[[str], BinaryIO]) -> Par
 
 
 def _as_found(header: Header, opened: Callable[[str], BinaryIO]) -> Header:
-    """Take pixels for native whose syntax says compressed where their length is that of the pixels, and no item is."""
+    """Treat pixels as native despite a compressed syntax if they have the length of native ones and hold no item."""
     facts = header.facts
     compressed = pixel_layout(facts.transfer_syntax_uid) is PixelLayout.ENCAPSULATED
     if not compressed or header.pixel_bytes is None or header.pixel_offset is None or facts.pixels is None:
@@ -309,7 +309,7 @@ def _with_frames(
     secret: bytes,
     known: dict[Any, Facts],
 ) -> Header:
-    """Add a header for each frame, or what keeps them from being known; what pydicom says of it may name a value."""
+    """Add a header for each frame, or the reason for none; pydicom's own message may name a value."""
     facts = header.facts
     try:
         with opened(header.path) as stream:

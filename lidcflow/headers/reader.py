@@ -24,7 +24,7 @@ Batch = Sequence[SourceFile]
 
 
 class HeaderReader:
-    """How the headers of a source are read.
+    """Reader of a source's headers.
 
     Parameters
     ----------

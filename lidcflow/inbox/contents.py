@@ -1,4 +1,4 @@
-"""What the ledger knows of the content of a delivery: the state in which each source showed it, and its last answer.
+"""Content of a delivery in the ledger: its state in each source, and its last answer.
 
 A series is known by its instance set. The same instances with other content, as after a repair, are read again, and
 get another answer when their volume is another one: a copy of the same images is answered once.
@@ -32,7 +32,7 @@ class StateRow(Base):
 
 
 class AnswerRow(Base):
-    """What a delivery was answered for: its volume, or why there was none."""
+    """Content of a delivery's answer: its volume, or the reason for none."""
 
     __tablename__ = "delivery_answers"
 
@@ -66,7 +66,7 @@ def states_of(session: Session, deliveries: Collection[int]) -> dict[int, dict[s
 
 
 def note_state(session: Session, delivery: int, source: str, state: str) -> None:
-    """Keep the state in which a source shows a delivery now; a source that can't tell leaves nothing."""
+    """Keep the state in which a source shows a delivery now; a source without states leaves nothing."""
     if state:
         session.merge(StateRow(delivery_id=delivery, source=source, state=state))
 

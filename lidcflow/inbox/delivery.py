@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Step(StrEnum):
-    """How far a series has come; the last six are where a way ends or waits."""
+    """Step of a series; the last six are final or waiting."""
 
     SEEN = "seen"
     SETTLED = "settled"
@@ -25,19 +25,19 @@ class Step(StrEnum):
 
 
 UNDER_WAY = (Step.SETTLED, Step.PREPROCESSED, Step.SCORED)
-"""What the next run goes on with, however the last one ended."""
+"""Steps that the next run continues, however the last one ended."""
 
 UNFINISHED = (Step.SEEN, *UNDER_WAY, Step.FAILED)
 """Steps of deliveries that are not complete."""
 
 OPEN = (*UNFINISHED, Step.DEAD)
-"""What has no answer yet: another instance set of the same series takes its place."""
+"""Steps without an answer: another instance set of the same series takes their place."""
 
 ANSWERED = (Step.DELIVERED, Step.REFUSED)
-"""What has its answer: a refusal is one, and is delivered as any other."""
+"""Steps with an answer: a refusal is one, and is delivered like any other."""
 
 DONE = (*ANSWERED, Step.PASSED_OVER)
-"""What is not worked on again by itself; localizers and the like are passed over."""
+"""Steps that are not retried automatically; localizers and the like are passed over."""
 
 
 @dataclass(frozen=True, slots=True)

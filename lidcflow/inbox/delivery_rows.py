@@ -42,7 +42,7 @@ class DeliveryRow(Base):
 
 
 class FeedRow(Base):
-    """How far a source has been read."""
+    """Position up to which a source has been read."""
 
     __tablename__ = "feeds"
 

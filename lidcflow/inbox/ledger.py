@@ -110,6 +110,17 @@ class Ledger(Tables):
         return len(quiet)
 
     @retry_while_unavailable
+    def seconds_to_settle(self, source: str, quiet_s: float, *, now: datetime | None = None) -> float | None:
+        """Return when `settle` may release a study of a source; None where it would wait for none."""
+        at = now or utc_now()
+        with self._database.session(reads_only=True) as session:
+            newest: dict[str, datetime] = {}
+            for row in in_steps(session, [Step.SEEN], DeliveryRow.source == source):
+                newest[row.study_instance_uid] = max(row.seen, newest.get(row.study_instance_uid, row.seen))
+        ends = [seen + timedelta(seconds=quiet_s) for seen in newest.values()]
+        return max(0.0, (min(ends) - at).total_seconds()) if ends else None
+
+    @retry_while_unavailable
     def waiting(self, source: str, *, now: datetime | None = None) -> list[Delivery]:
         """Return what is to be worked on now, in the order it was seen: what is under way, and what is tried again."""
         at = now or utc_now()

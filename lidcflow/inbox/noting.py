@@ -15,7 +15,7 @@ from lidcflow.inbox.receipts import forget_receipts
 
 
 class Noted(NamedTuple):
-    """What holds for all sightings of one look: source, release, time, and the states that are known."""
+    """Facts shared by all sightings of one poll: source, release, time, and the known states."""
 
     source: str
     release: int

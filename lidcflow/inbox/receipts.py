@@ -16,7 +16,7 @@ _LONGEST_TARGET = 1024
 
 
 class ReceiptRow(Base):
-    """What a target has of a delivery, see `Receipt`."""
+    """Row of a `Receipt`."""
 
     __tablename__ = "receipts"
 
@@ -29,7 +29,7 @@ class ReceiptRow(Base):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What one target has of one delivery.
+    """The documents that one target holds of one delivery.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the last rounds through the inbox came to; rounds in a row that came to the same are one row of the catalog."""
+"""Results of the last inbox rounds; consecutive rounds with equal results share one row of the catalog."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_ROWS = 200
 
 
 class RoundRow(Base):
-    """A round, or several in a row that came to the same; see `Round`."""
+    """A round, or several consecutive ones with equal results; see `Round`."""
 
     __tablename__ = "rounds"
 
@@ -33,7 +33,7 @@ class RoundRow(Base):
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round came to, or several in a row.
+    """The result of one round, or of several consecutive ones.
 
     Parameters
     ----------

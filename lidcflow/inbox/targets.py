@@ -1,4 +1,4 @@
-"""Where documents go, as a value parsed once: a PACS over STOW-RS, or a folder."""
+"""Targets of documents, parsed once: a PACS over STOW-RS, or a folder."""
 
 from __future__ import annotations
 

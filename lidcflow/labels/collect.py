@@ -30,7 +30,7 @@ class _Stored:
 
 @dataclass
 class Collected:
-    """What the sources say of the stored series.
+    """Annotations of the stored series, from all sources.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ class WrongRow(Exception):
 
 
 def parse_reading(cells: Mapping[str, str], origin: Origin) -> Reading | None:
-    """Return the reading of a row; None for a row that says that nothing was found.
+    """Return the annotation of a row; None for a row that states that nothing was found.
 
     Parameters
     ----------
@@ -147,13 +147,13 @@ class _Row:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What the rows of one reading have in common; a row that names no nodule stands alone."""
+        """Key shared by the rows of one annotation; a row without a nodule stands alone."""
         reading = self.reading
         return reading.reader, reading.nodule_id or f"line {self.line}", reading.series_instance_uid
 
     @property
     def place(self) -> tuple[object, ...]:
-        """What two rows that say the same have in common."""
+        """Key that equal rows share."""
         reading = self.reading
         marks = tuple((mark.sop_instance_uid, mark.z_mm) for mark in reading.marks)
         return reading.series_instance_uid, reading.reader, reading.nodule_id, marks, reading.z_range_mm
@@ -239,7 +239,7 @@ def _row(line: int, cells: Mapping[str, str], file: str, book: Book) -> _Row | N
 
 
 def _readings(rows: list[_Row], book: Book) -> Iterator[Reading]:
-    """Join the rows of each reading; drop what is said twice."""
+    """Join the rows of each annotation; drop duplicates."""
     groups: dict[tuple[str, str, str], list[_Row]] = {}
     seen: dict[tuple[object, ...], _Row] = {}
     for row in rows:

@@ -26,7 +26,7 @@ _RATINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Ratings:
-    """What a reader rated a nodule, 1 to 5 each (internal structure 1 to 4, calcification 1 to 6)."""
+    """A reader's ratings of a nodule, 1 to 5 each (internal structure 1 to 4, calcification 1 to 6)."""
 
     subtlety: int
     internal_structure: int

@@ -18,7 +18,7 @@ REPORT_COLUMNS = ("kind", "file", "row", "reason", "series_instance_uid", "sente
 
 
 class UnusedReason(StrEnum):
-    """Why a row of the table, or a file, is not used."""
+    """The reason why a row of the table, or a file, is not used."""
 
     MALFORMED = "malformed"
     UNREADABLE = "unreadable"
@@ -42,7 +42,7 @@ HARMLESS = frozenset({UnusedReason.OTHER_MESSAGE, UnusedReason.DUPLICATE, Unused
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a row comes from, without a path: paths may hold a patient's name.
+    """The origin of a row, without a path: paths may hold a patient's name.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class Nodule:
 
 @dataclass
 class Book:
-    """What the files of one kind, in one source, say.
+    """Annotations from the files of one kind in one source.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ class Book:
     small: int = 0
 
     def add(self, other: Book) -> None:
-        """Take over what another book of the same kind says."""
+        """Add the annotations of another book of the same kind."""
         self.readings += other.readings
         self.read = other.read | self.read
         self.problems += other.problems

@@ -1,4 +1,4 @@
-"""Where the segments of a DICOM Segmentation lie; ratings come from the reports that refer to them."""
+"""Read the locations of a DICOM Segmentation's segments; ratings come from the reports that refer to them."""
 
 from __future__ import annotations
 

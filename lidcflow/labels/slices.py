@@ -26,7 +26,7 @@ LEAST_OVERLAP_MM = 1e-6
 """Less is rounding: a nodule that ends where a slab begins doesn't lie in it."""
 
 FIT_MM = 5.0
-"""How far a volume may reach beyond the scan it is of: the widest slice spacing of LIDC-IDRI."""
+"""Largest distance that a volume may reach beyond its scan: the widest slice spacing of LIDC-IDRI."""
 
 
 @dataclass(frozen=True, slots=True)

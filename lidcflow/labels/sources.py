@@ -1,4 +1,4 @@
-"""Find readings in files and folders of any mixture; what a file is, its content says."""
+"""Find annotations in files and folders of any mixture; the kind of a file is detected by its content."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class _Texts:
-    """What the XML and CSV files of a source say, while they are read."""
+    """Annotations from the XML and CSV files of a source, collected while they are read."""
 
     messages: list[Message] = field(default_factory=list)
     xml: Book = field(default_factory=Book)

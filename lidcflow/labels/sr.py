@@ -96,7 +96,7 @@ class _Wrong(Exception):
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """Where a measurement group says that its nodule is."""
+    """The location of the nodule of a measurement group."""
 
     series_uids: frozenset[str]
     marks: tuple[MarkedSlice, ...]

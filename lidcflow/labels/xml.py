@@ -21,7 +21,7 @@ MESSAGE, OTHER_MESSAGE = "lidcreadmessage", "idrireadmessage"
 
 
 class XmlError(ValueError):
-    """The text is not XML that is read here; `line` says where."""
+    """The text is not XML that is read here; `line` is the number of its faulty line."""
 
     def __init__(self, line: int, sentence: str) -> None:
         super().__init__(line, sentence)
@@ -114,7 +114,7 @@ class _Wrong(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Message:
-    """What one file says of one series."""
+    """The annotations of one series in one file."""
 
     file: str
     series_instance_uid: str

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lidcflow.learn.plain_head import NumpyEnsemble, NumpyHead, Step, dense, normalised, rescaled, softmax
 from lidcflow.learn.runtime import keras
 from lidcflow.learn.training_set import CLASSES
 
@@ -26,10 +27,6 @@ FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-7
 """Keras' defaults for Adam."""
 
 Floats = NDArray[np.float32]
-
-Rows = NDArray[np.floating]
-
-Step = Callable[[Rows], Rows]
 
 MOST_DIFFERENCE = 1e-6
 """Of any probability from what Keras makes of the same features."""
@@ -50,7 +47,7 @@ def mean_figures(batches: Sequence[Figures]) -> Figures:
 
 
 def figures_of(logs: dict[str, Any]) -> Figures:
-    """Return the figures of what Keras says of a batch: of that one alone, for it forgets the others."""
+    """Return Keras' figures of one batch alone, for it forgets the others."""
     return float(logs["loss"]), float(logs["accuracy"])
 
 
@@ -145,25 +142,6 @@ class LinearHead:
         self._weights -= rate * self._first / (np.sqrt(self._second) + np.float32(EPSILON))
 
 
-class NumpyHead:
-    """A head of standard layers, one after another, as NumPy.
-
-    Parameters
-    ----------
-    steps : list of callable
-        From (n, d) to (n, d'), in their order.
-    """
-
-    def __init__(self, steps: list[Step]) -> None:
-        self._steps = steps
-
-    def __call__(self, features: Rows, training: bool = False) -> Rows:  # noqa: ARG002  as a Keras model is called
-        """Return what the head makes of features."""
-        for step in self._steps:
-            features = step(features)
-        return features
-
-
 def numpy_head(model: Any) -> Any:
     """Turn a loaded head into arithmetic; a model that is more than such a head is returned as it is.
 
@@ -175,12 +153,22 @@ def numpy_head(model: Any) -> Any:
     Returns
     -------
     callable
-        As the model, within `MOST_DIFFERENCE`: both have answered for made-up features.
+        As the model, within `MOST_DIFFERENCE`: both have answered for made-up features. An ensemble, whose layers are
+        members and their average, is a `NumpyEnsemble`.
     """
+    if members := _members(model):
+        return NumpyEnsemble([numpy_head(member) for member in members])
     if len(model.input_shape) != 2 or not all(type(layer) in _STEPS for layer in model.layers):
         return model
     plain = NumpyHead([step for layer in model.layers for step in _STEPS[type(layer)](layer)])
     return plain if _agree(plain, model) else model
+
+
+def _members(model: Any) -> list[Any]:
+    """Return the models that a model averages; none where it is more than that."""
+    inputs, *members, average = model.layers if len(model.layers) > 2 else (None, None)
+    plain = isinstance(inputs, keras.layers.InputLayer) and type(average) is keras.layers.Average
+    return members if plain and all(isinstance(member, keras.Model) for member in members) else []
 
 
 def _agree(plain: NumpyHead, model: Any) -> bool:
@@ -195,28 +183,18 @@ def _agree(plain: NumpyHead, model: Any) -> bool:
 
 
 def _normalization(layer: Any) -> Iterator[Step]:
-    mean, variance = (_numbers(value) for value in (layer.mean, layer.variance))
-    deviation = np.maximum(np.sqrt(variance), np.float32(keras.config.epsilon()))
-    yield lambda rows: (rows - mean) / deviation
+    yield normalised(_numbers(layer.mean), _numbers(layer.variance), keras.config.epsilon())
 
 
 def _dense(layer: Any) -> Iterator[Step]:
-    kernel, bias = _numbers(layer.kernel), _numbers(layer.bias)
-    yield lambda rows: rows @ kernel + bias
-    if layer.activation is keras.activations.relu:
-        yield lambda rows: np.maximum(rows, np.float32(0))
+    yield from dense(_numbers(layer.kernel), _numbers(layer.bias), relu=layer.activation is keras.activations.relu)
 
 
 def _rescaling(layer: Any) -> Iterator[Step]:
-    scale, offset = np.float32(layer.scale), np.asarray(layer.offset, np.float32)
-    yield lambda rows: rows * scale + offset
+    yield rescaled(layer.scale, layer.offset)
 
 
 def _softmax(_: Any) -> Iterator[Step]:
-    def softmax(rows: Rows) -> Rows:
-        powers = np.exp(rows - rows.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
     yield softmax
 
 
@@ -237,4 +215,4 @@ _STEPS: dict[type, Callable[[Any], Iterator[Step]]] = {
     keras.layers.Rescaling: _rescaling,
     keras.layers.Softmax: _softmax,
 }
-"""What each layer of a head does when it answers. A wrong guess of any of it shows in `_agree`."""
+"""Arithmetic of each layer of a head. A wrong assumption shows in `_agree`."""

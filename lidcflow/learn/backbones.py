@@ -37,7 +37,7 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """What a feature was made with; `id` names the features in the store.
+    """Origin of a feature; `id` names the features in the store.
 
     Attributes
     ----------

@@ -1,10 +1,10 @@
-"""Where the blocks of each backbone begin: the layer before each, and the shape of its maps."""
+"""Block boundaries of each backbone: the layer before each block, and the shape of its maps."""
 
 from typing import NamedTuple
 
 
 class Boundary(NamedTuple):
-    """Where a block begins: the layer before it, and the maps that the layer gives.
+    """Start of a block: the layer before it, and that layer's maps.
 
     Attributes
     ----------

@@ -8,17 +8,8 @@ from numpy.typing import NDArray
 
 from lidcflow.errors import WeightsError
 from lidcflow.files import whole_file
+from lidcflow.learn.compact_shape import MOST_BYTES, STAGES, STEM_FILTERS
 from lidcflow.learn.runtime import keras
-
-STEM_FILTERS = 16
-STAGES = ((32, 1), (64, 2), (128, 3))
-"""Filters and blocks of each stage; each stage halves the image once.
-
-The median nodule is about 3 pixels wide on 128 x 128, so the image is halved three times only.
-"""
-
-MOST_BYTES = 2**26
-"""Of the arrays of a weight file, unpacked: fifty times what they are."""
 
 FEATURE_DIM = 2 * (STAGES[-2][0] + STAGES[-1][0])
 

@@ -13,7 +13,7 @@ from lidcflow.errors import EngineError
 from lidcflow.learn.backbones import Backbone, Network
 
 MOST_ERROR = {"fp32": 1e-3, "bf16": 0.1}
-"""Most error of features, as a share of what tells slices apart; float16, as they are stored, makes 0.0005."""
+"""Largest error of features, as a share of the spread between slices; float16, as stored, makes 0.0005."""
 
 PROBES = 4
 

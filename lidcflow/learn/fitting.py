@@ -169,7 +169,7 @@ def _check_sets(y_train: NDArray[np.integer], y_val: NDArray[np.integer]) -> Non
 
 
 class _Trainable(Protocol):
-    """What learns from batches; `LinearHead` says what each method does."""
+    """Interface of a learner from batches; `LinearHead` documents the methods."""
 
     def train_epoch(self, x: Floats, y: Integers, weight: Floats, batches: list[NDArray[np.intp]]) -> Figures: ...
 

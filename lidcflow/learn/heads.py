@@ -1,6 +1,6 @@
 """Heads: small networks from a slice's features to the logits of the three classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +53,25 @@ def calibrated_model(model: keras.Model, calibration: "Calibration") -> keras.Mo
         float(calibration.scale), offset=[float(offset) for offset in calibration.offsets], name="calibrated"
     )(model.output)
     return keras.Model(model.input, keras.layers.Softmax(name="probabilities")(logits), name=model.name)
+
+
+def averaged_model(members: Sequence[keras.Model]) -> keras.Model:
+    """Put calibrated heads beside each other and average their probabilities.
+
+    Parameters
+    ----------
+    members : sequence of keras.Model
+        (n, d) features -> (n, 3) probabilities; two at least.
+
+    Returns
+    -------
+    keras.Model
+        As each of them; it holds them as layers named ``fold-1`` and so on, in their order.
+    """
+    named = [keras.Model(one.input, one.output, name=f"fold-{number}") for number, one in enumerate(members, start=1)]
+    inputs = keras.Input(members[0].input_shape[1:], name="features")
+    mean = keras.layers.Average(name="mean")([member(inputs) for member in named])
+    return keras.Model(inputs, mean, name=f"{members[0].name}_folds")
 
 
 def logits_of(kind: str, standardised: keras.KerasTensor, seed: int) -> keras.KerasTensor:

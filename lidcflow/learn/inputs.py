@@ -1,4 +1,4 @@
-"""What a backbone sees of a slice: Hounsfield units through windows, as three planes of 0 to 255."""
+"""Input of a backbone: Hounsfield units of a slice through windows, as three planes of 0 to 255."""
 
 from typing import Literal
 

@@ -25,7 +25,7 @@ MALIGNANT = 3.0
 
 
 class Regressor(Protocol):
-    """What scikit-learn's regressors have in common."""
+    """Interface of scikit-learn's regressors."""
 
     def fit(self, features: Floats, rating: Floats, sample_weight: Floats) -> object:
         """Learn ratings."""
@@ -43,7 +43,7 @@ class Rated(Protocol):
 
     @property
     def readers(self) -> NDArray[np.integer]:
-        """How many readers rated each: its weight."""
+        """Number of readers who rated each nodule: its weight."""
 
 
 Make = Callable[[int], Regressor]

@@ -56,7 +56,7 @@ SPLIT = (
 
 @dataclass(frozen=True)
 class MalignancyReport:
-    """What a training made.
+    """The result of a training.
 
     Attributes
     ----------

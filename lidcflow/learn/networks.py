@@ -15,12 +15,12 @@ from lidcflow.errors import WeightsError
 from lidcflow.files import digest_of_file
 from lidcflow.learn.backbones import Backbone, describe_backbone, weight_file
 from lidcflow.learn.compact import compact_network, read_weights
-from lidcflow.learn.network_file import check_arrays
+from lidcflow.learn.network_check import check_arrays
 from lidcflow.learn.runtime import COMPILED, keras, under_policy
 from lidcflow.learn.truncate import bottom_of, top_of
 
 CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)
-"""What Keras' ResNet-50 subtracts, in the order of the input; the network itself reads BGR."""
+"""Means that Keras' ResNet-50 subtracts, in the order of the input; the network itself reads BGR."""
 
 
 def load_backbone(config: TrainConfig, size: int, *, policy: str = "float32") -> tuple[keras.Model, Backbone]:

@@ -31,7 +31,7 @@ Weights = Mapping[str, Floats]
 
 @dataclass(frozen=True)
 class DetectorReport:
-    """What a training made.
+    """The result of a training.
 
     Attributes
     ----------

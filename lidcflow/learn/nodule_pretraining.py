@@ -16,7 +16,7 @@ from lidcflow.learn.nodule_sets import ImageSource
 from lidcflow.learn.nodule_training import NoduleTraining
 from lidcflow.learn.nodule_variations import Scanner, cut_varied
 from lidcflow.learn.rates import warmed_cosine
-from lidcflow.learn.runtime import keras
+from lidcflow.learn.runtime import is_run_eagerly, keras
 
 Floats = NDArray[np.float32]
 Batch = tuple[Floats, Floats]
@@ -102,7 +102,12 @@ def _compiled(settings: NoduleTraining) -> keras.Model:
     optimizer = keras.optimizers.AdamW(
         rate, weight_decay=settings.weight_decay, clipnorm=1.0, use_ema=True, ema_momentum=settings.average
     )
-    model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+    model.compile(
+        optimizer,
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=False,
+        run_eagerly=is_run_eagerly(settings.steps),
+    )
     optimizer.build(model.trainable_variables)  # TensorFlow traces a step twice if the first one makes them
     return model
 

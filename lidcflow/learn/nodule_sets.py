@@ -32,7 +32,7 @@ MEASURED_ON = (
 """LIDC-IDRI-0001, -0006 and -0008, on which candidates are measured."""
 
 PATCH_ROWS = {MEASURED_ON[0]: (141_208, 159_071), MEASURED_ON[1]: (57_540, 63_452)}
-"""Where LUNA16's list, ordered by series, has the first two of them; the third one lies beyond the training patches.
+"""Places of the first two such series in LUNA16's list, ordered by series; the third lies beyond the training patches.
 
 The patches do not name their series. Those of nodules that are nodule slices too do: these are the stretches between
 the third known series before and after."""
@@ -101,7 +101,7 @@ class ImageSource:
 
 @dataclass(frozen=True)
 class NoduleSets:
-    """What there is to train on and to judge by.
+    """Data to train on and to evaluate with.
 
     Attributes
     ----------

@@ -1,11 +1,11 @@
-"""How the nodule detector is trained."""
+"""Settings of the nodule detector's training."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class NoduleTraining:
-    """How the detector is trained; the card in the package says how its weights were.
+    """Settings of the detector's training; the card in the package lists those of its weights.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ MATRICES = 128
 
 @dataclass(frozen=True)
 class Variation:
-    """How far the images of a source are varied.
+    """Ranges in which the images of a source are varied.
 
     Attributes
     ----------

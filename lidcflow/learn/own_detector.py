@@ -13,11 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from lidcflow.errors import WeightsError
-from lidcflow.files import digest_of_folder, whole_folder
 from lidcflow.learn.candidate_rows import CandidateRows
+from lidcflow.learn.kept_model import Facts, find_kept, kept_model, read_facts
 from lidcflow.learn.own_choice import Choice, JudgedSeries, choose, fit_calibration
 from lidcflow.learn.own_examples import Examples, choose_rows, read_examples, validation_series
 from lidcflow.nodules.detector import (
@@ -32,7 +30,6 @@ from lidcflow.nodules.detector import (
 )
 from lidcflow.nodules.detector_network import DetectorNetwork
 from lidcflow.nodules.truth import Kind
-from lidcflow.stats.estimate import Record
 from lidcflow.store.volumes import VolumeStore
 
 Progress = Callable[[str, int, int], None]
@@ -41,7 +38,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 class OwnWeights(Protocol):
-    """What a training came to, see `lidcflow.learn.own_training.OwnWeights`."""
+    """The result of a training, see `lidcflow.learn.own_training.OwnWeights`."""
 
     @property
     def networks(self) -> Sequence[Weights]:
@@ -63,15 +60,14 @@ LEAST_PATIENTS = 2
 TILES = 6
 """Examples of a kind that are kept for the montage."""
 
-FACTS, TILE_FILE, DIGEST = "own.json", "tiles.npz", "sha256"
+TILE_FILE = "tiles.npz"
 
 
-class OwnFacts(Record):
-    """What is kept of a trained detector beside its weights.
+class OwnFacts(Facts):
+    """Facts kept of a trained detector beside its weights.
 
     Attributes
     ----------
-    lidcflow_version : str
     choice : Choice
         Whether it is better than the embedded one.
     loss : list of float
@@ -80,7 +76,6 @@ class OwnFacts(Record):
         Candidates and nodules that it was trained and judged on.
     """
 
-    lidcflow_version: str
     choice: Choice
     loss: list[float]
     counts: dict[str, int]
@@ -261,16 +256,14 @@ def _keep(
     examples: Sequence[Example],
 ) -> None:
     """Write a detector into a folder, whole or not at all; no pickle."""
-    with whole_folder(folder) as draft:
+    with kept_model(folder, facts) as draft:
         write_detector(draft, list(networks), card)
-        (draft / FACTS).write_text(facts.model_dump_json(), encoding="utf-8")
         np.savez(
             draft / TILE_FILE,
             hu=np.stack([one.hu for one in examples]),
             kind=np.array([one.kind for one in examples]),
             probability=np.array([one.probability for one in examples]),
         )
-        (draft / DIGEST).write_text(digest_of_folder(draft), encoding="utf-8")
 
 
 def find_own(folder: Path) -> OwnDetector | None:
@@ -278,17 +271,11 @@ def find_own(folder: Path) -> OwnDetector | None:
 
     It is trained again then.
     """
-    try:
-        if digest_of_folder(folder, without=(DIGEST,)) != (folder / DIGEST).read_text(encoding="utf-8"):
-            return None
-        found = _read(folder)
-    except (OSError, ValueError, KeyError, ValidationError, WeightsError):
-        return None
-    return found if found.facts.lidcflow_version == installed_version("lidcflow") else None
+    return find_kept(folder, _read)
 
 
 def _read(folder: Path) -> OwnDetector:
-    facts = OwnFacts.model_validate_json((folder / FACTS).read_bytes())
+    facts = read_facts(folder, OwnFacts)
     with np.load(folder / TILE_FILE, allow_pickle=False) as kept:
         columns = (kept["kind"].tolist(), kept["hu"], kept["probability"].tolist())
     return OwnDetector(read_detector(folder), facts, tuple(Example(*one) for one in zip(*columns, strict=True)))

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from lidcflow.errors import WeightsError
-from lidcflow.files import digest_of_folder, whole_folder
+from lidcflow.learn.kept_model import Facts, find_kept, kept_model, read_facts
 from lidcflow.learn.malignancy_folds import MALIGNANT
 from lidcflow.learn.own_choice import Choice
 from lidcflow.learn.own_malignancy_card import KNOWN, NAMES, card_of, counts_of
@@ -26,13 +25,12 @@ from lidcflow.nodules.malignancy import embedded_malignancy, read_malignancy
 from lidcflow.nodules.malignancy_scores import ANSWER, SCORES, Arrays
 from lidcflow.nodules.malignancy_system import MalignancySystem, write_system
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.stats.estimate import Record
 
 Progress = Callable[[str, int, int], None]
 
 
 class Networks(Protocol):
-    """What a training came to, see `lidcflow.learn.own_malignancy_training.MalignancyNetworks`."""
+    """The result of a training, see `lidcflow.learn.own_malignancy_training.MalignancyNetworks`."""
 
     @property
     def arrays(self) -> Mapping[str, NDArray[Any]]:
@@ -51,15 +49,12 @@ WITH_NETWORKS = frozenset({"nodulex", "triplanar"})
 STEPS = {"nodulex": 600, "triplanar": 400}
 """Steps that are enough for some 2,000 nodules."""
 
-FACTS, DIGEST = "own.json", "sha256"
 
-
-class OwnMalignancyFacts(Record):
-    """What is kept of a trained system beside its weights.
+class OwnMalignancyFacts(Facts):
+    """Facts kept of a trained system beside its weights.
 
     Attributes
     ----------
-    lidcflow_version : str
     kind : str
     choice : Choice
         Whether it is better than the embedded one.
@@ -69,7 +64,6 @@ class OwnMalignancyFacts(Record):
         Nodules and patients that it was trained and judged on.
     """
 
-    lidcflow_version: str
     kind: str
     choice: Choice
     loss: list[float]
@@ -180,10 +174,8 @@ def _judged(kind: str, arrays: Arrays, training: RatedViews, validation: RatedVi
 
 def _keep(folder: Path, arrays: Arrays, card: Mapping[str, Any], facts: OwnMalignancyFacts) -> None:
     """Write a system into a folder, whole or not at all; no pickle."""
-    with whole_folder(folder) as draft:
+    with kept_model(folder, facts) as draft:
         write_system(draft, arrays, card)
-        (draft / FACTS).write_text(facts.model_dump_json(), encoding="utf-8")
-        (draft / DIGEST).write_text(digest_of_folder(draft), encoding="utf-8")
 
 
 def find_own_malignancy(folder: Path) -> OwnMalignancy | None:
@@ -191,17 +183,11 @@ def find_own_malignancy(folder: Path) -> OwnMalignancy | None:
 
     It is trained again then.
     """
-    try:
-        if digest_of_folder(folder, without=(DIGEST,)) != (folder / DIGEST).read_text(encoding="utf-8"):
-            return None
-        found = _kept(folder)
-    except (OSError, ValueError, KeyError, ValidationError, WeightsError):
-        return None
-    return found if found.facts.lidcflow_version == installed_version("lidcflow") else None
+    return find_kept(folder, _kept)
 
 
 def _kept(folder: Path) -> OwnMalignancy:
     model = read_malignancy(folder)
     if not isinstance(model, MalignancySystem):
         raise WeightsError(f"malignancy model: must have been trained on a store, got {model.name}; train again")
-    return OwnMalignancy(model, OwnMalignancyFacts.model_validate_json((folder / FACTS).read_bytes()))
+    return OwnMalignancy(model, read_facts(folder, OwnMalignancyFacts))

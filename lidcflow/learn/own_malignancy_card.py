@@ -1,4 +1,4 @@
-"""What is written down of a malignancy system that was trained on a store: its card, and counts of its nodules."""
+"""Card of a malignancy system that was trained on a store, with counts of its nodules."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class MalignancyNetworks:
-    """What a training came to.
+    """The result of a training.
 
     Attributes
     ----------

@@ -18,7 +18,7 @@ from lidcflow.stats.estimate import Estimate
 
 @dataclass(frozen=True)
 class OutlineScore:
-    """How an outline agrees with the readers': Dice, and the error of the long axis in mm."""
+    """Agreement of an outline with the readers': Dice, and the error of the long axis in mm."""
 
     dice: float
     long_axis_error_mm: float

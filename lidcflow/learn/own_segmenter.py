@@ -14,17 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from lidcflow.errors import WeightsError
-from lidcflow.files import digest_of_folder, whole_folder
+from lidcflow.learn.kept_model import Facts, find_kept, kept_model, read_facts
 from lidcflow.learn.nodule_rows import NoduleRows
 from lidcflow.learn.own_choice import Choice
 from lidcflow.learn.own_outline_choice import choose_segmenter, score_outline
 from lidcflow.learn.own_outlines import JudgedNodule, OutlinedCubes, judged_nodules, outlined_rows, read_outlined
-from lidcflow.nodules.segmenter import Segmenter, embedded_segmenter, read_segmenter, write_segmenter
-from lidcflow.nodules.segmenter_network import SegmenterNetwork
-from lidcflow.stats.estimate import Record
+from lidcflow.nodules.segmenter import Network, Segmenter, embedded_segmenter, read_segmenter, write_segmenter
+from lidcflow.nodules.segmenter_network import Floats, SegmenterNetwork
 from lidcflow.store.volumes import VolumeStore
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -39,22 +36,18 @@ SHIFTS = (0.0, 0.5, 1.0)
 
 SHIFT_CUBES = 24
 
-FACTS, DIGEST = "own.json", "sha256"
 
-
-class OwnFacts(Record):
-    """What is kept of a trained segmenter beside its weights.
+class OwnFacts(Facts):
+    """Facts kept of a trained segmenter beside its weights.
 
     Attributes
     ----------
-    lidcflow_version : str
     choice : Choice
         Whether it is better than the embedded one.
     counts : dict of str to int
         Nodules, series and patients that it was trained and judged on.
     """
 
-    lidcflow_version: str
     choice: Choice
     counts: dict[str, int]
 
@@ -155,12 +148,35 @@ def fit_own_segmenter(
 
 def best_shift(weights: Weights, nodules: list[JudgedNodule]) -> tuple[float, Weights]:
     """Return which of `SHIFTS` outlines nodules best, and the weights with it."""
-    shifted = {shift: {**weights, "logits/bias": weights["logits/bias"] + np.float32(shift)} for shift in SHIFTS}
-    dice = {
-        shift: np.mean([score_outline(_draft_of(of), one).dice for one in nodules]) for shift, of in shifted.items()
-    }
-    best = max(dice, key=lambda shift: float(dice[shift]))
-    return best, shifted[best]
+    network = _draft_of(weights).network
+    dice = np.mean([_dice_with_shifts(network, one) for one in nodules], axis=0)
+    best = SHIFTS[int(dice.argmax())]
+    return best, {**weights, "logits/bias": weights["logits/bias"] + np.float32(best)}
+
+
+def _dice_with_shifts(network: Network, nodule: JudgedNodule) -> list[float]:
+    """Return the Dice of a nodule's outline with each of `SHIFTS`."""
+    known: dict[tuple[bytes, float], Floats] = {}
+    return [score_outline(Segmenter(_Shifted(network, shift, known), {}, ""), nodule).dice for shift in SHIFTS]
+
+
+@dataclass(frozen=True)
+class _Shifted:
+    """A network whose logits are shifted; what it says without is computed once for several shifts."""
+
+    network: Network
+    shift: float
+    known: dict[tuple[bytes, float], Floats]
+
+    @property
+    def weights(self) -> Weights:
+        return self.network.weights
+
+    def __call__(self, grey: NDArray[np.uint8] | Floats, pitch_mm: float) -> Floats:
+        view = grey.tobytes(), pitch_mm
+        if view not in self.known:
+            self.known[view] = self.network(grey, pitch_mm)
+        return self.known[view] + np.float32(self.shift)
 
 
 def _draft_of(weights: Weights) -> Segmenter:
@@ -191,22 +207,14 @@ def _card(facts: OwnFacts, embedded: Segmenter, training: Mapping[str, Any]) -> 
 
 def _keep(folder: Path, weights: Weights, card: Mapping[str, Any], facts: OwnFacts) -> None:
     """Write a segmenter into a folder, whole or not at all; no pickle."""
-    with whole_folder(folder) as draft:
+    with kept_model(folder, facts) as draft:
         write_segmenter(draft, weights, card)
-        (draft / FACTS).write_text(facts.model_dump_json(), encoding="utf-8")
-        (draft / DIGEST).write_text(digest_of_folder(draft), encoding="utf-8")
 
 
 def find_own_segmenter(folder: Path) -> OwnSegmenter | None:
     """Read a kept segmenter; None where there is none, or one that changed or is of another version of lidcflow."""
-    try:
-        if digest_of_folder(folder, without=(DIGEST,)) != (folder / DIGEST).read_text(encoding="utf-8"):
-            return None
-        found = _read(folder)
-    except (OSError, ValueError, KeyError, ValidationError, WeightsError):
-        return None
-    return found if found.facts.lidcflow_version == installed_version("lidcflow") else None
+    return find_kept(folder, _read)
 
 
 def _read(folder: Path) -> OwnSegmenter:
-    return OwnSegmenter(read_segmenter(folder), OwnFacts.model_validate_json((folder / FACTS).read_bytes()))
+    return OwnSegmenter(read_segmenter(folder), read_facts(folder, OwnFacts))

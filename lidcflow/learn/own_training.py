@@ -16,7 +16,7 @@ from lidcflow.learn.nodule_variations import Scanner, Variation, cut_varied
 from lidcflow.learn.own_examples import VIEWS, Examples
 from lidcflow.learn.own_layers import MultiView, multi_view, start_from_embedded
 from lidcflow.learn.rates import warmed_cosine
-from lidcflow.learn.runtime import keras
+from lidcflow.learn.runtime import is_run_eagerly, keras
 from lidcflow.nodules.window import PIXEL_MM, SIZE
 
 Floats = NDArray[np.float32]
@@ -34,7 +34,10 @@ AVERAGED = 0.1
 LEAST_STEPS = 10
 
 START_BATCHES, NORM_BATCHES = 3, 20
-"""Batches whose statistics batch normalisation starts from, and those of the averaged weights."""
+"""Batches whose statistics batch normalisation starts from, and those of the averaged weights.
+
+The latter are no more than the steps: few steps leave the weights near those whose statistics they started from.
+"""
 
 VARIATION = Variation(least_zoom=0.85)
 """Patches are no larger than what the network sees: farther away, they would show their own mirror image."""
@@ -42,7 +45,7 @@ VARIATION = Variation(least_zoom=0.85)
 
 @dataclass(frozen=True, eq=False)
 class OwnWeights:
-    """What a training came to.
+    """The result of a training.
 
     Attributes
     ----------
@@ -87,7 +90,7 @@ def train_multi_view(
         for step, (images, targets) in enumerate(prefetch(islice(draw_batches(examples, seed), steps)), start=1):
             loss.append(float(network.model.train_on_batch(images, targets)))
             on_progress(step, steps)
-        return OwnWeights(_averaged(network, others), loss)
+        return OwnWeights(_averaged(network, islice(others, min(steps, NORM_BATCHES))), loss)
 
 
 def _compile(model: keras.Model, steps: int) -> None:
@@ -96,14 +99,19 @@ def _compile(model: keras.Model, steps: int) -> None:
     optimizer = keras.optimizers.AdamW(
         rate, weight_decay=WEIGHT_DECAY, clipnorm=1.0, use_ema=True, ema_momentum=momentum
     )
-    model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+    model.compile(
+        optimizer,
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=False,
+        run_eagerly=is_run_eagerly(steps),
+    )
     optimizer.build(model.trainable_variables)  # TensorFlow traces a step twice if the first one makes them
 
 
 def _averaged(network: MultiView, batches: Iterator[Batch]) -> list[dict[str, Floats]]:
     """Return the mean weights of the last steps; batch normalisation's statistics are those of others, taken anew."""
     network.model.optimizer.finalize_variable_values(network.model.trainable_variables)
-    for images, _ in islice(batches, NORM_BATCHES):
+    for images, _ in batches:
         network.model(images, training=True)
     return network.folded()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.learn.runtime import keras
+from lidcflow.learn.runtime import is_run_eagerly, keras
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -19,7 +19,7 @@ FIRST_SHARE, ALL_FROM = 1 / 3, 0.5
 
 @dataclass(frozen=True)
 class PlaneTraining:
-    """How a network is trained.
+    """Settings of a network's training.
 
     Attributes
     ----------
@@ -68,7 +68,12 @@ def train_on_planes(
     """
     rate = keras.optimizers.schedules.CosineDecay(training.learning_rate, training.steps, alpha=0.01)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=training.weight_decay, clipnorm=1.0)
-    model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+    model.compile(
+        optimizer,
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=False,
+        run_eagerly=is_run_eagerly(training.steps),
+    )
     optimizer.build(model.trainable_variables)  # TensorFlow traces a step twice if the first one makes them
     loss: list[float] = []
     for rows, turn in _batches(len(images), training, seed, easiness):

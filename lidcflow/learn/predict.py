@@ -86,6 +86,41 @@ def series_probabilities(
     return np.concatenate(answers)
 
 
+def member_probabilities(
+    sectors: Sequence[tuple[range, Any]], uids: Sequence[str], members: Sequence[int], features_of: FeatureReader
+) -> NDArray[np.float64]:
+    """Predict stored series, each with the models of one fold alone.
+
+    Parameters
+    ----------
+    sectors : sequence of (range, NumpyEnsemble)
+        As for `series_probabilities`, of a release whose models average those of folds.
+    uids : sequence of str
+        SeriesInstanceUIDs.
+    members : sequence of int
+        Fold, from 0, whose models answer for each series: one that was not trained on its patient.
+    features_of : callable
+        Reads the features of a series.
+
+    Returns
+    -------
+    (series, slices of the sectors, 3) array of float64
+        In the order of the series.
+    """
+    parts, order = [], []
+    for member in sorted(set(members)):
+        chosen = [i for i, one in enumerate(members) if one == member]
+        models = members_of(sectors, member)
+        parts.append(series_probabilities(models, [uids[i] for i in chosen], features_of))
+        order += chosen
+    return np.concatenate(parts)[np.argsort(order)]
+
+
+def members_of(sectors: Sequence[tuple[range, Any]], member: int) -> list[tuple[range, Any]]:
+    """Return the sectors with the models of one fold, from 0, in place of the averaged ones."""
+    return [(slices, model.members[member]) for slices, model in sectors]
+
+
 def outputs_of(model: Any, features: NDArray[np.floating]) -> NDArray[np.float32]:
     """Apply a model to `(n, d)` features or `(n, rows, columns, channels)` maps, these a few at a time.
 

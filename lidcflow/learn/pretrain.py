@@ -17,7 +17,7 @@ from lidcflow.learn.compact import compact_layers, write_weights
 from lidcflow.learn.fitting import prefetch
 from lidcflow.learn.inputs import model_input
 from lidcflow.learn.rates import warmed_cosine
-from lidcflow.learn.runtime import keras
+from lidcflow.learn.runtime import is_run_eagerly, keras
 from lidcflow.stats.metrics import auroc
 
 CELL = 8
@@ -37,7 +37,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """How the compact backbone is trained; the defaults made the weights in this package.
+    """Settings of pretraining the compact backbone; the defaults made the weights in this package.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class PretrainSettings:
 
 @dataclass(frozen=True)
 class PretrainReport:
-    """What a pretraining made: the weight file, its digest, and figures on held-out chests.
+    """Result of a pretraining: the weight file, its digest, and figures on held-out chests.
 
     Attributes
     ----------
@@ -176,6 +176,7 @@ def pretraining_network(settings: PretrainSettings) -> keras.Model:
         },
         loss_weights={"slice": 1.0, "cells": CELL_LOSS_WEIGHT},
         jit_compile=False,
+        run_eagerly=is_run_eagerly(settings.steps),
     )
     model.optimizer.build(model.trainable_variables)  # TensorFlow traces a step twice if the first one makes them
     return model

@@ -53,7 +53,7 @@ class RatedNodules:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """What one fold learns from, and which nodules it answers for.
+    """Training nodules of one fold, and the nodules that it predicts.
 
     Attributes
     ----------

@@ -1,8 +1,8 @@
-"""Training sets that hold rows of erased series: the rows go, the rest says who else was in."""
+"""Remove the rows of erased series from training sets; the other rows stay."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lidcflow.files import whole_file
+from lidcflow.learn.splits import SPLITS
 
 ERASED = "erased"
 """Attribute of a snapshot's table: how many series and patients were taken out, and when."""
@@ -17,7 +18,7 @@ ERASED = "erased"
 
 @dataclass(frozen=True)
 class Share:
-    """What a snapshot holds of some series.
+    """Rows of a snapshot that belong to some series.
 
     Parameters
     ----------
@@ -52,11 +53,18 @@ def share_of(file: Path, uids: Collection[str]) -> Share:
     """Count what a snapshot holds of some series."""
     table = pd.read_parquet(file, columns=["series_instance_uid", "patient_key", "split"])
     rows = table[table["series_instance_uid"].isin(list(uids))]
+    splits = SPLITS if _is_cross_validated(table.attrs) else map(str, rows["split"].unique())
     return Share(
         series=rows["series_instance_uid"].nunique(),
         patients=rows["patient_key"].nunique(),
-        splits=frozenset(map(str, rows["split"].unique())),
+        splits=frozenset(splits),
     )
+
+
+def _is_cross_validated(attributes: Mapping[Any, Any]) -> bool:
+    """Return whether every patient of a snapshot is in every split, in one fold or another."""
+    settings = attributes.get("training", {}).get("settings", {})
+    return bool(settings.get("train", {}).get("folds"))
 
 
 def owners_in(file: Path) -> list[tuple[str, None, str]]:
@@ -90,7 +98,7 @@ def redact(file: Path, uids: Collection[str], on: str) -> None:
 
 
 def _without_nodules(attributes: dict[Any, Any], uids: Collection[str]) -> dict[Any, Any]:
-    """Take the nodules of series out of what the file of a training says of its held-out patients."""
+    """Remove the nodules of series from a training's file about its held-out patients."""
     if "training" not in attributes:
         return attributes
     training = attributes["training"]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 CHATTER = (b"absl::InitializeLog()", b"oneDNN custom operations are on")
-"""Lines that TensorFlow 2.21 writes to the error stream whatever its log level says."""
+"""Lines that TensorFlow 2.21 writes to the error stream at every log level."""
 
 
 @contextmanager
@@ -50,6 +50,15 @@ with without_chatter():
 COMPILED = keras.backend.backend() == "jax"
 """Whether networks go through XLA: JAX is slow without, and TensorFlow on a CPU with it, for seconds at the start."""
 
+FEW_STEPS = 4
+"""Steps that take longer to trace than to compute: a network of our own is traced in 5 to 8 s, and a step in less than
+2 s without."""
+
+
+def is_run_eagerly(steps: int) -> bool:
+    """Return whether a training of so many steps computes them operation by operation, without tracing one first."""
+    return steps <= FEW_STEPS and keras.backend.backend() == "tensorflow"
+
 
 @contextmanager
 def under_policy(policy: str) -> Iterator[None]:
@@ -62,4 +71,4 @@ def under_policy(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-__all__ = ["COMPILED", "keras", "threads", "under_policy"]
+__all__ = ["COMPILED", "is_run_eagerly", "keras", "threads", "under_policy"]

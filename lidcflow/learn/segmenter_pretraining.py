@@ -52,7 +52,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class SegmenterReport:
-    """What a training made.
+    """The result of a training.
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from lidcflow.learn.fitting import prefetch
 from lidcflow.learn.rates import warmed_cosine
-from lidcflow.learn.runtime import keras
+from lidcflow.learn.runtime import is_run_eagerly, keras
 from lidcflow.learn.segmenter_layers import folded_weights, segmenter_layers, start_from
 from lidcflow.learn.segmenter_variations import OutlinedCube, varied_view
 from lidcflow.nodules.segmenter_network import network_input, packed
@@ -23,7 +23,10 @@ Batch = tuple[Floats, Floats]
 Progress = Callable[[int, int], None]
 
 START_BATCHES, NORM_BATCHES = 4, 40
-"""Batches whose statistics batch normalisation starts from, and those of the averaged weights."""
+"""Batches whose statistics batch normalisation starts from, and those of the averaged weights.
+
+The latter are no more than the steps: few steps leave the weights near those whose statistics they started from.
+"""
 
 OTHER_BATCHES = 1_000_000
 """Added to the seed for these batches: a thread is at work on those that the network learns from."""
@@ -40,7 +43,7 @@ SMOOTH = 100.0
 
 @dataclass(frozen=True)
 class SegmenterTraining:
-    """How the segmenter is trained.
+    """Settings of the segmenter's training.
 
     Attributes
     ----------
@@ -99,7 +102,7 @@ def train_segmenter(
         for step, (places, targets) in enumerate(prefetch(next(batches) for _ in range(settings.steps)), start=1):
             model.train_on_batch(places, targets)
             on_progress(step, settings.steps)
-        return _averaged_weights(model, others)
+        return _averaged_weights(model, islice(others, min(settings.steps, NORM_BATCHES)))
 
 
 def draw_batches(cubes: Sequence[OutlinedCube], size: int, seed: int) -> Iterator[Batch]:
@@ -129,7 +132,7 @@ def _compiled(settings: SegmenterTraining) -> keras.Model:
     optimizer = keras.optimizers.AdamW(
         rate, weight_decay=settings.weight_decay, clipnorm=1.0, use_ema=True, ema_momentum=settings.average
     )
-    model.compile(optimizer, overlap_loss, jit_compile=False)
+    model.compile(optimizer, overlap_loss, jit_compile=False, run_eagerly=is_run_eagerly(settings.steps))
     return model
 
 
@@ -155,8 +158,8 @@ def overlap_loss(target: Any, logits: Any) -> Any:
 def _averaged_weights(model: keras.Model, batches: Iterator[Batch]) -> dict[str, Floats]:
     """Return the mean of a model's last weights; the statistics of batch normalisation are taken anew for them."""
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    for _ in range(NORM_BATCHES):
-        model(next(batches)[0], training=True)
+    for places, _ in batches:
+        model(places, training=True)
     return folded_weights(model)
 
 

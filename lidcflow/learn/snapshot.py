@@ -32,7 +32,7 @@ COLUMNS = {
 
 
 class SnapshotVolume(Protocol):
-    """What a snapshot needs to know of a stored volume; `lidcflow.store.volumes.VolumeRecord` has it."""
+    """Interface of a stored volume for a snapshot; `lidcflow.store.volumes.VolumeRecord` has it."""
 
     @property
     def series_instance_uid(self) -> str: ...
@@ -44,7 +44,7 @@ class SnapshotVolume(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Who is in, which slices with which labels, in which split, of which volumes.
+    """A frozen training set: its patients, slices, labels, splits and volumes.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class Snapshot:
 
 
 def read_table(file: Path) -> tuple[pd.DataFrame, dict[Any, Any]]:
-    """Read the table of a snapshot's file, with all of its columns, and what the file says beside it.
+    """Read the table of a snapshot's file, with all of its columns and the metadata beside it.
 
     pandas copies the attributes of a table, here the nodules of thousands of series, with every step that is done with
     it: the table has none.

@@ -210,7 +210,7 @@ def _calibrate(head: FittedHead, sets: Sets, natural: tuple[int, int, int]) -> C
 
 
 class SectorFacts(Record):
-    """What is kept of a trained sector beside its model and its validation rows."""
+    """Facts kept of a trained sector beside its model and its validation rows."""
 
     schema_version: Literal["lidcflow.sector/1"] = "lidcflow.sector/1"
     lidcflow_version: str

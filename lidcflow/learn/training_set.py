@@ -84,7 +84,7 @@ def _is_absent(value: object) -> bool:
 
 
 class TrainingSettings(Record):
-    """What a training is made with besides its slices; nothing in it holds on one machine only."""
+    """Settings of a training besides its slices; they are independent of the machine."""
 
     schema_version: Literal["lidcflow.snapshot/1"] = "lidcflow.snapshot/1"
     created: datetime
@@ -249,6 +249,8 @@ def _table(snapshot: Snapshot) -> pd.DataFrame:
 
 def _digest(snapshot: Snapshot, settings: TrainingSettings, nodules: Nodules) -> str:
     told = settings.model_dump(mode="json", exclude={"created", "lidcflow_version"})
+    if settings.train.folds is None:  # as before there were folds: snapshots of that time keep their digests
+        del told["train"]["folds"]
     text = json.dumps({"settings": told, "nodules": _plain(nodules)}, sort_keys=True)
     return rows_digest(_table(snapshot), before=f"{text}\n")
 

@@ -23,7 +23,7 @@ NO_LUNGS = "no-lungs"
 CANDIDATES_CUT = "candidates-cut"
 
 MARGIN_MM = 20.0
-"""What is kept around the lungs: Gaussians and rays reach so far."""
+"""Margin kept around the lungs: Gaussians and rays reach this far."""
 
 DENSEST_HAZE_HU = -430
 """Ground glass is below this: what is denser has the HU of the lung in its channel."""
@@ -49,7 +49,7 @@ class Candidates:
 
 
 class Channel(NamedTuple):
-    """How one kind of nodule is looked for: at which scales, from which Laplacian, and how many blobs are measured."""
+    """Search for one kind of nodule: its scales, its Laplacian, and how many blobs are measured."""
 
     sigmas_mm: tuple[float, ...]
     at_least: float

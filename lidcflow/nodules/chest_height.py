@@ -1,4 +1,4 @@
-"""How often slices of LIDC-IDRI hold a nodule at each height of the chest: what is known before the images are seen."""
+"""Prevalence of nodules at each height of the chest in LIDC-IDRI: the prior without images."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ SEGMENTER = "segmenter"
 
 
 class CubeFigures(Record):
-    """What the segmenter and simpler ways reach on cubes.
+    """Figures of the segmenter and simpler methods on cubes.
 
     Attributes
     ----------

@@ -19,7 +19,7 @@ THRESHOLDS_HU = tuple(range(-700, 1, 100))
 
 @dataclass(frozen=True)
 class CubeScores:
-    """How the outlines of some cubes agree with the reader's.
+    """Agreement of the outlines of some cubes with the reader's.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ LAYERS = ["stem", "logit", *(f"stage{stage}_{part}" for stage in range(1, STAGES
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a candidate's logit and the filter's score become P(nodule): a logistic model.
+    """Calibration of a candidate's logit and the filter's score to P(nodule): a logistic model.
 
     Attributes
     ----------

@@ -85,15 +85,15 @@ class Finding(Part):
 
     @property
     def number(self) -> int | None:
-        """What viewers show of its middle image: the number of a frame, or of an instance with a single one."""
+        """The number of its middle image in viewers: that of a frame, or of an instance with a single one."""
         return self.instance_number if self.frame_number is None else self.frame_number
 
     @property
     def size_mm(self) -> float:
-        """What is shown as its diameter: the long axis of its outline, or else that of the filter's circle."""
+        """Its displayed diameter: the long axis of its outline, or else that of the filter's circle."""
         return self.diameter_mm if self.long_axis_mm is None else self.long_axis_mm
 
     @property
     def z_span_mm(self) -> tuple[float, float]:
-        """Where it begins and ends along z, the top first."""
+        """Its extent along z, the top first."""
         return self.z_mm + self.diameter_mm / 2, self.z_mm - self.diameter_mm / 2

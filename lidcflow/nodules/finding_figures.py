@@ -1,4 +1,4 @@
-"""What a detector reaches on series with readings: candidates' sensitivity, FROC and CPM, by the rule of LUNA16.
+"""Evaluate a detector on annotated series: candidates' sensitivity, FROC and CPM, by the rule of LUNA16.
 
 A candidate finds a nodule if it is inside its consensus outline or nearer to its centre than its radius; further
 candidates in the same nodule do not count. Nodules of fewer than three readers and those below 3 mm are neither found
@@ -33,7 +33,7 @@ FLOOR_RATE = 4
 
 @dataclass(frozen=True, eq=False)
 class SeriesMarks:
-    """What the candidates of a series come to.
+    """Detection results for the candidates of a series.
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ FINEST_MM = 0.6
 """Slices and pixels that lie closer are averaged: candidates and their patches need none of that."""
 
 MOST_BYTES = 280 * 2**20
-"""What is kept of a scan: 560 slices of 512 x 512; of longer ones, neighbouring slices are averaged."""
+"""Most memory for a scan: 560 slices of 512 x 512; of longer scans, neighbouring slices are averaged."""
 
 
 class ScanGatherer:

@@ -118,7 +118,7 @@ def work_grid(scan: Scan) -> WorkGrid:
 
 
 def _cells(pixels: int, pixel_mm: float) -> int:
-    """Return the cells along an axis: whole pixels each where that comes to about `VOXEL_MM`."""
+    """Return the cells along an axis: a whole number of pixels each, about `VOXEL_MM`."""
     factor = max(1, round(VOXEL_MM / pixel_mm))
     if pixels % factor == 0 and 0.8 < factor * pixel_mm / VOXEL_MM < 1.2:
         return pixels // factor

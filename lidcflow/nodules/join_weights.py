@@ -11,7 +11,7 @@ LEAST, MOST = 1e-4, 1 - 1e-4
 
 
 class JoinWeights(Record):
-    """How two probabilities of a nodule are joined: a sum of their logits.
+    """Weights that join two probabilities of a nodule: a sum of their logits.
 
     Parameters
     ----------
@@ -44,4 +44,4 @@ class JoinWeights(Record):
 
 
 FINDINGS_ALONE = JoinWeights(bias=0.0, slices=0.0, candidates=1.0)
-"""Where nothing is known of a slice but its height in the chest, the findings in it decide whether it is malignant."""
+"""For slices with a height prior alone: the findings decide whether a slice is malignant."""

@@ -1,4 +1,4 @@
-"""What a system of malignancy answers for a nodule, and in what the nodule is unlike those it was trained on."""
+"""Result of a malignancy system for a nodule, and in what the nodule is unlike the training nodules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WITHIN = (0.5, 99.5)
 
 @dataclass(frozen=True)
 class MalignancyAnswer:
-    """What a system says of a nodule.
+    """The result of a system for a nodule.
 
     Attributes
     ----------

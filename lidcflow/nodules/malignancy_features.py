@@ -1,4 +1,4 @@
-"""What malignancy is read from: QIF, and what the stages of a network find in the plane at two widths."""
+"""Features of malignancy: QIF, and the activations of a network's stages in the plane at two widths."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Mask(Part):
 
     @property
     def down_mm(self) -> tuple[float, float]:
-        """Where the first and the last of its slices are, down from the finding's centre."""
+        """Positions of its first and last slice, down from the finding's centre."""
         return self.first_mm[0], self.first_mm[0] + (self.shape[0] - 1) * self.voxel_mm
 
     def plane(self, down_mm: float, rows_mm: NDArray[np.float64], columns_mm: NDArray[np.float64]) -> NDArray[np.bool_]:

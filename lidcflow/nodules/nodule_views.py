@@ -1,4 +1,4 @@
-"""What systems of malignancy see of a nodule: pieces of its cube, its QIF and its size."""
+"""Inputs of malignancy systems: parts of a nodule's cube, its QIF and its size."""
 
 from __future__ import annotations
 

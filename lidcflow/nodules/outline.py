@@ -20,7 +20,7 @@ NEAR_MM = 5.0
 
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """What is inside of a nodule, and its sizes.
+    """The voxels inside a nodule, and its sizes.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def _contour_mm(probability: NDArray[np.float64], mask: NDArray[np.bool_], voxel
 
 
 _JUST = 1e-3
-"""What is inside is above by this much, and what is not below."""
+"""Margin by which values inside exceed the level of the outline, and values outside stay below it."""
 
 
 def _area(contour: NDArray[np.float64]) -> float:

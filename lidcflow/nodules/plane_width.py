@@ -1,4 +1,4 @@
-"""How wide the small pictures through a finding are."""
+"""Width of the small pictures through a finding."""
 
 from __future__ import annotations
 

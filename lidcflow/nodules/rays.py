@@ -1,4 +1,4 @@
-"""What lies around a candidate: HU along rays from its middle, in units of its radius."""
+"""Surroundings of a candidate: HU along rays from its middle, in units of its radius."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Trees:
     start: float
 
     def log_odds(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Add up the leaves that each row of features comes to."""
+        """Add up the leaves that each row of features reaches."""
         total = np.full(len(features), self.start)
         rows = np.arange(len(features))
         for feature, threshold, value in zip(self.feature, self.threshold, self.value, strict=True):

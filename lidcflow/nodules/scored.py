@@ -13,12 +13,12 @@ from lidcflow.nodules.stored import StoredCandidates
 from lidcflow.nodules.systems import MalignancyLike
 
 PLACE = np.dtype([(name, "<f4") for name in ("z_mm", "row", "column", "diameter_mm")])
-"""Where a candidate is, see `lidcflow.nodules.table.CANDIDATE`."""
+"""Location of a candidate, see `lidcflow.nodules.table.CANDIDATE`."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredCandidates:
-    """The candidates of a series, and what a detector says of them.
+    """The candidates of a series, with the results of a detector.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ def score_candidates(
 
 
 def _probability(stored: StoredCandidates, detector: Detector) -> NDArray[np.float64]:
-    """Return what is stored where this very detector said it: that takes a second of each series less."""
+    """Return the stored results if they are of this very detector: that saves a second of each series."""
     if stored.scored and stored.scored["sha256"] == detector.sha256:
         return np.array(stored.scored["probability"], np.float64)
     return detector.probabilities(stored.patches, stored.table["score"])

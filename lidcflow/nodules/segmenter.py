@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,17 @@ VIEWS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (2,))
 """Axes that the views of a cube are mirrored along."""
 
 
+class Network(Protocol):
+    """Interface of a network for P(inside) of each voxel, see `lidcflow.nodules.segmenter_network.SegmenterNetwork`."""
+
+    @property
+    def weights(self) -> Mapping[str, Floats]:
+        """By layer and part."""
+
+    def __call__(self, grey: NDArray[np.uint8] | Floats, voxel_mm: float, /) -> Floats:
+        """Return the logits of a cube's voxels."""
+
+
 @dataclass(frozen=True)
 class Segmenter:
     """A network and its card.
@@ -53,7 +64,7 @@ class Segmenter:
         Digest of the weight file.
     """
 
-    network: SegmenterNetwork
+    network: Network
     card: Mapping[str, Any]
     sha256: str
 

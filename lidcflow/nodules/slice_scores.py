@@ -11,7 +11,7 @@ from lidcflow.labels.slices import LEAST_OVERLAP_MM
 from lidcflow.nodules.join_weights import LEAST, MOST, JoinWeights
 
 NOTHING_FOUND = 0.01
-"""What counts as the best candidate of a slice without any."""
+"""Score of a slice without any candidate."""
 
 DEVIATIONS = np.array([1.0, 0.5, 0.5])
 """Width of the normal prior of bias and weights; the data of a few validation patients outweigh it."""

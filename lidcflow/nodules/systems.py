@@ -46,7 +46,7 @@ class MalignancyLike(Protocol):
 
 
 class FindingSystems(NamedTuple):
-    """What answers for a finding; None for what this package does not have."""
+    """The models for a finding; None for one that this package does not have."""
 
     segmenter: Segmenter | None
     malignancy: MalignancyLike | None

@@ -41,7 +41,7 @@ CANDIDATE = np.dtype(
         *((name, "<f4") for name in ("diameter_mm", "score", *FEATURES)),
     ]
 )
-"""A row of the table of candidates; docs/nodules.md says what its columns are."""
+"""A row of the table of candidates; docs/nodules.md describes its columns."""
 
 
 def feature_matrix(table: NDArray[np.void]) -> NDArray[np.float32]:

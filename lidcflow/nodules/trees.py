@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 LEAF = -1
-"""What stands in the place of a feature in a leaf."""
+"""Marks a leaf in place of a feature."""
 
 FOREST = ("roots", "feature", "threshold", "left", "right", "value")
 """Arrays of a forest: the node that each tree begins with; of each node the feature it asks for, the threshold, the

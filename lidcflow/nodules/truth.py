@@ -1,4 +1,4 @@
-"""What candidates are by the readings of their series: nodules, none, or neither."""
+"""Classify candidates by the annotations of their series: nodules, none, or neither."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEAR_MM = 5.0
 
 
 class Kind(IntEnum):
-    """What a candidate is."""
+    """The class of a candidate."""
 
     NEGATIVE = 0
     NODULE = 1
@@ -32,7 +32,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Consensus:
-    """What the readers of a nodule agree on.
+    """The readers' consensus on a nodule.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Consensus:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What candidates are.
+    """Classes of candidates.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ class PacsService(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What sentences call it."""
+        """Its name in messages."""
         return f"pacs {self.name or self.url}"
 
     @property

@@ -1,4 +1,4 @@
-"""Where to begin with a PACS that was never looked at: it may hold ten years of studies on which nobody waits."""
+"""Choose where polling of a new PACS begins: it may hold ten years of studies that need no answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JUST_BEFORE = timedelta(hours=1)
 
 
 def read_backlog(pacs: Pacs, today: date, *, now: datetime | None = None) -> tuple[list[StudyChange], Position]:
-    """Read a PACS the first time, from where its setting ``since`` says, and note what is left out.
+    """Poll a PACS for the first time, from the point that its setting ``since`` names, and note what is left out.
 
     Parameters
     ----------

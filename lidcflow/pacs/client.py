@@ -181,7 +181,7 @@ class Pacs:
             yield response.headers.get("Content-Type", ""), _body(response, pace, most_bytes)
 
     def check_answers(self, retries: int = 0) -> None:
-        """Ask for one study with little patience: it tells one bad series from a service that is away.
+        """Ask for one study with short timeouts, to distinguish one bad series from an unavailable service.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What happened in a PACS since it was last looked at: Orthanc's feed of changes, or QIDO-RS polling."""
+"""Find what changed in a PACS since the last poll: Orthanc's change feed, or QIDO-RS polling."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def _first_day(pacs: Pacs, position: Position, today: date) -> date:
 
 
 def _n_instances(pacs: Pacs, uid: str, item: Item) -> int:
-    """Return how many instances a study has, counted where the service does not tell."""
+    """Return the number of instances of a study, counted where the service does not report it."""
     told = number_in(item, STUDY_INSTANCES)
     if told is not None:
         return told

@@ -1,4 +1,4 @@
-"""What a PACS tells about whether its instances are still the same: an Orthanc names the file that holds each."""
+"""Detect replaced instances in a PACS: Orthanc names the file that holds each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def generations(pacs: Pacs, series_instance_uid: str) -> dict[str, str]:
 
 
 def generation_of(pacs: Pacs, series_instance_uid: str, instances: Collection[str]) -> str:
-    """Return what changes when any of some instances of a series is stored anew; empty where the PACS can't tell.
+    """Return a digest that changes when an instance of a series is stored anew; empty if the PACS has none.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How long a whole answer may take: httpx limits each read of a socket, and a server that drips never exceeds that."""
+"""Limit the time of a whole answer: httpx limits each read of a socket, which a slow server never exceeds."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ Item = Mapping[str, Any]
 
 
 class FoundSeries(NamedTuple):
-    """A series that a PACS says it holds; the number of instances is None where it does not say."""
+    """A series that a PACS reports; the number of instances is None if the PACS does not report it."""
 
     study_instance_uid: str
     series_instance_uid: str

@@ -36,7 +36,7 @@ GIB = 2**30
 
 
 class _Chunks:
-    """What has come and was not taken yet."""
+    """Bytes received and not yet consumed."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -115,7 +115,7 @@ def _head(body: _Chunks) -> bytes:
 
 
 def _content(body: _Chunks, head: bytes, delimiter: bytes, part_bytes: int) -> bytes:
-    """Take a part by its length where it tells it: looking for the delimiter costs a search of every byte."""
+    """Take a part by its stated length: searching for the delimiter reads every byte."""
     n_bytes = _length(head)
     if n_bytes is None:
         return body.until(delimiter, part_bytes)

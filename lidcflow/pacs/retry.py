@@ -25,13 +25,13 @@ class Excess(Exception):
 
 
 PASSING = (Passing, Excess, httpx.TransportError)
-"""What `FailureCount` decides on: everything that is asked of a PACS here may be asked twice."""
+"""Errors that are retried: every request to a PACS made here may be repeated."""
 
 _CERTIFICATES = {
     "CERTIFICATE_VERIFY_FAILED": "its certificate must be one that can be verified, got another; set ca_bundle",
     "CERTIFICATE": "the PACS must know this client's certificate, got a refusal; set client_certificate",
 }
-"""What OpenSSL says of certificates, the first that applies: that does not pass."""
+"""OpenSSL's messages about certificates, in order of precedence: these errors are permanent."""
 
 
 # The library tenacity (9.2) was left out: it takes 84 ms of CPU time to import, and what it offers is the line that
@@ -81,7 +81,7 @@ def unavailable_error(service: PacsService, found: str) -> PacsUnavailable:
 
 
 def _found(error: Exception, timeout_s: float) -> str:
-    """Name what was got; what a library says of it may hold addresses."""
+    """Name the error by its kind: a library's own message may contain addresses."""
     if isinstance(error, Passing | Excess):
         return str(error)
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):

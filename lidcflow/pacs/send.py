@@ -27,7 +27,7 @@ BATCH_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of instances that were sent; what the PACS says of others does not count.
+    """Result of sending instances; the PACS's statements about other instances are ignored.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ SPINE_Y_MM = 84.0
 
 
 class PlaneFields(NamedTuple):
-    """What a plane is drawn from; distances in mm are negative inside.
+    """Geometry that a plane is drawn from; distances in mm are negative inside.
 
     Attributes
     ----------

@@ -21,7 +21,7 @@ NO_BUMPS = np.zeros((0, 5))
 
 @dataclass(frozen=True)
 class ChestFrame:
-    """Where the inner chest lies: x to the patient's left, y to the back, depth below the top of the scan.
+    """Position of the inner chest: x to the patient's left, y to the back, depth below the top of the scan.
 
     Attributes
     ----------

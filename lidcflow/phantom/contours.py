@@ -1,4 +1,4 @@
-"""Where real readings put a nodule: the readers' outlines, averaged slice by slice."""
+"""Location of a nodule in real annotations: the readers' outlines, averaged slice by slice."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ PADDING = -2000
 
 @dataclass(frozen=True)
 class SeriesHeader:
-    """What the headers of a series state.
+    """Attributes in the headers of a series.
 
     Attributes
     ----------

@@ -61,7 +61,7 @@ def _misfit(chest: Chest, spots: NDArray[np.float64]) -> float:
 
 
 def _missing_mm(chest: Chest, spots: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far the lung's edge must move for the middle of each nodule to lie in it, with a part of its girth."""
+    """Shift of the lung's edge that puts the middle of each nodule into it, with a part of its girth."""
     wanted = np.minimum(0.6 * spots[:, 3], 8.0) + 1.0
     return np.asarray(np.maximum(lung_distance(chest, *spots[:, :3].T) + wanted, 0.0))
 

@@ -1,4 +1,4 @@
-"""How a nodule looks: density, edge, calcification and spicules that follow its mean ratings."""
+"""Appearance of a nodule: density, edge, calcification and spicules that follow its mean ratings."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Patch(NamedTuple):
 
 
 class Outline(Protocol):
-    """Where a nodule lies."""
+    """Location of a nodule."""
 
     @property
     def centre_mm(self) -> tuple[float, float, float]:
@@ -62,7 +62,7 @@ class Outline(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Tissue:
-    """What a nodule is made of.
+    """Composition of a nodule.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ from lidcflow.phantom.lesions import Lesion, Outline, Patch, Tissue
 
 SOFT_TISSUE_HU = -300.0
 LIFT_HU = 110.0
-"""How far a nodule stands out of soft tissue, where the modelled lung missed it."""
+"""Contrast of a nodule with soft tissue, where the modelled lung missed it."""
 
 Place = tuple[NDArray[np.float64], NDArray[np.float64], float]
 """x of each column, y of each row, and depth, in mm."""

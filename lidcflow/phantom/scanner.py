@@ -147,7 +147,7 @@ def _tile(rng: Generator, size: int, spectrum: NDArray[np.float32], skew: float)
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a series was nominally acquired.
+    """Nominal acquisition of a series.
 
     Attributes
     ----------

@@ -128,7 +128,7 @@ def _radii(parents: NDArray[np.intp], tip_mm: float) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Tubes:
-    """What a chest holds of thin tubes: vessels, and airways as walls and lumens."""
+    """Thin tubes of a chest: vessels, and airways as walls and lumens."""
 
     vessels: Capsules
     walls: Capsules

@@ -28,7 +28,7 @@ Pair = tuple[SourceSlice, SourceSlice]
 
 
 def differing(pairs: Sequence[Pair], access: Access) -> list[Pair] | None:
-    """Return the pairs of slices that are not one image twice; None where that can't be told.
+    """Return the pairs of slices that are not copies of one image; None where that is unknown.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def _values_of(pair: Pair, access: Access) -> tuple[bytes, bytes]:
 
 
 def _digest(source: SourceSlice, access: Access) -> bytes:
-    """Hash the values of an image after rescale, not clipped: they are what the image says."""
+    """Hash the values of an image after rescale, without clipping."""
     memory = np.empty((source.pixels.rows, source.pixels.columns), np.uint16)
     with slice_opener([source], access) as opened:
         stored = stored_pixels(source, memory, opened)

@@ -1,4 +1,4 @@
-"""What the pixels of a series show to be wrong while it is reduced, whatever its headers say."""
+"""Faults of a series' pixels that show while it is reduced, whatever its headers say."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NEIGHBOURS = 3
 
 @dataclass(frozen=True)
 class PixelFaults:
-    """What is wrong with the pixels of a series.
+    """Faults of the pixels of a series.
 
     Parameters
     ----------

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from lidcflow.nodules.malignant_slices import fit_malignancy, with_malignancy
 from lidcflow.nodules.slice_scores import fit_join, join_slices
-from lidcflow.release.record import FindingPin, NodulePin
-from lidcflow.stats.bootstrap import Floats
+from lidcflow.release.pins import FindingPin, NodulePin
+
+Floats = NDArray[np.float64]
 
 NODULE, MALIGNANT = range(2)
 """Columns of what the candidates say of slices."""
@@ -100,7 +101,30 @@ def answers(
     -------
     (series, slices, 3) array
     """
-    answered = np.stack([answer_for_series(pin, own, found) for own, found in zip(sectors, best, strict=True)])
+    return joined_answers([pin] * len(sectors), sectors, best, unlike)
+
+
+def joined_answers(
+    pins: Sequence[NodulePin | None],
+    sectors: Floats,
+    best: Sequence[NDArray[np.floating] | None],
+    unlike: UnlikeTraining | None = None,
+) -> Floats:
+    """Return the probabilities of the slices of several series, each joined by a pin of its own.
+
+    Parameters
+    ----------
+    pins : (series,) sequence
+        As `pin` for `answer_for_series`: in a cross-validation each fold has one.
+    sectors, best, unlike
+        As for `answers`.
+
+    Returns
+    -------
+    (series, slices, 3) array
+    """
+    parts = zip(pins, sectors, best, strict=True)
+    answered = np.stack([answer_for_series(pin, own, found) for pin, own, found in parts])
     if unlike is not None:
         for i in np.flatnonzero(unlike.series).tolist():
             answered[i] = answer_for_series(unlike.pin, None, unlike.best[i])

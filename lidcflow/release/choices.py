@@ -20,7 +20,7 @@ SECTIONS = ("split", "train")
 
 
 def choices_over(used: Config, configured: Config) -> dict[str, Any]:
-    """Return what the configuration said of the settings that a training was given otherwise.
+    """Return the configuration's values of the settings that a training was given otherwise.
 
     Parameters
     ----------

@@ -10,16 +10,19 @@ import numpy as np
 
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.learn.splits import SPLITS
-from lidcflow.release.record import DataFacts
+from lidcflow.release.outcome import DataFacts
 from lidcflow.stats.estimate import ClassCounts
 
 MOST_VALUES = 8
 """Values of an attribute that are named; kernels have dozens of names."""
 
+ALL = "all folds"
+"""Name under which the patients of a cross-validation are counted."""
+
 UNKNOWN, OTHERS = "not known", "others"
 
 
-def data_facts(snapshot: Snapshot, acquisitions: Iterable[Mapping[str, Any]]) -> DataFacts:
+def data_facts(snapshot: Snapshot, acquisitions: Iterable[Mapping[str, Any]], *, folds: bool = False) -> DataFacts:
     """Count patients, series and slices by split, and series by how they were acquired.
 
     Parameters
@@ -28,8 +31,10 @@ def data_facts(snapshot: Snapshot, acquisitions: Iterable[Mapping[str, Any]]) ->
         All slices.
     acquisitions : iterable of mappings
         Scanner and protocol of each series, as `VolumeRecord.acquisition`.
+    folds : bool
+        Whether the patients change sides in a cross-validation: they are counted together.
     """
-    rows = {split: snapshot.rows(split) for split in SPLITS}
+    rows = {ALL: snapshot.table} if folds else {split: snapshot.rows(split) for split in SPLITS}
     acquired = list(acquisitions)
     thicknesses = [one["slice_thickness_mm"] for one in acquired if one.get("slice_thickness_mm")]
     contrast = {True: "with", False: "without", None: UNKNOWN}

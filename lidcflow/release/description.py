@@ -1,18 +1,27 @@
-"""What the registry's pages say of a release and of its sector models: a sentence first, then links, then tables."""
+"""Descriptions of a release and its sector models for the registry: a sentence first, then links and tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from lidcflow.notice import STATEMENT
-from lidcflow.release import card as tables
-from lidcflow.release.card import gate_sentence, in_a_sentence, pins_sentence, table
-from lidcflow.release.record import ReleaseRecord, SectorPin
+from lidcflow.release import tables
+from lidcflow.release.card import (
+    detector_sentence,
+    folds_sentence,
+    gate_sentence,
+    in_a_sentence,
+    pins_sentence,
+    systems_of,
+)
+from lidcflow.release.pins import SectorPin
+from lidcflow.release.record import ReleaseRecord
+from lidcflow.release.tables import table
 
 MOST_CHARACTERS = 4500
 """MLflow's column holds 5,000, and PostgreSQL refuses more; an erasure may put a sentence in front."""
 
-LEFT_OUT_FIRST = ("gate", "systems", "sectors", "of findings", "findings", "pins")
+LEFT_OUT_FIRST = ("gate", "systems", "folds", "sectors", "of findings", "findings", "pins")
 
 _LOAD = """import mlflow
 
@@ -33,7 +42,7 @@ probabilities = model.predict(features[{first}:{stop}].astype("float32"))  # non
 
 
 def release_description(record: ReleaseRecord, links: Mapping[str, str]) -> str:
-    """Describe a release where people browse; the card, an artifact of its training's run, says more.
+    """Describe a release in the registry; its card, an artifact of its training's run, contains more.
 
     Parameters
     ----------
@@ -68,8 +77,9 @@ def _sections(record: ReleaseRecord, links: Mapping[str, str]) -> dict[str, list
             "### Figures, with 95% intervals over patients",
             tables.figures_table(record),
         ],
-        "findings": ["### Findings", tables.detector_sentence(pin)] if pin else [],
-        "systems": tables.systems_of(record) if pin else [],
+        "folds": [folds_sentence(record), tables.folds_table(record)] if record.folds else [],
+        "findings": ["### Findings", detector_sentence(pin)] if pin else [],
+        "systems": systems_of(record) if pin else [],
         "of findings": [tables.findings_table(record)] if pin and record.findings else [],
         "sectors": ["### Sectors", tables.sectors_table(record)],
         "gate": ["### Gate", tables.checks_table(record.gate)] if record.gate.checks else [],

@@ -10,7 +10,9 @@ from lidcflow.nodules.chest_height import embedded_chest_height
 from lidcflow.nodules.detector import embedded_detector
 from lidcflow.nodules.finding_digests import finding_digests
 from lidcflow.nodules.join_weights import FINDINGS_ALONE, JoinWeights
-from lidcflow.release.record import EMBEDDED, BackbonePin, DetectorPin, Gate, NodulePin, ReleaseRecord
+from lidcflow.release.outcome import Gate
+from lidcflow.release.pins import EMBEDDED, BackbonePin, DetectorPin, NodulePin
+from lidcflow.release.record import ReleaseRecord
 
 NAME, VERSION = "lidcflow-embedded", 202611
 """Year and month of its weights: registries count from 1."""

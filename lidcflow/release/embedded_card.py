@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lidcflow.notice import STATEMENT
-from lidcflow.release.card import table
-from lidcflow.release.record import NodulePin, ReleaseRecord
+from lidcflow.release.pins import NodulePin
+from lidcflow.release.record import ReleaseRecord
+from lidcflow.release.tables import table
 
 _LIMITS = (
     "The detector was trained on few patients; other scanners, kernels and hospitals may differ.",

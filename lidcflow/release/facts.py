@@ -12,7 +12,7 @@ SectorNumber = Annotated[int, Field(ge=1, description="number of a sector, 1 at 
 
 
 class ReleaseFacts(Part):
-    """What a recommendation says of the release that made it."""
+    """The facts about its release in a recommendation."""
 
     name: str
     version: int = Field(ge=1)

@@ -31,7 +31,8 @@ from collections.abc import Sequence
 
 from lidcflow.config import Config, GateConfig
 from lidcflow.release.gate_rows import format_difference
-from lidcflow.release.record import Gate, GateCheck, ReleaseRecord
+from lidcflow.release.outcome import Gate, GateCheck
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.release.rules import (
     PRIOR,
     Candidate,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lidcflow.release.record import GateCheck
+from lidcflow.release.outcome import GateCheck
 
 OUTCOMES = {True: "passed", False: "refused", None: "not judged"}
 

@@ -8,7 +8,8 @@ import pandas as pd
 
 from lidcflow.config import Config, RetrainConfig
 from lidcflow.config.science import portable
-from lidcflow.release.record import EMBEDDED, DetectorPin, ReleaseRecord
+from lidcflow.release.pins import EMBEDDED, DetectorPin
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.stats.estimate import Record
 
 RETRY_AFTER_H = 24.0
@@ -19,7 +20,7 @@ _NOT_DECISIVE = {"engine", "precision"}
 
 
 class Changes(Record):
-    """What has changed since the newest release was trained.
+    """Changes since the newest release was trained.
 
     Parameters
     ----------

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from lidcflow.config import GateConfig
 from lidcflow.nodules.finding_figures import FLOOR_RATE, FindingDraws
-from lidcflow.release.record import GateCheck
+from lidcflow.release.outcome import GateCheck
 from lidcflow.stats.bootstrap import Floats, estimate
 from lidcflow.stats.estimate import Estimate
 from lidcflow.stats.paired import Sample, auroc_draws, calibration_error_draws, log_loss_draws
@@ -36,7 +38,7 @@ class Champion:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its name for people."""
         return f"version {self.version}"
 
 
@@ -50,7 +52,7 @@ class Candidate:
         What is true of the held-out studies.
     on_validation, on_test : (studies, slices, 3) arrays
         The release's calibrated probabilities.
-    prior : (slices, 3) array
+    prior : (slices, 3) array, or one for each validation study
         From `lidcflow.stats.held_out.sector_prior`.
     sectors : dict of int to range
         Sectors with a model of their own, slices from 0.
@@ -72,8 +74,8 @@ class Candidate:
 
     @property
     def prior_on_validation(self) -> Floats:
-        """What the sector prior says of the validation studies."""
-        return self.prior[None].repeat(len(self.on_validation), axis=0)
+        """Predictions of the sector prior for the validation studies."""
+        return np.broadcast_to(self.prior, self.on_validation.shape)
 
 
 def better_than_prior(candidate: Candidate) -> list[GateCheck]:
@@ -260,7 +262,7 @@ def _beyond(value: Estimate, *, low: float | None, high: float | None) -> bool:
 
 
 def _if_enough(check: GateCheck, patients: int) -> GateCheck:
-    """Leave a floor unjudged where too few patients with a nodule, or none at all, could tell."""
+    """Leave a floor unjudged if too few patients have a nodule, or none at all."""
     if (check.patients or 0) >= patients and check.value.value is not None:
         return check
     remark = f"not judged: fewer than {patients} patients with a nodule there"

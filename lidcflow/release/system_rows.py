@@ -1,8 +1,9 @@
-"""What became of the systems that say what findings are, for people: a table of those trained, sentences for others."""
+"""Results of training the systems of findings, for people: a table of those trained, sentences for others."""
 
 from __future__ import annotations
 
-from lidcflow.release.record import ReleaseRecord, SystemFacts
+from lidcflow.release.pins import SystemFacts
+from lidcflow.release.record import ReleaseRecord
 
 HEAD = ("system", "model", "figure", "validation", "embedded", "test", "embedded on test", "pinned")
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.errors import ReleaseError
-from lidcflow.release.record import OperatingPoint
+from lidcflow.release.outcome import OperatingPoint
 from lidcflow.stats.bootstrap import Floats, estimate, ratio
 from lidcflow.stats.paired import Sample
 

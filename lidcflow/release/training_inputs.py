@@ -10,7 +10,7 @@ from typing import Any
 from lidcflow.config import LabelConfig, NodulesConfig, TrainConfig
 from lidcflow.config.science import portable
 from lidcflow.nodules.finding_digests import finding_digests
-from lidcflow.release.record import DetectorPin
+from lidcflow.release.pins import DetectorPin
 
 TRAINING_VERSION = 1
 """Raised when the same inputs would train another release."""
@@ -74,6 +74,8 @@ def deciding_nodules(
 def _deciding(train: TrainConfig) -> dict[str, Any]:
     """Return what of the settings decides a training; `backbone_id` names the block that it finetunes from."""
     settings = portable(train).model_dump(mode="json", exclude={"engine", "precision", "mode", "finetune"})
+    if train.folds is None:  # as before there were folds: releases of that time are found
+        del settings["folds"]
     if train.mode == "finetune":
         settings["finetune"] = train.finetune.model_dump(mode="json", exclude={"from_block"})
     return settings

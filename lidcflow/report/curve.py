@@ -63,7 +63,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Curve:
-    """What the drawing shows, in units of `WIDTH` by the number of slices."""
+    """The contents of the drawing, in units of `WIDTH` by the number of slices."""
 
     slices: int
     axis_end: float

@@ -55,7 +55,7 @@ def report_keys(root: Path) -> Iterator[ReportKey]:
 
 
 def read_recommendation(root: Path, key: ReportKey) -> Recommendation | None:
-    """Read what a report says; None where there is none.
+    """Read the recommendation of a report; None where there is none.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def read_kind(root: Path, key: ReportKey) -> bool | None:
 
 
 class _Kind(BaseModel):
-    """What a report says of its images: a part of a recommendation, read without the rest."""
+    """The kind of images of a report: a part of a recommendation, read without the rest."""
 
     synthetic: bool
     verdict: Verdict

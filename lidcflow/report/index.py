@@ -55,7 +55,7 @@ class ReportSummary(BaseModel):
 
     @property
     def told(self) -> Glance:
-        """What the index tells: the number of warnings, and the highest probability as text."""
+        """The index entry: the number of warnings, and the highest probability as text."""
         return glance_of(self.warnings, self.highest)
 
     @property
@@ -125,7 +125,7 @@ class ReportIndex:
 
 @dataclass(frozen=True)
 class Filter:
-    """What the index shows; empty fields leave everything in. Dates are of the report, in UTC, both included."""
+    """Filters of the index; empty fields match everything. Dates are of the report, in UTC, both included."""
 
     verdict: str = ""
     release: str = ""

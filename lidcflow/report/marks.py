@@ -1,4 +1,4 @@
-"""What readers say of recommendations: marks in ``feedback.json`` beside the report, appended and never changed."""
+"""Readers' marks on recommendations: ``feedback.json`` beside the report, appended and never changed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Part(BaseModel):
 
 
 class MarkKind(_Part):
-    """What a reader says on a page: of a range, of a slice, or that an earlier mark does not count."""
+    """A reader's mark on a page: on a range, on a slice, or the withdrawal of an earlier mark."""
 
     reader: Reader
     says: Judged | Added | Literal["undone"]
@@ -78,7 +78,7 @@ class Feedback(_Part):
 
 
 def marks_in_force(marks: Iterable[Mark]) -> list[Mark]:
-    """Return what holds at the end of a history: what is said again replaces, what is undone is gone.
+    """Return the marks in force at the end of a history: a repeated mark replaces, an undone mark is gone.
 
     A reader has one judgement of each range and one class for each added slice, in each reading.
     """
@@ -100,7 +100,7 @@ def read_feedback(folder: Path) -> tuple[Mark, ...]:
 
 
 def add_mark(folder: Path, said: Recommendation, saying: MarkKind, time: datetime) -> tuple[Mark, ...]:
-    """Append what a reader says to the history of a report.
+    """Append a reader's mark to the history of a report.
 
     Parameters
     ----------

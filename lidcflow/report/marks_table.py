@@ -1,4 +1,4 @@
-"""Readers' marks in the catalog: what ``feedback.json`` beside each report says, in one table."""
+"""Readers' marks in the catalog: the contents of each report's ``feedback.json`` in one table."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class FeedbackTable(Tables):
 
     @retry_while_unavailable
     def marks(self, release: str, version: int) -> Sequence[FeedbackRow]:
-        """Return the marks on what a release said, by series, oldest first."""
+        """Return the marks on a release's recommendations, by series, oldest first."""
         query = select(FeedbackRow).where(FeedbackRow.release == release, FeedbackRow.version == version)
         with self._database.session(reads_only=True) as session:
             return list(session.scalars(query.order_by(FeedbackRow.series_instance_uid, FeedbackRow.number)))

@@ -120,7 +120,7 @@ def _contents(recommendation: Recommendation, hu: NDArray[np.int16] | None) -> d
 
 
 def page_layout(recommendation: Recommendation, coronal: str | None) -> dict[str, Any]:
-    """Return what the parts of a page need: what is told, the curve on the chest, proportions, first slices."""
+    """Return the data of a page's parts: notes, the curve on the chest, proportions, first slices."""
     volume, told = recommendation.volume, told_of(recommendation)
     if volume is None:
         return {"told": told, "volume": None, "curve": None, "coronal": None, "shown": (), **NO_RINGS}

@@ -46,7 +46,7 @@ class SourceImage(Part):
 
     @property
     def number(self) -> int | None:
-        """What viewers show: the number of a frame, or of an instance with a single one."""
+        """The number that viewers show: that of a frame, or of an instance with a single one."""
         return self.instance_number if self.frame_number is None else self.frame_number
 
 
@@ -57,7 +57,7 @@ class WeightedSourceImage(SourceImage):
 
 
 Image = SourceImage | Finding
-"""What names a source image: the image itself, or a finding its middle one."""
+"""Reference to a source image: the image itself, or a finding's middle image."""
 
 
 class Probabilities(Part):
@@ -147,7 +147,7 @@ class SeriesWarning(Part):
 
 
 class Reason(Part):
-    """Why a series was not evaluated."""
+    """The reason why a series was not evaluated."""
 
     code: str = Field(description="such as missing-slices")
     sentence: str

@@ -1,4 +1,4 @@
-"""What a reader is told of a series besides its places: every page, document and line of the terminal takes it here."""
+"""Warnings and notes on a series: every page, document and terminal line takes them from here."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ SYNTHETIC_RELEASE = Notice(title="Trained on synthetic CT", text="this releaseâ€
 
 
 class Told(Part):
-    """What a reader is told of a series, and how its probabilities are written."""
+    """The warnings and notes on a series, and the format of its probabilities."""
 
     notices: tuple[Notice, ...] = Field((), description="that images or training are synthetic")
     warnings: tuple[str, ...] = Field((), description="sentences, in the order of the recommendation's warnings")
@@ -86,7 +86,7 @@ class Told(Part):
     rough: bool = Field(False, description="whether probabilities are written in tens of percent, from 10 to 90 %")
 
     def probability(self, probability: float) -> float:
-        """Return a probability as exactly as it may be told: in tenths, from 0.1 to 0.9, where it is in doubt."""
+        """Return a probability as exactly as justified: in tenths, from 0.1 to 0.9, where it is in doubt."""
         return min(HIGHEST, max(LOWEST, round(probability, 1))) if self.rough else probability
 
     def percent(self, probability: float) -> str:
@@ -118,7 +118,7 @@ class Told(Part):
 
 
 def told_of(said: Recommendation) -> Told:
-    """Return what a reader is told of a recommendation.
+    """Return the warnings and notes on a recommendation.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def is_rough(warnings: Collection[SeriesWarning]) -> bool:
 
 
 class Glance(NamedTuple):
-    """What a list of series tells of one."""
+    """The summary of one series in a list."""
 
     warnings: int
     highest: str

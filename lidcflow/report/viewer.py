@@ -27,9 +27,6 @@ VERDICT_NAMES = {
     "not-evaluated": "not evaluated",
     "unreadable": "unreadable",
 }
-UPRIGHT = 0.8
-"""Width over height of the curve's ground: the chest without what lies beside it."""
-
 STATIC = {
     "report.css": "text/css",
     "served.css": "text/css",
@@ -100,16 +97,6 @@ def render_study(said: Recommendation, hu: NDArray[np.int16] | None, patches: Pa
 def render_unreadable(key: ReportKey, sentence: str) -> str:
     """Return the page of a report that can't be read."""
     return page_templates().get_template("unreadable.html").render(key=key, sentence=sentence)
-
-
-def _layout(said: Recommendation, hu: NDArray[np.int16] | None) -> dict[str, Any]:
-    """Lay out the curve upright: beside the stack there is more room downwards than across."""
-    layout = page_layout(said, None)
-    if said.volume is not None:
-        share = min(1.0, UPRIGHT / layout["plot_proportion"])
-        layout["plot_proportion"] *= share
-        layout["coronal"] = None if hu is None else coronal_picture(hu, share)
-    return layout
 
 
 def stack_of(said: Recommendation, hu: NDArray[np.int16] | None) -> dict[str, Any]:

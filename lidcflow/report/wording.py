@@ -12,7 +12,7 @@ WITH_UNIT = {"kvp": ("tube voltage", "kV"), "slice_thickness_mm": ("slice thickn
 
 
 class Measured(Protocol):
-    """What has a size."""
+    """An object with a size."""
 
     @property
     def diameter_mm(self) -> float:
@@ -28,7 +28,7 @@ class Measured(Protocol):
 
 
 class Judged(Protocol):
-    """What has a P(malignant)."""
+    """An object with a P(malignant)."""
 
     @property
     def malignancy(self) -> str | None:

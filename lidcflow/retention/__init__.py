@@ -1,1 +1,1 @@
-"""What a workspace keeps for how long: volumes that were only read, reports, logs; MLflow is never touched."""
+"""Retention in a workspace: inference volumes, reports and logs expire; MLflow is never touched."""

@@ -19,7 +19,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class SeriesUse:
-    """What a workspace knows of the series that were read.
+    """The inference series of a workspace, with their reports and volumes.
 
     Parameters
     ----------

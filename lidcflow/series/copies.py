@@ -76,7 +76,7 @@ def _only_localizers(headers: Sequence[Header], localizers: Sequence[Header]) ->
 
 
 def _frames(headers: Sequence[Header], objects: list[Header], n_single: int) -> list[Header]:
-    """Return the frames of a multi-frame object, as the standard's functional groups tell them apart.
+    """Return the frames of a multi-frame object, distinguished by the standard's functional groups.
 
     The object may lie in several instances: the parts of one concatenation.
     """

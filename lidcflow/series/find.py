@@ -188,7 +188,7 @@ def _judge_all(
 
 
 def _with_provenance(judged: dict[str, Verdict], listing: Listing, patients: Mapping[str, str]) -> Iterator[Verdict]:
-    """Add what the public archive says of its series, and refuse those that it or a PACS does not give whole."""
+    """Add the public archive's facts, and refuse series that it or a PACS does not deliver completely."""
     studies = {series.series_instance_uid: series.study_instance_uid for series in listing.series}
     for uid in sorted({*judged, *listing.incomplete}):
         if uid in listing.incomplete:
@@ -201,7 +201,7 @@ def _with_provenance(judged: dict[str, Verdict], listing: Listing, patients: Map
 
 
 def _incomplete(uid: str, sentence: str, judged: Verdict | None, study: str | None) -> Verdict:
-    """Refuse a series that did not come whole; whose it is, the headers that came still tell."""
+    """Refuse an incomplete series; its patient and study come from the headers that arrived."""
     return Verdict(
         uid,
         VerdictReason.INCOMPLETE,
@@ -209,6 +209,7 @@ def _incomplete(uid: str, sentence: str, judged: Verdict | None, study: str | No
         judged.n_files if judged else 0,
         study_instance_uid=study,
         patients=judged.patients if judged else (),
+        synthetic=judged.synthetic if judged else None,
         studies=tuple(sorted({*(judged.studies if judged else ()), *([study] if study else [])})),
     )
 

@@ -32,10 +32,10 @@ from lidcflow.series.verdicts import Verdict
 from lidcflow.source.files import SourceFile
 
 OTHER_SYNTAX = "transfer-syntax-corrected"
-"""Flag of files whose data are of another transfer syntax than they state, and tell which."""
+"""Flag of files whose data are in another transfer syntax than they state."""
 
 LOCALIZERS = "localizer"
-"""What a series of localizers alone is called where it is counted."""
+"""Name under which a series of localizers alone is counted."""
 
 DEFAULT = PreprocessConfig()
 LOCAL = Access()
@@ -97,7 +97,12 @@ def _refused(
         patients=_patients(headers, secret),
         studies=_studies(headers),
         kind=kind,
+        synthetic=_synthetic(headers),
     )
+
+
+def _synthetic(headers: Sequence[Header]) -> bool:
+    return all(header.facts.acquisition.manufacturer == SYNTHETIC_MANUFACTURER for header in headers)
 
 
 def _by_worth(header: Header) -> tuple[str, bool, bool, bool, str]:
@@ -166,6 +171,7 @@ def _usable(headers: list[Header], secret: bytes, config: PreprocessConfig, acce
         series,
         patients=(series.patient_key,),
         studies=(series.study_instance_uid,),
+        synthetic=series.synthetic,
     )
 
 
@@ -220,7 +226,7 @@ def _series(images: list[Header], slices: tuple[SourceSlice, ...], slice_spacing
         column_spacing_mm=column_spacing_mm,
         slice_spacing_mm=slice_spacing_mm,
         acquisition=facts.acquisition,
-        synthetic=facts.acquisition.manufacturer == SYNTHETIC_MANUFACTURER,
+        synthetic=_synthetic(images[:1]),
         fingerprint=_fingerprint(images, slices),
         axes=_axes(images, slices),
         state=hash_versions(slices),

@@ -10,7 +10,9 @@ from lidcflow.series.verdicts import Index, Verdict
 
 
 def without_mixed(index: Index, synthetic: Mapping[str, bool]) -> Index:
-    """Refuse usable series whose UID a workspace knows from images of the other kind.
+    """Refuse series whose UID a workspace knows from images of the other kind.
+
+    A series that is refused anyway is refused for this instead: its answer would replace that on the other images.
 
     Parameters
     ----------
@@ -33,21 +35,18 @@ def mixed_series(index: Index) -> tuple[Verdict, ...]:
 
 
 def _judged(verdict: Verdict, synthetic: Mapping[str, bool]) -> Verdict:
-    series = verdict.series
-    if series is None or synthetic.get(series.series_instance_uid, series.synthetic) == series.synthetic:
+    uid = verdict.series_instance_uid
+    if verdict.synthetic is None or synthetic.get(uid, verdict.synthetic) == verdict.synthetic or verdict.passed_over:
         return verdict
-    uid, (here, new) = series.series_instance_uid, _KINDS[series.synthetic]
+    here, new = _KINDS[verdict.synthetic]
     sentence = (
         f"series {uid}: must not be synthetic and real in one workspace, got {new} images where the workspace has "
         f"{here} ones with this UID; use another workspace, or erase the series here: `lidcflow erase --series {uid}`, "
         "then `--forget` its key"
     )
+    study = verdict.series.study_instance_uid if verdict.series else verdict.study_instance_uid
     return replace(
-        verdict,
-        reason=VerdictReason.SYNTHETIC_AND_REAL,
-        sentence=sentence,
-        series=None,
-        study_instance_uid=series.study_instance_uid,
+        verdict, reason=VerdictReason.SYNTHETIC_AND_REAL, sentence=sentence, series=None, study_instance_uid=study
     )
 
 

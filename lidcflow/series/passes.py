@@ -23,7 +23,7 @@ SAME_THICKNESS = 1.1
 
 SHOWN_VALUES = 4
 IN_ORDER_SHARE = 0.9
-"""Of the slices, so many must lie in long runs for an order to tell passes apart."""
+"""Share of slices that must lie in long runs for an order to separate passes."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def pass_flags(images: Sequence[Header]) -> list[str]:
 
 
 def _all_told(images: Sequence[Header], z_mm: NDArray[np.float64]) -> Iterator[PassFacts]:
-    """Yield what may tell passes apart: attributes with several values, then the order of slices in them."""
+    """Yield candidates that may separate passes: attributes with several values, then the order of slices."""
     if len({id(image.facts) for image in images}) > 1:
         for name, value_of in _ATTRIBUTES.items():
             labels = [value_of(image) for image in images]

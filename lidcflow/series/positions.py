@@ -32,7 +32,7 @@ STEEP_DEG = 45.0
 """Planes that are steeper than this are sagittal or coronal, and no tilt of the gantry makes them so."""
 
 SHIFTED_PIXELS = 0.1
-"""How far the last pixel of a row may move for two pixel spacings to be one."""
+"""Largest shift of the last pixel of a row for two pixel spacings to count as equal."""
 
 FRAMES_DIFFER = "frames-of-reference-differ"
 """Flag of one scan whose slices have several Frames of Reference."""

@@ -16,7 +16,7 @@ from lidcflow.series.stacks import EVEN_WITHIN, MAX_GAP, are_gaps, is_even
 
 MIN_SLICES = 8
 WHOLE_STEPS_WITHIN = 0.2
-"""How far a gap may be from a whole number of median distances to be called missing slices."""
+"""Largest distance of a gap from a whole number of median distances for it to count as missing slices."""
 
 THICK_ENOUGH = 0.9
 """Slices at least this thick, in distances, leave no gap: the protocol changed its distance on the way."""
@@ -72,7 +72,7 @@ def spacing_mm(
 
 
 def _step_mm(steps_mm: NDArray[np.float64], median_mm: float) -> float:
-    """Return the distance of slices: where gaps are accepted that the median does not tell, that of those without."""
+    """Return the slice spacing: the median, or with accepted gaps that of the slices without a gap."""
     gaps = are_gaps(steps_mm)
     hidden = gaps & (steps_mm <= MAX_GAP * median_mm)
     return float(np.median(steps_mm[~gaps])) if hidden.any() and not gaps.all() else median_mm
@@ -112,7 +112,7 @@ def _by_design(headers: Sequence[Header], steps_mm: NDArray[np.float64]) -> NDAr
 
 
 def _is_one_pass(headers: Sequence[Header], z_mm: NDArray[np.float64], steps_mm: NDArray[np.float64]) -> None:
-    """Refuse slices that lie between those of another pass, as distances tell where no attribute does.
+    """Refuse slices that lie between those of another pass, judged by distances where no attribute differs.
 
     Two distances in turn that add up to a step are two passes, unless one is twice the other: that is every third
     slice missing.

@@ -1,4 +1,4 @@
-"""What the positions of slices tell: even stacks, gaps, stacks that lie in each other."""
+"""Find even stacks, gaps, and interleaved stacks from the positions of slices."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def is_even(z_mm: NDArray[np.float64]) -> bool:
 
 
 def codes_of(labels: Labels) -> NDArray[np.intp]:
-    """Number labels in the order in which they first occur; None, which tells nothing, is -1."""
+    """Number labels in the order in which they first occur; None is -1."""
     numbers: dict[Hashable, int] = {}
     return np.array([-1 if one is None else numbers.setdefault(one, len(numbers)) for one in labels], np.intp)
 

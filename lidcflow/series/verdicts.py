@@ -1,4 +1,4 @@
-"""What the index says: a verdict for every series, and what lay beside them."""
+"""The result of an index: a verdict for every series, and the other files of the source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_KIND = "other"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the index says about one series.
+    """The index's verdict on one series.
 
     Parameters
     ----------
@@ -39,6 +39,8 @@ class Verdict:
         Of a series that is passed over, what it is: its modality, such as ``DX``, or ``localizer``.
     patients, studies : tuple of str
         Keyed hashes and valid StudyInstanceUIDs that its headers name: several where two series share a UID.
+    synthetic : bool, optional
+        Whether its headers declare the images synthetic; None where no header arrived.
     """
 
     series_instance_uid: str
@@ -53,6 +55,7 @@ class Verdict:
     patients: tuple[str, ...] = ()
     studies: tuple[str, ...] = ()
     kind: str = ""
+    synthetic: bool | None = None
 
     @property
     def usable(self) -> bool:
@@ -67,7 +70,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class OtherFiles:
-    """What a source holds beside images, by kind and count alone.
+    """Files of a source that are not images, by kind and count alone.
 
     Parameters
     ----------
@@ -92,7 +95,7 @@ class OtherFiles:
 
     @property
     def line(self) -> str:
-        """What people read; empty when there is nothing beside.
+        """A sentence for people; empty if there are no such files.
 
         Examples
         --------

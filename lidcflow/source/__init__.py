@@ -1,1 +1,1 @@
-"""Where DICOM files lie, and how they are listed, read, remembered and fetched."""
+"""Sources of DICOM files: list, read, cache and download them."""

@@ -111,7 +111,7 @@ def _bounded(chunks: Iterable[Any], most_bytes: int) -> bytes:
 
 
 def check_answers(url: str, access: Access) -> None:
-    """Try one request with little patience: it tells one bad object from storage that is away, or no network.
+    """Try one request with short timeouts, to distinguish one bad object from unavailable storage.
 
     Parameters
     ----------

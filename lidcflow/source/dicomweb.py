@@ -10,7 +10,7 @@ from lidcflow.source.files import Listing, PacsSeries
 
 
 def list_series(source: str, place: PacsPlace) -> Listing:
-    """List the series that a PACS says it holds; what they consist of is found when their headers are read.
+    """List the series that a PACS reports; their instances are found when their headers are read.
 
     Parameters
     ----------

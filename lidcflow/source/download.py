@@ -56,7 +56,7 @@ class Download(NamedTuple):
 
 @dataclass(frozen=True)
 class DownloadPlan:
-    """What is to be kept of a source.
+    """A plan of which files of a source to download.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def _safe_path(parts: Sequence[str]) -> PurePosixPath | None:
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What became of the objects of a plan.
+    """Results for the objects of a plan.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def _write_attribution(folder: Path, collections: Sequence[Collection]) -> None:
 
 
 def _fetch_all(missing: Sequence[Download], folder: Path, access: Access) -> Iterator[bool]:
-    """Fetch objects, several at a time, and tell of each whether it came whole."""
+    """Fetch objects, several at a time, and yield whether each arrived complete."""
     if not missing:
         return
     with ThreadPoolExecutor(settings_of(missing[0].file.path, access).connections) as pool:

@@ -1,4 +1,4 @@
-"""What a source is once it is listed: files with their sizes, and what could not be listed."""
+"""The listing of a source: files with their sizes, and what could not be listed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SourceFile(NamedTuple):
 
 
 class PacsSeries(NamedTuple):
-    """A series that a PACS says it holds.
+    """A series that a PACS reports.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Listing:
 
     @property
     def n_files(self) -> int:
-        """Files, and instances of a PACS as far as it tells how many."""
+        """Number of files, and of a PACS's instances as far as it reports them."""
         return len(self.files) + sum(series.n_instances or 0 for series in self.series)
 
 

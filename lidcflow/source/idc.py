@@ -109,7 +109,7 @@ def list_series(
     access: Access,
     on_series: Callable[[int, int], None] | None = None,
 ) -> Listing:
-    """List the objects of series, and compare them with what the index says.
+    """List the objects of series, and compare them with the archive's index.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where one image lies, parsed from the path that an index keeps: on a disk, in a bucket, or in a PACS."""
+"""Location of one image, parsed from the path in an index: on a disk, in a bucket, or in a PACS."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ OnSeries = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ImageSource(ABC):
-    """Where images come from; sources of the same text are equal.
+    """A source of images; sources of the same text are equal.
 
     Parameters
     ----------

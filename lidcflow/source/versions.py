@@ -1,4 +1,4 @@
-"""The version of a file: all that a file system tells about whether its content may have changed."""
+"""Version of a file: the file system's evidence on whether its content may have changed."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ NEAR_MM = 2.0
 
 
 class OutlineFigures(Record):
-    """What one way to outline nodules reaches, with 95% intervals over scans.
+    """Figures of one method of outlining nodules, with 95% intervals over scans.
 
     Attributes
     ----------

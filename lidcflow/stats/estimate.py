@@ -46,7 +46,7 @@ class ClassCounts(Record):
 
 
 class SplitFigures(Record):
-    """What a release reaches on one split at natural prevalence, beside the two baselines."""
+    """Figures of a release on one split at natural prevalence, beside the two baselines."""
 
     patients: int
     series: int
@@ -58,7 +58,7 @@ class SplitFigures(Record):
 
 
 class FindingFigures(Record):
-    """What findings reach on one split, see `lidcflow.nodules.finding_figures`.
+    """Figures of findings on one split, see `lidcflow.nodules.finding_figures`.
 
     Parameters
     ----------

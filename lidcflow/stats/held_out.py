@@ -1,4 +1,4 @@
-"""What a release or one sector reaches on held-out patients at natural prevalence, beside the baselines."""
+"""Figures of a release or one sector on held-out patients at natural prevalence, beside the baselines."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def held_out_figures(
         The truth.
     probabilities : (studies, slices, 3) array
         Calibrated probabilities.
-    prior : (slices, 3) array
+    prior : (slices, 3) array, or one for each study
         From `lidcflow.stats.held_out.sector_prior`.
     seed : int
         Of the bootstrap.

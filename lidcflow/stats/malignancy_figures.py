@@ -24,7 +24,7 @@ POSITIVE = 2
 
 
 class DesignFigures(Record):
-    """What a system reaches in one design.
+    """Figures of a system in one design.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How good predictions are: figures over slices, sensitivity over nodules.
+"""Metrics of predictions: figures over slices, sensitivity over nodules.
 
 Every figure is NaN where the data do not define it, such as the AUROC of slices without a nodule.
 """
@@ -24,7 +24,7 @@ CLASSES = 3
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What was predicted for one series, and the nodules in it.
+    """Predictions for one series, and its nodules.
 
     Attributes
     ----------

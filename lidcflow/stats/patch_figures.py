@@ -18,7 +18,7 @@ Figure = Callable[..., float]
 
 
 class PatchFigures(Record):
-    """What a score reaches on patches, with 95% intervals over series.
+    """Figures of a score on patches, with 95% intervals over series.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""What is kept: Zarr volumes and the catalog of series."""
+"""Stores of Zarr volumes."""

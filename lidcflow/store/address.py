@@ -12,7 +12,7 @@ from lidcflow.store.volumes import VolumeStore
 
 @dataclass(frozen=True)
 class StoreAddress:
-    """Where a store lies, and what it takes to open the store.
+    """Address of a store, with the settings to open it.
 
     Parameters
     ----------

@@ -117,7 +117,7 @@ CUBES = "cubes"
 
 
 class CandidateArrays(NamedTuple):
-    """What is stored of the nodule candidates of a series.
+    """Stored nodule candidates of a series.
 
     Parameters
     ----------

@@ -104,7 +104,7 @@ class BucketPlace:
 
     @property
     def name(self) -> str:
-        """What sentences call it."""
+        """Its name in messages."""
         return f"store {self._url}"
 
     def claim(self, guard: bytes) -> None:
@@ -155,7 +155,7 @@ class BucketPlace:
 
     @property
     def at_once(self) -> AtOnce:
-        """How many descriptions are read side by side: as many as the process may have requests."""
+        """Number of descriptions read in parallel: the number of requests that a process may have."""
         return AtOnce(readers=self._connections)
 
     def facts(self, uid: str, *, listed: bool = False) -> bytes:

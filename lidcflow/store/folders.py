@@ -84,7 +84,7 @@ class FolderPlace:
 
     @property
     def name(self) -> str:
-        """What sentences call it."""
+        """Its name in messages."""
         return f"store {self._root}"
 
     def claim(self, guard: bytes) -> None:
@@ -162,7 +162,7 @@ class FolderPlace:
 
     @property
     def at_once(self) -> AtOnce:
-        """How many descriptions are read side by side: where they wait for a disk, more than one."""
+        """Number of descriptions read in parallel: more than one, as they wait for a disk."""
         return AtOnce(readers=4, page=32)
 
     def facts(self, uid: str, *, listed: bool = False) -> bytes:  # noqa: ARG002  a folder is there or not

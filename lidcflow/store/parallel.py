@@ -13,7 +13,7 @@ Found = TypeVar("Found")
 
 
 class AtOnce(NamedTuple):
-    """How a place is best read.
+    """Best way to read a place.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where a store lies: a folder, or a prefix in a bucket. Both keep the same objects under the same keys."""
+"""Location of a store: a folder, or a prefix in a bucket. Both keep the same objects under the same keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Objects = Mapping[str, bytes]
-"""What a Zarr group or array consists of, by key within it."""
+"""Objects of a Zarr group or array, by key within it."""
 
 GUARD = "lidcflow.json"
 SERIES = "series"
@@ -48,7 +48,7 @@ def open_for_zarr(where: Path | S3Store) -> Any:
 
 @dataclass(frozen=True)
 class Swept:
-    """What unfinished work was found.
+    """Unfinished work that was found.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class StorePlace(Protocol):
 
     @property
     def name(self) -> str:
-        """What sentences call it, such as ``store /data/store``."""
+        """Its name in messages, such as ``store /data/store``."""
 
     @property
     def zarr(self) -> Any:
@@ -121,7 +121,7 @@ class StorePlace(Protocol):
 
     @property
     def at_once(self) -> AtOnce:
-        """How many descriptions are read side by side."""
+        """Number of descriptions read in parallel."""
 
     def facts(self, uid: str, *, listed: bool = False) -> bytes:
         """Return the description of a committed series' group; one that was `listed` just now is not looked for."""

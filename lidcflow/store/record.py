@@ -1,4 +1,4 @@
-"""What the store knows of a volume beside its voxels, as attributes of the volume's group."""
+"""Attributes of a volume's group: the store's facts about the volume."""
 
 from __future__ import annotations
 

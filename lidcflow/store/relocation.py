@@ -105,7 +105,7 @@ def _opened(file: Path, mode: str) -> Iterator[sqlite3.Connection]:
 
 
 def _roots(database: sqlite3.Connection) -> list[Path]:
-    """Return the present names of the workspace, else those that the places of its experiments tell."""
+    """Return the present names of the workspace, else those in the paths of its experiments."""
     tables = _tables(database)
     if "lidcflow_workspace" in tables:
         return [Path(root) for (root,) in database.execute("SELECT root FROM lidcflow_workspace WHERE until IS NULL")]

@@ -21,7 +21,7 @@ READERS = 4
 
 @dataclass(frozen=True)
 class Repaired:
-    """What was found in a store, and done about it.
+    """Result of a repair: what was found in a store, and done about it.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def _examiner(store: VolumeStore, verify: bool) -> Callable[[str], VolumeRecord 
 
 
 def is_sound(store: VolumeStore, record: VolumeRecord) -> bool:
-    """Return whether a volume's voxels are what its record says, at both sizes.
+    """Return whether a volume's voxels equal its record's digest, at both sizes.
 
     Raises
     ------

@@ -29,7 +29,7 @@ _ENTRY_BYTES = 16
 
 @dataclass(frozen=True)
 class ShardLayout:
-    """How the voxels of a store's volumes lie.
+    """Layout of the voxels in a store's volumes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What most of the work needs to know of a stored volume, without its hundreds of source slices."""
+"""Short form of a stored volume's description, without its hundreds of source slices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SLICES_KEY = b'"source_slices":'
-"""Where the long rest of a description begins: `lidcflow.store.record.attributes_of` puts the slices last."""
+"""Start of the long rest of a description: `lidcflow.store.record.attributes_of` puts the slices last."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""What a store knows of its volumes: which series it holds, and what each was made of."""
+"""Facts about a store's volumes: which series it holds, and the origin of each."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class VolumeFacts:
 
     @property
     def name(self) -> str:
-        """What sentences call it."""
+        """Its name in messages."""
         return self._place.name
 
     def series_uids(self) -> list[str]:

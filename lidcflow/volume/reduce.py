@@ -30,7 +30,7 @@ SEARCH_SIZE = 128
 
 
 class SlabSource(NamedTuple):
-    """A source slice in a slab, and its weight there; frames of one instance are told apart by their number."""
+    """A source slice in a slab, and its weight there; frames of one instance differ by their number."""
 
     sop_instance_uid: str
     instance_number: int | None
@@ -136,7 +136,7 @@ def require_content(series: Series, volume: Volume) -> None:
 
 
 class _Reading(NamedTuple):
-    """How the slices are read, and who else takes them."""
+    """Options of reading the slices, and other consumers of them."""
 
     access: Access
     on_slice: OnSlice | None

@@ -79,7 +79,7 @@ def _row(verdict: Verdict) -> tuple[object, ...]:
 
 @dataclass
 class Preprocessed:
-    """What `preprocess` has done.
+    """The result of `preprocess`.
 
     Parameters
     ----------

@@ -11,7 +11,8 @@ from lidcflow.config import Config
 from lidcflow.dicom.records import VerdictReason
 from lidcflow.dicom.values import is_uid
 from lidcflow.errors import ReleaseError
-from lidcflow.release.record import EMBEDDED, ReleaseRecord
+from lidcflow.release.pins import EMBEDDED
+from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.rank import not_evaluated
 from lidcflow.series.find import Index
 from lidcflow.source.places import checked_source
@@ -112,7 +113,9 @@ def _results(found: Index, release: ReleaseRecord, settings: Config) -> Iterator
     for verdict in found.refused:
         if is_uid(verdict.series_instance_uid) and verdict.reason is not VerdictReason.ERASED:
             uids = verdict.series_instance_uid, verdict.study_instance_uid
-            yield SeriesResult(not_evaluated(*uids, verdict.reason, verdict.sentence, release.facts()))
+            synthetic = bool(verdict.synthetic)
+            said = not_evaluated(*uids, verdict.reason, verdict.sentence, release.facts(), synthetic=synthetic)
+            yield SeriesResult(said)
     for series in found.usable:
         if refused := brought.failed.get(series.series_instance_uid):
             uids = series.series_instance_uid, series.study_instance_uid

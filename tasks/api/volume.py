@@ -18,7 +18,7 @@ from lidcflow.volume.reduce import CHANNELS
 DIMS = ("channel", "slice", "row", "column")
 
 AXES_TOLERANCE = 1e-6
-"""How far direction cosines may be from 0 and 1 for image axes to be those of the patient."""
+"""Tolerance of direction cosines from 0 and 1 for image axes to be those of the patient."""
 
 
 def volume_array(hu: NDArray[np.int16], record: VolumeRecord) -> xr.DataArray:

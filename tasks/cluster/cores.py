@@ -1,4 +1,4 @@
-"""How many processes work on this machine; distributed is not imported here."""
+"""Number of worker processes on this machine; distributed is not imported here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where this code runs: the worker of the cluster, and its device."""
+"""Identify the worker of the cluster that runs this code, and its device."""
 
 from __future__ import annotations
 

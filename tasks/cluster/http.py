@@ -1,4 +1,4 @@
-"""What a Dask scheduler tells over HTTP to what scales its workers, named in ``distributed.scheduler.http.routes``.
+"""Answers of a Dask scheduler over HTTP to its autoscaler, named in ``distributed.scheduler.http.routes``.
 
 Dask's own `distributed.http.scheduler.api` retires workers too, for whoever can reach the port, and any of them: it
 would take a GPU's worker away when too many preprocess. This answers how many workers are wanted, and nothing else.

@@ -1,4 +1,4 @@
-"""What a worker is asked when it joins a flow's work: has it the flow's packages, and can it reach the flow's files?
+"""Check a worker that joins a flow: does it have the flow's packages, and can it reach the flow's files?
 
 All of this module travels to the workers by value, since one without lidcflow must be able to answer too: it imports
 nothing of lidcflow, but for a moment in a worker that has the same version.
@@ -32,7 +32,7 @@ ALSO_NAMED = {"tensorflow": ("tensorflow", "tensorflow-cpu")}
 
 @dataclass(frozen=True)
 class Files:
-    """What workers have to reach.
+    """Places that workers have to reach.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Question:
-    """What a flow asks of workers; `name` is the resource that those offer which may work for it."""
+    """Requirements of a flow on workers; `name` is the resource that workers offer which meet them."""
 
     versions: Mapping[str, str]
     files: Files

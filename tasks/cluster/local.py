@@ -7,19 +7,17 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from dask.system import CPU_COUNT
 from distributed import Nanny, Scheduler, SpecCluster
 from distributed.diskutils import WorkSpace
 
 from lidcflow.config import ClusterConfig
+from tasks.cluster.memory import MEMORY_SHARE
+from tasks.cluster.threads import thread_variables
 
 Purpose = Literal["preprocess", "train", "read"]
 
 LOOPBACK = "127.0.0.1"
 SCRATCH_FOLDER = "dask-scratch-space"
-
-MEMORY_SHARE = 0.95
-"""Of cluster.memory_limit, at which the nanny ends a worker; it looks ten times a second."""
 
 NO_WORKERS = "distributed.scheduler.no-workers-timeout"
 WORKERS_WITHIN_S = 120
@@ -28,11 +26,8 @@ WORKERS_WITHIN_S = 120
 
 def local_settings(purpose: Purpose, workers: int) -> dict[str, Any]:
     """Settings that Dask reads from its own configuration only, not from arguments."""
-    tensorflow_threads = max(1, CPU_COUNT // workers) if purpose != "preprocess" else 1
     before_start = {
-        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-        "TF_NUM_INTRAOP_THREADS": str(tensorflow_threads),
-        "TF_NUM_INTEROP_THREADS": "1",
+        **thread_variables(workers, network=purpose != "preprocess"),
         "DASK_LOGGING__DISTRIBUTED": "critical",
     }
     return {

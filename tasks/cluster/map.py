@@ -90,7 +90,7 @@ def map_groups(
 
 
 class _Room:
-    """How many items may be on the cluster: so many for each thread of the workers that may take them."""
+    """Most items on the cluster: a fixed number for each thread of the workers that may take them."""
 
     def __init__(self, client: Client, window: int) -> None:
         self._client, self._window = client, window
@@ -162,7 +162,7 @@ def _outcome(future: Future[Any]) -> Any:
 
 
 def what_ended(error: Exception) -> str:
-    """Describe what ended a task; of one whose workers died Dask only tells where they were.
+    """Describe what ended a task; if its workers died, Dask knows only where they were.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Where the work runs: on this machine, on a Dask scheduler, or on a cluster that a class starts.
+"""Open the cluster for the work: on this machine, on a Dask scheduler, or one that a class starts.
 
 The modules ``tasks.cluster.*`` are the only ones that know dask, distributed and prefect-dask.
 """
@@ -32,7 +32,7 @@ __all__ = ["Cluster", "cluster_for", "map_groups", "map_series", "open_cluster"]
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where a scheduler listens, and how many workers could take part when the cluster was opened."""
+    """Address of a scheduler, and the number of workers that could take part when the cluster was opened."""
 
     address: str
     workers: int

@@ -58,7 +58,7 @@ def question_for(purpose: Purpose, files: Files, *, gpus: int) -> Question:
 
 @contextmanager
 def members(client: Client, place: str, question: Question) -> Iterator[Members]:
-    """Ask the workers that are there, and each that joins while the block runs; tell of those that can't take part.
+    """Check the present workers, and each that joins during the block; report those that cannot take part.
 
     Raises
     ------

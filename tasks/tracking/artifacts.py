@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +15,7 @@ from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
 from lidcflow.errors import ReleaseError
 from tasks.tracking.connection import Tracking, tracking_connection
-
-MOST_BYTES = 2**30
-MOST_FILES = 1000
+from tasks.tracking.plain_copy import MOST_BYTES, check_sizes, copy_plain
 
 
 @contextmanager
@@ -68,36 +63,15 @@ def _repository(uri: str, tracking: Tracking) -> ArtifactRepository:
 
 
 def _copy(repository: ArtifactRepository, folder: Path, only: str | None, most_bytes: int) -> None:
-    local = Path(repository.artifact_dir) if isinstance(repository, LocalArtifactRepository) else None
-    sizes = dict(_local_files(local, only) if local else _remote_files(repository, only))
-    if only is not None and only not in sizes:
-        raise ValueError(f"no file {only}")
-    if sum(sizes.values()) > most_bytes or len(sizes) > MOST_FILES:
-        raise ValueError(f"{sum(sizes.values())} bytes in {len(sizes)} files")
-    for name, size in sizes.items():
+    if isinstance(repository, LocalArtifactRepository):
+        copy_plain(Path(repository.artifact_dir), folder, only=only, most_bytes=most_bytes)
+        return
+    sizes = dict(_remote_files(repository, only))
+    check_sizes(sizes, only, most_bytes)
+    for name in sizes:
         copy = folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        if local:
-            _copy_file(local / name, copy, size)
-        else:
-            repository._download_file(name, str(copy))
-
-
-def _local_files(root: Path, only: str | None, below: str = "") -> Iterator[tuple[str, int]]:
-    """Yield names and sizes of the files of a folder, following no link."""
-    if root.is_symlink():
-        raise ValueError("a link in place of the folder")
-    with os.scandir(root / below) as entries:
-        for entry in sorted(entries, key=lambda one: one.name):
-            name, found = f"{below}{entry.name}", entry.stat(follow_symlinks=False)
-            if only is not None and name != only:
-                continue
-            if stat.S_ISDIR(found.st_mode):
-                yield from _local_files(root, only, f"{name}/")
-            elif stat.S_ISREG(found.st_mode):
-                yield name, found.st_size
-            else:
-                raise ValueError(f"a link or device at {name}")
+        repository._download_file(name, str(copy))
 
 
 def _remote_files(
@@ -114,12 +88,3 @@ def _remote_files(
             yield from _remote_files(repository, only, found.path)
         else:
             yield found.path, int(found.file_size or 0)
-
-
-def _copy_file(file: Path, copy: Path, size: int) -> None:
-    """Copy as many bytes as were counted; a link that came meanwhile is not followed."""
-    handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(handle, "rb") as source, copy.open("wb") as target:
-        if not stat.S_ISREG(os.fstat(source.fileno()).st_mode) or os.fstat(source.fileno()).st_size != size:
-            raise ValueError(f"a file that changes meanwhile at {file.name}")
-        shutil.copyfileobj(source, target)

@@ -8,7 +8,8 @@ from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from lidcflow.release.description import about_sector, sector_description
-from lidcflow.release.record import ReleaseRecord, SectorPin
+from lidcflow.release.pins import SectorPin
+from lidcflow.release.record import ReleaseRecord
 from tasks.tracking.connection import Tracking, connect
 from tasks.tracking.registry import CARD, RECORD_FOLDER
 

@@ -1,4 +1,4 @@
-"""The connection to MLflow, and what is said when it fails."""
+"""The connection to MLflow, and its errors."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ DATABASE_TRIES = 7
 """Tries of MLflow to open its database; it waits 12 s in all between them, and 102 s with the 10 of its default."""
 
 BROKEN = 500
-"""Status from which a server, or the one before it, says that it does not work; lower ones are MLflow's business."""
+"""Status from which a server, or a proxy before it, does not work; lower ones are MLflow's own."""
 
 _NOT_REACHED = re.compile(r"failed with (timeout )?exception|too many 50\d|error code 50[234]")
-"""How MLflow's client words that a server did not answer, or that the one before it could not reach it."""
+"""Messages of MLflow's client when a server did not answer, or the one before it could not reach it."""
 
 _UNWRITABLE = re.compile(r"disk is full|No space left|readonly database|disk I/O error|unable to open database file")
-"""How SQLite and PostgreSQL word that the disk of MLflow's database can't be written."""
+"""Messages of SQLite and PostgreSQL when the disk of MLflow's database cannot be written."""
 
 _DELETED = re.compile(r"The (?P<what>run|experiment) (?P<id>\S+) must be in the 'active' state")
-"""How MLflow words that something was deleted on its page, from where it can be restored."""
+"""Message of MLflow for an object that was deleted on its page, from where it can be restored."""
 
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
@@ -123,7 +123,7 @@ def _client(tracking: Tracking) -> MlflowClient:
 
 @contextmanager
 def tracking_connection(tracking: Tracking) -> Iterator[MlflowClient]:
-    """Yield the connection for a piece of work, and tell a server that goes away meanwhile from other failures.
+    """Yield the connection for a piece of work, and distinguish an unavailable server from other failures.
 
     Raises
     ------

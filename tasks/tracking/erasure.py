@@ -1,4 +1,4 @@
-"""What MLflow keeps of single series, rows of snapshots and pictures of slices, and the mark on their releases."""
+"""Remove single series from MLflow: rows of snapshots and pictures of slices; and mark their releases."""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from lidcflow.config import Config
 from lidcflow.release.embedded import embedded_release
-from lidcflow.release.record import EMBEDDED, ReleaseRecord
+from lidcflow.release.pins import EMBEDDED
+from lidcflow.release.record import ReleaseRecord
 from tasks.tracking.place import Tracking
 from tasks.tracking.record import CHAMPION
 from tasks.tracking.releases import list_releases, load_release

@@ -1,4 +1,4 @@
-"""What MLflow needs beside the record of a release to load it: a model from code, without a pickle."""
+"""Files that MLflow needs beside a release's record to load it: a model from code, without a pickle."""
 
 from __future__ import annotations
 

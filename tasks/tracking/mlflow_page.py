@@ -18,7 +18,7 @@ KEPT = {
     "mlflow.telemetry.info.alert.dismissed_v1": "true",
     "mlflow.workflowType_v1": '"machine_learning"',
 }
-"""What the browser keeps for MLflow 3.17, as JSON; another version ignores names that it does not know."""
+"""Browser settings for MLflow 3.17, as JSON; another version ignores names that it does not know."""
 
 _SETTING = "".join(f"s.getItem('{key}')===null&&s.setItem('{key}','{value}');" for key, value in KEPT.items())
 QUIET = (

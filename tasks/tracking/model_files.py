@@ -7,14 +7,14 @@ from pathlib import Path
 from lidcflow.errors import ReleaseError
 from lidcflow.files import digest_of_folder
 from lidcflow.release.record import ReleaseRecord
-from tasks.tracking.artifacts import private_copy
-from tasks.tracking.connection import Tracking
+from tasks.tracking.model_copy import model_copy
+from tasks.tracking.place import Tracking
 
 FILE = "data/model.keras"
-"""Where MLflow's Keras flavour puts the network. The file `MLmodel` could name another place: it is never asked."""
+"""Place of the network in MLflow's Keras flavour. The file `MLmodel` could name another place: it is never read."""
 
 WRITTEN_BY_READERS = ("registered_model_meta",)
-"""What MLflow's own loader writes into a model that somebody loads by it."""
+"""File that MLflow's own loader writes into a model that somebody loads by it."""
 
 
 def hash_model_files(folder: Path) -> str:
@@ -30,7 +30,7 @@ def digest_of_model(tracking: Tracking, uri: str) -> str:
     ReleaseError
         If the model is gone, or holds links or names that lead out of it.
     """
-    with private_copy(tracking, uri, f"model {uri}") as folder:
+    with model_copy(tracking, uri) as folder:
         return hash_model_files(folder)
 
 
@@ -61,6 +61,6 @@ def check_models(tracking: Tracking, release: ReleaseRecord) -> None:
     digests = {pin.uri: pin.sha256 for pin in release.sectors}
     digests |= release.nodules.registered if release.nodules else {}
     for uri, sha256 in digests.items():
-        with private_copy(tracking, uri, f"model {uri}") as folder:
+        with model_copy(tracking, uri) as folder:
             if sha256:
                 require_digest(folder, sha256, uri)

@@ -1,12 +1,11 @@
-"""Sector models in MLflow: logged by the task that trained them, loaded for every sector of a release.
+"""Sector models in MLflow: logged by the task that trained them; `tasks.tracking.sector_models` loads them.
 
-Flows import this module too: Keras is imported where a model is logged or loaded.
+Flows import this module too: Keras is imported where a model is logged.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,11 +20,9 @@ from mlflow.types import Schema, TensorSpec
 
 from lidcflow.errors import ReleaseError
 from lidcflow.files import digest_of_file
-from lidcflow.release.record import ReleaseRecord
-from lidcflow.stats.estimate import Record
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
-from tasks.tracking.model_files import FILE, hash_model_files, require_digest
+from tasks.tracking.model_files import FILE, hash_model_files
 from tasks.tracking.runs import Run
 
 STANDARDISED, CLASSES = "standardised", 3
@@ -83,34 +80,6 @@ def log_model(run: Run, tracking: Tracking, model: Any, name: str) -> LoggedMode
     return LoggedModel(uri=info.model_uri, model_id=info.model_id, run_id=run.run_id, sha256=sha256)
 
 
-def load_model(tracking: Tracking, uri: str, sha256: str, *, plain: bool = False) -> Any:
-    """Load a logged or registered model, the only way that lidcflow does: its files checked, then in safe mode.
-
-    Parameters
-    ----------
-    tracking : Tracking
-        Where MLflow is.
-    uri : str
-        Of the model, such as ``models:/lidcflow.05-sectors.sector-03/1``.
-    sha256 : str
-        Of all its files, as its release pins it; empty for a release from before digests were kept.
-    plain : bool
-        Whether a head is to be returned as arithmetic, see `lidcflow.learn.arithmetic.numpy_head`.
-
-    Raises
-    ------
-    ReleaseError
-        If it is gone, has changed or is more than a network of plain layers.
-    """
-    # Keras is for the workers: the flow's process, which imports this module too, stays small.
-    from lidcflow.learn.network_file import load_head, load_network
-
-    with private_copy(tracking, uri, f"model {uri}") as folder:
-        if sha256:
-            require_digest(folder, sha256, uri)
-        return (load_head if plain else load_network)(folder / FILE, f"model {uri}")
-
-
 def _requirements() -> list[str]:
     packages = [package for package in ("keras", "tensorflow", "tensorflow-cpu") if _installed(package)]
     return [f"{package}=={version(package)}" for package in packages]
@@ -150,36 +119,3 @@ def _example(model: Any) -> pd.DataFrame | None:
     known = next((layer for layer in model.layers if layer.name == STANDARDISED), None)
     mean = np.zeros(features) if known is None else np.asarray(known.mean)
     return pd.DataFrame(mean.reshape(1, features).astype(np.float32), columns=feature_names(features))
-
-
-class SectorModel(Record):
-    """The model that answers for a sector, its own or another's; slices from 0, `stop` excluded.
-
-    `sha256` is that of its files; empty in a release from before digests were kept.
-    """
-
-    start: int
-    stop: int
-    uri: str
-    sha256: str = ""
-    own: bool = True
-
-    @property
-    def slices(self) -> range:
-        """Slices of the sector, from 0."""
-        return range(self.start, self.stop)
-
-
-def sectors_of(release: ReleaseRecord) -> tuple[SectorModel, ...]:
-    """Return the registered models that a release pins."""
-    return tuple(
-        SectorModel(start=pin.slices.start, stop=pin.slices.stop, uri=pin.uri, sha256=pin.sha256, own=not pin.fallback)
-        for pin in release.sectors
-    )
-
-
-def load_sectors(models: Sequence[SectorModel], tracking: Tracking) -> list[tuple[range, Any]]:
-    """Load the model of each sector, one that answers for several only once."""
-    digests = {model.uri: model.sha256 for model in models}
-    by_uri = {uri: load_model(tracking, uri, sha256, plain=True) for uri, sha256 in digests.items()}
-    return [(model.slices, by_uri[model.uri]) for model in models]

@@ -1,4 +1,4 @@
-"""Where MLflow keeps runs and models: plain values, which need no MLflow."""
+"""MLflow's storage of runs and models as plain values, which need no MLflow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXPERIMENTS = " experiments"
 
 @dataclass(frozen=True)
 class Tracking:
-    """What a process needs to reach MLflow; small, so that tasks can carry it.
+    """Access to MLflow for a process; small, so that tasks can carry it.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Tracking:
 
     @classmethod
     def of(cls, config: Config) -> Tracking:
-        """Take what `config` says of MLflow."""
+        """Return MLflow's settings of a configuration."""
         served = config.tracking_uri.startswith(("http://", "https://"))
         artifacts = None if served else config.mlflow_artifacts.as_uri()  # MLflow's own choice is the working folder
         return cls(config.tracking_uri, artifacts, config.tracking.experiment, config.tracking.registry_name)

@@ -24,6 +24,9 @@ RECORD_SHA256_TAG = "record_sha256"
 ERASED_TAG = "erased"
 """Begins the tags that say which data of a release were erased, one for each erasure."""
 
+PROFILE_SHA256_TAG = "profile_sha256"
+"""Digest of a release's profile, kept where that of the record is."""
+
 MOST_RECORD_BYTES = 2**25
 
 _logger = logging.getLogger("lidcflow.releases")
@@ -48,7 +51,7 @@ ReadRecord = Callable[[str, str], bytes]
 
 @dataclass(frozen=True)
 class Listed:
-    """A release as the registry lists it; `record` is None while it is incomplete, `erased` says what it lost.
+    """A release in the registry's list; `record` is None while it is incomplete, `erased` names what it lost.
 
     If the record has changed or is missing, it is None as well and `fault` has the reason.
     """

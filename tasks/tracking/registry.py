@@ -23,6 +23,7 @@ from tasks.tracking.record import CHAMPION as CHAMPION
 from tasks.tracking.record import (
     COMPLETE_TAG,
     MOST_RECORD_BYTES,
+    PROFILE_SHA256_TAG,
     PROMOTED_TAG,
     RECORD_SHA256_TAG,
     WHY_TAG,
@@ -39,15 +40,14 @@ from tasks.tracking.record import Listed as Listed
 from tasks.tracking.record import unpinned_sentence as unpinned_sentence
 
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-"""What MLflow calls it when there is no such version or alias."""
+"""MLflow's error code for a missing version or alias."""
 DENIED = "PERMISSION_DENIED"
-"""What a server with accounts calls it when nobody has registered the name yet."""
+"""Error code of a server with accounts for a name that nobody has registered yet."""
 
 CARD = "card.md"
 INPUTS_TAG = "inputs"
-SHA256_TAG, PROFILE_SHA256_TAG = "sha256", "profile_sha256"
-"""Digests of a model's files and of a release's profile. They lie in MLflow's database, which is closed to whoever may
-write artifacts alone."""
+SHA256_TAG = "sha256"
+"""Digest of a model's files. It lies in MLflow's database, which is closed to whoever may write artifacts alone."""
 
 _logger = logging.getLogger("lidcflow.releases")
 
@@ -182,7 +182,7 @@ def _load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
 
 
 def _is_absent(tracking: Tracking, error: MlflowException) -> bool:
-    """Return whether an error says that there is no such version or alias."""
+    """Return whether an error is that of a missing version or alias."""
     return error.error_code in ABSENT or (error.error_code == DENIED and not _versions(tracking))
 
 
@@ -273,7 +273,7 @@ def _ensure_name(client: MlflowClient, name: str) -> None:
 
 
 def _facts(record: ReleaseRecord) -> Mapping[str, str]:
-    """Short tags, so that the registry's list tells releases apart; `auroc` is that of slices on the test patients."""
+    """Short tags that distinguish releases in the registry's list; `auroc` is that of slices on the test patients."""
     return {
         "gate": "passed" if record.gate.passed else "refused",
         "auroc": _text(record.metrics["test"].release.get("auroc_nodule")),

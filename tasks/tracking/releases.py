@@ -7,19 +7,14 @@ sentences.
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import stat
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from urllib.parse import quote
 
-from lidcflow.catalog.locks import relocate_tracking
 from lidcflow.errors import ReleaseError
 from lidcflow.release.record import ReleaseRecord
+from tasks.tracking.direct import NOT_READ, NotDirect, opened_database, read_plain, settle
 from tasks.tracking.place import Tracking, is_there, local_path
 from tasks.tracking.record import (
     CHAMPION,
@@ -32,23 +27,12 @@ from tasks.tracking.record import (
     warn_if_unpinned,
 )
 
-SCHEMA = "dc11669786a5"
-"""Alembic's name of the schema of MLflow's database that the queries below are written for, that of MLflow 3.17."""
-
-_SQLITE = "sqlite:///"
 _VERSIONS = """
 SELECT version, source FROM model_versions
 WHERE workspace = 'default' AND name = ? AND current_stage != 'Deleted_Internal' ORDER BY version DESC
 """
 _TAGS = "SELECT version, key, value FROM model_version_tags WHERE workspace = 'default' AND name = ?"
 _CHAMPION = "SELECT version FROM registered_model_aliases WHERE workspace = 'default' AND name = ? AND alias = ?"
-
-
-class NotDirect(Exception):
-    """Something that is not to be read without MLflow."""
-
-
-NOT_READ = (NotDirect, sqlite3.Error, OSError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -73,7 +57,7 @@ def list_releases(tracking: Tracking) -> list[Listed]:
     """
     if not is_there(tracking):
         return []
-    _settle(tracking)
+    settle(tracking)
     try:
         versions, champion = _read_database(tracking)
         return [listed(version, champion, _read_record) for version in versions]
@@ -94,7 +78,7 @@ def load_release(tracking: Tracking, reference: str) -> ReleaseRecord:
     """
     if not is_there(tracking):
         raise ReleaseError(missing_release(reference, any_release=False))
-    _settle(tracking)
+    settle(tracking)
     try:
         versions, champion = _read_database(tracking)
         wanted = champion if reference == CHAMPION else int(reference)
@@ -121,19 +105,10 @@ def _registry() -> ModuleType:
     return import_module("tasks.tracking.registry")
 
 
-def _settle(tracking: Tracking) -> None:
-    if (workspace := tracking.workspace) and workspace.is_dir():
-        relocate_tracking(workspace)
-
-
 def _read_database(tracking: Tracking) -> tuple[list[StoredVersion], int | None]:
     """Return the versions of the release, newest first, and the one in force."""
-    if not tracking.uri.startswith(_SQLITE):
-        raise NotDirect
-    place, name = quote(tracking.uri.removeprefix(_SQLITE)), tracking.registry_name
-    with closing(sqlite3.connect(f"file:{place}?mode=ro", uri=True)) as database:
-        if database.execute("SELECT version_num FROM alembic_version").fetchall() != [(SCHEMA,)]:
-            raise NotDirect
+    name = tracking.registry_name
+    with opened_database(tracking) as database:
         tags: dict[int, dict[str, str]] = {}
         for version, key, value in database.execute(_TAGS, (name,)):
             tags.setdefault(version, {})[key] = value
@@ -146,12 +121,7 @@ def _read_database(tracking: Tracking) -> tuple[list[StoredVersion], int | None]
 
 
 def _read_record(source: str, _: str) -> bytes:
-    """Read a record that is a plain file in a folder of this machine, following no link."""
     folder = local_path(source)
     if folder is None or folder.is_symlink():
         raise NotDirect
-    with open(os.open(folder / RECORD_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_RECORD_BYTES:
-            raise NotDirect
-        return file.read()
+    return read_plain(folder / RECORD_FILE, most_bytes=MOST_RECORD_BYTES)

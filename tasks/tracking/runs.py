@@ -159,7 +159,7 @@ def start_run(
 
 
 def resume_run(tracking: Tracking, run_id: str) -> bool:
-    """Go on with a run that was cut short, without the half runs below it; tell whether it is there."""
+    """Continue an interrupted run, without its half-finished child runs; return whether it is there."""
     client = connect(tracking)
     try:
         run = client.get_run(run_id)
@@ -179,7 +179,7 @@ def resume_run(tracking: Tracking, run_id: str) -> bool:
 
 
 def end_run(tracking: Tracking, run_id: str, error: BaseException | None = None) -> None:
-    """End a run as finished or, with its error, as failed; of one that fails with its server, that is not told."""
+    """End a run as finished or, with its error, as failed; an error of its server is suppressed then."""
     client = connect(tracking)
     if error is None:
         client.set_terminated(run_id, "FINISHED")

@@ -17,14 +17,16 @@ from typing import Generic, TypeVar
 import mlflow
 from mlflow.models import Model, ModelSignature
 
-from lidcflow.errors import ReleaseError, WeightsError
+from lidcflow.errors import ReleaseError
 from lidcflow.files import digest_of_file
 from lidcflow.nodules.weight_files import WeightFiles
+from lidcflow.release.pins import ModelPin
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
-from tasks.tracking.model_files import hash_model_files, require_digest
+from tasks.tracking.model_files import hash_model_files
 from tasks.tracking.models import LoggedModel
 from tasks.tracking.runs import Run
+from tasks.tracking.weight_models import load_weights, weights_folder
 
 Loaded = TypeVar("Loaded")
 
@@ -52,8 +54,8 @@ class WeightsModel(Generic[Loaded]):
 
     @property
     def folder(self) -> str:
-        """Where the pyfunc flavour puts both. The file `MLmodel` could name another place: it is not read."""
-        return f"artifacts/{self.files.stem}"
+        """Folder of both in the pyfunc flavour. The file `MLmodel` could name another place: it is not read."""
+        return weights_folder(self.files)
 
     def log(self, run: Run, tracking: Tracking, folder: Path) -> LoggedModel:
         """Log a model.
@@ -121,12 +123,4 @@ class WeightsModel(Generic[Loaded]):
         ReleaseError
             If it is gone, has changed, or is of another kind.
         """
-        uri = f"models:/{name}/{version}"
-        with private_copy(tracking, uri, f"model {uri}") as folder:
-            require_digest(folder, sha256, uri)
-            try:
-                return self.read(folder / self.folder)
-            except WeightsError as error:
-                raise ReleaseError(
-                    f"model {uri}: must be a {self.files.model}, got files that are none; {error}"
-                ) from None
+        return load_weights(self.files, self.read, tracking, ModelPin(name=name, version=version, sha256=sha256))

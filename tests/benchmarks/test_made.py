@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.large.made import config_of, make, patient_of, uid_of
-from flows.missing import split_current
+from flows.missing_series import split_current
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore

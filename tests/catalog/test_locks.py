@@ -9,67 +9,22 @@ import sys
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
-from sqlalchemy import Connection, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
 
 from lidcflow.catalog import locks
 from lidcflow.catalog.locks import (
     SERVED_FILE,
-    advisory_lock,
     at_work,
     is_at_work,
-    lock_key,
     nobody_else_at_work,
     relocate_tracking,
 )
 from lidcflow.errors import ResourceError, WorkspaceBusy
 from lidcflow.store import relocation
 
-CATALOG = "postgresql+pg8000://me:s3cret@db/catalog"
-
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(locks, "PATIENCE_S", 0.0)
-
-
-class Server:
-    """Stands in for PostgreSQL: the two functions of its locks, in SQLite; a lock goes with its connection."""
-
-    def __init__(self):
-        self.held = []
-        self.in_transactions = []
-
-    def engine_of(self, url, **options):
-        database = make_url(url)
-        engine = create_engine("sqlite://", **options)
-        event.listen(engine, "connect", lambda connection, _: self._opened(connection, database))
-        event.listen(engine, "close", lambda connection, _: self._closed(connection))
-        return engine
-
-    def _opened(self, connection, database):
-        for function, alone in (("pg_try_advisory_lock", True), ("pg_try_advisory_lock_shared", False)):
-            connection.create_function(
-                function, 1, lambda key, alone=alone: self._tried(connection, (database, key), alone=alone)
-            )
-
-    def _tried(self, connection, lock, *, alone):
-        if connection.isolation_level is not None:
-            self.in_transactions.append(lock)
-        free = not any(held == lock and (alone or others_not) for _, held, others_not in self.held)
-        if free:
-            self.held.append((connection, lock, alone))
-        return free
-
-    def _closed(self, connection):
-        self.held = [one for one in self.held if one[0] is not connection]
-
-
-@pytest.fixture
-def server(monkeypatch):
-    made = Server()
-    monkeypatch.setattr(locks, "engine_of", made.engine_of)
-    return made
 
 
 @pytest.fixture
@@ -194,90 +149,6 @@ def test_where_the_file_system_has_no_locks_every_turn_is_free(tmp_path, monkeyp
         assert not is_at_work(tmp_path, "train")
 
 
-def test_two_machines_may_preprocess_but_one_alone_trains(tmp_path, server):
-    here, there = tmp_path / "here", tmp_path / "there"
-    with (
-        at_work(here, "preprocess", catalog=CATALOG),
-        at_work(there, "preprocess", catalog=CATALOG),
-        at_work(here, "train", alone=True, catalog=CATALOG),
-        at_work(there, "infer", alone=True, catalog=CATALOG),
-        at_work(there, "train", alone=True, catalog=f"{CATALOG}2"),
-        at_work(tmp_path / "third", "train", alone=True),
-        pytest.raises(WorkspaceBusy) as refused,
-        at_work(tmp_path / "fourth", "train", alone=True, catalog=CATALOG),
-    ):
-        pass
-
-    assert str(refused.value) == (
-        f"workspace {tmp_path}/fourth: only one train may run at a time, got one under way; run again after it"
-    )
-    with at_work(there, "train", alone=True, catalog=CATALOG):
-        assert is_at_work(here, "train", CATALOG)
-
-
-def test_a_stage_on_another_machine_is_seen_by_the_catalog_alone(tmp_path, server):
-    here, there = tmp_path / "here", tmp_path / "there"
-
-    with at_work(here, "preprocess", catalog=CATALOG), at_work(there, "infer"):
-        assert is_at_work(there, "preprocess", CATALOG)
-        assert not is_at_work(there, "preprocess")
-        assert not is_at_work(there, "train", CATALOG)
-        assert is_at_work(there, "infer", CATALOG)
-
-
-def test_an_erasure_and_what_runs_on_other_machines_keep_each_other_out(tmp_path, server):
-    here, there = tmp_path / "here", tmp_path / "there"
-    with (
-        at_work(here, "infer", catalog=CATALOG),
-        pytest.raises(WorkspaceBusy) as refused,
-        nobody_else_at_work(there, CATALOG),
-    ):
-        pass
-    with nobody_else_at_work(here, CATALOG):
-        with pytest.raises(WorkspaceBusy) as late, at_work(there, "infer", catalog=CATALOG):
-            pass
-        with pytest.raises(WorkspaceBusy, match="got another one under way"), nobody_else_at_work(there, CATALOG):
-            pass
-
-    assert str(refused.value) == (
-        f"workspace {there}: nothing else may run during an erasure, got another one under way; "
-        "stop it, or run again after it"
-    )
-    assert str(late.value) == (
-        f"workspace {there}: an erasure must come to its end first, got one under way; run again after it"
-    )
-    assert server.held == []
-
-
-def test_a_turn_keeps_no_transaction_open_in_the_database(server):
-    with advisory_lock(CATALOG, "train", alone=True) as first, advisory_lock(CATALOG, "train", alone=True) as second:
-        assert (first, second) == (True, False)
-
-    assert server.in_transactions == []
-
-
-def test_a_server_that_went_away_has_let_go_of_the_turn(server, monkeypatch):
-    def gone(_connection):
-        raise OperationalError("", {}, ConnectionError())
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Connection, "close", gone)
-        with advisory_lock(CATALOG, "train", alone=True) as held:
-            assert held
-
-
-def test_a_database_that_does_not_answer_is_named_without_its_password():
-    nobody = "postgresql+pg8000://me:s3cret@127.0.0.1:1/catalog"
-
-    with pytest.raises(ResourceError) as refused, advisory_lock(nobody, "train", alone=True):
-        pass
-
-    assert str(refused.value) == (
-        "catalog postgresql+pg8000://me:***@127.0.0.1:1/catalog: the database must answer to say whose turn it is, got "
-        "InterfaceError; start it, or check catalog_url"
-    )
-
-
 def test_a_catalog_in_sqlite_has_no_turns_between_machines(tmp_path):
     catalog = f"sqlite:///{tmp_path}/catalog.db"
 
@@ -287,11 +158,6 @@ def test_a_catalog_in_sqlite_has_no_turns_between_machines(tmp_path):
     ):
         assert not is_at_work(tmp_path / "third", "train", catalog)
     assert not (tmp_path / "catalog.db").exists()
-
-
-def test_the_keys_of_turns_fit_64_bits_with_sign_and_are_the_same_for_every_version():
-    assert lock_key("train") == 2223091973700737793
-    assert lock_key("preprocess") == -1605081232073715467
 
 
 def test_the_places_of_a_moved_workspace_are_rewritten_before_work_on_it(moved):

@@ -1,81 +1,85 @@
-"""Turns between machines that share a catalog in PostgreSQL and no folder."""
+"""Turns between machines that share a catalog in a real PostgreSQL and no folder."""
 
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
-from lidcflow.catalog.locks import at_work, is_at_work, nobody_else_at_work
-from lidcflow.errors import ResourceError
+from lidcflow.catalog import turns
+from lidcflow.catalog.locks import at_work, is_at_work, nobody_else_at_work, require_turn
+from lidcflow.catalog.series import Catalog
+from lidcflow.catalog.turns import turn
+from lidcflow.errors import ResourceError, WorkspaceBusy
+from lidcflow.series.find import Verdict, VerdictReason
+from tests.cluster.postgres import is_installed, postgres
 
-BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 ROOT = str(Path(__file__).parents[2])
+WITHIN_S = 60
 HOLD = """
-import sys, time
+import sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
 from lidcflow.catalog.locks import at_work
-with at_work(Path(sys.argv[1]), "train", alone=True, catalog=sys.argv[2]):
+from lidcflow.catalog.series import Catalog
+from lidcflow.series.find import Verdict, VerdictReason
+with at_work(Path(sys.argv[1]), "train", alone=True, catalog=sys.argv[2]), Catalog(sys.argv[2]) as catalog:
     print("in", flush=True)
-    time.sleep(120)
+    sys.stdin.readline()
+    catalog.record_verdicts([Verdict("1.2", VerdictReason.TOO_FEW_SLICES, "too few", n_files=3)])
+    print("written", flush=True)
 """
 
 
 @pytest.fixture(scope="module")
-def catalog():
-    """Yield the URL of a database of a PostgreSQL that runs for these tests."""
-    if not BINARIES:
+def server():
+    if not is_installed():
         pytest.skip("PostgreSQL is not here (Debian package postgresql)")
-    with tempfile.TemporaryDirectory() as folder, postgres(Path(folder)) as url:
-        yield url
+    with postgres("127.0.0.24", ["lidcflow", "other"]) as running:
+        yield running
+
+
+@pytest.fixture
+def catalog(server):
+    return server.url("lidcflow")
 
 
 @contextmanager
-def postgres(folder):
-    """Run a server on a free port; it refuses to be root."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    as_owner = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
-    if as_owner:
-        shutil.chown(folder, "postgres", "postgres")
-    own = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **as_owner}
-    made = [BINARIES[-1] / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "--no-sync"]
-    subprocess.run(made, check=True, **own)
-    options = ["-D", folder / "data", "-k", folder, "-h", "127.0.0.1", "-p", str(port), "-F"]
-    with subprocess.Popen([BINARIES[-1] / "postgres", *options], **own) as server:
-        wait_until_open(port)
-        yield f"postgresql+pg8000://postgres@127.0.0.1:{port}/postgres"
-        server.send_signal(signal.SIGQUIT)
-
-
-def wait_until_open(port):
-    deadline_s = time.monotonic() + 60
-    while True:
+def training(workspace, catalog):
+    """Run a process that holds the turn of training, and writes into the catalog when it is told to."""
+    program = [sys.executable, "-c", HOLD, str(workspace), catalog, ROOT]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(program, **pipes, text=True) as process:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            time.sleep(1)
-            return
-        except OSError:
-            if time.monotonic() > deadline_s:
-                raise
-            time.sleep(0.2)
+            assert process.stdout.readline() == "in\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def restart(server):
+    server.stop_at_once()
+    server.server.start()
+
+
+def is_refused(workspace, catalog):
+    try:
+        with at_work(workspace, "train", alone=True, catalog=catalog):
+            return False
+    except WorkspaceBusy:
+        return True
 
 
 def test_one_training_at_a_time_on_two_machines_and_the_turn_goes_with_its_process(catalog, tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
-    program = [sys.executable, "-c", HOLD, str(there), catalog, ROOT]
 
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout.readline() == "in\n"
+    with training(there, catalog) as other:
         taken = is_at_work(here, "train", catalog)
         with (
             pytest.raises(ResourceError, match="only one train may run"),
@@ -95,22 +99,126 @@ def test_one_training_at_a_time_on_two_machines_and_the_turn_goes_with_its_proce
         assert is_at_work(there, "train", catalog)
 
 
-def test_several_machines_preprocess_at_once_and_an_erasure_waits_for_all_of_them(catalog, tmp_path):
-    here, there = tmp_path / "here", tmp_path / "there"
+def test_a_holder_keeps_its_turn_when_the_server_restarts(server, catalog, tmp_path):
+    with training(tmp_path / "there", catalog) as holder:
+        restart(server)
 
+        refused = [is_refused(tmp_path / "here", catalog) for _ in range(5)]
+        print(file=holder.stdin, flush=True)
+
+        assert refused == [True] * 5
+        assert holder.stdout.readline() == "written\n"
+        holder.wait(WITHIN_S)
+    assert not is_refused(tmp_path / "here", catalog)
+
+
+def test_a_holder_that_lost_its_turn_writes_nothing_more(server, catalog, tmp_path):
+    with training(tmp_path / "there", catalog) as holder:
+        holder.send_signal(signal.SIGSTOP)
+        restart(server)
+        with at_work(tmp_path / "here", "train", alone=True, catalog=catalog):
+            print(file=holder.stdin, flush=True)
+            holder.send_signal(signal.SIGCONT)
+            _, said = holder.communicate(timeout=WITHIN_S)
+
+            require_turn(catalog)
+
+    assert "WorkspaceBusy: train: this process must hold the turn to write, got another process in its place" in said
+    assert "terminating connection" not in said
+
+
+def test_what_is_not_in_the_catalog_is_not_committed_either_after_a_turn_was_lost(server, catalog, tmp_path):
+    with at_work(tmp_path, "train", alone=True, catalog=catalog), Catalog(catalog) as rows:
+        require_turn(catalog)
+        server.sql("DELETE FROM lidcflow_turns", "lidcflow")
+
+        with pytest.raises(WorkspaceBusy, match="train and workspace: this process must hold the turn"):
+            require_turn(catalog)
+        with pytest.raises(WorkspaceBusy, match="run again after it"):
+            rows.record_verdicts([Verdict("1.3", VerdictReason.TOO_FEW_SLICES, "too few", n_files=3)])
+        assert "1.3" not in {row.series_instance_uid for row in rows.rows()}
+    require_turn(catalog)
+
+
+def test_two_machines_may_preprocess_but_one_alone_trains(server, catalog, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
     with (
         at_work(here, "preprocess", catalog=catalog),
         at_work(there, "preprocess", catalog=catalog),
-        pytest.raises(ResourceError, match="nothing else may run during an erasure"),
-        nobody_else_at_work(tmp_path / "third", catalog),
+        at_work(here, "train", alone=True, catalog=catalog),
+        at_work(there, "infer", alone=True, catalog=catalog),
+        at_work(there, "train", alone=True, catalog=server.url("other")),
+        at_work(tmp_path / "third", "train", alone=True),
+        pytest.raises(WorkspaceBusy) as refused,
+        at_work(tmp_path / "fourth", "train", alone=True, catalog=catalog),
     ):
         pass
+
+    assert str(refused.value) == (
+        f"workspace {tmp_path}/fourth: only one train may run at a time, got one under way; run again after it"
+    )
+    with at_work(there, "train", alone=True, catalog=catalog):
+        assert is_at_work(here, "train", catalog)
+
+
+def test_a_stage_on_another_machine_is_seen_by_the_catalog_alone(catalog, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+
+    with at_work(here, "preprocess", catalog=catalog), at_work(there, "infer"):
+        assert is_at_work(there, "preprocess", catalog)
+        assert not is_at_work(there, "preprocess")
+        assert not is_at_work(there, "train", catalog)
+        assert is_at_work(there, "infer", catalog)
+
+
+def test_an_erasure_and_what_runs_on_other_machines_keep_each_other_out(server, catalog, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
     with (
-        nobody_else_at_work(here, catalog),
-        pytest.raises(ResourceError, match="an erasure must come to its end first"),
-        at_work(there, "infer", catalog=catalog),
+        at_work(here, "infer", catalog=catalog),
+        pytest.raises(WorkspaceBusy) as refused,
+        nobody_else_at_work(there, catalog),
     ):
         pass
+    with nobody_else_at_work(here, catalog):
+        with pytest.raises(WorkspaceBusy) as late, at_work(there, "infer", catalog=catalog):
+            pass
+        with pytest.raises(WorkspaceBusy, match="got another one under way"), nobody_else_at_work(there, catalog):
+            pass
+
+    assert str(refused.value) == (
+        f"workspace {there}: nothing else may run during an erasure, got another one under way; "
+        "stop it, or run again after it"
+    )
+    assert str(late.value) == (
+        f"workspace {there}: an erasure must come to its end first, got one under way; run again after it"
+    )
+    assert server.sql("SELECT count(*) FROM lidcflow_turns", "lidcflow") == "0"
+
+
+def test_a_turn_keeps_no_transaction_open_in_the_database(server, catalog):
+    with turn(catalog, "train", alone=True) as first, turn(catalog, "train", alone=True) as second:
+        waiting = server.sql("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+
+    assert (first, second, waiting) == (True, False, "0")
+
+
+def test_a_server_that_went_away_has_let_go_of_the_turn(catalog, monkeypatch):
+    def gone(_connection):
+        raise OperationalError("", {}, ConnectionError())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "close", gone)
+        with turn(catalog, "evaluate", alone=True) as held:
+            assert held
+
+
+def test_the_lease_of_a_process_that_was_killed_is_waited_for(catalog, tmp_path, monkeypatch):
+    monkeypatch.setattr(turns, "LEASE_S", 3.0)
+    with training(tmp_path / "there", catalog) as other:
+        os.kill(other.pid, signal.SIGKILL)
+        other.wait()
+
+    assert not is_refused(tmp_path / "here", catalog)
 
 
 def test_a_database_that_is_away_is_named_without_its_password(tmp_path):

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from lidcflow.catalog.database import Database, engine_of, redacted_url
-from lidcflow.catalog.locks import advisory_lock
+from lidcflow.catalog.turns import turn
 from lidcflow.config import Config, without_secrets
 from lidcflow.config.file import load_config
 from lidcflow.config.validators import without_passwords
@@ -60,7 +60,7 @@ def test_an_option_that_the_driver_does_not_take_is_an_error_of_the_catalog(here
 
     with pytest.raises(StoreError, match="must have a host and options that its driver pg8000 takes") as raised:
         Database(url)
-    with pytest.raises(StoreError, match="driver pg8000"), advisory_lock(url, "train", alone=True):
+    with pytest.raises(StoreError, match="driver pg8000"), turn(url, "train", alone=True):
         pass
     done = CliRunner().invoke(app, ["status", "--json", "-c", "own.toml"])
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.infer import InferReport, infer
+from flows.infer import infer
+from flows.infer_report import InferReport
 from flows.train import TrainReport
 from lidcflow.config import ClusterConfig, Config
 from lidcflow.learn.snapshot import Snapshot
@@ -20,9 +21,9 @@ from tests.conftest import CtSeries
 from tests.trained import REPORT, copy_workspace, training_config, with_release
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address() -> Iterator[str]:
-    """Yield the address of a cluster with one worker that preprocesses, for all tests of a module."""
+    """Yield the address of a cluster with one worker that preprocesses, for all tests of whole flows."""
     with open_cluster(ClusterConfig(workers=1), "preprocess") as cluster:
         yield cluster.address
 

@@ -263,7 +263,7 @@ def test_an_error_that_nobody_foresaw_is_told_without_what_it_says_and_tried_aga
 ):
     ct_series(folder / "a")
     with monkeypatch.context() as patch:
-        patch.setattr("flows.inbox.infer_all", lambda *_: int("Lovelace"))
+        patch.setattr("flows.inbox_batches.infer_all", lambda *_: int("Lovelace"))
         odd = go_round(config)
     (failed,) = rows_in(config)
 
@@ -355,7 +355,7 @@ def test_the_commands_list_what_is_dead_wake_it_and_exit_3_where_something_was_n
     ct_series(folder / "a")
     file = config_file(with_delivery(config, attempts=1), tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("flows.inbox.infer_all", lambda *_: int(""))
+        patch.setattr("flows.inbox_batches.infer_all", lambda *_: int(""))
         dead = invoke("run", "--config", file)
     listed = CliRunner().invoke(app, ["inbox", "--json", "--step", "dead", "--config", file])
 

@@ -73,7 +73,8 @@ def test_a_target_that_never_answers_costs_a_round_one_probe_and_holds_back_nobo
         first = go_round(reaching(both, hung=hung))
         probes, rows, written = len(connections), rows_in(config), written_in(tmp_path / "out")
         with monkeypatch.context() as patch:
-            patch.setattr("flows.inbox.infer_all", lambda *_: pytest.fail("nothing is read for a target that is away"))
+            read = "flows.inbox_batches.infer_all"
+            patch.setattr(read, lambda *_: pytest.fail("nothing is read for a target that is away"))
             second = go_round(reaching(both, hung=hung))
     listed = CliRunner().invoke(app, ["inbox", "--config", config_file(config, tmp_path)])
     back = go_round(reaching(both, hung=tiny.config))

@@ -1,7 +1,7 @@
 import pytest
 
 from flows.missing import gathering
-from tasks.preprocess import Preprocessed
+from tasks.preprocessed import Preprocessed
 
 
 def test_what_is_finished_is_recorded_together_and_the_rest_however_the_block_ends():

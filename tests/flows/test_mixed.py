@@ -72,3 +72,17 @@ def test_the_command_names_the_series_it_did_not_read(config, read, source, tmp_
     assert done.exit_code == 3
     assert "Not read: series" in done.output
     assert "use another workspace" in done.output
+
+
+def test_phantoms_that_can_not_be_read_replace_no_report_either(config, read, source, tmp_path):
+    phantoms = as_phantoms(source, tmp_path / "phantoms")
+    for folder in {file.parent for file in phantoms.rglob("*.dcm")}:
+        for file in sorted(folder.glob("*.dcm"))[2:]:
+            file.unlink()
+    evaluated = [one.page for one in read.readings if one.verdict != "not-evaluated"]
+    before = [page.read_bytes() for page in evaluated]
+
+    report = infer(str(phantoms), with_release(config, 1))
+
+    assert len(report.mixed) == len(evaluated)
+    assert [page.read_bytes() for page in evaluated] == before

@@ -18,7 +18,7 @@ from tasks.snapshot import plan_training
 from tasks.snapshot_files import find_snapshot
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, connect, experiment_id
-from tasks.tracking.models import load_model
+from tasks.tracking.sector_models import load_model
 from tests.labelled_volumes import PATIENTS, SLICES, annotated_series, scans_with_nodules, volume_of
 from tests.trained import training_config
 

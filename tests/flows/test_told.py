@@ -11,7 +11,7 @@ import pydicom
 import pytest
 
 from flows.cli.infer import print_results
-from flows.infer import InferReport
+from flows.infer_report import InferReport
 from lidcflow.documents.encode import made_documents
 from lidcflow.documents.write import KEY_OBJECTS, STRUCTURED_REPORT
 from lidcflow.drift.outlying import KNOWN_WORDS, LIMITED

@@ -13,7 +13,7 @@ from lidcflow.errors import LabelError, ReleaseError
 from lidcflow.labels.lidc import lidc_scans
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.store.volumes import VolumeStore
-from tasks.evaluate import champions_of, score_champion
+from tasks.champions import champions_of, score_champion
 from tasks.predict import predict_globally, predict_release
 from tasks.promote import promote
 from tasks.snapshot import plan_training

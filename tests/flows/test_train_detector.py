@@ -8,7 +8,7 @@ from lidcflow.config import NodulesConfig
 from lidcflow.learn import own_malignancy_examples, own_segmenter
 from lidcflow.nodules.malignancy import embedded_malignancy
 from lidcflow.nodules.segmenter import embedded_segmenter
-from lidcflow.release.record import EMBEDDED
+from lidcflow.release.pins import EMBEDDED
 from tasks.finding_systems import KINDS, SEGMENTER
 from tasks.findings import detector_of, systems_of
 from tasks.sector import training_folder
@@ -26,7 +26,7 @@ def config(tmp_path_factory, training_cluster):
     """Return the settings of a workspace whose volumes have candidates."""
     workspace = tmp_path_factory.mktemp("detected") / "workspace"
     config = training_config(workspace, training_cluster).model_copy(update={"nodules": NodulesConfig(steps=2)})
-    store_volumes_with_candidates(config)
+    store_volumes_with_candidates(config, each=1)
     return config
 
 

@@ -15,7 +15,7 @@ from lidcflow.release.embedded import embedded_detector_pin, embedded_pin
 from lidcflow.stats.height_prior import height_prior
 from lidcflow.store.volumes import VolumeStore
 from tasks.candidate_scores import best_by_series, evidence_for, held_out_labels, readings_of
-from tasks.evaluate import score_champion
+from tasks.champions import score_champion
 from tasks.predict import answer_in_parts, predict_release
 from tasks.retraining import assess_changes
 from tasks.snapshot import plan_training

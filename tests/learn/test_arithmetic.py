@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from lidcflow.config import TrainConfig
-from lidcflow.learn.arithmetic import MOST_DIFFERENCE, LinearHead, NumpyHead, numpy_head
+from lidcflow.learn.arithmetic import MOST_DIFFERENCE, LinearHead, numpy_head
 from lidcflow.learn.fitting import fit_head
-from lidcflow.learn.heads import LOGITS_L2, calibrated_model
+from lidcflow.learn.heads import LOGITS_L2, averaged_model, build_head, calibrated_model
+from lidcflow.learn.network_file import load_head
+from lidcflow.learn.plain_head import NumpyHead
 from lidcflow.stats.calibration import Calibration
 
 RATE = 0.01
@@ -100,3 +102,20 @@ def test_a_model_whose_answer_is_another_than_that_of_its_layers_in_turn_is_aske
     twice = keras.Model(features, keras.layers.Softmax()(dense(dense(features))))
 
     assert numpy_head(twice) is twice
+
+
+def test_an_ensemble_is_the_mean_of_its_members_each_as_arithmetic(tmp_path):
+    x = slices(60, 5)[0]
+    calibration = Calibration(1.5, (0.0, 0.1, 0.2))
+    members = [calibrated_model(build_head("linear", x * scale, 0), calibration) for scale in (1, 2)]
+    for seed, member in enumerate(members):
+        kernel = member.get_layer("logits")
+        kernel.set_weights([np.random.default_rng(seed).normal(size=w.shape) for w in kernel.get_weights()])
+    averaged_model(members).save(tmp_path / "model.keras")
+
+    plain = load_head(tmp_path / "model.keras", "ensemble")
+
+    own = [np.asarray(member(x)) for member in members]
+    assert [type(member) for member in plain.members] == [NumpyHead, NumpyHead]
+    np.testing.assert_allclose(plain.members[1](x), own[1], atol=MOST_DIFFERENCE)
+    np.testing.assert_allclose(plain(x), np.mean(own, axis=0), atol=MOST_DIFFERENCE)

@@ -11,7 +11,8 @@ import pytest
 from lidcflow.config import TrainConfig
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.heads import build_head, calibrated_model
-from lidcflow.learn.network_file import CONFIG, WEIGHTS, load_network
+from lidcflow.learn.network_check import CONFIG, WEIGHTS
+from lidcflow.learn.network_file import load_network
 from lidcflow.learn.networks import load_top
 from lidcflow.learn.runtime import keras
 from lidcflow.stats.calibration import Calibration

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from lidcflow.learn.candidate_rows import COLUMNS, CandidateRows
+from lidcflow.learn.kept_model import DIGEST
 from lidcflow.learn.own_detector import (
-    DIGEST,
     LEAST_PATIENTS,
     LEAST_POSITIVES,
     LEAST_VALIDATION,

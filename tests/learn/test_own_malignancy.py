@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lidcflow.learn.own_malignancy import DIGEST, find_own_malignancy, fit_own_malignancy
+from lidcflow.learn.kept_model import DIGEST
+from lidcflow.learn.own_malignancy import find_own_malignancy, fit_own_malignancy
 from lidcflow.nodules.cubes import CUBE_MM
 from lidcflow.nodules.malignancy import embedded_malignancy, read_malignancy
 from lidcflow.nodules.systems import FindingSystems

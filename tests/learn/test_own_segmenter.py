@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from lidcflow.learn import own_segmenter
+from lidcflow.learn.kept_model import FACTS
 from lidcflow.learn.nodule_rows import find_nodules
 from lidcflow.learn.own_outline_choice import choose_segmenter, score_outline
 from lidcflow.learn.own_outlines import JudgedNodule, judged_nodules, outlined_rows, read_outlined
@@ -116,7 +117,7 @@ def test_a_kept_segmenter_that_changed_is_none(found, tmp_path, monkeypatch):
     store, rows = found
     monkeypatch.setattr(own_segmenter, "SHIFT_CUBES", 1)
     fit_own_segmenter(rows, store, tmp_path / "own", unchanged, steps=1, seed=1)
-    (tmp_path / "own" / own_segmenter.FACTS).write_text("{}")
+    (tmp_path / "own" / FACTS).write_text("{}")
 
     assert find_own_segmenter(tmp_path / "own") is None
 

@@ -61,3 +61,11 @@ def test_what_a_training_says_of_nodules_goes_with_their_series(file):
     redact(file, ["1.2.4"], "2026-11-24")
 
     assert pd.read_parquet(file).attrs["training"]["nodules"] == {"1.2.5": [[1, [0]]]}
+
+
+def test_in_a_cross_validation_every_patient_was_trained_on(file):
+    table = pd.read_parquet(file)
+    table.attrs["training"] = {"digest": "d", "nodules": {}, "settings": {"train": {"folds": 5}}}
+    table.to_parquet(file, index=False)
+
+    assert share_of(file, ["1.2.4"]).splits == {"train", "validation", "test"}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lidcflow.config import SplitConfig
-from lidcflow.learn.splits import split_of
+from lidcflow.learn.splits import fold_of, split_of
 
 KEYS = [f"{number:016x}" for number in range(5000)]
 
@@ -45,3 +45,14 @@ def test_another_seed_draws_other_patients():
     held_out = [{key for key in KEYS if split_of(key, SplitConfig(seed=seed)) == "test"} for seed in (0, 1)]
 
     assert len(held_out[0] & held_out[1]) < len(held_out[0]) / 2
+
+
+def test_a_patient_has_the_fold_it_always_had():
+    # Written down once, as above: a release is measured by the folds that its members were trained in.
+    assert {key: fold_of(key, 5, 0) for key in "efgh"} == {"e": 4, "f": 3, "g": 2, "h": 0}
+
+
+def test_folds_have_about_equal_shares():
+    counts = Counter(fold_of(key, 5, 3) for key in KEYS)
+
+    assert [counts[fold] / len(KEYS) for fold in range(5)] == pytest.approx([0.2] * 5, abs=0.02)

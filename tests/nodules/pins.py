@@ -1,7 +1,7 @@
 """A pin of a detector, and figures of its findings, for tests of what becomes of them."""
 
 from lidcflow.nodules.join_weights import JoinWeights
-from lidcflow.release.record import NodulePin
+from lidcflow.release.pins import NodulePin
 from lidcflow.stats.estimate import Estimate, FindingFigures
 from lidcflow.stats.froc import FALSE_MARKS, froc_key
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lidcflow.nodules.outline import outline_of
@@ -22,7 +22,12 @@ def volume_mm3(axes_mm):
     return np.pi / 6 * np.prod(axes_mm)
 
 
-@given(st.one_of(st.tuples(st.floats(4, 25), st.just(0.75)), st.tuples(st.floats(20, 50), st.just(1.5))))
+def spheres(least_mm):
+    """Draw a diameter and the edge of a voxel, as the two grids of cubes hold them."""
+    return st.one_of(st.tuples(st.floats(least_mm, 25), st.just(0.75)), st.tuples(st.floats(20, 50), st.just(1.5)))
+
+
+@given(spheres(least_mm=4))
 @settings(max_examples=25, deadline=None)
 def test_both_axes_of_a_sphere_are_its_diameter(diameter_and_voxel_mm):
     diameter_mm, voxel_mm = diameter_and_voxel_mm
@@ -31,8 +36,31 @@ def test_both_axes_of_a_sphere_are_its_diameter(diameter_and_voxel_mm):
 
     assert outline.long_axis_mm == pytest.approx(diameter_mm, abs=0.35 * voxel_mm)
     assert outline.short_axis_mm == pytest.approx(diameter_mm, abs=0.35 * voxel_mm)
-    assert outline.volume_mm3 == pytest.approx(volume_mm3((diameter_mm,) * 3), rel=0.35 * voxel_mm / diameter_mm * 3)
     assert not outline.cut
+
+
+@given(spheres(least_mm=4))
+@example((4.5, 0.75))
+@settings(max_examples=25, deadline=None)
+def test_the_volume_of_a_sphere_is_that_of_the_voxels_whose_middles_it_holds(diameter_and_voxel_mm):
+    diameter_mm, voxel_mm = diameter_and_voxel_mm
+    squared = ((np.arange(SIDE) - (SIDE - 1) / 2) * voxel_mm) ** 2
+    inside = squared[:, None, None] + squared[:, None] + squared <= (diameter_mm / 2) ** 2
+
+    outline = outline_of(ellipsoid((diameter_mm,) * 3, voxel_mm), voxel_mm)
+
+    assert outline.volume_mm3 == pytest.approx(inside.sum() * voxel_mm**3)
+
+
+# Of smaller spheres the voxels themselves hold up to a quarter more or less than the sphere, as of one of 4.5 mm.
+@given(spheres(least_mm=8 * 0.75))
+@settings(max_examples=25, deadline=None)
+def test_the_volume_of_a_sphere_of_eight_voxels_or_more_is_its_own(diameter_and_voxel_mm):
+    diameter_mm, voxel_mm = diameter_and_voxel_mm
+
+    outline = outline_of(ellipsoid((diameter_mm,) * 3, voxel_mm), voxel_mm)
+
+    assert outline.volume_mm3 == pytest.approx(volume_mm3((diameter_mm,) * 3), rel=0.35 * voxel_mm / diameter_mm * 3)
 
 
 @given(st.floats(0, 180))

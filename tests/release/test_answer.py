@@ -6,7 +6,7 @@ import pytest
 from lidcflow.nodules.join_weights import JoinWeights
 from lidcflow.nodules.slice_scores import join_slices
 from lidcflow.release.answer import UnlikeTraining, answer_for_series, answers, findings_alone, fit_pin
-from lidcflow.release.record import FindingPin, NodulePin
+from lidcflow.release.pins import FindingPin, NodulePin
 
 OWN = np.array([[0.9, 0.05, 0.05], [0.5, 0.25, 0.25]])
 HEIGHTS = ((0.8, 0.1, 0.1), (0.6, 0.2, 0.2))

@@ -3,7 +3,7 @@
 import pytest
 
 from lidcflow.release.card import release_card
-from lidcflow.release.record import DataFacts, GateCheck, OperatingPoint, Threshold
+from lidcflow.release.outcome import DataFacts, GateCheck, OperatingPoint, Threshold
 from lidcflow.stats.estimate import ClassCounts, Estimate
 from tests.nodules.pins import FOUND, PIN
 

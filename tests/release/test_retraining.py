@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from lidcflow.config import Config, LabelConfig, RetrainConfig, SplitConfig, TrainConfig
-from lidcflow.release.record import DetectorPin
+from lidcflow.release.pins import DetectorPin
 from lidcflow.release.retraining import Changes, Failed, Newest, changed_settings, changes_between, decide
 from tests.nodules.pins import PIN
 

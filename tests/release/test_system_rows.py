@@ -1,5 +1,5 @@
 from lidcflow.release.card import systems_of
-from lidcflow.release.record import ModelPin, SystemFacts
+from lidcflow.release.pins import ModelPin, SystemFacts
 from lidcflow.release.system_rows import system_rows, system_sentences
 from lidcflow.stats.estimate import Estimate
 from tests.nodules.pins import PIN

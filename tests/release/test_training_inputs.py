@@ -1,7 +1,7 @@
 """What decides a training, and what does not."""
 
 from lidcflow.config import LabelConfig, NodulesConfig, TrainConfig
-from lidcflow.release.record import DetectorPin
+from lidcflow.release.pins import DetectorPin
 from lidcflow.release.training_inputs import deciding_nodules, inputs_digest, training_settings
 
 
@@ -77,3 +77,10 @@ def test_candidates_detector_and_settings_of_nodules_make_another_training():
 
     assert len(set(others)) == len(others)
     assert digest_with() == digest_with(detector=DETECTOR.model_copy(update={"version": 2}))
+
+
+def test_folds_are_other_inputs_and_a_training_without_them_is_the_one_it_was_before_there_were_any():
+    digest = inputs_digest("snap", "a", "pre", TrainConfig(), LabelConfig())
+
+    assert digest == "ebdc9d478f192a33a84625c86975bdd3355c288773a4d9d2aff225eb453ee084"
+    assert inputs_digest("snap", "a", "pre", TrainConfig(folds=5), LabelConfig()) != digest

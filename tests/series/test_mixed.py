@@ -31,3 +31,17 @@ def test_images_of_the_same_kind_and_new_ones_are_let_in(tmp_path, ct_series):
     for known in ({}, {series.series_instance_uid: False}, {"1.2.3": True}):
         assert without_mixed(index, known).usable == [series]
         assert mixed_series(without_mixed(index, known)) == ()
+
+
+@pytest.mark.parametrize(("manufacturer", "synthetic"), [("ACME", False), (SYNTHETIC_MANUFACTURER, True)])
+def test_a_refused_series_of_the_other_kind_is_refused_for_that(tmp_path, ct_series, manufacturer, synthetic):
+    index = index_folder(ct_series(tmp_path / "a", n=2, Manufacturer=manufacturer), secret=PUBLIC_KEY)
+    (refused,) = index.refused
+    assert (refused.reason, refused.synthetic) == (VerdictReason.TOO_FEW_SLICES, synthetic)
+
+    (other,) = without_mixed(index, {refused.series_instance_uid: not synthetic})
+    (same,) = without_mixed(index, {refused.series_instance_uid: synthetic})
+
+    assert other.reason is VerdictReason.SYNTHETIC_AND_REAL
+    assert other.study_instance_uid == refused.study_instance_uid
+    assert same == refused

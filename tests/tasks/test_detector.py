@@ -1,5 +1,7 @@
 """Whether a training has enough for a detector of its own, and what its release pins."""
 
+import shutil
+
 import pytest
 
 from lidcflow.config import Config, NodulesConfig, PreprocessConfig, SplitConfig
@@ -7,7 +9,8 @@ from lidcflow.erase.workspace_files import kept_trainings
 from lidcflow.errors import TrainingError
 from lidcflow.learn.candidate_rows import CandidateRows
 from lidcflow.learn.snapshot import Snapshot
-from lidcflow.release.record import DetectorPin
+from lidcflow.release.pins import DetectorPin
+from lidcflow.store.volumes import VolumeStore
 from tasks import detector as module
 from tasks.detector import (
     CANDIDATES,
@@ -40,11 +43,18 @@ def planned(config):
     return plan
 
 
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Return a workspace that nobody changes, with volumes that have candidates in nodules and in other tissue."""
+    workspace = tmp_path_factory.mktemp("stored")
+    store_volumes_with_candidates(config_of(workspace))
+    return workspace
+
+
 @pytest.fixture
-def workspace(tmp_path):
-    """Return a workspace with volumes that have candidates in nodules and in other tissue."""
-    store_volumes_with_candidates(config_of(tmp_path))
-    return tmp_path
+def workspace(stored, tmp_path):
+    """Return a copy of the workspace."""
+    return shutil.copytree(stored, tmp_path / "workspace")
 
 
 def test_a_store_with_enough_nodules_trains_a_detector_and_keeps_the_judged_candidates(workspace):
@@ -80,9 +90,9 @@ def test_a_store_without_candidates_trains_none_and_says_why(tmp_path):
     assert judge_candidates_of(planned(config_of(tmp_path))) == "the validation series have no nodule candidates"
 
 
-def test_a_store_without_enough_nodules_trains_none_and_says_what_is_lacking(tmp_path):
-    store = store_volumes_with_candidates(config_of(tmp_path))
-    plan = planned(config_of(tmp_path))
+def test_a_store_without_enough_nodules_trains_none_and_says_what_is_lacking(workspace):
+    store = VolumeStore.of(config_of(workspace))
+    plan = planned(config_of(workspace))
     training = Snapshot.load(plan.snapshot_path).rows("train")["series_instance_uid"].unique()
     for uid in training:
         store.delete_candidates(uid)

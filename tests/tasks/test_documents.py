@@ -12,8 +12,9 @@ from lidcflow.report.page import write_report
 from lidcflow.report.rank import not_evaluated
 from lidcflow.series.find import index_folder
 from lidcflow.source.places import parse_source
-from tasks.documents import check_documents, document, example_files, make, write_all_documents
+from tasks.documents import check_documents, document, example_files, make
 from tasks.infer import page_folder, result_of
+from tasks.infer_volumes import write_all_documents
 from tests.documents.small_study import RELEASE, answer
 
 KEY_OBJECTS = "key-objects.dcm"

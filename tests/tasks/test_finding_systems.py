@@ -6,7 +6,7 @@ from lidcflow.config import Config, NodulesConfig, PreprocessConfig, SplitConfig
 from lidcflow.erase.workspace_files import NODULE_ROWS, kept_trainings
 from lidcflow.learn import own_malignancy_examples, own_segmenter
 from lidcflow.learn.nodule_rows import NoduleRows
-from lidcflow.release.record import ModelPin
+from lidcflow.release.pins import ModelPin
 from lidcflow.stats.estimate import Estimate
 from tasks import finding_systems as module
 from tasks.detector import SWITCHED_OFF

@@ -12,7 +12,7 @@ from lidcflow.nodules.segmenter import embedded_segmenter
 from lidcflow.nodules.slice_scores import best_in_slices, join_slices
 from lidcflow.nodules.table import CANDIDATE, CHANNELS, SCHEMA
 from lidcflow.release.embedded import embedded_pin
-from lidcflow.release.record import EMBEDDED, NodulePin
+from lidcflow.release.pins import EMBEDDED, NodulePin
 from lidcflow.report.recommendation import SeriesWarning
 from lidcflow.store.arrays import CandidateArrays
 from tasks import findings as module

@@ -10,7 +10,8 @@ from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster import connect
 from tasks.cluster.open import open_cluster
-from tasks.preprocess import Preprocessed, drain, preprocess_batch, preprocessing
+from tasks.preprocess import drain, preprocess_batch, preprocessing
+from tasks.preprocessed import Preprocessed
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

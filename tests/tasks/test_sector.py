@@ -4,7 +4,7 @@ import pytest
 
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
-from lidcflow.release.record import BackbonePin
+from lidcflow.release.pins import BackbonePin
 from lidcflow.stats.estimate import ClassCounts
 from tasks.sector import (
     SectorJob,

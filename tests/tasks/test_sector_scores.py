@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lidcflow.nodules.join_weights import JoinWeights
-from lidcflow.release.record import EMBEDDED, NodulePin
+from lidcflow.release.pins import EMBEDDED, NodulePin
 from lidcflow.report.recommendation import SeriesWarning
 from lidcflow.stats.widening import widen
 from tasks.findings import SliceScores

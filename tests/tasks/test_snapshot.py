@@ -9,7 +9,7 @@ from lidcflow.config import Config, PreprocessConfig
 from lidcflow.learn.snapshot import build_snapshot
 from lidcflow.pixels.noticed import PixelFaults
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.release.record import BackbonePin
+from lidcflow.release.pins import BackbonePin
 from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series

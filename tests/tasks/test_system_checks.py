@@ -5,7 +5,7 @@ import pytest
 
 from lidcflow.errors import ReleaseError
 from lidcflow.nodules.malignancy import embedded_malignancy
-from lidcflow.release.record import ModelPin, SystemFacts
+from lidcflow.release.pins import ModelPin, SystemFacts
 from tasks import system_checks as module
 from tasks.finding_systems import SEGMENTER, find_nodules_of, nodules_folder
 from tasks.system_checks import compare_systems

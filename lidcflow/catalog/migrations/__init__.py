@@ -1,4 +1,4 @@
-"""How the catalog's tables came to be: a script for each version of them, run by `lidcflow.catalog.migrate`.
+"""Migrations of the catalog's tables: a script for each version, run by `lidcflow.catalog.migrate`.
 
 A change of the tables is a new script in ``versions``, named after its version, which is the next whole number;
 `lidcflow.catalog.migrate.SCHEMA_VERSION` grows with it. SQLite can't alter most columns:

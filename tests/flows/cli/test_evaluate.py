@@ -8,7 +8,7 @@ from lidcflow.config import Config
 from lidcflow.errors import LabelError, ReleaseError
 from lidcflow.nodules.detector import embedded_detector
 from lidcflow.release.embedded import embedded_pin
-from lidcflow.release.record import NodulePin
+from lidcflow.release.pins import NodulePin
 from tests.evaluations import answers, evaluation, truth  # noqa: F401
 from tests.learn.real_sets import write_patches, write_rated_slices
 from tests.nodules.outlined import write_cubes

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from flows.cli.infer import _finding_lines, print_results
-from flows.infer import InferReport
+from flows.infer_report import InferReport
 from lidcflow.errors import ReleaseError
 from lidcflow.report.told import Told
 from tasks.infer import RecommendedFinding, RecommendedRange, SeriesResult

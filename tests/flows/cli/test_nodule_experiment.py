@@ -4,7 +4,7 @@ import json
 import pytest
 
 from flows.cli import lazy
-from lidcflow.errors import LabelError
+from lidcflow.errors import EngineError, LabelError
 from lidcflow.experiment.published import NODULE_EXPERIMENTS
 from lidcflow.learn import classical
 from tests.learn.real_sets import write_rated_slices
@@ -63,3 +63,11 @@ def test_missing_nodules_are_a_sentence(lidcflow, tmp_path):
     done = lidcflow("experiment", "classical", "--data", str(tmp_path))
 
     assert isinstance(done.exception, LabelError)
+
+
+@pytest.mark.parametrize("name", ["nodulex", "triplanar"])
+def test_missing_tensorflow_is_named_before_nodules_are_read(lidcflow, tmp_path, monkeypatch, name):
+    monkeypatch.setattr("lidcflow.learn.backend.find_spec", lambda _: None)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+
+    assert isinstance(lidcflow("experiment", name, "--data", str(tmp_path)).exception, EngineError)

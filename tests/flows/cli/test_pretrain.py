@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from lidcflow.errors import TrainingError
+from lidcflow.errors import EngineError, TrainingError
 from tests.learn.real_sets import write_patches
 
 
@@ -46,3 +46,14 @@ def test_missing_cubes_are_named_before_anything_starts(lidcflow, tmp_path):
 
     assert isinstance(done.exception, TrainingError)
     assert "nodule-cubes/cubes.npz" in str(done.exception)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--nodules", "--data", "."], ["--segmenter", "--data", "."]])
+def test_missing_tensorflow_is_named_before_images_are_read(lidcflow, monkeypatch, arguments):
+    monkeypatch.setattr("lidcflow.learn.backend.find_spec", lambda _: None)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+
+    done = lidcflow("pretrain", *arguments)
+
+    assert isinstance(done.exception, EngineError)
+    assert str(done.exception).endswith("pip install 'lidcflow[cpu]' or 'lidcflow[gpu]'")

@@ -7,7 +7,7 @@ from flows.service.inbox_status import inbox_status, round_faults
 from flows.service.poller import ANCHOR, pause_after_failures, poll, seconds_to_next
 from lidcflow.catalog.database import utc_now
 from lidcflow.catalog.locks import at_work
-from lidcflow.config import DeliveryConfig
+from lidcflow.config import Config, DeliveryConfig
 from lidcflow.inbox.delivery import Step
 from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.rounds import Round, Rounds
@@ -120,3 +120,30 @@ def test_rounds_that_fail_as_a_whole_are_begun_less_and_less_often(config):
 
 def test_a_restart_does_not_shift_the_schedule():
     assert [seconds_to_next(ANCHOR.replace(second=second), 60) for second in (0, 1, 59)] == [60, 59, 1]
+
+
+def test_a_study_that_arrives_is_polled_again_when_it_may_have_settled(config, asked, ct_series):
+    ct_series(config.workspace.parent / "in" / "a")
+
+    again_s = poll(config.model_copy(update={"delivery": DeliveryConfig(settle_s=60)}))
+
+    assert 50 < again_s <= 60
+    assert poll(config) is None  # nothing has to be quiet any more
+
+
+def test_a_round_under_way_is_asked_for_again_soon(config, monkeypatch, ct_series):
+    monkeypatch.setattr("lidcflow.catalog.locks.PATIENCE_S", 0)
+    monkeypatch.setattr(poller, "request_inbox_run", lambda: True)
+
+    with at_work(config.workspace, "inbox", alone=True):
+        during = poll(config)
+    ct_series(config.workspace.parent / "in" / "a")
+
+    assert [during, poll(config)] == [poller.AGAIN_S, poller.AGAIN_S]
+
+
+def test_the_folders_of_an_inbox_are_watched_and_nothing_else(tmp_path):
+    (tmp_path / "list.txt").write_text("a\n")
+    inboxes = (str(tmp_path / "in"), "s3://bucket/prefix", "pacs:main", str(tmp_path / "list.txt"))
+
+    assert poller.watched_folders(Config(inbox=inboxes)) == [tmp_path / "in"]

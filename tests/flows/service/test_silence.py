@@ -11,6 +11,7 @@ import pytest
 
 from flows.service.servers import mlflow_server, prefect_server
 from lidcflow.config import Config
+from tests.templates import copy_prefect_database
 
 WATCHED = """
 import os, runpy, sys
@@ -96,6 +97,7 @@ def test_mlflow_sends_nothing_and_serves_no_assistant(watched, tmp_path):
 def test_prefect_sends_nothing_and_shows_no_promotion(watched, tmp_path):
     config = Config(workspace=tmp_path, serve={"prefect_port": free_port()})
     service = prefect_server(config)
+    copy_prefect_database(config.prefect_home / "prefect.db")
 
     answers, elsewhere = watched(
         service, lambda origin: [(("GET", origin), {}), (("GET", f"{origin}/ui-settings"), {})]

@@ -6,7 +6,7 @@ import pytest
 
 from lidcflow.errors import ReleaseError
 from lidcflow.nodules.detector import read_detector, write_detector
-from lidcflow.release.record import DetectorPin, NodulePin
+from lidcflow.release.pins import DetectorPin, NodulePin
 from tasks.findings import detector_of
 from tasks.tracking import registry
 from tasks.tracking.artifacts import private_copy

@@ -7,7 +7,7 @@ import pytest
 from lidcflow.errors import ReleaseError
 from lidcflow.nodules.malignancy import WEIGHTS, embedded_malignancy
 from lidcflow.nodules.segmenter import embedded_segmenter
-from lidcflow.release.record import ModelPin
+from lidcflow.release.pins import ModelPin
 from tasks.findings import systems_of
 from tasks.tracking import registry
 from tasks.tracking.finding_systems import MALIGNANCIES, SEGMENTERS, system_model_name

@@ -20,9 +20,10 @@ from tasks.promote import promote
 from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, connect
 from tasks.tracking.model_files import FILE, check_models, digest_of_model
-from tasks.tracking.models import load_model, log_model
+from tasks.tracking.models import log_model
 from tasks.tracking.profiles import find_profile
 from tasks.tracking.runs import open_run
+from tasks.tracking.sector_models import load_model
 
 PROFILE = "profile/profile.json"
 

@@ -4,7 +4,7 @@ import pytest
 
 from lidcflow.config import Config, TrackingConfig
 from lidcflow.errors import ReleaseError, TrackingUnavailable
-from lidcflow.release.record import Gate
+from lidcflow.release.outcome import Gate
 from tasks.promote import promote, rollback
 from tasks.tracking import registry
 from tasks.tracking.connection import (
