@@ -50,6 +50,7 @@ interface = "lo"
 local_directory = "scratch"
 log_directory = "jobs"
 death_timeout = 300
+scheduler_options = {{ dashboard_address = "127.0.0.1:0" }}
 [cluster.train.arguments]
 queue = "gpu"
 memory = "4GiB"
