@@ -44,7 +44,7 @@ done
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 mount -o remount,bind,ro "$root"
-exec chroot "$root" /usr/bin/setpriv --reuid="$user" --regid="$user" --clear-groups --no-new-privs \\
+exec /usr/sbin/chroot "$root" /usr/bin/setpriv --reuid="$user" --regid="$user" --clear-groups --no-new-privs \\
   --bounding-set=-all --inh-caps=-all "$@"
 """
 
