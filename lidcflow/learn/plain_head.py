@@ -65,8 +65,8 @@ class _NotPlain(Exception):
     """A network that is not such a head."""
 
 
-def read_head(file: Path) -> NumpyHead | None:
-    """Read a head of standard layers, one after another; return None for every other file.
+def read_head(file: Path) -> NumpyHead | NumpyEnsemble | None:
+    """Read a head of standard layers, one after another, or an average of such heads; return None for every other file.
 
     Parameters
     ----------
@@ -75,15 +75,13 @@ def read_head(file: Path) -> NumpyHead | None:
 
     Returns
     -------
-    NumpyHead
+    NumpyHead or NumpyEnsemble
         The arithmetic that `lidcflow.learn.arithmetic.numpy_head` makes of the network when Keras has loaded it.
     """
     try:
         config = check_network(file)
-        layers = _chain(config)
-        arrays = _arrays(file)
-        steps = [step for layer in layers for step in _STEPS[layer["class_name"]](layer["config"], arrays)]
-        return NumpyHead(steps)
+        with zipfile.ZipFile(file) as archive, h5py.File(io.BytesIO(archive.read(WEIGHTS)), "r") as weights:
+            return _ensemble(config, weights) if _is_average(config) else _head(config, weights)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, zipfile.BadZipFile, _NotPlain):
         return None
 
@@ -114,32 +112,69 @@ def softmax(rows: Rows) -> Rows:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def _chain(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the layers of a network whose every layer takes what the one before it makes, from vectors to the end."""
+def _is_average(config: Mapping[str, Any]) -> bool:
+    return bool(config["config"]["layers"][-1]["class_name"] == "Average")
+
+
+def _ensemble(config: Mapping[str, Any], weights: h5py.Group) -> NumpyEnsemble:
+    """Return the average of heads that all take the input of the network."""
+    inputs, *members, average = _layers(config)
+    (node,) = average["inbound_nodes"]
+    (averaged,) = node["args"]
+    _require(_taken(averaged) == [member["config"]["name"] for member in members] and not any(node["kwargs"].values()))
+    for member in members:
+        _require(_taken_by(member) == [inputs["config"]["name"]])
+    groups = _groups(weights)
+    return NumpyEnsemble([_head(member, groups[member["config"]["name"]]) for member in members])
+
+
+def _head(config: Mapping[str, Any], weights: h5py.Group) -> NumpyHead:
+    """Return a head whose every layer takes what the one before it makes, from vectors to the end."""
+    layers, arrays = _layers(config), _arrays(weights)
+    names = [layer["config"]["name"] for layer in layers]
+    for before, layer in zip(names, layers[1:], strict=False):
+        _require(_taken_by(layer) == [before])
+    for layer in layers:
+        dtype = layer["config"].get("dtype", "float32")
+        _require(dtype == "float32" or dtype["config"] == {"name": "float32"})
+    return NumpyHead([step for layer in layers for step in _STEPS[layer["class_name"]](layer["config"], arrays)])
+
+
+def _layers(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the layers of a network from vectors, which ends with the last of them."""
     network = config["config"]
     layers: list[Mapping[str, Any]] = network["layers"]
     names = [layer["config"]["name"] for layer in layers]
     _require(config["class_name"] == "Functional" and len(set(names)) == len(names))
     _require(network["input_layers"] == [names[0], 0, 0] and network["output_layers"] == [names[-1], 0, 0])
     _require(len(layers[0]["config"]["batch_shape"]) == 2 and not layers[0]["inbound_nodes"])
-    for before, layer in zip(names, layers[1:], strict=False):
-        (node,) = layer["inbound_nodes"]
-        (taken,) = node["args"]
-        _require(taken["config"]["keras_history"] == [before, 0, 0] and not any(node["kwargs"].values()))
-    for layer in layers:
-        dtype = layer["config"].get("dtype", "float32")
-        _require(dtype == "float32" or dtype["config"] == {"name": "float32"})
     return layers
 
 
-def _arrays(file: Path) -> Arrays:
+def _taken_by(layer: Mapping[str, Any]) -> list[str]:
+    """Return the names of the layers whose results a layer is called with, once."""
+    (node,) = layer["inbound_nodes"]
+    _require(not any(node["kwargs"].values()))
+    return _taken(node["args"])
+
+
+def _taken(tensors: Sequence[Mapping[str, Any]]) -> list[str]:
+    histories = [tensor["config"]["keras_history"] for tensor in tensors]
+    _require(all(history[1:] == [0, 0] for history in histories))
+    return [history[0] for history in histories]
+
+
+def _groups(weights: h5py.Group) -> dict[str, h5py.Group]:
+    """Return the weights of each layer by its name."""
+    return {str(group["vars"].attrs["name"]): group for group in weights["layers"].values()}
+
+
+def _arrays(weights: h5py.Group) -> Arrays:
     """Return the arrays of each layer by its name, in Keras' order."""
-    with zipfile.ZipFile(file) as archive, h5py.File(io.BytesIO(archive.read(WEIGHTS)), "r") as weights:
-        groups = [group["vars"] for group in weights["layers"].values()]
-        return {
-            str(group.attrs["name"]): [np.array(group[str(number)], np.float32) for number in range(len(group))]
-            for group in groups
-        }
+    return {
+        name: [np.array(group["vars"][str(number)], np.float32) for number in range(len(group["vars"]))]
+        for name, group in _groups(weights).items()
+    }
 
 
 def _nothing(_: Mapping[str, Any], __: Arrays) -> Iterator[Step]:

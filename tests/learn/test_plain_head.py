@@ -9,10 +9,10 @@ import pytest
 
 from lidcflow.config import TrainConfig
 from lidcflow.learn.fitting import fit_head
-from lidcflow.learn.heads import calibrated_model
+from lidcflow.learn.heads import averaged_model, calibrated_model
 from lidcflow.learn.network_check import CONFIG
 from lidcflow.learn.network_file import load_head
-from lidcflow.learn.plain_head import NumpyHead, read_head
+from lidcflow.learn.plain_head import NumpyEnsemble, NumpyHead, read_head
 from lidcflow.stats.calibration import Calibration
 from tests.learn.test_arithmetic import CALIBRATION, random_features
 
@@ -34,6 +34,40 @@ def test_a_head_answers_to_the_last_bit_as_the_one_that_keras_loads(kept):
 
     assert isinstance(head, NumpyHead)
     np.testing.assert_array_equal(head(features), load_head(kept, "a head")(features))
+
+
+@pytest.fixture
+def ensemble(tmp_path):
+    """An average of three heads in its file."""
+    config = TrainConfig(head="linear", epochs=1)
+    folds = [fit_head(*random_features(90, i), *random_features(30, i + 1), config, seed=i).model for i in range(3)]
+    averaged_model([calibrated_model(fold, CALIBRATION) for fold in folds]).save(tmp_path / "folds.keras")
+    return tmp_path / "folds.keras"
+
+
+def test_an_average_of_heads_answers_to_the_last_bit_as_the_one_that_keras_loads(ensemble):
+    features = random_features(65, 2)[0].astype(np.float32)
+
+    head = read_head(ensemble)
+
+    assert isinstance(head, NumpyEnsemble)
+    assert len(head.members) == 3
+    np.testing.assert_array_equal(head(features), load_head(ensemble, "a head")(features))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layers: layers[-1]["inbound_nodes"][0]["args"][0].pop(),
+        lambda layers: layers[-1]["inbound_nodes"][0]["args"][0].reverse(),
+        lambda layers: layers[2]["inbound_nodes"][0]["args"][0]["config"].update(keras_history=["fold-1", 0, 0]),
+        lambda layers: layers[2]["config"]["layers"][2]["config"].update(activation="tanh"),
+        lambda layers: layers[2]["config"].update(output_layers=["logits", 0, 0]),
+    ],
+    ids=["a member left out", "another order", "one after another", "activation", "another end"],
+)
+def test_what_is_more_or_less_than_an_average_of_heads_is_left_to_keras(ensemble, change):
+    assert read_head(changed(ensemble, change)) is None
 
 
 def changed(file, change):
