@@ -16,7 +16,8 @@ from lidcflow.privacy import load_secret
 from lidcflow.series.find import Index, index_files
 from lidcflow.series.verdicts import listed_kinds
 from lidcflow.source.download import Downloaded, DownloadPlan, download, plan_download
-from lidcflow.source.files import Listing, merge_listings
+from lidcflow.source.files import Listing
+from lidcflow.source.merge import merge_listings
 from lidcflow.source.places import ImageSource
 from tasks.cluster.cores import local_workers
 from tasks.progress import stage

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
@@ -28,7 +29,8 @@ def print_json(value: BaseModel | Sequence[Any] | dict[str, Any]) -> None:
     """Print a report as JSON, the same on a terminal and in a pipe."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)  # part by part: a large index takes a GB as one text
+    print()
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, to_stderr: bool = False) -> None:

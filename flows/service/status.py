@@ -1,4 +1,4 @@
-"""State of a workspace: store, catalog, releases, runs, recommendations, drift, disk. Reads only."""
+"""State of a workspace: store, catalog, releases, runs, recommendations, drift, disk. Writes only the store's size."""
 
 import shutil
 from collections.abc import Callable
@@ -26,6 +26,7 @@ from lidcflow.errors import LidcflowError
 from lidcflow.release.last_check import last_retraining_check
 from lidcflow.report.page import DATA
 from lidcflow.store.locate import committed_series, is_store
+from lidcflow.store.size import StoreSize
 from tasks.tracking.place import Tracking
 from tasks.tracking.releases import list_releases
 
@@ -189,15 +190,8 @@ def _or_problem(read: Callable[[], Facts | None], problems: list[str]) -> Facts 
 def _store(config: Config) -> StoreStatus | None:
     if not is_store(config.store_root, config.access):
         return None
-    series = committed_series(config.store_root, config.preprocess, config.access)
-    return StoreStatus(series=len(series), size_bytes=_size_bytes(config.store_folder))
-
-
-def _size_bytes(folder: Path | None) -> int | None:
-    """Add up the files of a folder; to list every object of a bucket would take minutes."""
-    if folder is None:
-        return None
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    series, folder = len(committed_series(config.store_root, config.preprocess, config.access)), config.store_folder
+    return StoreStatus(series=series, size_bytes=None if folder is None else StoreSize(folder).size_bytes(series))
 
 
 def _catalog(url: str) -> dict[str, int] | None:

@@ -95,11 +95,11 @@ class Catalog(Tables):
         """
         told = list(verdicts)
         erased = [verdict.series_instance_uid for verdict in told if verdict.reason == VerdictReason.ERASED]
-        kept = (verdict for verdict in told if verdict.reason not in _WITHOUT_ROW)
-        by_uid = {verdict.series_instance_uid: (verdict, _of_verdict(verdict)) for verdict in kept}
+        kept = {verdict.series_instance_uid: verdict for verdict in told if verdict.reason not in _WITHOUT_ROW}
         with self._database.session() as session:
             _delete(session, erased)
-            for row, (verdict, values) in _matched(session, by_uid):
+            for row, verdict in _matched(session, kept):
+                values = _of_verdict(verdict)
                 if row.state == State.COMMITTED and values["state"] == State.USABLE:
                     del values["state"]
                 _assign(row, values)
@@ -159,9 +159,14 @@ class Catalog(Tables):
     @retry_while_unavailable
     def synthetic(self, series_instance_uids: Sequence[str]) -> dict[str, bool]:
         """Return whether the images of each stored volume are synthetic, by UID; series without one are left out."""
+        found: dict[str, bool] = {}
+        query = select(SeriesRow.series_instance_uid, SeriesRow.synthetic).where(SeriesRow.state == State.COMMITTED)
         with self._database.session(reads_only=True) as session:
-            stored = [row for row in _rows_of_all(session, series_instance_uids) if row.state == State.COMMITTED]
-            return {row.series_instance_uid: row.synthetic for row in stored if row.synthetic is not None}
+            for start in range(0, len(series_instance_uids), _ROWS_PER_QUERY):
+                chunk = SeriesRow.series_instance_uid.in_(series_instance_uids[start : start + _ROWS_PER_QUERY])
+                known = session.execute(query.where(chunk, SeriesRow.synthetic.is_not(None))).tuples()
+                found |= {uid: bool(synthetic) for uid, synthetic in known}
+        return found
 
     def owners(self) -> Iterator[tuple[str, str | None, str | None]]:
         """Yield SeriesInstanceUID, StudyInstanceUID and patient key of each series, a page at a time.

@@ -210,8 +210,9 @@ class Series:
         Frame of Reference UID (0020,0052); None where slices have several.
     patient_key : str
         Keyed hash that stands for the patient.
-    slices : tuple of SourceSlice
-        Top of the chest (largest z) first, positions distinct.
+    slices : sequence of SourceSlice
+        Top of the chest (largest z) first, positions distinct; a large index unpacks them each time they are asked
+        for, see `lidcflow.series.slices`.
     rows, columns : int
         Matrix size.
     row_spacing_mm, column_spacing_mm : float
@@ -238,7 +239,7 @@ class Series:
     study_instance_uid: str
     frame_of_reference_uid: str | None
     patient_key: str
-    slices: tuple[SourceSlice, ...]
+    slices: Sequence[SourceSlice]
     rows: int
     columns: int
     row_spacing_mm: float

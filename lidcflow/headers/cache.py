@@ -31,6 +31,8 @@ CACHE_VERSION = 1
 """Raised when headers are read otherwise; another set of fields is noticed by itself."""
 
 _BUSY_S = 2.0
+_MOST_FACTS = 20_000
+"""Facts that are held, each about 2 kB: the files of a series are mostly read one after the other."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS form (form TEXT PRIMARY KEY);
@@ -254,6 +256,7 @@ class HeaderCache:
     def _id_of(self, facts: Facts) -> int:
         """Keep the shared part of a header once for all files of a series."""
         if facts not in self._ids:
+            _drop_oldest(self._ids)
             content = json.dumps(encoded(facts))
             self._query("INSERT OR IGNORE INTO facts (content) VALUES (?)", content)
             self._ids[facts] = self._query("SELECT id FROM facts WHERE content = ?", content)[0]
@@ -261,6 +264,7 @@ class HeaderCache:
 
     def _facts_of(self, facts_id: int) -> Facts:
         if facts_id not in self._facts:
+            _drop_oldest(self._facts)
             row = self._query("SELECT content FROM facts WHERE id = ?", facts_id)
             self._facts[facts_id] = decoder(Facts)(json.loads(row[0]))
         return self._facts[facts_id]
@@ -269,6 +273,11 @@ class HeaderCache:
         if self._database is None:
             raise ValueError("a cache must be open")
         return self._database.execute(query, values).fetchone()
+
+
+def _drop_oldest(held: dict[Any, Any]) -> None:
+    if len(held) >= _MOST_FACTS:
+        del held[next(iter(held))]
 
 
 def _opened(file: Path) -> sqlite3.Connection | None:

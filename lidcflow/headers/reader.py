@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from lidcflow.config import Access
@@ -20,7 +20,11 @@ BATCH = 256
 POOL_FROM = 2000
 """Files from which processes pay: a spawned one takes about half a second to import, as long as 2,000 headers."""
 
+PORTION = 100_000
+"""Files that are looked up before the unknown ones among them are read; a portion at a time is held in memory."""
+
 Batch = Sequence[SourceFile]
+Outcomes = Iterator[tuple[Batch, list[Outcome]]]
 
 
 class HeaderReader:
@@ -56,13 +60,19 @@ class HeaderReader:
         self._forgets = forgets
 
     def read(self, files: Batch) -> Iterator[tuple[Batch, list[Outcome]]]:
-        """Yield batches of files with what each gave: first the known ones, then the others.
+        """Yield batches of files with what each gave: of each portion first the known ones, then the others.
 
         Raises
         ------
         ResourceError
             If the storage of objects does not answer.
         """
+        with ExitStack() as stack:
+            started = cache(lambda: stack.enter_context(self._processes()))
+            for start in range(0, len(files), PORTION):
+                yield from self._read_portion(files[start : start + PORTION], started)
+
+    def _read_portion(self, files: Batch, started: Callable[[], Executor]) -> Outcomes:
         unknown: list[SourceFile] = []
         for batch in _batches(files):
             found = self._cache.known(batch) if self._cache else [None] * len(batch)
@@ -70,7 +80,7 @@ class HeaderReader:
             unknown += [file for file, outcome in zip(batch, found, strict=True) if outcome is None]
             if known:
                 yield [file for file, _ in known], [outcome for _, outcome in known]
-        for batch, outcomes in self._read_unknown(unknown):
+        for batch, outcomes in self._read_unknown(unknown, started):
             self._remember(batch, outcomes)
             yield batch, outcomes
 
@@ -92,17 +102,15 @@ class HeaderReader:
             pairs = [(file, made) for file, made in pairs if not (isinstance(made, Header) and self._forgets(made))]
         self._cache.remember([file for file, _ in pairs], [made for _, made in pairs])
 
-    def _read_unknown(self, files: Batch) -> Iterator[tuple[Batch, list[Outcome]]]:
+    def _read_unknown(self, files: Batch, started: Callable[[], Executor]) -> Outcomes:
         batches = _batches(files)
         read = partial(read_headers, secret=self.secret, access=self.access)
-        with ExitStack() as stack:
-            run: Any = map
-            if self._workers > 1 and len(files) > POOL_FROM:
-                context = multiprocessing.get_context("spawn")
-                workers = min(self._workers, len(batches))
-                pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
-                run = stack.enter_context(pool).map
-            yield from zip(batches, run(read, batches), strict=True)
+        run: Any = started().map if self._workers > 1 and len(files) > POOL_FROM else map
+        yield from zip(batches, run(read, batches), strict=True)
+
+    def _processes(self) -> Executor:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self._workers, mp_context=context, initializer=end_with_parent)
 
 
 def _batches(files: Batch) -> list[Batch]:

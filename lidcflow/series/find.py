@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +11,12 @@ from lidcflow.config import PreprocessConfig
 from lidcflow.dicom.records import Acquisition, PixelFormat, Series, SourceSlice, VerdictReason
 from lidcflow.errors import EmptySource, SourceError
 from lidcflow.headers.from_pacs import SeriesHeaders
+from lidcflow.headers.groups import HeaderGroups
 from lidcflow.headers.header import Header, Unread
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.series.judge import DEFAULT, judge_series
-from lidcflow.series.shared import refuse_shared
+from lidcflow.series.shared import SeenInstances, refuse_shared
+from lidcflow.series.slices import SliceShelf
 from lidcflow.series.verdicts import Index, OtherFiles, Verdict
 from lidcflow.source.files import Listing, parent_of
 from lidcflow.source.folder import list_folder
@@ -107,8 +109,7 @@ def index_files(
         If the storage of objects does not answer.
     """
     headers, unread, torn = _read(listing, reader, on_progress)
-    arrived, lacking = _read_series(listing, reader, unread, on_progress)
-    headers += arrived
+    lacking = _read_series(listing, reader, headers, unread, on_progress)
     patients = {uid: found.patient for uid, found in lacking.items() if found.patient}
     sentences = {uid: found.lacking or "" for uid, found in lacking.items()}
     listing = replace(listing, incomplete={**listing.incomplete, **sentences})
@@ -121,8 +122,8 @@ def index_files(
     )
     if not headers and not listing.incomplete:
         raise EmptySource(_nothing_found(listing, beside))
-    verdicts = refuse_shared(list(_judge_all(headers, torn, reader, config)), reader.access)
-    judged = {verdict.series_instance_uid: verdict for verdict in verdicts}
+    verdicts, seen = _judge_all(headers, listing, torn, reader, config)
+    judged = {verdict.series_instance_uid: verdict for verdict in refuse_shared(verdicts, seen, reader.access)}
     return Index(tuple(_with_provenance(judged, listing, patients)), beside, listing.collections)
 
 
@@ -139,9 +140,9 @@ def _nothing_found(listing: Listing, beside: OtherFiles) -> str:
 
 def _read(
     listing: Listing, reader: HeaderReader, on_progress: Callable[[int, int], None] | None
-) -> tuple[list[Header], Counter[Unread], set[str]]:
+) -> tuple[HeaderGroups, Counter[Unread], set[str]]:
     """Read all headers, count the other files, and name the folders with unreadable ones."""
-    headers: list[Header] = []
+    headers = HeaderGroups()
     unread: Counter[Unread] = Counter()
     torn: set[str] = set()
     done = 0
@@ -150,8 +151,7 @@ def _read(
             if isinstance(outcome, Unread):
                 unread[outcome] += 1
                 torn |= {parent_of(file.path)} if outcome is Unread.UNREADABLE else set()
-            else:
-                headers.append(outcome)
+        headers.add([outcome for outcome in outcomes if isinstance(outcome, Header)])
         done += len(batch)
         if on_progress:
             on_progress(done, listing.n_files)
@@ -159,36 +159,43 @@ def _read(
 
 
 def _read_series(
-    listing: Listing, reader: HeaderReader, unread: Counter[Unread], on_progress: Callable[[int, int], None] | None
-) -> tuple[list[Header], dict[str, SeriesHeaders]]:
-    """Read the headers of a PACS's series, and return those that are not whole, by UID."""
-    headers: list[Header] = []
+    listing: Listing,
+    reader: HeaderReader,
+    headers: HeaderGroups,
+    unread: Counter[Unread],
+    on_progress: Callable[[int, int], None] | None,
+) -> dict[str, SeriesHeaders]:
+    """Add the headers of a PACS's series, and return the series that are not whole, by UID."""
     lacking: dict[str, SeriesHeaders] = {}
     done = len(listing.files)
     for found in reader.read_series(listing.series) if listing.series else ():
-        headers += [outcome for outcome in found.outcomes if isinstance(outcome, Header)]
+        headers.add([outcome for outcome in found.outcomes if isinstance(outcome, Header)])
         unread.update(outcome for outcome in found.outcomes if isinstance(outcome, Unread))
         lacking |= {found.series.series_instance_uid: found} if found.lacking else {}
         done += found.series.n_instances or 0
         if on_progress:
             on_progress(done, listing.n_files)
-    return headers, lacking
+    return lacking
 
 
 def _judge_all(
-    headers: Iterable[Header], torn: set[str], reader: HeaderReader, config: PreprocessConfig
-) -> Iterator[Verdict]:
-    series: defaultdict[str, list[Header]] = defaultdict(list)
-    for header in headers:
-        series[header.facts.series_instance_uid].append(header)
-    for uid in sorted(series):
-        verdict = judge_series(series[uid], secret=reader.secret, config=config, access=reader.access)
-        beside = torn and any(parent_of(header.path) in torn for header in series[uid])
-        yield _flagged(verdict, "unreadable-files-beside") if beside else verdict
+    headers: HeaderGroups, listing: Listing, torn: set[str], reader: HeaderReader, config: PreprocessConfig
+) -> tuple[list[Verdict], SeenInstances]:
+    """Judge each series, and set its slices aside: only one series at a time is held with its headers."""
+    verdicts: list[Verdict] = []
+    seen, shelf = SeenInstances(), SliceShelf()
+    for _, own in headers:
+        verdict = judge_series(own, secret=reader.secret, config=config, access=reader.access)
+        if torn and any(parent_of(header.path) in torn for header in own):
+            verdict = _flagged(verdict, "unreadable-files-beside")
+        seen.note(verdict)
+        verdict = _attributed(verdict, listing)
+        verdicts.append(replace(verdict, series=shelf.shelve(verdict.series)) if verdict.series else verdict)
+    return verdicts, seen
 
 
 def _with_provenance(judged: dict[str, Verdict], listing: Listing, patients: Mapping[str, str]) -> Iterator[Verdict]:
-    """Add the public archive's facts, and refuse series that it or a PACS does not deliver completely."""
+    """Refuse series that the public archive or a PACS does not deliver completely, and flag those of another size."""
     studies = {series.series_instance_uid: series.study_instance_uid for series in listing.series}
     for uid in sorted({*judged, *listing.incomplete}):
         if uid in listing.incomplete:
@@ -196,7 +203,7 @@ def _with_provenance(judged: dict[str, Verdict], listing: Listing, patients: Map
             verdict = _incomplete(uid, sentence, judged.get(uid), studies.get(uid))
             yield replace(verdict, patients=verdict.patients or tuple(filter(None, [patients.get(uid)])))
             continue
-        verdict = _attributed(judged[uid], listing)
+        verdict = judged[uid]
         yield _flagged(verdict, "size-differs-from-archive-index") if uid in listing.resized else verdict
 
 
@@ -215,6 +222,7 @@ def _incomplete(uid: str, sentence: str, judged: Verdict | None, study: str | No
 
 
 def _attributed(verdict: Verdict, listing: Listing) -> Verdict:
+    """Add what the public archive says of the series."""
     if not listing.attributions or verdict.series is None:
         return verdict
     attribution = listing.attributions.get(parent_of(verdict.series.slices[0].path))

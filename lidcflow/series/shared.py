@@ -20,7 +20,36 @@ Place = tuple[int, SourceSlice]
 """A slice, and the number of the verdict that it is of."""
 
 
-def refuse_shared(verdicts: Sequence[Verdict], access: Access) -> list[Verdict]:
+class SeenInstances:
+    """What instances the series of an index have: 8 bytes are held of each instance of an archive."""
+
+    def __init__(self) -> None:
+        self._hashes = array("q")
+        self._ends = array("q")
+
+    def note(self, verdict: Verdict) -> None:
+        """Note the instances of the next series."""
+        self._hashes.extend(map(hash, _instances(verdict)))
+        self._ends.append(len(self._hashes))
+
+    def places(self, verdicts: Sequence[Verdict]) -> dict[str, list[Place]]:
+        """Find SOPInstanceUIDs that several series have; only series that may have one are looked at again."""
+        doubled = _doubled(self._hashes)
+        places: defaultdict[str, list[Place]] = defaultdict(list)
+        for number in self._holders(doubled):
+            for uid, source in _instances(verdicts[number]).items():
+                if hash(uid) in doubled:
+                    places[uid].append((number, source))
+        return {uid: found for uid, found in places.items() if len(found) > 1}
+
+    def _holders(self, doubled: set[int]) -> list[int]:
+        """Return the numbers of the series that have an instance with one of these hashes, a series at a time."""
+        starts = [0, *self._ends[:-1]]
+        pairs = zip(starts, self._ends, strict=True) if doubled else ()
+        return [n for n, (start, end) in enumerate(pairs) if not doubled.isdisjoint(self._hashes[start:end])]
+
+
+def refuse_shared(verdicts: Sequence[Verdict], seen: SeenInstances, access: Access) -> list[Verdict]:
     """Refuse series whose instances another series has too, with other pixels or of another patient.
 
     A series that was sent twice under two SeriesInstanceUIDs is accepted: both refer to the same images.
@@ -29,28 +58,17 @@ def refuse_shared(verdicts: Sequence[Verdict], access: Access) -> list[Verdict]:
     ----------
     verdicts : sequence of Verdict
         One for each series of an index.
+    seen : SeenInstances
+        Which has noted each of them, in this order.
     access : Access
         How buckets and PACS are reached; pixels are read of shared instances alone.
     """
     bad: defaultdict[int, set[str]] = defaultdict(set)
-    for uid, places in _shared(verdicts).items():
+    for uid, places in seen.places(verdicts).items():
         if not _are_one_image(verdicts, places, access):
             for number, _ in places:
                 bad[number].add(uid)
     return [_refused(verdict, bad[number]) if number in bad else verdict for number, verdict in enumerate(verdicts)]
-
-
-def _shared(verdicts: Sequence[Verdict]) -> dict[str, list[Place]]:
-    """Find SOPInstanceUIDs that several series have; 8 bytes are held of each instance of an archive."""
-    doubled = _doubled(array("q", (hash(uid) for verdict in verdicts for uid in _instances(verdict))))
-    if not doubled:
-        return {}
-    places: defaultdict[str, list[Place]] = defaultdict(list)
-    for number, verdict in enumerate(verdicts):
-        for uid, source in _instances(verdict).items():
-            if hash(uid) in doubled:
-                places[uid].append((number, source))
-    return {uid: found for uid, found in places.items() if len(found) > 1}
 
 
 def _instances(verdict: Verdict) -> dict[str, SourceSlice]:

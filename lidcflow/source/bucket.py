@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from obstore.exceptions import BaseError
 
 from lidcflow.config import Access
 from lidcflow.objects import IDC, bucket_of, object_version, split_url, storage_errors
 from lidcflow.source.files import Listing, SourceFile
+from lidcflow.source.shelf import Shelf
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
 
 PAGE = 1000
 """Objects that S3 names in one answer."""
@@ -38,24 +43,33 @@ def list_bucket(url: str, access: Access) -> Listing:
     ResourceError
         If the storage does not answer, or refuses access.
     """
+    shelf = Shelf()
     with storage_errors(f"source {url}"):
-        files = tuple(sorted(_objects(url, access)))
-    return Listing(url, files)
+        for page in _pages(url, access):
+            shelf.add(page)
+    return Listing(url, shelf.files())
 
 
-def _objects(url: str, access: Access) -> Iterator[SourceFile]:
-    """Yield what lies under a prefix; markers of empty folders have no content and are left out."""
-    bucket = bucket_of(url, access)
-    scheme, name, key = split_url(url)
-    found = [item for page in bucket.list(key or None, chunk_size=PAGE) for item in page]
-    if not found and key:
-        try:
-            found = [bucket.head(key)]
-        except FileNotFoundError:
-            return
-    for item in found:
-        if item["size"]:
-            yield SourceFile(f"{scheme}://{name}/{item['path']}", item["size"], object_version(item))
+def _pages(url: str, access: Access) -> Iterator[list[SourceFile]]:
+    """Yield what lies under a prefix, page by page."""
+    bucket, key = bucket_of(url, access), split_url(url)[2]
+    empty = True
+    for page in bucket.list(key or None, chunk_size=PAGE):
+        empty = empty and not page
+        yield _files(page, url)
+    if empty and key:
+        with suppress(FileNotFoundError):
+            yield _files([bucket.head(key)], url)
+
+
+def _files(objects: Iterable[ObjectMeta], url: str) -> list[SourceFile]:
+    """Return objects as files; markers of empty folders have no content and are left out."""
+    scheme, name, _ = split_url(url)
+    return [
+        SourceFile(f"{scheme}://{name}/{item['path']}", item["size"], object_version(item))
+        for item in objects
+        if item["size"]
+    ]
 
 
 class Fetched(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -61,8 +61,8 @@ class Listing:
     ----------
     name : str
         The source as its user wrote it, for sentences.
-    files : tuple of SourceFile
-        Sorted by path, each once.
+    files : sequence of SourceFile
+        Sorted by path, each once; those of a large source are set aside, see `lidcflow.source.shelf`.
     unlistable : int
         Folders whose content may not be listed.
     missing_lines : tuple of int
@@ -82,7 +82,7 @@ class Listing:
     """
 
     name: str
-    files: tuple[SourceFile, ...]
+    files: Sequence[SourceFile]
     unlistable: int = 0
     missing_lines: tuple[int, ...] = ()
     collections: tuple[Collection, ...] = ()
@@ -112,30 +112,3 @@ def parent_of(path: str) -> str:
     'idc://bucket/series'
     """
     return path.rpartition("/")[0]
-
-
-def merge_listings(name: str, listings: Iterable[Listing], missing_lines: tuple[int, ...] = ()) -> Listing:
-    """Make one listing of several; a file that two of them hold is in it once.
-
-    Parameters
-    ----------
-    name : str
-        Name of the whole.
-    listings : iterable of Listing
-        Its parts.
-    missing_lines : tuple of int
-        Lines that name none.
-    """
-    parts = list(listings)
-    files = {file.path: file for part in parts for file in part.files}
-    return Listing(
-        name,
-        tuple(files[path] for path in sorted(files)),
-        unlistable=sum(part.unlistable for part in parts),
-        missing_lines=missing_lines,
-        collections=tuple(dict.fromkeys(collection for part in parts for collection in part.collections)),
-        attributions={folder: made for part in parts for folder, made in part.attributions.items()},
-        incomplete={uid: sentence for part in parts for uid, sentence in part.incomplete.items()},
-        resized=frozenset(uid for part in parts for uid in part.resized),
-        series=tuple(sorted({series.url: series for part in parts for series in part.series}.values())),
-    )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ from lidcflow.objects import settings_of
 from lidcflow.source.bucket import fetch_range
 from lidcflow.source.files import Listing, SourceFile
 from lidcflow.source.location import InBucket, OnDisk, file_location
+from lidcflow.source.shelf import Shelf
 from lidcflow.source.versions import version_of
 
 HEAD_BYTES = 16_384
@@ -37,14 +40,23 @@ def list_folder(root: Path) -> Listing:
         If it can't be listed itself: nothing in it would look like an empty folder.
     """
     check_listable(root)
-    files: list[SourceFile] = []
+    shelf = Shelf()
     unlistable = 0
     for entries in _folders(str(root.absolute())):
         if entries is None:
             unlistable += 1
         else:
-            files += _regular_files(entries)
-    return Listing(str(root), tuple(sorted(files)), unlistable)
+            _shelve(entries, shelf)
+    return Listing(str(root), shelf.files(), unlistable)
+
+
+def _shelve(entries: list[os.DirEntry[str]], shelf: Shelf) -> None:
+    """Shelve the files of a folder, divided where the files of folders in it belong."""
+    files = sorted(_regular_files(entries))
+    paths = [file.path for file in files]
+    ends = sorted({bisect_left(paths, f"{entry.path}/") for entry in entries if _is_folder(entry)})
+    for start, stop in pairwise([0, *ends, len(files)]):
+        shelf.add(files[start:stop], apart=bool(ends))
 
 
 def check_listable(root: Path) -> None:

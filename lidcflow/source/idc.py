@@ -16,6 +16,7 @@ from lidcflow.errors import ResourceError
 from lidcflow.objects import IDC
 from lidcflow.source.bucket import check_answers, list_bucket
 from lidcflow.source.files import Listing, SourceFile
+from lidcflow.source.shelf import Shelf
 
 PREFIX = f"{IDC}:"
 INDEX = "idc_index.parquet"
@@ -127,11 +128,11 @@ def list_series(
     ResourceError
         If the archive does not answer.
     """
-    files: list[SourceFile] = []
+    shelf = Shelf()
     incomplete: dict[str, str] = {}
     resized: set[str] = set()
     for done, (series, objects) in enumerate(objects_of(found, access), start=1):
-        files += objects
+        shelf.add(objects)
         if len(objects) != series.n_files:
             incomplete[series.series_instance_uid] = miscounted(series, len(objects))
         elif abs(sum(file.size_bytes for file in objects) - series.size_bytes) > 1:
@@ -140,7 +141,7 @@ def list_series(
             on_series(done, len(found))
     return Listing(
         name,
-        tuple(sorted(files)),
+        shelf.files(),
         collections=collections_of(found),
         attributions={series.folder: series.attribution for series in found},
         incomplete=incomplete,
@@ -148,9 +149,7 @@ def list_series(
     )
 
 
-def objects_of(
-    found: Sequence[ArchiveSeries], access: Access
-) -> Iterator[tuple[ArchiveSeries, tuple[SourceFile, ...]]]:
+def objects_of(found: Sequence[ArchiveSeries], access: Access) -> Iterator[tuple[ArchiveSeries, Sequence[SourceFile]]]:
     """Yield each series with its objects, several prefixes listed at a time.
 
     Raises

@@ -16,8 +16,9 @@ from lidcflow.objects import S3, split_url
 from lidcflow.pacs.address import PacsPlace, PacsService, is_pacs, parse_address
 from lidcflow.source import idc
 from lidcflow.source.bucket import list_bucket
-from lidcflow.source.files import Listing, merge_listings
+from lidcflow.source.files import Listing
 from lidcflow.source.folder import check_listable, list_folder, list_one_file
+from lidcflow.source.merge import merge_listings
 
 LONGEST_LIST_BYTES = 256 * 2**20
 """A million paths take about 100 MB."""

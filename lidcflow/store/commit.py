@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from lidcflow.disk import naming_disk_faults
@@ -27,7 +27,9 @@ _DRAFT = re.compile(r".+\.[0-9a-f]{16}")
 
 
 @contextmanager
-def committed(target: Path, aside: Path) -> Iterator[Path]:
+def committed(
+    target: Path, aside: Path, *, changing: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> Iterator[Path]:
     """Yield a folder to write to, and move it to `target` when the block ends without an error.
 
     Parameters
@@ -36,6 +38,8 @@ def committed(target: Path, aside: Path) -> Iterator[Path]:
         Where the folder appears, in a folder that is there; what was there before is replaced.
     aside : Path
         Folder on the same file system for what is not finished.
+    changing : callable
+        Returns what is entered while the folder appears.
 
     Raises
     ------
@@ -47,7 +51,8 @@ def committed(target: Path, aside: Path) -> Iterator[Path]:
     with naming_disk_faults(f"store {aside.parent}"), _locked_draft(target.name, aside) as draft:
         yield draft
         _flush(draft)
-        _replace(draft, target, aside)
+        with changing():
+            _replace(draft, target, aside)
 
 
 @contextmanager

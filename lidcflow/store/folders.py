@@ -30,6 +30,7 @@ from lidcflow.store.place import (
     checked_length,
     open_for_zarr,
 )
+from lidcflow.store.size import StoreSize
 
 _DRAFT = re.compile(rf"\.({re.escape(GUARD)}|{re.escape(FACTS)})\.[0-9a-f]{{8}}")
 
@@ -71,6 +72,7 @@ class FolderPlace:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._aside = root / ".incoming"
+        self._size = StoreSize(root)
 
     @cached_property
     def _zarr(self) -> Any:
@@ -175,7 +177,9 @@ class FolderPlace:
 
     def describe(self, uid: str, description: bytes) -> None:
         """Put a description in place of the older one, at once and whole."""
-        replace_file(self._root / SERIES / uid / FACTS, description, self._aside)
+        file = self._root / SERIES / uid / FACTS
+        with self._size.changing(file, len(description)):
+            replace_file(file, description, self._aside)
 
     def read(self, key: str, read: Callable[[Held], Result]) -> Result:
         """Call `read` with the folder at `key`, again when it was replaced meanwhile."""
@@ -204,7 +208,8 @@ class FolderPlace:
         self._commit(self._root / SERIES / uid / CANDIDATES, objects)
 
     def _commit(self, target: Path, objects: Objects) -> None:
-        with committed(target, self._aside) as draft:
+        n_bytes = sum(map(len, objects.values()))
+        with committed(target, self._aside, changing=lambda: self._size.changing(target, n_bytes)) as draft:
             for key, content in objects.items():
                 file = draft / key
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -212,7 +217,12 @@ class FolderPlace:
 
     def remove(self, key: str) -> None:
         """Take a group or array out of sight, then delete it."""
-        remove(self._root / key, self._aside)
+        with self._size.changing(self._root / key, 0):
+            remove(self._root / key, self._aside)
+
+    def recount(self) -> None:
+        """Add up the size of the store anew."""
+        self._size.recount()
 
     def sweep(self) -> Swept:
         """Remove what dead writers left."""

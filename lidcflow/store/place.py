@@ -147,5 +147,8 @@ class StorePlace(Protocol):
     def remove(self, key: str) -> None:
         """Take a group or array out of sight, then delete it; what is gone already is gone."""
 
+    def recount(self) -> None:
+        """Add up the size of the store anew, where it is kept: in a folder."""
+
     def sweep(self) -> Swept:
         """Remove what dead writers left."""

@@ -77,6 +77,7 @@ def repair_store(
             records.append(record)
         features_removed += _mend(store, uid, record) if verify else 0
         on_volume(done, len(uids))
+    store.recount()
     return Repaired(tuple(records), tuple(damaged), features_removed, swept)
 
 

@@ -171,6 +171,10 @@ class VolumeStore(CandidateStore):
         """Delete everything of a series; one that is not there is deleted already."""
         self._place.remove(self._group(series_instance_uid))
 
+    def recount(self) -> None:
+        """Add up the size of the store anew, which `lidcflow status` shows."""
+        self._place.recount()
+
     def sweep(self) -> Swept:
         """Remove leftovers of dead writers, and count the drafts of living ones."""
         return self._place.sweep()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -195,7 +195,7 @@ def _over(
     return Volume(hu, edges_mm, sources, (*series.flags, *flags), lung_z_mm, watch.noticed(weights))
 
 
-def _slab_sources(slices: tuple[SourceSlice, ...], weights: NDArray[np.float64]) -> tuple[SlabSource, ...]:
+def _slab_sources(slices: Sequence[SourceSlice], weights: NDArray[np.float64]) -> tuple[SlabSource, ...]:
     return tuple(
         SlabSource(source.sop_instance_uid, source.instance_number, source.z_mm, float(weight), source.frame_number)
         for source, weight in zip(slices, weights, strict=True)
@@ -204,7 +204,7 @@ def _slab_sources(slices: tuple[SourceSlice, ...], weights: NDArray[np.float64])
 
 
 def _accumulate(
-    slices: tuple[SourceSlice, ...],
+    slices: Sequence[SourceSlice],
     weights: NDArray[np.float64],
     size: int,
     opened: Opener,
