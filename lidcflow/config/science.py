@@ -166,7 +166,7 @@ class SplitConfig(Settings):
 
 
 class ImagesConfig(Settings):
-    """What a backbone of one's own takes and makes: planes of 0 to 255 are scaled, centred and divided for it."""
+    """Input and output of an own backbone: planes of 0 to 255 are scaled, centred and divided for it."""
 
     features: int = Field(ge=1, le=65536, description="numbers that the network makes of an image")
     scale: float = Field(1.0, gt=0, description="factor on the values of 0 to 255, first; 0.003921569: to 0 to 1")

@@ -19,7 +19,7 @@ from lidcflow.report.marks import FILE, Mark, about_recommendation, marks_in_for
 from lidcflow.report.recommendation import Recommendation, SliceRange
 
 KIND = "marks"
-"""What the origin of a reading from marks is called."""
+"""Name of the origin of annotations from marks."""
 
 
 def why_not_read(said: Recommendation, marks: Sequence[Mark]) -> str:

@@ -46,7 +46,7 @@ class ClassCounts(Record):
 
 
 class MarkFacts(Record):
-    """How much of a training comes from readers' marks on reports; who marked is not kept.
+    """Share of a training that comes from readers' marks on reports; who marked is not kept.
 
     Parameters
     ----------
