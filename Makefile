@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test test-pythons test-cluster test-faults test-mutants bench lint types format lock pictures docs clean
+.PHONY: demo setup test test-pythons test-cluster test-faults test-images test-radosgw test-mutants bench lint types format lock \
+  pictures docs clean
 
 setup: .venv/.ready
 
@@ -28,10 +29,18 @@ test-pythons:
 	$(PYTHON) tests/pythons.py $(PARALLEL)
 
 test-cluster: setup
-	$(BIN)/pytest tests/cluster -m "not faults" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest tests/cluster -m "not faults and not images" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup
 	$(BIN)/pytest tests/cluster -m faults --write-table
+
+# Needs root and the Debian packages buildah and debootstrap; what it builds stays in build/images.
+test-images: setup
+	$(BIN)/pytest tests/cluster/test_images.py -m images -s
+
+# The tests of buckets with Ceph's gateway instead of moto; needs the Debian packages radosgw, ceph-mon and ceph-osd.
+test-radosgw: setup
+	LIDCFLOW_RADOSGW=1 $(BIN)/pytest tests/store tests/source tests/test_objects.py tests/flows/test_bucket.py -m objects
 
 # Small changes to the modules that decide values must make their tests fail; MODULE=delivery tries one of them.
 # Its packages stay out of .venv: Dask renames its processes where setproctitle is installed.

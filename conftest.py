@@ -62,3 +62,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("servers")
+        if "objects" in getattr(item, "fixturenames", ()):
+            item.add_marker("objects")

@@ -41,6 +41,8 @@ SECTIONS = {
     "move old ones.",
     "train": "How the sector models are trained.",
     "train.finetune": 'Used only with `train.mode = "finetune"`: see [finetuning](../finetuning.md).',
+    "train.images": 'Used only with `train.backbone = "keras"` or `"onnx"`: what the network takes and makes, see '
+    "[your own backbone](../own_backbones.md).",
     "gate": "Promotion criteria of a release: see [releases](../releases.md#the-gate).",
     "cluster": "Where series are processed: see [cluster](../cluster.md).",
     "cluster.preprocess": "Workers for preprocessing, where they differ from `[cluster]`.",
@@ -271,7 +273,7 @@ def _type_name(annotation: Any) -> str:
     if origin is Literal:
         return " or ".join(f"`{_toml(value)}`" for value in parts)
     if origin is tuple:
-        return "list of text"
+        return "list of numbers" if float in parts else "list of text"
     if origin is dict:
         return "table"
     if origin is list:

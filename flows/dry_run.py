@@ -13,13 +13,13 @@ from lidcflow.learn.folds import patients_by_fold, require_folds
 from lidcflow.learn.snapshot import build_snapshot
 from lidcflow.learn.splits import SPLITS
 from lidcflow.series.find import Index
-from lidcflow.stats.estimate import ClassCounts
+from lidcflow.stats.estimate import ClassCounts, MarkFacts
 from lidcflow.store.address import StoreAddress, training_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.cores import local_workers
 from tasks.features import lacking_features
 from tasks.release import jobs_of
-from tasks.snapshot import labelled_volumes
+from tasks.snapshot import labelled_volumes, mark_facts
 
 IMAGE_S, CANDIDATES_S, COMMIT_S = 0.000336, 0.016, 0.0384
 """CPU time to read an image, to search it for candidates, and to store a series: docs/measured.md, docs/nodules.md."""
@@ -73,6 +73,8 @@ class TrainCost(BaseModel):
         How the patients are divided.
     slices : ClassCounts
         Labels of all slices.
+    marks : MarkFacts, optional
+        What of them comes from readers' marks on reports.
     models : int
         Sector models, with the one of the whole chest.
     features : int
@@ -89,6 +91,7 @@ class TrainCost(BaseModel):
     wrong_pixels: int
     patients_by_split: dict[str, int]
     slices: ClassCounts
+    marks: MarkFacts | None = None
     models: int
     features: int
     bytes: int
@@ -166,6 +169,7 @@ def train_cost(config: Config) -> TrainCost:
         wrong_pixels=wrong_pixels,
         patients_by_split=patients_by_fold(table, folds, config.split.seed) if folds else by_split,
         slices=ClassCounts.of(table["label"].to_numpy()),
+        marks=mark_facts(labelled),
         models=models,
         features=len(lacking),
         bytes=slices * backbone.feature_dim * 2,

@@ -284,8 +284,8 @@ def held_out_evidence(
 
 
 def pinned_backbone(plan: TrainingPlan, run_id: str) -> BackbonePin:
-    """Return the backbone's pin; one from outside the package goes into the registry first."""
-    if is_in_the_package(plan.config.train):
+    """Return the backbone's pin; one from outside the package goes into the registry first, but for ONNX files."""
+    if is_in_the_package(plan.config.train) or plan.config.train.backbone == "onnx":
         return plan.backbone
     return register_backbone.submit(plan, run_id).result()
 

@@ -16,11 +16,11 @@ MEMORY_BYTES = 16 * 2**20
 """Held in memory before the file is made, so that a small source writes none."""
 
 VAR_TMP = Path("/var/tmp")  # noqa: S108  a place for large files by the Filesystem Hierarchy Standard; nothing is named
-"""Where the file lies unless TMPDIR names another folder: /tmp is in memory on many machines."""
+"""Default folder of the file, unless TMPDIR names another: /tmp is in memory on many machines."""
 
 
 class Place(NamedTuple):
-    """Where a spool holds something."""
+    """Place of an entry in a spool."""
 
     start: int
     n_bytes: int

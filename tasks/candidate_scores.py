@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from lidcflow.config import Config
 from lidcflow.errors import LabelError, ReleaseError, WeightsError
-from lidcflow.labels.collect import collect_nodules
 from lidcflow.labels.readings import Nodule
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.nodules.finding_figures import SeriesMarks, marks_of
@@ -26,6 +25,7 @@ from tasks.cluster.open import map_series
 from tasks.findings import detector_of, malignancy_of
 from tasks.labels import nodules_of_records
 from tasks.progress import stage
+from tasks.readings import readings_for
 from tasks.tracking.place import Tracking
 
 BATCH = 8
@@ -181,7 +181,7 @@ def readings_of(uids: Sequence[str], labels: NDArray[np.integer], config: Config
     records = list(store.summaries(uids))
     try:
         with stage("readings") as reading:
-            collected = collect_nodules(records, config.labels.sources, reading.reach, full=store.records)
+            collected = readings_for(records, config, reading.reach, store.records)
         nodules_of_records(records, collected, config.labels, expected=labels)
     except LabelError:
         return {}

@@ -11,7 +11,6 @@ from prefect.futures import PrefectFuture
 
 from lidcflow.erase.workspace_files import CANDIDATE_ROWS
 from lidcflow.errors import LabelError, TrainingError
-from lidcflow.labels.collect import collect_nodules
 from lidcflow.learn.candidate_rows import CandidateRows, judge_stored
 from lidcflow.learn.own_detector import Example, OwnDetector, why_not_trained
 from lidcflow.learn.snapshot import Snapshot
@@ -22,6 +21,7 @@ from tasks.cluster.map import what_ended
 from tasks.fit import fit_detector
 from tasks.nodule_model import MODEL, ModelResult, NoduleModel, facts_of
 from tasks.progress import stage
+from tasks.readings import readings_for
 from tasks.retries import is_worth_a_retry
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import registry
@@ -103,7 +103,7 @@ def _judged(plan: TrainingPlan) -> CandidateRows:
     store, config = VolumeStore.of(plan.config), plan.config
     uids = plan.series_uids
     with stage("readings") as reading:
-        collected = collect_nodules(store.summaries(uids), config.labels.sources, reading.reach, full=store.records)
+        collected = readings_for(store.summaries(uids), config, reading.reach, store.records)
     with stage("judge", total=len(uids)) as progress:
         return judge_stored(Snapshot.load(plan.snapshot_path), store, collected.nodules, progress.advance)
 

@@ -21,7 +21,7 @@ from lidcflow.learn.snapshot import Snapshot, lacking_classes
 from lidcflow.release.training_inputs import inputs_digest, training_settings
 from lidcflow.volume.sectors import sector_slices
 from tasks.features import feature_source
-from tasks.fit import fit_sector, slices_of
+from tasks.fit_sector import fit_sector, slices_of
 from tasks.retries import is_worth_a_retry
 from tasks.sector import ALL_SECTORS, SectorJob
 from tasks.snapshot import TrainingPlan, pin_backbone, plan_slices

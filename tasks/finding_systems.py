@@ -18,7 +18,6 @@ from pydantic import Field
 
 from lidcflow.erase.workspace_files import NODULE_ROWS
 from lidcflow.errors import LabelError, TrainingError
-from lidcflow.labels.collect import collect_nodules
 from lidcflow.learn.nodule_rows import NoduleRows, find_nodules
 from lidcflow.learn.own_malignancy import OwnMalignancy
 from lidcflow.learn.own_malignancy_choice import PINNED
@@ -34,6 +33,7 @@ from tasks.fit import fit_malignancy, fit_segmenter, malignancy_figures_on, segm
 from tasks.nodule_model import MODEL, ModelResult, NoduleModel, facts_of
 from tasks.nodule_views import keep_views, read_views
 from tasks.progress import stage
+from tasks.readings import readings_for
 from tasks.retries import is_worth_a_retry
 from tasks.sector import training_folder
 from tasks.snapshot import TrainingPlan
@@ -103,7 +103,7 @@ def _rows_of(plan: TrainingPlan) -> NoduleRows:
         file.parent.mkdir(parents=True, exist_ok=True)
     store, config, uids = VolumeStore.of(plan.config), plan.config, plan.series_uids
     with stage("readings") as reading:
-        collected = collect_nodules(store.summaries(uids), config.labels.sources, reading.reach, full=store.records)
+        collected = readings_for(store.summaries(uids), config, reading.reach, store.records)
     with stage("nodules", total=len(uids)) as progress:
         rows = find_nodules(Snapshot.load(plan.snapshot_path), store, collected.nodules, progress.advance)
     rows.save(file)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from lidcflow.config import Config, LabelConfig
 from lidcflow.errors import ReleaseError, StoreError, StoreMismatch
 from lidcflow.evaluate.truth import HeldOutStudies, findings_of
-from lidcflow.labels.collect import collect_nodules
 from lidcflow.labels.readings import Nodule
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.snapshot import Snapshot
@@ -22,6 +21,7 @@ from lidcflow.learn.splits import Split
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.volumes import VolumeStore, VolumeSummary
 from tasks.progress import stage
+from tasks.readings import readings_for
 from tasks.tracking.connection import Tracking
 from tasks.tracking.runs import run_of
 
@@ -98,7 +98,7 @@ def read_split(release: ReleaseRecord, snapshot: Snapshot, split: Split, config:
     labels = np.stack([of_series["label"].to_numpy() for _, of_series in series])
     with stage("readings") as reading:
         full = VolumeStore.of(config).records
-        nodules = collect_nodules(records, config.labels.sources, reading.reach, full=full).nodules
+        nodules = readings_for(records, config, reading.reach, full).nodules
     return HeldOutSplit(uids, _truth(records, labels, nodules, config.labels), nodules)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import Config
-from lidcflow.errors import ReleaseError, StoreMismatch
+from lidcflow.errors import ReleaseError, StoreMismatch, WeightsError
 from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.backend import require_backend_for
 from lidcflow.learn.engines import require_engine
@@ -104,6 +104,8 @@ def config_for(release: ReleaseRecord, config: Config) -> Config:
         If the engine that the release's features are computed with is not installed.
     """
     local = {key: getattr(config.train, key) for key in ("backbone_weights", "backbone_sha256")}
+    if release.train.images:
+        local["backbone_sha256"] = release.backbone.digest
     same_kind = config.train.backbone == release.backbone.kind
     train = release.train.model_copy(update=local if same_kind else {})
     reading = config.model_copy(update={"preprocess": release.preprocess, "train": train})
@@ -133,6 +135,12 @@ def _check_store(release: ReleaseRecord, config: Config) -> None:
 
 
 def _check_backbone(release: ReleaseRecord, config: Config) -> None:
+    if config.train.images and config.train.backbone_weights is None:
+        raise WeightsError(
+            f"release {release.name} version {release.version}: its backbone, a {release.backbone.kind} file with "
+            f"SHA-256 {release.backbone.digest}, must be at hand, got none; set train.backbone and [train.images] "
+            "as it was trained, and train.backbone_weights to the file"
+        )
     here = describe_backbone(config.train, config.preprocess.size)
     if here.digest != release.backbone.digest or here.id != release.backbone.id:
         raise ReleaseError(

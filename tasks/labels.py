@@ -15,11 +15,12 @@ from prefect.events import emit_event
 from lidcflow.config import LIDC, Config, LabelConfig
 from lidcflow.errors import LabelError
 from lidcflow.files import write_whole
-from lidcflow.labels.collect import Collected, FullRecords, collect_nodules
+from lidcflow.labels.collect import Collected, FullRecords
 from lidcflow.labels.slices import NoduleSlices, labels_of, nodule_slices, slab_labels
 from lidcflow.pixels.noticed import NOT_LEARNED_FROM
 from lidcflow.store.volumes import VolumeRecord, VolumeStore, VolumeSummary
 from tasks.progress import stage
+from tasks.readings import collect_readings
 
 Volumes = Iterable[VolumeSummary | VolumeRecord]
 
@@ -43,7 +44,9 @@ def fit_for_learning(volumes: Iterable[VolumeSummary]) -> list[VolumeSummary]:
     return [volume for volume in volumes if NOT_LEARNED_FROM.isdisjoint(volume.flags)]
 
 
-def label_volumes(records: Volumes, config: LabelConfig, full: FullRecords | None = None) -> Labelled:
+def label_volumes(
+    records: Volumes, config: LabelConfig, full: FullRecords | None = None, reports: Path | None = None
+) -> Labelled:
     """Label volumes as `label_readable` does, and refuse to go on without any.
 
     Raises
@@ -52,16 +55,19 @@ def label_volumes(records: Volumes, config: LabelConfig, full: FullRecords | Non
         If there is no label, or a source of readings is not there.
     """
     volumes = list(records)
-    labelled = label_readable(volumes, config, full)
+    labelled = label_readable(volumes, config, full, reports)
     if not labelled.labels:
         raise LabelError(no_labels(labelled, len(volumes), config.sources))
     return labelled
 
 
-def label_readable(records: Volumes, config: LabelConfig, full: FullRecords | None = None) -> Labelled:
+def label_readable(
+    records: Volumes, config: LabelConfig, full: FullRecords | None = None, reports: Path | None = None
+) -> Labelled:
     """Label every volume whose series was read, each with all of its readings or not at all.
 
-    Volumes in short are enough where `full` reads the records of those that files have readings of.
+    Volumes in short are enough where `full` reads the records of those that files have readings of. Marks on the
+    `reports` in a folder count where the settings say so.
 
     Raises
     ------
@@ -70,7 +76,7 @@ def label_readable(records: Volumes, config: LabelConfig, full: FullRecords | No
     """
     volumes = list(records)
     with stage("readings") as reading:
-        collected = collect_nodules(volumes, config.sources, reading.reach, full=full)
+        collected = collect_readings(volumes, config, reports, reading.reach, full)
     labels: dict[str, NDArray[np.int8]] = {}
     with stage("labels", total=len(volumes)) as progress:
         for record in volumes:
@@ -155,7 +161,8 @@ def announce_labelled(uids: Collection[str], config: Config) -> int:
 def _labelled(uids: Collection[str], config: Config) -> int:
     """Count series with labels; unreadable annotations are reported by the training."""
     try:
-        return len(label_readable(VolumeStore.of(config).records(list(uids)), config.labels).labels)
+        records = VolumeStore.of(config).records(list(uids))
+        return len(label_readable(records, config.labels, reports=config.reports_path).labels)
     except LabelError:
         return 0
 

@@ -23,7 +23,7 @@ from lidcflow.store.volumes import VolumeStore
 from tasks.candidate_scores import best_by_series, score_stored, unlike_training_scores
 from tasks.cluster.open import map_series
 from tasks.features import feature_reader, feature_source
-from tasks.fit import fit_sector
+from tasks.fit_sector import fit_sector
 from tasks.progress import stage
 from tasks.sector import ALL_SECTORS
 from tasks.tracking import registry

@@ -200,6 +200,7 @@ def _record(
         systems=plan.systems,
         chosen=plan.chosen,
         folds=evaluation.folds,
+        marks=plan.marks,
     )
 
 

@@ -82,7 +82,8 @@ def snapshot_now(config: Config) -> tuple[Snapshot, CandidateFacts | None]:
     """
     store = VolumeStore.of(config)
     volumes = fit_for_learning(store.summaries(store.series_uids()))
-    snapshot = build_snapshot(volumes, label_readable(volumes, config.labels, store.records).labels, config.split)
+    labelled = label_readable(volumes, config.labels, store.records, config.reports_path)
+    snapshot = build_snapshot(volumes, labelled.labels, config.split)
     return snapshot, candidates_of(snapshot, volumes, config.nodules)
 
 

@@ -26,7 +26,7 @@ from lidcflow.nodules.weight_files import SEGMENTER
 from lidcflow.release.embedded import embedded_detector_pin
 from lidcflow.release.pins import BackbonePin, DetectorPin, FindingPin, SystemFacts
 from lidcflow.release.training_inputs import deciding_nodules, inputs_digest
-from lidcflow.stats.estimate import ClassCounts
+from lidcflow.stats.estimate import ClassCounts, MarkFacts
 from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore, VolumeSummary
 from tasks.labels import Labelled, fit_for_learning, label_volumes, nodules_of_records
@@ -65,6 +65,8 @@ class TrainingPlan(BaseModel):
         Why it is this one.
     systems : tuple of SystemFacts
         What became of the systems that say what findings are, once they are trained.
+    marks : MarkFacts, optional
+        What of the labels comes from readers' marks; None where nothing does.
     chosen : dict of str to Any
         What the configuration said of the settings that `config` has otherwise, see `lidcflow.release.choices`.
     inputs_digest : str
@@ -87,6 +89,7 @@ class TrainingPlan(BaseModel):
     detector: DetectorPin | None = None
     detector_reason: str = ""
     systems: tuple[SystemFacts, ...] = ()
+    marks: MarkFacts | None = None
     chosen: dict[str, Any] = Field(default_factory=dict)
     inputs_digest: str
 
@@ -143,6 +146,7 @@ def _plan_anew(config: Config) -> TrainingPlan:
         backbone_id=backbone.id,
         synthetic=_is_synthetic(records, labelled),
         candidates=candidates,
+        marks=mark_facts(labelled),
     )
     if config.train.folds:
         require_folds(snapshot, config.train.folds, config.split.seed)
@@ -171,7 +175,8 @@ def _plan_fixed(config: Config, fixed: TrainingSet, backbone: BackbonePin) -> Tr
     candidates = fixed.settings.candidates
     detector = detector_for(candidates)
     digest = training_digest(config, fixed.snapshot, backbone.id, candidates)
-    return plan.model_copy(update={"snapshot_id": fixed.digest, "detector": detector, "inputs_digest": digest})
+    found = {"snapshot_id": fixed.digest, "detector": detector, "marks": fixed.settings.marks, "inputs_digest": digest}
+    return plan.model_copy(update=found)
 
 
 def _plan(config: Config, snapshot: Snapshot, file: Path, backbone: BackbonePin, *, synthetic: bool) -> TrainingPlan:
@@ -188,6 +193,15 @@ def _plan(config: Config, snapshot: Snapshot, file: Path, backbone: BackbonePin,
         backbone=backbone,
         inputs_digest=training_digest(config, snapshot, backbone.id, None),
     )
+
+
+def mark_facts(labelled: Labelled) -> MarkFacts | None:
+    """Count the labels that come from readers' marks on reports; None where none do."""
+    marked = labelled.collected.marked
+    if not marked:
+        return None
+    labels = np.concatenate([labelled.labels[uid] for uid in marked])
+    return MarkFacts(series=len(marked), marks=sum(marked.values()), slices=ClassCounts.of(labels))
 
 
 def training_digest(config: Config, snapshot: Snapshot, backbone_id: str, candidates: CandidateFacts | None) -> str:
@@ -234,7 +248,8 @@ def labelled_volumes(config: Config) -> tuple[list[VolumeSummary], Labelled, int
         raise LabelError(
             f"labels: the store must hold volumes to learn from, got {beside}; run `lidcflow preprocess` first"
         )
-    return volumes, label_volumes(volumes, config.labels, store.records), len(stored) - len(volumes)
+    labelled = label_volumes(volumes, config.labels, store.records, config.reports_path)
+    return volumes, labelled, len(stored) - len(volumes)
 
 
 def _is_synthetic(volumes: Sequence[VolumeSummary], labelled: Labelled) -> bool:

@@ -24,7 +24,7 @@ from lidcflow.stats.plots import Tile, confusion_plot, curves, example_rows, mon
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.here import worker_here
 from tasks.features import feature_source
-from tasks.fit import fit_folds, fit_sector, slices_of
+from tasks.fit_sector import fit_folds, fit_sector, slices_of
 from tasks.retries import is_worth_a_retry
 from tasks.run_page import run_log
 from tasks.sector import SectorJob, SectorResult, find_logged, note_logged, sector_folder

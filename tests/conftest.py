@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -82,9 +82,16 @@ def _folder_of_prefect() -> str:
 
 @pytest.fixture(scope="session")
 def objects_server() -> Iterator[ObjectStorage]:
-    """Run one S3-like server for all tests that ask for it."""
-    with object_storage() as storage:
-        yield storage
+    """Run one S3-like server for all tests that ask for it: moto, or Ceph's gateway where LIDCFLOW_RADOSGW is set."""
+    with ExitStack() as ends:
+        gateway = None
+        if os.environ.get("LIDCFLOW_RADOSGW"):
+            from tests.cluster.radosgw import radosgw, why_not_radosgw
+
+            if reason := why_not_radosgw():
+                pytest.skip(reason)
+            gateway = ends.enter_context(radosgw())
+        yield ends.enter_context(object_storage(gateway))
 
 
 @pytest.fixture

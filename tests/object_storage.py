@@ -9,11 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any
 
 from lidcflow.config import Access, ObjectsConfig
 
+if TYPE_CHECKING:
+    from tests.cluster.radosgw import Gateway
+
 Environ = dict[str, Any]
+Answerer = Callable[[Environ, Callable[..., Any]], Any]
+"""A WSGI application."""
 Order = dict[str, Any]
 ORDERS = "/-/orders"
 """Path that takes orders of faults from another process: ``{"every": 2, "status": 503}``, ``{"slow_s": 1.0}``."""
@@ -81,8 +87,11 @@ def slow(seconds: float) -> Fault:
     return lambda _environ: time.sleep(seconds)
 
 
-def serving(storage: ObjectStorage, host: str, port: int) -> Any:
-    """Return a server of `storage` that listens; its endpoint is written there."""
+def serving(storage: ObjectStorage, host: str, port: int, upstream: Answerer | None = None) -> Any:
+    """Return a server of `storage` that listens; its endpoint is written there.
+
+    moto answers what no fault does, or the `upstream`.
+    """
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -90,7 +99,7 @@ def serving(storage: ObjectStorage, host: str, port: int) -> Any:
         def log(self, *_: Any) -> None:
             """Log nothing."""
 
-    moto = DomainDispatcherApplication(create_backend_app)
+    answer = upstream or DomainDispatcherApplication(create_backend_app)
 
     def application(environ: Environ, start_response: Callable[..., Any]) -> Any:
         size = int(environ.get("CONTENT_LENGTH") or 0)
@@ -100,7 +109,7 @@ def serving(storage: ObjectStorage, host: str, port: int) -> Any:
             return [json.dumps(storage.requests).encode()]
         status = storage.answer(environ)
         if status is None:
-            return moto(environ, start_response)
+            return answer(environ, start_response)
         environ["wsgi.input"].read(size)
         start_response(f"{status} Fault", [("Content-Type", "text/plain")])
         return [b"a fault that a test ordered"]
@@ -110,18 +119,41 @@ def serving(storage: ObjectStorage, host: str, port: int) -> Any:
     return server
 
 
-@contextmanager
-def object_storage() -> Iterator[ObjectStorage]:
-    """Run a server on loopback with one empty bucket, ``bucket``, that anyone may read and write."""
-    import boto3
+def passing_to(host: str, port: int) -> Answerer:
+    """Return an application that passes each request to another server."""
 
-    server = serving(storage := ObjectStorage(""), "127.0.0.1", 0)
+    def application(environ: Environ, start_response: Callable[..., Any]) -> Any:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        names = [name for name in environ if name.startswith("HTTP_")]
+        headers = {name[5:].replace("_", "-"): environ[name] for name in names} | {"Content-Length": str(len(body))}
+        if kind := environ.get("CONTENT_TYPE"):
+            headers["Content-Type"] = kind
+        connection = HTTPConnection(host, port, timeout=60)
+        connection.request(environ["REQUEST_METHOD"], environ["REQUEST_URI"], body, headers)
+        answer = connection.getresponse()
+        passed = [pair for pair in answer.getheaders() if pair[0].lower() not in ("connection", "transfer-encoding")]
+        start_response(f"{answer.status} {answer.reason}", passed)
+        content = answer.read()
+        connection.close()
+        return [content]
+
+    return application
+
+
+@contextmanager
+def object_storage(gateway: Gateway | None = None) -> Iterator[ObjectStorage]:
+    """Run a server on loopback with one empty bucket, ``bucket``, that anyone may read and write.
+
+    It is moto's, or stands before a real gateway.
+    """
+    upstream = passing_to("127.0.0.1", gateway.port) if gateway else None
+    server = serving(storage := ObjectStorage(""), "127.0.0.1", 0, upstream)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
-    client = boto3.client("s3", endpoint_url=storage.endpoint, **keys)
-    client.create_bucket(Bucket="bucket", ACL="public-read-write")
-    client.close()
+    if gateway:
+        gateway.make_public_bucket("bucket")
+    else:
+        _make_bucket(storage.endpoint)
     storage.requests.clear()
     try:
         yield storage
@@ -129,6 +161,15 @@ def object_storage() -> Iterator[ObjectStorage]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def _make_bucket(endpoint: str) -> None:
+    import boto3
+
+    keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
+    client = boto3.client("s3", endpoint_url=endpoint, **keys)
+    client.create_bucket(Bucket="bucket", ACL="public-read-write")
+    client.close()
 
 
 if __name__ == "__main__":

@@ -193,7 +193,8 @@ def _evaluate_nodule_slices(folder: Path, systems: FindingSystems, as_json: bool
 def print_evaluation(report: EvaluateReport) -> None:
     """Print the release beside the baselines, its sectors, and where the page is."""
     found = report.evaluation
-    title = f"{found.release} version {found.version} on {found.patients} {found.split} patients, 95% intervals"
+    patients = "patients, out of fold" if found.folds else f"{found.split} patients"
+    title = f"{found.release} version {found.version} on {found.patients} {patients}, 95% intervals"
     columns = ("figure", *(one.title for one in found.contestants))
     print_table(title, columns, _contestant_rows(found))
     columns = ("sector", "slices", "none/benign/malignant", "AUROC nodule", "balanced", "AUROC malignant", "ECE")

@@ -48,7 +48,7 @@ def labels(
     config = configured(config_file, workspace)
     if source:
         config = configured_with(config, "--source", labels__source=tuple(source))
-    if config.labels.sources == (LIDC,):
+    if config.labels.sources == (LIDC,) and not config.labels.marks:
         _write_lidc(out, config, as_json)
     else:
         _write_own(out, report, config, as_json)
@@ -67,7 +67,7 @@ def _write_own(out: Path, report: Path | None, config: Config, as_json: bool) ->
     store = lazy.VolumeStore.of(config)
     with shown_progress("reading the readings"):
         volumes = list(store.summaries(store.series_uids()))
-        labelled = lazy.label_readable(volumes, config.labels, store.records)
+        labelled = lazy.label_readable(volumes, config.labels, store.records, config.reports_path)
     problems = labelled.collected.problems
     if report:
         lazy.write_label_table((problem.row for problem in problems), report, columns=REPORT_COLUMNS)
@@ -93,6 +93,7 @@ def _facts(labelled: Labelled) -> dict[str, Any]:
         "nodules": sum(map(len, collected.nodules.values())),
         "readings": collected.readings,
         "unrated_below_3_mm": collected.small,
+        "series_from_marks": len(collected.marked),
         "left_out": labelled.left_out,
         "problems": [dict(zip(REPORT_COLUMNS, problem.row, strict=True)) for problem in collected.problems],
         "notice": NOTICE,
@@ -114,7 +115,8 @@ def _print_summary(labelled: Labelled, out: Path) -> None:
     collected = labelled.collected
     nodules = sum(map(len, collected.nodules.values()))
     small = f", {collected.small} more marks below 3 mm without a rating" if collected.small else ""
-    left_out = f", {len(labelled.left_out)} left out" if labelled.left_out else ""
+    marked = f", {len(collected.marked)} of them from marks on reports" if collected.marked else ""
+    left_out = f"{marked}, {len(labelled.left_out)} left out" if labelled.left_out else marked
     print_line(
         f"{collected.readings} readings in files{small}; {nodules} nodules in {len(labelled.labels)} labelled series"
         f"{left_out}, in {out}. {NOTICE}"

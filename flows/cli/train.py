@@ -23,7 +23,7 @@ from lidcflow.release.tables import FOLDS_HEAD, fold_rows
 if TYPE_CHECKING:
     from flows.train import TrainReport
     from lidcflow.release.record import ReleaseRecord
-    from lidcflow.stats.estimate import FindingFigures
+    from lidcflow.stats.estimate import FindingFigures, MarkFacts
 
 Sectors = Annotated[
     int | None,
@@ -105,11 +105,18 @@ def _print_cost(config: Config, as_json: bool) -> None:
     print_line(
         f"{cost.series} series of {cost.patients} patients, {cost.left_out} more without labels, {cost.wrong_pixels} "
         f"whose pixels look wrong; {slices.non_nodule} slices without a nodule, {slices.benign} benign, "
-        f"{slices.malignant} malignant.\n{cost.models} models to train; features of {cost.features} series to compute, "
-        f"{cost.bytes / 2**20:.0f} MiB; {minutes} on {cost.workers} processes, without detector, segmenter and "
+        f"{slices.malignant} malignant{_marked(cost.marks)}.\n"
+        f"{cost.models} models to train; features of {cost.features} series to compute, {cost.bytes / 2**20:.0f} MiB; "
+        f"{minutes} on {cost.workers} processes, without detector, segmenter and "
         f"malignancy systems of one's own; {cost.rates}. Nothing was written. {cost.notice}"
     )
     return None
+
+
+def _marked(facts: MarkFacts | None) -> str:
+    if facts is None:
+        return ""
+    return f"; of these series, {facts.series} are labelled by {facts.marks} marks of readers on reports"
 
 
 def _print_training(report: TrainReport) -> None:
@@ -123,7 +130,10 @@ def _print_training(report: TrainReport) -> None:
         print_line(f"Findings by {_detector_of(report.release)}: {report.release.detector_reason}.")
     for sentence in system_sentences(report.release):
         print_line(sentence)
-    print_line(f"Trained on {report.series} series of {report.patients} patients{left_out}, snapshot {snapshot}.")
+    marked = _marked(report.release.marks)
+    print_line(
+        f"Trained on {report.series} series of {report.patients} patients{left_out}{marked}, snapshot {snapshot}."
+    )
 
 
 def _detector_of(record: ReleaseRecord) -> str:

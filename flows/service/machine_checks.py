@@ -124,7 +124,7 @@ def compact_weights(config: Config) -> Result:
 def resnet_weights(config: Config) -> Result:
     """ImageNet weights are at hand when they are asked for."""
     asked = config.train.backbone == "resnet50"
-    if asked and config.train.backbone_weights:
+    if config.train.images or (asked and config.train.backbone_weights):
         return ok(f"SHA-256 {describe_backbone(config.train, config.preprocess.size).digest[:12]}...")
     cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"), "models")
     if (cache / RESNET50_FILE).is_file():

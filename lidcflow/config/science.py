@@ -14,6 +14,9 @@ from lidcflow.config.base import Settings
 BLOCKS = {"compact": ("stage1", "stage2", "stage3"), "resnet50": ("conv2", "conv3", "conv4", "conv5")}
 """Blocks of each backbone that it can learn from on, first to last; the last one is the default."""
 
+OWN_BACKBONES = ("keras", "onnx")
+"""Networks of one's own, each in a file of this kind."""
+
 VIEW_SETTINGS = frozenset({"flip", "rotate_degrees", "offset_hu", "gain", "view_seed"})
 
 PREPROCESSING_VERSION = 2
@@ -53,7 +56,7 @@ class FinetuneConfig(Settings):
     patience: int = Field(4, ge=1, description="epochs without a lower validation loss after which training ends")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: mixed precision, for GPUs that have it")
 
-    def first_block(self, backbone: Literal["compact", "resnet50"]) -> str:
+    def first_block(self, backbone: str) -> str:
         """Return the first block that learns.
 
         Raises
@@ -61,6 +64,11 @@ class FinetuneConfig(Settings):
         ValueError
             If the backbone has no block of the name.
         """
+        if backbone not in BLOCKS:
+            raise ValueError(
+                f'train.mode = "finetune" must come with train.backbone = {" or ".join(BLOCKS)}, got {backbone}; '
+                'set train.mode = "frozen"'
+            )
         blocks = BLOCKS[backbone]
         if self.from_block is not None and self.from_block not in blocks:
             raise ValueError(
@@ -127,6 +135,9 @@ class LabelConfig(Settings):
     source: str | tuple[str, ...] = Field(
         LIDC, min_length=1, description="lidc, or files and folders of annotations; the first with a series is used"
     )
+    marks: bool = Field(
+        False, description="also take labels from readers' marks on reports, for series that no source has read"
+    )
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -154,13 +165,41 @@ class SplitConfig(Settings):
         return self
 
 
+class ImagesConfig(Settings):
+    """Input and output of an own backbone: planes of 0 to 255 are scaled, centred and divided for it."""
+
+    features: int = Field(ge=1, le=65536, description="numbers that the network makes of an image")
+    scale: float = Field(1.0, gt=0, description="factor on the values of 0 to 255, first; 0.003921569: to 0 to 1")
+    mean: tuple[float, float, float] = Field((0.0, 0.0, 0.0), description="subtracted from each plane, then")
+    std: tuple[float, float, float] = Field((1.0, 1.0, 1.0), description="each plane is divided by it, last")
+    planes: Literal["rgb", "bgr"] = Field("rgb", description="order of the planes; bgr: the last of train.input first")
+    layout: Literal["channels-last", "channels-first"] = Field(
+        "channels-last", description="(n, rows, columns, 3) or (n, 3, rows, columns)"
+    )
+
+    @model_validator(mode="after")
+    def _divides_by_something(self) -> ImagesConfig:
+        if min(self.std) <= 0:
+            raise ValueError(f"train.images.std must be above 0 in each plane, got {self.std}")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the settings."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
 class TrainConfig(Settings):
     """Training of sector models."""
 
     sector_num: int = Field(5, ge=1, le=512, description="sectors of the chest, at most one per slice")
-    backbone: Literal["compact", "resnet50"] = Field("compact", description="network that computes the features")
+    backbone: Literal["compact", "resnet50", "keras", "onnx"] = Field(
+        "compact", description="network that computes the features; keras, onnx: one's own file, see train.images"
+    )
     backbone_weights: Path | None = Field(
-        None, description="weight file; none: the shipped one (compact) or Keras' download (resnet50, ImageNet)"
+        None,
+        description="weight file, or the network itself (keras, onnx); none: the shipped one (compact) or Keras' "
+        "download (resnet50, ImageNet)",
     )
     backbone_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of backbone_weights")
     engine: Literal["keras", "openvino"] = Field(
@@ -198,6 +237,28 @@ class TrainConfig(Settings):
         le=20,
         description="folds of a patient-level cross-validation whose members answer together; none: one training",
     )
+
+    images: ImagesConfig | None = None
+
+    @model_validator(mode="after")
+    def _describes_a_backbone_of_ones_own(self) -> TrainConfig:
+        own = self.backbone in OWN_BACKBONES
+        if own != (self.images is not None):
+            raise ValueError(
+                f"train.images must be there for the backbones {' and '.join(OWN_BACKBONES)} alone, got "
+                f"{'none' if own else 'some'} for {self.backbone}; {'add' if own else 'delete'} [train.images]"
+            )
+        if self.backbone == "onnx" and self.engine != "openvino":
+            raise ValueError(
+                f'train.engine must be openvino for train.backbone = "onnx", got {self.engine}; pip install '
+                "'lidcflow[openvino]' and set it, or save the network as a .keras file"
+            )
+        if self.backbone == "keras" and self.engine == "keras" and self.precision != "fp32":
+            raise ValueError(
+                f'train.precision must be fp32 for train.backbone = "keras" in Keras, got {self.precision}; leave it '
+                'out, or set train.engine = "openvino"'
+            )
+        return self
 
     @model_validator(mode="after")
     def _folds_share_one_backbone(self) -> TrainConfig:

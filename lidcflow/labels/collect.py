@@ -44,6 +44,8 @@ class Collected:
         Readings found in files.
     small : int
         Nodules in files that were marked without a rating, as LIDC-IDRI asks for those below 3 mm.
+    marked : dict of str to int
+        Marks on reports that label a series which no source has read, by SeriesInstanceUID.
     """
 
     nodules: dict[str, list[Nodule]] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Collected:
     problems: list[Problem] = field(default_factory=list)
     readings: int = 0
     small: int = 0
+    marked: dict[str, int] = field(default_factory=dict)
 
 
 def collect_nodules(

@@ -39,6 +39,19 @@ def group_readings(readings: Sequence[Reading], images: Images) -> list[Nodule]:
     return [Nodule(tuple(group)) for group in sorted(groups, key=_middle_mm)]
 
 
+def join_overlapping(readings: Sequence[Reading], h_mm: float) -> list[Nodule]:
+    """Join readings without outlines and names into nodules where they overlap along z.
+
+    Parameters
+    ----------
+    readings : sequence of Reading
+        Of one series, with positions or z ranges.
+    h_mm : float
+        Half the spacing of the source slices.
+    """
+    return [Nodule(tuple(group)) for group in _by_overlap(readings, h_mm)]
+
+
 def _by_outline(readings: Sequence[Reading], images: Images) -> Iterable[list[Reading]]:
     if not readings:
         return []

@@ -43,10 +43,10 @@ class Backbone:
     ----------
     id : str
         ``<kind>-<first 12 digits of the digest>-<input>-<size>``, ``-below-<block>`` where it ends before a block
-        that learns, and ``-<engine>-<precision>`` unless they are ``keras`` and ``fp32``: features of different
-        engines are never mixed.
+        that learns, ``-images-<digits>`` for how one's own network takes its images, and ``-<engine>-<precision>``
+        unless they are ``keras`` and ``fp32``: features of different engines are never mixed.
     kind : str
-        ``compact`` or ``resnet50``.
+        ``compact`` or ``resnet50``; ``keras`` or ``onnx`` for a network of one's own in such a file.
     digest : str
         SHA-256 of the weight file, 64 hexadecimal digits.
     input : str
@@ -58,7 +58,7 @@ class Backbone:
     """
 
     id: str
-    kind: Literal["compact", "resnet50"]
+    kind: Literal["compact", "resnet50", "keras", "onnx"]
     digest: str
     input: Input
     size: int
@@ -97,14 +97,21 @@ def describe_backbone(config: TrainConfig, size: int, file: Path | None = None) 
     """
     digest, block = _checked_digest(config, file or weight_file(config)), config.first_block()
     below = f"-below-{block}" if block else ""
+    images = f"-images-{config.images.digest[:6]}" if config.images else ""
     return Backbone(
-        id=f"{config.backbone}-{digest[:12]}-{config.input}-{size}{below}{_engine_suffix(config)}",
+        id=f"{config.backbone}-{digest[:12]}-{config.input}-{size}{below}{images}{_engine_suffix(config)}",
         kind=config.backbone,
         digest=digest,
         input=config.input,
         size=size,
-        feature_dim=math.prod(map_shape(config.backbone, block, size)) if block else FEATURE_DIMS[config.backbone],
+        feature_dim=_feature_dim(config, block, size),
     )
+
+
+def _feature_dim(config: TrainConfig, block: str | None, size: int) -> int:
+    if config.images:
+        return config.images.features
+    return math.prod(map_shape(config.backbone, block, size)) if block else FEATURE_DIMS[config.backbone]
 
 
 def _engine_suffix(config: TrainConfig) -> str:
@@ -126,6 +133,11 @@ def weight_file(config: TrainConfig) -> Path:
                 f"backbone weights {config.backbone_weights}: the file must exist; check train.backbone_weights"
             )
         return config.backbone_weights
+    if config.images:
+        raise WeightsError(
+            f'backbone weights: train.backbone = "{config.backbone}" must have its file in train.backbone_weights, got '
+            "none; set it to the network's file, with train.backbone_sha256, here and on every worker"
+        )
     return _shipped_file() if config.backbone == "compact" else _downloaded_file()
 
 
@@ -157,6 +169,11 @@ def _checked_digest(config: TrainConfig, file: Path) -> str:
     expected = config.backbone_sha256
     if expected is None and config.backbone == "compact" and config.backbone_weights is None:
         expected = COMPACT_SHA256
+    if expected is None and config.images:
+        raise WeightsError(
+            f"backbone weights {file.name}: train.backbone_sha256 must be set for a network of one's own, got none; "
+            f"the file's is {digest}"
+        )
     if expected is not None and digest != expected:
         raise WeightsError(
             f"backbone weights {file.name}: SHA-256 must be {expected}, got {digest}; "

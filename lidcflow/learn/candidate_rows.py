@@ -17,7 +17,7 @@ from lidcflow.files import whole_file
 from lidcflow.labels.match import source_slices_of
 from lidcflow.labels.readings import Nodule
 from lidcflow.learn.snapshot import Snapshot
-from lidcflow.nodules.stored import read_candidates
+from lidcflow.nodules.stored import read_candidate_table
 from lidcflow.nodules.truth import Kind, consensus, judge_candidates
 from lidcflow.store.record import VolumeRecord
 from lidcflow.store.volumes import VolumeStore
@@ -126,7 +126,7 @@ def judge_stored(
 
 def _judged(record: VolumeRecord, store: VolumeStore, nodules: Sequence[Nodule]) -> tuple[pd.DataFrame, int] | None:
     """Return the candidates of a series, and how many nodules are to be found; None where it has no candidates."""
-    stored = read_candidates(store, record.series_instance_uid)
+    stored = read_candidate_table(store, record.series_instance_uid)
     if stored is None or not len(stored.table):
         return None
     images, pixel_mm = source_slices_of(record), (record.row_spacing_mm, record.column_spacing_mm)

@@ -3,14 +3,16 @@
 import importlib.util
 import threading
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.config import TrainConfig
+from lidcflow.config.science import ImagesConfig
 from lidcflow.errors import EngineError
-from lidcflow.learn.backbones import Backbone, Network
+from lidcflow.learn.backbones import Backbone, Network, describe_backbone, weight_file
 
 MOST_ERROR = {"fp32": 1e-3, "bf16": 0.1}
 """Largest error of features, as a share of the spread between slices; float16, as stored, makes 0.0005."""
@@ -70,6 +72,8 @@ def load_engine(config: TrainConfig, size: int) -> Engine:
         If the engine is not installed, or its features are not those of Keras.
     """
     require_engine(config.engine)
+    if config.backbone == "onnx" and config.images:
+        return _onnx_engine(config, config.images, size)
     model, backbone = keras_network(config, size)
     with _loading:
         if backbone.id not in _loaded:
@@ -77,6 +81,17 @@ def load_engine(config: TrainConfig, size: int) -> Engine:
             if (config.engine, config.precision) != ("keras", "fp32"):
                 error = _checked_error(network, model.predict_on_batch, backbone, MOST_ERROR[config.precision])
             _loaded[backbone.id] = Engine(network, backbone, error)
+        return _loaded[backbone.id]
+
+
+def _onnx_engine(config: TrainConfig, images: ImagesConfig, size: int) -> Engine:
+    """Load an ONNX network; nothing in Keras is there to compare its features with."""
+    file = weight_file(config)
+    backbone = describe_backbone(config, size, file)
+    with _loading:
+        if backbone.id not in _loaded:
+            compute = import_module("lidcflow.learn.onnx_network").onnx_network  # an extra: perhaps not installed
+            _loaded[backbone.id] = Engine(compute(file, backbone, images, config.precision), backbone, 0.0)
         return _loaded[backbone.id]
 
 

@@ -52,6 +52,23 @@ CLASSES = frozenset(
 )
 """Layers of heads and finetuned backbones."""
 
+BACKBONE_CLASSES = CLASSES | {
+    "AveragePooling2D",
+    "DepthwiseConv2D",
+    "ELU",
+    "Flatten",
+    "LayerNormalization",
+    "LeakyReLU",
+    "Multiply",
+    "Permute",
+    "PReLU",
+    "Reshape",
+    "SeparableConv2D",
+    "Sequential",
+    "SpatialDropout2D",
+}
+"""Layers of a backbone of one's own: plain ones too, which read and run nothing."""
+
 SIZES = ("units", "filters")
 
 
@@ -72,8 +89,15 @@ def check_arrays(file: Path | io.BytesIO) -> int:
     return total
 
 
-def check_network(file: Path) -> dict[str, Any]:
+def check_network(file: Path, classes: frozenset[str] = CLASSES) -> dict[str, Any]:
     """Check that a `.keras` file holds nothing but a network of plain layers; return the network's description.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+    classes : frozenset of str
+        Layers, and what they are made with, that its network may name.
 
     Raises
     ------
@@ -96,12 +120,12 @@ def check_network(file: Path) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(archive.read(CONFIG))
     config.pop("compile_config", None)  # it is not used
     for key, value in _entries(config):
-        _check_entry(key, value, array_bytes)
+        _check_entry(key, value, array_bytes, classes)
     return config
 
 
-def _check_entry(key: str, value: Any, array_bytes: int) -> None:
-    if key in ("class_name", "registered_name") and value is not None and value not in CLASSES:
+def _check_entry(key: str, value: Any, array_bytes: int, classes: frozenset[str]) -> None:
+    if key in ("class_name", "registered_name") and value is not None and value not in classes:
         raise ValueError(f"{key} {str(value)[:100]!r}")
     if key == "module" and value is not None and str(value).partition(".")[0] != "keras":
         raise ValueError(f"module {str(value)[:100]!r}")

@@ -12,11 +12,11 @@ from typing import Any
 
 from lidcflow.errors import ReleaseError
 from lidcflow.learn.arithmetic import numpy_head
-from lidcflow.learn.network_check import check_network
+from lidcflow.learn.network_check import CLASSES, check_network
 from lidcflow.learn.runtime import keras
 
 
-def load_network(file: Path, name: str) -> Any:
+def load_network(file: Path, name: str, classes: frozenset[str] = CLASSES) -> Any:
     """Load a network in Keras' safe mode from a file that holds nothing but one.
 
     Parameters
@@ -25,6 +25,9 @@ def load_network(file: Path, name: str) -> Any:
         A `.keras` file that nobody else can change meanwhile.
     name : str
         What to call it in errors.
+
+    classes : frozenset of str
+        Layers, and what they are made with, that its network may name.
 
     Returns
     -------
@@ -38,7 +41,7 @@ def load_network(file: Path, name: str) -> Any:
         arrays that it holds itself.
     """
     try:
-        check_network(file)
+        check_network(file, classes)
         return keras.saving.load_model(file, compile=False, safe_mode=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lidcflow.config import TrainConfig
+from lidcflow.config.science import ImagesConfig
 from lidcflow.errors import WeightsError
 from lidcflow.files import digest_of_file
 from lidcflow.learn.backbones import Backbone, describe_backbone, weight_file
 from lidcflow.learn.compact import compact_network, read_weights
 from lidcflow.learn.network_check import check_arrays
+from lidcflow.learn.own_network import load_own_network
 from lidcflow.learn.runtime import COMPILED, keras, under_policy
 from lidcflow.learn.truncate import bottom_of, top_of
 
@@ -50,6 +52,8 @@ def load_backbone(config: TrainConfig, size: int, *, policy: str = "float32") ->
     """
     file, block = weight_file(config), config.first_block()
     backbone = describe_backbone(config, size, file)
+    if config.images:
+        return _own(backbone, file, config.images), backbone
     whole = _whole(backbone, file, policy)
     if block is None:
         return whole, backbone
@@ -93,6 +97,15 @@ def _whole(backbone: Backbone, file: Path, policy: str) -> keras.Model:
         if key not in _loaded:
             with _checked_copy(file, backbone.digest) as own:
                 _loaded[key] = _NETWORKS[backbone.kind](backbone.size, own, policy)
+        return _loaded[key]
+
+
+def _own(backbone: Backbone, file: Path, images: ImagesConfig) -> keras.Model:
+    key = (backbone.id, backbone.digest, backbone.size, "float32", None)
+    with _loading:
+        if key not in _loaded:
+            with _checked_copy(file, backbone.digest) as own:
+                _loaded[key] = _frozen(load_own_network(own, backbone.size, images))
         return _loaded[key]
 
 

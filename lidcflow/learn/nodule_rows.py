@@ -19,9 +19,9 @@ from lidcflow.files import whole_file
 from lidcflow.labels.match import Images, source_slices_of
 from lidcflow.labels.readings import Nodule
 from lidcflow.learn.snapshot import Snapshot
-from lidcflow.nodules.cubes import CUBE_VOXELS, Cubes
+from lidcflow.nodules.cubes import CUBE_VOXELS
 from lidcflow.nodules.reader_mask import reader_mask
-from lidcflow.nodules.stored import StoredCandidates, read_candidates
+from lidcflow.nodules.stored import CandidateTable, read_candidate_table, read_candidates
 from lidcflow.nodules.truth import Consensus, consensus, judge_candidates
 from lidcflow.store.record import VolumeRecord
 from lidcflow.store.volumes import VolumeStore
@@ -173,15 +173,15 @@ Row = tuple[dict[str, Any], NDArray[np.uint8]]
 
 def _found(record: VolumeRecord, store: VolumeStore, nodules: Sequence[Nodule], left_out: dict[str, int]) -> list[Row]:
     """Return the nodules of a series with their masks, and count those that are left out."""
-    stored = read_candidates(store, record.series_instance_uid, cubes=True)
-    if stored is None or stored.cubes is None:
+    stored = read_candidate_table(store, record.series_instance_uid)
+    if stored is None or stored.cube_candidates is None:
         left_out["without_cubes"] += 1
         return []
     images, pixel_mm = source_slices_of(record), (record.row_spacing_mm, record.column_spacing_mm)
     inside, found = judge_candidates(stored.table, nodules, images, pixel_mm).nodules, []
     for number, nodule in enumerate(nodules):
         agreed = consensus(nodule, images, pixel_mm)
-        candidate = None if agreed is None else _nearest(stored, stored.cubes, inside == number, agreed, pixel_mm)
+        candidate = None if agreed is None else _nearest(stored, inside == number, agreed, pixel_mm)
         left_out["without_outline"] += agreed is None
         left_out["without_cube"] += agreed is not None and candidate is None
         if agreed is not None and candidate is not None:
@@ -190,16 +190,13 @@ def _found(record: VolumeRecord, store: VolumeStore, nodules: Sequence[Nodule], 
 
 
 def _nearest(
-    stored: StoredCandidates,
-    cubes: Cubes,
-    inside: NDArray[np.bool_],
-    agreed: Consensus,
-    pixel_mm: tuple[float, float],
+    stored: CandidateTable, inside: NDArray[np.bool_], agreed: Consensus, pixel_mm: tuple[float, float]
 ) -> int | None:
     """Return the candidate in a nodule whose cube shows it best: the one nearest to its centre."""
-    shown = cubes.candidates[inside[cubes.candidates]]
-    if not len(shown):
+    with_cube = stored.cube_candidates
+    if with_cube is None or not inside[with_cube].any():
         return None
+    shown = with_cube[inside[with_cube]]
     places = np.column_stack([stored.table[name][shown] for name in ("z_mm", "row", "column")]).astype(np.float64)
     return int(shown[np.linalg.norm(places * (1, *pixel_mm) - agreed.centre_mm, axis=1).argmin()])
 
@@ -208,7 +205,7 @@ def _nearest(
 class _Shown:
     """A nodule's place among those of its series, and the candidate whose cube shows it."""
 
-    stored: StoredCandidates
+    stored: CandidateTable
     candidate: int
     nodule: int
     images: Images
@@ -216,8 +213,9 @@ class _Shown:
 
     @property
     def voxel_mm(self) -> float:
-        cube = self.stored.cubes.of(self.candidate) if self.stored.cubes else None
-        return 0.0 if cube is None else cube[1]
+        """Edge of the voxels of the cube."""
+        cubes, edges_mm = self.stored.cube_candidates, self.stored.cube_voxel_mm
+        return 0.0 if cubes is None or edges_mm is None else float(edges_mm[cubes == self.candidate][0])
 
 
 def _row(nodule: Nodule, agreed: Consensus, shown: _Shown) -> Row:
@@ -276,4 +274,7 @@ def read_nodule_cubes(rows: pd.DataFrame, store: VolumeStore) -> tuple[NDArray[n
 
 
 def _changed(uid: str) -> TrainingError:
-    return TrainingError(f"series {uid}: must have the cubes that its nodules were found in, got others; train again")
+    return TrainingError(
+        f"series {uid}: must have the cubes that its nodules were found in, got others or damaged ones; "
+        "run lidcflow repair --verify, and train again"
+    )

@@ -22,7 +22,7 @@ from lidcflow.files import whole_file
 from lidcflow.labels.slices import NoduleSlices
 from lidcflow.learn.digest import rows_digest
 from lidcflow.learn.snapshot import COLUMNS, Snapshot, ordered_rows, read_table, sector_rows, snapshot_in, weight_column
-from lidcflow.stats.estimate import Record
+from lidcflow.stats.estimate import MarkFacts, Record
 from lidcflow.volume.sectors import sector_of, sector_slices
 
 CLASSES = 3
@@ -97,6 +97,7 @@ class TrainingSettings(Record):
     backbone_id: str
     synthetic: bool
     candidates: CandidateFacts | None = Field(None, exclude_if=_is_absent)
+    marks: MarkFacts | None = Field(None, exclude_if=_is_absent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,8 +250,12 @@ def _table(snapshot: Snapshot) -> pd.DataFrame:
 
 def _digest(snapshot: Snapshot, settings: TrainingSettings, nodules: Nodules) -> str:
     told = settings.model_dump(mode="json", exclude={"created", "lidcflow_version"})
+    if not settings.labels.marks:  # as before there were marks
+        del told["labels"]["marks"]
     if settings.train.folds is None:  # as before there were folds: snapshots of that time keep their digests
         del told["train"]["folds"]
+    if settings.train.images is None:
+        del told["train"]["images"]
     text = json.dumps({"settings": told, "nodules": _plain(nodules)}, sort_keys=True)
     return rows_digest(_table(snapshot), before=f"{text}\n")
 

@@ -128,11 +128,22 @@ def _data(record: ReleaseRecord) -> str:
         f"{'Some or all images are synthetic. ' if record.synthetic else ''}Labels come from "
         f"{' and '.join(names.values())}. A nodule must be marked by at least {labels.min_readers} "
         f"reader{'s' * (labels.min_readers > 1)} and is malignant from a mean rating of {labels.malignant_at:g}"
-        f"{'; those rated exactly that are left out' if labels.drop_ties else ''}. {_held_out(record)}"
+        f"{'; those rated exactly that are left out' if labels.drop_ties else ''}. {_held_out(record)}{_marks(record)}"
     )
     if record.data is None:
         return text
     return f"{text}\n\n{splits_table(record.data)}\n\n{acquisition_table(record.data)}"
+
+
+def _marks(record: ReleaseRecord) -> str:
+    found = record.marks
+    if found is None:
+        return ""
+    return (
+        f" {found.series} series were labelled by {found.marks} marks of readers on reports, who saw what a release "
+        f"recommended: {found.slices.non_nodule} slices without a nodule, {found.slices.benign} benign, "
+        f"{found.slices.malignant} malignant."
+    )
 
 
 def _held_out(record: ReleaseRecord) -> str:

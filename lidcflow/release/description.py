@@ -123,16 +123,24 @@ def sector_description(record: ReleaseRecord, pin: SectorPin, links: Mapping[str
 
 def sector_lines(record: ReleaseRecord, pin: SectorPin) -> str:
     """Return the lines of Python that compute features of a stored series and apply a sector model to them."""
-    weights = "" if record.backbone.kind == "compact" else ', backbone_weights="the weight file"'
     return _code(
         _FEATURES.format(
-            settings=f'backbone="{record.backbone.kind}"{weights}',
+            settings=_backbone_settings(record),
             size=record.backbone.size,
             uri=pin.uri,
             first=pin.first_slice - 1,
             stop=pin.last_slice,
         )
     )
+
+
+def _backbone_settings(record: ReleaseRecord) -> str:
+    kind, images = record.backbone.kind, record.train.images
+    weights = "" if kind == "compact" else ', backbone_weights="the weight file"'
+    if images is None:
+        return f'backbone="{kind}"{weights}'
+    digest = f', backbone_sha256="{record.backbone.digest}"'
+    return f'backbone="{kind}"{weights}{digest}, engine="{record.train.engine}", images={images.model_dump()}'
 
 
 def about_sector(record: ReleaseRecord, pin: SectorPin) -> str:

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lidcflow.config import Config, GateConfig
+from lidcflow.config import Config, GateConfig, LabelConfig
 from lidcflow.release.gate_rows import format_difference
 from lidcflow.release.outcome import Gate, GateCheck
 from lidcflow.release.record import ReleaseRecord
@@ -106,7 +106,7 @@ def why_not_comparable(
     same_slices = champion.snapshot_digest == snapshot_digest
     rules = {
         "the same preprocessing": champion.preprocess_digest == config.preprocess.digest,
-        "the same labels": champion.labels == config.labels.portable,
+        "the same labels": _rules_of(champion.labels) == _rules_of(config.labels.portable),
         "the same split of patients": champion.split == config.split,
         "the same backbone or the same snapshot": champion.backbone.id == backbone_id or same_slices,
         "series of patients, not synthetic ones, as the champion's": champion.synthetic or not synthetic,
@@ -117,6 +117,11 @@ def why_not_comparable(
             "judge it by hand, then `lidcflow promote VERSION --force --reason ...`"
         )
     return ""
+
+
+def _rules_of(labels: LabelConfig) -> LabelConfig:
+    """Return how readings become labels, whether marks are among the readings or not."""
+    return labels.model_copy(update={"marks": False})
 
 
 def _broken(check: GateCheck) -> str:

@@ -13,7 +13,7 @@ from lidcflow.errors import ReleaseError
 from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.outcome import DataFacts, Gate, Threshold
 from lidcflow.release.pins import BackbonePin, NodulePin, SectorPin, SystemFacts
-from lidcflow.stats.estimate import Estimate, FindingFigures, Record, SplitFigures
+from lidcflow.stats.estimate import Estimate, FindingFigures, MarkFacts, Record, SplitFigures
 
 SCHEMA_VERSION: Literal["lidcflow.release/1"] = "lidcflow.release/1"
 
@@ -49,8 +49,9 @@ class ReleaseRecord(Record):
     the one that it is. `chosen` holds what the configuration said of settings that its training was given otherwise, by
     option, snapshot or a run's parameters: later trainings keep them while the configuration still says so. `folds` are
     those of a cross-validation, whose sector models average the models of the folds; `metrics` are then of each
-    patient's answer by the fold whose validation or test patient that is. Empty for a release of one training. Fields
-    with a default came later: a record made before them is read all the same.
+    patient's answer by the fold whose validation or test patient that is. Empty for a release of one training. `marks`
+    counts the labels that come from readers' marks on reports. Fields with a default came later: a record made before
+    them is read all the same.
     """
 
     schema_version: Literal["lidcflow.release/1"] = SCHEMA_VERSION
@@ -81,6 +82,7 @@ class ReleaseRecord(Record):
     systems: tuple[SystemFacts, ...] = ()
     chosen: dict[str, Any] = Field(default_factory=dict)
     folds: tuple[FoldFacts, ...] = ()
+    marks: MarkFacts | None = None
 
     @property
     def pinned(self) -> bool:

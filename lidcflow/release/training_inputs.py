@@ -50,7 +50,7 @@ def inputs_digest(
         "backbone": backbone_id,
         "preprocess": preprocess_digest,
         "train": _deciding(train),
-        "labels": labels.model_dump(mode="json", exclude={"source"}),
+        "labels": labels.model_dump(mode="json", exclude={"source"} | ({"marks"} if not labels.marks else set())),
         **({"nodules": dict(nodules)} if nodules else {}),
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
@@ -76,6 +76,8 @@ def _deciding(train: TrainConfig) -> dict[str, Any]:
     settings = portable(train).model_dump(mode="json", exclude={"engine", "precision", "mode", "finetune"})
     if train.folds is None:  # as before there were folds: releases of that time are found
         del settings["folds"]
+    if train.images is None:
+        del settings["images"]
     if train.mode == "finetune":
         settings["finetune"] = train.finetune.model_dump(mode="json", exclude={"from_block"})
     return settings
@@ -83,7 +85,9 @@ def _deciding(train: TrainConfig) -> dict[str, Any]:
 
 def training_settings(train: TrainConfig) -> dict[str, Any]:
     """Return the settings of a training by name, for a table of them."""
-    settings = train.model_dump(mode="json", exclude={"backbone_weights", "backbone_sha256", "finetune"})
+    settings = train.model_dump(mode="json", exclude={"backbone_weights", "backbone_sha256", "finetune", "images"})
+    if train.images:
+        settings |= {f"images_{name}": value for name, value in train.images.model_dump(mode="json").items()}
     if train.mode == "finetune":
         of_finetuning = {**train.finetune.model_dump(mode="json"), "from_block": train.first_block()}
         settings |= {f"finetune_{name}": value for name, value in of_finetuning.items()}

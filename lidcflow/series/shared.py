@@ -21,7 +21,7 @@ Place = tuple[int, SourceSlice]
 
 
 class SeenInstances:
-    """What instances the series of an index have: 8 bytes are held of each instance of an archive."""
+    """Instances of the series of an index: 8 bytes are held for each instance of an archive."""
 
     def __init__(self) -> None:
         self._hashes = array("q")

@@ -45,6 +45,22 @@ class ClassCounts(Record):
         return cls(non_nodule=int(counts[0]), benign=int(counts[1]), malignant=int(counts[2]))
 
 
+class MarkFacts(Record):
+    """Share of a training that comes from readers' marks on reports; who marked is not kept.
+
+    Parameters
+    ----------
+    series, marks : int
+        Series that marks alone label, and the marks on them.
+    slices : ClassCounts
+        Their slices by label.
+    """
+
+    series: int
+    marks: int
+    slices: ClassCounts
+
+
 class SplitFigures(Record):
     """Figures of a release on one split at natural prevalence, beside the two baselines."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.metrics import roc_auc_score
 
 from lidcflow.labels.slices import NoduleSlices
 
@@ -77,7 +77,8 @@ def auroc(score: Floats, positive: NDArray[np.bool_], weights: Floats | None = N
     if n_positive == 0 or n_negative == 0:
         return math.nan
     if weights is not None:
-        return float(roc_auc_score(positive, score, sample_weight=weights))
+        sklearn_metrics = import_module("sklearn.metrics")  # 1.5 s of CPU, which no training asks for
+        return float(sklearn_metrics.roc_auc_score(positive, score, sample_weight=weights))
     # A bootstrap asks a thousand times: on 6,500 slices scikit-learn takes six times as long as the ranks, and its last
     # digit differs from theirs, which releases have stored.
     wins = rankdata(score)[positive].sum() - n_positive * (n_positive + 1) / 2

@@ -182,15 +182,15 @@ def _whole_array(group: zarr.Group, name: str, array: NDArray[Any], dimension_na
         made[:] = array
 
 
-def read_candidates(held: Held, *, cubes: bool = True) -> CandidateArrays:
+def read_candidates(held: Held, *, cubes: bool = True, patches: bool = True) -> CandidateArrays:
     """Read candidates.
 
     Parameters
     ----------
     held : Held
         Their group.
-    cubes : bool
-        Whether to read the cubes too, where there are any.
+    cubes, patches : bool
+        Whether to read the cubes too, where there are any, and the patches, which are empty otherwise.
 
     Raises
     ------
@@ -198,9 +198,17 @@ def read_candidates(held: Held, *, cubes: bool = True) -> CandidateArrays:
         If they are not there.
     """
     attributes = json.loads(held.whole(FACTS))["attributes"]["lidcflow"]
-    names = ["table", "patches", *([CUBES] if cubes and "cube_candidates" in attributes else [])]
-    arrays = [np.asarray(zarr.open_array(held.zarr / name, mode="r", zarr_format=3)[:]) for name in names]
-    return CandidateArrays(attributes, *arrays)
+    has_cubes = cubes and "cube_candidates" in attributes
+    return CandidateArrays(
+        attributes,
+        _whole(held, "table"),
+        _whole(held, "patches") if patches else np.empty(0, np.int16),
+        _whole(held, CUBES) if has_cubes else None,
+    )
+
+
+def _whole(held: Held, name: str) -> NDArray[Any]:
+    return np.asarray(zarr.open_array(held.zarr / name, mode="r", zarr_format=3)[:])
 
 
 def _feature_chunks(shape: tuple[int, ...]) -> dict[str, Any]:

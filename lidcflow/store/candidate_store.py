@@ -14,23 +14,26 @@ from lidcflow.store.stored_features import StoredFeatures
 class CandidateStore(StoredFeatures):
     """A store with the nodule candidates of its volumes, see `StoredFeatures`."""
 
-    def read_candidates(self, series_instance_uid: str, *, cubes: bool = True) -> CandidateArrays | None:
+    def read_candidates(
+        self, series_instance_uid: str, *, cubes: bool = True, patches: bool = True
+    ) -> CandidateArrays | None:
         """Read the nodule candidates of the committed volume.
 
         Parameters
         ----------
         series_instance_uid : str
             The series.
-        cubes : bool
-            Whether to read their cubes too.
+        cubes, patches : bool
+            Whether to read their cubes too, and their patches, which are empty otherwise.
 
         Returns
         -------
         CandidateArrays, or None
             None when there are none, or damaged ones, or those of another volume: the next preprocessing finds them.
         """
+        read = partial(read_candidates, cubes=cubes, patches=patches)
         try:
-            found = self._place.read(self._candidates(series_instance_uid), partial(read_candidates, cubes=cubes))
+            found = self._place.read(self._candidates(series_instance_uid), read)
             of_volume = self.summary(series_instance_uid)
         except (FileNotFoundError, StoreError, ValueError, KeyError, TypeError, RuntimeError):
             return None

@@ -24,7 +24,7 @@ UNDER_WAY = ""
 
 
 class Counted(NamedTuple):
-    """What a counter holds: series, and the bytes of their files."""
+    """Contents of a counter: series, and the bytes of their files."""
 
     series: int
     size_bytes: int

@@ -22,6 +22,9 @@ LOOK_EVERY_S = 10.0
 
 WAIT_REPORTED_AFTER_S = 15.0
 
+MOST_FAILED = 10
+"""Jobs of a pool that may fail by themselves: where none can start, each would be followed by another one."""
+
 WAITING = "PENDING"
 RUNNING = frozenset({"RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING"})
 ENDS: Mapping[str, tuple[str, str]] = {
@@ -63,6 +66,7 @@ class Watch:
     def __init__(self, cluster: SpecCluster, log: Log) -> None:
         self._cluster, self._log = cluster, log
         self._reported: set[str] = set()
+        self._failed = 0
         self._ran_s = time.monotonic()
 
     def until(self, over: threading.Event) -> None:
@@ -70,18 +74,22 @@ class Watch:
         while not over.wait(LOOK_EVERY_S):
             numbers = submitted(self._cluster)
             found = look(list(numbers))
-            ended = {numbers[number]: sentence_of(number, job) for number, job in found.items() if has_ended(job)}
-            # The cluster itself may have cancelled a job since: then it no longer plans with it.
-            lost = {name: sentence for name, sentence in ended.items() if name in self._cluster.worker_spec}
-            if lost and not over.is_set():
-                self._replace(lost)
+            for number, job in found.items():
+                # The cluster itself may have cancelled a job since: then it no longer plans with it.
+                is_lost = has_ended(job) and numbers[number] in self._cluster.worker_spec
+                if is_lost and number not in self._reported and not over.is_set():
+                    self._replace(number, job, numbers[number])
             self.report_wait(found)
 
-    def _replace(self, lost: Mapping[Any, str]) -> None:
-        """Remove jobs that have ended from the plan; adaptive scaling then submits others."""
-        for sentence in lost.values():
-            self._report(sentence)
-        self._cluster.sync(self._cluster.scale_down, list(lost))
+    def _replace(self, number: str, job: Job, name: Any) -> None:
+        """Remove a job that has ended from the plan: adaptive scaling then submits another one."""
+        self._reported.add(number)
+        self._failed += job.state not in ENDS
+        if self._failed > MOST_FAILED:
+            self._report(failed_sentence(number, job))
+            return
+        self._report(sentence_of(number, job))
+        self._cluster.sync(self._cluster.scale_down, [name])
 
     def report_wait(self, found: Mapping[str, Job]) -> None:
         """Report that all jobs wait, once they have for a while; each reason once."""
@@ -143,6 +151,21 @@ repeats what was unfinished; walltime in cluster.arguments sets the limit
     return (
         f"SLURM job {number}: must run until the flow ends, but {what}{state}; another job takes its place and "
         f"repeats what was unfinished; {remedy}"
+    )
+
+
+def failed_sentence(number: str, job: Job) -> str:
+    """Describe why a job that failed is not followed by another one.
+
+    Examples
+    --------
+    >>> print(failed_sentence("12", Job("FAILED", "NonZeroExitCode")))
+    SLURM job 12: must run until the flow ends, but ended as FAILED, as 10 jobs of this flow did before; no other job \
+takes its place; its own log gives the reason
+    """
+    return (
+        f"SLURM job {number}: must run until the flow ends, but ended as {job.state}, as {MOST_FAILED} jobs of this "
+        "flow did before; no other job takes its place; its own log gives the reason"
     )
 
 

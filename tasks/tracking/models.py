@@ -53,6 +53,7 @@ def log_model(run: Run, tracking: Tracking, model: Any, name: str) -> LoggedMode
 
     def save_model(path: str, **options: Any) -> None:
         Path(path).mkdir(exist_ok=True)  # MLflow writes the example before it makes the folder
+        options.pop("validate_serving_input")
         mlflow.keras.save_model(path=path, **options)  # MLflow imports its flavours where they are first used
         saved.append(digest_of_file(Path(path, FILE)))
 
@@ -69,6 +70,7 @@ def log_model(run: Run, tracking: Tracking, model: Any, name: str) -> LoggedMode
             input_example=_example(model),
             pip_requirements=_requirements(),
             run_id=run.run_id,
+            validate_serving_input=False,  # MLflow would load the model for it, a quarter of the logging of a sector
         )
     with private_copy(tracking, info.model_uri, f"model {info.model_uri}") as folder:
         if digest_of_file(folder / FILE) != saved[0]:

@@ -3,29 +3,40 @@
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
 import lidcflow as lf
 from lidcflow.errors import EmptySource, ReleaseError
 from lidcflow.report.recommendation import Recommendation
-from tests.candidate_inbox import PREPROCESS, candidate_inbox, small_detector  # noqa: F401
+from tests.candidate_inbox import PREPROCESS, VOXEL_MM, inbox_of, small_chest
+from tests.nodules.detectors import in_place_of_the_packages
+
+
+@contextmanager
+def small_study(folder, ct_series):
+    """Make a folder with a small chest and a series of three images, a configuration, and a release that finds much."""
+    with in_place_of_the_packages(folder), pytest.MonkeyPatch.context() as patch:
+        release = inbox_of(folder, ct_series, small_chest(), VOXEL_MM).release
+        ct_series(folder / "source" / "short", series_uid="1.2.4", n=3)
+        settings = f"[preprocess]\nslices = {PREPROCESS.slices}\nsize = {PREPROCESS.size}\n"
+        (folder / "lidcflow.toml").write_text(settings)
+        patch.setattr("tasks.tracking.in_force.embedded_release", lambda _: release)
+        yield folder / "source", folder / "lidcflow.toml"
 
 
 @pytest.fixture
-def study(candidate_inbox, tmp_path, ct_series, monkeypatch):  # noqa: F811
-    """A folder with a small chest and a series of three images, a configuration, and a release that finds much."""
-    ct_series(tmp_path / "source" / "short", series_uid="1.2.4", n=3)
-    settings = f"[preprocess]\nslices = {PREPROCESS.slices}\nsize = {PREPROCESS.size}\n"
-    (tmp_path / "lidcflow.toml").write_text(settings)
-    monkeypatch.setattr("tasks.tracking.in_force.embedded_release", lambda _: candidate_inbox.release)
-    return tmp_path / "source", tmp_path / "lidcflow.toml"
+def study(tmp_path, ct_series):
+    with small_study(tmp_path, ct_series) as made:
+        yield made
 
 
-@pytest.fixture
-def results(study):
-    source, config = study
-    return lf.read_study(source, config=config)
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, ct_series):
+    """The results of a study, read once."""
+    with small_study(tmp_path_factory.mktemp("study"), ct_series) as (source, config):
+        return lf.read_study(source, config=config)
 
 
 @pytest.fixture

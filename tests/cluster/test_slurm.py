@@ -20,6 +20,7 @@ from tests.truth import check_truth, drafts_of
 
 WITHIN_S = 400
 SERIES = 24
+PRELOAD = "DASK_DISTRIBUTED__WORKER__PRELOAD"
 SETTINGS = f"""
 workspace = "WORKSPACE"
 patient_key = "public"
@@ -32,6 +33,8 @@ test = 0.2
 [train]
 sector_num = 2
 epochs = 2
+[infer]
+release = "1"
 [cluster]
 place = "dask_jobqueue.SLURMCluster"
 gpus = 2
@@ -46,6 +49,8 @@ walltime = "00:10:00"
 interface = "lo"
 local_directory = "scratch"
 log_directory = "jobs"
+death_timeout = 300
+scheduler_options = {{ dashboard_address = "127.0.0.1:0" }}
 [cluster.train.arguments]
 queue = "gpu"
 memory = "4GiB"
@@ -116,7 +121,7 @@ class Place:
     def preload(self, text):
         """Let every worker load a module first."""
         (self.folder / "preload.py").write_text(text.replace("HERE", str(self.folder)))
-        self.environment["DASK_DISTRIBUTED__WORKER__PRELOAD"] = f'["{self.folder}/preload.py"]'
+        self.environment[PRELOAD] = f'["{self.folder}/preload.py"]'
 
     @contextmanager
     def running(self, *command):
@@ -194,8 +199,8 @@ def test_two_sectors_train_at_once_on_two_gpus_and_their_release_reads_new_serie
     place.preload(MEETING)
 
     place.run("train")
+    del place.environment[PRELOAD]
     gpus = {path.read_text() for path in (place.folder / "at-work").iterdir()}
-    place.run("promote", "1", "--force", "--reason", "a test")
     said = place.run("infer", "inbox")
 
     assert gpus == {"0", "1"}

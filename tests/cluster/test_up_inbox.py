@@ -115,6 +115,21 @@ def test_an_up_that_is_killed_in_a_round_reads_at_once_when_it_is_back_and_answe
     assert len(list((tmp_path / "out").rglob("*.dcm"))) == 2
 
 
+def test_studies_that_come_are_answered_by_event_also_one_that_comes_during_a_round(
+    start, settings, ct_series, tmp_path
+):
+    up = start(settings(ONCE_A_DAY_S))  # no look of the schedule falls into the test
+    up.wait_for(lambda: up.polls() >= 1, RUN_LIMIT_S)
+
+    ct_series(tmp_path / "in" / "a")
+    up.wait_for(up.is_reading, RUN_LIMIT_S)
+    ct_series(tmp_path / "in" / "b", patient_id="Lovelace")
+    up.wait_for(lambda: up.steps() == [Step.DELIVERED] * 2, ANSWER_LIMIT_S)
+    up.process.send_signal(signal.SIGINT)
+
+    assert up.process.wait(STOP_LIMIT_S) == 0
+
+
 def test_while_nothing_comes_the_inbox_is_polled_without_a_run(start, settings):
     up = start(settings(10))
 

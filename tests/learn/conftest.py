@@ -16,3 +16,13 @@ def fitted():
 @pytest.fixture
 def images():
     return np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def traced():
+    """Trace the steps of the short trainings of a module's tests, as those of longer ones are."""
+    from lidcflow.learn import runtime
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "FEW_STEPS", 0)
+        yield

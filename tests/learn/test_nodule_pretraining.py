@@ -35,7 +35,7 @@ def test_the_same_seed_draws_the_same_batches():
     np.testing.assert_array_equal(first[1], again[1])
 
 
-def test_a_training_reports_its_steps_and_leaves_weights(monkeypatch):
+def test_a_training_reports_its_steps_and_leaves_weights(monkeypatch, traced):
     monkeypatch.setattr(nodule_pretraining, "NORM_BATCHES", 1)
     steps, checkpoints = [], []
 

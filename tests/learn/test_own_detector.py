@@ -1,3 +1,4 @@
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_a_store_without_candidates_is_a_reason():
     assert why_not_trained(CandidateRows(empty, {})) == "the store has no nodule candidates of series with readings"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rows():
     kinds = [Kind.NODULE, Kind.NODULE, *[Kind.NEGATIVE] * (N - 2)]
     parts = [series(str(i), "train" if i < 6 else "validation", kinds, [0, 1, *[-1] * (N - 2)]) for i in range(10)]
@@ -59,6 +60,10 @@ def rows():
 
 @pytest.fixture
 def training():
+    return noting()
+
+
+def noting():
     """Return what returns random weights in the place of a training, and notes the nodules that it is given."""
 
     def train(examples, _start, *, steps, **_options):
@@ -67,6 +72,13 @@ def training():
 
     train.given = []
     return train
+
+
+@pytest.fixture(scope="module")
+def fitted(rows, tmp_path_factory):
+    """Return a kept detector with its folder, which nobody changes."""
+    folder = tmp_path_factory.mktemp("fitted") / "own"
+    return folder, fit_own_detector(rows, Shelf(), folder, noting(), steps=1, seed=0)
 
 
 def test_a_detector_is_trained_judged_and_kept_once(rows, tmp_path, training):
@@ -80,8 +92,8 @@ def test_a_detector_is_trained_judged_and_kept_once(rows, tmp_path, training):
     assert first.detector.card["figures"].keys() == first.facts.choice.figures.keys()
 
 
-def test_examples_to_look_at_are_of_validation_patients_few_of_each_kind(rows, tmp_path, training):
-    kept = fit_own_detector(rows, Shelf(), tmp_path / "own", training, steps=1, seed=0)
+def test_examples_to_look_at_are_of_validation_patients_few_of_each_kind(fitted):
+    _, kept = fitted
 
     kinds = [one.kind for one in kept.examples]
     assert max(kinds.count(kind) for kind in set(kinds)) <= TILES
@@ -89,14 +101,14 @@ def test_examples_to_look_at_are_of_validation_patients_few_of_each_kind(rows, t
 
 
 @pytest.mark.parametrize("name", [WEIGHT_FILE, DIGEST, "own.json"])
-def test_a_kept_detector_that_was_damaged_is_trained_again(rows, tmp_path, training, name):
-    fit_own_detector(rows, Shelf(), tmp_path / "own", training, steps=1, seed=0)
+def test_a_kept_detector_that_was_damaged_is_trained_again(fitted, rows, tmp_path, training, name):
+    shutil.copytree(fitted[0], tmp_path / "own")
     (tmp_path / "own" / name).write_bytes(b"damaged")
 
     assert find_own(tmp_path / "own") is None
 
     fit_own_detector(rows, Shelf(), tmp_path / "own", training, steps=1, seed=0)
-    assert len(training.given) == 2
+    assert len(training.given) == 1
 
 
 def test_there_is_nothing_where_nothing_was_kept(tmp_path):

@@ -42,7 +42,7 @@ def test_a_network_starts_with_the_answers_of_the_embedded_one_to_the_narrow_pla
     np.testing.assert_allclose(said, expected, atol=1e-3)
 
 
-def test_a_training_leaves_finite_weights_for_both_widths(examples, monkeypatch):
+def test_a_training_leaves_finite_weights_for_both_widths(examples, monkeypatch, traced):
     monkeypatch.setattr(own_training, "START_BATCHES", 1)
     monkeypatch.setattr(own_training, "NORM_BATCHES", 1)
     steps = []

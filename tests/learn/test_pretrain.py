@@ -12,7 +12,7 @@ TINY = PretrainSettings(volumes=1, held_out=1, steps=2, batch_size=4, processes=
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, traced):
     folder = tmp_path_factory.mktemp("pretrain")
     stages = []
     work = folder / "work"

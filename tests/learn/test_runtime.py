@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 
-from lidcflow.learn.runtime import without_chatter
+from lidcflow.learn.runtime import FEW_STEPS, is_run_eagerly, without_chatter
 
 SET_BY_RUNTIME = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC")
 """What the module sets for its process, and so for the tests after the first that imports it there."""
@@ -25,3 +25,7 @@ def test_only_chatter_is_held_back(capfd):
         os.write(2, b"I0000 oneDNN custom operations are on. You may\nlibrary missing\n")
 
     assert capfd.readouterr().err == "library missing\n"
+
+
+def test_short_trainings_alone_are_run_without_tracing():
+    assert [is_run_eagerly(steps) for steps in (1, FEW_STEPS, FEW_STEPS + 1)] == [True, True, False]

@@ -57,7 +57,7 @@ def test_the_same_seed_trains_the_same_weights(few_batches):
     assert seen[:2] == [(1, 2), (2, 2)]
 
 
-def test_a_training_that_goes_on_stays_near_the_weights_that_it_started_from(few_batches):
+def test_a_training_that_goes_on_stays_near_the_weights_that_it_started_from(few_batches, traced):
     start = embedded_segmenter().network.weights
 
     trained = train_own_segmenter(CUBES, start, steps=1, seed=0)

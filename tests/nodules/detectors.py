@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +33,20 @@ CARD = {
 
 
 @pytest.fixture
-def small_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Detector]:
+def small_detector(tmp_path: Path) -> Iterator[Detector]:
     """Put a detector with random weights in the place of the one in the package; return it."""
-    write_detector(tmp_path / "detector", [random_weights(0)], CARD)
-    monkeypatch.setattr("lidcflow.nodules.detector.WEIGHTS", tmp_path / "detector")
-    embedded_detector.cache_clear()
-    yield embedded_detector()
+    with in_place_of_the_packages(tmp_path) as detector:
+        yield detector
+
+
+@contextmanager
+def in_place_of_the_packages(folder: Path) -> Iterator[Detector]:
+    """Put a detector with random weights in the place of the one in the package, as long as the block runs."""
+    write_detector(folder / "detector", [random_weights(0)], CARD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lidcflow.nodules.detector.WEIGHTS", folder / "detector")
+        embedded_detector.cache_clear()
+        yield embedded_detector()
     embedded_detector.cache_clear()
 
 

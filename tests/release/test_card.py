@@ -4,7 +4,7 @@ import pytest
 
 from lidcflow.release.card import release_card
 from lidcflow.release.outcome import DataFacts, GateCheck, OperatingPoint, Threshold
-from lidcflow.stats.estimate import ClassCounts, Estimate
+from lidcflow.stats.estimate import ClassCounts, Estimate, MarkFacts
 from tests.nodules.pins import FOUND, PIN
 
 COUNTS = ClassCounts(non_nodule=5, benign=2, malignant=1)
@@ -112,3 +112,12 @@ def test_the_card_names_detector_join_weights_and_figures_of_findings(full):
         "3 in 2 validation series, 3 in 2 test series",
     ):
         assert expected in card
+
+
+def test_labels_from_marks_are_counted_and_nobody_is_named(release_record):
+    marks = MarkFacts(series=2, marks=7, slices=ClassCounts(non_nodule=120, benign=8, malignant=2))
+
+    card = release_card(release_record.model_copy(update={"marks": marks}))
+
+    assert "2 series were labelled by 7 marks of readers on reports" in card
+    assert "marks of readers" not in release_card(release_record)

@@ -84,3 +84,12 @@ def test_folds_are_other_inputs_and_a_training_without_them_is_the_one_it_was_be
 
     assert digest == "ebdc9d478f192a33a84625c86975bdd3355c288773a4d9d2aff225eb453ee084"
     assert inputs_digest("snap", "a", "pre", TrainConfig(folds=5), LabelConfig()) != digest
+
+
+def test_labels_from_marks_are_other_inputs_and_without_them_nothing_has_changed():
+    with_marks, without = (
+        inputs_digest("snap", "a", "pre", TrainConfig(), LabelConfig(marks=marks)) for marks in (True, False)
+    )
+
+    assert with_marks != without
+    assert without == inputs_digest("snap", "a", "pre", TrainConfig(), LabelConfig())

@@ -79,7 +79,7 @@ def test_with_enough_all_are_trained_on_nodules_that_an_erasure_finds(plan):
 
 def test_nodules_that_were_found_are_not_looked_for_again(plan, monkeypatch):
     find_nodules_of(plan)
-    monkeypatch.setattr(module, "collect_nodules", None)
+    monkeypatch.setattr(module, "readings_for", None)
 
     find_nodules_of(plan)
 

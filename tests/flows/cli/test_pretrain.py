@@ -31,8 +31,9 @@ def test_missing_images_are_named_before_anything_starts(lidcflow, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_detector_trained_on_patches_alone_is_printed_with_its_figures(lidcflow, tmp_path):
+def test_a_detector_trained_on_patches_alone_is_printed_with_its_figures(lidcflow, tmp_path, monkeypatch):
     write_patches(tmp_path)
+    monkeypatch.setattr("lidcflow.learn.nodule_pretraining.NORM_BATCHES", 1)
 
     done = lidcflow("pretrain", "--nodules", "--data", tmp_path, "--patches-only", "--steps", 1, "--json")
 

@@ -14,6 +14,16 @@ def test_more_sectors_than_slices_is_wrong_usage(lidcflow):
     assert done.exit_code == 2
 
 
+def test_folds_are_the_snapshots_own_and_are_not_of_finetuned_backbones(lidcflow, tmp_path):
+    from_snapshot = lidcflow("train", "--folds", 5, "--snapshot", "ab12")
+    (tmp_path / "lidcflow.toml").write_text('[train]\nmode = "finetune"\n')
+    finetuned = lidcflow("train", "--folds", 5)
+
+    assert (from_snapshot.exit_code, finetuned.exit_code) == (2, 2)
+    assert "a snapshot says itself how many folds there are" in from_snapshot.output
+    assert "train.folds must be left out" in " ".join(finetuned.output.replace("│", " ").split())
+
+
 def test_a_dry_run_counts_patients_slices_and_features_and_writes_nothing(lidcflow, tmp_path):
     config = Config(workspace=tmp_path / "workspace", preprocess=PreprocessConfig(slices=SLICES, size=SIZE))
     store_volumes(config)
@@ -28,6 +38,9 @@ def test_a_dry_run_counts_patients_slices_and_features_and_writes_nothing(lidcfl
     assert sum(cost["slices"].values()) == PATIENTS * SLICES
     assert cost["bytes"] == PATIENTS * SLICES * 384 * 2
     assert f"3 models to train; features of {PATIENTS} series" in lidcflow("train", "--sectors", 2, "--dry-run").stdout
+    assert cost["marks"] is None
+    of_folds = json.loads(lidcflow("train", "--sectors", 2, "--folds", 3, "--dry-run", "--json").stdout)
+    assert (of_folds["models"], sum(of_folds["patients_by_split"].values())) == (9, cost["patients"])
     assert sorted(tmp_path.rglob("*")) == before
 
 

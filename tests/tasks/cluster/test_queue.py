@@ -1,6 +1,7 @@
 """What SLURM says of jobs, and what is made of it; tests/cluster/test_slurm.py has a real one."""
 
 import logging
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -57,6 +58,35 @@ def test_a_job_that_ended_is_reported_with_its_state(state):
     assert has_ended(job)
     assert sentence_of("12", job).startswith("SLURM job 12: must run until the flow ends, but ")
     assert state in sentence_of("12", job)
+
+
+class Planned:
+    """A pool of one job that always fails, and is always followed by another one."""
+
+    def __init__(self):
+        self.submitted = 0
+        self.scale_down([])
+
+    def scale_down(self, _names):
+        self.submitted += 1
+        self.worker_spec = self.workers = {self.submitted: SimpleNamespace(job_id=self.submitted)}
+
+    def sync(self, function, *arguments):
+        function(*arguments)
+
+
+def test_jobs_that_fail_one_after_the_other_are_not_submitted_for_ever(caplog, monkeypatch):
+    over, cluster = threading.Event(), Planned()
+    looks = iter(range(30))
+    monkeypatch.setattr(over, "wait", lambda _: next(looks, None) is None)
+    monkeypatch.setattr(queue, "look", lambda numbers: {number: Job("FAILED", "NonZeroExitCode") for number in numbers})
+
+    with caplog.at_level(logging.WARNING, "lidcflow"):
+        Watch(cluster, logging.getLogger("lidcflow")).until(over)
+
+    assert cluster.submitted == queue.MOST_FAILED + 1
+    assert len(caplog.messages) == queue.MOST_FAILED + 1
+    assert "no other job takes its place" in caplog.messages[-1]
 
 
 def test_a_wait_is_reported_once_for_each_reason_and_never_while_a_job_runs(caplog, monkeypatch):
