@@ -183,7 +183,7 @@ def index(config: Config, source: MadeSource) -> str:
 
 def preprocess(config: Config, source: MadeSource) -> str:
     """Do what `lidcflow preprocess` does before it hands series to workers, and pickle the first of them."""
-    from flows.missing import divided
+    from flows.missing_series import divided
     from flows.mixed import without_mixed_series
     from lidcflow.catalog.series import Catalog
     from lidcflow.store.address import training_store
@@ -194,7 +194,7 @@ def preprocess(config: Config, source: MadeSource) -> str:
         catalog.record_verdicts(found)
         waiting = divided(found.usable, training_store(config)).waiting
     handed_out = sum(len(pickle.dumps(series)) for series in waiting[:HANDED_OUT])
-    return f"{len(waiting):,} series wait; {handed_out / len(waiting[:HANDED_OUT]) / 1024:.1f} KiB for a worker each"
+    return f"{len(waiting):,} series wait; {handed_out / max(1, len(waiting[:HANDED_OUT])) / 1024:.1f} KiB for a worker each"
 
 
 STEPS = {"list": list_files, "find": find, "index": index, "preprocess": preprocess}
