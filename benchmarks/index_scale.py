@@ -193,8 +193,8 @@ def preprocess(config: Config, source: MadeSource) -> str:
     with Catalog(config.catalog) as catalog:
         catalog.record_verdicts(found)
         waiting = divided(found.usable, training_store(config)).waiting
-    handed_out = sum(len(pickle.dumps(series)) for series in waiting[:HANDED_OUT])
-    return f"{len(waiting):,} series wait; {handed_out / max(1, len(waiting[:HANDED_OUT])) / 1024:.1f} KiB for a worker each"
+    sizes = [len(pickle.dumps(series)) for series in waiting[:HANDED_OUT]]
+    return f"{len(waiting):,} series wait; {sum(sizes) / max(1, len(sizes)) / 1024:.1f} KiB for a worker each"
 
 
 STEPS = {"list": list_files, "find": find, "index": index, "preprocess": preprocess}
