@@ -104,7 +104,7 @@ def counts(figures: SliceFigures) -> str:
 
     Examples
     --------
-    >>> from lidcflow.release.record import ClassCounts
+    >>> from lidcflow.release.outcome import ClassCounts
     >>> counts(SliceFigures(slices=ClassCounts(non_nodule=5, benign=2, malignant=1), natural={}, balanced={}))
     '5/2/1'
     """

@@ -51,7 +51,7 @@ def test_each_command_is_listed_with_the_first_sentence_of_its_own_help():
 def test_every_module_of_a_command_is_listed():
     modules = {file.stem for file in Path(inspect.getfile(load_command)).parent.glob("*.py")}
 
-    parts = {"evaluate_cubes", "nodule_experiment", "pretrain_segmenter"}
+    parts = {"direct", "evaluate_cubes", "nodule_experiment", "pretrain_segmenter"}
     shared = {"__init__", "bars", "lazy", "logs", "options", "output", "session", "source_lines"}
     assert modules - set(COMMANDS) == shared | parts
 
