@@ -137,7 +137,7 @@ def _check_store(release: ReleaseRecord, config: Config) -> None:
 def _check_backbone(release: ReleaseRecord, config: Config) -> None:
     if config.train.images and config.train.backbone_weights is None:
         raise WeightsError(
-            f"release {release.name} version {release.version}: its backbone, a {release.backbone.kind} file with "
+            f"release {release.name} version {release.version}: its backbone, the {release.backbone.kind} file with "
             f"SHA-256 {release.backbone.digest}, must be at hand, got none; set train.backbone and [train.images] "
             "as it was trained, and train.backbone_weights to the file"
         )
