@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import record_ratio
 from numpy.typing import NDArray
 
+from benchmarks.figures import record_ratio
 from benchmarks.inbox_queue import queue, serving
 from benchmarks.pacs import usable, write
 from flows.environment import prepare

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pydicom
-from figures import record_ratio
 
+from benchmarks.figures import record_ratio
 from lidcflow.config import Access
 from lidcflow.headers.cache import HeaderCache
 from lidcflow.headers.reader import HeaderReader

@@ -21,8 +21,8 @@ import httpx
 import numpy as np
 import psutil
 import pydicom
-from figures import record_ratio
 
+from benchmarks.figures import record_ratio
 from lidcflow.config import Access, PreprocessConfig
 from lidcflow.headers.from_pacs import read_pacs_headers
 from lidcflow.headers.reader import HeaderReader

@@ -48,6 +48,9 @@ SMALL: dict[str, tuple[str, ...]] = {
 }
 """Benchmarks by name, with the options of a small size."""
 
+MODULES = ("index_sources", "pacs", "inbox")
+"""Those that use servers of the tests, and run as modules."""
+
 BY_HAND: dict[str, str] = {
     "backbones": "ten minutes, and what the processor has of bf16 decides",
     "blobs_on_real": "needs real series",
@@ -118,7 +121,8 @@ def main() -> None:
 
 def command(name: str) -> list[str]:
     """Return what is run, as a user would type it after ``python``."""
-    return [f"benchmarks/{name}.py", *SMALL[name]]
+    what = ["-m", f"benchmarks.{name}"] if name in MODULES else [f"benchmarks/{name}.py"]
+    return [*what, *SMALL[name]]
 
 
 def run(name: str) -> list[Figure]:
@@ -170,7 +174,7 @@ def table(kept: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the tables of the page: those of one machine and day together."""
     parts = []
     for day, where in dict.fromkeys((one["date"], one["machine"]) for one in kept.values()):
-        rows = ["| Command | Ratio | |", "|---|---|---|"]
+        rows = ["| Command | Compared | Ratio |", "|---|---|---|"]
         for one in kept.values():
             if (one["date"], one["machine"]) == (day, where):
                 names = [f"`{one['command']}`", *[""] * (len(one["figures"]) - 1)]

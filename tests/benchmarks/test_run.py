@@ -80,7 +80,7 @@ def test_runs_of_two_days_are_two_tables():
     one = {"command": "python benchmarks/a.py", "date": "2026-01-01", "machine": "2 cores", "figures": {"x": 1.0}}
     written = table({"a": one, "b": {**one, "date": "2026-01-02"}})
 
-    assert written.count("| Command | Ratio | |") == 2
+    assert written.count("| Command | Compared | Ratio |") == 2
 
 
 def test_a_page_without_marks_is_an_error():

@@ -58,7 +58,7 @@ def test_another_file_is_refused(config, release):
 def test_where_no_file_is_named_the_one_that_is_missing_is(config, release):
     elsewhere = config.model_copy(update={"train": TrainConfig()})
 
-    with pytest.raises(WeightsError, match=f"an? onnx file with SHA-256 {release.backbone.digest}, must be at hand"):
+    with pytest.raises(WeightsError, match=f"the onnx file with SHA-256 {release.backbone.digest}, must be at hand"):
         config_for(release, elsewhere)
 
 
