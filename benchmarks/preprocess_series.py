@@ -253,7 +253,7 @@ def report(medians: dict[str, dict[str, float]], slices: int, rounds: int) -> No
                 row += f"{1000 * seconds:12.1f}{zoom_s / seconds:10.1f}{seconds / raw_s:7.1f}"
             print(f"{row}{figures['added_mib']:11.1f}")
     for variant in set(medians) - {"raw", "headers", "voxels", "both"}:
-        rival, ours = (medians[name]["later cpu"] for name in (variant, "both"))
+        rival, ours = (medians[name]["later CPU"] for name in (variant, "both"))
         record_ratio(f"{VARIANTS[variant][0][4:]}: its CPU time by that of header and voxel pass", rival / ours)
 
 
