@@ -43,7 +43,7 @@ def split_batches(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
 def process_batch(deliveries: list[Delivery], source: ImageSource, index: Index | None, session: InboxSession) -> None:
     """Answer a batch; after an error that concerns no single series, each is tried again by itself.
 
-    Nobody watches: an error that was not foreseen is told in the same way, lest one series stops all others for good.
+    Rounds run unattended: an unexpected error is reported in the same way, so that one series cannot block all others.
     """
     try:
         unchanged_ones = unchanged(deliveries, source, session.ledger)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
 from sqlalchemy import Connection, delete, insert, text, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from lidcflow.catalog.database import engine_of, redacted_url
@@ -127,7 +127,8 @@ class _Holder:
 
     def _row(self, connection: Connection) -> int | None:
         """Add a row, unless another one still keeps this process out."""
-        TURNS.create(connection, checkfirst=True)
+        with suppress(IntegrityError, ProgrammingError):  # another process may make the table at the same moment
+            TURNS.create(connection, checkfirst=True)
         asked = {"name": self._name, "alone": self._alone, "lease": LEASE_S}
         expired = delete(TURNS).where(text(f"{_CONFLICTING} AND {_EXPIRED} OR renewed < now() - interval '1 day'"))
         connection.execute(expired, asked)

@@ -133,7 +133,7 @@ class Slurm:
 
     @contextmanager
     def drained(self) -> Iterator[None]:
-        """Let no new job start while the block runs; those that run go on."""
+        """Keep new jobs from starting during the block; running ones continue."""
         self.run("scontrol", "update", f"NodeName={NODE}", "State=DRAIN", "Reason=maintenance")
         try:
             yield

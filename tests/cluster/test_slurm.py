@@ -119,7 +119,7 @@ class Place:
         self.environment = {**os.environ, **own, **queue.environment}
 
     def preload(self, text):
-        """Let every worker load a module first."""
+        """Make every worker load a module first."""
         (self.folder / "preload.py").write_text(text.replace("HERE", str(self.folder)))
         self.environment[PRELOAD] = f'["{self.folder}/preload.py"]'
 

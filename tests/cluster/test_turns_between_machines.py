@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from lidcflow.catalog.turns import turn
 from lidcflow.errors import ResourceError, WorkspaceBusy
 from lidcflow.series.find import Verdict, VerdictReason
 from tests.cluster.postgres import is_installed, postgres
+from tests.databases import execute
 
 ROOT = str(Path(__file__).parents[2])
 WITHIN_S = 60
@@ -97,6 +99,17 @@ def test_one_training_at_a_time_on_two_machines_and_the_turn_goes_with_its_proce
     assert taken
     with at_work(here, "train", alone=True, catalog=catalog):
         assert is_at_work(there, "train", catalog)
+
+
+def test_processes_that_begin_at_once_in_an_empty_database_all_get_their_turns(server, catalog):
+    execute(catalog, "DROP TABLE IF EXISTS lidcflow_turns")
+
+    def take(stage):
+        with turn(catalog, stage, alone=True) as held:
+            return held
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(take, [f"stage {number}" for number in range(8)]))
 
 
 def test_a_holder_keeps_its_turn_when_the_server_restarts(server, catalog, tmp_path):
