@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import psutil
 
+from lidcflow.errors import LidcflowError
 from lidcflow.orphans import end_with_parent
 
 Result = TypeVar("Result")
@@ -32,8 +33,8 @@ def can_fork() -> bool:
 def attempted(work: Callable[[], Result], *, variables: dict[str, str], most_bytes: int | None) -> Result | None:
     """Return what a copy of this process makes of some work; None however it ends without a result.
 
-    A decoder that crashes, a series that outgrows the memory and an error all end the copy alone: whoever asks then
-    takes the long way, where each has its sentence.
+    A decoder that crashes, a series that outgrows the memory and an unexpected error all end the copy alone: whoever
+    asks then takes the long way, where each has its sentence. An error of lidcflow has one already, and is raised here.
 
     Parameters
     ----------
@@ -43,6 +44,11 @@ def attempted(work: Callable[[], Result], *, variables: dict[str, str], most_byt
         Of the copy's environment.
     most_bytes : int, optional
         Memory at which the copy is ended.
+
+    Raises
+    ------
+    LidcflowError
+        If the work raises it.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -70,10 +76,12 @@ def _received(receiver: Connection, copy: multiprocessing.process.BaseProcess, m
             if most_bytes and watched.memory_info().rss > most_bytes:
                 return None
     try:
-        result: Result = receiver.recv()
-    except EOFError:
+        result: Result | LidcflowError = receiver.recv()
+    except (EOFError, TypeError):  # no result, or an error that can't be sent
         return None
     copy.join(ENDS_WITHIN_S)
+    if isinstance(result, LidcflowError):
+        raise result
     return result
 
 
@@ -82,7 +90,10 @@ def _run(work: Callable[[], object], variables: dict[str, str], sender: Connecti
     end_with_parent()
     os.environ.update(variables)
     with suppress(Exception, KeyboardInterrupt):  # the long way has a sentence for whatever it was
-        sender.send(work())
+        try:
+            sender.send(work())
+        except LidcflowError as error:
+            sender.send(error)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

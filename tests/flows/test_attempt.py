@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from flows.attempt import attempted
+from lidcflow.errors import SeriesRefused
 
 
 def attempt(work, most_bytes=None):
@@ -40,6 +41,16 @@ def test_the_result_of_work_comes_back_and_its_environment_does_not():
 )
 def test_work_that_ends_without_a_result_gives_nothing(work):
     assert attempt(work) is None
+
+
+def refuses():
+    raise SeriesRefused("blank", "series 1.2: must show a patient, got air")
+
+
+def test_an_error_of_lidcflow_is_raised_as_it_was():
+    with pytest.raises(SeriesRefused, match=r"series 1\.2: must show a patient") as raised:
+        attempt(refuses)
+    assert raised.value.reason == "blank"
 
 
 def test_work_that_outgrows_its_memory_is_ended():
