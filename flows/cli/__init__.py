@@ -12,6 +12,7 @@ from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
 from flows.cli.logs import show_logs
+from flows.interrupts import keeping_interrupts
 from flows.proxies import bypass_proxies, warn_of_ignored
 from lidcflow.disk import disk_fault
 from lidcflow.errors import LidcflowError
@@ -145,6 +146,7 @@ def lidcflow(
         show_logs(log_level or "info", as_json=log_json)
 
 
+@keeping_interrupts()
 def main() -> None:
     """Run the command.
 

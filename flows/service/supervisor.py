@@ -50,6 +50,7 @@ class Supervisor:
         self._unheard: list[Guarded] = []
         self._before: dict[str, Callable[[], object]] = {}
         self._deaths_s: dict[str, list[float]] = {}
+        self.stopping = False
 
     def __enter__(self) -> "Supervisor":
         return self
@@ -97,6 +98,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop everything, the last one started first."""
+        self.stopping = True
         for running in reversed(self._running):
             self._listener(running.service.name, "stopping")
             running.stop()
@@ -135,12 +137,10 @@ class Supervisor:
 
 @contextmanager
 def stop_on_signals(supervisor: Supervisor) -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into KeyboardInterrupt; any later one skips the grace periods."""
-    asked: list[int] = []
+    """Turn SIGINT, SIGTERM and SIGHUP into KeyboardInterrupt; during the stop, they skip the grace periods."""
 
-    def handle(number: int, _: object) -> None:
-        asked.append(number)
-        if len(asked) == 1:
+    def handle(_: int, __: object) -> None:
+        if not supervisor.stopping:
             raise KeyboardInterrupt
         supervisor.kill()
 
