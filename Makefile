@@ -5,16 +5,28 @@ BIN := .venv/bin
 .PHONY: demo setup test test-pythons test-cluster test-faults test-images test-radosgw test-mutants bench lint types format lock \
   pictures docs clean
 
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+
 setup: .venv/.ready
 
 .venv/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, got {sys.version.split()[0]}; set PYTHON=python3.12 or the like")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(NEW_VENV)
+	$(INSTALL) -r requirements.lock
+	$(INSTALL) --no-deps --editable .
+	@touch .venv/.demo $@
+
+# What users need: without what tests, lint and documentation need besides.
+.venv/.demo: requirements.lock pyproject.toml
+	$(NEW_VENV)
+	$(INSTALL) --constraint requirements.lock --editable ".[cpu]"
 	@touch $@
 
-demo: setup
+define NEW_VENV
+@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, got {sys.version.split()[0]}; set PYTHON=python3.12 or the like")'
+$(PYTHON) -m venv .venv
+endef
+
+demo: .venv/.demo
 	$(BIN)/lidcflow demo
 
 # Modules are compiled once and not in each of the processes that tests start; the longest files begin first.

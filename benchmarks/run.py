@@ -45,11 +45,12 @@ SMALL: dict[str, tuple[str, ...]] = {
     "orchestration": ("--series", "100", "--epochs", "5", "--sectors", "5"),
     "pacs": ("--slices", "60", "--repeats", "3"),
     "inbox": ("study", "--slices", "60", "--repeats", "2"),
+    "arrival": ("--series", "3"),
 }
 """Benchmarks by name, with the options of a small size."""
 
-MODULES = ("index_sources", "pacs", "inbox")
-"""Those that use servers of the tests, and run as modules."""
+MODULES = ("index_sources", "pacs", "inbox", "arrival")
+"""Those that use servers, and run as modules."""
 
 BY_HAND: dict[str, str] = {
     "backbones": "ten minutes, and what the processor has of bf16 decides",

@@ -51,6 +51,12 @@ def score_slices(
     return widen_scores(release, SliceScores(probabilities, warnings), distance_ratio(*facts, known))
 
 
+def load_release_models(release: ReleaseRecord, config: Config) -> None:
+    """Load the network and the sector models of a release, so that the first series need not wait for them."""
+    load_engine(config.train, config.preprocess.size)
+    _models(release, Tracking.of(config))
+
+
 def widen_scores(release: ReleaseRecord, scores: SliceScores, ratio: float) -> SliceScores:
     """Draw the probabilities of a series that is unlike training towards the natural shares of the classes.
 

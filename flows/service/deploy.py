@@ -5,6 +5,7 @@ flows' imports in memory for months.
 """
 
 import json
+import shlex
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -60,7 +61,7 @@ def deploy_afresh(config: Config) -> dict[str, bool]:
     """
     with get_client(sync_client=True) as client:
         end_abandoned_runs(client)
-        paused = deploy(config, polled=True)
+        paused = deploy(config, served=True)
         known = {found.name: found for found in client.read_deployments() if OWN_TAG in found.tags}
         for deployment in scheduled(config):
             drop_missed_runs(client, deployment.name)
@@ -69,13 +70,14 @@ def deploy_afresh(config: Config) -> dict[str, bool]:
     return paused
 
 
-def deploy(config: Config, *, polled: bool = False) -> dict[str, bool]:
+def deploy(config: Config, *, served: bool = False) -> dict[str, bool]:
     """Make the work pool, its queues and the deployments.
 
     Parameters
     ----------
-    polled : bool
-        Whether `flows.service.poller` keeps the interval of the inbox, so that its deployment needs no schedule.
+    served : bool
+        Whether `lidcflow up` runs them on this machine: its poller keeps the interval of the inbox, so that the
+        deployment needs no schedule, and its worker forks runs.
 
     Returns
     -------
@@ -85,11 +87,11 @@ def deploy(config: Config, *, polled: bool = False) -> dict[str, bool]:
     with get_client(sync_client=True) as client:
         deployments = scheduled(config)
         for pool in {deployment.work_pool.name for deployment in deployments}:
-            _make_pool(client, pool)
+            _make_pool(client, pool, job_template(forked=served))
             _make_queue(client, pool, ONE_AT_A_TIME)
         paused = {deployment.name: _apply(client, deployment) for deployment in deployments}
         for deployment in deployments:
-            if polled and deployment.name == INBOX:
+            if served and deployment.name == INBOX:
                 unschedule(client, deployment)
         return paused
 
@@ -155,7 +157,7 @@ def _ran_since(client: SyncPrefectClient, deployment_id: UUID, due: datetime) ->
     return bool(client.read_flow_runs(deployment_filter=of_it, flow_run_filter=begun, limit=1))
 
 
-def _make_pool(client: SyncPrefectClient, name: str) -> None:
+def _make_pool(client: SyncPrefectClient, name: str, template: dict[str, Any]) -> None:
     """Make a pool whose worker starts processes; one of another type, which somebody else made, stays as it is.
 
     A pool that an earlier version made gets the new template.
@@ -167,18 +169,25 @@ def _make_pool(client: SyncPrefectClient, name: str) -> None:
         name=name,
         type=ProcessWorker.type,
         description="Runs lidcflow's flows as processes of the machine that its worker is on.",
-        base_job_template=job_template(),
+        base_job_template=template,
     )
     client.create_work_pool(pool, overwrite=True)
 
 
-def job_template() -> dict[str, Any]:
+def job_template(*, forked: bool = False) -> dict[str, Any]:
     """Return what a worker starts for a run: Prefect's engine in the worker's environment, and nothing else.
 
     The template has no variables: a run or a deployment could set its command, environment and working folder in
     Prefect's own one, which runs whatever they name.
+
+    Parameters
+    ----------
+    forked : bool
+        Whether the worker is that of `lidcflow up` on this machine, which has `flows.service.flow_forks`.
     """
     template: dict[str, Any] = json.loads(files("deployments").joinpath("work-pool.json").read_text("utf-8"))
+    if forked:
+        template["job_configuration"]["command"] = shlex.join([sys.executable, "-P", "-m", "flows.service.fork_client"])
     return template
 
 

@@ -9,13 +9,17 @@ import sys
 
 from flows.environment import WHOLE_CONFIG
 from lidcflow.config import Config
+from tasks.cluster.connect import run_on_workers
 from tasks.cluster.open import open_cluster
+from tasks.warm_up import warm_up
 
 
 def main(config: Config) -> None:
-    """Keep the cluster until SIGTERM."""
+    """Keep the cluster until SIGTERM; its workers load at once what the first series would wait for."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with open_cluster(config.cluster, "read", scratch=config.scratch_path, port=config.serve.readers_port or 0):
+    port = config.serve.readers_port or 0
+    with open_cluster(config.cluster, "read", scratch=config.scratch_path, port=port) as cluster:
+        run_on_workers(cluster.address, warm_up, config)
         signal.pause()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flows.environment import READERS, WHOLE_CONFIG, variables
 from flows.proxies import bypass_proxies
+from flows.service.fork_client import FORK_SERVER
 from flows.service.leftovers import WORKSPACE_MARK
 from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, ensure_password
 from flows.service.prefect_database import retention_settings
@@ -18,9 +19,11 @@ from lidcflow.config.cluster import LOCAL
 from lidcflow.errors import ResourceError
 
 WORK_POOL = "lidcflow"
-ASK_EVERY, ASK_EVERY_S = "PREFECT_WORKER_QUERY_SECONDS", "3"
-"""Seconds between the worker's requests for runs: a study waits half as long for its run; Prefect's default is 10."""
+ASK_EVERY, ASK_EVERY_S = "PREFECT_WORKER_QUERY_SECONDS", "1"
+"""Seconds between the worker's requests for runs: a study waits half as long for its run. Prefect's default is 10;
+asking every second takes 2% of a core."""
 
+SOCKET = "runs"
 READERS_HOST = "127.0.0.1"
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 """Addresses to listen on that nobody can connect to, and what a process of this machine connects to instead."""
@@ -154,8 +157,18 @@ def reports_server(config: Config) -> ServiceProcess:
     )
 
 
-def worker(config: Config) -> ServiceProcess:
-    """Return the worker that runs scheduled flows.
+def fork_server(config: Config, folder: Path) -> ServiceProcess:
+    """Return the process that runs are forked from, with its socket in a folder that only this user can enter."""
+    return ServiceProcess(
+        name="fork server",
+        arguments=("-m", "flows.service.flow_forks", str(folder / SOCKET)),
+        environment=client_environment(config) | readers_address(config),
+        log=log_folder(config.workspace) / "fork-server.log",
+    )
+
+
+def worker(config: Config, folder: Path) -> ServiceProcess:
+    """Return the worker that runs scheduled flows, as forks of the `fork_server` of a folder.
 
     It is killed at once at a stop: asked politely it waits for its flow runs, and takes new ones meanwhile.
     The flow runs themselves get the grace period.
@@ -164,7 +177,9 @@ def worker(config: Config) -> ServiceProcess:
     return ServiceProcess(
         name="worker",
         arguments=("-m", "prefect", "worker", "start", *who, "--install-policy", "never"),
-        environment={ASK_EVERY: ASK_EVERY_S} | client_environment(config) | readers_address(config),
+        environment={ASK_EVERY: ASK_EVERY_S, FORK_SERVER: str(folder / SOCKET)}
+        | client_environment(config)
+        | readers_address(config),
         log=log_folder(config.workspace) / "worker.log",
         stop_signal="SIGKILL",
     )

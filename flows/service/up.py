@@ -3,8 +3,11 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from flows.service.leftovers import WORKSPACE_MARK, kill_orphans
 from flows.service.links import served_pages
@@ -17,6 +20,7 @@ from flows.service.servers import (
     Addresses,
     addresses,
     check_ports,
+    fork_server,
     log_folder,
     mlflow_server,
     poller,
@@ -82,23 +86,30 @@ def run_services(config: Config, listener: ServiceListener, on_ready: Callable[[
     doubt = check_release(config)
     with lock_workspace(config.workspace, where):
         try:
-            with stop_on_signals(supervisor), supervisor:
-                paused = _start(config, supervisor)
+            with stop_on_signals(supervisor), private_folder() as folder, supervisor:
+                paused = _start(config, supervisor, folder)
                 on_ready(Serving(where, served_pages(config), deployments, paused, doubt))
                 supervisor.watch()
         except KeyboardInterrupt:
             return
 
 
-def _start(config: Config, supervisor: Supervisor) -> dict[str, bool]:
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """Yield a new folder for sockets, which only this user can enter; not in the workspace, whose path may be long."""
+    with TemporaryDirectory(prefix="lidcflow-") as folder:
+        yield Path(folder)
+
+
+def _start(config: Config, supervisor: Supervisor, folder: Path) -> dict[str, bool]:
     """Start the servers, then what needs them; return which deployments are paused."""
     paused: dict[str, bool] = {}
     supervisor.start(prefect_server(config), before=lambda: shrink(database_of(config.prefect_home)))
-    for server in (mlflow_server(config), reports_server(config), readers(config)):
+    for server in (mlflow_server(config), reports_server(config), readers(config), fork_server(config, folder)):
         if server is not None:
             supervisor.start(server)
     supervisor.wait_until_healthy()
-    working = worker(config)
+    working = worker(config, folder)
     supervisor.start(working, before=lambda: paused.update(_deploy(config, working.environment)))
     if polls := poller(config):
         supervisor.start(polls)

@@ -6,7 +6,7 @@ import gc
 import inspect
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,6 +67,14 @@ def _client_of(address: str) -> Client:
     # and waits for ever where that happens in a thread that the next client starts.
     gc.collect()
     raise ResourceError(f"Dask scheduler {address}: {why_not}")
+
+
+def run_on_workers(address: str, function: Callable[..., object], *arguments: object) -> None:
+    """Call a function once in every worker of a scheduler; an error of a worker is logged and ends nothing."""
+    with connected(address) as client:
+        for worker, error in client.run(function, *arguments, on_error="return").items():
+            if isinstance(error, BaseException):
+                logging.getLogger("lidcflow").warning("worker %s: %s: %s", worker, type(error).__name__, error)
 
 
 def wait_for_a_worker(client: Client, place: str, within_s: float = WORKERS_WITHIN_S) -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from flows.service.fork_client import FORK_SERVER
 from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, ensure_password
-from flows.service.servers import addresses, mlflow_server, prefect_server, reports_server, worker
+from flows.service.servers import addresses, fork_server, mlflow_server, prefect_server, reports_server, worker
 from lidcflow.config import Config
 
 
@@ -14,7 +15,7 @@ def test_servers_listen_on_loopback_and_keep_passwords_off_the_command_line(tmp_
     }
     config = Config(workspace=tmp_path, **secrets)
 
-    services = [prefect_server(config), mlflow_server(config), worker(config), reports_server(config)]
+    services = [prefect_server(config), mlflow_server(config), worker(config, tmp_path), reports_server(config)]
 
     arguments = [" ".join((*service.arguments, "")) for service in services]
     assert [" --host 127.0.0.1 " in text for text in arguments] == [True, True, False, False]
@@ -22,6 +23,12 @@ def test_servers_listen_on_loopback_and_keep_passwords_off_the_command_line(tmp_
     assert services[1].environment["MLFLOW_BACKEND_STORE_URI"].endswith("secret@host/mlflow")
     assert {service.environment["DO_NOT_TRACK"] for service in services} == {"true"}
     assert {service.environment["PREFECT_HOME"] for service in services} == {str(tmp_path / "prefect")}
+
+
+def test_the_worker_asks_the_fork_server_that_was_started_for_it(tmp_path):
+    config = Config(workspace=tmp_path)
+
+    assert worker(config, tmp_path).environment[FORK_SERVER] == fork_server(config, tmp_path).arguments[-1]
 
 
 def test_a_tracking_server_elsewhere_is_shown_and_not_started_here(tmp_path):
@@ -46,10 +53,10 @@ def test_the_password_of_prefect_goes_to_what_asks_it_and_to_nothing_else(tmp_pa
     config = Config(workspace=tmp_path)
     password = ensure_password(config.prefect_home)
 
-    services = [prefect_server(config), worker(config), mlflow_server(config), reports_server(config)]
+    services = [prefect_server(config), worker(config, tmp_path), fork_server(config, tmp_path), mlflow_server(config)]
 
     holders = [[name for name, value in service.environment.items() if value == password] for service in services]
-    assert holders == [[SERVER_VARIABLE], [CLIENT_VARIABLE], [], []]
+    assert holders == [[SERVER_VARIABLE], [CLIENT_VARIABLE], [CLIENT_VARIABLE], []]
     assert not any(password in argument for service in services for argument in service.arguments)
 
 
