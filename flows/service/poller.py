@@ -50,9 +50,10 @@ def main(config: Config) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     every_s = interval_of_inbox(config)
     watch = FolderWatch(watched_folders(config))
+    started = utc_now()
     while True:
         began_s = time.process_time()
-        again_s = poll(config)
+        again_s = poll(config, started)
         pause_s = seconds_to_next(utc_now(), every_s)
         if again_s is not None:
             pause_s = min(pause_s, max(again_s, REST_SHARE * (time.process_time() - began_s)))
@@ -76,8 +77,15 @@ def seconds_to_next(now: datetime, every_s: int) -> float:
     return every_s - (now - ANCHOR).total_seconds() % every_s
 
 
-def poll(config: Config) -> float | None:
+def poll(config: Config, started: datetime) -> float | None:
     """Poll every source once and request a run if a series is waiting; an error is recorded and polling continues.
+
+    Parameters
+    ----------
+    config : Config
+        Names the inbox.
+    started : datetime
+        Start of this process: rounds that failed before do not delay the next one.
 
     Returns
     -------
@@ -91,7 +99,7 @@ def poll(config: Config) -> float | None:
         if not found.waiting:
             record(found)
             return seconds_to_settle(config)
-        if pause := pause_after_failures(config, utc_now()):
+        if pause := pause_after_failures(config, utc_now(), started):
             log.info("a series waits; the last runs failed, so the next one starts in %.0f s or later", pause)
             return None
         return AGAIN_S if request_inbox_run() else None
@@ -144,11 +152,14 @@ def note_all(sources: Sequence[ImageSource], config: Config, ledger: Ledger, rel
     return unreachable
 
 
-def pause_after_failures(config: Config, now: datetime) -> float:
-    """Return how long no run is to be started: after whole rounds failed, for twice as long each time."""
+def pause_after_failures(config: Config, now: datetime, started: datetime) -> float:
+    """Return how long no run is to be started: after whole rounds failed, for twice as long each time.
+
+    What failed before the start may be a round that was killed, or what somebody has mended meanwhile.
+    """
     with Rounds(config.catalog) as rounds:
         newest = rounds.newest(1)
-    if not newest or not newest[0].error or newest[0].ended is None:
+    if not newest or not newest[0].error or newest[0].ended is None or newest[0].ended < started:
         return 0.0
     every_s = interval_of_inbox(config)
     pause_s = min(every_s * 2.0 ** min(newest[0].times - 1, 10), max(LONGEST_PAUSE_S, every_s))

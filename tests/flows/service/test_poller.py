@@ -44,7 +44,7 @@ def rounds_in(config):
 
 def test_polls_that_find_nothing_ask_for_no_run_and_are_one_record(config, asked):
     for _ in range(3):
-        poll(config)
+        poll(config, ANCHOR)
 
     (found,) = rounds_in(config)
     assert asked == []
@@ -54,7 +54,7 @@ def test_polls_that_find_nothing_ask_for_no_run_and_are_one_record(config, asked
 def test_a_series_that_has_come_is_in_the_ledger_and_gets_a_run_at_once(config, asked, ct_series):
     ct_series(config.workspace.parent / "in" / "a")
 
-    poll(config)
+    poll(config, ANCHOR)
 
     assert steps_in(config) == [Step.SETTLED]
     assert asked == [1]
@@ -64,7 +64,7 @@ def test_a_study_that_still_arrives_waits_without_a_run(config, asked, ct_series
     ct_series(config.workspace.parent / "in" / "a")
     patient = config.model_copy(update={"delivery": DeliveryConfig(settle_s=3600)})
 
-    poll(patient)
+    poll(patient, ANCHOR)
 
     assert steps_in(config) == [Step.SEEN]
     assert asked == []
@@ -74,11 +74,11 @@ def test_a_source_that_is_gone_is_told_and_the_others_are_looked_into(config, as
     ct_series(tmp_path / "other" / "a")
     two = config.model_copy(update={"inbox": (str(tmp_path / "gone"), str(tmp_path / "other"))})
 
-    poll(two)
+    poll(two, ANCHOR)
 
     assert asked == [1]
     assert steps_in(two) == [Step.SETTLED]
-    poll(config.model_copy(update={"inbox": str(tmp_path / "gone")}))
+    poll(config.model_copy(update={"inbox": str(tmp_path / "gone")}), ANCHOR)
     (fault,) = round_faults(inbox_status(config.catalog))
     assert "a source could not be looked into by the last round" in fault
 
@@ -88,7 +88,7 @@ def test_polls_without_a_release_are_told_and_nothing_is_looked_into(config, ask
     lost = config.model_copy(update={"infer": config.infer.model_copy(update={"release": "99"})})
 
     for _ in range(2):
-        poll(lost)
+        poll(lost, ANCHOR)
 
     (fault,) = round_faults(inbox_status(lost.catalog))
     assert "the last 2 rounds failed" in fault
@@ -100,7 +100,7 @@ def test_a_poll_leaves_a_round_that_is_under_way_alone(config, asked, monkeypatc
     monkeypatch.setattr("lidcflow.catalog.locks.PATIENCE_S", 0)
 
     with at_work(config.workspace, "inbox", alone=True):
-        poll(config)
+        poll(config, ANCHOR)
 
     assert (asked, rounds_in(config)) == ([], [])
 
@@ -110,12 +110,19 @@ def test_rounds_that_fail_as_a_whole_are_begun_less_and_less_often(config):
     for _ in range(4):
         with Rounds(config.catalog) as rounds:
             rounds.record(Round(error="the disk must have room"))
-        pauses.append(pause_after_failures(config, utc_now()))
+        pauses.append(pause_after_failures(config, utc_now(), ANCHOR))
     with Rounds(config.catalog) as rounds:
         rounds.record(Round(delivered=1))
 
     assert pauses == [pytest.approx(pause, abs=5) for pause in (300, 600, 600, 600)]
-    assert pause_after_failures(config, utc_now()) == 0
+    assert pause_after_failures(config, utc_now(), ANCHOR) == 0
+
+
+def test_a_round_that_failed_before_the_start_delays_none(config):
+    with Rounds(config.catalog) as rounds:
+        rounds.record(Round(error="the process was killed"))
+
+    assert pause_after_failures(config, utc_now(), utc_now()) == 0
 
 
 def test_a_restart_does_not_shift_the_schedule():
@@ -125,10 +132,10 @@ def test_a_restart_does_not_shift_the_schedule():
 def test_a_study_that_arrives_is_polled_again_when_it_may_have_settled(config, asked, ct_series):
     ct_series(config.workspace.parent / "in" / "a")
 
-    again_s = poll(config.model_copy(update={"delivery": DeliveryConfig(settle_s=60)}))
+    again_s = poll(config.model_copy(update={"delivery": DeliveryConfig(settle_s=60)}), ANCHOR)
 
     assert 50 < again_s <= 60
-    assert poll(config) is None  # nothing has to be quiet any more
+    assert poll(config, ANCHOR) is None  # nothing has to be quiet any more
 
 
 def test_a_round_under_way_is_asked_for_again_soon(config, monkeypatch, ct_series):
@@ -136,10 +143,10 @@ def test_a_round_under_way_is_asked_for_again_soon(config, monkeypatch, ct_serie
     monkeypatch.setattr(poller, "request_inbox_run", lambda: True)
 
     with at_work(config.workspace, "inbox", alone=True):
-        during = poll(config)
+        during = poll(config, ANCHOR)
     ct_series(config.workspace.parent / "in" / "a")
 
-    assert [during, poll(config)] == [poller.AGAIN_S, poller.AGAIN_S]
+    assert [during, poll(config, ANCHOR)] == [poller.AGAIN_S, poller.AGAIN_S]
 
 
 def test_the_folders_of_an_inbox_are_watched_and_nothing_else(tmp_path):
