@@ -17,6 +17,9 @@ UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 DAMAGED = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.EHOSTDOWN, errno.ETIMEDOUT)
 """Error numbers of a failing disk or a network share that became unavailable."""
 
+IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP)
+"""Error numbers of a path that no file can have, such as a sentence in place of a path."""
+
 PROBE_BYTES = 4096
 
 
@@ -53,6 +56,8 @@ def disk_fault(error: OSError) -> str | None:
         return _sentence(str(error.filename or "disk"), error)
     if error.errno in (*UNWRITABLE, *DAMAGED):
         return _sentence("a file or folder", error)
+    if error.errno in IMPOSSIBLE:
+        return f"path: must be one that a file can have, got {os.strerror(error.errno)!r}; check what was named"
     return None
 
 

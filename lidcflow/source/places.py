@@ -146,8 +146,9 @@ class ListSource(ImageSource):
         """List the source in every line; a line that names nothing does not stop the others."""
         listings: list[Listing] = []
         missing: list[int] = []
-        for number, place in self._places():
+        for number, line in self._named():
             try:
+                place = self._place(line)
                 listing = place.listing(on_series)
             except (SourceError, OSError, ValueError):
                 missing.append(number)
@@ -156,12 +157,15 @@ class ListSource(ImageSource):
             missing += [number] if listing.is_empty and not place.may_be_empty else []
         return merge_listings(self.text, listings, tuple(missing))
 
-    def _places(self) -> Iterator[tuple[int, ImageSource]]:
-        """Yield number and source of every line that is no comment; paths are relative to the folder of the list."""
-        file = Path(self.text)
-        for number, line in enumerate(_lines(file), start=1):
-            if (place := line.strip()) and not place.startswith("#"):
-                yield number, _remote(place, self.access) or _local(str(file.parent / place), self.access, FileSource)
+    def _named(self) -> Iterator[tuple[int, str]]:
+        """Yield number and text of every line that is no comment."""
+        for number, line in enumerate(_lines(Path(self.text)), start=1):
+            if (text := line.strip()) and not text.startswith("#"):
+                yield number, text
+
+    def _place(self, text: str) -> ImageSource:
+        """Parse a line; paths are relative to the folder of the list."""
+        return _remote(text, self.access) or _local(str(Path(self.text).parent / text), self.access, FileSource)
 
 
 class BucketSource(ImageSource):

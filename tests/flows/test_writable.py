@@ -174,6 +174,11 @@ def test_whatever_keeps_a_place_from_being_written_is_the_fault_of_the_place(num
         raise OSError(number, os.strerror(number))
 
 
+@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.ELOOP])
+def test_a_path_that_no_file_can_have_is_a_wrong_argument(number):
+    assert "must be one that a file can have" in str(disk_fault(OSError(number, os.strerror(number), "DOE^JANE")))
+
+
 def test_the_path_of_a_source_that_can_not_be_read_is_not_told():
     assert "DOE^JANE" not in str(disk_fault(PermissionError(errno.EACCES, "denied", "/pacs/DOE^JANE/1.dcm")))
     assert disk_fault(FileNotFoundError(errno.ENOENT, "gone", "/pacs/1.dcm")) is None

@@ -48,11 +48,11 @@ def test_a_list_names_files_and_folders_relative_to_itself(tmp_path):
 
 def test_lines_that_name_nothing_are_told_by_number_and_do_not_stop_the_others(tmp_path):
     (tmp_path / "1.dcm").touch()
-    (tmp_path / "list.txt").write_text("gone.dcm\n1.dcm\ngone\n")
+    (tmp_path / "list.txt").write_text(f"gone.dcm\n1.dcm\ngone\n{'a sentence ' * 30}\n")
 
     listing = listed(tmp_path / "list.txt")
 
-    assert (len(listing.files), listing.missing_lines) == (1, (1, 3))
+    assert (len(listing.files), listing.missing_lines) == (1, (1, 3, 4))
 
 
 def test_a_list_names_objects_too(tmp_path, ct_series, upload, objects):
