@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-FILE = "LIDCFLOW_BENCH_FIGURES"
+FILE = "FIGURES_OF_LIDCFLOW"
 """Environment variable that names the file to append to."""
 
 
