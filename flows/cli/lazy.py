@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from flows.service.links import served_pages as served_pages
     from flows.service.machine_checks import Level as Level
     from flows.service.status import status_of as status_of
-    from flows.service.temporary_server import start_temporary_server as start_temporary_server
+    from flows.service.temporary_server import temporary_server as temporary_server
     from flows.train import train as train
     from lidcflow.catalog.series import Catalog as Catalog
     from lidcflow.erase.subject import Subject as Subject
@@ -176,7 +176,7 @@ _PLACES = {
     "served_pages": "flows.service.links:served_pages",
     "server": "flows.reports.server",
     "size_rows": "lidcflow.experiment.nodule_page:size_rows",
-    "start_temporary_server": "flows.service.temporary_server:start_temporary_server",
+    "temporary_server": "flows.service.temporary_server:temporary_server",
     "status_of": "flows.service.status:status_of",
     "tombstones_in": "lidcflow.erase.tombstones:tombstones_in",
     "tables": "lidcflow.evaluate.tables",

@@ -60,10 +60,8 @@ def flow_session(config: Config) -> Iterator[None]:
     require_places(config)
     prepare(config)
     signal.signal(signal.SIGTERM, _leave)
-    with shown_progress("starting Prefect"):
-        _ensure_server()
-        with _served_throughout():
-            yield
+    with shown_progress("starting Prefect"), _ensured_server(), _served_throughout():
+        yield
 
 
 def choose_server(config: Config) -> None:
@@ -73,12 +71,15 @@ def choose_server(config: Config) -> None:
         use_password(config.prefect_home)
 
 
-def _ensure_server() -> None:
+@contextmanager
+def _ensured_server() -> Iterator[None]:
     if url := named_server():
         check_named_server(url)
-    else:
-        choose_temporary_password()
-        lazy.start_temporary_server()
+        yield
+        return
+    choose_temporary_password()
+    with lazy.temporary_server():
+        yield
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def known_password(prefect_home: Path) -> str | None:
 def choose_temporary_password() -> None:
     """Set a password for the Prefect server of this process and its children; the password is written nowhere.
 
-    Call it before `start_temporary_server`, which has Prefect read it. The user's own goes before it.
+    Call it before `temporary_server`, which has Prefect read it. The user's own goes before it.
     """
     os.environ[SERVER_VARIABLE] = os.environ[CLIENT_VARIABLE] = user_password() or new_password()
 

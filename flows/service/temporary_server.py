@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +29,7 @@ PORT_TAKEN = 3
 """Exit code of uvicorn when another process was faster to take the port."""
 
 LOG = "temporary-server.log"
+API_URL = "PREFECT_API_URL"
 
 _APPLICATION = "flows.service.prefect_app:temporary"
 _OWN_FOLDER = str(Path(__file__).parents[2])
@@ -111,8 +113,12 @@ class TemporaryServer(SubprocessASGIServer):
         return [sys.executable, "-P", "-m", "uvicorn", "--app-dir", _OWN_FOLDER, "--factory", _APPLICATION, *listening]
 
 
-def start_temporary_server() -> None:
-    """Start the temporary server of this process, which all of its Prefect clients use from now on.
+@contextlib.contextmanager
+def temporary_server() -> Iterator[None]:
+    """Start the temporary server of this process, which it and all processes that it starts use in the block.
+
+    Without its address in the environment, each Dask worker that reports a task would start a server of its own. The
+    server itself runs until this process ends: the events of the last runs go there.
 
     Raises
     ------
@@ -120,7 +126,15 @@ def start_temporary_server() -> None:
         If it does not start.
     """
     refresh_global_settings_context()  # Prefect has read the environment before the password stood there
-    TemporaryServer().start()
+    server = TemporaryServer()
+    server.start()
+    os.environ[API_URL] = server.api_url
+    refresh_global_settings_context()
+    try:
+        yield
+    finally:
+        del os.environ[API_URL]
+        refresh_global_settings_context()
 
 
 def _environment() -> dict[str, str]:

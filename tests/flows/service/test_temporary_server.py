@@ -10,7 +10,7 @@ import pytest
 from tests.templates import copy_prefect_database
 
 PROGRAM = """
-import json, os, sys
+import json, os, subprocess, sys
 from pathlib import Path
 
 import httpx
@@ -27,6 +27,8 @@ with flow_session(Config(workspace=Path(sys.argv[1]))):
         return 3
 
     assert small() == 3
+    child = [sys.executable, "-c", "from prefect.settings import PREFECT_API_URL; print(PREFECT_API_URL.value())"]
+    of_a_child = subprocess.run(child, capture_output=True, text=True, check=True).stdout.strip()
     with get_client(sync_client=True) as client:
         runs, api = len(client.read_flow_runs()), str(client.api_url).rstrip("/")
     password = os.environ["PREFECT_API_AUTH_STRING"]
@@ -43,7 +45,9 @@ with flow_session(Config(workspace=Path(sys.argv[1]))):
             name: browser.post(f"{api}/flow_runs/filter", json={}, headers=headers, auth=auth).status_code
             for name, (headers, auth) in asked.items()
         }
-    print(json.dumps({"runs": runs, "codes": codes, "kept": any(Path(sys.argv[1]).rglob("password"))}))
+    print(json.dumps({"runs": runs, "codes": codes, "kept": any(Path(sys.argv[1]).rglob("password")),
+        "same": of_a_child == api}))
+print("PREFECT_API_URL" in os.environ)
 """
 
 
@@ -54,7 +58,7 @@ def environment():
     return {name: value for name, value in os.environ.items() if name not in named}
 
 
-def test_flows_use_it_and_nobody_else_does(tmp_path, environment):
+def test_flows_and_the_processes_that_they_start_use_it_and_nobody_else_does(tmp_path, environment):
     shadow = tmp_path / "flows"
     shadow.mkdir()
     copy_prefect_database(tmp_path / "workspace" / "prefect" / "prefect.db")
@@ -70,6 +74,7 @@ def test_flows_use_it_and_nobody_else_does(tmp_path, environment):
     )
 
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found, left = (json.loads(line.lower()) for line in done.stdout.splitlines()[-2:])
     assert found["codes"] == {"password": 200, "none": 401, "origin": 403, "host": 403, "cross-site": 403}
     assert (found["runs"], found["kept"]) == (1, False)
+    assert (found["same"], left) == (True, False)
