@@ -1,13 +1,17 @@
 """`lidcflow up`: what is started, in which order."""
 
 import json
+import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import gettempdir, mkdtemp
 
 from flows.service.leftovers import WORKSPACE_MARK, kill_orphans
 from flows.service.links import served_pages
@@ -86,7 +90,7 @@ def run_services(config: Config, listener: ServiceListener, on_ready: Callable[[
     doubt = check_release(config)
     with lock_workspace(config.workspace, where):
         try:
-            with stop_on_signals(supervisor), private_folder() as folder, supervisor:
+            with stop_on_signals(supervisor), private_folder(config.workspace) as folder, supervisor:
                 paused = _start(config, supervisor, folder)
                 on_ready(Serving(where, served_pages(config), deployments, paused, doubt))
                 supervisor.watch()
@@ -95,10 +99,27 @@ def run_services(config: Config, listener: ServiceListener, on_ready: Callable[[
 
 
 @contextmanager
-def private_folder() -> Iterator[Path]:
-    """Yield a new folder for sockets, which only this user can enter; not in the workspace, whose path may be long."""
-    with TemporaryDirectory(prefix="lidcflow-") as folder:
-        yield Path(folder)
+def private_folder(workspace: Path) -> Iterator[Path]:
+    """Yield a folder for sockets, which only this user can enter; not in the workspace, whose path may be too long.
+
+    Its name is that of the workspace's last time, so that a service that was killed leaves no second one behind.
+    """
+    digest = sha256(str(workspace.absolute()).encode()).hexdigest()[:12]
+    folder = Path(gettempdir()) / f"lidcflow-{os.getuid()}-{digest}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if not _is_private(folder):
+        folder = Path(mkdtemp(prefix="lidcflow-"))
+    try:
+        yield folder
+    finally:
+        rmtree(folder, ignore_errors=True)
+
+
+def _is_private(folder: Path) -> bool:
+    """Return whether a folder, and no link to one, belongs to this user and is closed to others."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
 
 
 def _start(config: Config, supervisor: Supervisor, folder: Path) -> dict[str, bool]:
