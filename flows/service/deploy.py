@@ -16,18 +16,7 @@ from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterId,
-    DeploymentFilterName,
-    DeploymentFilterTags,
-    FlowRunFilter,
-    FlowRunFilterDeploymentId,
-    FlowRunFilterExpectedStartTime,
-    FlowRunFilterStartTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName, DeploymentFilterTags
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments.runner import RunnerDeployment
@@ -39,6 +28,7 @@ from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
+from flows.service.run_queries import read_runs
 from flows.service.schedules import INBOX, Deployment, Schedule, Trigger, last_due, scheduled
 from lidcflow.config import Config
 
@@ -111,24 +101,13 @@ def end_abandoned_runs(client: SyncPrefectClient) -> None:
     A run that was killed stays "Running" for ever and keeps its place in the concurrency limit: no other run of
     its deployment would ever start.
     """
-    unfinished = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED)),
-        deployment_id=FlowRunFilterDeploymentId(is_null_=False),
-    )
-    for run in client.read_flow_runs(flow_run_filter=unfinished):
+    for run in read_runs(client, states=UNFINISHED):
         client.set_flow_run_state(run.id, Crashed(message="the worker was stopped during this run"))
 
 
 def drop_missed_runs(client: SyncPrefectClient, deployment: str) -> None:
     """Delete a schedule's runs that were due while nothing served; what people asked for by hand stays."""
-    due = client.read_flow_runs(
-        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment])),
-        flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-            expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
-        ),
-    )
-    for run in due:
+    for run in read_runs(client, deployment, states=[StateType.SCHEDULED], due_before=datetime.now(UTC)):
         if run.auto_scheduled:
             client.delete_flow_run(run.id)
 
@@ -149,12 +128,7 @@ def catch_up(client: SyncPrefectClient, deployment: Deployment, known: Deploymen
 
 def _ran_since(client: SyncPrefectClient, deployment_id: UUID, due: datetime) -> bool:
     """Return whether a run began at a due time or after it and was not cut off; whoever asked for it."""
-    begun = FlowRunFilter(
-        start_time=FlowRunFilterStartTime(after_=due),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(not_any_=[StateType.CRASHED])),
-    )
-    of_it = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
-    return bool(client.read_flow_runs(deployment_filter=of_it, flow_run_filter=begun, limit=1))
+    return bool(read_runs(client, deployment_id, other_than=[StateType.CRASHED], begun_after=due, limit=1))
 
 
 def _make_pool(client: SyncPrefectClient, name: str, template: dict[str, Any]) -> None:

@@ -8,16 +8,9 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterId,
-    FlowRunFilter,
-    FlowRunFilterExpectedStartTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
 from prefect.client.schemas.objects import StateType
 
+from flows.service.run_queries import read_runs
 from lidcflow.errors import ResourceError
 
 DEPLOYMENT = "inbox/infer"
@@ -56,9 +49,4 @@ def request_run() -> Requested:
 
 
 def _is_due_or_under_way(client: SyncPrefectClient, deployment_id: UUID) -> bool:
-    due = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=BEFORE_ITS_END)),
-        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
-    )
-    of_it = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
-    return bool(client.read_flow_runs(deployment_filter=of_it, flow_run_filter=due, limit=1))
+    return bool(read_runs(client, deployment_id, states=BEFORE_ITS_END, due_before=datetime.now(UTC), limit=1))

@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterId,
-    FlowRunFilter,
-    FlowRunFilterExpectedStartTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import PrefectException
+
+from flows.service.run_queries import read_runs
 
 if TYPE_CHECKING:
     from prefect import Flow, State
@@ -49,9 +43,4 @@ def is_lost_notification(run: FlowRun) -> bool:
 
 def _cancelled_since(client: SyncPrefectClient, run: FlowRun) -> list[FlowRun]:
     """Return the runs of a deployment that were due after one of them and were cancelled."""
-    cancelled = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLED])),
-        expected_start_time=FlowRunFilterExpectedStartTime(after_=run.expected_start_time),
-    )
-    of_it = DeploymentFilter(id=DeploymentFilterId(any_=[run.deployment_id]))
-    return client.read_flow_runs(deployment_filter=of_it, flow_run_filter=cancelled)
+    return read_runs(client, run.deployment_id, states=[StateType.CANCELLED], due_after=run.expected_start_time)
