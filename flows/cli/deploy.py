@@ -63,7 +63,7 @@ def _choose_server(config: Config) -> None:
 def _deployed(config: Config) -> dict[str, bool]:
     try:
         with console().status("deploying"):
-            return lazy.deploy(config, served=_is_served_here(config.workspace))
+            return lazy.deploy(config, polled=_is_served_here(config.workspace))
     except httpx.HTTPError as error:
         raise ResourceError(
             f"Prefect server {os.environ['PREFECT_API_URL']}: must take deployments, got {type(error).__name__}; start "

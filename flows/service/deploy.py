@@ -5,7 +5,6 @@ flows' imports in memory for months.
 """
 
 import json
-import shlex
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -51,7 +50,7 @@ def deploy_afresh(config: Config) -> dict[str, bool]:
     """
     with get_client(sync_client=True) as client:
         end_abandoned_runs(client)
-        paused = deploy(config, served=True)
+        paused = deploy(config, polled=True)
         known = {found.name: found for found in client.read_deployments() if OWN_TAG in found.tags}
         for deployment in scheduled(config):
             drop_missed_runs(client, deployment.name)
@@ -60,14 +59,13 @@ def deploy_afresh(config: Config) -> dict[str, bool]:
     return paused
 
 
-def deploy(config: Config, *, served: bool = False) -> dict[str, bool]:
+def deploy(config: Config, *, polled: bool = False) -> dict[str, bool]:
     """Make the work pool, its queues and the deployments.
 
     Parameters
     ----------
-    served : bool
-        Whether `lidcflow up` runs them on this machine: its poller keeps the interval of the inbox, so that the
-        deployment needs no schedule, and its worker forks runs.
+    polled : bool
+        Whether `flows.service.poller` keeps the interval of the inbox, so that its deployment needs no schedule.
 
     Returns
     -------
@@ -77,11 +75,11 @@ def deploy(config: Config, *, served: bool = False) -> dict[str, bool]:
     with get_client(sync_client=True) as client:
         deployments = scheduled(config)
         for pool in {deployment.work_pool.name for deployment in deployments}:
-            _make_pool(client, pool, job_template(forked=served))
+            _make_pool(client, pool)
             _make_queue(client, pool, ONE_AT_A_TIME)
         paused = {deployment.name: _apply(client, deployment) for deployment in deployments}
         for deployment in deployments:
-            if served and deployment.name == INBOX:
+            if polled and deployment.name == INBOX:
                 unschedule(client, deployment)
         return paused
 
@@ -131,7 +129,7 @@ def _ran_since(client: SyncPrefectClient, deployment_id: UUID, due: datetime) ->
     return bool(read_runs(client, deployment_id, other_than=[StateType.CRASHED], begun_after=due, limit=1))
 
 
-def _make_pool(client: SyncPrefectClient, name: str, template: dict[str, Any]) -> None:
+def _make_pool(client: SyncPrefectClient, name: str) -> None:
     """Make a pool whose worker starts processes; one of another type, which somebody else made, stays as it is.
 
     A pool that an earlier version made gets the new template.
@@ -143,25 +141,18 @@ def _make_pool(client: SyncPrefectClient, name: str, template: dict[str, Any]) -
         name=name,
         type=ProcessWorker.type,
         description="Runs lidcflow's flows as processes of the machine that its worker is on.",
-        base_job_template=template,
+        base_job_template=job_template(),
     )
     client.create_work_pool(pool, overwrite=True)
 
 
-def job_template(*, forked: bool = False) -> dict[str, Any]:
+def job_template() -> dict[str, Any]:
     """Return what a worker starts for a run: Prefect's engine in the worker's environment, and nothing else.
 
     The template has no variables: a run or a deployment could set its command, environment and working folder in
     Prefect's own one, which runs whatever they name.
-
-    Parameters
-    ----------
-    forked : bool
-        Whether the worker is that of `lidcflow up` on this machine, which has `flows.service.flow_forks`.
     """
     template: dict[str, Any] = json.loads(files("deployments").joinpath("work-pool.json").read_text("utf-8"))
-    if forked:
-        template["job_configuration"]["command"] = shlex.join([sys.executable, "-P", "-m", "flows.service.fork_client"])
     return template
 
 

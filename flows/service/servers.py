@@ -173,10 +173,9 @@ def worker(config: Config, folder: Path) -> ServiceProcess:
     It is killed at once at a stop: asked politely it waits for its flow runs, and takes new ones meanwhile.
     The flow runs themselves get the grace period.
     """
-    who = ("--pool", WORK_POOL, "--type", "process", "--name", f"lidcflow on {socket.gethostname()}")
     return ServiceProcess(
         name="worker",
-        arguments=("-m", "prefect", "worker", "start", *who, "--install-policy", "never"),
+        arguments=("-m", "flows.service.worker", WORK_POOL),
         environment={ASK_EVERY: ASK_EVERY_S, FORK_SERVER: str(folder / SOCKET)}
         | client_environment(config)
         | readers_address(config),

@@ -239,14 +239,6 @@ def test_a_worker_leaves_out_what_a_run_brings_past_the_server(variables):
     assert (started.command, started.env, started.working_dir) == (None, {}, None)
 
 
-@pytest.mark.parametrize("variables", OWN_WAYS, ids=str)
-def test_the_worker_of_up_forks_its_runs_and_takes_no_other_command(variables):
-    started = asyncio.run(ProcessJobConfiguration.from_template_and_values(job_template(forked=True), variables))
-
-    assert started.command == f"{sys.executable} -P -m flows.service.fork_client"
-    assert (started.env, started.working_dir) == ({}, None)
-
-
 def test_labelled_series_and_drift_start_a_look_at_retraining(client, tmp_path):
     deploy_only(Config(workspace=tmp_path), "retrain")
     retrain = client.read_deployment_by_name("retrain/retrain")
