@@ -15,8 +15,8 @@ import struct
 import sys
 from types import FrameType
 
-FORK_SERVER = "LIDCFLOW_FORK_SERVER"
-"""Variable with the path of the server's socket."""
+FORK_SERVER = "FORK_SERVER_OF_LIDCFLOW"
+"""Variable with the path of the server's socket; it is no setting, as variables that begin with LIDCFLOW_ are."""
 
 LENGTH = struct.Struct("!Q")
 """Bytes of the request, before it; the three standard streams travel with them."""
@@ -66,7 +66,7 @@ def follow(server: socket.socket) -> int:
         signal.signal(number, forward)
     answer = server.recv(EXIT_CODE.size, socket.MSG_WAITALL)
     if len(answer) < EXIT_CODE.size:
-        print("the process that starts runs ended, and this run with it", file=sys.stderr)
+        print("the process that starts runs could not start this one, or ended", file=sys.stderr)
         return 1
     code: int = EXIT_CODE.unpack(answer)[0]
     if code < 0:

@@ -72,9 +72,14 @@ class ForkServer:
         with warnings.catch_warnings():
             # NumPy's linear algebra has threads of its own here; it starts new ones in a fork.
             warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-            run.start()
-        for stream in request.streams:
-            os.close(stream)
+            try:
+                run.start()
+            except OSError:  # no room for another process: this client reports it, and the runs of others go on
+                client.close()
+                return
+            finally:
+                for stream in request.streams:
+                    os.close(stream)
         self._runs[client] = run
         self._selector.register(client, selectors.EVENT_READ, lambda: self._listen(client))
         self._selector.register(run.sentinel, selectors.EVENT_READ, lambda: self._answer(client))
@@ -95,7 +100,7 @@ class ForkServer:
             os.kill(run.pid or 0, number)  # `_answer` has not collected it yet: nobody else has its number
 
     def _answer(self, client: socket.socket) -> None:
-        """Give the client the exit code of a run that has ended."""
+        """Send a client the exit code of its run, which has ended."""
         run = self._runs.pop(client)
         self._selector.unregister(run.sentinel)
         run.join()
@@ -146,7 +151,7 @@ def receive(client: socket.socket) -> Request:
 
 
 def take_over(request: Request) -> None:
-    """Give this process the streams, the environment and the folder of a request."""
+    """Replace the streams, the environment and the folder of this process by those of a request."""
     for number, stream in enumerate(request.streams):
         os.dup2(stream, number)
         os.close(stream)

@@ -24,6 +24,9 @@ ASK_EVERY, ASK_EVERY_S = "PREFECT_WORKER_QUERY_SECONDS", "1"
 asking every second takes 2% of a core."""
 
 SOCKET = "runs"
+LONGEST_SOCKET_PATH = 100
+"""Bytes; Linux takes 107 and macOS 103."""
+
 READERS_HOST = "127.0.0.1"
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 """Addresses to listen on that nobody can connect to, and what a process of this machine connects to instead."""
@@ -157,8 +160,13 @@ def reports_server(config: Config) -> ServiceProcess:
     )
 
 
-def fork_server(config: Config, folder: Path) -> ServiceProcess:
-    """Return the process that runs are forked from, with its socket in a folder that only this user can enter."""
+def fork_server(config: Config, folder: Path) -> ServiceProcess | None:
+    """Return the process that runs are forked from, with its socket in a folder that only this user can enter.
+
+    None where the path is too long for a socket: each run is a process of its own then.
+    """
+    if len(os.fsencode(folder / SOCKET)) > LONGEST_SOCKET_PATH:
+        return None
     return ServiceProcess(
         name="fork server",
         arguments=("-m", "flows.service.flow_forks", str(folder / SOCKET)),

@@ -142,7 +142,20 @@ def test_the_death_of_the_server_is_told(start, server):
 
     assert client.wait(30) == 1
     os.kill(pid, signal.SIGKILL)  # under `lidcflow up`, the guard above the server ends it
-    assert "the process that starts runs ended" in client.communicate(timeout=30)[1]
+    assert "the process that starts runs could not start this one, or ended" in client.communicate(timeout=30)[1]
+
+
+def test_a_run_that_can_not_be_forked_is_told_and_the_server_goes_on(start, server):
+    waiting = start("wait")
+    pid_of(waiting)
+    most = psutil.RLIMIT_NOFILE, psutil.Process(server.pid).rlimit(psutil.RLIMIT_NOFILE)
+    psutil.Process(server.pid).rlimit(psutil.RLIMIT_NOFILE, (psutil.Process(server.pid).num_fds() + 4, most[1][1]))
+    refused = start("show")
+    assert refused.wait(30) == 1
+    psutil.Process(server.pid).rlimit(*most)
+
+    assert start("show").wait(30) == 0
+    assert waiting.poll() is None
 
 
 def test_without_a_server_the_client_turns_into_the_engine(tmp_path):

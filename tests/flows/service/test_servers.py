@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.service.fork_client import FORK_SERVER
+from flows.service.fork_client import FORK_SERVER, connect
 from flows.service.password import CLIENT_VARIABLE, SERVER_VARIABLE, ensure_password
 from flows.service.servers import addresses, fork_server, mlflow_server, prefect_server, reports_server, worker
 from lidcflow.config import Config
@@ -29,6 +29,13 @@ def test_the_worker_asks_the_fork_server_that_was_started_for_it(tmp_path):
     config = Config(workspace=tmp_path)
 
     assert worker(config, tmp_path).environment[FORK_SERVER] == fork_server(config, tmp_path).arguments[-1]
+
+
+def test_where_the_path_is_too_long_for_a_socket_there_is_no_fork_server_and_runs_start_all_the_same(tmp_path):
+    config, folder = Config(workspace=tmp_path), tmp_path / ("a" * 100)
+
+    assert fork_server(config, folder) is None
+    assert connect(worker(config, folder).environment[FORK_SERVER]) is None
 
 
 def test_a_tracking_server_elsewhere_is_shown_and_not_started_here(tmp_path):
