@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,7 @@ def _mlflow_databases_are_copied() -> Iterator[None]:
 def prefect_server() -> Iterator[None]:
     """Run flows against one Prefect server, started once for all tests that ask for it."""
     from prefect import flows
+    from prefect.client import orchestration
     from prefect.deployments import runner
     from prefect.testing import utilities
 
@@ -67,10 +70,16 @@ def prefect_server() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (flows, runner):  # one takes 0.1 s, and Prefect makes it anew for each deployment and option
             patch.setattr(module, "parameter_schema", schemas)
+        patch.setattr(orchestration, "ssl", _ssl_with_one_context_a_file())
         patch.setattr(utilities, "mkdtemp", _folder_of_prefect)
         patch.setattr(utilities.SubprocessASGIServer, "_run_uvicorn_command", prefect_app.start)
         with utilities.prefect_test_harness(server_startup_timeout=120):
             yield
+
+
+def _ssl_with_one_context_a_file() -> SimpleNamespace:
+    """Return what Prefect's clients use of `ssl`: each reads all authorities anew, 20 ms, also for a plain address."""
+    return SimpleNamespace(**vars(ssl) | {"create_default_context": cache(ssl.create_default_context)})
 
 
 def _folder_of_prefect() -> str:

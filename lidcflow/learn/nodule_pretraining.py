@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from lidcflow.blas import one_blas_thread
 from lidcflow.learn.fitting import prefetch
 from lidcflow.learn.nodule_layers import detector_layers, folded_weights, start_from
 from lidcflow.learn.nodule_sets import ImageSource
@@ -86,7 +86,7 @@ def train_detector(
     if start is not None:
         start_from(model, start, np.concatenate([next(others)[0] for _ in range(START_BATCHES)]))
     losses: list[float] = []
-    with threadpool_limits(1, "blas"):  # BLAS' own threads would only wait for each other
+    with one_blas_thread():
         for step, (images, targets) in enumerate(prefetch(_first(batches, settings.steps)), start=1):
             losses.append(float(model.train_on_batch(images, targets)))
             on_progress("steps", step, settings.steps)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from lidcflow.blas import one_blas_thread
 from lidcflow.learn.nodule_layers import detector_layers, folded_weights
 from lidcflow.learn.nodulex import nodulex_layers
 from lidcflow.learn.own_malignancy_examples import RatedViews
@@ -66,7 +66,7 @@ def train_malignancy(
     on_progress : callable, optional
         Called with the steps done and those to do.
     """
-    with threadpool_limits(1, "blas"):  # BLAS' own threads would only wait for each other
+    with one_blas_thread():
         return TRAININGS[kind](rated, malignant_at, replace(TRAINING, steps=steps), seed, on_progress)
 
 

@@ -8,8 +8,8 @@ from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from lidcflow.blas import one_blas_thread
 from lidcflow.learn.fitting import prefetch
 from lidcflow.learn.nodule_pretraining import OTHER_BATCHES, SURE
 from lidcflow.learn.nodule_variations import Scanner, Variation, cut_varied
@@ -86,7 +86,7 @@ def train_multi_view(
     others = draw_batches(examples, seed + OTHER_BATCHES)
     start_from_embedded(network, start, [images for images, _ in islice(others, START_BATCHES)])
     _compile(network.model, steps)
-    with threadpool_limits(1, "blas"):  # BLAS' own threads would only wait for each other
+    with one_blas_thread():
         for step, (images, targets) in enumerate(prefetch(islice(draw_batches(examples, seed), steps)), start=1):
             loss.append(float(network.model.train_on_batch(images, targets)))
             on_progress(step, steps)

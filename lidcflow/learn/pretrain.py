@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from lidcflow.blas import one_blas_thread
 from lidcflow.learn.augment import augment
 from lidcflow.learn.chests import SIZE, PretrainingSet, make_pretraining_set
 from lidcflow.learn.compact import compact_layers, write_weights
@@ -188,7 +188,7 @@ def _optimizer(settings: PretrainSettings) -> keras.Optimizer:
 
 
 def _train(model: keras.Model, practice: PretrainingSet, settings: PretrainSettings, report: Progress) -> None:
-    with threadpool_limits(1, "blas"):  # BLAS' own threads would only wait for each other
+    with one_blas_thread():
         for step, (images, targets) in enumerate(prefetch(_batches(practice, settings)), start=1):
             model.train_on_batch(images, targets)
             report("steps", step, settings.steps)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from lidcflow.blas import one_blas_thread
 from lidcflow.learn.fitting import prefetch
 from lidcflow.learn.rates import warmed_cosine
 from lidcflow.learn.runtime import is_run_eagerly, keras
@@ -98,7 +98,7 @@ def train_segmenter(
         start_from(model, start, np.concatenate([places for places, _ in islice(others, START_BATCHES)]))
     model.optimizer.build(model.trainable_variables)  # TensorFlow traces a step twice if the first one makes them
     batches = draw_batches(cubes, settings.batch_size, settings.seed)
-    with threadpool_limits(1, "blas"):  # BLAS' own threads would only wait for each other
+    with one_blas_thread():
         for step, (places, targets) in enumerate(prefetch(next(batches) for _ in range(settings.steps)), start=1):
             model.train_on_batch(places, targets)
             on_progress(step, settings.steps)

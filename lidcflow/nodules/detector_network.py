@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+
+from lidcflow.blas import one_blas_thread
 
 Floats = NDArray[np.float32]
 
@@ -51,7 +52,7 @@ class DetectorNetwork:
         -------
         (n,) array of float32
         """
-        with threadpool_limits(1, "blas"):  # of several threads, all but one would wait: 1.0 ms of CPU a patch, not 2.6
+        with one_blas_thread():
             parts = [self._logits(grey[start : start + BATCH]) for start in range(0, len(grey), BATCH)]
         return np.concatenate([np.empty(0, np.float32), *parts])
 
@@ -68,7 +69,7 @@ class DetectorNetwork:
         (n, features) array of float32
             Three times the filters of each stage, the first stage first.
         """
-        with threadpool_limits(1, "blas"):
+        with one_blas_thread():
             parts = [
                 np.concatenate([pooled(maps) for maps in self._stages(grey[start : start + BATCH])], axis=1)
                 for start in range(0, len(grey), BATCH)

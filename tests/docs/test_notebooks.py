@@ -53,7 +53,7 @@ def test_a_study_is_read_as_the_page_shows(tmp_path):
     pytest.importorskip("nbclient", reason="Jupyter is not installed (the extra dev)")
     done = run(TUTORIALS / "read-a-study.ipynb", tmp_path)
 
-    # the recommendation itself is compared where floating-point numbers may differ between machines: see tests/api
+    # The recommendation itself is compared where floating-point numbers may differ between machines: tests/tasks/api.
     assert texts(done)[0] == texts(content("read-a-study.ipynb"))[0]
     assert len(texts(done)) == len(texts(content("read-a-study.ipynb")))
     (result,) = [cell for cell in done.cells if "lf.read_study" in cell.source and cell.cell_type == "code"]
