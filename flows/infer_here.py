@@ -10,7 +10,8 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from flows.infer_report import InferReport, answer_all, report_of
+from flows.infer_answers import answer_all, report_of
+from flows.infer_report import InferReport
 from flows.missing_series import Record, bring_missing, check_source_and_store
 from flows.mixed import without_mixed_series
 from flows.room import check_room
@@ -23,10 +24,11 @@ from lidcflow.source.places import FolderSource
 from lidcflow.store.address import StoreAddress, inbox_store
 from tasks.candidates import preprocess_with_candidates
 from tasks.documents import check_documents, example_files, write_documents_of
-from tasks.infer import SeriesResult, infer_series, refusal_from
+from tasks.infer import infer_series, refusal_from
 from tasks.infer_series import config_for
 from tasks.preprocessed import Preprocessed, sort_out
 from tasks.progress import stage
+from tasks.series_result import SeriesResult
 from tasks.source import check_holds_ct, find_series
 from tasks.tracking.in_force import release_in_force
 from tasks.tracking.model_files import check_models
