@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("lidcflow", "tasks", "flows", "deployments")
 FLOORS = """
-    lidcflow lidcflow.errors lidcflow.notice lidcflow.part lidcflow.templates
+    lidcflow lidcflow.compute_threads lidcflow.errors lidcflow.notice lidcflow.part lidcflow.templates
     lidcflow.files lidcflow.file_lock lidcflow.privacy lidcflow.disk lidcflow.orphans lidcflow.spool
     lidcflow.config
     lidcflow.objects

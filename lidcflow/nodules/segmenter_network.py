@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+
+from lidcflow.nodules.one_thread import one_blas_thread
 
 Floats = NDArray[np.float32]
 
@@ -76,7 +77,7 @@ class SegmenterNetwork:
         -------
         (side, side, side) array of float32
         """
-        with threadpool_limits(1, "blas"):
+        with one_blas_thread():
             return unpacked(self._places(network_input(grey[None], np.array([voxel_mm])))[0])
 
     def _places(self, places: Floats) -> Floats:
