@@ -2,9 +2,10 @@
 
 Nothing is read: the files are names, and their headers are made where a reader would read them. All else is the
 product's: the list of files, series by series, verdicts, catalog, `lidcflow index --json --csv`, and what `preprocess`
-does before it hands series to workers. Each step runs in a process of its own.
+does before it hands series to workers. The last step times `lidcflow status` on the catalog of all these series. Each
+step runs in a process of its own.
 
-    python benchmarks/index_scale.py [--series 2000] [--slices 117] [--scattered] [--steps find,index,preprocess]
+    python benchmarks/index_scale.py [--series 2000] [--slices 117] [--scattered] [--steps find,index,preprocess,status]
 
 All chest CT of the public archive is --series 215000.
 """
@@ -197,7 +198,22 @@ def preprocess(config: Config, source: MadeSource) -> str:
     return f"{len(waiting):,} series wait; {sum(sizes) / max(1, len(sizes)) / 1024:.1f} KiB for a worker each"
 
 
-STEPS = {"list": list_files, "find": find, "index": index, "preprocess": preprocess}
+def status(config: Config, source: MadeSource) -> str:
+    """Record the verdicts in the catalog, and run `lidcflow status` in a process of its own."""
+    from lidcflow.catalog.series import Catalog
+    from tasks.source import find_series
+
+    with Catalog(config.catalog) as catalog:
+        catalog.record_verdicts(find_series(source, config))
+    command = [str(Path(sys.executable).with_name("lidcflow")), "status", "--json", "--workspace"]
+    before, started_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    printed = subprocess.run([*command, str(config.workspace)], stdout=subprocess.PIPE, text=True, check=True).stdout
+    after, wall_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - started_s
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return f"{cpu_s:.2f} s of CPU, {wall_s:.2f} s for status: {json.loads(printed)['catalog']}"
+
+
+STEPS = {"list": list_files, "find": find, "index": index, "preprocess": preprocess, "status": status}
 
 
 def run_here(name: str, source: str) -> dict[str, Any]:

@@ -46,6 +46,7 @@ SMALL: dict[str, tuple[str, ...]] = {
     "pacs": ("--slices", "60", "--repeats", "3"),
     "inbox": ("study", "--slices", "60", "--repeats", "2"),
     "arrival": ("--series", "3"),
+    "one_series": ("--runs", "3"),
 }
 """Benchmarks by name, with the options of a small size."""
 

@@ -22,7 +22,7 @@ from lidcflow.release.record import ReleaseRecord
 from lidcflow.source.files import SourceFile
 from lidcflow.source.places import ImageSource
 from tasks.documents import deliver, make
-from tasks.infer import SeriesResult
+from tasks.series_result import SeriesResult
 
 AWAY = "pacs"
 """Reason of what waits for a PACS."""

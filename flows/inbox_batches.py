@@ -17,9 +17,9 @@ from lidcflow.source.places import ImageSource, PacsSource
 from lidcflow.store.address import inbox_store
 from tasks.documents import example_files
 from tasks.inbox import find_changed_folders, index_deliveries, unchanged
-from tasks.infer import SeriesResult
 from tasks.preprocessed import Preprocessed
 from tasks.refusal import place_of_error
+from tasks.series_result import SeriesResult
 
 AT_ONCE = 16
 """Series that are preprocessed, read and delivered together: an answer waits for no more than these."""

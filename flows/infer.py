@@ -8,7 +8,8 @@ from pathlib import Path
 from prefect import flow
 
 from flows.config import resolve_config
-from flows.infer_report import InferReport, answer_all, report_of
+from flows.infer_answers import answer_all, report_of
+from flows.infer_report import InferReport
 from flows.missing import preprocess_missing
 from flows.missing_series import check_source_and_store
 from flows.mixed import without_mixed_series
@@ -23,13 +24,13 @@ from lidcflow.store.address import inbox_store
 from tasks.cluster.open import cluster_for
 from tasks.documents import check_documents, example_files
 from tasks.index import index_source
-from tasks.infer import SeriesResult
 from tasks.infer_series import config_for
 from tasks.infer_volumes import infer_volumes, write_all_documents
 from tasks.preprocessed import Preprocessed
 from tasks.progress import listening
 from tasks.publish import ProgressArtifact, publish_table
 from tasks.run_page import name_run
+from tasks.series_result import SeriesResult
 from tasks.tracking.in_force import release_in_force
 from tasks.tracking.model_files import check_models
 from tasks.tracking.place import Tracking
@@ -62,7 +63,7 @@ def infer(source: str, config: Config | None = None, out: Path | None = None, al
 def infer_all(
     index: Index, brought: Preprocessed, release: ReleaseRecord, config: Config, folder: Path
 ) -> list[SeriesResult]:
-    """Answer for each series, on a cluster; see `flows.infer_report.answer_all`."""
+    """Answer for each series, on a cluster; see `flows.infer_answers.answer_all`."""
     return answer_all(index, brought, release, config, folder, infer_waiting)
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from flows.infer_report import InferReport, answer_all, report_of
+from flows.infer_answers import answer_all, report_of
+from flows.infer_report import InferReport
 from flows.missing_series import Record, bring_missing, check_source_and_store
 from flows.mixed import without_mixed_series
 from flows.room import check_room
 from lidcflow.catalog.locks import at_work
+from lidcflow.compute_threads import use_threads
 from lidcflow.config import Config
 from lidcflow.errors import SeriesRefused
 from lidcflow.release.record import ReleaseRecord
@@ -22,11 +24,13 @@ from lidcflow.series.find import Index, Series
 from lidcflow.source.places import FolderSource
 from lidcflow.store.address import StoreAddress, inbox_store
 from tasks.candidates import preprocess_with_candidates
+from tasks.cluster.cores import local_workers
 from tasks.documents import check_documents, example_files, write_documents_of
-from tasks.infer import SeriesResult, infer_series, refusal_from
+from tasks.infer import infer_series, refusal_from
 from tasks.infer_series import config_for
 from tasks.preprocessed import Preprocessed, sort_out
 from tasks.progress import stage
+from tasks.series_result import SeriesResult
 from tasks.source import check_holds_ct, find_series
 from tasks.tracking.in_force import release_in_force
 from tasks.tracking.model_files import check_models
@@ -35,6 +39,9 @@ from tasks.worker import preprocess_series, within
 
 MOST_SERIES = 1
 """More than these go through a flow."""
+
+MOST_THREADS = 2
+"""Each works on 60 MiB more, and a third one would save little: most of an answer is one thing after the other."""
 
 
 def infer_here(source: FolderSource, config: Config, out: Path | None = None) -> InferReport | None:
@@ -60,7 +67,11 @@ def infer_here(source: FolderSource, config: Config, out: Path | None = None) ->
     check_models(Tracking.of(config), release)
     reading, reports = config_for(release, config), (out or config.reports_path).absolute()
     check_source_and_store(source, inbox_store(reading))
-    with at_work(config.workspace, "infer", catalog=config.catalog), threadpool_limits(1):
+    with (
+        at_work(config.workspace, "infer", catalog=config.catalog),
+        threadpool_limits(1),
+        use_threads(_threads(config)),
+    ):
         index = find_series(source, reading)
         if len(index.usable) > MOST_SERIES:
             return None
@@ -68,6 +79,11 @@ def infer_here(source: FolderSource, config: Config, out: Path | None = None) ->
         index = without_mixed_series(index, reading, reports)
         readings = _answers(index, release, reading, reports)
     return report_of(readings, release, index, seconds=time.monotonic() - started_s)
+
+
+def _threads(config: Config) -> int:
+    """Return how many threads compute: as many as processes would in a flow, at most `MOST_THREADS`."""
+    return min(MOST_THREADS, local_workers(config.cluster.workers))
 
 
 def _answers(index: Index, release: ReleaseRecord, config: Config, reports: Path) -> list[SeriesResult]:

@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
-    """Keep NumPy's BLAS to one thread for as long as the block lasts.
+    """Keep NumPy's BLAS to one thread in the block, for all threads of the process: enter it before any of them starts.
 
     The matrices of networks here are small: of several threads all but one wait, 2.6 ms of CPU time a patch, not 1.0.
     """
@@ -21,5 +21,5 @@ def one_blas_thread() -> AbstractContextManager[Any]:
 
 @cache
 def _libraries() -> ThreadpoolController:
-    """Find the libraries of this process, once: the search takes 3 ms, and each view of a finding needs them."""
+    """Find the libraries of this process, once: the search takes 3 to 15 ms, and each view of a finding needs them."""
     return ThreadpoolController()

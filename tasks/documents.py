@@ -17,8 +17,9 @@ from lidcflow.report.recommendation import Recommendation
 from lidcflow.series.find import Index
 from lidcflow.source.files import SourceFile
 from lidcflow.source.places import ImageSource
-from tasks.infer import SeriesResult, page_folder
+from tasks.infer import page_folder
 from tasks.progress import stage
+from tasks.series_result import SeriesResult
 
 
 def check_documents(source: ImageSource, folder: Path | None, *, key: str = "infer.documents") -> None:

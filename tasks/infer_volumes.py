@@ -15,8 +15,9 @@ from lidcflow.release.record import ReleaseRecord
 from lidcflow.source.files import SourceFile
 from tasks.cluster.open import map_series
 from tasks.documents import write_documents_of
-from tasks.infer import SeriesResult, infer_series, refusal_from
+from tasks.infer import infer_series, refusal_from
 from tasks.progress import stage
+from tasks.series_result import SeriesResult
 
 
 @task(name="read-volumes", task_run_name="read with {release.name} version {release.version}", cache_policy=NO_CACHE)

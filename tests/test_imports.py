@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("lidcflow", "tasks", "flows", "deployments")
 FLOORS = """
-    lidcflow lidcflow.blas lidcflow.errors lidcflow.notice lidcflow.part lidcflow.templates
+    lidcflow lidcflow.blas lidcflow.compute_threads lidcflow.errors lidcflow.notice lidcflow.part lidcflow.templates
     lidcflow.files lidcflow.file_lock lidcflow.privacy lidcflow.disk lidcflow.orphans lidcflow.spool
     lidcflow.config
     lidcflow.objects
@@ -74,6 +74,7 @@ INSIDE_FUNCTIONS = 20
 WITHOUT = {
     "lidcflow.config": "keras mlflow prefect distributed highdicom sqlalchemy pyarrow scipy pydicom zarr",
     "flows.service.doctor": "httpx keras prefect mlflow scipy pydicom pyarrow zarr",
+    "flows.infer_report, flows.cli.infer": "keras mlflow prefect distributed pyarrow scipy pydicom zarr",
     "lidcflow.source.idc, lidcflow.volume.reduce": "pyarrow scipy",
     "flows.infer_here, flows.cli.direct": (
         "keras mlflow prefect distributed pandas sklearn matplotlib highdicom openvino"

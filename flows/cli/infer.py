@@ -21,7 +21,7 @@ from lidcflow.source.places import checked_source
 if TYPE_CHECKING:
     from flows.infer_report import InferReport
     from lidcflow.report.told import Told
-    from tasks.infer import RecommendedFinding, SeriesResult
+    from tasks.series_result import RecommendedFinding, SeriesResult
 
 Release = Annotated[
     str | None,

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from lidcflow.compute_threads import map_in_threads
+
 BALL = 3**0.5
 """Radius of the ball that a Laplacian of Gaussian of standard deviation 1 answers to most."""
 
@@ -85,7 +87,8 @@ def find_blobs(
     ----------
     Lindeberg 1998, doi:10.1023/A:1008045108935; Li, Sone and Doi 2003, doi:10.1118/1.1581411.
     """
-    return _joined([_at_scale(*level, sigma, at_least) for level, sigma in _levels(hu, mask, voxel_mm, sigmas_mm)])
+    levels = _levels(hu, mask, voxel_mm, sigmas_mm)
+    return _joined(map_in_threads(lambda scale: _at_scale(*scale[0], scale[1], at_least), levels))
 
 
 _Level = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64], NDArray[np.intp]]

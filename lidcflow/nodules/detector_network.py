@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from lidcflow.blas import one_blas_thread
+from lidcflow.compute_threads import map_in_threads
 
 Floats = NDArray[np.float32]
 
@@ -53,7 +54,7 @@ class DetectorNetwork:
         (n,) array of float32
         """
         with one_blas_thread():
-            parts = [self._logits(grey[start : start + BATCH]) for start in range(0, len(grey), BATCH)]
+            parts = map_in_threads(self._logits, _batches(grey))
         return np.concatenate([np.empty(0, np.float32), *parts])
 
     def stage_features(self, grey: NDArray[np.uint8]) -> Floats:
@@ -70,10 +71,7 @@ class DetectorNetwork:
             Three times the filters of each stage, the first stage first.
         """
         with one_blas_thread():
-            parts = [
-                np.concatenate([pooled(maps) for maps in self._stages(grey[start : start + BATCH])], axis=1)
-                for start in range(0, len(grey), BATCH)
-            ]
+            parts = map_in_threads(self._pooled_stages, _batches(grey))
         return np.concatenate(parts)
 
     def _logits(self, grey: NDArray[np.uint8]) -> Floats:
@@ -81,6 +79,9 @@ class DetectorNetwork:
         features = pooled(maps)
         logits: Floats = (features @ self.weights["logit/kernel"] + self.weights["logit/bias"])[:, 0]
         return logits
+
+    def _pooled_stages(self, grey: NDArray[np.uint8]) -> Floats:
+        return np.concatenate([pooled(maps) for maps in self._stages(grey)], axis=1)
 
     def _stages(self, grey: NDArray[np.uint8]) -> Iterator[Floats]:
         """Yield the maps after each stage."""
@@ -100,6 +101,10 @@ class DetectorNetwork:
 
     def _convolved(self, maps: Floats, layer: str, stride: int = 1) -> Floats:
         return convolve(maps, self.weights[f"{layer}/kernel"], stride) + self.weights[f"{layer}/bias"]
+
+
+def _batches(grey: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    return [grey[start : start + BATCH] for start in range(0, len(grey), BATCH)]
 
 
 def convolve(maps: Floats, kernel: Floats, stride: int) -> Floats:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from lidcflow.compute_threads import map_in_threads
 from lidcflow.nodules.grid import WorkGrid
 
 AIR_BELOW_HU = -500
@@ -66,8 +67,8 @@ def find_lungs(grid: WorkGrid) -> Lungs | None:
     air = _lung_air(_coarse(grid.hu, factor), voxel_mm)
     if not air.any():
         return None
-    closed = close_over(air, voxel_mm, CLOSED_OVER_MM)
-    hull = close_over(air[:, ::2, ::2], voxel_mm * (1, 2, 2), HULL_OVER_MM)
+    masks = (air, voxel_mm, CLOSED_OVER_MM), (air[:, ::2, ::2], voxel_mm * (1, 2, 2), HULL_OVER_MM)
+    closed, hull = map_in_threads(lambda mask: close_over(*mask), masks)
     coarser = (factor[0], 2 * factor[1], 2 * factor[2])
     shape = grid.hu.shape
     return Lungs(_fine(air, factor, shape), _fine(closed, factor, shape), _fine(hull, coarser, shape))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lidcflow.blas import one_blas_thread
+from lidcflow.compute_threads import map_in_threads
 from lidcflow.nodules.detector_network import DetectorNetwork
 from lidcflow.nodules.nodule_plane import PIXEL_MM, mask_diameter_mm, nodule_mask, plane_of
 from lidcflow.nodules.qif import qif_of
@@ -77,4 +79,6 @@ def _of_width(
     planes = [plane_of(image, float(mm), to_mm) for image, mm in zip(images, pixel_mm, strict=True)]
     grey = windowed(np.round(np.stack(planes)).astype(np.int32))
     views = (grey, grey[:, ::-1], grey[:, :, ::-1], grey.transpose(0, 2, 1))
-    return np.asarray(np.mean([network.stage_features(view) for view in views], axis=0), np.float64)
+    with one_blas_thread():
+        features = map_in_threads(network.stage_features, views)
+    return np.asarray(np.mean(features, axis=0), np.float64)

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from lidcflow.compute_threads import map_in_threads
+
 DIRECTIONS = 64
 RADII = np.linspace(0, 2, 17)
 """Places along a ray, in radii of the blob."""
@@ -115,10 +117,13 @@ def _rays(
     """Sample (n, DIRECTIONS, radii) voxels, linearly."""
     unit = _DIRECTIONS[:, None, :] * RADII[:, None] / voxel_mm
     rays = np.empty((len(index), DIRECTIONS, len(RADII)), np.float32)
-    for start in range(0, len(index), 256):
+
+    def sample(start: int) -> None:
         part = slice(start, start + 256)
         places = index[part, None, None, :] + unit * radius_mm[part, None, None, None]
         ndimage.map_coordinates(hu, np.moveaxis(places, -1, 0), order=1, mode="nearest", output=rays[part])
+
+    map_in_threads(sample, range(0, len(index), 256))
     return rays
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from lidcflow.blas import one_blas_thread
+from lidcflow.compute_threads import map_in_threads
 from lidcflow.nodules.outline import INSIDE
 from lidcflow.nodules.segmenter_network import SHAPES, Floats, SegmenterNetwork
 from lidcflow.nodules.weight_files import SEGMENTER
@@ -112,7 +114,8 @@ class Segmenter:
 
     def _seen(self, grey: NDArray[np.uint8] | Floats, pitch_mm: float, views: tuple[tuple[int, ...], ...]) -> Floats:
         """Return the mean P over mirrored views."""
-        logits = [np.flip(self.network(np.flip(grey, axes), pitch_mm), axes) for axes in views]
+        with one_blas_thread():
+            logits = map_in_threads(lambda axes: np.flip(self.network(np.flip(grey, axes), pitch_mm), axes), views)
         return np.asarray(np.mean([np.exp(-np.logaddexp(0, -one)) for one in logits], axis=0), np.float32)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from lidcflow.compute_threads import map_in_threads
 
 LUNG_WINDOW_HU = (-1350.0, 150.0)
 """Level -600, width 1500: lung vessels and nodules grey to white, air nearly black."""
@@ -69,9 +72,9 @@ def pictures_of(hu: NDArray[np.int16], sharp: Collection[int]) -> Pictures:
     side = min(hu.shape[2], int(sqrt(VIEWER_PIXELS_IN_ALL / hu.shape[1])))
     return Pictures(
         coronal=coronal_picture(hu),
-        mean=[_webp(grey, side) for grey in mean],
-        maximum=[_webp(grey, side) for grey in maximum],
-        thumbnail=[_webp(grey, min(side, THUMBNAIL_PIXELS)) for grey in mean],
+        mean=_webps(mean, side),
+        maximum=_webps(maximum, side),
+        thumbnail=_webps(mean, min(side, THUMBNAIL_PIXELS)),
         sharp_mean={k: _png(mean[k], SHARP_PIXELS) for k in sharp},
         sharp_maximum={k: _png(maximum[k], SHARP_PIXELS) for k in sharp},
     )
@@ -146,6 +149,10 @@ def coronal_picture(hu: NDArray[np.int16], share: float = 1.0) -> str:
 
 def _png(grey: NDArray[np.uint8], most_pixels: int | None = None) -> str:
     return _uri(_shrunk(grey, most_pixels or max(grey.shape)), "png", optimize=True)
+
+
+def _webps(slices: NDArray[np.uint8], most_pixels: int) -> list[str]:
+    return map_in_threads(partial(_webp, most_pixels=most_pixels), slices)
 
 
 def _webp(grey: NDArray[np.uint8], most_pixels: int) -> str:

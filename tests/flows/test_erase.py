@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from flows import erase as erasing
 from flows.cli import app
 from flows.erase import erase, lift
-from flows.infer_report import refusals
+from flows.infer_answers import refusals
 from flows.service.status import status_of
 from lidcflow.catalog import locks
 from lidcflow.catalog.locks import at_work

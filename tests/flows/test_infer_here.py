@@ -1,6 +1,7 @@
 """One series is answered in this process as by the flow."""
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -48,6 +49,17 @@ def test_one_series_is_answered_as_by_the_flow(config, one, tmp_path, release):
             assert own.page.with_name(DATA).read_bytes() == other.page.with_name(DATA).read_bytes()
         else:
             np.testing.assert_allclose(probabilities(own), probabilities(other), atol=1e-4)
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(1, 1), (2, 2), (8, 2)])
+def test_no_more_threads_compute_than_a_flow_would_have_processes(config, one, tmp_path, monkeypatch, workers, threads):
+    counts = []
+    monkeypatch.setattr("flows.infer_here.use_threads", lambda count: counts.append(count) or nullcontext())
+    settings = with_release(config, "1").model_copy(update={"cluster": ClusterConfig(workers=workers)})
+
+    infer_here(FolderSource(str(one)), settings, tmp_path / "out")
+
+    assert counts == [threads]
 
 
 def test_what_is_there_is_reused(config, one, tmp_path):

@@ -6,7 +6,7 @@ from flows.cli.infer import _finding_lines, print_results
 from flows.infer_report import InferReport
 from lidcflow.errors import ReleaseError
 from lidcflow.report.told import Told
-from tasks.infer import RecommendedFinding, RecommendedRange, SeriesResult
+from tasks.series_result import RecommendedFinding, RecommendedRange, SeriesResult
 
 
 def test_reading_with_a_release_that_is_not_there_names_the_way_out_before_anything_starts(lidcflow, tmp_path):
