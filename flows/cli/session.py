@@ -30,18 +30,20 @@ UNREACHABLE = "Failed to reach API"
 
 
 @contextmanager
-def flow_session(config: Config) -> Iterator[None]:
+def flow_session(config: Config, flow: str | None = None) -> Iterator[None]:
     """Run flows in the block, with their progress on the terminal.
 
     Name flows as `flows.cli.lazy.NAME` inside the block, which imports them there: Prefect reads the environment once,
-    when it is imported. The runs go to the
-    server that ``PREFECT_API_URL`` names, else to the one of a running `lidcflow up`, else to a temporary one that
-    starts with the block and ends with the process.
+    when it is imported. The runs go to the server that ``PREFECT_API_URL`` names, else to the one of a running
+    `lidcflow up`, else to a temporary one that starts with the block and ends with the process.
 
     Parameters
     ----------
     config : Config
         The workspace keeps Prefect's database.
+    flow : str, optional
+        Name in `flows.cli.lazy` of the flow that the block runs: it is imported while a temporary server starts, which
+        takes about as long.
 
     Raises
     ------
@@ -53,14 +55,14 @@ def flow_session(config: Config) -> Iterator[None]:
     --------
     ::
 
-        with flow_session(config):
+        with flow_session(config, "preprocess"):
             report = lazy.preprocess(source, config)
     """
     choose_server(config)
     require_places(config)
     prepare(config)
     signal.signal(signal.SIGTERM, _leave)
-    with shown_progress("starting Prefect"), _ensured_server(), _served_throughout():
+    with shown_progress("starting Prefect"), _ensured_server(flow), _served_throughout():
         yield
 
 
@@ -72,13 +74,13 @@ def choose_server(config: Config) -> None:
 
 
 @contextmanager
-def _ensured_server() -> Iterator[None]:
+def _ensured_server(flow: str | None) -> Iterator[None]:
     if url := named_server():
         check_named_server(url)
         yield
         return
     choose_temporary_password()
-    with lazy.temporary_server():
+    with lazy.temporary_server(lambda: flow and getattr(lazy, flow)):
         yield
 
 
