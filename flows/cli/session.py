@@ -21,6 +21,7 @@ from flows.service.password import choose_temporary_password, use_password
 from flows.writable import require_places
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
+from lidcflow.garbage import uncollected
 
 LEAVE_WITHIN_S = 5.0
 """Time to end for a command whose Prefect server is gone."""
@@ -80,8 +81,14 @@ def _ensured_server(flow: str | None) -> Iterator[None]:
         yield
         return
     choose_temporary_password()
-    with lazy.temporary_server(lambda: flow and getattr(lazy, flow)):
+    with lazy.temporary_server(lambda: _import_flow(flow)):
         yield
+
+
+def _import_flow(name: str | None) -> None:
+    with uncollected():
+        if name:
+            getattr(lazy, name)
 
 
 @contextmanager
