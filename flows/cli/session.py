@@ -76,12 +76,16 @@ def choose_server(config: Config) -> None:
 
 @contextmanager
 def _ensured_server(flow: str | None) -> Iterator[None]:
-    if url := named_server():
+    with uncollected():
+        url = named_server()  # imports Prefect
+    if url:
         check_named_server(url)
         yield
         return
     choose_temporary_password()
-    with lazy.temporary_server(lambda: _import_flow(flow)):
+    with uncollected():
+        started = lazy.temporary_server  # imports Prefect's server
+    with started(lambda: _import_flow(flow)):
         yield
 
 
