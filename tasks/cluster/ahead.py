@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -33,7 +34,8 @@ def importing(address: str, modules: Sequence[str]) -> Iterator[None]:
 
 
 def import_modules(names: Sequence[str]) -> None:
-    """Import modules by their names."""
-    with uncollected():
-        for name in names:
-            import_module(name)
+    """Import modules by their names; a worker that has them, as one of a lasting cluster, is left as it is."""
+    if missing := [name for name in names if name not in sys.modules]:
+        with uncollected():
+            for name in missing:
+                import_module(name)

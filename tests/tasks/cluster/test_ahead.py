@@ -1,10 +1,11 @@
 """Workers import what they will need while they wait."""
 
+import gc
 import sys
 import time
 
 from lidcflow.config import ClusterConfig
-from tasks.cluster.ahead import importing
+from tasks.cluster.ahead import import_modules, importing
 from tasks.cluster.connect import connected
 from tasks.cluster.open import open_cluster
 
@@ -38,3 +39,11 @@ def test_a_module_that_cannot_be_imported_ends_nothing():
 
         with connected(cluster.address) as client:
             assert client.submit(len, "abc").result(timeout=WITHIN_S) == 3
+
+
+def test_a_process_that_has_the_modules_keeps_no_garbage_for_good():
+    before = gc.get_freeze_count()
+
+    import_modules(["sys", "gc"])
+
+    assert gc.get_freeze_count() == before
