@@ -22,6 +22,7 @@ from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.address import training_store
 from tasks.candidate_scores import CandidateEvidence, evidence_for, held_out_labels, readings_of
 from tasks.champions import champions_of
+from tasks.cluster.ahead import importing
 from tasks.cluster.map import what_ended
 from tasks.cluster.open import cluster_for
 from tasks.cluster.runner import task_runner
@@ -49,7 +50,7 @@ from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, tracking_connection
 from tasks.tracking.retry import call_until_available
 from tasks.tracking.runs import end_run
-from tasks.train import log_sector, train_sector
+from tasks.train import TRAINERS, log_sector, train_sector
 from tasks.training_run import begin_training, failing_with_its_run, log_folds, log_release
 
 
@@ -172,10 +173,11 @@ def train_release(plan: TrainingPlan, *, again: bool) -> tuple[ReleaseRecord, bo
         listening(ProgressArtifact()),
         cluster_for(config, "train", training_store(config)) as cluster,
     ):
-        run_id = run_if_reachable(plan)
-        features_of_plan(plan, cluster.address)
-        untrained = Untrained(judge_candidates_of(plan), find_nodules_of(plan))
-        keep_views_of(plan, untrained.systems, cluster.address)
+        with importing(cluster.address, TRAINERS):
+            run_id = run_if_reachable(plan)
+            features_of_plan(plan, cluster.address)
+            untrained = Untrained(judge_candidates_of(plan), find_nodules_of(plan))
+            keep_views_of(plan, untrained.systems, cluster.address)
         on_cluster = train_sectors.with_options(task_runner=task_runner(cluster.address))  # type: ignore[arg-type]
         trained = on_cluster(plan, run_id, untrained)
         finish = partial(finish_release, plan, trained, cluster.address, again=again)

@@ -36,6 +36,9 @@ from tasks.tracking.runs import Run, open_run
 if TYPE_CHECKING:
     from lidcflow.learn.train import TrainedSector
 
+TRAINERS = ("tasks.train", "lidcflow.learn.train", "mlflow.keras")
+"""Modules that a worker imports for its first sector, in 9 s of CPU."""
+
 TILES = 6
 """Slices in a row of a montage."""
 
@@ -148,11 +151,13 @@ def _logged(job: SectorJob, plan: TrainingPlan, run_id: str, kept: TrainedSector
     slices = slices_of(job, plan.config.preprocess.slices)
     with _sector_run(job, plan, run_id) as run:
         run.reads(plan.snapshot_path, name="snapshot", digest=plan.snapshot_id, profile=profile_of(plan))
-        run.params({"sector": job.sector, "first_slice": slices.start + 1, "last_slice": slices.stop})
+        params = {"sector": job.sector, "first_slice": slices.start + 1, "last_slice": slices.stop}
         if isinstance(kept, str):
+            run.params(params)
             run.tags({"fallback": kept})
             result = SectorResult(job=job, run_id=run.run_id, reason=kept)
         else:
+            run.params(params | _facts(plan, kept))
             result = _log_model(job, plan, run, kept)
     note_logged(plan, run_id, result)
     return result
@@ -170,11 +175,14 @@ def _sector_run(job: SectorJob, plan: TrainingPlan, run_id: str) -> AbstractCont
     return open_run(Tracking.of(plan.config), job.title, parent_id=run_id, note=CHART_NOTE, tags=tags)
 
 
+def _facts(plan: TrainingPlan, trained: TrainedSector) -> dict[str, Any]:
+    """Return how a sector was trained, and on how many slices of each class."""
+    counts = {f"train_{name}": count for name, count in trained.training.model_dump().items()}
+    return {**training_settings(plan.config.train), **counts, "best_epoch": trained.best_epoch + 1}
+
+
 def _log_model(job: SectorJob, plan: TrainingPlan, run: Run, trained: TrainedSector) -> SectorResult:
     slices = slices_of(job, plan.config.preprocess.slices)
-    run.params(training_settings(plan.config.train))
-    run.params({f"train_{name}": count for name, count in trained.training.model_dump().items()})
-    run.params({"best_epoch": trained.best_epoch + 1})
     run.tags({"finetuned": trained.remark} if trained.remark else {})
     run.series(_by_epoch(trained.history))
     run.metrics(named_figures(trained.validation, "validation") | named_figures(trained.test, "test"))

@@ -72,11 +72,10 @@ def _start(plan: TrainingPlan, tracking: Tracking) -> str:
 def log_plan(run: Run, plan: TrainingPlan) -> None:
     """Log what a training starts from: settings, and the snapshot as its data set."""
     config = plan.config
-    run.params(training_settings(config.train))
-    run.params({f"preprocess_{key}": value for key, value in config.preprocess.model_dump().items()})
-    run.params({f"labels_{key}": value for key, value in config.labels.portable.model_dump().items()})
-    run.params({f"split_{key}": value for key, value in config.split.model_dump().items()})
-    run.params({"backbone_id": plan.backbone.id, "snapshot": plan.snapshot_id})
+    groups = {"preprocess": config.preprocess, "labels": config.labels.portable, "split": config.split}
+    of_groups = {f"{name}_{key}": value for name, group in groups.items() for key, value in group.model_dump().items()}
+    backbone = {"backbone_id": plan.backbone.id, "snapshot": plan.snapshot_id}
+    run.params({**training_settings(config.train), **of_groups, **backbone})
     run.dataset(plan.snapshot_path, name="snapshot", digest=plan.snapshot_id, profile=profile_of(plan))
 
 
@@ -108,9 +107,17 @@ def log_release(run: Run, record: ReleaseRecord) -> None:
     for split, found in record.findings.items():
         run.metrics(named_figures(found.figures, f"{split}-findings"))
     run.metrics({_gate_name(check): check.value.value for check in record.gate.checks if check.sector is None})
+    run.series(_by_sector(record))
+
+
+def _by_sector(record: ReleaseRecord) -> dict[str, dict[int, float | None]]:
+    """Return the figures of the sectors, with the sector as step."""
+    series: dict[str, dict[int, float | None]] = {}
     for pin in record.sectors:
-        run.metrics(named_figures(pin.validation, "validation-by-sector"), step=pin.sector)
-        run.metrics(named_figures(pin.test, "test-by-sector"), step=pin.sector)
+        of_pin = named_figures(pin.validation, "validation-by-sector") | named_figures(pin.test, "test-by-sector")
+        for name, value in of_pin.items():
+            series.setdefault(name, {})[pin.sector] = value
+    return series
 
 
 def _gate_name(check: GateCheck) -> str:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("lidcflow", "tasks", "flows", "deployments")
 FLOORS = """
     lidcflow lidcflow.blas lidcflow.compute_threads lidcflow.errors lidcflow.notice lidcflow.part lidcflow.templates
-    lidcflow.files lidcflow.file_lock lidcflow.privacy lidcflow.disk lidcflow.orphans lidcflow.spool
+    lidcflow.files lidcflow.file_lock lidcflow.privacy lidcflow.disk lidcflow.orphans lidcflow.spool lidcflow.garbage
     lidcflow.config
     lidcflow.objects
     lidcflow.dicom

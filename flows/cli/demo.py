@@ -57,7 +57,7 @@ def demo(
     config = demo_config(folder, split_seed(archive))
     require_backend_for(config)
     watch = Stopwatch()
-    with flow_session(config), listening(watch):
+    with flow_session(config, "pipeline"), listening(watch):
         made = lazy.write_phantoms(archive, folder / "archive", seed=seed, workers=config.cluster.workers)
         made += lazy.write_phantoms(new, folder / "inbox", seed=seed, workers=config.cluster.workers)
         report = lazy.pipeline(str(folder / "archive"), config, str(folder / "inbox"))

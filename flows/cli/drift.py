@@ -40,7 +40,7 @@ def drift(
     if days is not None:
         config = configured_with(config, "--days", drift__days=days)
     lazy.load_release(Tracking.of(config), release or config.infer.release)
-    with flow_session(config):
+    with flow_session(config, "drift"):
         report = lazy.drift(config, release, out)
     if as_json:
         print_json(report)

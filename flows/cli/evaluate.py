@@ -96,7 +96,7 @@ def evaluate(
         return print_cubes(cubes, systems_of_release(release, config), as_json)
     lazy.load_release(Tracking.of(config), release)
     require_backend_for(config)
-    with flow_session(config):
+    with flow_session(config, "evaluate"):
         report = lazy.evaluate(config, release, split, out, feedback)
     if csv_file:
         write_csv(csv_file, figure_rows(report.evaluation), FIGURE_COLUMNS)

@@ -50,7 +50,7 @@ def experiment(
     with wrong_usage("NAME"):
         arms_of(name, config)  # a wrong name is told before anything starts
     require_backend_for(config)
-    with flow_session(config):
+    with flow_session(config, "experiment"):
         report = lazy.experiment(name, config)
     if as_json:
         print_json(report)

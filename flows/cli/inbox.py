@@ -76,7 +76,7 @@ def run(config_file: ConfigFile = None, workspace: Workspace = None, as_json: As
     """Poll every source now, and process and deliver every complete series, as the schedule does."""
     config = configured(config_file, workspace)
     _check_inbox(config)
-    with flow_session(config):
+    with flow_session(config, "inbox_report"):
         report = lazy.inbox_report(config)
     if as_json:
         print_json(report)

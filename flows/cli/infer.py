@@ -80,7 +80,7 @@ def infer(
 
 
 def _by_flow(source: str, config: Config, out: Path | None) -> InferReport:
-    with flow_session(config):
+    with flow_session(config, "infer"):
         report: InferReport = lazy.infer(source, config, out)
         return report
 

@@ -38,7 +38,7 @@ def preprocess(
     announce_download(source)
     if dry_run:
         return _print_cost(source, config, as_json)
-    with flow_session(config):
+    with flow_session(config, "preprocess"):
         report = lazy.preprocess(source, config)
     if csv_file:
         write_csv(csv_file, [series.model_dump() for series in report.refused], REFUSED_COLUMNS)

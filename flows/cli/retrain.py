@@ -19,7 +19,7 @@ def retrain(
     """Train, evaluate and apply the gate if enough has changed since the newest release, and report why or why not."""
     config = configured(config_file, workspace)
     report: Any
-    with flow_session(config):
+    with flow_session(config, "retrain"):
         report = lazy.retrain(config, force)
     if as_json:
         print_json(report)

@@ -21,6 +21,7 @@ from flows.service.password import choose_temporary_password, use_password
 from flows.writable import require_places
 from lidcflow.config import Config
 from lidcflow.errors import ResourceError
+from lidcflow.garbage import uncollected
 
 LEAVE_WITHIN_S = 5.0
 """Time to end for a command whose Prefect server is gone."""
@@ -30,18 +31,20 @@ UNREACHABLE = "Failed to reach API"
 
 
 @contextmanager
-def flow_session(config: Config) -> Iterator[None]:
+def flow_session(config: Config, flow: str | None = None) -> Iterator[None]:
     """Run flows in the block, with their progress on the terminal.
 
     Name flows as `flows.cli.lazy.NAME` inside the block, which imports them there: Prefect reads the environment once,
-    when it is imported. The runs go to the
-    server that ``PREFECT_API_URL`` names, else to the one of a running `lidcflow up`, else to a temporary one that
-    starts with the block and ends with the process.
+    when it is imported. The runs go to the server that ``PREFECT_API_URL`` names, else to the one of a running
+    `lidcflow up`, else to a temporary one that starts with the block and ends with the process.
 
     Parameters
     ----------
     config : Config
         The workspace keeps Prefect's database.
+    flow : str, optional
+        Name in `flows.cli.lazy` of the flow that the block runs: it is imported while a temporary server starts, which
+        takes about as long.
 
     Raises
     ------
@@ -53,14 +56,14 @@ def flow_session(config: Config) -> Iterator[None]:
     --------
     ::
 
-        with flow_session(config):
+        with flow_session(config, "preprocess"):
             report = lazy.preprocess(source, config)
     """
     choose_server(config)
     require_places(config)
     prepare(config)
     signal.signal(signal.SIGTERM, _leave)
-    with shown_progress("starting Prefect"), _ensured_server(), _served_throughout():
+    with shown_progress("starting Prefect"), _ensured_server(flow), _served_throughout():
         yield
 
 
@@ -72,14 +75,24 @@ def choose_server(config: Config) -> None:
 
 
 @contextmanager
-def _ensured_server() -> Iterator[None]:
-    if url := named_server():
+def _ensured_server(flow: str | None) -> Iterator[None]:
+    with uncollected():
+        url = named_server()  # imports Prefect
+    if url:
         check_named_server(url)
         yield
         return
     choose_temporary_password()
-    with lazy.temporary_server():
+    with uncollected():
+        started = lazy.temporary_server  # imports Prefect's server
+    with started(lambda: _import_flow(flow)):
         yield
+
+
+def _import_flow(name: str | None) -> None:
+    with uncollected():
+        if name:
+            getattr(lazy, name)
 
 
 @contextmanager

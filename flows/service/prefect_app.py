@@ -6,6 +6,8 @@ place of ``prefect server start``; `temporary` is the application of the server 
 
 from __future__ import annotations
 
+import gc
+
 import uvicorn
 from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
@@ -16,7 +18,9 @@ from flows.service.same_origin import SameOrigin, own_names, served_address
 
 def temporary() -> SameOrigin:
     """Return the application of a command's own server, which listens on loopback."""
-    return SameOrigin(create_app(), own_names(LOOPBACK[0]))
+    app = SameOrigin(create_app(), own_names(LOOPBACK[0]))
+    gc.freeze()  # the command waits for the end of its server, which would collect garbage for a second
+    return app
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,8 +44,8 @@ class TemporaryServer(SubprocessASGIServer):
     Prefect's clients find this instance when they ask for a `SubprocessASGIServer`.
     """
 
-    def start(self, timeout: int | None = None) -> None:
-        """Start the server and wait until it answers.
+    def start(self, timeout: int | None = None, *, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Start the server, call `meanwhile`, and wait until the server answers.
 
         Raises
         ------
@@ -59,6 +59,7 @@ class TemporaryServer(SubprocessASGIServer):
         atexit.register(self.stop)
         try:
             self._launch()
+            meanwhile()
             self._wait_until_it_answers(limit_s)
         except BaseException:
             self.stop()
@@ -114,11 +115,16 @@ class TemporaryServer(SubprocessASGIServer):
 
 
 @contextlib.contextmanager
-def temporary_server() -> Iterator[None]:
+def temporary_server(meanwhile: Callable[[], object] = lambda: None) -> Iterator[None]:
     """Start the temporary server of this process, which it and all processes that it starts use in the block.
 
     Without its address in the environment, each Dask worker that reports a task would start a server of its own. The
     server itself runs until this process ends: the events of the last runs go there.
+
+    Parameters
+    ----------
+    meanwhile : callable
+        Called while the server starts; it can't run a flow, which needs the server.
 
     Raises
     ------
@@ -127,7 +133,7 @@ def temporary_server() -> Iterator[None]:
     """
     refresh_global_settings_context()  # Prefect has read the environment before the password stood there
     server = TemporaryServer()
-    server.start()
+    server.start(meanwhile=meanwhile)
     os.environ[API_URL] = server.api_url
     refresh_global_settings_context()
     try:

@@ -12,7 +12,6 @@ from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from lidcflow.labels.slices import NoduleSlices
 
@@ -79,10 +78,13 @@ def auroc(score: Floats, positive: NDArray[np.bool_], weights: Floats | None = N
     if weights is not None:
         sklearn_metrics = import_module("sklearn.metrics")  # 1.5 s of CPU, which no training asks for
         return float(sklearn_metrics.roc_auc_score(positive, score, sample_weight=weights))
-    # A bootstrap asks a thousand times: on 6,500 slices scikit-learn takes six times as long as the ranks, and its last
-    # digit differs from theirs, which releases have stored.
-    wins = rankdata(score)[positive].sum() - n_positive * (n_positive + 1) / 2
-    return float(wins / (n_positive * n_negative))
+    if np.isnan(score).any():
+        return math.nan
+    # A bootstrap asks a thousand times: on 3,600 slices, 6% of them positive, ranks take 0.36 ms and counting 0.04 ms,
+    # with the same digits, as both add up halves. Those of scikit-learn differ, and releases have stored these.
+    negative, of_positive = np.sort(score[~positive]), score[positive]
+    twice = sum(int(np.searchsorted(negative, of_positive, side).sum()) for side in ("left", "right"))
+    return twice / 2 / (n_positive * n_negative)
 
 
 def log_loss(probabilities: Floats, labels: Labels) -> float:

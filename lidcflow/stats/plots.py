@@ -18,6 +18,9 @@ CLASSES = ("non-nodule", "benign", "malignant")
 LUNG_WINDOW_HU = (-1350.0, 150.0)
 """Level -600, width 1500."""
 
+TILE, ACROSS, DOWN = 1.8, 1.9, 2.3
+"""Edge of a slice in a montage, and from one to the next across and down, with a caption of two lines; inches."""
+
 NOTE = "research use only"
 BLUE, ORANGE, GREY = "#2563a8", "#d9730d", "#8a8a8a"
 
@@ -154,13 +157,18 @@ def montage(rows: Mapping[str, Sequence[Tile]], title: str) -> Figure:
     title : str
         Above the figure.
     """
-    width = max([len(tiles) for tiles in rows.values()] + [1])
-    figure = Figure(figsize=(1.9 * width + 0.6, 2.3 * len(rows) + 0.7), layout="constrained")
-    grid = np.asarray(figure.subplots(len(rows), width, squeeze=False))
-    for line, (name, tiles) in zip(grid, rows.items(), strict=True):
-        for position, axis in enumerate(line):
-            _draw_tile(axis, tiles[position] if position < len(tiles) else None)
-        line[0].set_ylabel(name if tiles else f"{name}: none", fontsize=9)
+    columns = max([len(tiles) for tiles in rows.values()] + [1])
+    width, height = ACROSS * columns + 0.5, DOWN * len(rows) + 0.7
+    figure = Figure(figsize=(width, height))
+    axis = figure.add_axes((0, 0, 1, 1))
+    for number, (name, tiles) in enumerate(rows.items()):
+        top = 0.4 + DOWN * number
+        shown = name if tiles else f"{name}: none"
+        axis.text(0.2, top + TILE / 2, shown, rotation=90, ha="center", va="center", fontsize=9)
+        for position, tile in enumerate(tiles):
+            _draw_tile(axis, tile, left=0.4 + ACROSS * position, top=top)
+    axis.set(xlim=(0, width), ylim=(height, 0))
+    axis.set_axis_off()
     _sign(figure, title)
     return figure
 
@@ -185,19 +193,22 @@ def example_rows(rows: pd.DataFrame, n: int) -> dict[str, pd.DataFrame]:
     }
 
 
-def _draw_tile(axis: Axes, tile: Tile | None) -> None:
-    axis.set_xticks([])
-    axis.set_yticks([])
-    axis.spines[:].set_visible(False)
-    if tile is not None:
-        low, high = LUNG_WINDOW_HU
-        axis.imshow(tile.hu, cmap="gray", vmin=low, vmax=high, interpolation="bilinear")
-        axis.set_xlabel(tile.caption, fontsize=7)
+def _draw_tile(axis: Axes, tile: Tile, *, left: float, top: float) -> None:
+    """Draw a slice and its caption into axes that are measured in inches, downwards."""
+    low, high = LUNG_WINDOW_HU
+    place = (left, left + TILE, top + TILE, top)
+    axis.imshow(tile.hu, extent=place, aspect="auto", cmap="gray", vmin=low, vmax=high, interpolation="bilinear")
+    axis.text(left + TILE / 2, top + TILE + 0.05, tile.caption, ha="center", va="top", fontsize=7)
 
 
 def _canvas(title: str, columns: int) -> tuple[Figure, NDArray[np.object_]]:
-    figure = Figure(figsize=(4.8 * columns, 4.2), layout="constrained")
+    """Return a figure with axes between fixed margins, in inches: an automatic layout takes as long as the drawing."""
+    width, height = 4.8 * columns, 4.2
+    figure = Figure(figsize=(width, height))
     axes = figure.subplots(1, columns, squeeze=False)[0]
+    figure.subplots_adjust(
+        left=1.0 / width, right=1 - 0.15 / width, bottom=0.7 / height, top=1 - 0.45 / height, wspace=0.25
+    )
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     _sign(figure, title)

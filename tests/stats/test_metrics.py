@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import rankdata
 from sklearn.metrics import confusion_matrix, roc_auc_score
 from sklearn.metrics import log_loss as log_loss_of_sklearn
 
@@ -45,6 +46,21 @@ def test_auroc_and_log_loss_and_confusion_are_those_of_scikit_learn():
     np.testing.assert_array_equal(
         confusion(PROBABILITIES, LABELS), confusion_matrix(LABELS, PROBABILITIES.argmax(axis=1))
     )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_auroc_has_the_very_digits_of_the_sum_of_ranks_that_releases_have_stored(seed):
+    rng = np.random.default_rng(seed)
+    score, positive = rng.random(500).round(2), rng.random(500) < 0.1
+
+    n = int(positive.sum())
+
+    by_ranks = (rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n))
+    assert auroc(score, positive) == by_ranks
+
+
+def test_auroc_of_scores_that_are_no_numbers_is_not_defined():
+    assert math.isnan(auroc(np.array([0.9, np.nan, 0.1]), np.array([True, False, False])))
 
 
 def test_a_weighted_auroc_counts_pairs_by_the_product_of_their_weights():

@@ -38,8 +38,31 @@ def test_a_montage_names_rows_that_are_empty():
 
     figure = montage({"found": [tile, tile], "missed": []}, "sector 1")
 
-    assert [axis.get_ylabel() for axis in figure.axes] == ["found", "", "missed: none", ""]
-    assert [axis.get_xlabel() for axis in figure.axes] == ["slice 3", "slice 3", "", ""]
+    assert texts(figure) == ["found", "slice 3", "slice 3", "missed: none"]
+    assert len(figure.axes[0].images) == 2
+
+
+def test_a_montage_has_each_slice_in_its_row_and_column_inside_the_figure():
+    tile = Tile(np.zeros((4, 4), dtype=np.int16), "slice 3")
+
+    figure = montage({"found": [tile, tile], "missed": [tile]}, "sector 1")
+
+    (first, second, below), (width, height) = [image.get_extent() for image in figure.axes[0].images], figure.bbox.size
+    assert second[0] > first[1]
+    assert (second[2:], below[:2]) == (first[2:], first[:2])
+    assert below[3] > first[2]
+    assert second[1] < width / figure.dpi
+    assert below[2] < height / figure.dpi
+
+
+def test_texts_beside_axes_lie_inside_the_figure():
+    figure = confusion_plot(np.array([[9, 1, 0], [1, 1, 0], [0, 0, 0]]), "sector 1")
+
+    drawn = figure.get_tightbbox()
+
+    assert drawn.x0 >= 0
+    assert drawn.y0 >= 0
+    assert (drawn.x1, drawn.y1) <= tuple(figure.get_size_inches())
 
 
 def test_every_figure_says_research_use_only():

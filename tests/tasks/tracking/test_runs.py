@@ -47,6 +47,17 @@ def test_more_points_than_one_call_takes_are_all_kept(tracking):
     assert len(connect(tracking).get_metric_history(run.run_id, "loss")) == 1100
 
 
+def test_tags_and_more_parameters_than_one_takes_are_all_kept(tracking):
+    with open_run(tracking, "long") as run:
+        run.params({f"setting_{number}": number for number in range(130)})
+        run.tags({"one": "1", "two": "2"})
+        run.tags({})
+
+    kept = connect(tracking).get_run(run.run_id).data
+    assert len(kept.params) == 130
+    assert (kept.tags["one"], kept.tags["two"]) == ("1", "2")
+
+
 def test_a_run_that_breaks_is_marked_failed_with_its_error(tracking):
     with pytest.raises(ValueError, match="no slices"), open_run(tracking, "sector 2") as run:
         raise ValueError("no slices")
