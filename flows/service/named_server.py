@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import sys
+import tomllib
 from pathlib import Path
 
 import httpx
@@ -15,8 +16,8 @@ from lidcflow.errors import ResourceError
 
 ANSWER_WITHIN_S = 10.0
 VARIABLES = ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH")
-FILES = (".env", "prefect.toml", "pyproject.toml")
-"""Files of the working folder that Prefect reads settings from."""
+ENVIRONMENT, SETTINGS, PROJECT = ".env", "prefect.toml", "pyproject.toml"
+"""Files of the working folder that Prefect reads settings from; of a project's, its table ``tool.prefect``."""
 
 WAY_OUT = "start it, or check PREFECT_API_URL, which ends in /api; unset, a temporary server is started"
 _REASONS = {
@@ -36,8 +37,20 @@ def may_name_a_server(home: Path) -> bool:
     """
     if "prefect" in sys.modules:
         return named_server() is not None
-    named = any(name in os.environ for name in VARIABLES) or (home / "profiles.toml").exists()
-    return named or any(_mentions_prefect(Path(name)) for name in FILES)
+    named = any(name in os.environ for name in VARIABLES)
+    held = any(file.exists() for file in (home / "profiles.toml", Path(SETTINGS)))
+    return named or held or _mentions_prefect(Path(ENVIRONMENT)) or _sets_up_prefect(Path(PROJECT))
+
+
+def _sets_up_prefect(project: Path) -> bool:
+    """Return whether a project has settings for Prefect; nearly all that use it mention it, among their packages."""
+    try:
+        tool = tomllib.loads(project.read_text()).get("tool")
+    except OSError:
+        return False
+    except ValueError:
+        return _mentions_prefect(project)
+    return isinstance(tool, dict) and "prefect" in tool
 
 
 def _mentions_prefect(file: Path) -> bool:

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.service.named_server import check_named_server, named_server
+from flows.service.named_server import VARIABLES, check_named_server, may_name_a_server, named_server
 from lidcflow.config.validators import without_credentials
 from lidcflow.errors import ResourceError
 
@@ -63,6 +63,49 @@ def talking_otherwise():
 
         Thread(target=talk, daemon=True).start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}/api"
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """Work in an empty folder, as a command does that has not imported Prefect; return the folder."""
+    monkeypatch.delitem(sys.modules, "prefect")
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pyproject.toml", '[tool.prefect.api]\nurl = "http://a.example/api"\n'),
+        ("pyproject.toml", "[tool.prefect\nbroken"),
+        ("prefect.toml", '[api]\nurl = "http://a.example/api"\n'),
+        (".env", "PREFECT_API_URL=http://a.example/api\n"),
+        ("home/profiles.toml", ""),
+    ],
+)
+def test_files_of_prefect_may_name_a_server(workplace, file, text):
+    (workplace / "home").mkdir()
+    (workplace / file).write_text(text)
+
+    assert may_name_a_server(workplace / "home")
+
+
+@pytest.mark.parametrize(
+    "text", ['[project]\ndependencies = ["prefect>=3"]\n', '[tool.ruff]\nsrc = ["prefect"]\n', "tool = 3\n", ""]
+)
+def test_a_project_that_only_uses_prefect_names_no_server(workplace, text):
+    (workplace / "pyproject.toml").write_text(text)
+
+    assert not may_name_a_server(workplace / "home")
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_variable_may_name_a_server(workplace, monkeypatch, name):
+    monkeypatch.setenv(name, "x")
+
+    assert may_name_a_server(workplace / "home")
 
 
 def told(url):
