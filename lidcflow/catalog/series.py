@@ -98,12 +98,13 @@ class Catalog(Tables):
         kept = {verdict.series_instance_uid: verdict for verdict in told if verdict.reason not in _WITHOUT_ROW}
         with self._database.session() as session:
             _delete(session, erased)
+            _forget_shared(session, list(kept))
             for row, verdict in _matched(session, kept):
                 values = _of_verdict(verdict)
                 if row.state == State.COMMITTED and values["state"] == State.USABLE:
                     del values["state"]
                 _assign(row, values)
-                _share(session, verdict)
+                session.add_all(_shared(verdict))
 
     @retry_while_unavailable
     def record_committed(self, volume_digests: Mapping[str, str], config_digest: str) -> None:
@@ -267,17 +268,22 @@ def _delete(session: Session, uids: Sequence[str], *, only_count: bool = False) 
         count += len(known)
         for row in [] if only_count else known.values():
             session.delete(row)
-        if not only_count:
-            session.execute(delete(SharedSeriesRow).where(SharedSeriesRow.series_instance_uid.in_(chunk)))
+    if not only_count:
+        _forget_shared(session, uids)
     return count
 
 
-def _share(session: Session, verdict: Verdict) -> None:
-    """Note the patients of a series that more than one shares: an erasure of any of them deletes its row."""
-    uid = verdict.series_instance_uid
-    session.execute(delete(SharedSeriesRow).where(SharedSeriesRow.series_instance_uid == uid))
-    if len(verdict.patients) > 1:
-        session.add_all(SharedSeriesRow(series_instance_uid=uid, patient_key=key) for key in verdict.patients)
+def _forget_shared(session: Session, uids: Sequence[str]) -> None:
+    """Forget which patients share series; a statement for each series would also write each row by itself."""
+    for start in range(0, len(uids), _ROWS_PER_QUERY):
+        chunk = SharedSeriesRow.series_instance_uid.in_(uids[start : start + _ROWS_PER_QUERY])
+        session.execute(delete(SharedSeriesRow).where(chunk))
+
+
+def _shared(verdict: Verdict) -> list[SharedSeriesRow]:
+    """Return the patients of a series that more than one shares: an erasure of any of them deletes its row."""
+    keys = verdict.patients if len(verdict.patients) > 1 else ()
+    return [SharedSeriesRow(series_instance_uid=verdict.series_instance_uid, patient_key=key) for key in keys]
 
 
 def _state_of(verdict: Verdict) -> State:

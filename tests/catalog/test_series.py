@@ -3,6 +3,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import Engine, event
 
 from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import PreprocessConfig
@@ -31,6 +32,31 @@ def stored(tmp_path, usable):
 
 def refused(uid):
     return Verdict(uid, VerdictReason.TOO_FEW_SLICES, f"series {uid}: must have at least 8 slices, got 3", n_files=3)
+
+
+@pytest.fixture
+def statements():
+    """Return a list that gets every statement to a database."""
+    told = []
+
+    def note(_connection, _cursor, statement, *_):
+        told.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield told
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_verdicts_are_written_many_at_a_time(catalog, statements):
+    verdicts = [replace(refused(f"1.2.{n}"), patients=("a", "b")[: 1 + n % 2]) for n in range(400)]
+    catalog.counts()
+    statements.clear()
+
+    catalog.record_verdicts(verdicts)
+    catalog.record_verdicts(verdicts)
+
+    assert catalog.counts() == {State.REFUSED: 400}
+    assert len(statements) < 20
 
 
 def test_a_usable_series_is_known_by_study_patient_and_slices(catalog, usable):
