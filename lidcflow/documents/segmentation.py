@@ -54,6 +54,7 @@ def segmentation(said: Recommendation, source: Source, created: datetime) -> Dat
         omit_empty_frames=True,
         **making_of(said, source, "segmentation"),
     )
+    document._db_con.close()  # highdicom has no way to close it, and Python 3.13 warns of an open one
     _name_dimensions(document, dimension_uid(said))
     return completed(document, source, created)
 

@@ -1,11 +1,15 @@
 """The segmentation of findings that have an outline, and what the structured report says of them."""
 
+import sqlite3
+from contextlib import closing
+
 import numpy as np
 import pydicom
 import pytest
-from highdicom.seg import segread
+from highdicom.seg import Segmentation, segread
 from highdicom.sr import srread
 
+from lidcflow.documents import segmentation
 from lidcflow.documents.encode import made_documents
 from lidcflow.documents.write import KEY_OBJECTS, SEGMENTATION, STRUCTURED_REPORT, write_documents
 from lidcflow.inbox.targets import parse_target
@@ -50,9 +54,16 @@ def made(ct_series, tmp_path):
     return tmp_path / "documents", said, record, source
 
 
-def test_a_segment_covers_the_voxels_of_its_finding_on_the_source_images(made):
-    folder, said, record, _ = made
-    seg = segread(folder / SEGMENTATION)
+@pytest.fixture
+def seg(made):
+    """Yield the segmentation as highdicom reads it, which has no way to close its index of frames."""
+    read = segread(made[0] / SEGMENTATION)
+    with closing(read._db_con):
+        yield read
+
+
+def test_a_segment_covers_the_voxels_of_its_finding_on_the_source_images(made, seg):
+    _, said, record, _ = made
 
     assert seg.number_of_segments == 2
     uids = [one.sop_instance_uid for one in record.source_slices]
@@ -63,10 +74,9 @@ def test_a_segment_covers_the_voxels_of_its_finding_on_the_source_images(made):
     assert masks[6, ..., 1].sum() == masks[..., 1].sum()
 
 
-def test_segments_lie_where_the_source_images_lie(made):
-    folder, _, _, source = made
+def test_segments_lie_where_the_source_images_lie(made, seg):
+    *_, source = made
 
-    seg = segread(folder / SEGMENTATION)
     headers = {one.SOPInstanceUID: one for one in (pydicom.dcmread(file) for file in source.rglob("*.dcm"))}
     frames = seg.PerFrameFunctionalGroupsSequence
     assert seg.FrameOfReferenceUID == "1.2.840.9"
@@ -124,6 +134,23 @@ def test_the_same_answer_gives_the_same_bytes(made):
     again = made_documents(said, header_of(series_in(source)), created_ns=CREATED_NS, kinds=("seg",))
 
     assert again == {SEGMENTATION: (folder / SEGMENTATION).read_bytes()}
+
+
+def test_no_database_stays_open(made, monkeypatch):
+    _, said, _, source = made
+    written = []
+
+    class Noted(Segmentation):
+        def __init__(self, **options):
+            super().__init__(**options)
+            written.append(self)
+
+    monkeypatch.setattr(segmentation, "Segmentation", Noted)
+    made_documents(said, header_of(series_in(source)), created_ns=CREATED_NS, kinds=("seg",))
+
+    (document,) = written
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        document._db_con.execute("SELECT 1")
 
 
 def test_findings_without_outlines_have_no_segmentation(ct_series, tmp_path):
