@@ -22,7 +22,7 @@ from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.address import training_store
 from tasks.candidate_scores import CandidateEvidence, evidence_for, held_out_labels, readings_of
 from tasks.champions import champions_of
-from tasks.cluster.ahead import importing
+from tasks.cluster.early_imports import importing
 from tasks.cluster.map import what_ended
 from tasks.cluster.open import cluster_for
 from tasks.cluster.runner import task_runner

@@ -21,7 +21,7 @@ _count: ContextVar[int] = ContextVar("threads", default=1)
 
 @contextmanager
 def use_threads(count: int) -> Iterator[None]:
-    """Let `map_in_threads` use several threads in the block.
+    """Allow `map_in_threads` several threads in the block.
 
     Parameters
     ----------
@@ -56,9 +56,10 @@ def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) ->
     ...     map_in_threads(abs, [-1, 2, -3])
     [1, 2, 3]
     """
+    if _count.get() < 2:
+        return [function(item) for item in items]  # one item at a time is in memory where they are made one by one
     items = list(items)
-    count = min(_count.get(), len(items))
-    if count < 2:
+    if len(items) < 2:  # it may use the threads itself
         return [function(item) for item in items]
-    with ThreadPoolExecutor(count, thread_name_prefix="compute") as pool:
+    with ThreadPoolExecutor(min(_count.get(), len(items)), thread_name_prefix="compute") as pool:
         return list(pool.map(function, items))

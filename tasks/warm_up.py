@@ -7,6 +7,7 @@ from importlib import import_module
 
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError
+from tasks.cluster.early_imports import import_modules
 from tasks.infer_series import config_for
 from tasks.tracking.in_force import release_in_force
 
@@ -19,8 +20,7 @@ def warm_up(config: Config) -> None:
 
     What is wrong with a release is left to the first series, whose answer says it.
     """
-    for module in MODULES:
-        import_module(module)
+    import_modules(MODULES)
     with suppress(LidcflowError):
         release = release_in_force(config)
         if release.sectors:

@@ -35,6 +35,31 @@ def test_unless_asked_for_no_thread_is_started():
     assert set(map_in_threads(lambda _: get_ident(), range(4))) == {get_ident()}
 
 
+def test_by_one_thread_an_item_is_made_when_its_turn_comes():
+    made, seen = [], []
+
+    def items():
+        for n in range(3):
+            made.append(n)
+            yield n
+
+    map_in_threads(lambda _: seen.append(len(made)), items())
+
+    assert seen == [1, 2, 3]
+
+
+def test_nothing_to_do_is_done_by_two_threads_too():
+    with use_threads(2):
+        assert map_in_threads(abs, []) == []
+
+
+def test_a_single_item_may_use_the_threads_itself():
+    together = Barrier(2, timeout=20)
+
+    with use_threads(2):
+        map_in_threads(lambda _: map_in_threads(lambda _: together.wait(), range(2)), range(1))
+
+
 def test_after_the_block_no_thread_is_started():
     with use_threads(2):
         pass

@@ -43,7 +43,7 @@ def may_name_a_server(home: Path) -> bool:
 
 
 def _sets_up_prefect(project: Path) -> bool:
-    """Return whether a project has settings for Prefect; nearly all that use it mention it, among their packages."""
+    """Return whether the file of a project has settings for Prefect; Prefect among its packages is none."""
     try:
         tool = tomllib.loads(project.read_text()).get("tool")
     except OSError:

@@ -5,8 +5,8 @@ import sys
 import time
 
 from lidcflow.config import ClusterConfig
-from tasks.cluster.ahead import import_modules, importing
 from tasks.cluster.connect import connected
+from tasks.cluster.early_imports import import_modules, importing
 from tasks.cluster.open import open_cluster
 
 WITHIN_S = 60.0
