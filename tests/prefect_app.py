@@ -38,6 +38,9 @@ def create() -> Any:
     from prefect.server.api.server import create_app
     from prefect.utilities.schema_tools import validation
 
+    from flows.service.prefect_transactions import lock_at_begin
+
+    lock_at_begin()
     validators.get_timezones = cache(validators.get_timezones)
     for validator in (Draft202012Validator, validation._VALIDATOR):
         validator.check_schema = remembered(validator.check_schema)

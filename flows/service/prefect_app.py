@@ -13,11 +13,13 @@ from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
 
 from flows.proxies import LOOPBACK
+from flows.service.prefect_transactions import lock_at_begin
 from flows.service.same_origin import SameOrigin, own_names, served_address
 
 
 def temporary() -> SameOrigin:
     """Return the application of a command's own server, which listens on loopback."""
+    lock_at_begin()
     app = SameOrigin(create_app(), own_names(LOOPBACK[0]))
     gc.freeze()  # the command waits for the end of its server, which would collect garbage for a second
     return app
@@ -25,6 +27,7 @@ def temporary() -> SameOrigin:
 
 def main() -> None:
     """Serve until a signal, with the settings that ``prefect server start`` takes from the environment."""
+    lock_at_begin()
     given = served_address()
     settings = get_current_settings().server
     uvicorn.run(
