@@ -3,7 +3,8 @@
     python benchmarks/orchestration.py [--series 1018] [--epochs 30] [--sectors 13]
 
 As many series as LIDC-IDRI has, 65 slices each; volumes are tiny, and features and readings made up: with features
-cached, nothing in a training depends on the size of an image. The loop reads the same snapshot and features and
+cached, nothing in a training depends on the size of an image. There are no nodule candidates, so that both train the
+sector models and nothing else. The loop reads the same snapshot and features and
 trains, calibrates and measures every head in one process, one after the other, without MLflow and Prefect.
 """
 
@@ -22,7 +23,7 @@ from fan_out import write_series
 from figures import record_ratio
 
 from flows.cli.session import flow_session
-from lidcflow.config import ClusterConfig, Config, LabelConfig, PreprocessConfig, TrainConfig
+from lidcflow.config import ClusterConfig, Config, LabelConfig, NodulesConfig, PreprocessConfig, TrainConfig
 from lidcflow.learn.backbones import FEATURE_DIMS, backbone_id
 from lidcflow.store.volumes import VolumeStore
 
@@ -66,6 +67,7 @@ def prepared(folder: Path, options: argparse.Namespace) -> Config:
         patient_key="public",
         preprocess=PreprocessConfig(size=16),
         labels=LabelConfig(source=str(folder / "readings.csv")),
+        nodules=NodulesConfig(candidates=False),
         train=TrainConfig(sector_num=options.sectors, epochs=options.epochs),
         cluster=ClusterConfig(workers=2),
     )
@@ -161,6 +163,7 @@ def toml_of(config: Config) -> str:
             f'workspace = "{config.workspace}"',
             'patient_key = "public"',
             f"[preprocess]\nsize = {config.preprocess.size}",
+            "[nodules]\ncandidates = false",
             f'[labels]\nsource = "{config.labels.source}"',
             f"[train]\nsector_num = {config.train.sector_num}\nepochs = {config.train.epochs}",
             f"seed = {config.train.seed}",

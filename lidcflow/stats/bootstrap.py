@@ -212,9 +212,35 @@ def drawn_groups(groups: Sequence[Group], seed: int, resamples: int) -> Iterator
     resamples : int
         Draws.
     """
-    draws = np.random.default_rng(seed).integers(len(groups), size=(resamples, len(groups)))
-    for draw in draws:
+    for draw in _drawn(len(groups), seed, resamples):
         yield [groups[patient] for patient in draw]
+
+
+def drawn_counts(patients: int, seed: int, resamples: int) -> Floats:
+    """Count how often each patient is in each draw of `drawn_groups`.
+
+    Returns
+    -------
+    (resamples, patients) array of float64
+        No rows with fewer than two patients, as there is nothing to vary.
+
+    Examples
+    --------
+    >>> list(drawn_groups(["a", "b", "c"], seed=1, resamples=2))
+    [['b', 'b', 'c'], ['c', 'a', 'a']]
+    >>> drawn_counts(3, seed=1, resamples=2)
+    array([[0., 2., 1.],
+           [2., 0., 1.]])
+    """
+    if patients < 2:
+        return np.empty((0, patients))
+    counts = np.zeros((resamples, patients))
+    np.add.at(counts, (np.arange(resamples)[:, None], _drawn(patients, seed, resamples)), 1)
+    return counts
+
+
+def _drawn(patients: int, seed: int, resamples: int) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(patients, size=(resamples, patients))
 
 
 def ranking_draws(

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lidcflow.labels.slices import NoduleSlices
-from lidcflow.stats.bootstrap import Interval, bootstrap_interval, by_patient, estimate, pooled, with_interval
+from lidcflow.stats.bootstrap import estimate, percentile_interval, ratio, with_interval
 from lidcflow.stats.estimate import ClassCounts, Estimate, SplitFigures
 from lidcflow.stats.metrics import (
+    CLASSES,
     Study,
     accuracy,
     auroc,
     brier,
     confusion,
     highest_slices,
+    hits,
     log_loss,
+    log_losses,
     sensitivity_at,
     slice_auroc,
+    squared_errors,
 )
 from lidcflow.stats.paired import Sample, calibration_error_draws
+from lidcflow.stats.patient_draws import PatientDraws
 
 REVIEWED = (5, 10)
 """Slices of a study that a reader looks at, of 65 by default."""
@@ -129,15 +133,15 @@ def held_out_figures(
         Draws of the bootstrap; 0 leaves the intervals out.
     """
     everywhere = np.broadcast_to(prior, probabilities.shape)
-    interval = _Interval(seed, resamples)
+    drawn = PatientDraws.of(held_out.patient_keys, seed, resamples)
     return SplitFigures(
         patients=len(set(held_out.patient_keys)),
         series=len(held_out.labels),
         nodules=sum(map(len, held_out.nodules)),
         slices=ClassCounts.of(held_out.labels),
-        release=_figures(held_out, probabilities, interval),
-        sector_prior=_figures(held_out, everywhere, interval),
-        uniform=_nodule_figures(held_out, probabilities, interval, review=_uniform),
+        release=_figures(held_out, probabilities, drawn, seed, resamples),
+        sector_prior=_figures(held_out, everywhere, drawn, seed, resamples),
+        uniform=_nodule_figures(held_out, probabilities, drawn, review=_uniform),
     )
 
 
@@ -179,37 +183,41 @@ SLICE_FIGURES: dict[str, Callable[[Floats, Labels], float]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Interval:
-    seed: int
-    resamples: int
-
-    def __call__(self, statistic: Callable[[list[Any]], float], groups: Sequence[Any]) -> Interval:
-        if not self.resamples:
-            return Interval(float("nan"), float("nan"))
-        return bootstrap_interval(statistic, groups, self.seed, self.resamples)
-
-
-def _figures(held_out: HeldOut, probabilities: Floats, interval: _Interval) -> dict[str, Estimate]:
-    sample = Sample.of(held_out.patient_keys, held_out.labels, seed=interval.seed, resamples=interval.resamples)
+def _figures(
+    held_out: HeldOut, probabilities: Floats, drawn: PatientDraws, seed: int, resamples: int
+) -> dict[str, Estimate]:
+    sample = Sample.of(held_out.patient_keys, held_out.labels, seed=seed, resamples=resamples)
     calibration = {"ece_nodule": estimate(calibration_error_draws(np.asarray(probabilities, dtype=np.float64), sample))}
-    of_slices = _slice_figures(held_out, probabilities, interval)
-    return of_slices | calibration | _nodule_figures(held_out, probabilities, interval)
+    of_slices = _slice_figures(held_out, probabilities, drawn)
+    return of_slices | calibration | _nodule_figures(held_out, probabilities, drawn)
 
 
-def _slice_figures(held_out: HeldOut, probabilities: Floats, interval: _Interval) -> dict[str, Estimate]:
-    slices = held_out.labels.shape[1]
-    keys = np.repeat(np.asarray(held_out.patient_keys, dtype=str), slices)
-    rows, labels = probabilities.reshape(-1, 3), held_out.labels.ravel()
-    patients = by_patient(keys, rows, labels)
+def _slice_figures(held_out: HeldOut, probabilities: Floats, drawn: PatientDraws) -> dict[str, Estimate]:
+    rows, labels = probabilities.reshape(-1, CLASSES), held_out.labels.ravel()
+    draws = _slice_draws(rows, labels, drawn.repeated(held_out.labels.shape[1]))
+    return {name: _estimate(figure(rows, labels), draws[name]) for name, figure in SLICE_FIGURES.items()}
+
+
+def _slice_draws(probabilities: Floats, labels: Labels, drawn: PatientDraws) -> dict[str, NDArray[np.float64]]:
+    """Compute each of `SLICE_FIGURES` for each draw, as if the slices of the draw had been put together."""
+    of_nodule = np.asarray(probabilities[:, 1] + probabilities[:, 2], dtype=np.float64)
+    of_malignant = np.asarray(probabilities[:, 2], dtype=np.float64)
+    pairs = np.eye(CLASSES**2)[CLASSES * labels + probabilities.argmax(axis=1)]
+    matrices = drawn.sums(pairs).reshape(-1, CLASSES, CLASSES)
+    there = matrices.sum(axis=2)
+    right = np.where(there > 0, ratio(matrices.diagonal(axis1=1, axis2=2), there), 0)
     return {
-        name: with_interval(figure(rows, labels), interval(pooled(figure), patients))
-        for name, figure in SLICE_FIGURES.items()
+        "auroc_nodule": drawn.auroc(of_nodule, labels, (1, 2)),
+        "auroc_malignant": drawn.auroc(of_malignant, labels, (2,)),
+        "log_loss": drawn.mean(log_losses(probabilities, labels)),
+        "brier": drawn.mean(squared_errors(probabilities, labels)),
+        "accuracy": drawn.mean(hits(probabilities, labels)),
+        "balanced_accuracy": ratio(right.sum(axis=1), (there > 0).sum(axis=1)),
     }
 
 
 def _nodule_figures(
-    held_out: HeldOut, probabilities: Floats, interval: _Interval, review: Review = highest_slices
+    held_out: HeldOut, probabilities: Floats, drawn: PatientDraws, review: Review = highest_slices
 ) -> dict[str, Estimate]:
     studies = [
         Study(p[:, 1] + p[:, 2], tuple(nodules)) for p, nodules in zip(probabilities, held_out.nodules, strict=True)
@@ -217,21 +225,19 @@ def _nodule_figures(
     figures = {}
     for n in REVIEWED:
         counts = np.array([_found(study, n, review) for study in studies], dtype=np.int64).reshape(-1, 2)
-        patients = [column for (column,) in by_patient(held_out.patient_keys, counts)]
-        value = sensitivity_at(studies, n, review)
-        figures[f"sensitivity_at_{n}"] = with_interval(value, interval(_share_found, patients))
+        found, total = drawn.sums(counts).T
+        figures[f"sensitivity_at_{n}"] = _estimate(sensitivity_at(studies, n, review), ratio(found, total))
     return figures
+
+
+def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:
+    return with_interval(value, percentile_interval(draws))
 
 
 def _found(study: Study, n: int, review: Review) -> tuple[int, int]:
     """Count the nodules of a study that n reviewed slices show, and all of them."""
     total = len(study.nodules)
     return (round(sensitivity_at([study], n, review) * total) if total else 0), total
-
-
-def _share_found(patients: list[NDArray[np.int64]]) -> float:
-    found, total = np.concatenate(patients).sum(axis=0)
-    return float(found / total) if total else float("nan")
 
 
 def _uniform(p_nodule: Floats, n: int) -> NDArray[np.int64]:

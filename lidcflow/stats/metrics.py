@@ -119,8 +119,20 @@ def brier(probabilities: Floats, labels: Labels) -> float:
     probabilities : (slices, 3) array
     labels : (slices,) array
     """
+    errors = squared_errors(probabilities, labels)
+    return float(errors.mean()) if errors.size else math.nan
+
+
+def squared_errors(probabilities: Floats, labels: Labels) -> NDArray[np.float64]:
+    """Return the squared distance of the probabilities of each slice from the truth, 0 to 2.
+
+    Parameters
+    ----------
+    probabilities : (slices, 3) array
+    labels : (slices,) array
+    """
     truth = np.eye(CLASSES)[np.asarray(labels)]
-    return float(((probabilities - truth) ** 2).sum(axis=1).mean()) if len(truth) else math.nan
+    return np.asarray(((probabilities - truth) ** 2).sum(axis=1))
 
 
 def accuracy(probabilities: Floats, labels: Labels) -> float:
@@ -131,7 +143,18 @@ def accuracy(probabilities: Floats, labels: Labels) -> float:
     probabilities : (slices, 3) array
     labels : (slices,) array
     """
-    return float((probabilities.argmax(axis=1) == labels).mean()) if len(labels) else math.nan
+    return float(hits(probabilities, labels).mean()) if len(labels) else math.nan
+
+
+def hits(probabilities: Floats, labels: Labels) -> NDArray[np.bool_]:
+    """Return for each slice whether its most probable class is the true one.
+
+    Parameters
+    ----------
+    probabilities : (slices, 3) array
+    labels : (slices,) array
+    """
+    return np.asarray(probabilities.argmax(axis=1) == labels)
 
 
 def confusion(probabilities: Floats, labels: Labels) -> NDArray[np.int64]:

@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lidcflow.labels.slices import NoduleSlices
+from lidcflow.stats.bootstrap import bootstrap_interval, by_patient, pooled
 from lidcflow.stats.estimate import ClassCounts, Estimate
 from lidcflow.stats.held_out import (
+    SLICE_FIGURES,
     HeldOut,
     balanced_accuracy,
     held_out_figures,
@@ -15,6 +17,7 @@ from lidcflow.stats.held_out import (
     sector_prior,
     uniform_every_k,
 )
+from lidcflow.stats.metrics import Study, sensitivity_at
 from lidcflow.volume.sectors import sector_slices
 
 LABELS = np.array([[0, 1, 0, 0], [0, 0, 2, 2]], dtype=np.int8)
@@ -54,6 +57,33 @@ def test_intervals_come_from_drawing_patients():
 
     accuracy = figures.release["accuracy"]
     assert (accuracy.low, accuracy.value, accuracy.high) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("studies", [40, 7, 2])
+def test_every_interval_is_that_of_slices_put_together_draw_by_draw(studies):
+    rng = np.random.default_rng(studies)
+    keys = [f"patient {i % max(2, studies * 3 // 4)}" for i in range(studies)]  # some have two studies
+    labels = rng.choice(3, size=(studies, 12), p=[0.85, 0.1, 0.05]).astype(np.int8)
+    probabilities = rng.dirichlet([5, 1, 1], size=labels.shape).round(2)  # ties
+    nodules = [[NoduleSlices(frozenset({int(i)}), 1) for i in np.flatnonzero(row)] for row in labels]
+
+    figures = held_out_figures(HeldOut(keys, labels, nodules), probabilities, PRIOR[:1], seed=5, resamples=60).release
+
+    rows = by_patient(np.repeat(keys, 12), probabilities.reshape(-1, 3), labels.ravel())
+    for name, figure in SLICE_FIGURES.items():
+        low, high = bootstrap_interval(pooled(figure), rows, seed=5, resamples=60)
+        assert (figures[name].low, figures[name].high) == pytest.approx((low, high), abs=1e-12), name
+    shown = [
+        [sensitivity_at([Study(p[:, 1:].sum(1), tuple(found))], 5) * len(found), len(found)] if found else [0, 0]
+        for p, found in zip(probabilities, nodules, strict=True)
+    ]
+    low, high = bootstrap_interval(
+        pooled(lambda found: found[:, 0].sum() / found[:, 1].sum() if found[:, 1].any() else np.nan),
+        by_patient(keys, np.array(shown)),
+        5,
+        60,
+    )
+    assert (figures["sensitivity_at_5"].low, figures["sensitivity_at_5"].high) == pytest.approx((low, high))
 
 
 def test_a_figure_that_the_data_do_not_define_is_none():
