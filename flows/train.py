@@ -22,7 +22,7 @@ from lidcflow.release.record import ReleaseRecord
 from lidcflow.store.address import training_store
 from tasks.candidate_scores import CandidateEvidence, evidence_for, held_out_labels, readings_of
 from tasks.champions import champions_of
-from tasks.cluster.early_imports import importing
+from tasks.cluster.early_imports import TRAINERS, importing
 from tasks.cluster.map import what_ended
 from tasks.cluster.open import cluster_for
 from tasks.cluster.runner import task_runner
@@ -50,7 +50,7 @@ from tasks.tracking import registry
 from tasks.tracking.connection import Tracking, tracking_connection
 from tasks.tracking.retry import call_until_available
 from tasks.tracking.runs import end_run
-from tasks.train import TRAINERS, log_sector, train_sector
+from tasks.train import log_sector, train_sector
 from tasks.training_run import begin_training, failing_with_its_run, log_folds, log_release
 
 

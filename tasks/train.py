@@ -36,9 +36,6 @@ from tasks.tracking.runs import Run, open_run
 if TYPE_CHECKING:
     from lidcflow.learn.train import TrainedSector
 
-TRAINERS = ("tasks.train", "lidcflow.learn.train", "mlflow.keras")
-"""Modules that a worker imports for its first sector, in 9 s of CPU."""
-
 TILES = 6
 """Slices in a row of a montage."""
 

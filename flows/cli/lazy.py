@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from lidcflow.release.embedded_card import embedded_card as embedded_card
     from lidcflow.stats.cube_figures import OutlineFigures as OutlineFigures
     from lidcflow.store.volumes import VolumeStore as VolumeStore
+    from tasks.cluster.forks import begin_training_workers as begin_training_workers
     from tasks.findings import detector_of as detector_of
     from tasks.findings import systems_of as systems_of
     from tasks.labels import label_readable as label_readable
@@ -112,6 +113,7 @@ _PLACES = {
     "VolumeStore": "lidcflow.store.volumes:VolumeStore",
     "WEIGHTS": "lidcflow.nodules.detector:WEIGHTS",
     "all_label_rows": "lidcflow.labels.slices:all_label_rows",
+    "begin_training_workers": "tasks.cluster.forks:begin_training_workers",
     "check_holds_ct": "tasks.source:check_holds_ct",
     "choose_scans": "lidcflow.phantom.scans:choose_scans",
     "clean_up": "flows.clean:clean_up",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Timer
 from types import FrameType
@@ -31,7 +31,9 @@ UNREACHABLE = "Failed to reach API"
 
 
 @contextmanager
-def flow_session(config: Config, flow: str | None = None) -> Iterator[None]:
+def flow_session(
+    config: Config, flow: str | None = None, *, ahead: Callable[[], object] = lambda: None
+) -> Iterator[None]:
     """Run flows in the block, with their progress on the terminal.
 
     Name flows as `flows.cli.lazy.NAME` inside the block, which imports them there: Prefect reads the environment once,
@@ -45,6 +47,8 @@ def flow_session(config: Config, flow: str | None = None) -> Iterator[None]:
     flow : str, optional
         Name in `flows.cli.lazy` of the flow that the block runs: it is imported while a temporary server starts, which
         takes about as long.
+    ahead : callable
+        Called when the environment is prepared, before anything is imported: starts what works in the background.
 
     Raises
     ------
@@ -62,6 +66,7 @@ def flow_session(config: Config, flow: str | None = None) -> Iterator[None]:
     choose_server(config)
     require_places(config)
     prepare(config)
+    ahead()
     signal.signal(signal.SIGTERM, _leave)
     with shown_progress("starting Prefect"), _ensured_server(flow), _served_throughout():
         yield

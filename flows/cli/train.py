@@ -85,7 +85,7 @@ def train(
             )
         return _print_cost(chosen, as_json)
     require_backend_for(chosen)
-    with flow_session(config, "train"):
+    with flow_session(config, "train", ahead=lambda: lazy.begin_training_workers(config.cluster)):
         report = lazy.train(config, snapshot, again, choices)
     if as_json:
         print_json(report)

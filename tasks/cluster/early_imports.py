@@ -10,6 +10,9 @@ from importlib import import_module
 from lidcflow.garbage import uncollected
 from tasks.cluster.connect import connected
 
+TRAINERS = ("tasks.train", "lidcflow.learn.train", "mlflow.keras")
+"""Modules that a worker needs for its first sector, 7 s of CPU."""
+
 
 @contextmanager
 def importing(address: str, modules: Sequence[str]) -> Iterator[None]:

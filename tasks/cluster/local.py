@@ -1,4 +1,4 @@
-"""A Dask cluster of this machine: spawned processes of one thread, each watched by a nanny."""
+"""A Dask cluster of this machine: processes of one thread, spawned or forked, each watched by a nanny."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from distributed import Nanny, Scheduler, SpecCluster
 from distributed.diskutils import WorkSpace
 
 from lidcflow.config import ClusterConfig
+from tasks.cluster import forks
 from tasks.cluster.memory import MEMORY_SHARE
 from tasks.cluster.threads import thread_variables
 
 Purpose = Literal["preprocess", "train", "read"]
 
 LOOPBACK = "127.0.0.1"
+FORK_WORKER = "tasks.cluster.fork_worker"
 SCRATCH_FOLDER = "dask-scratch-space"
 
 NO_WORKERS = "distributed.scheduler.no-workers-timeout"
@@ -24,8 +26,11 @@ WORKERS_WITHIN_S = 120
 """A worker starts in 2 s on a quiet machine; a cluster on a queue may still have to get its first machine."""
 
 
-def local_settings(purpose: Purpose, workers: int) -> dict[str, Any]:
-    """Settings that Dask reads from its own configuration only, not from arguments."""
+def local_settings(purpose: Purpose, workers: int, *, forked: bool = False) -> dict[str, Any]:
+    """Settings that Dask reads from its own configuration only, not from arguments.
+
+    Forked workers come from the process of `tasks.cluster.forks`.
+    """
     before_start = {
         **thread_variables(workers, network=purpose != "preprocess"),
         "DASK_LOGGING__DISTRIBUTED": "critical",
@@ -35,7 +40,7 @@ def local_settings(purpose: Purpose, workers: int) -> dict[str, Any]:
         # hangs would cost six times cluster.series_within_s.
         "distributed.scheduler.allowed-failures": 2 if purpose == "train" else 0,
         NO_WORKERS: f"{WORKERS_WITHIN_S} s",
-        "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.worker.multiprocessing-method": "forkserver" if forked else "spawn",
         # Results are a few bytes, so there is nothing to spill; a worker that pauses near its limit, because memory
         # that was freed is not always given back, would get no more work and hold what waits there for ever.
         "distributed.worker.memory.target": False,
@@ -53,7 +58,13 @@ def local_settings(purpose: Purpose, workers: int) -> dict[str, Any]:
 
 
 def local_cluster(
-    config: ClusterConfig, purpose: Purpose, workers: int, scratch: Path | None, *, port: int = 0
+    config: ClusterConfig,
+    purpose: Purpose,
+    workers: int,
+    scratch: Path | None,
+    *,
+    port: int = 0,
+    forked: bool = False,
 ) -> SpecCluster:
     """Start a scheduler and workers on the loopback interface; open it under `local_settings`."""
     protocol = "tls" if config.tls else "tcp"
@@ -66,6 +77,9 @@ def local_cluster(
         "dashboard": False,
         "silence_logs": logging.CRITICAL,
     }
+    if forked:
+        threads = thread_variables(workers, network=purpose != "preprocess")
+        options |= {"env": forks.changed_since() | threads, "preload": [FORK_WORKER]}
     gpus = config.gpus if purpose != "preprocess" else 0
     specs = {i: {"cls": Nanny, "options": {**options, **_gpu_options(i, gpus)}} for i in range(workers)}
     scheduler = {

@@ -18,6 +18,7 @@ from lidcflow.config.cluster import LOCAL, Pool, is_class
 from lidcflow.errors import ResourceError
 from lidcflow.series.find import Series
 from lidcflow.store.address import StoreAddress
+from tasks.cluster import forks
 from tasks.cluster.classes import class_cluster
 from tasks.cluster.connect import QUEUED_WITHIN_S, connected, tls_settings, unfit_setting, wait_for_a_worker
 from tasks.cluster.interrupts import shielding_children
@@ -58,8 +59,9 @@ def open_cluster(
     """Connect to the configured scheduler, or start a cluster for as long as the block runs.
 
     All that is submitted in the block goes to workers that can take part: that have this process' packages, reach
-    the files, and offer a GPU where purpose and configuration ask for one. Local workers are spawned processes of one
-    thread each on the loopback interface, watched by a nanny that restarts them when they die or outgrow their memory.
+    the files, and offer a GPU where purpose and configuration ask for one. Local workers are processes of one thread
+    each on the loopback interface, watched by a nanny that restarts them when they die or outgrow their memory; those
+    of a training without a GPU are forks of `tasks.cluster.forks`.
 
     Parameters
     ----------
@@ -108,12 +110,18 @@ def open_cluster(
 @contextmanager
 def _local(config: ClusterConfig, pool: Pool, purpose: Purpose, scratch: Path | None, port: int) -> Iterator[Cluster]:
     count = _workers_asked_for(config.gpus, pool) or CPU_COUNT
+    forked = purpose == "train" and forks.can_fork(config.gpus)
+    if forked:
+        forks.begin()
     # A machine whose environment asks for encryption, as one of a cluster's, may have no certificates for itself.
-    own = {**local_settings(purpose, count), "distributed.comm.require-encryption": config.tls is not None}
+    own = {
+        **local_settings(purpose, count, forked=forked),
+        "distributed.comm.require-encryption": config.tls is not None,
+    }
     with dask.config.set(own), ExitStack() as stack:
         try:
             with shielding_children():
-                local = stack.enter_context(local_cluster(config, purpose, count, scratch, port=port))
+                local = stack.enter_context(local_cluster(config, purpose, count, scratch, port=port, forked=forked))
         except RuntimeError:
             raise ResourceError(
                 f"local cluster: {count} worker processes must start, but one did not; what it said is above, "
