@@ -137,10 +137,17 @@ class ListSource(ImageSource):
     """A text file that names another source or a single file in each line."""
 
     def check(self) -> None:
-        """Raise unless the list is a text file that names something."""
+        """Raise unless the list is a text file, and one of its lines at least may name something.
+
+        Such a file is mostly no list: a report, or a note beside the images.
+        """
         if not Path(self.text).is_file():
             raise _nothing_at(self.text)
-        _lines(Path(self.text))
+        if not any(self._may_name(line) for _, line in self._named()):
+            raise EmptySource(
+                f"source {self.text}: a text file must be a list, with a path, folder or URL a line, got no line that "
+                "names anything; name the folder that holds the series"
+            )
 
     def _listed(self, on_series: OnSeries | None, /) -> Listing:
         """List the source in every line; a line that names nothing does not stop the others."""
@@ -162,6 +169,14 @@ class ListSource(ImageSource):
         for number, line in enumerate(_lines(Path(self.text)), start=1):
             if (text := line.strip()) and not text.startswith("#"):
                 yield number, text
+
+    def _may_name(self, text: str) -> bool:
+        """Return whether a line passes the check of its place."""
+        try:
+            self._place(text).check()
+        except (SourceError, OSError, ValueError):
+            return False
+        return True
 
     def _place(self, text: str) -> ImageSource:
         """Parse a line; paths are relative to the folder of the list."""

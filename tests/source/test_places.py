@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lidcflow.config import Access
 from lidcflow.config.service import PacsConfig
-from lidcflow.errors import SourceError
+from lidcflow.errors import EmptySource, SourceError
 from lidcflow.source.places import (
     ArchiveSource,
     BucketSource,
@@ -62,6 +62,25 @@ def test_a_list_names_objects_too(tmp_path, ct_series, upload, objects):
     listing = listed(tmp_path / "list.txt", objects.access)
 
     assert (len(listing.files), listing.missing_lines) == (4, (2,))
+
+
+@pytest.mark.parametrize("text", ["Dear colleague,\n\nthe nodule has grown.\n", "# nothing yet\n", "gone.dcm"])
+def test_a_text_that_names_nothing_is_refused_before_anything_starts_and_not_quoted(tmp_path, text):
+    (tmp_path / "letter.txt").write_text(text)
+
+    with pytest.raises(EmptySource, match="got no line that names anything; name the folder") as error:
+        parse_source(str(tmp_path / "letter.txt")).check()
+
+    assert "colleague" not in str(error.value)
+
+
+@pytest.mark.parametrize("line", ["here", "here/1.dcm", "s3://bucket/prefix", "idc:lidc_idri"])
+def test_one_line_that_may_name_something_makes_a_list(tmp_path, line):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "1.dcm").touch()
+    (tmp_path / "list.txt").write_text(f"gone\n{line}\n")
+
+    parse_source(str(tmp_path / "list.txt")).check()
 
 
 def test_a_list_that_is_no_text_is_one_sentence(ct_series, tmp_path):
