@@ -5,16 +5,17 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import httpx
 from prefect.context import refresh_global_settings_context
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import get_current_settings
 
 from flows.service.processes import rotate, tail
@@ -28,6 +29,7 @@ ASK_WITHIN_S = 5.0
 PORT_TAKEN = 3
 """Exit code of uvicorn when another process was faster to take the port."""
 
+LOOPBACK = "127.0.0.1"
 LOG = "temporary-server.log"
 API_URL = "PREFECT_API_URL"
 
@@ -36,15 +38,25 @@ _OWN_FOLDER = str(Path(__file__).parents[2])
 """Without it uvicorn imports from the working folder first, where there may be another package called flows."""
 
 
-class TemporaryServer(SubprocessASGIServer):
+class TemporaryServer:
     """Prefect's own temporary server below a guard (`flows.service.guard`).
 
     Prefect stops its server by an exit handler, which a killed command never reaches. The guard holds a pipe to this
-    process from its first instruction on, so that there is no moment in which a kill leaves the server behind.
-    Prefect's clients find this instance when they ask for a `SubprocessASGIServer`.
+    process from its first instruction on, so that there is no moment in which a kill leaves the server behind. It is
+    no subclass of Prefect's `SubprocessASGIServer`: to import that is to import the server, 1.5 s of CPU before the
+    server's own process begins to.
     """
 
-    def start(self, timeout: int | None = None, *, meanwhile: Callable[[], object] = lambda: None) -> None:
+    def __init__(self) -> None:
+        self._port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def api_url(self) -> str:
+        """Its address, which `PREFECT_API_URL` names."""
+        return f"http://{LOOPBACK}:{self._port}/api"
+
+    def start(self, *, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Start the server, call `meanwhile`, and wait until the server answers.
 
         Raises
@@ -52,10 +64,9 @@ class TemporaryServer(SubprocessASGIServer):
         ResourceError
             If it ends, or does not answer in time; the sentence names its log.
         """
-        if self.running:
+        if self._process:
             return
-        limit_s = timeout or get_current_settings().server.ephemeral.startup_timeout_seconds
-        self.running = True
+        limit_s = get_current_settings().server.ephemeral.startup_timeout_seconds
         atexit.register(self.stop)
         try:
             self._launch()
@@ -66,22 +77,26 @@ class TemporaryServer(SubprocessASGIServer):
             raise
 
     def stop(self) -> None:
-        """Close the pipe, so that the guard ends the server with a grace period; then do what Prefect does."""
-        if self.server_process and self.server_process.stdin:
-            self.server_process.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.server_process.wait(GRACE_S + KILLED_WITHIN_S)
-        super().stop()
+        """Close the pipe, so that the guard ends the server with a grace period, and end the guard if it does not."""
+        process, self._process = self._process, None
+        if not process:
+            return
+        if process.stdin:
+            process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_S + KILLED_WITHIN_S)
+        process.kill()
+        process.wait()
 
     def _launch(self) -> None:
-        self.port = self.find_available_port()
-        self.server_process = self._run_uvicorn_command()
+        self._port = _free_port()
+        self._process = self._run_uvicorn_command()
 
     def _wait_until_it_answers(self, limit_s: float) -> None:
         deadline_s = time.monotonic() + limit_s
         with httpx.Client(trust_env=False, timeout=ASK_WITHIN_S) as client:
             while not self._answers(client):
-                ended = self.server_process.poll() if self.server_process else 1
+                ended = self._process.poll() if self._process else 1
                 if ended == PORT_TAKEN:
                     self._launch()
                 elif ended is not None:
@@ -97,7 +112,7 @@ class TemporaryServer(SubprocessASGIServer):
             return client.get(f"{self.api_url}/health").is_success
         return False
 
-    def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
+    def _run_uvicorn_command(self) -> subprocess.Popen[bytes]:
         guard = [sys.executable, "-P", "-m", "flows.service.guard", str(GRACE_S), "SIGTERM"]
         with _opened_log() as log, shielding_children():
             return subprocess.Popen(
@@ -110,7 +125,7 @@ class TemporaryServer(SubprocessASGIServer):
 
     def _server_command(self) -> list[str]:
         """Return the command that Prefect itself starts, with the application of `flows.service.prefect_app`."""
-        listening = ("--host", "127.0.0.1", "--port", str(self.port), "--log-level", "error", "--lifespan", "on")
+        listening = ("--host", LOOPBACK, "--port", str(self._port), "--log-level", "error", "--lifespan", "on")
         return [sys.executable, "-P", "-m", "uvicorn", "--app-dir", _OWN_FOLDER, "--factory", _APPLICATION, *listening]
 
 
@@ -132,7 +147,7 @@ def temporary_server(meanwhile: Callable[[], object] = lambda: None) -> Iterator
         If it does not start.
     """
     refresh_global_settings_context()  # Prefect has read the environment before the password stood there
-    server = TemporaryServer()
+    server = _of_this_process()
     server.start(meanwhile=meanwhile)
     os.environ[API_URL] = server.api_url
     refresh_global_settings_context()
@@ -143,8 +158,19 @@ def temporary_server(meanwhile: Callable[[], object] = lambda: None) -> Iterator
         refresh_global_settings_context()
 
 
+@cache
+def _of_this_process() -> TemporaryServer:
+    return TemporaryServer()
+
+
+def _free_port() -> int:
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
 def _environment() -> dict[str, str]:
-    """Return the server's environment, as Prefect's own `SubprocessASGIServer` makes it."""
+    """Return the environment in which Prefect's server serves one process, and no pages."""
     ephemeral = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     return {**os.environ, **ephemeral, **get_current_settings().to_environment_variables(exclude_unset=True)}
 
