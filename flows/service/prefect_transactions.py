@@ -41,7 +41,7 @@ class LockingSqlite(AioSqliteConfiguration):
 
 
 def lock_at_begin() -> None:
-    """Make this process's Prefect server lock at the begin of a transaction; PostgreSQL needs none of it."""
+    """Make the Prefect server of this process lock SQLite when a transaction begins; PostgreSQL needs none of it."""
     url = PREFECT_API_DATABASE_CONNECTION_URL.value()
     if get_dialect(url).name == "sqlite":
         MODELS_DEPENDENCIES["database_config"] = LockingSqlite(connection_url=url)

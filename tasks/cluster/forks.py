@@ -31,7 +31,7 @@ _environment: dict[str, str] = {}
 
 
 def can_fork(gpus: int) -> bool:
-    """Return whether workers may be forks: CUDA does not survive a fork, and JAX warns of one."""
+    """Return whether workers may be forks: not with a GPU, since CUDA does not survive a fork, nor with JAX."""
     return not gpus and not GPU_DRIVER.exists() and os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
 
 
