@@ -18,6 +18,7 @@ import httpx
 from prefect.context import refresh_global_settings_context
 from prefect.settings import get_current_settings
 
+from flows.proxies import LOOPBACK
 from flows.service.processes import rotate, tail
 from lidcflow.errors import ResourceError
 from tasks.cluster.interrupts import shielding_children
@@ -29,7 +30,7 @@ ASK_WITHIN_S = 5.0
 PORT_TAKEN = 3
 """Exit code of uvicorn when another process was faster to take the port."""
 
-LOOPBACK = "127.0.0.1"
+HOST = LOOPBACK[0]
 LOG = "temporary-server.log"
 API_URL = "PREFECT_API_URL"
 
@@ -54,7 +55,7 @@ class TemporaryServer:
     @property
     def api_url(self) -> str:
         """Its address, which `PREFECT_API_URL` names."""
-        return f"http://{LOOPBACK}:{self._port}/api"
+        return f"http://{HOST}:{self._port}/api"
 
     def start(self, *, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Start the server, call `meanwhile`, and wait until the server answers.
@@ -125,7 +126,7 @@ class TemporaryServer:
 
     def _server_command(self) -> list[str]:
         """Return the command that Prefect itself starts, with the application of `flows.service.prefect_app`."""
-        listening = ("--host", LOOPBACK, "--port", str(self._port), "--log-level", "error", "--lifespan", "on")
+        listening = ("--host", HOST, "--port", str(self._port), "--log-level", "error", "--lifespan", "on")
         return [sys.executable, "-P", "-m", "uvicorn", "--app-dir", _OWN_FOLDER, "--factory", _APPLICATION, *listening]
 
 
@@ -164,7 +165,7 @@ def _of_this_process() -> TemporaryServer:
 
 
 def _free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as listener:
+    with socket.create_server((HOST, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 

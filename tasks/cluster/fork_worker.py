@@ -7,5 +7,5 @@ from prefect.context import refresh_global_settings_context
 
 
 def dask_setup(_worker: Worker) -> None:
-    """Let Prefect read its settings: the address of the server came after the fork's imports."""
+    """Make Prefect read its settings again: the address of the server came after the fork's imports."""
     refresh_global_settings_context()

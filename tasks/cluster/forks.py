@@ -15,16 +15,18 @@ from pathlib import Path
 from lidcflow.config import ClusterConfig
 from lidcflow.config.cluster import LOCAL
 from tasks.cluster.interrupts import shielding_children
+from tasks.cluster.threads import thread_variables
 
 IMPORTS = "tasks.cluster.fork_imports"
 GPU_DRIVER = Path("/dev/nvidiactl")
 
 BEFORE_START = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    **thread_variables(1, network=False),
+    "DASK_LOGGING__DISTRIBUTED": "critical",
     "MALLOC_TRIM_THRESHOLD_": "65536",  # as Dask sets it for workers that are spawned
     "PYTHONSAFEPATH": "1",  # else it imports from the working folder first, where there may be another package tasks
 }
-"""Variables of the process that is forked: what is read when it starts or imports NumPy."""
+"""Variables of the process that is forked: what is read when it starts, or imports NumPy or Dask."""
 
 _environment: dict[str, str] = {}
 """That of the process that is forked."""
