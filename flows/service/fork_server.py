@@ -10,6 +10,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from flows.service.fork_client import EXIT_CODE, LENGTH
 STREAMS = 3
 ASKED_WITHIN_S = 5.0
 """Time for a client to send its request; it does so at once, and others wait meanwhile."""
+
+ACCEPTED_AGAIN_AFTER_S = 0.1
+"""Pause before a client that could not be accepted is tried again; the signals of others wait meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,11 @@ class ForkServer:
                 key.data()
 
     def _accept(self) -> None:
-        client, _ = self._listener.accept()
+        try:
+            client, _ = self._listener.accept()
+        except OSError:  # no room for another open file, or the client went away; one that waits is accepted later
+            time.sleep(ACCEPTED_AGAIN_AFTER_S)
+            return
         try:
             request = receive(client)
         except (OSError, ValueError, KeyError):  # the client went away: whoever started it knows

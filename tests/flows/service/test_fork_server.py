@@ -1,5 +1,6 @@
 """A run that is forked from a warm process is, for whoever started it, the process that he started."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -146,15 +147,29 @@ def test_the_death_of_the_server_is_told(start, server):
 
 
 def test_a_run_that_can_not_be_forked_is_told_and_the_server_goes_on(start, server):
+    idle = psutil.Process(server.pid).num_fds()
     waiting = start("wait")
     pid_of(waiting)
-    most = psutil.RLIMIT_NOFILE, psutil.Process(server.pid).rlimit(psutil.RLIMIT_NOFILE)
-    psutil.Process(server.pid).rlimit(psutil.RLIMIT_NOFILE, (psutil.Process(server.pid).num_fds() + 4, most[1][1]))
-    refused = start("show")
-    assert refused.wait(30) == 1
-    psutil.Process(server.pid).rlimit(*most)
+    until(lambda: psutil.Process(server.pid).num_fds() == idle + 3)  # its client, and multiprocessing's two ends of it
+
+    with only_files(server, idle + 3 + 4):  # room for the next client and its three streams, not for its process
+        refused = start("show")
+        assert refused.wait(30) == 1
 
     assert start("show").wait(30) == 0
+    assert waiting.poll() is None
+
+
+def test_a_client_waits_while_the_server_has_no_room_for_it(start, server):
+    waiting = start("wait")
+    pid_of(waiting)
+
+    with only_files(server, 3):
+        late = start("show")
+        with pytest.raises(subprocess.TimeoutExpired):
+            late.wait(2)
+
+    assert late.wait(30) == 0
     assert waiting.poll() is None
 
 
@@ -166,6 +181,16 @@ def test_without_a_server_the_client_turns_into_the_engine(tmp_path):
 
     assert engine.returncode == 1
     assert "Invalid flow run id" in engine.stderr
+
+
+@contextlib.contextmanager
+def only_files(server, count):
+    """Let a server open files only with numbers below one, for a while."""
+    process = psutil.Process(server.pid)
+    before, most = process.rlimit(psutil.RLIMIT_NOFILE)
+    process.rlimit(psutil.RLIMIT_NOFILE, (count, most))
+    yield
+    process.rlimit(psutil.RLIMIT_NOFILE, (before, most))
 
 
 def pid_of(client):
