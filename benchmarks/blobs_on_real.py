@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from lidcflow.dicom.records import Series
 from lidcflow.labels.match import Images, match_readings
 from lidcflow.labels.nodules import Nodule, group_readings
 from lidcflow.labels.sources import read_source
@@ -31,7 +32,7 @@ from lidcflow.nodules.table import CANDIDATE
 from lidcflow.nodules.truth import Kind, consensus, judge_candidates
 from lidcflow.pixels.decode import hounsfield_slice
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import Series, index_folder
+from lidcflow.series.find import index_folder
 
 SIGMAS_MM = (1.6, 2.2, 3.1, 4.4, 6.2, 8.7, 12.3)
 VOXEL_MM = 1.4

@@ -21,8 +21,9 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from flows.cli.session import flow_session
 from lidcflow.config import ClusterConfig, Config, NodulesConfig, PreprocessConfig
+from lidcflow.dicom.records import Series
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import Series, index_folder
+from lidcflow.series.find import index_folder
 from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import map_groups, open_cluster

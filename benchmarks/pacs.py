@@ -24,6 +24,7 @@ import pydicom
 
 from benchmarks.figures import record_ratio
 from lidcflow.config import Access, PreprocessConfig
+from lidcflow.dicom.records import Series
 from lidcflow.headers.from_pacs import read_pacs_headers
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.pacs.address import parse_address
@@ -31,7 +32,7 @@ from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.query import instance_uids
 from lidcflow.pacs.retrieve import instances, read_parts
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import Series, index_files
+from lidcflow.series.find import index_files
 from lidcflow.source.files import PacsSeries
 from lidcflow.source.places import parse_source
 from lidcflow.volume.reduce import reduce_series

@@ -35,8 +35,10 @@ from benchmarks.simulation.model import Costs, Job, Place, simulate
 from flows.cli.session import flow_session
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import ClusterConfig, Config, NodulesConfig
+from lidcflow.dicom.records import Series
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import Index, Series, index_folder
+from lidcflow.series.find import index_folder
+from lidcflow.series.verdicts import Index
 from lidcflow.store.address import training_store
 from lidcflow.store.volumes import VolumeStore
 from tasks.cluster.open import map_groups, open_cluster

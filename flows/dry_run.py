@@ -12,7 +12,7 @@ from lidcflow.learn.backbones import describe_backbone
 from lidcflow.learn.folds import patients_by_fold, require_folds
 from lidcflow.learn.snapshot import build_snapshot
 from lidcflow.learn.splits import SPLITS
-from lidcflow.series.find import Index
+from lidcflow.series.verdicts import Index
 from lidcflow.stats.estimate import ClassCounts, MarkFacts
 from lidcflow.store.address import StoreAddress, training_store
 from lidcflow.store.volumes import VolumeStore

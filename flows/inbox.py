@@ -30,7 +30,7 @@ from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.reach import PacsAvailability
 from lidcflow.inbox.targets import DeliveryTarget, FolderTarget, parse_target
 from lidcflow.release.record import ReleaseRecord
-from lidcflow.series.find import Index
+from lidcflow.series.verdicts import Index
 from lidcflow.source.places import ImageSource, parse_source
 from lidcflow.store.address import inbox_store
 from tasks.arrivals import recorded

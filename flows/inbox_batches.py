@@ -12,7 +12,7 @@ from lidcflow.dicom.records import VerdictReason
 from lidcflow.erase.refusals import erased_uids
 from lidcflow.errors import LidcflowError, PacsError, PacsUnavailable
 from lidcflow.inbox.delivery import Delivery, Step
-from lidcflow.series.find import Index
+from lidcflow.series.verdicts import Index
 from lidcflow.source.places import ImageSource, PacsSource
 from lidcflow.store.address import inbox_store
 from tasks.documents import example_files

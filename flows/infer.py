@@ -18,7 +18,7 @@ from lidcflow.config import Config
 from lidcflow.errors import SeriesRefused
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.wording import size
-from lidcflow.series.find import Index
+from lidcflow.series.verdicts import Index
 from lidcflow.source.places import checked_source
 from lidcflow.store.address import inbox_store
 from tasks.cluster.open import cluster_for

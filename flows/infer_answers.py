@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flows.infer_report import InferReport
 from lidcflow.config import Config
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.dicom.values import is_uid
 from lidcflow.erase.refusals import erased_uids
 from lidcflow.errors import SeriesRefused
@@ -15,8 +16,8 @@ from lidcflow.release.facts import ReleaseFacts
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.rank import not_evaluated
 from lidcflow.report.recommendation import Recommendation
-from lidcflow.series.find import Index, VerdictReason
 from lidcflow.series.mixed import mixed_series
+from lidcflow.series.verdicts import Index
 from tasks.infer import known_results, report_refused
 from tasks.preprocessed import Preprocessed
 from tasks.series_result import SeriesResult

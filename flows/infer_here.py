@@ -18,9 +18,10 @@ from flows.room import check_room
 from lidcflow.catalog.locks import at_work
 from lidcflow.compute_threads import use_threads
 from lidcflow.config import Config
+from lidcflow.dicom.records import Series
 from lidcflow.errors import SeriesRefused
 from lidcflow.release.record import ReleaseRecord
-from lidcflow.series.find import Index, Series
+from lidcflow.series.verdicts import Index
 from lidcflow.source.places import FolderSource
 from lidcflow.store.address import StoreAddress, inbox_store
 from tasks.candidates import preprocess_with_candidates
@@ -32,10 +33,11 @@ from tasks.preprocessed import Preprocessed, sort_out
 from tasks.progress import stage
 from tasks.series_result import SeriesResult
 from tasks.source import check_holds_ct, find_series
+from tasks.time_limit import within
 from tasks.tracking.in_force import release_in_force
 from tasks.tracking.model_files import check_models
 from tasks.tracking.place import Tracking
-from tasks.worker import preprocess_series, within
+from tasks.worker import preprocess_series
 
 MOST_SERIES = 1
 """More than these go through a flow."""

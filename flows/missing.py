@@ -11,7 +11,8 @@ from prefect.utilities.annotations import quote
 from flows.missing_series import Record, bring_missing, split_current
 from flows.room import check_room
 from lidcflow.config import Config
-from lidcflow.series.find import Index, Series
+from lidcflow.dicom.records import Series
+from lidcflow.series.verdicts import Index
 from lidcflow.store.address import StoreAddress
 from tasks.cluster.open import cluster_for
 from tasks.preprocess import preprocess_batch, preprocessing

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
+from lidcflow.dicom.records import Series
 from lidcflow.nodules.table import SCHEMA
 from lidcflow.pixels.noticed import NOT_LEARNED_FROM
-from lidcflow.series.find import Index, Series
+from lidcflow.series.verdicts import Index
 from lidcflow.source.places import ImageSource
 from lidcflow.store.address import StoreAddress
 from lidcflow.store.volumes import VolumeSummary

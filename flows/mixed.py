@@ -9,9 +9,8 @@ from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
 from lidcflow.dicom.values import is_uid
 from lidcflow.report.folder import UNKNOWN_STUDY, ReportKey, read_kind
-from lidcflow.series.find import Index
 from lidcflow.series.mixed import without_mixed
-from lidcflow.series.verdicts import Verdict
+from lidcflow.series.verdicts import Index, Verdict
 
 
 def without_mixed_series(index: Index, config: Config, reports: Path | None = None) -> Index:

@@ -11,10 +11,9 @@ from flows.missing import preprocess_missing
 from flows.missing_series import check_source_and_store
 from flows.mixed import without_mixed_series
 from lidcflow.catalog.locks import at_work
-from lidcflow.dicom.records import Collection
+from lidcflow.dicom.records import Collection, VerdictReason
 from lidcflow.report.pixel_warnings import pixel_warnings
-from lidcflow.series.find import Index, VerdictReason
-from lidcflow.series.verdicts import OtherFiles
+from lidcflow.series.verdicts import Index, OtherFiles
 from lidcflow.source.places import parse_source
 from lidcflow.store.address import StoreAddress, training_store
 from tasks.index import index_source

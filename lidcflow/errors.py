@@ -27,7 +27,7 @@ class SeriesRefused(LidcflowError):
     Parameters
     ----------
     reason : str
-        A value of `lidcflow.series.find.VerdictReason`, such as ``"missing-slices"``.
+        A value of `lidcflow.dicom.records.VerdictReason`, such as ``"missing-slices"``.
     sentence : str
         What must hold, what was found, what to do.
     """

@@ -20,7 +20,7 @@ from lidcflow.inbox.sightings import indexed_sightings, pacs_sightings
 from lidcflow.pacs.backlog import read_backlog, since_moved_back, what_is_left_out
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.feed import Position, StudyChange, read_feed
-from lidcflow.series.find import Index
+from lidcflow.series.verdicts import Index
 from lidcflow.source.places import ImageSource, PacsSource
 from tasks.source import erased_subjects, find_series
 

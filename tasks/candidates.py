@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from lidcflow.config import Access, PreprocessConfig
+from lidcflow.dicom.records import Series
 from lidcflow.nodules.gather import ScanGatherer
 from lidcflow.nodules.stored import found_in
 from lidcflow.nodules.table import SCHEMA
-from lidcflow.series.find import Series
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series, require_content
 

@@ -14,7 +14,7 @@ from lidcflow.errors import ConfigError, DocumentError, LidcflowError, ResourceE
 from lidcflow.inbox.targets import DeliveryTarget
 from lidcflow.report.page import DATA
 from lidcflow.report.recommendation import Recommendation
-from lidcflow.series.find import Index
+from lidcflow.series.verdicts import Index
 from lidcflow.source.files import SourceFile
 from lidcflow.source.places import ImageSource
 from tasks.infer import page_folder

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -19,7 +20,6 @@ from pydantic import Field
 from lidcflow.erase.workspace_files import NODULE_ROWS
 from lidcflow.errors import LabelError, TrainingError
 from lidcflow.learn.nodule_rows import NoduleRows, find_nodules
-from lidcflow.learn.own_malignancy import OwnMalignancy
 from lidcflow.learn.own_malignancy_choice import PINNED
 from lidcflow.learn.own_malignancy_examples import why_not_trained
 from lidcflow.learn.own_segmenter import OwnSegmenter, why_no_segmenter
@@ -42,6 +42,9 @@ from tasks.tracking.connection import Tracking
 from tasks.tracking.finding_systems import MALIGNANCIES, SEGMENTERS, system_model_name
 from tasks.tracking.runs import Run
 from tasks.train import named_figures
+
+if TYPE_CHECKING:
+    from lidcflow.learn.own_malignancy import OwnMalignancy
 
 FOLDER = "nodules"
 

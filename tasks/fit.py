@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lidcflow.config import Config
 from lidcflow.learn.candidate_rows import CandidateRows
 from lidcflow.learn.nodule_rows import NoduleRows
 from lidcflow.learn.own_detector import OwnDetector, fit_own_detector
-from lidcflow.learn.own_malignancy import WITH_NETWORKS, OwnMalignancy, fit_own_malignancy
 from lidcflow.learn.own_malignancy_examples import RatedViews
 from lidcflow.learn.own_malignancy_figures import split_figures
 from lidcflow.learn.own_outline_choice import choose_segmenter
@@ -21,6 +21,9 @@ from lidcflow.nodules.segmenter import embedded_segmenter
 from lidcflow.privacy import load_secret
 from lidcflow.stats.estimate import Estimate
 from lidcflow.store.volumes import VolumeStore
+
+if TYPE_CHECKING:
+    from lidcflow.learn.own_malignancy import OwnMalignancy
 
 
 def fit_detector(rows: CandidateRows, config: Config, folder: Path) -> OwnDetector:
@@ -88,8 +91,9 @@ def fit_malignancy(kind: str, views: Mapping[str, RatedViews], config: Config, f
     folder : Path
         Where the system is kept.
     """
-    train = _learning().malignancy.train_malignancy if kind in WITH_NETWORKS else None
-    return fit_own_malignancy(
+    own = import_module("lidcflow.learn.own_malignancy")  # scikit-learn, which a flow's process has no use for
+    train = _learning().malignancy.train_malignancy if kind in own.WITH_NETWORKS else None
+    kept: OwnMalignancy = own.fit_own_malignancy(
         kind,
         views["train"],
         views["validation"],
@@ -100,6 +104,7 @@ def fit_malignancy(kind: str, views: Mapping[str, RatedViews], config: Config, f
         malignant_at=config.labels.malignant_at,
         secret=load_secret(config.patient_key, config.workspace),
     )
+    return kept
 
 
 def malignancy_figures_on(kept: OwnMalignancy, views: Mapping[str, RatedViews], config: Config) -> dict[str, Estimate]:

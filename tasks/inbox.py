@@ -14,7 +14,7 @@ from lidcflow.inbox.ledger import Ledger
 from lidcflow.inbox.sightings import indexed_sightings, pacs_sightings
 from lidcflow.pacs.address import series_url
 from lidcflow.pacs.client import Pacs
-from lidcflow.series.find import Index
+from lidcflow.series.verdicts import Index
 from lidcflow.source.location import OnDisk, location_of
 from lidcflow.source.places import FolderSource, ImageSource, PacsSource
 from tasks.arrivals import note_pacs

@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import Config
 from lidcflow.errors import EmptySource
-from lidcflow.series.find import Index
+from lidcflow.series.verdicts import Index
 from lidcflow.source.places import ImageSource
 from tasks.source import check_holds_ct, find_in_places, find_series
 

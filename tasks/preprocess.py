@@ -9,7 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lidcflow.config import ClusterConfig
-from lidcflow.series.find import Series
+from lidcflow.dicom.records import Series
 from lidcflow.store.address import StoreAddress
 from tasks.candidates import preprocess_with_candidates
 from tasks.cluster.open import map_groups

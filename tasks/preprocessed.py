@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 
+from lidcflow.dicom.records import Series
 from lidcflow.errors import LidcflowError, SeriesRefused
-from lidcflow.series.find import Series
 from tasks.refusal import refusal_of
 
 Group = list[tuple[Series, str | Exception]]

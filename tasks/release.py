@@ -13,8 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from lidcflow.config import TrainConfig
 from lidcflow.config.science import portable
 from lidcflow.errors import ReleaseError
-from lidcflow.evaluate.page import DATA, PAGE
-from lidcflow.evaluate.record import ReleaseEvaluation
+from lidcflow.evaluate.record import DATA, PAGE, ReleaseEvaluation
 from lidcflow.learn.engines import keras_network
 from lidcflow.learn.snapshot import Snapshot
 from lidcflow.release.data_facts import data_facts

@@ -13,8 +13,8 @@ from lidcflow.headers.cache import HeaderCache
 from lidcflow.headers.forget import forget_series
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.privacy import load_secret
-from lidcflow.series.find import Index, index_files
-from lidcflow.series.verdicts import listed_kinds
+from lidcflow.series.find import index_files
+from lidcflow.series.verdicts import Index, listed_kinds
 from lidcflow.source.download import Downloaded, DownloadPlan, download, plan_download
 from lidcflow.source.files import Listing
 from lidcflow.source.merge import merge_listings

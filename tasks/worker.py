@@ -1,23 +1,9 @@
-"""Preprocess one series in a worker process, within a time limit; Prefect and TensorFlow are not imported here."""
-
-import signal
-import threading
-import time
-from collections.abc import Callable
-from typing import TypeVar
+"""Preprocess one series in a worker process; Prefect and TensorFlow are not imported here."""
 
 from lidcflow.config import Access, PreprocessConfig
-from lidcflow.series.find import Series
+from lidcflow.dicom.records import Series
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series, require_content
-
-Item = TypeVar("Item")
-
-Result = TypeVar("Result")
-
-_deadlines: dict[int, float] = {}
-
-_lock = threading.Lock()
 
 
 def preprocess_series(series: Series, *, store_root: str, config: PreprocessConfig, access: Access) -> str:
@@ -41,42 +27,3 @@ def preprocess_series(series: Series, *, store_root: str, config: PreprocessConf
     volume = reduce_series(series, config, access)
     require_content(series, volume)
     return store.write(series, volume)
-
-
-def within(limit_s: float, function: Callable[[Item], Result], item: Item) -> Result:
-    """Apply a function to an item, and end this process if that takes longer than a limit.
-
-    The kernel ends the process, for nothing else reaches a thread that is held up in a decoder or on a network
-    file system: SIGALRM keeps its default action. A process has one timer, which runs to the earliest deadline of
-    its threads.
-
-    Parameters
-    ----------
-    limit_s : float
-        Time for this item.
-    function : callable
-        Of one item.
-    item : object
-        What it is applied to.
-
-    Examples
-    --------
-    >>> within(60.0, abs, -1)
-    1
-    """
-    _set_deadline(time.monotonic() + limit_s)
-    try:
-        return function(item)
-    finally:
-        _set_deadline(None)
-
-
-def _set_deadline(deadline_s: float | None) -> None:
-    """Note until when this thread may take, and set the timer to whatever comes first."""
-    with _lock:
-        _deadlines.pop(threading.get_ident(), None)
-        if deadline_s is not None:
-            _deadlines[threading.get_ident()] = deadline_s
-        first_s = min(_deadlines.values(), default=0.0)
-        # A timer of 0 is none: one whose time has come already gets the shortest there is.
-        signal.setitimer(signal.ITIMER_REAL, max(first_s - time.monotonic(), 1e-6) if _deadlines else 0.0)

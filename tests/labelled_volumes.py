@@ -13,7 +13,7 @@ from lidcflow.nodules.table import CANDIDATE, CHANNELS, SCHEMA
 from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from lidcflow.store.arrays import CandidateArrays
 from lidcflow.store.volumes import VolumeStore
-from lidcflow.volume.reduce import SlabSource, Volume
+from lidcflow.volume.slabs import SlabSource, Volume
 
 SLICES, SIZE, PATIENTS = 8, 32, 16
 

@@ -44,7 +44,7 @@ FLOORS = """
     lidcflow.drift
     lidcflow.erase
     lidcflow.retention
-    tasks.progress tasks.retries tasks.worker
+    tasks.progress tasks.retries tasks.time_limit tasks.worker
     tasks.cluster
     tasks.tracking
     tasks

@@ -23,7 +23,7 @@ from lidcflow.store.buckets import COMMITTED
 from lidcflow.store.place import SERIES, Objects
 from lidcflow.store.record import attributes_of
 from lidcflow.store.volumes import VolumeStore
-from lidcflow.volume.reduce import SlabSource, Volume
+from lidcflow.volume.slabs import SlabSource, Volume
 
 SOURCE_SLICES = 200
 """Of each series: the National Lung Screening Trial's have 150 to 250."""

@@ -17,7 +17,7 @@ from flows.cli.source_lines import announce_download, print_plan, print_surround
 from lidcflow.source.places import checked_source
 
 if TYPE_CHECKING:
-    from lidcflow.series.find import Index, Verdict
+    from lidcflow.series.verdicts import Index, Verdict
 
 COLUMNS = [
     "series_instance_uid",

@@ -16,7 +16,7 @@ from lidcflow.source.places import parse_source
 
 if TYPE_CHECKING:
     from flows.preprocess import RefusedSeries
-    from lidcflow.series.find import Verdict
+    from lidcflow.series.verdicts import Verdict
 
 
 def announce_download(source: str) -> None:

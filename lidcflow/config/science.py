@@ -126,11 +126,17 @@ class NodulesConfig(Settings):
     )
 
 
+MALIGNANT_AT = 3.0
+"""Mean rating from which a nodule counts as malignant, where nobody chooses another."""
+
+
 class LabelConfig(Settings):
     """Rules by which annotations become the label of a slice."""
 
     min_readers: int = Field(1, ge=1, le=4, description="radiologists who must have marked a nodule")
-    malignant_at: float = Field(3.0, ge=1, le=5, description="mean malignancy rating from which a nodule is malignant")
+    malignant_at: float = Field(
+        MALIGNANT_AT, ge=1, le=5, description="mean malignancy rating from which a nodule is malignant"
+    )
     drop_ties: bool = Field(False, description="leave out nodules whose mean rating is exactly malignant_at")
     source: str | tuple[str, ...] = Field(
         LIDC, min_length=1, description="lidc, or files and folders of annotations; the first with a series is used"

@@ -8,13 +8,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from lidcflow.evaluate import plots, tables
-from lidcflow.evaluate.record import ReleaseEvaluation
+from lidcflow.evaluate.record import DATA, PAGE, ReleaseEvaluation
 from lidcflow.evaluate.subgroups import FEW_PATIENTS, SHOWN
 from lidcflow.files import write_together
 from lidcflow.templates import templates_of
-
-PAGE = "report.html"
-DATA = "evaluation.json"
 
 
 def write_evaluation(evaluation: ReleaseEvaluation, folder: Path) -> Path:

@@ -9,6 +9,9 @@ from lidcflow.evaluate.reader_marks import FeedbackFigures
 from lidcflow.notice import STATEMENT
 from lidcflow.stats.estimate import ClassCounts, Estimate, FindingFigures, Record
 
+PAGE, DATA = "report.html", "evaluation.json"
+"""Files of an evaluation, for people and for programs."""
+
 SCHEMA_VERSION: Literal["lidcflow.evaluation/1"] = "lidcflow.evaluation/1"
 
 BALANCED = (

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lidcflow.config.science import MALIGNANT_AT
 from lidcflow.experiment.published import NODULE_EXPERIMENTS, NoduleExperiment, Published
-from lidcflow.learn.malignancy_folds import MALIGNANT
 from lidcflow.learn.rated_nodules import (
     Learn,
     Progress,
@@ -137,7 +137,7 @@ def run_nodule_experiment(
 
 def _once(validate: Validate, designs: Designs, rating: Floats) -> dict[str, dict[str, Floats]]:
     """Learn a mean of 3 and more of all nodules, for every design."""
-    everything = np.ones(len(rating), bool), rating >= MALIGNANT
+    everything = np.ones(len(rating), bool), rating >= MALIGNANT_AT
     return dict.fromkeys(designs, validate({"": everything})[""])
 
 

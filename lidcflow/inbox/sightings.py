@@ -10,8 +10,7 @@ from lidcflow.inbox.delivery import Sighting, instance_set
 from lidcflow.pacs.client import Pacs
 from lidcflow.pacs.generations import generation_of
 from lidcflow.pacs.query import instance_uids
-from lidcflow.series.find import Index
-from lidcflow.series.verdicts import Verdict
+from lidcflow.series.verdicts import Index, Verdict
 
 PASSED_OVER = frozenset({VerdictReason.NOT_CT, VerdictReason.ERASED})
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
 from lidcflow.config.science import FinetuneConfig
-from lidcflow.pixels.decode import AIR_HU, HIGHEST_HU
+from lidcflow.pixels.hounsfield import AIR_HU, HIGHEST_HU
 
 SCALES = (0.9, 1.1)
 GAINS = (0.95, 1.05)

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 
+from lidcflow.config.science import MALIGNANT_AT
 from lidcflow.nodules.slice_file import NoduleSliceSet
 
 Floats = NDArray[np.float64]
@@ -19,9 +20,6 @@ FOLDS = 10
 
 PENALTIES = (1000.0, 3000.0, 10_000.0)
 """Of the ridge regression; one is chosen inside of the training folds, by their own left-out nodules."""
-
-MALIGNANT = 3.0
-"""Mean rating from which a nodule counts as malignant, as everywhere in lidcflow."""
 
 
 class Regressor(Protocol):
@@ -109,5 +107,5 @@ def fit_calibration(rating: Floats, true_rating: Floats) -> dict[str, float]:
     dict of str to float
         ``intercept`` and ``slope`` of the logistic model.
     """
-    fitted = LogisticRegression(C=1e6).fit(rating[:, None], true_rating >= MALIGNANT)
+    fitted = LogisticRegression(C=1e6).fit(rating[:, None], true_rating >= MALIGNANT_AT)
     return {"intercept": float(fitted.intercept_[0]), "slope": float(fitted.coef_[0, 0])}

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lidcflow.config.science import MALIGNANT_AT
 from lidcflow.errors import TrainingError
 from lidcflow.learn.malignancy_folds import (
     FOLDS,
-    MALIGNANT,
     PENALTIES,
     cross_validated,
     fit_calibration,
@@ -121,12 +121,12 @@ def require_both_kinds(sets: NoduleSliceSet) -> None:
     TrainingError
         Naming how many there are.
     """
-    malignant = int((sets.rating >= MALIGNANT).sum())
+    malignant = int((sets.rating >= MALIGNANT_AT).sum())
     benign = len(sets.rating) - malignant
     if min(malignant, benign) < LEAST_OF_A_CLASS:
         raise TrainingError(
-            f"malignancy: must have at least {LEAST_OF_A_CLASS} nodules with a mean rating of {MALIGNANT:g} and more "
-            f"and as many below, got {malignant} and {benign}; add nodules"
+            f"malignancy: must have at least {LEAST_OF_A_CLASS} nodules with a mean rating of {MALIGNANT_AT:g} and "
+            f"more and as many below, got {malignant} and {benign}; add nodules"
         )
 
 
@@ -150,7 +150,7 @@ def _card(sets: NoduleSliceSet, rating: Floats, qif: Floats, diameter_mm: Floats
     return {
         "name": NAME,
         "system": "ridge regression of the mean rating on the stages of the nodule detector's network and QIF",
-        "target": f"readers' mean malignancy rating of {MALIGNANT:g} or more, of 5",
+        "target": f"readers' mean malignancy rating of {MALIGNANT_AT:g} or more, of 5",
         "data": ["LIDC-IDRI nodules as slices in HU (repository mtzig/LIDC_GDRO, MIT)"],
         "attribution": list(ATTRIBUTION),
         "licence": "CC BY 3.0, as the images",

@@ -17,7 +17,8 @@ from lidcflow.labels.lidc import LidcNodule, lidc_scan, nodules_of
 from lidcflow.nodules.candidates import Candidates, candidates_of
 from lidcflow.nodules.grid import Scan
 from lidcflow.nodules.window import PIXEL_MM, windowed
-from lidcflow.pixels.decode import AIR_HU, hounsfield_slice
+from lidcflow.pixels.decode import hounsfield_slice
+from lidcflow.pixels.hounsfield import AIR_HU
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
 

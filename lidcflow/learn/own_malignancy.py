@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from lidcflow.config.science import MALIGNANT_AT
 from lidcflow.errors import WeightsError
 from lidcflow.learn.kept_model import Facts, find_kept, kept_model, read_facts
-from lidcflow.learn.malignancy_folds import MALIGNANT
 from lidcflow.learn.own_choice import Choice
 from lidcflow.learn.own_malignancy_card import KNOWN, NAMES, card_of, counts_of
 from lidcflow.learn.own_malignancy_choice import Judged, choose_malignancy, fit_score_calibration
@@ -87,7 +87,7 @@ def fit_own_malignancy(
     *,
     steps: int,
     seed: int,
-    malignant_at: float = MALIGNANT,
+    malignant_at: float = MALIGNANT_AT,
     secret: bytes = PUBLIC_KEY,
     on_progress: Progress = lambda _stage, _done, _total: None,
 ) -> OwnMalignancy:

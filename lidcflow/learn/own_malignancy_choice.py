@@ -9,7 +9,7 @@ from importlib import import_module
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.learn.malignancy_folds import MALIGNANT
+from lidcflow.config.science import MALIGNANT_AT
 from lidcflow.learn.own_choice import FOLDS, Choice
 from lidcflow.learn.own_malignancy_examples import Flags, Floats
 from lidcflow.learn.own_malignancy_figures import DESIGNS
@@ -101,7 +101,7 @@ def _folds(malignant: Flags, patient: NDArray[np.str_]) -> NDArray[np.int64]:
 
 
 def choose_malignancy(
-    judged: Judged, *, kind: str, name: str, malignant_at: float = MALIGNANT, known: int = 0, seed: int
+    judged: Judged, *, kind: str, name: str, malignant_at: float = MALIGNANT_AT, known: int = 0, seed: int
 ) -> Choice:
     """Compare an own system with the embedded one by validation patients, paired.
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lidcflow.config.science import MALIGNANT_AT
 from lidcflow.files import whole_file
 from lidcflow.learn.candidate_rows import series_of
-from lidcflow.learn.malignancy_folds import MALIGNANT
 from lidcflow.learn.nodule_rows import NoduleRows, read_nodule_cubes
 from lidcflow.nodules.nodule_views import NoduleViews, joined, trusted, views_of
 from lidcflow.nodules.outline import outline_of
@@ -88,7 +88,7 @@ def rated_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["rating"].notna()]
 
 
-def why_not_trained(rows: NoduleRows, malignant_at: float = MALIGNANT) -> str:
+def why_not_trained(rows: NoduleRows, malignant_at: float = MALIGNANT_AT) -> str:
     """Return why a store has too few rated nodules to train a system on; empty where it has enough.
 
     Parameters

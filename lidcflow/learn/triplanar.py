@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from lidcflow.config import TrainConfig
+from lidcflow.config.science import MALIGNANT_AT
 from lidcflow.learn.backbones import weight_file
 from lidcflow.learn.compact import compact_network, read_weights
-from lidcflow.learn.malignancy_folds import MALIGNANT
 from lidcflow.learn.nodule_layers import detector_layers, start_from
 from lidcflow.learn.plane_training import Floats as Images
 from lidcflow.learn.plane_training import PlaneTraining, answers_of, train_on_planes
@@ -54,7 +54,7 @@ def plane_images(sets: NoduleSliceSet) -> Images:
 
 def easiness_of(sets: NoduleSliceSet) -> NDArray[np.float64]:
     """Return how easy nodules are: how far from 3 their mean rating is, less how far its readers disagree."""
-    return np.asarray(np.abs(sets.rating - MALIGNANT) - sets.spread)
+    return np.asarray(np.abs(sets.rating - MALIGNANT_AT) - sets.spread)
 
 
 def from_nothing(_images: Images, seed: int) -> keras.Model:
@@ -102,7 +102,7 @@ def learn_triplanar(
     Nodules whose mean rating is 3 are not learned from, as published.
     """
     images, easiness = plane_images(nodules.sets), easiness_of(nodules.sets)
-    seen = fold.seen[nodules.sets.rating[fold.seen] != MALIGNANT]
+    seen = fold.seen[nodules.sets.rating[fold.seen] != MALIGNANT_AT]
     found = {}
     for start, network_from in starts.items():
         for name, order in ((start, None), (f"{start}, curriculum", easiness[seen])):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lidcflow.nodules.grid import Scan
 from lidcflow.nodules.patches import Points, interpolated, points_along
-from lidcflow.pixels.decode import AIR_HU
+from lidcflow.pixels.hounsfield import AIR_HU
 
 CUBE_VOXELS = 48
 """Voxels along each side of a cube."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lidcflow.dicom.records import Series
 from lidcflow.nodules.grid import Scan
-from lidcflow.pixels.decode import AIR_HU
+from lidcflow.pixels.hounsfield import AIR_HU
 
 FINEST_MM = 0.6
 """Slices and pixels that lie closer are averaged: candidates and their patches need none of that."""

@@ -12,7 +12,7 @@ from scipy import ndimage
 from lidcflow.nodules.malignancy_features import quantitative_features
 from lidcflow.nodules.nodule_plane import PIXEL_MM, plane_of
 from lidcflow.nodules.outline import Outline
-from lidcflow.pixels.decode import AIR_HU
+from lidcflow.pixels.hounsfield import AIR_HU
 
 Floats = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lidcflow.nodules.grid import Scan
 from lidcflow.nodules.patch_shape import PATCH_PIXEL_MM, PATCH_PIXELS, PLANES
-from lidcflow.pixels.decode import AIR_HU
+from lidcflow.pixels.hounsfield import AIR_HU
 
 _AXES = ((1, 2), (0, 2), (0, 1))
 

@@ -19,11 +19,8 @@ from lidcflow.dicom.rle import decode_rle
 from lidcflow.dicom.syntaxes import SYNTAXES, Codestream, PixelLayout
 from lidcflow.errors import SeriesRefused
 from lidcflow.pixels.encoded import cut_short, damaged, encoded_frame, inflated_pixels
+from lidcflow.pixels.hounsfield import AIR_HU, HIGHEST_HU
 from lidcflow.pixels.open import Opener, as_it_came, open_file, refused
-
-AIR_HU = -1024
-
-HIGHEST_HU = 3071
 
 
 def read_deflated(file: BinaryIO, source: SourceSlice, stored: NDArray[np.integer]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.dicom.records import Acquisition, PixelFormat, Series, SourceSlice, VerdictReason
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.errors import EmptySource, SourceError
 from lidcflow.headers.from_pacs import SeriesHeaders
 from lidcflow.headers.groups import HeaderGroups
@@ -20,18 +20,6 @@ from lidcflow.series.slices import SliceShelf
 from lidcflow.series.verdicts import Index, OtherFiles, Verdict
 from lidcflow.source.files import Listing, parent_of
 from lidcflow.source.folder import list_folder
-
-__all__ = [
-    "Acquisition",
-    "Index",
-    "PixelFormat",
-    "Series",
-    "SourceSlice",
-    "Verdict",
-    "VerdictReason",
-    "index_files",
-    "index_folder",
-]
 
 
 def index_folder(

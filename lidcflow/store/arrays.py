@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
-from lidcflow.pixels.decode import AIR_HU
+from lidcflow.pixels.hounsfield import AIR_HU
 from lidcflow.store.place import FACTS, Held
-from lidcflow.volume.reduce import CHANNELS
 from lidcflow.volume.resample import reduce_plane
+from lidcflow.volume.slabs import CHANNELS
 
 INNER_SLICES = 5
 """Slices in an inner chunk: a sector of 5 slices is one read."""

@@ -16,7 +16,7 @@ from lidcflow.config import PreprocessConfig
 from lidcflow.dicom.orientation import PatientAxes, Vector, cell_centre
 from lidcflow.dicom.records import Series, SourceSlice
 from lidcflow.pixels.noticed import NOTHING, PixelFaults
-from lidcflow.volume.reduce import SlabSource, Volume
+from lidcflow.volume.slabs import SlabSource, Volume
 
 MOST_STATES = 4
 """States of the source that are kept: a series lies in an archive, in a copy of it and in an inbox."""

@@ -17,7 +17,7 @@ from lidcflow.store.record import VolumeRecord, attributes_of, hash_volume, with
 from lidcflow.store.sameness import is_of_pacs
 from lidcflow.store.shards import ShardLayout, read_slices, shard_layout
 from lidcflow.store.summary import VolumeSummary
-from lidcflow.volume.reduce import Volume
+from lidcflow.volume.slabs import Volume
 
 __all__ = ["VolumeRecord", "VolumeStore", "VolumeSummary"]
 

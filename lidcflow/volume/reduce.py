@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,58 +13,21 @@ from numpy.typing import NDArray
 from lidcflow.config import Access, PreprocessConfig
 from lidcflow.dicom.records import Series, SourceSlice, VerdictReason
 from lidcflow.errors import SeriesRefused
-from lidcflow.pixels.decode import AIR_HU, hounsfield_slice
-from lidcflow.pixels.noticed import NOTHING, UNSPECIFIED_UNITS, PixelFaults, SliceWatch
+from lidcflow.pixels.decode import hounsfield_slice
+from lidcflow.pixels.hounsfield import AIR_HU
+from lidcflow.pixels.noticed import UNSPECIFIED_UNITS, SliceWatch
 from lidcflow.pixels.open import Opener, slice_opener
 from lidcflow.series.spacing import LONG_SCAN
 from lidcflow.volume.plausible import lacking
 from lidcflow.volume.resample import centre_edges_mm, reduce_plane, slab_edges_mm, slab_weights
+from lidcflow.volume.slabs import CHANNELS, SlabSource, Volume
 
-CHANNELS = ("mean", "max")
 LOCAL = Access()
 
 SEARCH_SLAB_MM = 5.0
 SEARCH_SIZE = 128
 """Slabs at most as high, and cells at most as many, where the lungs are looked for: 360 slabs of a whole body take
 24 MB."""
-
-
-class SlabSource(NamedTuple):
-    """A source slice in a slab, and its weight there; frames of one instance differ by their number."""
-
-    sop_instance_uid: str
-    instance_number: int | None
-    z_mm: float
-    weight: float
-    frame_number: int | None = None
-
-
-@dataclass(frozen=True)
-class Volume:
-    """A series on the output grid.
-
-    Parameters
-    ----------
-    hu : (2, slices, size, size) array of int16
-        Channels ``mean`` and ``max``, top of the chest first.
-    edges_mm : (slices + 1,) array of float64
-        z of the slab edges, descending.
-    sources : tuple, one tuple of SlabSource per slab
-        The source slices in it; their weights add up to 1.
-    flags : tuple of str
-        What was tolerated, and what differs from what the configuration asks for, in kebab case.
-    lung_z_mm : tuple of 2 floats, optional
-        Top and bottom of the lungs, where they were looked for and found.
-    noticed : PixelFaults
-        What the pixels show to be wrong; `flags` say so too.
-    """
-
-    hu: NDArray[np.int16]
-    edges_mm: NDArray[np.float64]
-    sources: tuple[tuple[SlabSource, ...], ...]
-    flags: tuple[str, ...] = ()
-    lung_z_mm: tuple[float, float] | None = None
-    noticed: PixelFaults = NOTHING
 
 
 OnSlice = Callable[[int, NDArray[np.int16]], None]

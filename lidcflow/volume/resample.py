@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lidcflow.pixels.decode import AIR_HU, HIGHEST_HU
+from lidcflow.pixels.hounsfield import AIR_HU, HIGHEST_HU
 
 OVERLAP_MM = 1e-6
 """Overlaps up to this are rounding, here as in the labels."""

@@ -13,8 +13,7 @@ from lidcflow.config import Config
 from lidcflow.dicom.records import Series
 from lidcflow.errors import LidcflowError, SeriesRefused
 from lidcflow.pixels.noticed import NOT_LEARNED_FROM
-from lidcflow.series.find import Index
-from lidcflow.series.verdicts import Verdict
+from lidcflow.series.verdicts import Index, Verdict
 from lidcflow.source.places import checked_source
 from lidcflow.store.address import StoreAddress, training_store
 from tasks.api.settings import settings_for, temporary_settings

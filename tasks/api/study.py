@@ -14,7 +14,7 @@ from lidcflow.errors import ReleaseError
 from lidcflow.release.pins import EMBEDDED
 from lidcflow.release.record import ReleaseRecord
 from lidcflow.report.rank import not_evaluated
-from lidcflow.series.find import Index
+from lidcflow.series.verdicts import Index
 from lidcflow.source.places import checked_source
 from lidcflow.store.address import inbox_store
 from tasks.api.result import SeriesResult, StudyResults

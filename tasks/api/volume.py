@@ -13,7 +13,7 @@ from lidcflow.dicom.orientation import cell_centre
 from lidcflow.labels.slices import CLASS_NAMES
 from lidcflow.notice import STATEMENT
 from lidcflow.store.record import VolumeRecord
-from lidcflow.volume.reduce import CHANNELS
+from lidcflow.volume.slabs import CHANNELS
 
 DIMS = ("channel", "slice", "row", "column")
 

@@ -15,7 +15,7 @@ from distributed.scheduler import NoValidWorkerError, NoWorkerError
 from lidcflow.errors import ResourceError, SeriesRefused
 from tasks.cluster.connect import connected
 from tasks.cluster.local import WORKERS_WITHIN_S
-from tasks.worker import within
+from tasks.time_limit import within
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -15,8 +15,8 @@ from dask.system import CPU_COUNT
 
 from lidcflow.config import ClusterConfig, Config
 from lidcflow.config.cluster import LOCAL, Pool, is_class
+from lidcflow.dicom.records import Series
 from lidcflow.errors import ResourceError
-from lidcflow.series.find import Series
 from lidcflow.store.address import StoreAddress
 from tasks.cluster import forks
 from tasks.cluster.classes import class_cluster

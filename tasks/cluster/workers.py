@@ -14,8 +14,8 @@ from typing import Any
 import cloudpickle
 from distributed import Client
 
+from lidcflow.dicom.records import Series
 from lidcflow.errors import ResourceError
-from lidcflow.series.find import Series
 from lidcflow.source.location import OnDisk, location_of
 from lidcflow.store.address import StoreAddress
 from lidcflow.store.locate import store_place

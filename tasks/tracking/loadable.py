@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +12,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 
 from tasks.tracking.connection import Tracking, connect
 from tasks.tracking.record import RECORD_FOLDER
+from tasks.tracking.requirements import installed
 
 LOADER = "tasks.api.registered"
 """Module that MLflow imports to load a release; releases name it, so that it can't be renamed."""
@@ -56,14 +56,14 @@ def keep_loadable(tracking: Tracking, run_id: str) -> None:
     run_id : str
         Of the training that the release came from.
     """
-    with TemporaryDirectory() as scratch, warnings.catch_warnings():
+    with TemporaryDirectory() as scratch, warnings.catch_warnings(), installed("lidcflow") as requirements:
         warnings.simplefilter("ignore", UserWarning)  # of examples: paths and volumes are told by the documentation
         folder = Path(scratch) / "model"
         mlflow.pyfunc.save_model(
             str(folder),
             loader_module=LOADER,
             signature=_signature(),
-            pip_requirements=[f"lidcflow=={version('lidcflow')}"],
+            pip_requirements=requirements,
         )
         connect(tracking).log_artifacts(run_id, str(folder), RECORD_FOLDER)
 

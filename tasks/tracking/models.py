@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +22,7 @@ from lidcflow.files import digest_of_file
 from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
 from tasks.tracking.model_files import FILE, hash_model_files
+from tasks.tracking.requirements import installed
 from tasks.tracking.runs import Run
 
 STANDARDISED, CLASSES = "standardised", 3
@@ -59,7 +59,7 @@ def log_model(run: Run, tracking: Tracking, model: Any, name: str) -> LoggedMode
 
     # A logged model lands in the experiment that is set for the process, whatever the run's own is.
     mlflow.set_experiment(experiment_id=run.client.get_run(run.run_id).info.experiment_id)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), installed("keras", "tensorflow", "tensorflow-cpu") as requirements:
         warnings.filterwarnings("ignore", "Operation with range")  # MLflow compares the example's columns to a range
         info = Model.log(
             artifact_path=None,
@@ -68,7 +68,7 @@ def log_model(run: Run, tracking: Tracking, model: Any, name: str) -> LoggedMode
             model=model,
             signature=_signature(model),
             input_example=_example(model),
-            pip_requirements=_requirements(),
+            pip_requirements=requirements,
             run_id=run.run_id,
             validate_serving_input=False,  # MLflow would load the model for it, a quarter of the logging of a sector
         )
@@ -80,19 +80,6 @@ def log_model(run: Run, tracking: Tracking, model: Any, name: str) -> LoggedMode
             )
         sha256 = hash_model_files(folder)
     return LoggedModel(uri=info.model_uri, model_id=info.model_id, run_id=run.run_id, sha256=sha256)
-
-
-def _requirements() -> list[str]:
-    packages = [package for package in ("keras", "tensorflow", "tensorflow-cpu") if _installed(package)]
-    return [f"{package}=={version(package)}" for package in packages]
-
-
-def _installed(package: str) -> bool:
-    try:
-        version(package)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def _signature(model: Any) -> ModelSignature:

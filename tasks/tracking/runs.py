@@ -27,6 +27,9 @@ from tasks.tracking.connection import Tracking, connect, experiment_id, tracking
 BATCH, MOST_PARAMS = 900, 100
 """MLflow takes at most 1000 metrics and 100 parameters in one call. A call is 6 ms of CPU and a write to the disk."""
 
+COMPRESSION = 2
+"""Of figures, 0 to 9: a row of slices takes half the time of Pillow's 6, for a tenth more bytes."""
+
 DATASET_DIGEST_LENGTH = 12
 """MLflow takes 36; people read this many, and files are named by them."""
 
@@ -67,7 +70,7 @@ class Run:
 
     def figure(self, figure: Figure, name: str) -> None:
         """Keep a figure as PNG among the artifacts."""
-        self.client.log_figure(self.run_id, figure, name)
+        self.client.log_figure(self.run_id, figure, name, save_kwargs={"pil_kwargs": {"compress_level": COMPRESSION}})
 
     def text(self, text: str, name: str) -> None:
         """Keep a text file among the artifacts."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Generic, TypeVar
@@ -25,6 +24,7 @@ from tasks.tracking.artifacts import private_copy
 from tasks.tracking.connection import Tracking
 from tasks.tracking.model_files import hash_model_files
 from tasks.tracking.models import LoggedModel
+from tasks.tracking.requirements import installed
 from tasks.tracking.runs import Run
 from tasks.tracking.weight_models import load_weights, weights_folder
 
@@ -76,7 +76,7 @@ class WeightsModel(Generic[Loaded]):
         """
         # A logged model lands in the experiment that is set for the process, whatever the run's own is.
         mlflow.set_experiment(experiment_id=run.client.get_run(run.run_id).info.experiment_id)
-        with TemporaryDirectory() as scratch, warnings.catch_warnings():
+        with TemporaryDirectory() as scratch, warnings.catch_warnings(), installed("lidcflow") as requirements:
             warnings.simplefilter("ignore", UserWarning)  # of hints and examples: the signature says what goes in
             info = Model.log(
                 artifact_path=None,
@@ -85,7 +85,7 @@ class WeightsModel(Generic[Loaded]):
                 python_model=str(self.code),
                 artifacts={self.files.stem: str(self._copied(folder, Path(scratch) / self.files.stem))},
                 signature=self.signature(),
-                pip_requirements=[f"lidcflow=={version('lidcflow')}"],
+                pip_requirements=requirements,
                 run_id=run.run_id,
             )
         with private_copy(tracking, info.model_uri, f"model {info.model_uri}") as kept:

@@ -7,9 +7,11 @@ from sqlalchemy import Engine, event
 
 from lidcflow.catalog.series import Catalog, State
 from lidcflow.config import PreprocessConfig
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.errors import SeriesRefused, StoreError
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import Verdict, VerdictReason, index_folder
+from lidcflow.series.find import index_folder
+from lidcflow.series.verdicts import Verdict
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
 from tests.databases import UNMIGRATED, execute

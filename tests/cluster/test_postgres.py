@@ -10,10 +10,11 @@ import pytest
 
 from lidcflow.catalog import database as away
 from lidcflow.catalog.series import Catalog, State
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.errors import DatabaseUnavailable
 from lidcflow.inbox.delivery import Sighting
 from lidcflow.inbox.ledger import Ledger
-from lidcflow.series.find import Verdict, VerdictReason
+from lidcflow.series.verdicts import Verdict
 from tests.cluster.postgres import is_installed, postgres
 from tests.cluster.processes import wait_for
 from tests.databases import SERVER, execute

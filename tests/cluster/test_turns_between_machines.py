@@ -16,8 +16,9 @@ from lidcflow.catalog import turns
 from lidcflow.catalog.locks import at_work, is_at_work, nobody_else_at_work, require_turn
 from lidcflow.catalog.series import Catalog
 from lidcflow.catalog.turns import turn
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.errors import ResourceError, WorkspaceBusy
-from lidcflow.series.find import Verdict, VerdictReason
+from lidcflow.series.verdicts import Verdict
 from tests.cluster.postgres import is_installed, postgres
 from tests.databases import execute
 
@@ -29,7 +30,8 @@ sys.path.insert(0, sys.argv[3])
 from pathlib import Path
 from lidcflow.catalog.locks import at_work
 from lidcflow.catalog.series import Catalog
-from lidcflow.series.find import Verdict, VerdictReason
+from lidcflow.series.verdicts import Verdict
+from lidcflow.dicom.records import VerdictReason
 with at_work(Path(sys.argv[1]), "train", alone=True, catalog=sys.argv[2]), Catalog(sys.argv[2]) as catalog:
     print("in", flush=True)
     sys.stdin.readline()

@@ -15,11 +15,12 @@ from pydicom.uid import RLELossless
 
 from lidcflow.config import Access, PreprocessConfig
 from lidcflow.dicom.encoding import encoding_of, start_of
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.documents.source_header import source_header
 from lidcflow.headers.cache import HeaderCache
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import VerdictReason, index_folder
+from lidcflow.series.find import index_folder
 from lidcflow.source.files import SourceFile
 from lidcflow.source.folder import list_folder
 from lidcflow.volume.reduce import reduce_series

@@ -20,10 +20,11 @@ from pydicom.uid import (
 from lidcflow.config import PreprocessConfig
 from lidcflow.dicom.elements import Budget
 from lidcflow.dicom.frames import FrameError, frame_spans
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.errors import SeriesRefused
 from lidcflow.pixels.decode import hounsfield_slice
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import VerdictReason, index_folder
+from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.reduce import reduce_series
 from tests.enhanced import to_enhanced

@@ -7,10 +7,11 @@ import pydicom
 import pytest
 from pydicom.config import disable_value_validation
 
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.erase.refusals import erased_uids, recognizes, without_erased
 from lidcflow.erase.subject import Subject
 from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
-from lidcflow.series.find import VerdictReason, index_folder
+from lidcflow.series.find import index_folder
 from lidcflow.series.verdicts import OtherFiles, Verdict
 
 KEY, STUDY, SERIES = "0123456789abcdef", "1.2", "1.2.3"

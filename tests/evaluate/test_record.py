@@ -2,8 +2,8 @@
 
 import json
 
-from lidcflow.evaluate.page import DATA, write_evaluation
-from lidcflow.evaluate.record import ReleaseEvaluation
+from lidcflow.evaluate.page import write_evaluation
+from lidcflow.evaluate.record import DATA, ReleaseEvaluation
 
 
 def test_page_and_json_are_written_together(evaluation, tmp_path):

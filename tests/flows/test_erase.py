@@ -20,6 +20,7 @@ from lidcflow.catalog import locks
 from lidcflow.catalog.locks import at_work
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config, PreprocessConfig, SplitConfig
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.erase.log import entries
 from lidcflow.erase.subject import Subject
 from lidcflow.erase.tombstones import tombstones_in
@@ -29,7 +30,7 @@ from lidcflow.learn.splits import split_of
 from lidcflow.objects import bucket_of
 from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
 from lidcflow.report.rank import not_evaluated
-from lidcflow.series.find import Verdict, VerdictReason
+from lidcflow.series.verdicts import Verdict
 from lidcflow.source.places import parse_source
 from lidcflow.store.address import inbox_store, training_store
 from lidcflow.store.arrays import CandidateArrays

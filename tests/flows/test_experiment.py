@@ -10,7 +10,7 @@ from lidcflow.config.experiment import ExperimentConfig
 from lidcflow.errors import ConfigError, TrackingUnavailable
 from lidcflow.experiment.builtin import arms_of, with_own_store
 from lidcflow.store.volumes import VolumeStore
-from lidcflow.volume.reduce import Volume
+from lidcflow.volume.slabs import Volume
 from tasks.tracking.connection import Tracking
 from tasks.tracking.registry import list_releases
 from tests.labelled_volumes import annotated_series, scans_with_nodules, volume_of

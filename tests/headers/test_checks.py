@@ -18,8 +18,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.pixels.decode import hounsfield_slice
-from lidcflow.series.find import VerdictReason, index_folder
+from lidcflow.series.find import index_folder
 from tests.enhanced import to_enhanced
 
 EXPLICIT, IMPLICIT, BIG = ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian

@@ -2,8 +2,9 @@
 
 import pytest
 
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.headers import header as headers
-from lidcflow.series.find import VerdictReason, index_folder
+from lidcflow.series.find import index_folder
 from lidcflow.series.verdicts import listed_kinds
 
 STORAGE = "1.2.840.10008.5.1.4.1.1"

@@ -3,7 +3,7 @@ import pytest
 
 from lidcflow.nodules.cubes import CUBE_MM, CUBE_VOXELS, MOST_CUBES, NO_CUBES, cut_cubes
 from lidcflow.nodules.grid import Scan
-from lidcflow.pixels.decode import AIR_HU
+from lidcflow.pixels.hounsfield import AIR_HU
 
 MIDDLE = slice(CUBE_VOXELS // 2 - 1, CUBE_VOXELS // 2 + 1)
 

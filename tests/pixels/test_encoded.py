@@ -21,9 +21,10 @@ from pydicom.uid import (
 
 from lidcflow.config import PreprocessConfig
 from lidcflow.dicom.elements import inflated
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.errors import SeriesRefused
 from lidcflow.pixels.decode import hounsfield_slice
-from lidcflow.series.find import VerdictReason, index_folder
+from lidcflow.series.find import index_folder
 from lidcflow.volume.reduce import reduce_series
 
 

@@ -14,7 +14,7 @@ from lidcflow.report.page import DATA
 from lidcflow.report.rank import recommend
 from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.store.record import VolumeRecord
-from lidcflow.volume.reduce import SlabSource
+from lidcflow.volume.slabs import SlabSource
 
 PREPROCESSING = PreprocessConfig()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lidcflow.series.find import VerdictReason
+from lidcflow.dicom.records import VerdictReason
 from tests.enhanced import to_enhanced
 from tests.series.stacks import STEPS, at, only_verdict
 

@@ -4,8 +4,9 @@ import pydicom
 import pytest
 from pydicom.uid import JPEGLSLossless, RLELossless
 
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import VerdictReason, index_folder
+from lidcflow.series.find import index_folder
 from tests.enhanced import to_enhanced
 
 

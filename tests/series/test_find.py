@@ -21,10 +21,11 @@ from pydicom.uid import (
 )
 
 from lidcflow.config import PreprocessConfig
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.errors import SourceError
 from lidcflow.pixels.decode import hounsfield_slice
 from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
-from lidcflow.series.find import VerdictReason, index_folder
+from lidcflow.series.find import index_folder
 from lidcflow.volume.reduce import reduce_series
 
 FRAME = encapsulate([b"never decoded"])

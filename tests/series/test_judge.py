@@ -7,9 +7,10 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
 from lidcflow.config import PreprocessConfig
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.headers.reader import HeaderReader
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import VerdictReason, index_files
+from lidcflow.series.find import index_files
 from lidcflow.source.places import parse_source
 from lidcflow.volume.reduce import reduce_series
 from tests.series.stacks import STEPS, at, only_verdict

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pydicom.uid import JPEGLSLossless, RLELossless
 
 from lidcflow.config import PreprocessConfig
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.errors import SeriesRefused, SourceError
-from lidcflow.series.find import VerdictReason, index_folder
+from lidcflow.series.find import index_folder
 from lidcflow.volume.reduce import reduce_series
 from tests.enhanced import to_enhanced
 from tests.series.mutations import MUTATIONS, PREAMBLE_BYTES

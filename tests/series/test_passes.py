@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from lidcflow.dicom.records import VerdictReason
 from lidcflow.privacy import PUBLIC_KEY
-from lidcflow.series.find import VerdictReason, index_folder
+from lidcflow.series.find import index_folder
 from tests.enhanced import to_enhanced
 
 FIRST = [-5.0 * k for k in range(20)]

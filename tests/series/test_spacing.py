@@ -3,7 +3,7 @@
 import pytest
 
 from lidcflow.config import PreprocessConfig
-from lidcflow.series.find import VerdictReason
+from lidcflow.dicom.records import VerdictReason
 from tests.series.stacks import at, only_verdict
 
 GAPS = {

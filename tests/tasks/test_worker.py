@@ -1,4 +1,3 @@
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from lidcflow.config import Access, PreprocessConfig
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
-from tasks.worker import preprocess_series, within
+from tasks.worker import preprocess_series
 
 CONFIG = PreprocessConfig(slices=8, size=16)
 
@@ -48,27 +47,3 @@ def test_a_worker_imports_neither_prefect_nor_tensorflow_and_nothing_else_that_i
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
-
-
-TWO_THREADS = """
-import threading, time
-from tasks.worker import within
-slow = threading.Thread(target=within, args=(0.3, time.sleep, 60))
-slow.start()
-for _ in range(1000):
-    within(30.0, time.sleep, 0.01)
-"""
-
-
-def test_what_returns_in_time_leaves_no_timer_behind():
-    assert within(60.0, abs, -1) == 1
-    with pytest.raises(TypeError):
-        within(60.0, abs, "x")
-
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
-
-
-def test_a_quick_neighbour_in_the_same_process_does_not_push_a_deadline_back():
-    done = subprocess.run([sys.executable, "-c", TWO_THREADS], check=False)
-
-    assert done.returncode == -signal.SIGALRM

@@ -13,8 +13,9 @@ from lidcflow.pixels.open import slice_opener
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
 from lidcflow.volume import reduce
-from lidcflow.volume.reduce import SlabSource, reduce_series, require_content
+from lidcflow.volume.reduce import reduce_series, require_content
 from lidcflow.volume.resample import slab_weights
+from lidcflow.volume.slabs import SlabSource
 
 SMALL = PreprocessConfig(size=16, slices=8)
 

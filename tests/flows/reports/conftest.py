@@ -18,7 +18,7 @@ from lidcflow.report.folder import ReportKey
 from lidcflow.report.page import write_report
 from lidcflow.report.rank import not_evaluated, recommend
 from lidcflow.store.volumes import VolumeStore
-from lidcflow.volume.reduce import SlabSource, Volume
+from lidcflow.volume.slabs import SlabSource, Volume
 
 SLICES, SIZE = 65, 32
 HOSTILE = "<script>document.title='x'</script><img src=x onerror=\"document.title='x'\">"
