@@ -84,7 +84,7 @@ def profile_for(record: ReleaseRecord, config: Config) -> Profile:
         return known
     trained = config_of_release(record, config)
     snapshot = load_snapshot(record, trained, registry.training_of(tracking, record.version))
-    uids = list({uid: None for series in profiled_series(record, snapshot) for uid in series})
+    uids = list({uid: None for series in profiled_series(snapshot, folds=bool(record.folds)) for uid in series})
     check_volumes(record, snapshot, uids, training_store(trained).open())
     lacking = lacking_features(record, uids, trained)
     with (

@@ -38,10 +38,18 @@ from tasks.finding_systems import (
     train_system,
     with_systems,
 )
-from tasks.profile import keep_profile
+from tasks.profile import Facts, keep_profile, measure_training
 from tasks.progress import listening, stage
 from tasks.publish import ProgressArtifact, publish_table
-from tasks.release import choose_models, is_in_the_package, jobs_of, publish_release, register_backbone, sector_table
+from tasks.release import (
+    choose_models,
+    is_in_the_package,
+    jobs_of,
+    publish_release,
+    register_backbone,
+    register_sectors,
+    sector_table,
+)
 from tasks.run_page import name_run, sector_tag
 from tasks.sector import SectorJob, SectorResult, forget, in_short, kept_run, training_lock
 from tasks.snapshot import TrainingPlan, plan_training
@@ -96,6 +104,19 @@ class Trained(NamedTuple):
     sectors: list[SectorResult]
     detector: DetectorResult
     systems: dict[str, SystemResult]
+
+
+class MeasuredSectors(NamedTuple):
+    """What a release is made of: its plan names the detector and the backbone that it pins.
+
+    `facts` are those of the training series, for its profile.
+    """
+
+    plan: TrainingPlan
+    sectors: list[SectorResult]
+    versions: dict[SectorJob, int]
+    evaluation: Evaluation
+    facts: dict[str, Facts]
 
 
 @flow(name="train")
@@ -228,30 +249,31 @@ def finish_release(plan: TrainingPlan, trained: Trained, address: str, *, again:
     with tracking_connection(tracking):
         if not again and (known := known_release(plan)):
             return known, True
-        run = begin_training(plan)
+        run, facts = begin_training(plan), None
         release = registry.find_release(tracking, plan.inputs_digest, run_id=run.run_id)
         if release is None:
             on_cluster = measure_sectors.with_options(task_runner=task_runner(address))  # type: ignore[arg-type]
-            logged, evaluation, pinned = on_cluster(plan, trained, run.run_id, address)
+            measured = on_cluster(plan, trained, run.run_id, address)
             require_turn(plan.config.catalog)
-            release = publish_release(pinned, run.run_id, logged, evaluation)
+            release = publish_release(
+                measured.plan, run.run_id, measured.sectors, measured.versions, measured.evaluation
+            )
+            facts = measured.facts
         elif release.gate.passed:
             require_turn(plan.config.catalog)
             registry.set_champion(tracking, release.version, release.gate.reason)
         log_release(run, release)
         log_folds(plan, release, run.run_id)
-        keep_profile(release, Snapshot.load(plan.snapshot_path), plan.config, address)
+        keep_profile(release, Snapshot.load(plan.snapshot_path), plan.config, address, facts)
         end_run(tracking, run.run_id)
     return release, False
 
 
 @flow(name="measure-sectors")
-def measure_sectors(
-    plan: TrainingPlan, trained: Trained, run_id: str, address: str
-) -> tuple[list[SectorResult], Evaluation, TrainingPlan]:
+def measure_sectors(plan: TrainingPlan, trained: Trained, run_id: str, address: str) -> MeasuredSectors:
     """Log what waited, and measure all models together, with the findings where there are candidates.
 
-    The plan that is returned names the detector and the backbone that the release pins.
+    The models are registered, and the training series measured for the profile, while the evaluation runs.
     """
     config, results = plan.config, trained.sectors
     name_run(f"measure {named_plan(plan)}", config)
@@ -264,9 +286,15 @@ def measure_sectors(
     with stage("evaluate", total=1) as progress:
         of_systems = compare_systems.submit(plan, champions[0]) if champions else None
         asked = (plan, models, champions, run_id, plan.reader, evidence)
-        evaluation = evaluate_release.submit(*asked, of_systems.result() if of_systems else ()).result()
+        coming = evaluate_release.submit(*asked, of_systems.result() if of_systems else ())
+        require_turn(config.catalog)
+        versions = register_sectors(Tracking.of(config), logged)
+        folds, snapshot = bool(config.train.folds), Snapshot.load(plan.snapshot_path)
+        facts = measure_training(snapshot, plan.backbone.id, config, address, folds=folds)
+        evaluation = coming.result()
         progress.advance()
-    return logged, evaluation, plan.model_copy(update={"backbone": pinned_backbone(plan, run_id)})
+    pinned = plan.model_copy(update={"backbone": pinned_backbone(plan, run_id)})
+    return MeasuredSectors(pinned, logged, versions, evaluation, facts)
 
 
 def held_out_evidence(

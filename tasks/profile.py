@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -38,14 +38,37 @@ BATCH = 16
 Facts = tuple[Measured, NDArray[np.float32]]
 
 
+def measure_training(
+    snapshot: Snapshot, backbone_id: str, config: Config, address: str, *, folds: bool
+) -> dict[str, Facts]:
+    """Measure on the cluster the training series that the profile of a release is made of."""
+    training, _ = profiled_series(snapshot, folds=folds)
+    return _measured(tuple(training), backbone_id, config, address)
+
+
 @task(task_run_name="profile of {release.name} version {release.version}", cache_policy=NO_CACHE)
-def keep_profile(release: ReleaseRecord, snapshot: Snapshot, config: Config, address: str) -> Profile:
-    """Measure the training series on the cluster, let the release score its validation series, keep both on the run.
+def keep_profile(
+    release: ReleaseRecord, snapshot: Snapshot, config: Config, address: str, facts: Mapping[str, Facts] | None = None
+) -> Profile:
+    """Let a release score its validation series, and keep on its run what they and the training series are like.
 
     In a cross-validation all patients are training patients, and the fold that did not see a patient scores the series.
+
+    Parameters
+    ----------
+    release : ReleaseRecord
+        A new one.
+    snapshot : Snapshot
+        Of its training.
+    config : Config
+        Where volumes and features are.
+    address : str
+        Of the Dask scheduler.
+    facts : mapping of str to Facts, optional
+        What `measure_training` found; measured here where they are not given.
     """
-    training, held_out = profiled_series(release, snapshot)
-    facts = _measured(tuple(training), release.backbone.id, config, address)
+    training, held_out = profiled_series(snapshot, folds=bool(release.folds))
+    facts = facts or measure_training(snapshot, release.backbone.id, config, address, folds=bool(release.folds))
     members = members_by_series(snapshot, "test", len(release.folds), release.split.seed)
     answers = predict_release.fn(release, tuple(held_out), config, address, members)
     measured = [(training[uid], *facts[uid]) for uid in training]
@@ -59,9 +82,9 @@ def keep_profile(release: ReleaseRecord, snapshot: Snapshot, config: Config, add
     return profile
 
 
-def profiled_series(release: ReleaseRecord, snapshot: Snapshot) -> tuple[dict[str, str], dict[str, str]]:
+def profiled_series(snapshot: Snapshot, *, folds: bool) -> tuple[dict[str, str], dict[str, str]]:
     """Return the training and the validation series of a release's profile; with folds both are all of them."""
-    if release.folds:
+    if folds:
         return _patients_of(snapshot.table), _patients_of(snapshot.table)
     return patients_of(snapshot, "train"), patients_of(snapshot, "validation")
 

@@ -26,10 +26,11 @@ from lidcflow.store.volumes import VolumeStore
 from lidcflow.volume.sectors import sector_slices
 from tasks.evaluate import Evaluation
 from tasks.release_folder import keep_card, release_facts_folder, write_facts
+from tasks.retries import is_worth_a_retry
 from tasks.sector import ALL_SECTORS, SectorJob, SectorResult
 from tasks.snapshot import TrainingPlan
 from tasks.tracking import browse, registry
-from tasks.tracking.connection import Tracking
+from tasks.tracking.connection import Tracking, tracking_connection
 from tasks.tracking.loadable import keep_loadable
 from tasks.tracking.models import log_model
 from tasks.tracking.registry import RECORD_FOLDER
@@ -76,16 +77,32 @@ def choose_models(results: Iterable[SectorResult], slices: int, sector_num: int)
     return chosen
 
 
+@task(
+    task_run_name="register sectors",
+    retries=1,
+    retry_delay_seconds=2,
+    retry_condition_fn=is_worth_a_retry,
+    cache_policy=NO_CACHE,
+)
+def register_sectors(tracking: Tracking, results: Sequence[SectorResult]) -> dict[SectorJob, int]:
+    """Register the sector models, and return the version of each; what an earlier attempt registered is found again."""
+    with tracking_connection(tracking):
+        return {result.job: _register(tracking, result) for result in results if result.model_uri}
+
+
 @task(task_run_name="release", cache_policy=NO_CACHE)
 def publish_release(
-    plan: TrainingPlan, run_id: str, results: Sequence[SectorResult], evaluation: Evaluation
+    plan: TrainingPlan,
+    run_id: str,
+    results: Sequence[SectorResult],
+    versions: Mapping[SectorJob, int],
+    evaluation: Evaluation,
 ) -> ReleaseRecord:
-    """Register the sector models and the release that pins them; put it in force if it passes the gate.
+    """Register the release that pins the sector models; put it in force if it passes the gate.
 
     Its facts go to the workspace and to the run of its training, the ways between its pages into the registry.
     """
     tracking = Tracking.of(plan.config)
-    versions = {result.job: _register(tracking, result) for result in results if result.model_uri}
     source = registry.release_folder(tracking, run_id)
     version = registry.register_model(tracking, tracking.registry_name, source=source, run_id=run_id)
     record = _record(plan, tracking.registry_name, version, _pins(plan, results, versions, evaluation), evaluation)
