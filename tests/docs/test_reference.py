@@ -2,7 +2,8 @@
 
 import pytest
 
-from docs.generate import REFERENCE, pages, settings, stale
+from docs.from_code.configuration import settings
+from docs.generate import REFERENCE, pages, stale
 from flows.cli import COMMANDS, load_command
 from lidcflow.config import Config
 from lidcflow.dicom.records import VerdictReason
