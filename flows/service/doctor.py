@@ -18,7 +18,7 @@ CHECKS: dict[str, Check] = {
     "engine": lambda config: machine_checks.engine(config.train),
     "LIDC readings": lambda _: machine_checks.readings(),
     "compact weights": machine_checks.compact_weights,
-    "ResNet-50 weights": machine_checks.resnet_weights,
+    "backbone weights": machine_checks.backbone_weights,
     "memory": lambda _: machine_checks.memory(),
     "disk": lambda config: machine_checks.disk(config.workspace),
     "workspace": lambda config: machine_checks.workspace(config.workspace),

@@ -121,17 +121,19 @@ def compact_weights(config: Config) -> Result:
     return ok(f"SHA-256 {backbone.digest[:12]}... as expected")
 
 
-def resnet_weights(config: Config) -> Result:
-    """ImageNet weights are at hand when they are asked for."""
-    asked = config.train.backbone == "resnet50"
-    if config.train.images or (asked and config.train.backbone_weights):
-        return ok(f"SHA-256 {describe_backbone(config.train, config.preprocess.size).digest[:12]}...")
+def backbone_weights(config: Config) -> Result:
+    """The weights of the backbone that trainings use are at hand; a `WeightsError` otherwise."""
+    train = config.train
+    if train.images or train.backbone_weights:
+        digest = describe_backbone(train, config.preprocess.size).digest
+        return ok(f"{train.backbone}, {Path(train.backbone_weights or '').name}, SHA-256 {digest[:12]}...")
+    if train.backbone != "resnet50":
+        return ok(f"{train.backbone}, in the package")
     cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"), "models")
     if (cache / RESNET50_FILE).is_file():
-        return ok("in Keras' cache")
-    if not asked:
-        return ok("not here; needed only for train.backbone = 'resnet50'")
-    return warn("not here", "set train.backbone_weights to the file, or let Keras download it where there is a network")
+        return ok("resnet50, in Keras' cache")
+    way_out = "set train.backbone_weights to the file, or let Keras download it where there is a network"
+    return warn("resnet50, not here", way_out)
 
 
 def engine(train: TrainConfig) -> Result:

@@ -1,5 +1,7 @@
 """What the doctor finds, and the way out."""
 
+from importlib.resources import files
+
 import pytest
 from packaging.requirements import Requirement
 
@@ -72,7 +74,36 @@ def test_a_catalog_whose_server_does_not_answer_is_a_failure_with_its_way_out(tm
 def test_a_missing_weight_file_is_a_failure_with_its_way_out(tmp_path):
     train = {"backbone": "resnet50", "backbone_weights": str(tmp_path / "none.h5")}
 
-    finding = examine("ResNet-50 weights", Config(workspace=tmp_path, train=train))
+    finding = examine("backbone weights", Config(workspace=tmp_path, train=train))
 
     assert finding.level is Level.FAIL
     assert finding.way_out == "check train.backbone_weights"
+
+
+def test_a_network_of_ones_own_without_its_file_is_a_failure(tmp_path):
+    train = {"backbone": "keras", "images": {"features": 8}}
+
+    finding = examine("backbone weights", Config(workspace=tmp_path, train=train))
+
+    assert finding.level is Level.FAIL
+    assert "must have its file in train.backbone_weights" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("train", "level", "found"),
+    [
+        ({}, Level.OK, "compact, in the package"),
+        ({"backbone_weights": "{file}"}, Level.OK, "compact, own.npz, SHA-256 "),
+        ({"backbone": "resnet50"}, Level.WARN, "resnet50, not here"),
+    ],
+)
+def test_the_weights_of_the_backbone_that_trainings_use_are_named(tmp_path, monkeypatch, train, level, found):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    file = tmp_path / "own.npz"
+    file.write_bytes((files("lidcflow.learn") / "weights" / "compact.npz").read_bytes())
+    asked = {key: value.format(file=file) for key, value in train.items()}
+
+    finding = examine("backbone weights", Config(workspace=tmp_path, train=asked))
+
+    assert finding.level is level
+    assert finding.found.startswith(found)
