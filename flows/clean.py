@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 
 from flows.config import Settings, is_of_a_deployment, resolve_config
+from flows.flow import flow
 from lidcflow.catalog.locks import at_work
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config

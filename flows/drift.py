@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-from prefect import flow
 from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, resolve_config
+from flows.flow import flow
 from lidcflow.config import Config
 from lidcflow.drift.check import check_drift
 from lidcflow.drift.page import write_drift

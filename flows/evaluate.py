@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from prefect import flow
 from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, resolve_config
+from flows.flow import flow
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config
 from lidcflow.evaluate.measure import Answers, measure

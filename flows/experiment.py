@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, resolve_config
+from flows.flow import flow
 from flows.preprocess import preprocess
 from lidcflow.catalog.locks import at_work
 from lidcflow.config import Config, PreprocessConfig

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, cast
 
-from prefect import flow
-
 from flows.config import (
     ParameterHelp,
     Settings,
@@ -19,6 +17,7 @@ from flows.config import (
     with_inference_cluster,
 )
 from flows.deliver import InboxSession, waiting_for_targets
+from flows.flow import flow
 from flows.inbox_batches import process_batch, split_batches
 from flows.inbox_report import InboxReport, RoundFailed, counts_line, publish_round, round_of, state_of
 from flows.service.notified import run_again_if_notified

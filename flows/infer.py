@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from prefect import flow
-
 from flows.config import resolve_config
+from flows.flow import flow
 from flows.infer_answers import answer_all, report_of
 from flows.infer_report import InferReport
 from flows.missing import preprocess_missing

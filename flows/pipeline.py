@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from prefect import flow
 from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, resolve_config, resolve_source
+from flows.flow import flow
 from flows.infer import infer
 from flows.infer_report import InferReport
 from flows.preprocess import PreprocessReport, preprocess

@@ -3,10 +3,10 @@
 import time
 from typing import Annotated
 
-from prefect import flow
 from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, resolve_config, resolve_source
+from flows.flow import flow
 from flows.missing import preprocess_missing
 from flows.missing_series import check_source_and_store
 from flows.mixed import without_mixed_series

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, cast
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 from prefect.states import Completed, State
 from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, resolve_config
 from flows.evaluate import evaluate
+from flows.flow import flow
 from flows.train import TrainReport, train
 from lidcflow.config import Config
 from lidcflow.errors import LidcflowError, ResourceError, TrainingError

@@ -7,11 +7,12 @@ from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from prefect import Task, flow
+from prefect import Task
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
 from flows.config import ParameterHelp, Settings, configuration_under, resolve_config
+from flows.flow import flow
 from lidcflow.catalog.locks import at_work, require_turn
 from lidcflow.errors import TrackingUnavailable
 from lidcflow.learn.snapshot import Snapshot
