@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
+from flows.cli.arguments import check_arguments
 from flows.cli.logs import show_logs
 from flows.interrupts import keeping_interrupts
 from flows.proxies import bypass_proxies, warn_of_ignored
@@ -84,7 +85,9 @@ class ListedCommand(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Parse the arguments of the subcommand itself."""
-        return load_command(info_name or "").make_context(info_name, args, parent, **extra)
+        command = load_command(info_name or "")
+        check_arguments(command, args)
+        return command.make_context(info_name, args, parent, **extra)
 
 
 class CommandGroup(TyperGroup):

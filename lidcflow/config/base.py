@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from lidcflow.config.validators import MOST_LETTERS, in_a_line, printable, without_passwords
 
@@ -19,6 +20,17 @@ class Settings(BaseModel):
     """Immutable settings that refuse unknown keys, infinite numbers and what is not a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _names_places(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse an empty text for paths and lists, as of an empty variable: it would be the current folder."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        kinds = {get_origin(kind) or kind for kind in (annotation, *get_args(annotation))}
+        texts = value if isinstance(value, list | tuple) else (value,)
+        if kinds & {Path, tuple} and any(isinstance(text, str) and not text.strip() for text in texts):
+            raise ValueError("must name a place, or be left out")
+        return value
 
 
 def fault_in(error: ValidationError, model: type[BaseModel]) -> str:

@@ -108,7 +108,9 @@ class FolderSource(ImageSource):
         return Path(self.text)
 
     def check(self) -> None:
-        """Raise unless the folder is there and can be listed."""
+        """Raise unless the folder is named and there, and can be listed."""
+        if not self.text.strip():  # as a path, the current folder
+            raise SourceError("source: must name a folder, a list or an address, got an empty text; name one")
         if not self.path.is_dir():
             raise _nothing_at(self.text)
         check_listable(self.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lidcflow.phantom.scans import check_space, choose_scans, write_phantom
+from tasks.api.settings import named_folder
 
 
 def make_phantoms(folder: str | Path, series: int = 2, *, seed: int = 0, max_slices: int | None = None) -> Path:
@@ -33,6 +34,8 @@ def make_phantoms(folder: str | Path, series: int = 2, *, seed: int = 0, max_sli
     ------
     ValueError
         If there are fewer such scans.
+    ConfigError
+        If the folder is an empty text.
     ResourceError
         If the disk has too little space.
 
@@ -41,7 +44,7 @@ def make_phantoms(folder: str | Path, series: int = 2, *, seed: int = 0, max_sli
     >>> lf.make_phantoms("phantoms", series=1, max_slices=130)  # doctest: +SKIP
     PosixPath('phantoms')
     """
-    target = Path(folder).absolute()
+    target = named_folder(folder, "folder").absolute()
     scans = choose_scans(series, seed, max_slices=max_slices)
     check_space(scans, target)
     for scan in scans:

@@ -19,6 +19,7 @@ from lidcflow.report.outlines import on_planes
 from lidcflow.report.page import FILTERS, Patches, planes_of, render_recommendation, write_report
 from lidcflow.report.recommendation import Recommendation, Verdict
 from lidcflow.templates import templates_of
+from tasks.api.settings import named_folder
 
 FINDING_COLUMNS = (
     "rank",
@@ -120,10 +121,12 @@ class SeriesResult:
 
         Raises
         ------
+        ConfigError
+            If the folder is an empty text.
         ResourceError
             If the folder can't be written.
         """
-        own = Path(folder) / (self.study_instance_uid or UNKNOWN_STUDY) / self.series_instance_uid
+        own = named_folder(folder, "folder") / (self.study_instance_uid or UNKNOWN_STUDY) / self.series_instance_uid
         return write_report(self.recommendation, self.hu, own, self.planes)
 
     def _repr_html_(self) -> str:

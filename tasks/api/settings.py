@@ -10,6 +10,7 @@ from typing import Any
 
 from lidcflow.config import Config
 from lidcflow.config.file import load_config
+from lidcflow.errors import ConfigError
 
 
 def settings_for(config: str | Path | None, workspace: str | Path) -> Config:
@@ -20,9 +21,21 @@ def settings_for(config: str | Path | None, workspace: str | Path) -> Config:
     ConfigError
         If the file is missing or wrong, or the workspace can't be a folder.
     """
-    if config is None:
-        return Config(workspace=Path(workspace).absolute())
-    return load_config(Path(config), {}, workspace=Path(workspace).absolute())
+    folder = named_folder(workspace, "workspace").absolute()
+    return Config(workspace=folder) if config is None else load_config(Path(config), {}, workspace=folder)
+
+
+def named_folder(folder: str | Path, argument: str) -> Path:
+    """Return the path of a folder that an argument names; an empty text, which would be the current one, is refused.
+
+    Raises
+    ------
+    ConfigError
+        If it is empty.
+    """
+    if not str(folder).strip():
+        raise ConfigError(f"{argument}: must name a folder, got {folder!r}; name one, the current one is '.'")
+    return Path(folder)
 
 
 @contextmanager

@@ -21,6 +21,22 @@ def test_a_store_lies_nowhere_else(place):
 
 
 @pytest.mark.parametrize(
+    "settings",
+    [
+        {"inbox": ""},
+        {"inbox": ("in", " ")},
+        {"delivery": {"to": ("",)}},
+        {"infer": {"documents": ""}},
+        {"train": {"backbone_weights": ""}},
+        {"labels": {"source": ("lidc", "")}},
+    ],
+)
+def test_an_empty_text_is_no_place_and_never_the_current_folder(settings):
+    with pytest.raises(ConfigError, match="must name a place, or be left out, got"):
+        load_config(**settings)
+
+
+@pytest.mark.parametrize(
     ("store", "inbox"),
     [("same", "same"), ("s3://b1/a", "s3://b1/a"), ("s3://b1", "s3://b1/a"), ("s3://b1/a/b", "s3://b1/a")],
 )

@@ -42,6 +42,9 @@ erase --list --study 1.2
 demo --series 3
 demo --seed -1
 status --workspace file
+status --workspace --json
+index folder --csv --workspace elsewhere
+inbox retry --workspace --answered
 """.strip().splitlines()
 
 
@@ -61,6 +64,28 @@ def test_a_wrong_value_or_options_that_exclude_each_other_are_wrong_usage(lidcfl
 
     assert done.exit_code == 2, done.output
     assert "Error" in done.stderr
+    assert sorted(here.iterdir()) == before
+
+
+EMPTY = [
+    ("status", "--workspace", ""),
+    ("status", "--workspace="),
+    ("labels", "--out", " "),
+    ("infer", ""),
+    ("infer", "folder", "--documents", ""),
+    ("phantom", "", "--series", "1"),
+    ("inbox", "retry", "--workspace", ""),
+]
+
+
+@pytest.mark.parametrize("arguments", EMPTY)
+def test_an_empty_argument_is_wrong_usage_and_never_the_current_folder(lidcflow, here, arguments):
+    before = sorted(here.iterdir())
+
+    done = lidcflow(*arguments)
+
+    assert done.exit_code == 2, done.output
+    assert "must not be empty" in done.stderr
     assert sorted(here.iterdir()) == before
 
 

@@ -6,7 +6,7 @@ import pytest
 import lidcflow as lf
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
-from lidcflow.errors import EmptySource, SourceError
+from lidcflow.errors import ConfigError, EmptySource, SourceError
 
 TOML = 'patient_key = "public"\n[preprocess]\nslices = 8\nsize = 16\n[nodules]\ncandidates = false\n'
 
@@ -89,3 +89,18 @@ def test_a_folder_without_ct_is_named(tmp_path, ct_series, config):
 
     with pytest.raises(EmptySource, match="must hold CT series, got 1 MR series"):
         lf.preprocess(tmp_path / "mr", tmp_path / "workspace", config=config)
+
+
+def test_an_empty_text_is_no_source_and_no_folder(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+
+    for read in (lf.index, lf.preprocess, lf.read_study):
+        with pytest.raises(SourceError, match="source: must name a folder, a list or an address, got an empty text"):
+            read("")
+    with pytest.raises(ConfigError, match="workspace: must name a folder, got ''; name one, the current one is '.'"):
+        lf.preprocess(source, "")
+    with pytest.raises(ConfigError, match="folder: must name a folder"):
+        lf.make_phantoms("")
+
+    assert [file for file in sorted(tmp_path.rglob("*")) if file not in before] == []

@@ -1,0 +1,49 @@
+"""What a shell leaves of a variable that is not set: an empty argument, or an option in the place of a value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+UNSET = "is a variable of the shell not set?"
+
+
+def check_arguments(command: Any, args: Sequence[str]) -> None:
+    """Refuse empty arguments, and options that stand where the value of another option must.
+
+    Unchecked, ``--workspace ""`` would be the current folder, and ``--workspace --json`` a new folder `--json`.
+
+    Parameters
+    ----------
+    command : typer command
+        The subcommand; a group passes what follows the name of one of its own commands on to that.
+    args : sequence of str
+        What stands behind its name.
+
+    Raises
+    ------
+    typer.BadParameter
+        If one of them is empty or in a wrong place.
+    """
+    with_value, options = set(), {"--help", "-h"}
+    for one in command.params:
+        if one.param_type_name == "option":
+            options |= {*one.opts, *one.secondary_opts}
+            with_value |= set() if one.is_flag else set(one.opts)
+    inner = getattr(command, "commands", {})
+    before = ""
+    for number, argument in enumerate(args):
+        name, equals, value = argument.partition("=")
+        if not argument.strip() or (equals and name in with_value and not value.strip()):
+            hint = name if equals else before if before in with_value else None
+            raise typer.BadParameter(f"must not be empty; {UNSET}", param_hint=hint)
+        if before in with_value and argument in options:
+            raise typer.BadParameter(
+                f"must be followed by its value, got the option {argument}; {UNSET}", param_hint=before
+            )
+        if before not in with_value and argument in inner:
+            check_arguments(inner[argument], args[number + 1 :])
+            return
+        before = argument
