@@ -52,7 +52,7 @@ def test_every_module_of_a_command_is_listed():
     modules = {file.stem for file in Path(inspect.getfile(load_command)).parent.glob("*.py")}
 
     parts = {"direct", "evaluate_cubes", "nodule_experiment", "pretrain_segmenter"}
-    shared = {"__init__", "bars", "lazy", "logs", "options", "output", "session", "source_lines"}
+    shared = {"__init__", "arguments", "bars", "lazy", "logs", "options", "output", "session", "source_lines"}
     assert modules - set(COMMANDS) == shared | parts
 
 
