@@ -39,7 +39,7 @@ def check_arguments(command: Any, args: Sequence[str]) -> None:
         if not argument.strip() or (equals and name in with_value and not value.strip()):
             hint = name if equals else before if before in with_value else None
             raise typer.BadParameter(f"must not be empty; {UNSET}", param_hint=hint)
-        if before in with_value and argument in options:
+        if before in with_value and name in options:
             raise typer.BadParameter(
                 f"must be followed by its value, got the option {argument}; {UNSET}", param_hint=before
             )

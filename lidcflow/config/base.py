@@ -17,7 +17,7 @@ SECRET_KEYS = ("catalog_url", "tracking.uri")
 
 
 class Settings(BaseModel):
-    """Immutable settings that refuse unknown keys, infinite numbers and what is not a number."""
+    """Immutable settings that refuse unknown keys, empty paths, infinite numbers and what is not a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

@@ -44,6 +44,7 @@ demo --seed -1
 status --workspace file
 status --workspace --json
 index folder --csv --workspace elsewhere
+index folder --csv --workspace=elsewhere
 inbox retry --workspace --answered
 """.strip().splitlines()
 

@@ -185,7 +185,7 @@ def test_without_a_server_the_client_turns_into_the_engine(tmp_path):
 
 @contextlib.contextmanager
 def only_files(server, count):
-    """Let a server open files only with numbers below one, for a while."""
+    """Limit a server, for a while, to files whose numbers are below one."""
     process = psutil.Process(server.pid)
     before, most = process.rlimit(psutil.RLIMIT_NOFILE)
     process.rlimit(psutil.RLIMIT_NOFILE, (count, most))
