@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import time
@@ -93,6 +94,8 @@ class Stopwatch:
 def demo_config(folder: Path, seed: int = 0) -> Config:
     """Write the demo's configuration on its first run, so that every other command can work on what it leaves.
 
+    Its paths are absolute: a command that runs in the folder itself would make a second workspace below it otherwise.
+
     Parameters
     ----------
     folder : Path
@@ -103,12 +106,8 @@ def demo_config(folder: Path, seed: int = 0) -> Config:
     file = folder / "lidcflow.toml"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(
-            f'workspace = "{folder / "workspace"}"\n'
-            f'archive = "{folder / "archive"}"\n'
-            f'inbox = "{folder / "inbox"}"\n'
-            'patient_key = "public"\n' + (SPLIT.format(seed=seed) if seed else "")
-        )
+        places = [f"{key} = {json.dumps(str(folder.absolute() / key), ensure_ascii=False)}\n" for key in ("workspace", "archive", "inbox")]
+        file.write_text("".join([*places, 'patient_key = "public"\n', SPLIT.format(seed=seed) if seed else ""]))
     return load_config(file)
 
 
