@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
-from flows.cli.arguments import check_arguments
+from flows.cli.arguments import check_arguments, naming_values
 from flows.cli.logs import show_logs
 from flows.interrupts import keeping_interrupts
 from flows.proxies import bypass_proxies, warn_of_ignored
@@ -99,6 +99,16 @@ class CommandGroup(TyperGroup):
             for name, sentence in COMMANDS.items()
         }
         super().__init__(**{**settings, "commands": listed})
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Parse the options that come before any subcommand."""
+        with naming_values():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse the arguments of the subcommand and run it."""
+        with naming_values():
+            return super().invoke(ctx)
 
 
 def panel_of(name: str) -> str | None:
