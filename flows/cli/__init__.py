@@ -80,6 +80,9 @@ PANELS = {
 """Under which heading `lidcflow --help` lists a subcommand: by who needs it."""
 
 
+STOPPED = "stopped by Ctrl-C: every file is whole; run the command again for the rest"
+
+
 class ListedCommand(TyperCommand):
     """A subcommand as `lidcflow --help` lists it; its module is imported when it runs."""
 
@@ -106,9 +109,13 @@ class CommandGroup(TyperGroup):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
-        """Parse the arguments of the subcommand and run it."""
-        with naming_values():
-            return super().invoke(ctx)
+        """Parse the arguments of the subcommand and run it; a Ctrl-C ends it with exit code 130."""
+        try:
+            with naming_values():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print(STOPPED, file=sys.stderr)
+            raise
 
 
 def panel_of(name: str) -> str | None:
