@@ -75,6 +75,7 @@ def test_a_wrong_value_or_options_that_exclude_each_other_are_wrong_usage(lidcfl
         ("train --folds x", "must be a whole number, got 'x'"),
         ("demo --series 400", "must be less than or equal to 300, got '400'"),
         ("inbox --step unknown", "got 'unknown'"),
+        ("experiment noduleX", "must be one of channels, classical, inputs, nodulex, paper, ranges, sectors, "),
         ("--log-level loud status", "got 'loud'"),
     ],
 )
