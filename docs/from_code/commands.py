@@ -19,6 +19,7 @@ Every command prints its options with `--help`. With `--json`, a command prints 
 | 1 | failed; one sentence on standard error says why |
 | 2 | wrong usage: unknown command or option, missing argument, wrong value, options that exclude each other |
 | 3 | done, with something refused, failed or left out, as the output says |
+| 130 | stopped by Ctrl-C; every file is whole, and the same command does the rest |
 
 `lidcflow --version` prints the version."""
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
-from flows.cli.arguments import check_arguments
+from flows.cli.arguments import check_arguments, naming_values
 from flows.cli.logs import show_logs
 from flows.interrupts import keeping_interrupts
 from flows.proxies import bypass_proxies, warn_of_ignored
@@ -80,6 +80,9 @@ PANELS = {
 """Under which heading `lidcflow --help` lists a subcommand: by who needs it."""
 
 
+STOPPED = "stopped by Ctrl-C: every file is whole; run the command again for the rest"
+
+
 class ListedCommand(TyperCommand):
     """A subcommand as `lidcflow --help` lists it; its module is imported when it runs."""
 
@@ -99,6 +102,20 @@ class CommandGroup(TyperGroup):
             for name, sentence in COMMANDS.items()
         }
         super().__init__(**{**settings, "commands": listed})
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Parse the options that come before any subcommand."""
+        with naming_values():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse the arguments of the subcommand and run it; a Ctrl-C ends it with exit code 130."""
+        try:
+            with naming_values():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print(STOPPED, file=sys.stderr)
+            raise
 
 
 def panel_of(name: str) -> str | None:

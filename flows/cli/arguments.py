@@ -1,13 +1,28 @@
-"""What a shell leaves of a variable that is not set: an empty argument, or an option in the place of a value."""
+"""Arguments that are wrong: what a shell leaves of a variable that is not set, and values that break a rule."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 
+from flows.cli import lazy
+
 UNSET = "is a variable of the shell not set?"
+
+
+@contextmanager
+def naming_values() -> Iterator[None]:
+    """Name the value beside the rule that it breaks; Typer's own sentence names the rule alone."""
+    try:
+        yield
+    except typer.BadParameter as error:
+        cause: Any = error.__cause__
+        if hasattr(cause, "errors"):  # pydantic's, which checks the values of options
+            error.message = lazy.rule_and_value(cause)
+        raise
 
 
 def check_arguments(command: Any, args: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import time
@@ -12,7 +13,7 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.infer import print_results
-from flows.cli.options import AsJson
+from flows.cli.options import AsJson, output_folder
 from flows.cli.output import NOTICE, print_facts, print_json, print_line
 from flows.cli.session import flow_session
 from flows.cli.train import print_release
@@ -42,9 +43,9 @@ SPLIT = "split.seed = {seed}  # by which each part of so few patients has nodule
 
 
 def demo(
-    folder: Annotated[Path, typer.Option("--folder", help="Folder for data, workspace and configuration.")] = Path(
-        "demo"
-    ),
+    folder: Annotated[
+        Path, typer.Option("--folder", callback=output_folder, help="Folder for data, workspace and configuration.")
+    ] = Path("demo"),
     series: Annotated[int, typer.Option(min=12, max=300, help="Synthetic series to train on.")] = 32,
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the synthetic series; the same seed gives the same bytes.")
@@ -93,6 +94,8 @@ class Stopwatch:
 def demo_config(folder: Path, seed: int = 0) -> Config:
     """Write the demo's configuration on its first run, so that every other command can work on what it leaves.
 
+    Its paths are absolute: a command that runs in the folder itself would make a second workspace below it otherwise.
+
     Parameters
     ----------
     folder : Path
@@ -103,12 +106,9 @@ def demo_config(folder: Path, seed: int = 0) -> Config:
     file = folder / "lidcflow.toml"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(
-            f'workspace = "{folder / "workspace"}"\n'
-            f'archive = "{folder / "archive"}"\n'
-            f'inbox = "{folder / "inbox"}"\n'
-            'patient_key = "public"\n' + (SPLIT.format(seed=seed) if seed else "")
-        )
+        places = {key: str(folder.absolute() / key) for key in ("workspace", "archive", "inbox")}
+        lines = [f"{key} = {json.dumps(place, ensure_ascii=False)}\n" for key, place in places.items()]
+        file.write_text("".join([*lines, 'patient_key = "public"\n', SPLIT.format(seed=seed) if seed else ""]))
     return load_config(file)
 
 

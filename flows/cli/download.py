@@ -8,7 +8,7 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.bars import shown_progress
-from flows.cli.options import AsJson, ConfigFile, Source, configured, wrong_usage
+from flows.cli.options import AsJson, ConfigFile, Source, configured, output_folder, wrong_usage
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line
 from flows.cli.source_lines import announce_download, print_surroundings
 from lidcflow.series.verdicts import OtherFiles
@@ -17,7 +17,7 @@ from lidcflow.source.places import ArchiveSource, BucketSource, parse_source
 
 def download(
     source: Source,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to save the files in.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", callback=output_folder, help="Folder to save the files in.")],
     config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:

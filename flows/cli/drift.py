@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli import lazy
-from flows.cli.options import AsJson, ConfigFile, Workspace, configured, configured_with
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured, configured_with, output_folder
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from flows.cli.session import flow_session
 from lidcflow.drift.tables import COLUMNS, drift_rows
@@ -23,7 +23,10 @@ Release = Annotated[
 ]
 Days = Annotated[float | None, typer.Option("--days", help="Days to look back; default: drift.days.")]
 Out = Annotated[
-    Path | None, typer.Option("--out", help="Output folder for the report; default: reports/ in the workspace.")
+    Path | None,
+    typer.Option(
+        "--out", callback=output_folder, help="Output folder for the report; default: reports/ in the workspace."
+    ),
 ]
 
 

@@ -9,7 +9,7 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.evaluate_cubes import Cubes, print_cubes
-from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured, output_file, output_folder
 from flows.cli.output import NOTICE, print_json, print_line, print_table, span, write_csv
 from flows.cli.session import flow_session
 from lidcflow.config import Config
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 Release = Annotated[str, typer.Argument(metavar="RELEASE", help="Alias or version, as `lidcflow releases` lists it.")]
 Split = Annotated[Literal["test", "validation"], typer.Option("--split", help="Held-out patients to evaluate on.")]
 Out = Annotated[
-    Path | None, typer.Option("--out", help="Output folder for the report; default: reports/ in the workspace.")
+    Path | None,
+    typer.Option(
+        "--out", callback=output_folder, help="Output folder for the report; default: reports/ in the workspace."
+    ),
 ]
 
 Feedback = Annotated[
@@ -57,7 +60,7 @@ NoduleSlices = Annotated[
 
 CsvFile = Annotated[
     Path | None,
-    typer.Option("--csv", help="Also write every figure with its 95% interval to this CSV file."),
+    typer.Option("--csv", callback=output_file, help="Also write every figure with its 95% interval to this CSV file."),
 ]
 
 FIGURE_COLUMNS = ["contestant", "of", "figure", "value", "low", "high"]

@@ -12,6 +12,7 @@ from flows.cli.options import AsJson, ConfigFile, Workspace, configured, wrong_u
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table
 from flows.cli.session import flow_session
 from lidcflow.config import Config
+from lidcflow.config.validators import in_a_line
 from lidcflow.experiment.builtin import arms_of, experiments_of
 from lidcflow.experiment.published import NODULE_EXPERIMENTS
 from lidcflow.learn.backend import require_backend_for
@@ -45,6 +46,12 @@ def experiment(
         raise typer.BadParameter("name an experiment, or ask for --list")
     if name in NODULE_EXPERIMENTS and name not in config.experiments:
         return run_on_nodules(name, data, out, config, as_json)
+    known = sorted({*experiments_of(config.experiments), *NODULE_EXPERIMENTS})
+    if name not in known:
+        raise typer.BadParameter(
+            f"must be one of {', '.join(known)}, got {in_a_line(name)}; or add [experiments.{in_a_line(name)}]",
+            param_hint="NAME",
+        )
     if data is not None or out is not None:
         raise typer.BadParameter(f"--data and --out are for {', '.join(NODULE_EXPERIMENTS)}, got {name}")
     with wrong_usage("NAME"):

@@ -11,7 +11,7 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.bars import shown_progress
-from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured
+from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured, output_file
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_table, write_csv
 from flows.cli.source_lines import announce_download, print_plan, print_surroundings, sentence_alone
 from lidcflow.source.places import checked_source
@@ -40,7 +40,9 @@ def index(
     config_file: ConfigFile = None,
     workspace: Workspace = None,
     as_json: AsJson = False,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Also write the list to this CSV file.")] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", callback=output_file, help="Also write the list to this CSV file.")
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Read every header again instead of using the header cache.")
     ] = False,

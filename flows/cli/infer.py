@@ -10,7 +10,7 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.direct import infer_directly
-from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured, configured_with
+from flows.cli.options import AsJson, ConfigFile, Source, Workspace, configured, configured_with, output_folder
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table, span
 from flows.cli.session import flow_session
 from flows.cli.source_lines import others_line
@@ -34,12 +34,16 @@ Release = Annotated[
     ),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", help="Output folder for the reports; default: reports/ in the workspace.")
+    Path | None,
+    typer.Option(
+        "--out", callback=output_folder, help="Output folder for the reports; default: reports/ in the workspace."
+    ),
 ]
 Documents = Annotated[
     Path | None,
     typer.Option(
         "--documents",
+        callback=output_folder,
         help=(
             "Also write DICOM documents (key objects and a structured report) to this folder; they contain "
             "the patient's identity."

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from flows.cli.options import output_file
 from flows.cli.output import NOTICE, print_line
 from lidcflow.config.file import DEFAULT_FILE
 from lidcflow.config.starters import STARTERS
@@ -24,7 +25,9 @@ NEXT = {
 
 def init(
     role: Annotated[Role, typer.Argument(metavar="ROLE", help="research, hospital or cluster.")] = "research",
-    out: Annotated[Path, typer.Option("--out", help="File to write; a file that exists is kept.")] = Path(DEFAULT_FILE),
+    out: Annotated[
+        Path, typer.Option("--out", callback=output_file, help="File to write; a file that exists is kept.")
+    ] = Path(DEFAULT_FILE),
 ) -> None:
     """Write a commented configuration file to start from: for research on one machine, a hospital, or a cluster."""
     if out.exists():

@@ -10,7 +10,7 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.bars import shown_progress
-from flows.cli.options import AsJson, ConfigFile, Workspace, configured, configured_with
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured, configured_with, output_file
 from flows.cli.output import NOTICE, SOME_LACKING, print_json, print_line, print_table
 from lidcflow.config import LIDC, Config
 from lidcflow.errors import LabelError
@@ -30,11 +30,15 @@ Sources = Annotated[
 
 
 def labels(
-    out: Annotated[Path, typer.Option("--out", help="CSV file to write.")] = Path("labels.csv"),
+    out: Annotated[Path, typer.Option("--out", callback=output_file, help="CSV file to write.")] = Path("labels.csv"),
     source: Sources = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", help="Write every annotation that was not used, and why, to this CSV file."),
+        typer.Option(
+            "--report",
+            callback=output_file,
+            help="Write every annotation that was not used, and why, to this CSV file.",
+        ),
     ] = None,
     config_file: ConfigFile = None,
     workspace: Workspace = None,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from flows.service.temporary_server import temporary_server as temporary_server
     from flows.train import train as train
     from lidcflow.catalog.series import Catalog as Catalog
+    from lidcflow.config.base import rule_and_value as rule_and_value
     from lidcflow.erase.subject import Subject as Subject
     from lidcflow.erase.tombstones import tombstones_in as tombstones_in
     from lidcflow.evaluate import tables as tables
@@ -174,6 +175,7 @@ _PLACES = {
     "require_patient_key": "flows.erase:require_patient_key",
     "retrain": "flows.retrain:retrain",
     "rollback": "tasks.promote:rollback",
+    "rule_and_value": "lidcflow.config.base:rule_and_value",
     "run_nodule_experiment": "lidcflow.experiment.nodule_figures:run_nodule_experiment",
     "served_pages": "flows.service.links:served_pages",
     "server": "flows.reports.server",

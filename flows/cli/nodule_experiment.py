@@ -9,6 +9,7 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.bars import reported_stages, shown_progress
+from flows.cli.options import output_folder
 from flows.cli.output import NOTICE, print_json, print_line, print_table
 from lidcflow.config import Config
 from lidcflow.experiment.published import NODULE_EXPERIMENTS
@@ -27,6 +28,7 @@ Out = Annotated[
     typer.Option(
         "--out",
         metavar="FOLDER",
+        callback=output_folder,
         help="Output folder of these experiments; default: reports/ of the workspace, and MLflow.",
     ),
 ]

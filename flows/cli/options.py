@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from lidcflow.config import Config
 from lidcflow.config.base import fault_in
 from lidcflow.config.file import load_config
-from lidcflow.config.validators import why_no_folder
+from lidcflow.config.validators import in_a_line, why_no_folder
 from lidcflow.errors import LidcflowError
 
 ConfigFile = Annotated[
@@ -43,6 +43,37 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only count what would be done and estimate what it would cost.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def output_file(file: Path | None) -> Path | None:
+    """Return the file that an option names for output, before any work is done for it.
+
+    Raises
+    ------
+    typer.BadParameter
+        If no file can be written there.
+    """
+    if file is None:
+        return None
+    if file.is_dir():
+        raise typer.BadParameter(f"must be a file, got the folder {in_a_line(file)}; add the name of a file")
+    if not file.absolute().parent.is_dir():
+        parent = in_a_line(file.absolute().parent)
+        raise typer.BadParameter(f"must be a file in a folder that exists, got one in {parent}; make the folder first")
+    return file
+
+
+def output_folder(folder: Path | None) -> Path | None:
+    """Return the folder that an option names for output; it is made where it is lacking.
+
+    Raises
+    ------
+    typer.BadParameter
+        If it can't be a folder.
+    """
+    if folder is not None and (why := why_no_folder(folder)):
+        raise typer.BadParameter(f"must be a folder, or a path that can be one, got {why}; name another")
+    return folder
 
 
 def configured(config_file: Path | None, workspace: Path | None) -> Config:

@@ -7,12 +7,12 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.bars import shown_progress
-from flows.cli.options import ConfigFile, configured
+from flows.cli.options import ConfigFile, configured, output_folder
 from flows.cli.output import NOTICE, print_line
 
 
 def phantom(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", callback=output_folder, help="Folder to write to.")],
     series: Annotated[int, typer.Option(min=1, max=1018, help="Number of series to make.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed gives the same bytes.")] = 0,
     max_slices: Annotated[int | None, typer.Option(min=8, help="Use only scans with at most this many slices.")] = None,

@@ -9,7 +9,7 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.bars import shown_progress
-from flows.cli.options import AsJson, ConfigFile, DryRun, Source, Workspace, configured
+from flows.cli.options import AsJson, ConfigFile, DryRun, Source, Workspace, configured, output_file
 from flows.cli.output import SOME_LACKING, print_json, print_line, print_table, write_csv
 from flows.cli.session import flow_session
 from flows.cli.source_lines import announce_download, print_surroundings, sentence_alone
@@ -28,7 +28,8 @@ def preprocess(
     workspace: Workspace = None,
     as_json: AsJson = False,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write the refused series, and why, to this CSV file.")
+        Path | None,
+        typer.Option("--csv", callback=output_file, help="Write the refused series, and why, to this CSV file."),
     ] = None,
     dry_run: DryRun = False,
 ) -> None:

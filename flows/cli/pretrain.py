@@ -8,7 +8,7 @@ import typer
 
 from flows.cli import lazy
 from flows.cli.bars import reported_stages, shown_progress
-from flows.cli.options import AsJson
+from flows.cli.options import AsJson, output_file, output_folder
 from flows.cli.output import NOTICE, print_json, print_line
 from flows.cli.pretrain_segmenter import pretrain_segmenter
 from lidcflow.learn.backend import require_backend
@@ -67,6 +67,7 @@ def pretrain(
     train the segmenter on outlined nodules; see docs/segmenter.md. With --malignancy, fit the malignancy model;
     docs/malignancy.md describes its data.
     """
+    (output_folder if segmenter or malignancy or nodules else output_file)(out)
     if segmenter:
         others = {"--nodules": nodules, "--malignancy": malignancy, "--volumes": volumes, "--processes": processes}
         _refuse({**others, "--patches-only": patches_only, "--recalibrate": recalibrate}, "don't go with --segmenter")

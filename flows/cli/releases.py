@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import lazy
-from flows.cli.options import AsJson, ConfigFile, Workspace, configured
+from flows.cli.options import AsJson, ConfigFile, Workspace, configured, output_folder
 from flows.cli.output import NOTICE, console, print_json, print_line, print_table
 from lidcflow.release.card import release_card
 from lidcflow.release.pins import EMBEDDED
@@ -37,7 +37,10 @@ Pin = Annotated[
     ),
 ]
 Export = Annotated[
-    Path | None, typer.Option("--export", help="Copy the release's record, model card and evaluations to this folder.")
+    Path | None,
+    typer.Option(
+        "--export", callback=output_folder, help="Copy the release's record, model card and evaluations to this folder."
+    ),
 ]
 
 INCOMPLETE = "incomplete: its training was cut short"

@@ -11,7 +11,8 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -77,13 +78,14 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     where = f"configuration {in_a_line(path or Path(DEFAULT_FILE))}"
     settings = _read_file(path)
     workspace = settings.get("workspace")
+    named_by = partial(_source_of, variables=_variables_by_path(environ), file=where)
     try:
         _merge(settings, _from_environment(environ))
         _merge(settings, {key: value for key, value in overrides.items() if value is not None})
-        config = _validated(settings, where)
+        config = _validated(settings, named_by)
     except RecursionError:
         raise ConfigError(f"{where}: {TOO_DEEP}") from None
-    _check_places(config, where)
+    _check_places(config, named_by)
     if named is not None and workspace == str(config.workspace):
         _check_workspace_is_not_beside(named, config.workspace, where)
     return config
@@ -110,22 +112,25 @@ def _anchored_source(source: str, base: Path) -> str:
     return source if re.match(r"[a-z][a-z0-9+.-]*:", source) else str(base / source)
 
 
-def _validated(settings: Mapping[str, Any], where: str) -> Config:
+def _validated(settings: Mapping[str, Any], named_by: Callable[[str], str]) -> Config:
     for fault in faults_of_values(settings):
-        raise ConfigError(f"{where}: {fault}")
+        raise ConfigError(f"{named_by(fault.partition(':')[0])}: {fault}")
     try:
         return Config.model_validate(settings)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {fault_in(error, Config)}") from None
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ConfigError(f"{named_by(key)}: {fault_in(error, Config)}") from None
 
 
-def _check_places(config: Config, where: str) -> None:
+def _check_places(config: Config, named_by: Callable[[str], str]) -> None:
     if found := why_no_folder(config.workspace):
+        where = named_by("workspace")
         raise ConfigError(f"{where}: workspace must be a folder, or a path that can be one, got {found}; name another")
     for key, place in _named_places(config):
         if found := why_never_there(Path(place)):
-            raise ConfigError(f"{where}: {key} must name files that there can be, got {found}; name another")
+            raise ConfigError(f"{named_by(key)}: {key} must name files that there can be, got {found}; name another")
     if config.catalog_url and (found := why_no_catalog(config.catalog_url)):
+        where = named_by("catalog_url")
         raise ConfigError(f"{where}: catalog_url must name a file, or a path that can be one, got {found}; correct it")
 
 
@@ -238,6 +243,22 @@ def _without_contradiction(values: Iterator[tuple[str, str]]) -> Iterator[tuple[
             )
         named[path] = name
         yield key, value
+
+
+def _source_of(key: str, variables: Mapping[str, str], file: str) -> str:
+    """Return what set a key: the variable of the key or of a section around it, else the file."""
+    path = key.split(".")
+    keys = [".".join(path[:end]) for end in range(len(path), 0, -1)]
+    if path[0] not in Config.model_fields:  # an unknown section is wrong for whatever is set in it
+        keys += [name for name in variables if name.startswith(f"{path[0]}.")]
+    return next((f"variable {in_a_line(variables[name])}" for name in keys if name in variables), file)
+
+
+def _variables_by_path(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the names of the variables that are settings, by the keys that they set, as ``train.epochs``."""
+    prefix, end = ENVIRONMENT_PREFIX, FILE_SUFFIX
+    names = [name for name in environ if name.startswith(prefix) and name not in RESERVED_VARIABLES]
+    return {name.removeprefix(prefix).removesuffix(end).lower().replace(DELIMITER, "."): name for name in names}
 
 
 def _values(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from lidcflow.config import Config, PreprocessConfig
+from lidcflow.config.base import fault_in
 from lidcflow.config.experiment import ExperimentConfig
 from lidcflow.errors import ConfigError
 
@@ -101,7 +102,7 @@ def arms_of(name: str, config: Config) -> list[Arm]:
             for one in known[name].combinations()
         ]
     except ValidationError as error:
-        raise ConfigError(f"experiment {name}: {error.errors()[0]['msg']}; change the configuration") from None
+        raise ConfigError(f"experiment {name}: {fault_in(error, Config)}; change the configuration") from None
 
 
 def with_own_store(config: Config, stored: PreprocessConfig) -> Config:

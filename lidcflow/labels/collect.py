@@ -164,7 +164,10 @@ def _take_series(
 
 def _not_read(uid: str, sources: Sequence[str]) -> str:
     if tuple(sources) == (LIDC,):
-        return f"series {uid}: must be one of LIDC-IDRI to have labels; infer on it instead"
+        return (
+            f"series {uid}: must be one of LIDC-IDRI to have labels; infer on it instead, or name its readings in "
+            "labels.source"
+        )
     return (
         f"series {uid}: must have been read to have labels, got no reading of it; add its readings, "
         "or a row that says that nothing was found"

@@ -147,7 +147,10 @@ def nodules_of_volume(series_instance_uid: str, edges_mm: NDArray[np.float64]) -
     """
     scan = lidc_scan(series_instance_uid)
     if scan is None:
-        raise LabelError(f"series {series_instance_uid}: must be one of LIDC-IDRI to have labels; infer on it instead")
+        raise LabelError(
+            f"series {series_instance_uid}: must be one of LIDC-IDRI to have labels; infer on it instead, or name its "
+            "readings in labels.source"
+        )
     if edges_mm[0] > scan.slice_z_mm[0] + FIT_MM or edges_mm[-1] < scan.slice_z_mm[-1] - FIT_MM:
         raise LabelError(
             f"series {series_instance_uid}: slices must lie within the annotated scan, "

@@ -338,5 +338,7 @@ def _lines(file: Path) -> list[str]:
             "name the folder to read DICOM files"
         ) from None
     if not text.strip():
-        raise EmptySource(f"source {file}: a list must name at least one place, got an empty file")
+        raise EmptySource(
+            f"source {file}: a list must name at least one place, got an empty file; write one in each line"
+        )
     return text.splitlines()

@@ -89,7 +89,7 @@ def test_options_go_over_the_environment(tmp_path):
 def test_an_unknown_key_is_named_with_the_known_ones(tmp_path):
     file = write(tmp_path, "[train]\nsectors = 5\n")
 
-    with pytest.raises(ConfigError, match=r"unknown key 'train\.sectors'; known here are .*sector_num"):
+    with pytest.raises(ConfigError, match=r"unknown key 'train\.sectors'; did you mean 'sector_num'\? known here are "):
         load_config(file, environ={})
 
 
@@ -240,3 +240,50 @@ def test_a_workspace_that_is_to_be_made_and_one_behind_a_link_are_taken(here):
 
     for workspace in ("new/deep/er", "folder", "link", "link/new"):
         assert load_config(environ={}, workspace=here / workspace).workspace == here / workspace
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        (
+            {"LIDCFLOW_TRAIN__FOLDS": "x"},
+            "variable LIDCFLOW_TRAIN__FOLDS: train.folds: must be a whole number, got 'x'",
+        ),
+        ({"LIDCFLOW_TRIAN__FOLDS": "3"}, "variable LIDCFLOW_TRIAN__FOLDS: unknown key 'trian'; did you mean 'train'?"),
+        (
+            {"LIDCFLOW_TRAIN": '{"folds": 1}'},
+            "variable LIDCFLOW_TRAIN: train.folds: must be greater than or equal to 3",
+        ),
+        ({"LIDCFLOW_STORE": "a\ud800"}, "variable LIDCFLOW_STORE: store: must be UTF-8 text"),
+        ({"LIDCFLOW_ARCHIVE": f"/{'x' * 5000}"}, "variable LIDCFLOW_ARCHIVE: archive must name files"),
+        ({"LIDCFLOW_WORKSPACE": "/dev/null"}, "variable LIDCFLOW_WORKSPACE: workspace must be a folder"),
+    ],
+)
+def test_what_a_variable_sets_wrongly_is_not_looked_for_in_the_file(tmp_path, environ, sentence):
+    file = write(tmp_path, "[train]\nepochs = 3\n")
+
+    with pytest.raises(ConfigError) as raised:
+        load_config(file, environ=environ)
+
+    assert str(raised.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("workspace = 3", "workspace: must be a path, as text, got 3"),
+        ("train = 3", "train: must be a table, got 3"),
+        ("[train]\nsector_num = 'three'", "train.sector_num: must be a whole number, got 'three'"),
+        ("[gate]\nbest_ever = 'maybe'", "gate.best_ever: must be true or false, got 'maybe'"),
+        ("[delivery]\nto = 'x'", "delivery.to: must be a list, got 'x'"),
+        ("[delivery]\ndocuments = ['ksr']", "delivery.documents.0: must be 'kos', 'sr' or 'seg', got 'ksr'"),
+        ("[drift]\ndays = 'long'", "drift.days: must be a number, got 'long'"),
+        ("archive = 3", "archive: must be text, got 3"),
+        ("[access.pacs.main]\nretries = 1", "access.pacs.main.url: must be set"),
+    ],
+)
+def test_a_rule_is_told_in_words_of_the_file_not_of_python(tmp_path, text, sentence):
+    with pytest.raises(ConfigError) as raised:
+        load_config(write(tmp_path, text), environ={})
+
+    assert str(raised.value).endswith(sentence)

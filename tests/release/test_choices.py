@@ -69,7 +69,7 @@ def test_weights_of_one_machine_and_volumes_of_other_settings_are_no_choices(con
 @pytest.mark.parametrize(
     ("choices", "sentence"),
     [
-        ({"train.sector_num": 0}, "train.sector_num: Input should be greater than or equal to 1, got 0"),
+        ({"train.sector_num": 0}, "train.sector_num: must be greater than or equal to 1, got 0"),
         ({"train.sector_num": 200}, "train.sector_num must be at most preprocess.slices, got 200"),
         ({"train.sectors": 2}, "unknown key 'train.sectors'"),
         ({"preprocess.size": 64}, "setting preprocess.size: must be one of"),

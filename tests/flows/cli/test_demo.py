@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli.demo import choose_studies, demo_config, print_commands, split_seed
+from lidcflow.config.file import load_config
 from lidcflow.labels.lidc import nodules_of
 from lidcflow.learn.splits import SPLITS, split_of
 from lidcflow.privacy import PUBLIC_KEY, hash_patient_id
@@ -35,6 +36,20 @@ def test_each_part_of_a_small_demo_has_patients_with_nodules(tmp_path, series):
         split_of(hash_patient_id(scan.patient_id, PUBLIC_KEY), config.split) for scan in archive if nodules_of(scan)
     ]
     assert set(parts) == set(SPLITS)
+
+
+def test_commands_find_its_workspace_from_every_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    demo_config(Path('a "demo"'))
+
+    monkeypatch.chdir('a "demo"')
+
+    config = load_config()
+    assert (config.workspace, config.archive, config.inboxes) == (
+        Path.cwd() / "workspace",
+        str(Path.cwd() / "archive"),
+        (str(Path.cwd() / "inbox"),),
+    )
 
 
 def test_a_demo_of_the_usual_size_is_split_as_everything_else(tmp_path):

@@ -80,6 +80,7 @@ def test_ctrl_c_ends_every_process_and_leaves_whole_volumes(tmp_path, ct_series)
 
     assert running.returncode == 130, said.decode()
     assert b"Traceback" not in said
+    assert b"stopped by Ctrl-C: every file is whole; run the command again for the rest\n" in said
     assert none_left(running.pid, within_s=20.0)
     assert 0 < len(check_truth(load_config(tmp_path / "lidcflow.toml"))) < 40
 

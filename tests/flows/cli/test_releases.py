@@ -51,6 +51,21 @@ def test_exporting_no_release_is_wrong_usage(lidcflow):
     assert "which release?" in done.stderr
 
 
+def test_a_release_is_exported_again_but_not_over_files_of_another_one(lidcflow, figured, tmp_path):
+    for _ in range(2):
+        publish(figured)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "own.txt").write_text("mine")
+
+    assert [lidcflow("releases", 1, "--export", "facts").exit_code for _ in range(2)] == [0, 0]
+    other, full = lidcflow("releases", 2, "--export", "facts"), lidcflow("releases", 2, "--export", "full")
+
+    assert "facts must be a new or an empty folder, or hold an export of this release" in str(other.exception)
+    assert str(other.exception).endswith("got files of another release; name another folder")
+    assert str(full.exception).endswith("got other files; name another folder")
+    assert [file.name for file in (tmp_path / "full").iterdir()] == ["own.txt"]
+
+
 def test_a_release_whose_data_were_erased_says_so_in_the_list(lidcflow, figured):
     publish(figured)
     mark_release(Tracking.of(load_config()), 1, "e1", "1 series of 1 patient in its snapshot were erased on 2026-11-24")

@@ -68,6 +68,56 @@ def test_a_wrong_value_or_options_that_exclude_each_other_are_wrong_usage(lidcfl
     assert sorted(here.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("train --folds 1", "must be greater than or equal to 3, got '1'"),
+        ("train --folds x", "must be a whole number, got 'x'"),
+        ("demo --series 400", "must be less than or equal to 300, got '400'"),
+        ("inbox --step unknown", "got 'unknown'"),
+        ("experiment noduleX", "must be one of channels, classical, inputs, nodulex, paper, ranges, sectors, "),
+        ("--log-level loud status", "got 'loud'"),
+    ],
+)
+def test_a_wrong_value_is_named_beside_the_rule(lidcflow, here, line, rule):
+    done = lidcflow(*line.split())
+
+    assert done.exit_code == 2
+    assert rule in " ".join(done.stderr.replace("│", "").split())
+
+
+PLACES = """
+demo --folder file
+download idc:lidc_idri file
+phantom file
+drift --out file
+evaluate --out file/below
+evaluate --csv none/there.csv
+evaluate --csv folder
+index folder --csv none/there.csv
+infer folder --out file
+infer folder --documents file
+init --out none/there.toml
+labels --out none/there.csv
+labels --report folder
+preprocess folder --csv none/there.csv
+pretrain none/there.npz
+pretrain file --nodules --data folder
+releases 1 --export file
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("line", PLACES)
+def test_output_that_cant_be_written_there_is_wrong_usage_before_any_work(lidcflow, here, line):
+    before = sorted(here.rglob("*"))
+
+    done = lidcflow(*line.split())
+
+    assert done.exit_code == 2, done.output
+    assert "must be a f" in done.stderr
+    assert sorted(here.rglob("*")) == before
+
+
 EMPTY = [
     ("status", "--workspace", ""),
     ("status", "--workspace="),

@@ -89,6 +89,14 @@ def test_a_network_of_ones_own_without_its_file_is_a_failure(tmp_path):
     assert "must have its file in train.backbone_weights" in finding.found
 
 
+def test_the_shipped_weights_are_as_expected_beside_a_network_of_ones_own(tmp_path):
+    train = {"backbone": "keras", "backbone_weights": str(tmp_path / "net.keras"), "images": {"features": 8}}
+
+    finding = examine("compact weights", Config(workspace=tmp_path, train=train))
+
+    assert (finding.level, finding.found[:8]) == (Level.OK, "SHA-256 ")
+
+
 @pytest.mark.parametrize(
     ("train", "level", "found"),
     [
