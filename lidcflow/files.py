@@ -38,8 +38,9 @@ def whole_file(file: Path) -> Iterator[Path]:
     """
     draft = _draft_of(file)
     try:
-        yield draft
-        draft.replace(file)
+        with _named_in_errors(file, draft):
+            yield draft
+            draft.replace(file)
     finally:
         _remove(draft)
 
@@ -95,7 +96,8 @@ def write_together(
     drafts = {name: _draft_of(folder / name) for name in contents}
     try:
         for name, draft in drafts.items():
-            _write(draft, contents[name], private=private)
+            with _named_in_errors(folder / name, draft):
+                _write(draft, contents[name], private=private)
             if mtime_ns is not None:
                 os.utime(draft, ns=(mtime_ns, mtime_ns))
         for name, draft in drafts.items():
@@ -119,7 +121,8 @@ def write_new(file: Path, content: bytes, *, private: bool = False) -> None:
     """
     draft = _draft_of(file)
     try:
-        _write(draft, content, private=private, flush=True)
+        with _named_in_errors(file, draft):
+            _write(draft, content, private=private, flush=True)
         with suppress(FileExistsError):  # a link, unlike a rename, never replaces: the first writer wins
             os.link(draft, file)
     finally:
@@ -128,6 +131,17 @@ def write_new(file: Path, content: bytes, *, private: bool = False) -> None:
 
 def _draft_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
+@contextmanager
+def _named_in_errors(file: Path, draft: Path) -> Iterator[None]:
+    """Name the file that was asked for in an error of the system, not the draft, of which nobody knows."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename == os.fspath(draft):
+            error.filename = os.fspath(file)
+        raise
 
 
 def _write(draft: Path, content: str | bytes, *, private: bool, flush: bool = False) -> None:

@@ -114,8 +114,22 @@ def test_a_new_file_is_on_the_disk_before_it_appears(tmp_path, monkeypatch):
 def test_the_error_of_a_folder_that_takes_no_files_is_that_of_the_write(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(NotADirectoryError) as caught:
         write_whole(tmp_path / "file" / "page.html", "page")
+
+    assert caught.value.filename == str(tmp_path / "file" / "page.html")
+
+
+@pytest.mark.parametrize("write", [write_whole, write_new])
+def test_an_error_names_the_file_and_not_its_draft(tmp_path, write):
+    gone = tmp_path / "gone"
+    with pytest.raises(FileNotFoundError) as caught:
+        write(gone / "lidcflow.toml", b"")
+    assert caught.value.filename == str(gone / "lidcflow.toml")
+
+    with pytest.raises(FileNotFoundError) as caught, whole_file(gone / "table.csv") as draft:
+        draft.write_text("a,b")
+    assert caught.value.filename == str(gone / "table.csv")
 
 
 def test_a_folder_is_replaced_with_all_that_it_held(tmp_path):
