@@ -104,8 +104,8 @@ def _judged(plan: TrainingPlan) -> CandidateRows:
     uids = plan.series_uids
     with stage("readings") as reading:
         collected = readings_for(store.summaries(uids), config, reading.reach, store.records)
-    with stage("judge", total=len(uids)) as progress:
-        return judge_stored(Snapshot.load(plan.snapshot_path), store, collected.nodules, progress.advance)
+    with stage("judge") as progress:
+        return judge_stored(Snapshot.load(plan.snapshot_path), store, collected.nodules, progress.reach)
 
 
 @task(

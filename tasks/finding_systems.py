@@ -107,8 +107,8 @@ def _rows_of(plan: TrainingPlan) -> NoduleRows:
     store, config, uids = VolumeStore.of(plan.config), plan.config, plan.series_uids
     with stage("readings") as reading:
         collected = readings_for(store.summaries(uids), config, reading.reach, store.records)
-    with stage("nodules", total=len(uids)) as progress:
-        rows = find_nodules(Snapshot.load(plan.snapshot_path), store, collected.nodules, progress.advance)
+    with stage("nodules") as progress:
+        rows = find_nodules(Snapshot.load(plan.snapshot_path), store, collected.nodules, progress.reach)
     rows.save(file)
     return rows
 

@@ -94,7 +94,7 @@ def judge_stored(
     snapshot: Snapshot,
     store: VolumeStore,
     nodules: Mapping[str, Sequence[Nodule]],
-    on_progress: Callable[[], None] = lambda: None,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> CandidateRows:
     """Join the stored candidates of training and validation patients with the nodules that readers marked.
 
@@ -107,19 +107,19 @@ def judge_stored(
     nodules : mapping of str to sequence of Nodule
         By SeriesInstanceUID; series without an entry are left out: nobody read them.
     on_progress : callable, optional
-        Called after each series.
+        Called after each series with how many are done, and how many there are to do.
     """
     series = snapshot.table.drop_duplicates("series_instance_uid")
     series = series[series["split"].isin(SPLITS) & series["series_instance_uid"].isin(list(nodules))]
     parts, counts = [], {}
     facts = series.set_index("series_instance_uid")[["patient_key", "split"]]
-    for record in store.records(facts.index.tolist()):
+    for done, record in enumerate(store.records(facts.index.tolist()), start=1):
         judged = _judged(record, store, nodules[record.series_instance_uid])
         if judged is not None:
             uid = record.series_instance_uid
             parts.append(judged[0].assign(series_instance_uid=uid, **facts.loc[uid]))
             counts[uid] = judged[1]
-        on_progress()
+        on_progress(done, len(facts))
     empty = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
     return CandidateRows(pd.concat([empty, *parts], ignore_index=True)[list(COLUMNS)].astype(COLUMNS), counts)
 

@@ -138,7 +138,7 @@ def find_nodules(
     snapshot: Snapshot,
     store: VolumeStore,
     nodules: Mapping[str, Sequence[Nodule]],
-    on_progress: Callable[[], None] = lambda: None,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> NoduleRows:
     """Join the nodules that readers marked with the stored cubes that show them.
 
@@ -151,18 +151,18 @@ def find_nodules(
     nodules : mapping of str to sequence of Nodule
         By SeriesInstanceUID; series without an entry are left out: nobody read them.
     on_progress : callable, optional
-        Called after each series.
+        Called after each series with how many are done, and how many there are to do.
     """
     series = snapshot.table.drop_duplicates("series_instance_uid").set_index("series_instance_uid")
     facts = series.loc[[uid for uid in series.index if uid in nodules], ["patient_key", "split"]]
     left_out, rows, masks = dict.fromkeys(COUNTS, 0), [], []
-    for record in store.records(sorted(facts.index)):
+    for done, record in enumerate(store.records(sorted(facts.index)), start=1):
         uid = record.series_instance_uid
         known = {"series_instance_uid": uid, **facts.loc[uid]}
         for row, mask in _found(record, store, nodules[uid], left_out):
             rows.append(known | row)
             masks.append(mask)
-        on_progress()
+        on_progress(done, len(facts))
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     packed = np.stack(masks) if masks else np.empty((0, CUBE_VOXELS**3 // 8), np.uint8)
     return NoduleRows(table, packed, left_out)

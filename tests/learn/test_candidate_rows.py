@@ -2,6 +2,7 @@ import pytest
 
 from lidcflow.errors import TrainingError
 from lidcflow.learn.candidate_rows import CandidateRows, judge_stored
+from lidcflow.learn.nodule_rows import find_nodules
 from lidcflow.nodules.truth import Kind
 from tests.labelled_candidates import EACH, OTHERS, labelled_candidates
 
@@ -39,6 +40,17 @@ def test_a_series_that_nobody_read_and_one_without_candidates_are_left_out(judge
 
     assert rows.nodules.keys() - fewer.nodules.keys() == {unread, without}
     assert set(fewer.table["series_instance_uid"]) == set(fewer.nodules)
+
+
+@pytest.mark.parametrize("join", [judge_stored, find_nodules])
+def test_the_last_series_completes_the_progress(judged, join):
+    snapshot, store, nodules, _ = judged
+    steps = []
+
+    join(snapshot, store, dict(list(nodules.items())[:5]), lambda done, total: steps.append((done, total)))
+
+    assert steps[0] == (1, len(steps))
+    assert steps[-1] == (len(steps), len(steps))
 
 
 def test_rows_are_read_back_as_they_were(judged, tmp_path):
