@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,11 +48,13 @@ def check_arguments(command: Any, args: Sequence[str]) -> None:
             options |= {*one.opts, *one.secondary_opts}
             with_value |= set() if one.is_flag else set(one.opts)
     inner = getattr(command, "commands", {})
+    places = [one.metavar or one.name.upper() for one in command.params if one.param_type_name == "argument"]
     before = ""
     for number, argument in enumerate(args):
         name, equals, value = argument.partition("=")
         if not argument.strip() or (equals and name in with_value and not value.strip()):
-            hint = name if equals else before if before in with_value else None
+            place = places[min(_places_taken(args[:number], with_value), len(places) - 1)] if places else None
+            hint = name if equals else before if before in with_value else place
             raise typer.BadParameter(f"must not be empty; {UNSET}", param_hint=hint)
         if before in with_value and name in options:
             raise typer.BadParameter(
@@ -62,3 +64,9 @@ def check_arguments(command: Any, args: Sequence[str]) -> None:
             check_arguments(inner[argument], args[number + 1 :])
             return
         before = argument
+
+
+def _places_taken(args: Sequence[str], with_value: Container[str]) -> int:
+    """Return how many arguments are neither options nor their values."""
+    befores = ["", *args]
+    return sum(not one.startswith("-") and before not in with_value for before, one in zip(befores, args, strict=False))

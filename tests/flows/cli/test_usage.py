@@ -119,24 +119,26 @@ def test_output_that_cant_be_written_there_is_wrong_usage_before_any_work(lidcfl
 
 
 EMPTY = [
-    ("status", "--workspace", ""),
-    ("status", "--workspace="),
-    ("labels", "--out", " "),
-    ("infer", ""),
-    ("infer", "folder", "--documents", ""),
-    ("phantom", "", "--series", "1"),
-    ("inbox", "retry", "--workspace", ""),
+    ("--workspace", ("status", "--workspace", "")),
+    ("--workspace", ("status", "--workspace=")),
+    ("--out", ("labels", "--out", " ")),
+    ("SRC", ("infer", "")),
+    ("SRC", ("infer", "--json", "--release", "embedded", "")),
+    ("DIR", ("download", "idc:lidc_idri", "")),
+    ("--documents", ("infer", "folder", "--documents", "")),
+    ("DIR", ("phantom", "", "--series", "1")),
+    ("--workspace", ("inbox", "retry", "--workspace", "")),
 ]
 
 
-@pytest.mark.parametrize("arguments", EMPTY)
-def test_an_empty_argument_is_wrong_usage_and_never_the_current_folder(lidcflow, here, arguments):
+@pytest.mark.parametrize(("place", "arguments"), EMPTY)
+def test_an_empty_argument_is_wrong_usage_and_never_the_current_folder(lidcflow, here, place, arguments):
     before = sorted(here.iterdir())
 
     done = lidcflow(*arguments)
 
     assert done.exit_code == 2, done.output
-    assert "must not be empty" in done.stderr
+    assert f"{place}: must not be empty" in done.stderr
     assert sorted(here.iterdir()) == before
 
 
