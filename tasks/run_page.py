@@ -42,6 +42,7 @@ def name_run(name: str, config: Config, *tags: str) -> None:
     named = {*context.flow_run.tags, *_tags_of(context.flow_run, context.flow.name, config), *tags}
     with suppress(HTTPError), get_client(sync_client=True) as client:
         client.update_flow_run(context.flow_run.id, name=name, tags=sorted(named))
+    context.flow_run.name = name  # by which log lines from now on call the run
 
 
 def sector_tag(sector: int) -> str:

@@ -1,5 +1,6 @@
 """The `lidcflow` command: each subcommand is a module here, named after it and imported when it runs."""
 
+import logging
 import os
 import sys
 from importlib import import_module
@@ -7,12 +8,10 @@ from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
 from flows.cli.arguments import check_arguments, naming_values
-from flows.cli.logs import show_logs
+from flows.cli.logs import show_logs, show_sentence
 from flows.interrupts import keeping_interrupts
 from flows.proxies import bypass_proxies, warn_of_ignored
 from lidcflow.disk import disk_fault
@@ -114,7 +113,7 @@ class CommandGroup(TyperGroup):
             with naming_values():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
-            print(STOPPED, file=sys.stderr)
+            show_sentence(STOPPED, logging.WARNING)
             raise
 
 
@@ -158,7 +157,11 @@ def lidcflow(
         typer.Option("--log-level", help="Show log lines from this level on, on standard error."),
     ] = None,
     log_json: Annotated[
-        bool, typer.Option("--log-json", help="Show log lines as JSON, one object a line; from info on, if not set.")
+        bool,
+        typer.Option(
+            "--log-json",
+            help="Show log lines, progress and errors as JSON, one object a line; from info on, if not set.",
+        ),
     ] = False,
 ) -> None:
     """Take the options that come before any subcommand."""
@@ -192,5 +195,5 @@ def _first_line(error: Exception) -> str:
 
 
 def _end(sentence: str) -> None:
-    Console(stderr=True).print(f"[red]error:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
+    show_sentence(sentence, logging.ERROR, before="[red]error:[/] ")
     sys.exit(1)

@@ -1,4 +1,4 @@
-"""Progress on standard error: bars on a terminal, a line now and then elsewhere."""
+"""Progress on standard error: bars on a terminal, a line now and then elsewhere, as JSON with `--log-json`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from flows.cli.logs import show_sentence, shown_as_json
 from tasks.progress import Stage, listening, stage
 
 LINE_EVERY_S = 5.0
@@ -40,9 +41,9 @@ def shown_progress(waiting_for: str = "starting") -> Iterator[None]:
             report = preprocess(source, config)
     """
     console = Console(stderr=True)
-    if not console.is_terminal:
-        console.print(waiting_for, highlight=False, markup=False)
-        with listening(Lines(console)):
+    if shown_as_json() or not console.is_terminal:
+        show_sentence(waiting_for)
+        with listening(Lines()):
             yield
         return
     columns = (
@@ -104,8 +105,7 @@ class Bars:
 class Lines:
     """A line when a stage starts and ends, and every few seconds between: for logs and pipes."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self) -> None:
         self._last_s: dict[Stage, float] = {}
 
     def started(self, stage: Stage) -> None:
@@ -125,8 +125,8 @@ class Lines:
 
     def noticed(self, sentence: str) -> None:
         """Print a sentence."""
-        self._console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        show_sentence(sentence)
 
     def _print(self, stage: Stage) -> None:
         total = "" if stage.total is None else f" of {stage.total}"
-        self._console.print(f"{stage.name}: {stage.done}{total}", highlight=False, markup=False)
+        show_sentence(f"{stage.name}: {stage.done}{total}")

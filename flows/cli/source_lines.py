@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 
+from flows.cli.logs import show_sentence
 from flows.cli.output import NOTICE, print_json, print_line
 from lidcflow.dicom.records import Collection
 from lidcflow.series.verdicts import OtherFiles, listed_kinds
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def announce_download(source: str) -> None:
     """Print on standard error how much a name of the public archive will fetch, before fetching."""
     for collection in _collections(source):
-        Console(stderr=True).print(collection.line, highlight=False, markup=False, soft_wrap=True)
+        show_sentence(collection.line)
 
 
 def print_plan(source: str, as_json: bool) -> None:

@@ -32,7 +32,8 @@ def test_a_run_is_named_and_tagged_and_has_a_line_for_each_stage(caplog):
         run = client.read_flow_run(run_id)
     assert run.name == "train 13 sectors, snapshot aa2e"
     assert set(run.tags) == {"stage train", "place local", "by hand"}
-    assert any(line.startswith("features: 2 of 2 in ") for line in caplog.messages)
+    (line,) = [line for line in caplog.records if line.getMessage().startswith("features: 2 of 2 in ")]
+    assert line.flow_run_name == run.name
 
 
 def test_outside_of_a_run_nothing_is_named_and_lines_go_to_an_ordinary_log(caplog):
