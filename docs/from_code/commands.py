@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from inspect import cleandoc
 from typing import Any, Literal, get_args, get_origin
 
+import typer
+
 from docs.from_code.markdown import MADE, cell, table
-from flows.cli import COMMANDS, load_command
+from flows.cli import COMMANDS, app, load_command
 
 COMMANDS_HEAD = """# Command reference
 
@@ -20,8 +22,9 @@ Every command prints its options with `--help`. With `--json`, a command prints 
 | 2 | wrong usage: unknown command or option, missing argument, wrong value, options that exclude each other |
 | 3 | done, with something refused, failed or left out, as the output says |
 | 130 | stopped by Ctrl-C; every file is whole, and the same command does the rest |
+"""
 
-`lidcflow --version` prints the version."""
+BEFORE = "Options that stand before the command, as in `lidcflow --log-json preprocess /data`:"
 
 EXAMPLES = {
     "init": "lidcflow init research --out lidcflow.toml",
@@ -56,7 +59,9 @@ EXAMPLES = {
 
 def commands_page() -> str:
     """Return the page of all commands, with a table of the arguments and options of each."""
-    parts = [MADE.format(source="flows/cli"), COMMANDS_HEAD]
+    common = [_parameter(one) for one in typer.main.get_command(app).params if one.name != "help"]
+    parts = [MADE.format(source="flows/cli"), COMMANDS_HEAD, BEFORE]
+    parts.append(table(("Option", "Default", "Meaning"), common))
     parts.append(table(("Command", "What it does"), [_listed(name) for name in COMMANDS]))
     for name in sorted(COMMANDS):
         parts += _command(f"lidcflow {name}", load_command(name), EXAMPLES[name])
