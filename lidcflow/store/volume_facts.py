@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from lidcflow.config import Access, Config, PreprocessConfig
+from lidcflow.config.validators import in_a_line
 from lidcflow.dicom.records import Series
 from lidcflow.dicom.values import is_uid
 from lidcflow.errors import StoreError
@@ -136,8 +137,9 @@ class VolumeFacts:
             return uid, None
 
     def _described(self, uid: str, read: Callable[[bytes], Result], *, listed: bool = False) -> Result:
+        checked = self._checked(uid)
         try:
-            return read(self._place.facts(self._checked(uid), listed=listed))
+            return read(self._place.facts(checked, listed=listed))
         except FileNotFoundError:
             raise self._absent(uid) from None
         except (ValueError, KeyError, TypeError, IndexError):
@@ -150,8 +152,11 @@ class VolumeFacts:
         return f"{SERIES}/{self._checked(series_instance_uid)}"
 
     def _checked(self, series_instance_uid: str) -> str:
-        if not is_uid(series_instance_uid):
-            raise StoreError(f"{self.name}: a series must be named by its UID of digits and dots; check the UID")
+        if not isinstance(series_instance_uid, str) or not is_uid(series_instance_uid):
+            raise StoreError(
+                f"{self.name}: a series must be named by its UID of digits and dots, got "
+                f"{in_a_line(repr(series_instance_uid))}; check the UID"
+            )
         return series_instance_uid
 
     def _absent(self, series_instance_uid: str) -> StoreError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lidcflow.disk import naming_disk_faults
 from lidcflow.phantom.scans import check_space, choose_scans, write_phantom
 from tasks.api.settings import named_folder
 
@@ -33,11 +34,11 @@ def make_phantoms(folder: str | Path, series: int = 2, *, seed: int = 0, max_sli
     Raises
     ------
     ValueError
-        If there are fewer such scans.
+        If there are fewer such scans, or a number is no whole one or too small.
     ConfigError
         If the folder is an empty text.
     ResourceError
-        If the disk has too little space.
+        If the disk has too little space, or the folder can't be written.
 
     Examples
     --------
@@ -47,6 +48,7 @@ def make_phantoms(folder: str | Path, series: int = 2, *, seed: int = 0, max_sli
     target = named_folder(folder, "folder").absolute()
     scans = choose_scans(series, seed, max_slices=max_slices)
     check_space(scans, target)
-    for scan in scans:
-        write_phantom(scan, target, seed)
+    with naming_disk_faults(f"folder {target}"):
+        for scan in scans:
+            write_phantom(scan, target, seed)
     return Path(folder)

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 import zarr
+from pydantic import ValidationError
 
 from lidcflow.config import LIDC, Access, LabelConfig
+from lidcflow.config.base import fault_in
 from lidcflow.config.file import load_config
-from lidcflow.errors import LabelError, StoreError
+from lidcflow.errors import ConfigError, LabelError, StoreError
 from lidcflow.labels.collect import collect_nodules
 from lidcflow.labels.slices import slab_labels
 from lidcflow.store.locate import is_store
@@ -119,7 +121,7 @@ class Store:
         table = source_table(record)
         if slice_number is None:
             return table
-        if not 1 <= slice_number <= len(record.sources):
+        if slice_number not in range(1, len(record.sources) + 1):
             raise ValueError(f"sources: slice must be 1 to {len(record.sources)}, got {slice_number}; 1 is the top")
         return table[table["slice"] == slice_number].reset_index(drop=True)
 
@@ -147,9 +149,14 @@ class Store:
             If the series is not in the store.
         LabelError
             If the series has no annotations, or some that don't fit its images.
+        ConfigError
+            If so many radiologists can't have read it: LIDC-IDRI has four.
         """
         record = self._volumes.record(series_instance_uid)
-        config = LabelConfig(source=str(annotations), min_readers=min_readers)
+        try:
+            config = LabelConfig(source=str(annotations), min_readers=min_readers)
+        except ValidationError as error:
+            raise ConfigError(f"labels: {fault_in(error, LabelConfig)}") from None
         collected = collect_nodules([record], config.sources)
         if (nodules := collected.nodules.get(series_instance_uid)) is None:
             raise LabelError(collected.left_out[series_instance_uid])
@@ -181,7 +188,7 @@ def open_store(place: str | Path, *, config: str | Path | None = None) -> Store:
     Raises
     ------
     StoreError
-        If there is no store.
+        If there is no store, or the place is an empty text.
     StoreMismatch
         If another version of lidcflow made it, with a preprocessing that this version does not know.
     ResourceError
@@ -198,7 +205,7 @@ def open_store(place: str | Path, *, config: str | Path | None = None) -> Store:
     inside = [name for name in ("store", "inbox-store") if _is_folder_store(place, name)]
     named = " or ".join(f"{place}/{name}" for name in inside)
     raise StoreError(
-        f"store {place}: must be the folder or URL of a store, got none; "
+        f"store {place if str(place).strip() else repr(place)}: must be the folder or URL of a store, got none; "
         + (f"this is a workspace, open {named}" if inside else "check the path, or make one with lf.preprocess")
     )
 

@@ -1,5 +1,6 @@
 """Phantoms: real geometry and readings, voxels made here, marked as synthetic."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -179,3 +180,18 @@ def test_a_phantom_looks_like_a_chest(phantom, scan):
     assert 0.08 < soft < 0.5
     assert 0.004 < bone < 0.08
     assert -910 < np.median(hu[(hu > -950) & (hu < -750)]) < -820
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"n": -1}, "series must be a whole number of at least 1, got -1"),
+        ({"n": 1.5}, "series must be a whole number of at least 1, got 1.5"),
+        ({"n": "x"}, "series must be a whole number of at least 1, got 'x'"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"max_slices": -3}, "max_slices must be a whole number of at least 1, got -3"),
+    ],
+)
+def test_a_number_that_is_none_or_too_small_is_named(wrong, sentence):
+    with pytest.raises(ValueError, match=f"^phantom: {re.escape(sentence)}$"):
+        choose_scans(**{"n": 1, "seed": 0, **wrong})

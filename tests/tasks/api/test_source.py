@@ -6,7 +6,7 @@ import pytest
 import lidcflow as lf
 from lidcflow.catalog.series import Catalog
 from lidcflow.config import Config
-from lidcflow.errors import ConfigError, EmptySource, SourceError
+from lidcflow.errors import ConfigError, EmptySource, ResourceError, SourceError
 
 TOML = 'patient_key = "public"\n[preprocess]\nslices = 8\nsize = 16\n[nodules]\ncandidates = false\n'
 
@@ -104,3 +104,10 @@ def test_an_empty_text_is_no_source_and_no_folder(source, tmp_path, monkeypatch)
         lf.make_phantoms("")
 
     assert [file for file in sorted(tmp_path.rglob("*")) if file not in before] == []
+
+
+def test_phantoms_into_a_file_are_refused_with_its_name(tmp_path):
+    (tmp_path / "file").write_text("x")
+
+    with pytest.raises(ResourceError, match="file: must be writable, got Not a directory"):
+        lf.make_phantoms(tmp_path / "file", 1, max_slices=110)

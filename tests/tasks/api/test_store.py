@@ -1,6 +1,7 @@
 """A store opened by `lf.open_store`: volumes, source images, labels, and the whole as Zarr."""
 
 import json
+import re
 import warnings
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 import lidcflow as lf
 from lidcflow.config import PreprocessConfig
-from lidcflow.errors import LabelError, StoreError
+from lidcflow.errors import ConfigError, LabelError, StoreError
 from lidcflow.privacy import PUBLIC_KEY
 from lidcflow.series.find import index_folder
 from lidcflow.store.volumes import VolumeStore
@@ -187,3 +188,28 @@ def test_a_workspace_is_answered_with_the_store_in_it(made, tmp_path):
 def test_a_folder_without_a_store_is_named(tmp_path):
     with pytest.raises(StoreError, match=r"must be the folder or URL of a store, got none; check the path"):
         lf.open_store(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("place", ["", " "])
+def test_an_empty_place_is_shown(place):
+    with pytest.raises(StoreError, match=f"^store '{place}': must be the folder or URL of a store"):
+        lf.open_store(place)
+
+
+@pytest.mark.parametrize("uid", [None, 5, "", "../x"])
+def test_what_is_no_uid_is_shown_and_the_store_is_not_blamed(store, uid):
+    for asked in (store.volume, store.sources, store.labels):
+        with pytest.raises(StoreError, match=f"UID of digits and dots, got {re.escape(repr(uid))}; check the UID"):
+            asked(uid)
+
+
+@pytest.mark.parametrize("number", [0, 99, "x", 1.5])
+def test_a_slice_that_there_is_not_is_shown(store, number):
+    with pytest.raises(ValueError, match=f"slice must be 1 to 8, got {number}; 1 is the top"):
+        store.sources(UID, number)
+
+
+@pytest.mark.parametrize(("readers", "rule"), [(0, "greater than or equal to 1"), (9, "4"), ("x", "whole number")])
+def test_a_number_of_readers_that_there_can_not_be_is_one_sentence(store, readers, rule):
+    with pytest.raises(ConfigError, match=rf"^labels: min_readers: must be .*({rule}), got {readers!r}$"):
+        store.labels(UID, min_readers=readers)
