@@ -18,6 +18,7 @@ from lidcflow.report.folder import UNKNOWN_STUDY
 from lidcflow.report.outlines import on_planes
 from lidcflow.report.page import FILTERS, Patches, planes_of, render_recommendation, write_report
 from lidcflow.report.recommendation import Recommendation, Verdict
+from lidcflow.report.told import told_of
 from lidcflow.templates import templates_of
 from tasks.api.settings import named_folder
 
@@ -135,6 +136,7 @@ class SeriesResult:
             .get_template("result.html")
             .render(
                 study=self.recommendation,
+                told=told_of(self.recommendation),
                 volume=self.recommendation.volume,
                 planes=planes_of(self.recommendation, self.planes),
                 outlines=on_planes(self.recommendation),

@@ -20,6 +20,7 @@ from lidcflow.report.page import DATA, PAGE, write_report
 from lidcflow.report.recommendation import Recommendation, SeriesWarning
 from lidcflow.report.told import CALIBRATION_HOLDS, CALIBRATION_IN_DOUBT, Told, told_of
 from lidcflow.report.viewer import render_index, render_study
+from tasks.api.result import SeriesResult
 from tasks.infer import result_of
 from tests.documents.contents import IDENTITY, items
 from tests.documents.small_study import CREATED_NS, RELEASE, answer, finding_at, header_of, record_in, series_in
@@ -27,6 +28,7 @@ from tests.documents.small_study import CREATED_NS, RELEASE, answer, finding_at,
 ROOT = Path(__file__).parents[2]
 CODES = sorted(CALIBRATION_HOLDS | CALIBRATION_IN_DOUBT)
 VERDICTS = ("ranges", "nothing-above-threshold", "not-evaluated")
+READ = ("report.html", "study page", "notebook", "key objects", "structured report")
 SENTENCE = "Its images are unlike those of training – 5 × 5 mm."
 AS_WRITTEN = {"–": "-", "−": "-", "×": "x", "’": "'", "\xa0": " "}
 
@@ -59,6 +61,7 @@ def outputs(tmp_path, series, capsys):
             "recommendations.json": (folder / DATA).read_text(),
             "report.html": (folder / PAGE).read_text(),
             "study page": render_study(said, None),
+            "notebook": SeriesResult(said)._repr_html_(),
             "key objects": spoken(made[KEY_OBJECTS]),
             "structured report": spoken(made[STRUCTURED_REPORT]),
             "terminal": re.sub(r"\s+", " ", capsys.readouterr().out),
@@ -122,7 +125,7 @@ def test_nothing_is_nearly_certain_where_probabilities_are_in_doubt(code, series
 
     claims = re.compile(r">\s?0?\.?99|99[.,\d]*\s?%")
     assert [name for name, text in told.items() if claims.search(text)] == []
-    assert all(">90%" in told[name] for name in ("report.html", "study page", "key objects", "structured report"))
+    assert all(">90%" in told[name] for name in READ)
     assert ">0.9" in told["terminal"]
     assert "see warnings" in told["key objects"].splitlines()[0]
 
@@ -131,7 +134,7 @@ def test_nothing_is_nearly_certain_where_probabilities_are_in_doubt(code, series
 def test_other_warnings_leave_probabilities_as_they_are(code, series, outputs):
     told = outputs(warned(series, code))
 
-    assert all(">99%" in told[name] for name in ("report.html", "study page", "key objects", "structured report"))
+    assert all(">99%" in told[name] for name in READ)
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
