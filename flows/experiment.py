@@ -197,7 +197,7 @@ def feature_failures(plans: Mapping[str, TrainingPlan], address: str) -> dict[st
 
 
 def _needed(plan: TrainingPlan) -> tuple[str, ...]:
-    """Describe which features an arm needs; views are of the training patients, whom the snapshot names."""
+    """Describe which features an arm needs; views show the training patients, who are listed in the snapshot."""
     views = plan.config.train.view_names
     return plan.config.store_root, plan.backbone.id, *(views and (plan.snapshot_digest, *views))
 

@@ -128,7 +128,7 @@ def release_for(sources: Sequence[ImageSource], config: Config) -> ReleaseRecord
 
 
 def missing_sources(sources: Sequence[ImageSource]) -> Iterator[str]:
-    """Yield a sentence for each source that can't be looked into."""
+    """Yield a sentence for each source that can't be read."""
     for source in sources:
         try:
             source.check()

@@ -16,7 +16,7 @@ SPARE_BYTES = 256 * 2**20
 
 
 def check_room(volumes: int, workspace: Path, store: StoreAddress) -> None:
-    """Refuse to start what would fill the disk.
+    """Refuse to start work that would fill the disk.
 
     Raises
     ------

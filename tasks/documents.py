@@ -81,7 +81,7 @@ def document(
 
 
 def _written(data: Path, file: SourceFile | None, place: Path, access: Access) -> bool:
-    """Write what is not there yet; False for a series that gets none."""
+    """Write the documents that do not exist yet; return False for a series that gets none."""
     made_ns = data.stat().st_mtime_ns
     if are_written(place, created_ns=made_ns):
         return True

@@ -127,7 +127,7 @@ def mask_histories(names: Collection[str], config: Config) -> None:
 
 
 def delete_volumes(uids: Collection[str], config: Config) -> None:
-    """Delete the groups of series, with what dead writers left of others."""
+    """Delete the groups of series, and the drafts of writers that died."""
     for store in stores_of(config):
         for uid in filter(is_uid, uids):
             store.delete(uid)

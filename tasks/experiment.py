@@ -61,7 +61,7 @@ class ExperimentPlan:
         return {name: plan for name, plan in self.plans.items() if name not in self.known}
 
     def compared(self, trained: Mapping[str, ArmResult], failed: Mapping[str, str]) -> Comparison:
-        """Compare what is known and what has been trained.
+        """Compare the arms of earlier runs and of this one.
 
         Raises
         ------

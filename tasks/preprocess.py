@@ -47,7 +47,7 @@ def drain(finished: Iterable[Group], record: Callable[[Preprocessed], None], *, 
     record : callable
         Takes each group, also the one that ends with an error for all.
     enough : int, optional
-        Stop once so many series are finished; what is left in `finished` is for the next one.
+        Stop after this number of finished series; the next call takes the rest of `finished`.
 
     Raises
     ------

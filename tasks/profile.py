@@ -50,7 +50,7 @@ def measure_training(
 def keep_profile(
     release: ReleaseRecord, snapshot: Snapshot, config: Config, address: str, facts: Mapping[str, Facts] | None = None
 ) -> Profile:
-    """Score the validation series with a release, and keep on its run what they and the training series are like.
+    """Score the validation series with a release, and keep the profile of validation and training series on its run.
 
     In a cross-validation all patients are training patients, and the fold that did not see a patient scores the series.
 

@@ -55,7 +55,7 @@ def experiment(
     if data is not None or out is not None:
         raise typer.BadParameter(f"--data and --out are for {', '.join(NODULE_EXPERIMENTS)}, got {name}")
     with wrong_usage("NAME"):
-        arms_of(name, config)  # a wrong name is told before anything starts
+        arms_of(name, config)  # refuse a wrong name before anything starts
     require_backend_for(config)
     with flow_session(config, "experiment"):
         report = lazy.experiment(name, config)

@@ -51,7 +51,7 @@ Folds = Annotated[
         "--folds",
         min=3,
         max=20,
-        help="Cross-validate in so many folds of patients, and release their average; overrides train.folds, and "
+        help="Number of folds of a cross-validation by patient, whose average is released; overrides train.folds, and "
         "`lidcflow retrain` keeps it until train.folds is changed.",
     ),
 ]

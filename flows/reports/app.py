@@ -61,7 +61,7 @@ def make_app(config: Config) -> OriginChecked:
 
 
 def reports_index(request: Request) -> Response:
-    """List the reports that fit what was chosen."""
+    """List the reports that match the filter."""
     site = site_of(request)
     query = request.query_params
     chosen = Filter(**{name: query.get(name, "") for name in ("verdict", "release", "since", "until", "uid")})

@@ -130,7 +130,7 @@ def _ran_since(client: SyncPrefectClient, deployment_id: UUID, due: datetime) ->
 
 
 def _make_pool(client: SyncPrefectClient, name: str) -> None:
-    """Make a pool whose worker starts processes; one of another type, which somebody else made, stays as it is.
+    """Make a pool whose worker starts processes; an existing pool of another type stays as it is.
 
     A pool that an earlier version made gets the new template.
     """

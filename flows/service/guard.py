@@ -88,7 +88,7 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _end_leftovers() -> None:
-    """End what guards of the same workspace left that were killed: who would have done so is gone."""
+    """End processes of this workspace whose guard was killed: nothing else would end them."""
     if workspace := os.environ.get(WORKSPACE_MARK):
         kill_orphans({WORKSPACE_MARK: workspace})
 

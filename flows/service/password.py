@@ -38,7 +38,7 @@ def user_password() -> str | None:
 
 
 def ensure_password(prefect_home: Path) -> str:
-    """Return the password of the server that is about to start; make one where there is none that is secret.
+    """Return the password of the server that is about to start; generate one unless a secret one exists.
 
     Raises
     ------

@@ -49,7 +49,7 @@ _FULL = ("disk is full", "No space left on device")
 """Parts of the error messages of SQLite and PostgreSQL for a full disk."""
 
 _POOL = "catalog"
-# It logs a traceback for each connection that a server closed before, which is expected here: errors are told by flows.
+# It logs a traceback for each connection that a server closed before, which is expected here: flows report errors.
 for _kind in ("QueuePool", "NullPool"):
     logging.getLogger(f"sqlalchemy.pool.impl.{_kind}.{_POOL}").setLevel(logging.CRITICAL)
 

@@ -326,7 +326,7 @@ def _parse_to_pixels(
 
 
 def _pixel_stop(stream: BinaryIO, end: int) -> tuple[Callable[[BaseTag, str | None, int], bool], list[PixelElement]]:
-    """Make a condition that stops at the pixels, and the list where it notes what it saw of them."""
+    """Make a condition that stops at the pixels, and the list in which it records their element."""
     pixels: list[PixelElement] = []
 
     def at_pixels(tag: BaseTag, _vr: str | None, length: int) -> bool:

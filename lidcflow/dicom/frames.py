@@ -25,7 +25,7 @@ class FrameError(ValueError):
 
 
 def joined_items(content: bytes, *, tables: int = 1) -> bytes:
-    """Join the fragments of a single frame; a last delimiter that is lacking is no loss.
+    """Join the fragments of a single frame; a missing last delimiter does no harm.
 
     Parameters
     ----------

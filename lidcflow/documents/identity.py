@@ -1,4 +1,4 @@
-"""Whose study it is: copied from the header of a source image when a document is written, and nowhere else."""
+"""The identity of the patient: copied from the header of a source image into the documents, and nowhere else."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def _named(image: Image) -> tuple[str, int | None]:
 
 
 def evidence_of(references: Iterable[str], source: Source) -> list[Dataset]:
-    """Describe instances as highdicom wants them: which they are, and of whom nothing.
+    """Describe instances as highdicom needs them: their UIDs, and nothing about the patient.
 
     Parameters
     ----------

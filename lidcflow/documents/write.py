@@ -45,7 +45,7 @@ def are_written(folder: Path, *, created_ns: int) -> bool:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder and those above it, for their owner alone; those that are there stay as they are."""
+    """Make a folder and its parents, readable by their owner alone; existing ones stay as they are."""
     if not folder.is_dir():
         _make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -27,7 +27,7 @@ class RangeFroc:
     Parameters
     ----------
     figures : dict of str to Estimate
-        ``froc_at_1/8`` and so on: the best sensitivity with at most so many false ranges a study.
+        ``froc_at_1/8`` and so on: the best sensitivity with at most 1/8, 1/4, ... false ranges per study.
     curve : (points, 2) array
         False ranges a study, rising, and the sensitivity reached.
     """

@@ -49,7 +49,7 @@ class Rows:
 
 
 def at_equal_shares(probabilities: Floats, shares: Floats) -> Floats:
-    """Move calibrated probabilities to where the three classes are equally frequent.
+    """Convert calibrated probabilities to equal prevalence of the three classes.
 
     Parameters
     ----------

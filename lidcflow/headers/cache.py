@@ -77,7 +77,7 @@ def decoder(kind: Any) -> Decode:
     Raises
     ------
     TypeError
-        If the hint is none that can be kept.
+        If the hint cannot be kept.
 
     Examples
     --------

@@ -27,7 +27,7 @@ DEFLATED_BYTES = 16_384
 CHUNK_BYTES = 2**20
 
 Read = Callable[[int, int], bytes]
-"""Gives so many bytes of a file from an offset on, fewer at its end."""
+"""Returns a number of bytes of a file from an offset on, fewer at its end."""
 
 
 SALT_BYTES = 16

@@ -73,7 +73,7 @@ class SeriesHeaders(NamedTuple):
     lacking : str, optional
         A sentence when it is not whole.
     patient : str, optional
-        Keyed hash of whom the PACS names for the study, asked for when no header came.
+        Keyed hash of the patient whom the PACS names for the study; it is asked when no header came.
     """
 
     series: PacsSeries

@@ -124,7 +124,7 @@ class RetryPolicy:
     longest_s: float = 3600.0
 
     def next_try(self, failures: int, now: datetime) -> datetime | None:
-        """Return when to try again after so many failures; None when it is enough.
+        """Return when to try again after a number of failures; None when there were too many.
 
         Examples
         --------

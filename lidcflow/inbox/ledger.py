@@ -97,7 +97,7 @@ class Ledger(Tables):
 
     @retry_while_unavailable
     def settle(self, source: str, quiet_s: float, *, now: datetime | None = None) -> int:
-        """Release studies in which nothing new was seen for `quiet_s`; return how many series that are."""
+        """Release studies in which nothing new was seen for `quiet_s`; return the number of their series."""
         at = now or utc_now()
         with self._database.session() as session:
             rows = in_steps(session, [Step.SEEN], DeliveryRow.source == source)

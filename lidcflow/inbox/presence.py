@@ -75,7 +75,7 @@ def is_same_service(one: PacsService | None, other: PacsService | None) -> bool:
 
 
 def still_held(target: PacsService | None, delivery: Delivery) -> bool:
-    """Return whether images that a target held are there after documents were sent.
+    """Return whether a target still holds the images after documents were sent.
 
     A service that does not answer counts as one that still holds them: what it took, it took.
     """

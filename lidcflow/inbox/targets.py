@@ -117,7 +117,7 @@ class PacsTarget:
             raise ConfigError("delivery.to: a PACS must be named without study and series; use pacs:NAME")
 
     def bring(self, made: Mapping[str, bytes], _place: Path, *, created_ns: int) -> None:  # noqa: ARG002
-        """Send the documents of one answer; sent twice, they are there once.
+        """Send the documents of one answer; a target stores documents that are sent twice once.
 
         Raises
         ------

@@ -141,7 +141,7 @@ class Reading:
 
     @property
     def is_outlined(self) -> bool:
-        """Whether every mark has an outline, so that readings can be told apart within a slice."""
+        """Whether every mark has an outline, so that readings can be distinguished within a slice."""
         return bool(self.marks) and all(mark.points is not None for mark in self.marks)
 
     def covered_mm(self, h_mm: float) -> list[tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""Join the models of a sector's folds: their probabilities are averaged, and measured on whom each did not see.
+"""Join the models of a sector's folds: average their probabilities, measured on the patients that each did not see.
 
 Importing this module imports Keras.
 """

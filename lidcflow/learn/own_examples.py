@@ -58,7 +58,7 @@ def choose_rows(
     seed : int
         Of what is drawn; a series draws the same whatever the others are.
     positives, negatives : int
-        At most so many; negatives are parted evenly among the series.
+        Largest number of examples; negatives are divided evenly among the series.
 
     Returns
     -------

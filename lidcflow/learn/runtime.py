@@ -56,7 +56,7 @@ FEW_STEPS = 4
 
 
 def is_run_eagerly(steps: int) -> bool:
-    """Return whether a training of so many steps computes them operation by operation, without tracing one first."""
+    """Return whether a training is so short that its steps run eagerly, without tracing one first."""
     return steps <= FEW_STEPS and keras.backend.backend() == "tensorflow"
 
 

@@ -35,7 +35,7 @@ OWN_RATE = 1e-3
 """Highest learning rate of a training that goes on from other weights."""
 
 AVERAGED, LEAST_STEPS = 0.1, 10
-"""Share of the steps that the mean of its weights goes back, of at least so many."""
+"""Horizon of the moving average of weights as a share of all steps, which count as at least this many."""
 
 SMOOTH = 100.0
 """Voxels added to overlap and volumes, so that the smallest nodules do not rule the loss."""

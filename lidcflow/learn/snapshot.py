@@ -264,7 +264,7 @@ def _snapshot(rows: pd.DataFrame) -> Snapshot:
 
 
 def ordered_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows by series and slice; those that lie so already, as in a snapshot's file, are not copied."""
+    """Return rows ordered by series and slice; rows that are in this order, as in a snapshot's file, are not copied."""
     uids, slices = rows["series_instance_uid"], rows["slice"].to_numpy()
     before, after = uids.iloc[:-1].reset_index(drop=True), uids.iloc[1:].reset_index(drop=True)
     rising = (before == after).to_numpy() & (slices[:-1] <= slices[1:]) | (before < after).to_numpy()

@@ -18,7 +18,7 @@ TRUNCATE = 3.0
 """Standard deviations after which a Gaussian ends."""
 
 FINE_STEPS = 1.25
-"""Coarse scales are looked at on every second voxel, or fewer, so long as a Gaussian is so many of them wide."""
+"""Least width of a Gaussian in voxels: coarse scales are searched on every second voxel, or fewer, down to it."""
 
 
 @dataclass(frozen=True)

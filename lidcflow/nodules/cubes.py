@@ -81,7 +81,7 @@ def cut_cubes(
 
 
 def _cube(scan: Scan, place: NDArray[np.float64], voxel_mm: float) -> NDArray[np.int16]:
-    """Interpolate a cube at points of the smaller size, and take the mean of those in a larger voxel."""
+    """Interpolate a cube on the finer grid, and average the points in each coarser voxel."""
     n = CUBE_VOXELS * round(voxel_mm / CUBE_MM[0])
     offsets_mm = np.asarray((np.arange(n) - (n - 1) / 2) * CUBE_MM[0], np.float64)
     along = [points_along(scan, axis, float(index), offsets_mm) for axis, index in enumerate(place)]

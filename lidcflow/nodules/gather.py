@@ -1,4 +1,4 @@
-"""Gather the slices of a series while they are read for its volume, and find its candidates after the last one."""
+"""Collect the slices of a series while they are read for its volume, and find its candidates after the last one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""P(malignant) of slices: that which is known of them otherwise, joined with that of the findings in them."""
+"""P(malignant) of slices: the slice models' estimate, joined with that of the findings in the slice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Candidates of a series with P(nodule) and P(malignant), without their patches: small enough to be sent around."""
+"""Candidates of a series with P(nodule) and P(malignant), without patches: small enough to send between processes."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def resampled(cube: Floats, step: float, side: int) -> Floats:
 
 
 def _diameter(voxels: int) -> float:
-    """Return the diameter of a sphere of so many voxels."""
+    """Return the diameter of a sphere with a given number of voxels."""
     return float((6 * voxels / np.pi) ** (1 / 3))
 
 

@@ -130,7 +130,7 @@ class Pacs:
     def get_json(
         self, url: str, params: Mapping[str, str] | None = None, *, most_bytes: int = ANSWER_BYTES
     ) -> tuple[Any, httpx.Headers]:
-        """Get a JSON answer of at most so many bytes, None where there is no content, and its headers.
+        """Get a JSON answer up to a limit of bytes, None where there is no content, and its headers.
 
         Raises
         ------

@@ -61,7 +61,7 @@ class Pace:
             self._left_s -= time.monotonic() - begun_s
 
     def came(self, n_bytes: int) -> None:
-        """Add the time that so many bytes may take; none can be saved up, or a drip could follow a burst."""
+        """Add the time that bytes may take; unused time is not saved up, or a trickle could follow a burst."""
         self._left_s = min(self._left_s + n_bytes / self._rate, self._most_s)
 
 

@@ -32,7 +32,7 @@ WITHIN_MM = 1e-3
 
 
 class Arrived(io.BytesIO):
-    """An instance that has come, and the slice with the place of its pixels in it.
+    """An instance that has arrived, and its slice with the position of the pixels in the file.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ SCHEMA_VERSION: Literal["lidcflow.release/1"] = "lidcflow.release/1"
 
 
 class FoldFacts(Record):
-    """One fold of a cross-validation: whom its model was tested on, and what came of it.
+    """One fold of a cross-validation: the patients that its model was tested on, and the figures.
 
     Parameters
     ----------

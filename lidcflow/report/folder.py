@@ -77,7 +77,7 @@ def read_recommendation(root: Path, key: ReportKey) -> Recommendation | None:
 
 
 def read_kind(root: Path, key: ReportKey) -> bool | None:
-    """Return whether a report is about synthetic images; None where there is none that a volume was read for.
+    """Return whether a report is about synthetic images; None without a report for which a volume was read.
 
     A series that was not evaluated may be of either kind: its images were not read.
     """

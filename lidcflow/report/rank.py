@@ -41,7 +41,7 @@ def recommend(
     warnings: Sequence[SeriesWarning] = (),
     findings: Sequence[Finding] = (),
 ) -> Recommendation:
-    """Rank the slices of a volume and join those to look at into ranges, within the review budget.
+    """Rank the slices of a volume, and join the ones to look at into ranges within the review budget.
 
     Parameters
     ----------

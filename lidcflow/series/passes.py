@@ -94,7 +94,7 @@ def pass_flags(images: Sequence[Header]) -> list[str]:
 
 
 def _all_told(images: Sequence[Header], z_mm: NDArray[np.float64]) -> Iterator[PassFacts]:
-    """Yield candidates that may separate passes: attributes with several values, then the order of slices."""
+    """Yield what may separate passes: each attribute with several values, then the order of slices."""
     if len({id(image.facts) for image in images}) > 1:
         for name, value_of in _ATTRIBUTES.items():
             labels = [value_of(image) for image in images]

@@ -67,7 +67,7 @@ def _unsound_place(header: Header) -> str | None:
 
 
 def of_one_geometry(headers: Sequence[Header]) -> list[Header]:
-    """Set aside images of another orientation, matrix or pixel spacing than most.
+    """Exclude images whose orientation, matrix or pixel spacing differs from the majority's.
 
     Scouts without a LOCALIZER mark, and a stray slice of a neighbouring series, end here. Numbers are compared
     within what no pixel notices, and not rounded first: equal ones may lie on either side of where rounding flips.

@@ -20,7 +20,7 @@ EVEN_WITHIN = 0.1
 """Spread of distances, in median distances, up to which spacing counts as even."""
 
 EVEN_SHARE = 0.8
-"""Of its distances, so many must be even for slices to be a stack of their own: some of it may be missing."""
+"""Share of the distances between slices that must be equal in a stack of its own: some slices may be missing."""
 
 LEAST_OF_A_STACK = 4
 """Fewer slices are strays, not a pass of the scanner."""

@@ -68,7 +68,7 @@ class Froc:
     sensitivity: Floats
 
     def at(self, rate: float) -> Floats:
-        """Return the best sensitivity with at most so many false marks a scan, (1 + resamples,)."""
+        """Return the best sensitivity at a limit of false marks per scan, (1 + resamples,)."""
         allowed = np.where(self.rate <= rate, self.sensitivity, -np.inf).max(axis=1)
         return np.where(np.isfinite(allowed), allowed, np.nan)
 

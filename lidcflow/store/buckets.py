@@ -266,7 +266,7 @@ class BucketPlace:
             self._put_all(key, objects)
 
     def remove(self, key: str) -> None:
-        """Take a group or array out of sight, then delete it."""
+        """Hide a group or array from readers, then delete it."""
         with storage_errors(self.name):
             if key.count("/") == 1:
                 self._bucket.delete(self._at(COMMITTED, _last(key)))

@@ -90,7 +90,7 @@ class FolderPlace:
         return f"store {self._root}"
 
     def claim(self, guard: bytes) -> None:
-        """Put the guard file where nothing is yet, complete the groups, and remove what dead writers left.
+        """Write the guard file into an empty store, complete the groups, and remove the drafts of writers that died.
 
         Raises
         ------
@@ -182,7 +182,7 @@ class FolderPlace:
             replace_file(file, description, self._aside)
 
     def read(self, key: str, read: Callable[[Held], Result]) -> Result:
-        """Call `read` with the folder at `key`, again when it was replaced meanwhile."""
+        """Call `read` with the folder at `key`; repeat the call if the folder was replaced meanwhile."""
         held = HeldFolder(self._zarr / key, self._root / key)
         return read_whole(lambda: self._identity(key), lambda: read(held))
 
@@ -226,7 +226,7 @@ class FolderPlace:
             self._size.recount()
 
     def sweep(self) -> Swept:
-        """Remove what dead writers left."""
+        """Remove the drafts of writers that died."""
         drafts = sweep(self._aside)
         folders = [folder for folder in (self._root, self._root / SERIES) if folder.is_dir()]
         files = [entry for folder in folders for entry in folder.iterdir() if _DRAFT.fullmatch(entry.name)]

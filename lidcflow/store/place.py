@@ -151,4 +151,4 @@ class StorePlace(Protocol):
         """Add up the size of the store anew, where it is kept: in a folder."""
 
     def sweep(self) -> Swept:
-        """Remove what dead writers left."""
+        """Remove the drafts of writers that died."""

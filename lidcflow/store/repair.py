@@ -47,7 +47,7 @@ def repair_store(
     verify: bool = False,
     on_volume: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Repaired:
-    """Remove what dead writers left, and list the volumes.
+    """Remove the drafts of writers that died, and list the volumes.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ def make_phantoms(folder: str | Path, series: int = 2, *, seed: int = 0, max_sli
     seed : int
         The same seed gives the same files.
     max_slices : int, optional
-        Only scans with at most so many images; by default any.
+        Largest number of images of a scan; by default any.
 
     Returns
     -------

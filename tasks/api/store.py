@@ -150,7 +150,7 @@ class Store:
         LabelError
             If the series has no annotations, or some that don't fit its images.
         ConfigError
-            If so many radiologists can't have read it: LIDC-IDRI has four.
+            If `min_readers` is not 1 to 4, the number of radiologists who read LIDC-IDRI.
         """
         record = self._volumes.record(series_instance_uid)
         try:

@@ -65,7 +65,7 @@ def _local_files(root: Path, only: str | None, below: str = "") -> Iterator[tupl
 
 
 def _copy_file(file: Path, copy: Path, size: int) -> None:
-    """Copy as many bytes as were counted; a link that came meanwhile is not followed."""
+    """Copy as many bytes as were counted; do not follow a link that has replaced the file since."""
     handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(handle, "rb") as source, copy.open("wb") as target:
         if not stat.S_ISREG(os.fstat(source.fileno()).st_mode) or os.fstat(source.fileno()).st_size != size:

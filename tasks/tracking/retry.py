@@ -18,7 +18,7 @@ FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 30.0
 # The library tenacity (9.2) would have the loop, and takes 84 ms of CPU time to import; the stage that people see while
 # a server is waited for, the last delay, which is cut to the time that is left, and the closing sentence would stay.
 def call_until_available(attempt: Callable[[], Outcome], wait_s: float, *, kept: str) -> Outcome:
-    """Call `attempt` until the server stays there to its end, with growing delays between.
+    """Call `attempt` until it completes while the server is available, with growing delays between the calls.
 
     Parameters
     ----------
