@@ -171,7 +171,7 @@ def named_plan(plan: TrainingPlan) -> str:
 
 
 def known_release(plan: TrainingPlan) -> ReleaseRecord | None:
-    """Find a finished release of the same inputs; nobody knows of any while MLflow is away."""
+    """Find a finished release of the same inputs; none is found while MLflow is unavailable."""
     tracking = Tracking.of(plan.config)
     try:
         with tracking_connection(tracking):

@@ -13,7 +13,7 @@ from typing import IO, NamedTuple
 from lidcflow.disk import naming_disk_faults
 
 MEMORY_BYTES = 16 * 2**20
-"""Held in memory before the file is made, so that a small source writes none."""
+"""Bytes kept in memory before the file is made, so that a small source writes none."""
 
 VAR_TMP = Path("/var/tmp")  # noqa: S108  a place for large files by the Filesystem Hierarchy Standard; nothing is named
 """Default folder of the file, unless TMPDIR names another: /tmp is in memory on many machines."""

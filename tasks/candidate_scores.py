@@ -60,7 +60,7 @@ class CandidateEvidence:
 
 
 Evidence = Mapping[str, CandidateEvidence]
-"""By the key of what reads candidates, see `lidcflow.release.pins.FindingPin`."""
+"""Evidence by the key of the systems that score candidates, see `lidcflow.release.pins.FindingPin`."""
 
 NO_EVIDENCE: Evidence = MappingProxyType({})
 """Evidence of a store without candidates."""

@@ -119,7 +119,7 @@ def _champion_answers(
 
 
 def _comparable(plan: TrainingPlan, in_force: int) -> list[ReleaseRecord]:
-    """Load the earlier champions that can be compared; what can't be read any more is no opponent."""
+    """Load the earlier champions that can be compared; those that can no longer be read are left out."""
     tracking, records = Tracking.of(plan.config), []
     for version in registry.promoted_versions(tracking):
         if version == in_force:

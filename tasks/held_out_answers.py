@@ -33,7 +33,7 @@ from tasks.tracking.sector_models import SectorModel, load_sectors
 HELD_OUT: tuple[Literal["validation"], Literal["test"]] = ("validation", "test")
 
 PRIOR_SECTORS = 13
-"""Of the baseline, however many sectors the release has: one figure to beat for all of them."""
+"""Sectors of the baseline, whatever number the release has: one figure to beat for all releases."""
 
 
 @dataclass(frozen=True, eq=False)

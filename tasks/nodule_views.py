@@ -22,7 +22,7 @@ SPLITS = ("train", "validation", "test")
 
 Uids = tuple[str, ...]
 Views = Mapping[str, RatedViews]
-"""By split; a split without rated nodules is absent."""
+"""Views by split; a split without rated nodules is absent."""
 
 
 def keep_views(folder: Path, config: Config, address: str) -> None:

@@ -12,7 +12,7 @@ from tasks.infer_series import config_for
 from tasks.tracking.in_force import release_in_force
 
 MODULES = ("tasks.candidates", "tasks.infer")
-"""Of what a worker does with a series."""
+"""Modules that a worker needs for a series."""
 
 
 def warm_up(config: Config) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flows.infer_report import InferReport
 
 MOST_FILES = 2000
-"""Of a folder with one series: listing a larger one twice would cost more than is saved."""
+"""Most files of a folder with one series: listing a larger one twice would cost more than is saved."""
 
 
 def infer_directly(source: ImageSource, config: Config, out: Path | None) -> InferReport | None:

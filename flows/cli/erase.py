@@ -89,7 +89,7 @@ def confirm_and_erase(subject: Subject, config: Config, *, dry_run: bool, yes: b
 
 
 def print_erased(report: EraseReport, *, to_stderr: bool = False) -> None:
-    """Print how much of what was deleted, or would be, and what stays."""
+    """Print what was deleted, or would be, how much of each, and what stays."""
     deleted = report.deleted.model_dump()
     rows = [(deleted[name], text) for name, text in WHAT.items() if deleted[name]]
     title = f"{'Would be deleted' if report.dry_run else 'Deleted'} of {report.kind} {report.key}"

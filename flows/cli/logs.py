@@ -22,7 +22,7 @@ PREFECT_AS_JSON = {
     "FORMATTERS_JSON_CLASS": f"{__name__}.JsonLines",
     "FORMATTERS_JSON_FORMAT": "%(message)s",
 }
-"""What replaces the console of Prefect's configuration of logging, in this process and in those that it starts."""
+"""Variables that make Prefect's console write JSON, in this process and in those that it starts."""
 
 
 class JsonLines(logging.Formatter):

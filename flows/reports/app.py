@@ -37,7 +37,7 @@ KEPT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{}'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
-"""Of the pages that are kept as files: they hold all they need."""
+"""Content policy of pages that are kept as files: they contain all that they need."""
 
 
 def make_app(config: Config) -> OriginChecked:

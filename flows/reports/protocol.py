@@ -13,14 +13,14 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_WITHIN_S = 15.0
-"""From the start of a connection, or from the last answer, to the end of a request; the longest has 4 KiB."""
+"""Longest time from the start of a connection, or from the last answer, to the end of a request of at most 4 KiB."""
 
 ANSWER_WITHIN_S = 30.0
 SLOWEST_BYTES_S = 16 * 1024
 """An answer must be taken within this time and what its bytes take at this rate: a volume of 4 MiB within 286 s."""
 
 MOST_CONNECTIONS = 128
-"""With one more, the connection that has waited longest for its own client is closed; a browser opens six."""
+"""Most connections: one more closes the connection that has waited longest for its client. A browser opens six."""
 
 CHECK_EVERY_S = 0.5
 

@@ -15,7 +15,7 @@ IDLE_SHARE = 20
 """Looks take at most this part of the time: of huge trees they are less frequent."""
 
 QUIET_S = 1.0
-"""Time without a change after which what comes is taken for at rest."""
+"""Time without a change after which arriving files count as complete."""
 
 LONGEST_S = 10.0
 """Time after which what comes without a rest is taken note of all the same."""

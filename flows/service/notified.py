@@ -20,7 +20,7 @@ COMPLETE = {"complete": True}
 """Parameters of a run that a notification starts."""
 
 LIMIT_REACHED = "concurrency limit"
-"""In what Prefect says of a run that it cancels because another one is under way."""
+"""Words in Prefect's message about a run that it cancels because another one is in progress."""
 
 
 def run_again_if_notified(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001

@@ -29,7 +29,7 @@ from tasks.arrivals import note_arrivals, recorded
 from tasks.tracking.in_force import configured_release
 
 AGAIN_S = 2.0
-"""Until the next poll while a round is under way: what came meanwhile starts another one at once."""
+"""Seconds until the next poll while a round is in progress: what arrives meanwhile starts another round at once."""
 
 REST_SHARE = 4
 """Rest after a poll in units of its CPU time, where another one is due soon: an inbox may hold many series."""

@@ -9,7 +9,7 @@ from pathlib import Path
 DAY_S = 86400
 WORTH_IT_BYTES = 20 * 2**20
 WORTH_IT_SHARE = 0.25
-"""Of the file, that must be free for it to be written anew, which takes a second for each 100 MB."""
+"""Share of the file that must be free before it is rewritten, which takes a second per 100 MB."""
 
 
 def retention_settings(days: float) -> dict[str, str]:

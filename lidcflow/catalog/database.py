@@ -54,7 +54,7 @@ for _kind in ("QueuePool", "NullPool"):
     logging.getLogger(f"sqlalchemy.pool.impl.{_kind}.{_POOL}").setLevel(logging.CRITICAL)
 
 _WRITER_LOCK = 0x6C696463
-"""Of two writers on PostgreSQL, the second waits: for the tables, if both are first runs."""
+"""Advisory lock on PostgreSQL: the second of two writers waits, for the tables if both run for the first time."""
 
 
 def is_missing_sqlite(url: str) -> bool:

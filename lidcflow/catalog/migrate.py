@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, delete, insert, inspect, select
 
 SCHEMA_VERSION = 1
-"""Of the tables that this lidcflow works with: that of the last script in ``migrations/versions``."""
+"""Version of the tables that this lidcflow works with: that of the last script in ``migrations/versions``."""
 
 VERSION_TABLE = "lidcflow_migrations"
 """Alembic's own record; its usual name, alembic_version, is taken where MLflow or Prefect share the database."""

@@ -16,13 +16,13 @@ MOST_BYTES = 2**20
 """Size of a configuration file or of the file of one value; larger files are something else."""
 
 MOST_BITS = 1024
-"""Of an integer: a longer one fits no float, and Python writes none of over 4300 digits into a sentence."""
+"""Longest integer in bits: a longer one fits no float, and Python prints none of over 4300 digits."""
 
 MOST_LEVELS = 100
-"""Of tables and arrays in each other; pydantic writes no JSON of over 255."""
+"""Deepest nesting of tables and arrays; pydantic writes JSON of at most 255 levels."""
 
 MOST_LETTERS = 200
-"""Of a key, a path or a value in a sentence."""
+"""Most letters of a key, a path or a value in a sentence."""
 
 DATABASES = ("sqlite", "postgresql")
 URL_FORMS = "it looks like postgresql+pg8000://user@host/name or sqlite:////folder/catalog.db"

@@ -299,7 +299,7 @@ def _parse_plain(stream: BinaryIO, syntax: str) -> Parsed | None:
 
 
 def _parse_differing(stream: BinaryIO, syntax: str, stated: str, tags: list[int], end: int) -> Parsed:
-    """Parse elements of another encoding than the meta header states; what compressed pixels are, it alone states."""
+    """Parse elements in another encoding than the meta header states, which alone says how pixels are compressed."""
     if pixel_layout(syntax) is PixelLayout.DEFLATED:
         head = cast(BinaryIO, io.BytesIO(inflated(stream, INFLATED_HEAD_BYTES)))
         return _parse_to_pixels(head, syntax, tags, None, end)._replace(stated=stated)

@@ -21,7 +21,7 @@ PREFIX_OFFSET = 128
 PREFIX = b"DICM"
 META_OFFSET = PREFIX_OFFSET + len(PREFIX)
 HEAD_BYTES = 512
-"""Looked at where there is no prefix: the first elements of an image take less."""
+"""Bytes that are read of a file without prefix: the first elements of an image take less."""
 
 FIRST_ELEMENTS = 3
 LONGEST_FIRST_VALUE = 256

@@ -14,7 +14,7 @@ ITEM, END_OF_ITEMS = 0xE000FFFE, 0xE0DDFFFE
 """Tags, as little endian numbers of 32 bits."""
 
 MOST_FRAGMENTS = 100_000
-"""Looked at in one object; encoders write one to ten for each frame."""
+"""Most fragments that are read of one object; encoders write one to ten for each frame."""
 
 Span = tuple[int, int | None]
 """Offset of the first item of a frame, and the length of its items, None when they end with the pixel data."""

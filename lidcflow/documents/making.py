@@ -18,7 +18,7 @@ from lidcflow.report.recommendation import Recommendation
 PRODUCT = "lidcflow"
 SERIES_NUMBERS: dict[Kind, int] = {"key-objects": 1, "structured-report": 2, "segmentation": 3}
 HIGHEST_SERIES_NUMBER = 999_999
-"""Of a source whose documents are numbered after it: a thousand times that is an integer string still."""
+"""Highest SeriesNumber from which those of documents are derived: a thousand times it fits an integer string."""
 
 
 def making_of(said: Recommendation, source: Source, kind: Kind) -> dict[str, Any]:

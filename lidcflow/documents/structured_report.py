@@ -105,7 +105,7 @@ def _content(said: Recommendation, source: Source) -> Any:
 
 
 def _warned(root: Dataset, told: Told) -> Dataset:
-    """Put what warns of a series before all measurements, where viewers show it first; TID 1500 is extensible."""
+    """Put the warnings of a series before all measurements, where viewers show them first; TID 1500 is extensible."""
     items = root.ContentSequence
     at = next(i for i, item in enumerate(items) if item.RelationshipType == "CONTAINS")
     for text in reversed([*told.warnings, *([told.doubt] if told.doubt else [])]):

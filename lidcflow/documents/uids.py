@@ -9,7 +9,7 @@ from lidcflow.report.recommendation import Recommendation
 
 Kind = Literal["key-objects", "structured-report", "segmentation"]
 NAMESPACE = UUID("08f0297e-c286-55c6-9b82-07f8213d0cf2")
-"""Of lidcflow's own UUIDs; another one would rename every document."""
+"""Namespace of lidcflow's UUIDs; another one would change the UID of every document."""
 
 
 def series_uid(said: Recommendation, kind: Kind) -> str:

@@ -23,7 +23,7 @@ MOST_WORDS = 3
 def check_drift(
     release: ReleaseRecord, profile: Profile, recent: Recent, config: DriftConfig, checked: datetime
 ) -> DriftCheck:
-    """Compare every quantity; where nothing drifts, all of them together raise an alarm as rarely as configured.
+    """Compare every quantity; without drift, all of them together raise a false alarm as rarely as configured.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def _most_frequent(words: tuple[str, ...], shares: NDArray[np.float64]) -> str:
 
 
 def _spread(one: Quantity, shares: NDArray[np.float64]) -> str:
-    """Describe the mean, and what lies between the 5th and the 95th percentile."""
+    """Describe the mean, and the 5th and 95th percentile."""
     support = np.asarray(one.support, dtype=np.float64)
     low, high = (support[min(int(np.searchsorted(shares.cumsum(), share)), len(support) - 1)] for share in (0.05, 0.95))
     return f"{float(shares @ support):.4g} ({low:.4g} to {high:.4g})"

@@ -18,10 +18,10 @@ TISSUES_HU = {"lung": (-950, -600), "bone": (200, 3072)}
 """Lower and upper end of what counts as each; what is below all of them is air."""
 
 LEAST_SPREAD = np.array([[0.02], [0.007]])
-"""Of the shares of lung and bone between training series: fewer of them would make it smaller by chance."""
+"""Least spread of the shares of lung and bone between training series: few series may agree by chance."""
 
 TURNED = 1.1
-"""From this factor on it counts that a series turned upside down is nearer to training than as it is."""
+"""Factor by which a series must resemble training more when turned upside down to count as upside down."""
 
 
 HU_STEP = 20

@@ -19,7 +19,7 @@ from lidcflow.stats.estimate import ClassCounts, Record
 
 HELD_OUT: tuple[Literal["validation"], Literal["test"]] = ("validation", "test")
 DIGITS = 6
-"""Of a probability in the file of an arm."""
+"""Digits of a probability in the file of an arm."""
 
 
 class SectorCurves(Record):

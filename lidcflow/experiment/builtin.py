@@ -53,7 +53,7 @@ BUILT_IN: dict[str, ExperimentConfig] = {
 }
 
 PAPER_TRAINING_ACCURACY = {"baseline": 0.40, "1 sector": 0.55, "13 sectors": 0.60, "64 x 64": 0.40}
-"""As published for the arms of `paper`: accuracies on the training slices, of runs without validation."""
+"""Published accuracies of the arms of `paper`: on training slices, from runs without validation."""
 
 
 @dataclass(frozen=True)

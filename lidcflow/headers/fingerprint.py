@@ -22,7 +22,7 @@ DIGEST_BYTES = 8
 """Bytes of the digest: enough to distinguish headers, as nobody gains from a forged one."""
 
 DEFLATED_BYTES = 16_384
-"""Of a deflated file, whose pixels have no place of their own in the file."""
+"""Bytes of a deflated file that its mark covers: its pixels have no fixed position."""
 
 CHUNK_BYTES = 2**20
 

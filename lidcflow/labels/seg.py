@@ -88,7 +88,7 @@ def _is_anatomy(segment: Dataset) -> bool:
 
 
 def _half(segmentation: Dataset) -> float:
-    """Half of a fractional segmentation's full value: what is more inside than outside."""
+    """Half of a fractional segmentation's full value, above which a pixel counts as inside."""
     return float(segmentation.MaximumFractionalValue) / 2
 
 

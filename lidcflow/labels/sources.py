@@ -15,7 +15,7 @@ from lidcflow.labels.xml import Message, join_messages, read_message
 from lidcflow.source.folder import list_folder
 
 LARGEST_TEXT_BYTES = 64 * 2**20
-"""Of an XML or CSV file; the largest message of LIDC-IDRI has some megabytes."""
+"""Largest XML or CSV file; the largest XML file of LIDC-IDRI has some megabytes."""
 
 Progress = Callable[[int, int], None]
 

@@ -25,7 +25,7 @@ NAMES = {("rid36042", "radlex"), ("900", "99lidcqiicr")}
 """Concepts that mean malignancy: the two that the public conversions of LIDC-IDRI to DICOM wrote."""
 
 MEANING = "malignancy"
-"""Any other concept counts by its meaning: there is no standard code for a rating of 1 to 5."""
+"""Meaning by which any other concept is recognised: there is no standard code for a rating of 1 to 5."""
 
 VALUES = {("21594007", "sct"): CLASS_RATINGS["malignant"], ("30807003", "sct"): CLASS_RATINGS["benign"]} | {
     (f"90{rating}", "99lidcqiicr"): float(rating) for rating in range(1, 6)

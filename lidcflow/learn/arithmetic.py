@@ -29,7 +29,7 @@ FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-7
 Floats = NDArray[np.float32]
 
 MOST_DIFFERENCE = 1e-6
-"""Of any probability from what Keras makes of the same features."""
+"""Largest difference of a probability from the one that Keras computes from the same features."""
 
 PROBES = 8
 

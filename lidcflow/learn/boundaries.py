@@ -34,7 +34,7 @@ BOUNDARIES = {
         "conv5": Boundary("conv4_block6_out", 4, 1024),
     },
 }
-"""Before each block that `lidcflow.config.science.BLOCKS` names: nothing above them reads anything below but these."""
+"""Boundary below each block of `lidcflow.config.science.BLOCKS`: the layers above read nothing else from below."""
 
 
 def map_shape(kind: str, block: str, size: int) -> tuple[int, int, int]:

@@ -16,7 +16,7 @@ from lidcflow.learn.rated_nodules import Floats, Fold, RatedNodules
 TREES, LEAST_LEAF = 500, 3
 
 C = 1.0
-"""Of the support vector machine; its width is scikit-learn's ``scale``. Both were fixed beforehand."""
+"""Penalty of the support vector machine; its width is scikit-learn's ``scale``. Both were fixed beforehand."""
 
 
 def forest(seed: int) -> ClassifierMixin:

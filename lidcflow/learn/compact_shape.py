@@ -8,4 +8,4 @@ The median nodule is about 3 pixels wide on 128 x 128, so the image is halved th
 """
 
 MOST_BYTES = 2**26
-"""Of the arrays of a weight file, unpacked: fifty times what they are."""
+"""Most bytes of a weight file's unpacked arrays: fifty times what they take."""

@@ -1,4 +1,4 @@
-"""Engines: what computes a backbone's features, held against Keras in fp32 before it computes the first."""
+"""Engines that compute a backbone's features; each is compared with Keras in fp32 before its first use."""
 
 import importlib.util
 import threading

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 FOLDS = 10
 
 PENALTIES = (1000.0, 3000.0, 10_000.0)
-"""Of the ridge regression; one is chosen inside of the training folds, by their own left-out nodules."""
+"""Penalties of the ridge regression; one is chosen within the training folds, by their own left-out nodules."""
 
 
 class Regressor(Protocol):

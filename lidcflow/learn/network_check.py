@@ -13,7 +13,7 @@ import h5py
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MEMBERS = frozenset({"metadata.json", CONFIG, WEIGHTS})
-"""Of a file that Keras writes of a network without assets."""
+"""Members of a file that Keras writes for a network without assets."""
 
 MOST_BYTES = 2**30
 """Largest size of a file, and of its arrays by its own header: a ResNet-50 with its head is a tenth of it."""

@@ -52,7 +52,7 @@ PLANES = (
 TUMOURS = {
     "1.3.6.1.4.1.14519.5.2.1.4320.7007.279704545205332033572331095200": ((18.3, 327.0, 148.0), 19.0),
 }
-"""Of series without readings: slice, row and column of a tumour, and its radius in mm, as seen by eye."""
+"""Tumours in series without readings, located by eye: slice, row, column, and radius in mm."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from lidcflow.nodules.detector_network import GAIN, OFFSET
 from lidcflow.nodules.window import SIZE
 
 FILTERS = (24, 48, 96)
-"""Of the stages, at 24 x 24, 12 x 12 and 6 x 6 pixels: 16 million multiplications a patch, 175,000 weights."""
+"""Filters of the stages at 24 x 24, 12 x 12 and 6 x 6 pixels: 16 million multiplications per patch, 175,000 weights."""
 
 EPSILON = 1e-3
 

@@ -17,7 +17,7 @@ SLAB_MM = (0.8, 3.6)
 """Thickness of slices that a patch may be seen through: coronal and sagittal planes are coarse along one axis."""
 
 MATRICES = 128
-"""Of each kind, made in advance."""
+"""Matrices of each kind, computed in advance."""
 
 
 @dataclass(frozen=True)

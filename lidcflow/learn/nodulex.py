@@ -24,7 +24,7 @@ SIDE = 21
 TRAINING = PlaneTraining()
 
 FEATURES = 64
-"""Of the layer before the last, which the joined system takes."""
+"""Features of the layer before the last, which the joined system uses."""
 
 
 def learn_nodulex(nodules: RatedNodules, fold: Fold, training: PlaneTraining = TRAINING) -> dict[str, Floats]:

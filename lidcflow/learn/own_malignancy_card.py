@@ -23,7 +23,7 @@ NAMES = {
     "ridge": "ridge on network features and QIF of this store",
     "size": "size alone of this store",
 }
-"""Of the systems by kind, as answers name them."""
+"""Names of the systems in answers, by kind."""
 
 
 def known_patients(rated: RatedViews, secret: bytes = PUBLIC_KEY) -> int:

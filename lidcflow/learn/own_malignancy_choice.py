@@ -23,7 +23,7 @@ PINNED = ("nodulex", "triplanar", "svm", "ridge")
 """Kinds that can take the place of the embedded system; size alone is a baseline."""
 
 LEVEL = 1 - 0.05 / len(PINNED)
-"""Of the intervals that decide: several systems are tried on the same patients (Bonferroni)."""
+"""Level of the intervals that decide: several systems are tried on the same patients (Bonferroni)."""
 
 RESAMPLES = 4000
 """Draws: 25 lie beyond each end of an interval at `LEVEL`."""

@@ -21,10 +21,10 @@ from lidcflow.nodules.nodulex_network import block_images, nodulex_features
 from lidcflow.nodules.trees import LEAF
 
 TREES = 200
-"""Of a forest that is kept: 2 to 4 MB on 2,000 nodules."""
+"""Trees of a forest: 2 to 4 MB on 2,000 nodules."""
 
 OWN_PENALTIES = (100.0, 300.0, *PENALTIES)
-"""Of the ridge regression: a store may hold few nodules."""
+"""Penalties of the ridge regression, with lower ones, since a store may hold few nodules."""
 
 Networks = Mapping[str, NDArray[Any]]
 """Weights of the networks of a system, as Keras trained them; none for systems without."""
@@ -84,7 +84,7 @@ FITS: dict[str, Callable[[RatedViews, Flags, Networks, int], Arrays]] = {
     "ridge": fit_ridge,
     "size": fit_size,
 }
-"""By kind; each takes the training nodules, which of them are malignant, the networks and a seed."""
+"""Functions that fit a system, by kind; each takes training nodules, which are malignant, networks and a seed."""
 
 
 def _named(part: str, arrays: Arrays) -> dict[str, NDArray[Any]]:

@@ -162,7 +162,7 @@ def _dice_with_shifts(network: Network, nodule: JudgedNodule) -> list[float]:
 
 @dataclass(frozen=True)
 class _Shifted:
-    """A network whose logits are shifted; what it says without is computed once for several shifts."""
+    """A network whose logits are shifted; the unshifted ones are computed once for several shifts."""
 
     network: Network
     shift: float

@@ -37,7 +37,7 @@ class NumpyHead:
         self._steps = steps
 
     def __call__(self, features: Rows, training: bool = False) -> Rows:  # noqa: ARG002  as a Keras model is called
-        """Return what the head makes of features."""
+        """Return the head's output for features."""
         for step in self._steps:
             features = step(features)
         return features

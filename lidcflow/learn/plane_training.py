@@ -14,7 +14,7 @@ Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 FIRST_SHARE, ALL_FROM = 1 / 3, 0.5
-"""Of a curriculum: the share of the easiest that it starts with, and of the steps after which it takes all."""
+"""Curriculum: share of the easiest examples with which it starts, and of the steps after which it uses all."""
 
 
 @dataclass(frozen=True)

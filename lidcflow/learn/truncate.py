@@ -30,7 +30,7 @@ def bottom_of(model: keras.Model, kind: str, block: str) -> keras.Model:
 
 
 def top_of(model: keras.Model, kind: str, block: str) -> keras.Model:
-    """Return a copy of the part of a backbone from a block on; all of it learns, save that normalisation stays.
+    """Return a trainable copy of a backbone from a block on; normalisation stays fixed.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ SHOWN = 48
 """Voxels along each side of what the segmenter takes; their middle is that of the nodule."""
 
 MOST_BYTES = 2**31
-"""Of the arrays of a file, unpacked."""
+"""Most bytes of a file's unpacked arrays."""
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,10 @@ GAP_MM = 3.0
 """Blobs within 1.3 radii and that of a nodule are neither in it nor about it."""
 
 WEIGHT_ABOUT = 0.2
-"""Of a blob about a nodule; those in one weigh 1 together."""
+"""Weight of a blob beside a nodule; the blobs in a nodule weigh 1 together."""
 
 SEEDS = (0, 1, 2)
-"""Of ensembles that are averaged: each looks at other features."""
+"""Seeds of the ensembles that are averaged: each uses other features."""
 
 SETTINGS = {"max_iter": 150, "learning_rate": 0.04, "max_depth": DEPTH, "max_features": 0.3, "l2_regularization": 20.0}
 """Strongly regularised, as there are some hundred nodules."""

@@ -44,4 +44,4 @@ class JoinWeights(Record):
 
 
 FINDINGS_ALONE = JoinWeights(bias=0.0, slices=0.0, candidates=1.0)
-"""For slices with a height prior alone: the findings decide whether a slice is malignant."""
+"""Weights for slices that have only a height prior: the findings alone decide P(malignant)."""

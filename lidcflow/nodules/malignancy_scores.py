@@ -94,4 +94,4 @@ SCORES: dict[str, Callable[[Arrays, NoduleViews], Scores]] = {
     "size": size_scores,
     "ridge": ridge_scores,
 }
-"""By the kind that a card names."""
+"""Scoring functions by the kind of system on its card."""

@@ -10,7 +10,7 @@ PIXELS, PIXEL_MM = 48, 0.75
 """A plane is 36 mm wide: that of a stored cube as it is, and of the nodule slices but a rim."""
 
 LUNG_PERCENTILE = 20
-"""Of the densities in a plane: aerated lung, where the plane holds lung at all."""
+"""Percentile of the densities in a plane that stands for aerated lung, where the plane shows lung."""
 
 LUNG_HU = (-950.0, -700.0)
 """Limits of what counts as the density of the lung around."""
@@ -22,7 +22,7 @@ MIDDLE_MM, WALK = 2.5, 0.9
 """The middle, whose density is the nodule's and which holds its widest place; what a place loses by its distance."""
 
 OPENED, REACH = 0.35, 1.7
-"""As shares of the radius at the widest place: what an opening cuts off, and how far the nodule may reach."""
+"""Shares of the radius at the widest place: what the opening removes, and how far the nodule may extend."""
 
 
 def plane_of(hu: NDArray[np.integer], pixel_mm: float, to_mm: float = PIXEL_MM) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ SERIES_ROWS = 620
 """LUNA16's list has 551,065 candidates of 888 series, ordered by series: rows this far apart are of two series."""
 
 MOST_BYTES = 2**31
-"""Of the arrays of a file, unpacked."""
+"""Most bytes of a file's unpacked arrays."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ _SAMPLES = PATCH_PIXELS * 2
 """Points along a side: a pixel of a narrow patch is the point in its middle, a pixel of a wide one of 2 x 2."""
 
 _OFFSETS_MM = np.asarray((np.arange(_SAMPLES) - (_SAMPLES - 1) / 2) * PATCH_PIXEL_MM[0], np.float64)
-"""Of the points from a place, `PATCH_PIXEL_MM` apart."""
+"""Offsets of the sampled points from the centre, `PATCH_PIXEL_MM` apart."""
 
 
 class Points(NamedTuple):

@@ -21,7 +21,7 @@ BLOCK = 8
 """Voxels of a place: 2 x 2 x 2."""
 
 CHANNELS = BLOCK + 2
-"""Of the input: the densities of a place, and its distance from the middle in voxels and in mm."""
+"""Channels of the input: the densities of a place, and its distance from the middle in voxels and in mm."""
 
 FINE, MIDDLE, COARSE = 20, 40, 56
 """Filters of the scales, whose places are 2, 4 and 8 voxels wide: 0.6 billion multiplications a cube of 48 voxels."""

@@ -19,7 +19,7 @@ AREA_COLUMN = "area_diameter_mm"
 LEAST_SIDE = 24
 SPACING_MM = (0.1, 2.0)
 MOST_BYTES = 2**31
-"""Of the images, unpacked."""
+"""Most bytes of the unpacked images."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ TABLE_SCHEMA = 1
 """Schema of table and patches, which trainings are made of: cubes change nothing of those."""
 
 CHANNELS: tuple[Channel, ...] = ("solid", "ground-glass", "mass")
-"""By number in the column ``channel``."""
+"""Channels by their number in the column ``channel``."""
 
 SOLID, GROUND_GLASS, MASS = range(len(CHANNELS))
 

@@ -14,7 +14,7 @@ from lidcflow.labels.readings import Nodule, Reading
 from lidcflow.nodules.outline_points import enclosed
 
 MIN_READERS = 3
-"""Of four: a nodule that fewer marked is neither hit nor miss (LUNA16)."""
+"""Readers, of four, who must have marked a nodule: with fewer it is neither hit nor miss (LUNA16)."""
 
 MIN_DIAMETER_MM = 3.0
 

@@ -19,7 +19,7 @@ STUDY_INSTANCES = "00201208"
 
 CHANGES = 1000
 MOST_PAGES = 1000
-"""Read in one round: a million changes; the next round goes on with the rest."""
+"""Most pages that one round reads, a million changes; the next round continues with the rest."""
 
 LARGEST_NUMBER = 2**63 - 1
 STABLE = "StableStudy"

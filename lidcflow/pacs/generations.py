@@ -12,7 +12,7 @@ from lidcflow.pacs.feed import feed_of
 
 
 def generations(pacs: Pacs, series_instance_uid: str) -> dict[str, str]:
-    """Return for each instance of a series what changes when the PACS stores the instance anew.
+    """Return a token for each instance of a series that changes when the PACS stores the instance again.
 
     DICOMweb has nothing that tells, and only a PACS with a feed of changes is asked.
 

@@ -22,7 +22,7 @@ from lidcflow.phantom.scanner import Detector, random_protocol
 from lidcflow.phantom.scene import build_scene, generator
 
 VERSION = 1
-"""Of the generator: phantoms of another version are made anew."""
+"""Version of the generator: phantoms of another version are generated again."""
 
 DOMAIN = 0x7068616E
 """Keeps the seeds of phantoms apart from those of procedural patients."""

@@ -18,7 +18,7 @@ from lidcflow.source.location import OnDisk, location_of
 from lidcflow.source.versions import version_of
 
 CHUNK_BYTES = 2**14
-"""Of a deflated data set, at a time: it inflates to 16 MB at most."""
+"""Bytes of a deflated data set that are inflated at a time, to at most 16 MB."""
 
 MOST_MARKS = 64
 """Places from which a deflated multi-frame object is inflated again; each takes about 50 KB."""

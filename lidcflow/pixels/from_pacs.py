@@ -26,7 +26,7 @@ from lidcflow.pacs.retrieve import bounds_of, deleted_refusal, instances
 from lidcflow.pixels.padding import check_excess
 
 HELD_BYTES = 2**30
-"""Held of instances that come before their turn; servers send them in any order. 2,000 slices of 512 x 512."""
+"""Most bytes of instances that arrive before their turn, in a server's order: 2,000 slices of 512 x 512."""
 
 WITHIN_MM = 1e-3
 

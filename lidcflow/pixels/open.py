@@ -28,7 +28,7 @@ AHEAD_BYTES = 32 * 2**20
 """Memory for them: of larger slices fewer are under way."""
 
 SPARE_BYTES = 2**16
-"""On top of twice the size of the pixels: more is not read of a compressed slice."""
+"""Bytes beyond twice the size of the pixels up to which a compressed slice is read."""
 
 Opener = Callable[[SourceSlice], BinaryIO]
 """Opens a slice, and refuses one that changed since it was indexed."""

@@ -1,4 +1,4 @@
-"""Labels from what readers said of a recommendation, where they said enough to have read the whole series.
+"""Labels from readers' marks on a recommendation, where the marks show that the whole series was read.
 
 A mark is given beside what a release recommends, slice by slice. A series is labelled from marks only if its reading is
 whole: every recommended range was judged, what was judged a nodule has a class, and nothing contradicts it. Slices that

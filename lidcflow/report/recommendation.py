@@ -15,7 +15,7 @@ from lidcflow.release.facts import ReleaseFacts, SectorNumber
 
 SCHEMA_ID: Literal["lidcflow.recommendation/2"] = "lidcflow.recommendation/2"
 FIRST_SCHEMA_ID = "lidcflow.recommendation/1"
-"""Of documents without findings, which are read as version 2."""
+"""Schema of documents without findings, which are read as version 2."""
 
 Verdict = Literal["ranges", "nothing-above-threshold", "not-evaluated"]
 SliceNumber = Annotated[int, Field(ge=1, description="number of a slice, 1 at the top of the chest")]

@@ -14,7 +14,7 @@ AROUND = 6
 """Distances on either side that a distance is compared with."""
 
 FINE_SHARE = 0.25
-"""Of the distances around, this share is finer than the one that counts: a few short ones are no finer spacing."""
+"""Share of the neighbouring distances that must be shorter for a finer spacing: a few short ones do not make one."""
 
 EVEN_WITHIN = 0.1
 """Spread of distances, in median distances, up to which spacing counts as even."""
@@ -26,7 +26,7 @@ LEAST_OF_A_STACK = 4
 """Fewer slices are strays, not a pass of the scanner."""
 
 LEAST_BETWEEN = 2
-"""So many slices between those of another stack show that two passes lie in each other."""
+"""Slices between those of another stack that show that two passes are interleaved."""
 
 SAME_POSITION_MM = 1e-3
 

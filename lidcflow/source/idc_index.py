@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from lidcflow.errors import SourceError
 
 ROWS = 16_384
-"""Of the index in memory at a time: it has a million, and all of them at once take 700 MiB."""
+"""Rows of the index in memory at a time: all million of them take 700 MiB."""
 
 CLOSE_NAMES = 3
 

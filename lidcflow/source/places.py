@@ -42,7 +42,7 @@ class ImageSource(ABC):
     access: Access = field(default_factory=Access, repr=False, compare=False)
 
     may_be_empty: ClassVar[bool] = True
-    """Whether such a source can be there and hold nothing; of a prefix or a study, nothing shows that it is there."""
+    """Whether such a source can exist and be empty; an empty prefix or study does not exist."""
 
     def __str__(self) -> str:
         return self.text

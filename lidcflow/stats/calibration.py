@@ -19,8 +19,8 @@ LEAST_SCALE = 0.05
 LEAST_SHARE = 1e-4
 
 BINS = 10
-"""Of the calibration error, with equal numbers of slices: most slices are improbable, and equal widths would put
-nearly all into one."""
+"""Bins of the calibration error, with equal numbers of slices: most slices are improbable, and bins of equal width
+would put nearly all into one."""
 
 
 @dataclass(frozen=True, slots=True)

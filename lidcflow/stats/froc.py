@@ -14,7 +14,7 @@ from lidcflow.stats.bootstrap import Floats, estimate, ratio, sums_by_patient
 from lidcflow.stats.estimate import Estimate
 
 FALSE_MARKS = (0.125, 0.25, 0.5, 1, 2, 4, 8)
-"""Of the LUNA16 challenge: false marks a scan at which sensitivity is read off."""
+"""False marks per scan at which the LUNA16 challenge reads off the sensitivity."""
 
 THRESHOLDS = 400
 """Most thresholds of a curve; they lie closer where few marks are above."""

@@ -190,7 +190,7 @@ def attributes_of(
     *,
     candidates: int = 0,
 ) -> dict[str, Any]:
-    """Describe a volume as JSON: who, from what, how.
+    """Describe a volume as JSON: its patient, its source, and how it was made.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 COUNT_EVERY_S = 2.0
-"""Workers come and go: a cluster that adapts to what waits grows only when more is given to it."""
+"""Workers come and go: an adaptive cluster grows only when more work is queued."""
 
 
 def map_series(

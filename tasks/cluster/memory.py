@@ -5,7 +5,7 @@ from __future__ import annotations
 from dask.utils import parse_bytes
 
 MEMORY_SHARE = 0.95
-"""Of cluster.memory_limit, at which a process is ended; its watcher looks ten times a second."""
+"""Share of cluster.memory_limit at which a process is ended; its watcher checks ten times a second."""
 
 
 def most_bytes(memory_limit: str) -> int | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 ASSISTANT = "/mlflow/assistant"
-"""In the path of what lets a language model run commands on this machine, for whoever reaches the server."""
+"""Path of the pages with which anyone who reaches the server can let a language model run commands on this machine."""
 
 
 def server_application(database: str, artifacts: str) -> ASGIApp:

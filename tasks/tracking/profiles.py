@@ -22,7 +22,7 @@ FILE = "profile/profile.json"
 """Path of a profile among the artifacts of its run."""
 
 MOST_BYTES = 2**26
-"""Of a profile that is read without MLflow; it is some 100 KB."""
+"""Most bytes of a profile that is read without MLflow; it has some 100 KB."""
 
 
 def find_profile(version: int, tracking: Tracking) -> Profile | None:
