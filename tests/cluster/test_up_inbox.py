@@ -115,15 +115,20 @@ def test_an_up_that_is_killed_in_a_round_reads_at_once_when_it_is_back_and_answe
     assert len(list((tmp_path / "out").rglob("*.dcm"))) == 2
 
 
+def come(ct_series, folder, name, **settings):
+    """Put a study into the inbox whole: with `settle_s = 0`, a round would answer what is half written, and again."""
+    ct_series(folder / "scanner" / name, **settings).rename(folder / "in" / name)
+
+
 def test_studies_that_come_are_answered_by_event_also_one_that_comes_during_a_round(
     start, settings, ct_series, tmp_path
 ):
     up = start(settings(ONCE_A_DAY_S))  # no look of the schedule falls into the test
     up.wait_for(lambda: up.polls() >= 1, RUN_LIMIT_S)
 
-    ct_series(tmp_path / "in" / "a")
+    come(ct_series, tmp_path, "a")
     up.wait_for(up.is_reading, RUN_LIMIT_S)
-    ct_series(tmp_path / "in" / "b", patient_id="Lovelace")
+    come(ct_series, tmp_path, "b", patient_id="Lovelace")
     up.wait_for(lambda: up.steps() == [Step.DELIVERED] * 2, ANSWER_LIMIT_S)
     up.process.send_signal(signal.SIGINT)
 
